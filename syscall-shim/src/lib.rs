@@ -3,5 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod errno;
+pub mod table;
 
 pub use errno::{Errno, SysResult};
+pub use table::{Arg, NR_SYSCALLS, Status};

@@ -1,0 +1,54 @@
+//! System calls: one file per family of section 2 of the manual. A handler is thin: it takes typed arguments, calls one
+//! method of a subsystem and returns its result. Its module is re-exported here, and its row in
+//! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
+#![deny(unsafe_code)]
+
+use syscall_shim::{Errno, SysResult};
+
+/// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
+/// `int` parameter ignores the upper half.
+pub trait FromArg {
+    /// Converts one register.
+    fn from_arg(register: u64) -> Self;
+}
+
+macro_rules! from_arg {
+    ($($ty:ty)*) => { $(impl FromArg for $ty {
+        fn from_arg(register: u64) -> Self { register as $ty }
+    })* };
+}
+from_arg! { i32 u32 i64 u64 usize isize u16 u8 }
+
+macro_rules! call {
+    (absent, $name:ident, $a:ident, [$($kind:ident)*]) => { Err(Errno::ENOSYS) };
+    ($s:ident, $name:ident, $a:ident, []) => { $name() };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident]) => { $name(FromArg::from_arg($a[0])) };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident]) => { $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1])) };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident]) => {
+        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]))
+    };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident $k3:ident]) => {
+        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]), FromArg::from_arg($a[3]))
+    };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident $k3:ident $k4:ident]) => {
+        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]), FromArg::from_arg($a[3]),
+            FromArg::from_arg($a[4]))
+    };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident $k3:ident $k4:ident $k5:ident]) => {
+        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]), FromArg::from_arg($a[3]),
+            FromArg::from_arg($a[4]), FromArg::from_arg($a[5]))
+    };
+}
+
+macro_rules! dispatcher {
+    ($($nr:literal, $name:ident, [$($kind:ident $(($len:literal))?)*], $status:ident $(($why:literal))?;)*) => {
+        /// Runs the handler of system call `nr`; a number without one answers `ENOSYS`.
+        pub fn dispatch(nr: u64, args: [u64; 6]) -> SysResult {
+            match nr {
+                $($nr => call!($status, $name, args, [$($kind)*]),)*
+                _ => Err(Errno::ENOSYS),
+            }
+        }
+    };
+}
+syscall_shim::for_each_syscall! { dispatcher }

@@ -1,0 +1,793 @@
+//! The one table of system calls: number, name, kinds of its arguments, and how far Skiff has it.
+//!
+//! A row is `number, name, [kinds], status;`, one per line so that two people who finish two calls do not
+//! meet in a merge. Numbers and names are those of `arch/x86/entry/syscalls/syscall_64.tbl`. The status is
+//!
+//! - `absent`: there is no handler; the call answers `ENOSYS` and is counted;
+//! - `partial("what is missing")`: a handler exists and says here what it does not do;
+//! - `done`: the call behaves as its man page says.
+//!
+//! [`for_each_syscall!`](crate::for_each_syscall) hands all rows to a callback macro. The kernel's callback makes the
+//! dispatcher: rows that are `absent` need no handler to exist, and the number of arguments passed is the
+//! number of kinds in the row.
+//!
+//! ```
+//! use syscall_shim::{Errno, SysResult};
+//! mod handlers {
+//!     // stands for the kernel's `crate::syscalls`
+//! }
+//! macro_rules! call {
+//!     (absent, $name:ident, $args:ident, [$($kind:ident)*]) => { Err(Errno::ENOSYS) };
+//!     ($status:ident, $name:ident, $args:ident, []) => { handlers::$name() };
+//!     ($status:ident, $name:ident, $args:ident, [$a:ident]) => { handlers::$name($args[0].into()) };
+//!     // ... one arm per number of arguments, up to six
+//! }
+//! macro_rules! dispatcher {
+//!     ($($nr:literal, $name:ident, [$($kind:ident $(($len:literal))?)*], $status:ident $(($why:literal))?;)*) => {
+//!         fn dispatch(nr: u64, args: [u64; 6]) -> SysResult {
+//!             match nr {
+//!                 $($nr => call!(absent, $name, args, [$($kind)*]),)* // the kernel passes `$status` here
+//!                 _ => Err(Errno::ENOSYS),
+//!             }
+//!         }
+//!     };
+//! }
+//! syscall_shim::for_each_syscall! { dispatcher }
+//! assert_eq!(dispatch(9999, [0; 6]), Err(Errno::ENOSYS));
+//! ```
+//!
+//! The kinds are those of [`Arg`]; `BufIn(2)` says that argument 2 (counted from 0) holds the length.
+
+/// Hands every row of the table to the macro named: see the [module](crate::table).
+#[macro_export]
+macro_rules! for_each_syscall {
+    ($callback:ident) => {
+        $callback! {
+            0, read, [Fd BufOut Size], absent;
+            1, write, [Fd BufIn(2) Size], absent;
+            2, open, [Path OpenFlags Mode], absent;
+            3, close, [Fd], absent;
+            4, stat, [Path StatOut], absent;
+            5, fstat, [Fd StatOut], absent;
+            6, lstat, [Path StatOut], absent;
+            7, poll, [PollFds(1) UInt Msec], absent;
+            8, lseek, [Fd Off Whence], absent;
+            9, mmap, [Ptr Size Prot MapFlags Fd OffHex], absent;
+            10, mprotect, [Ptr Size Prot], absent;
+            11, munmap, [Ptr Size], absent;
+            12, brk, [Ptr], absent;
+            13, rt_sigaction, [Signal SigAction SigActionOut Size], absent;
+            14, rt_sigprocmask, [SigHow SigSet SigSetOut Size], absent;
+            15, rt_sigreturn, [], absent;
+            16, ioctl, [Fd IoctlReq Ptr], absent;
+            17, pread64, [Fd BufOut Size Off], absent;
+            18, pwrite64, [Fd BufIn(2) Size Off], absent;
+            19, readv, [Fd IovecOut(2) UInt], absent;
+            20, writev, [Fd Iovec(2) UInt], absent;
+            21, access, [Path AccessMode], absent;
+            22, pipe, [FdPairOut], absent;
+            23, select, [Int Ptr Ptr Ptr Timeval], absent;
+            24, sched_yield, [], absent;
+            25, mremap, [Ptr Size Size MremapFlags Ptr], absent;
+            26, msync, [Ptr Size MsyncFlags], absent;
+            27, mincore, [Ptr Size Ptr], absent;
+            28, madvise, [Ptr Size Madvice], absent;
+            29, shmget, [Hex Size Hex], absent;
+            30, shmat, [Int Ptr Hex], absent;
+            31, shmctl, [Int Int Ptr], absent;
+            32, dup, [Fd], absent;
+            33, dup2, [Fd Fd], absent;
+            34, pause, [], absent;
+            35, nanosleep, [Timespec TimespecOut], absent;
+            36, getitimer, [ItimerWhich ItimervalOut], absent;
+            37, alarm, [UInt], absent;
+            38, setitimer, [ItimerWhich Itimerval ItimervalOut], absent;
+            39, getpid, [], absent;
+            40, sendfile, [Fd Fd Ptr Size], absent;
+            41, socket, [SockDomain SockType Int], absent;
+            42, connect, [Fd Sockaddr(2) UInt], absent;
+            43, accept, [Fd SockaddrOut Ptr], absent;
+            44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], absent;
+            45, recvfrom, [Fd BufOut Size MsgFlags SockaddrOut Ptr], absent;
+            46, sendmsg, [Fd Msghdr MsgFlags], absent;
+            47, recvmsg, [Fd MsghdrOut MsgFlags], absent;
+            48, shutdown, [Fd ShutHow], absent;
+            49, bind, [Fd Sockaddr(2) UInt], absent;
+            50, listen, [Fd Int], absent;
+            51, getsockname, [Fd SockaddrOut Ptr], absent;
+            52, getpeername, [Fd SockaddrOut Ptr], absent;
+            53, socketpair, [SockDomain SockType Int FdPairOut], absent;
+            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], absent;
+            55, getsockopt, [Fd SockLevel SockOpt Ptr Ptr], absent;
+            56, clone, [CloneFlags Ptr Ptr Ptr Ptr], absent;
+            57, fork, [], absent;
+            58, vfork, [], absent;
+            59, execve, [Path Argv Envp], absent;
+            60, exit, [Int], absent;
+            61, wait4, [Int WstatusOut WaitOptions RusageOut], absent;
+            62, kill, [Int Signal], absent;
+            63, uname, [UtsnameOut], absent;
+            64, semget, [Hex Int Hex], absent;
+            65, semop, [Int Ptr Size], absent;
+            66, semctl, [Int Int Int Ptr], absent;
+            67, shmdt, [Ptr], absent;
+            68, msgget, [Hex Hex], absent;
+            69, msgsnd, [Int Ptr Size Hex], absent;
+            70, msgrcv, [Int Ptr Size Int Hex], absent;
+            71, msgctl, [Int Int Ptr], absent;
+            72, fcntl, [Fd FcntlCmd FcntlArg(1)], absent;
+            73, flock, [Fd FlockOp], absent;
+            74, fsync, [Fd], absent;
+            75, fdatasync, [Fd], absent;
+            76, truncate, [Path Off], absent;
+            77, ftruncate, [Fd Off], absent;
+            78, getdents, [Fd Ptr UInt], absent;
+            79, getcwd, [StrOut Size], absent;
+            80, chdir, [Path], absent;
+            81, fchdir, [Fd], absent;
+            82, rename, [Path Path], absent;
+            83, mkdir, [Path Mode], absent;
+            84, rmdir, [Path], absent;
+            85, creat, [Path Mode], absent;
+            86, link, [Path Path], absent;
+            87, unlink, [Path], absent;
+            88, symlink, [Path Path], absent;
+            89, readlink, [Path BufOut Size], absent;
+            90, chmod, [Path Mode], absent;
+            91, fchmod, [Fd Mode], absent;
+            92, chown, [Path Id Id], absent;
+            93, fchown, [Fd Id Id], absent;
+            94, lchown, [Path Id Id], absent;
+            95, umask, [Mode], absent;
+            96, gettimeofday, [TimevalOut Ptr], absent;
+            97, getrlimit, [Resource RlimitOut], absent;
+            98, getrusage, [Int RusageOut], absent;
+            99, sysinfo, [SysinfoOut], absent;
+            100, times, [Ptr], absent;
+            101, ptrace, [Int Int Ptr Ptr], absent;
+            102, getuid, [], absent;
+            103, syslog, [Int Ptr Int], absent;
+            104, getgid, [], absent;
+            105, setuid, [Id], absent;
+            106, setgid, [Id], absent;
+            107, geteuid, [], absent;
+            108, getegid, [], absent;
+            109, setpgid, [Int Int], absent;
+            110, getppid, [], absent;
+            111, getpgrp, [], absent;
+            112, setsid, [], absent;
+            113, setreuid, [Id Id], absent;
+            114, setregid, [Id Id], absent;
+            115, getgroups, [Int Ptr], absent;
+            116, setgroups, [Int Ptr], absent;
+            117, setresuid, [Id Id Id], absent;
+            118, getresuid, [Ptr Ptr Ptr], absent;
+            119, setresgid, [Id Id Id], absent;
+            120, getresgid, [Ptr Ptr Ptr], absent;
+            121, getpgid, [Int], absent;
+            122, setfsuid, [Id], absent;
+            123, setfsgid, [Id], absent;
+            124, getsid, [Int], absent;
+            125, capget, [Ptr Ptr], absent;
+            126, capset, [Ptr Ptr], absent;
+            127, rt_sigpending, [SigSetOut Size], absent;
+            128, rt_sigtimedwait, [SigSet SiginfoOut Timespec Size], absent;
+            129, rt_sigqueueinfo, [Int Signal Siginfo], absent;
+            130, rt_sigsuspend, [SigSet Size], absent;
+            131, sigaltstack, [StackT StackTOut], absent;
+            132, utime, [Path Ptr], absent;
+            133, mknod, [Path Mode Dev], absent;
+            134, uselib, [Path], absent;
+            135, personality, [Hex], absent;
+            136, ustat, [Dev Ptr], absent;
+            137, statfs, [Path StatfsOut], absent;
+            138, fstatfs, [Fd StatfsOut], absent;
+            139, sysfs, [Int Ptr Ptr], absent;
+            140, getpriority, [Int Int], absent;
+            141, setpriority, [Int Int Int], absent;
+            142, sched_setparam, [Int Ptr], absent;
+            143, sched_getparam, [Int Ptr], absent;
+            144, sched_setscheduler, [Int SchedPolicy Ptr], absent;
+            145, sched_getscheduler, [Int], absent;
+            146, sched_get_priority_max, [SchedPolicy], absent;
+            147, sched_get_priority_min, [SchedPolicy], absent;
+            148, sched_rr_get_interval, [Int TimespecOut], absent;
+            149, mlock, [Ptr Size], absent;
+            150, munlock, [Ptr Size], absent;
+            151, mlockall, [Hex], absent;
+            152, munlockall, [], absent;
+            153, vhangup, [], absent;
+            154, modify_ldt, [Int Ptr Size], absent;
+            155, pivot_root, [Path Path], absent;
+            156, _sysctl, [Ptr], absent;
+            157, prctl, [PrctlOp Hex Hex Hex Hex], absent;
+            158, arch_prctl, [ArchPrctlOp Ptr], absent;
+            159, adjtimex, [Ptr], absent;
+            160, setrlimit, [Resource Rlimit], absent;
+            161, chroot, [Path], absent;
+            162, sync, [], absent;
+            163, acct, [Path], absent;
+            164, settimeofday, [Timeval Ptr], absent;
+            165, mount, [Path Path Str Hex Ptr], absent;
+            166, umount2, [Path Hex], absent;
+            167, swapon, [Path Hex], absent;
+            168, swapoff, [Path], absent;
+            169, reboot, [Hex Hex Hex Ptr], absent;
+            170, sethostname, [BufIn(1) Size], absent;
+            171, setdomainname, [BufIn(1) Size], absent;
+            172, iopl, [Int], absent;
+            173, ioperm, [Hex Hex Int], absent;
+            174, create_module, [Str Size], absent;
+            175, init_module, [Ptr Size Str], absent;
+            176, delete_module, [Str Hex], absent;
+            177, get_kernel_syms, [Ptr], absent;
+            178, query_module, [Str Int Ptr Size Ptr], absent;
+            179, quotactl, [Hex Str Int Ptr], absent;
+            180, nfsservctl, [Int Ptr Ptr], absent;
+            181, getpmsg, [Ptr Ptr Ptr Ptr Ptr], absent;
+            182, putpmsg, [Ptr Ptr Ptr Ptr Ptr], absent;
+            183, afs_syscall, [], absent;
+            184, tuxcall, [], absent;
+            185, security, [], absent;
+            186, gettid, [], absent;
+            187, readahead, [Fd Off Size], absent;
+            188, setxattr, [Path Str BufIn(3) Size XattrFlags], absent;
+            189, lsetxattr, [Path Str BufIn(3) Size XattrFlags], absent;
+            190, fsetxattr, [Fd Str BufIn(3) Size XattrFlags], absent;
+            191, getxattr, [Path Str BufOut Size], absent;
+            192, lgetxattr, [Path Str BufOut Size], absent;
+            193, fgetxattr, [Fd Str BufOut Size], absent;
+            194, listxattr, [Path BufOut Size], absent;
+            195, llistxattr, [Path BufOut Size], absent;
+            196, flistxattr, [Fd BufOut Size], absent;
+            197, removexattr, [Path Str], absent;
+            198, lremovexattr, [Path Str], absent;
+            199, fremovexattr, [Fd Str], absent;
+            200, tkill, [Int Signal], absent;
+            201, time, [Ptr], absent;
+            202, futex, [Ptr FutexOp Int FutexTimeout(1) Ptr Hex], absent;
+            203, sched_setaffinity, [Int Size CpuSet(1)], absent;
+            204, sched_getaffinity, [Int Size CpuSetOut], absent;
+            205, set_thread_area, [Ptr], absent;
+            206, io_setup, [UInt Ptr], absent;
+            207, io_destroy, [Hex], absent;
+            208, io_getevents, [Hex Int Int Ptr Timespec], absent;
+            209, io_submit, [Hex Int Ptr], absent;
+            210, io_cancel, [Hex Ptr Ptr], absent;
+            211, get_thread_area, [Ptr], absent;
+            212, lookup_dcookie, [Hex BufOut Size], absent;
+            213, epoll_create, [Int], absent;
+            214, epoll_ctl_old, [], absent;
+            215, epoll_wait_old, [], absent;
+            216, remap_file_pages, [Ptr Size Prot Size MapFlags], absent;
+            217, getdents64, [Fd DirentsOut Size], absent;
+            218, set_tid_address, [Ptr], absent;
+            219, restart_syscall, [], absent;
+            220, semtimedop, [Int Ptr Size Timespec], absent;
+            221, fadvise64, [Fd Off Off Fadvice], absent;
+            222, timer_create, [ClockId Sigevent TimerIdOut], absent;
+            223, timer_settime, [Int TimerFlags Itimerspec ItimerspecOut], absent;
+            224, timer_gettime, [Int ItimerspecOut], absent;
+            225, timer_getoverrun, [Int], absent;
+            226, timer_delete, [Int], absent;
+            227, clock_settime, [ClockId Timespec], absent;
+            228, clock_gettime, [ClockId TimespecOut], absent;
+            229, clock_getres, [ClockId TimespecOut], absent;
+            230, clock_nanosleep, [ClockId TimerFlags Timespec TimespecOut], absent;
+            231, exit_group, [Int], absent;
+            232, epoll_wait, [Fd EpollEventsOut Int Msec], absent;
+            233, epoll_ctl, [Fd EpollCtl Fd EpollEvent], absent;
+            234, tgkill, [Int Int Signal], absent;
+            235, utimes, [Path Ptr], absent;
+            236, vserver, [], absent;
+            237, mbind, [Ptr Size Int Ptr UInt Hex], absent;
+            238, set_mempolicy, [Int Ptr UInt], absent;
+            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], absent;
+            240, mq_open, [Str OpenFlags Mode Ptr], absent;
+            241, mq_unlink, [Str], absent;
+            242, mq_timedsend, [Fd BufIn(2) Size UInt Timespec], absent;
+            243, mq_timedreceive, [Fd BufOut Size Ptr Timespec], absent;
+            244, mq_notify, [Fd Sigevent], absent;
+            245, mq_getsetattr, [Fd Ptr Ptr], absent;
+            246, kexec_load, [Ptr Size Ptr Hex], absent;
+            247, waitid, [WaitIdType Int SiginfoOut WaitOptions RusageOut], absent;
+            248, add_key, [Str Str Ptr Size Int], absent;
+            249, request_key, [Str Str Str Int], absent;
+            250, keyctl, [Int Hex Hex Hex Hex], absent;
+            251, ioprio_set, [Int Int Hex], absent;
+            252, ioprio_get, [Int Int], absent;
+            253, inotify_init, [], absent;
+            254, inotify_add_watch, [Fd Path InotifyMask], absent;
+            255, inotify_rm_watch, [Fd Int], absent;
+            256, migrate_pages, [Int UInt Ptr Ptr], absent;
+            257, openat, [DirFd Path OpenFlags Mode], absent;
+            258, mkdirat, [DirFd Path Mode], absent;
+            259, mknodat, [DirFd Path Mode Dev], absent;
+            260, fchownat, [DirFd Path Id Id AtFlags], absent;
+            261, futimesat, [DirFd Path Ptr], absent;
+            262, newfstatat, [DirFd Path StatOut AtFlags], absent;
+            263, unlinkat, [DirFd Path AtFlags], absent;
+            264, renameat, [DirFd Path DirFd Path], absent;
+            265, linkat, [DirFd Path DirFd Path AtFlags], absent;
+            266, symlinkat, [Path DirFd Path], absent;
+            267, readlinkat, [DirFd Path BufOut Size], absent;
+            268, fchmodat, [DirFd Path Mode], absent;
+            269, faccessat, [DirFd Path AccessMode], absent;
+            270, pselect6, [Int Ptr Ptr Ptr Timespec Ptr], absent;
+            271, ppoll, [PollFds(1) UInt Timespec SigSet Size], absent;
+            272, unshare, [CloneFlags], absent;
+            273, set_robust_list, [Ptr Size], absent;
+            274, get_robust_list, [Int Ptr Ptr], absent;
+            275, splice, [Fd Ptr Fd Ptr Size SpliceFlags], absent;
+            276, tee, [Fd Fd Size SpliceFlags], absent;
+            277, sync_file_range, [Fd Off Off Hex], absent;
+            278, vmsplice, [Fd Iovec(2) Size SpliceFlags], absent;
+            279, move_pages, [Int Size Ptr Ptr Ptr Hex], absent;
+            280, utimensat, [DirFd Path TimespecPair AtFlags], absent;
+            281, epoll_pwait, [Fd EpollEventsOut Int Msec SigSet Size], absent;
+            282, signalfd, [Fd SigSet Size], absent;
+            283, timerfd_create, [ClockId TimerfdFlags], absent;
+            284, eventfd, [UInt], absent;
+            285, fallocate, [Fd FallocMode Off Off], absent;
+            286, timerfd_settime, [Fd TimerFlags Itimerspec ItimerspecOut], absent;
+            287, timerfd_gettime, [Fd ItimerspecOut], absent;
+            288, accept4, [Fd SockaddrOut Ptr SockFlags], absent;
+            289, signalfd4, [Fd SigSet Size SignalfdFlags], absent;
+            290, eventfd2, [UInt EventfdFlags], absent;
+            291, epoll_create1, [EpollCreateFlags], absent;
+            292, dup3, [Fd Fd OpenFlags], absent;
+            293, pipe2, [FdPairOut OpenFlags], absent;
+            294, inotify_init1, [OpenFlags], absent;
+            295, preadv, [Fd IovecOut(2) UInt Off Hex], absent;
+            296, pwritev, [Fd Iovec(2) UInt Off Hex], absent;
+            297, rt_tgsigqueueinfo, [Int Int Signal Siginfo], absent;
+            298, perf_event_open, [Ptr Int Int Fd Hex], absent;
+            299, recvmmsg, [Fd Ptr UInt MsgFlags Timespec], absent;
+            300, fanotify_init, [Hex Hex], absent;
+            301, fanotify_mark, [Fd Hex Hex DirFd Path], absent;
+            302, prlimit64, [Int Resource Rlimit RlimitOut], absent;
+            303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], absent;
+            304, open_by_handle_at, [Fd Ptr OpenFlags], absent;
+            305, clock_adjtime, [ClockId Ptr], absent;
+            306, syncfs, [Fd], absent;
+            307, sendmmsg, [Fd Ptr UInt MsgFlags], absent;
+            308, setns, [Fd CloneFlags], absent;
+            309, getcpu, [Ptr Ptr Ptr], absent;
+            310, process_vm_readv, [Int Ptr UInt Ptr UInt Hex], absent;
+            311, process_vm_writev, [Int Ptr UInt Ptr UInt Hex], absent;
+            312, kcmp, [Int Int Int Hex Hex], absent;
+            313, finit_module, [Fd Str Hex], absent;
+            314, sched_setattr, [Int Ptr Hex], absent;
+            315, sched_getattr, [Int Ptr UInt Hex], absent;
+            316, renameat2, [DirFd Path DirFd Path RenameFlags], absent;
+            317, seccomp, [UInt Hex Ptr], absent;
+            318, getrandom, [BufOut Size GetrandomFlags], absent;
+            319, memfd_create, [Str MemfdFlags], absent;
+            320, kexec_file_load, [Fd Fd Size Str Hex], absent;
+            321, bpf, [Int Ptr UInt], absent;
+            322, execveat, [DirFd Path Argv Envp AtFlags], absent;
+            323, userfaultfd, [OpenFlags], absent;
+            324, membarrier, [MembarrierCmd Hex Int], absent;
+            325, mlock2, [Ptr Size Hex], absent;
+            326, copy_file_range, [Fd Ptr Fd Ptr Size Hex], absent;
+            327, preadv2, [Fd IovecOut(2) UInt Off Hex RwfFlags], absent;
+            328, pwritev2, [Fd Iovec(2) UInt Off Hex RwfFlags], absent;
+            329, pkey_mprotect, [Ptr Size Prot Int], absent;
+            330, pkey_alloc, [Hex Hex], absent;
+            331, pkey_free, [Int], absent;
+            332, statx, [DirFd Path AtFlags StatxMask StatxOut], absent;
+            333, io_pgetevents, [Hex Int Int Ptr Timespec Ptr], absent;
+            334, rseq, [Ptr UInt Hex Hex], absent;
+            335, uretprobe, [], absent;
+            424, pidfd_send_signal, [Fd Signal Siginfo Hex], absent;
+            425, io_uring_setup, [UInt Ptr], absent;
+            426, io_uring_enter, [Fd UInt UInt Hex Ptr Size], absent;
+            427, io_uring_register, [Fd UInt Ptr UInt], absent;
+            428, open_tree, [DirFd Path Hex], absent;
+            429, move_mount, [DirFd Path DirFd Path Hex], absent;
+            430, fsopen, [Str Hex], absent;
+            431, fsconfig, [Fd UInt Str Ptr Int], absent;
+            432, fsmount, [Fd Hex Hex], absent;
+            433, fspick, [DirFd Path Hex], absent;
+            434, pidfd_open, [Int OpenFlags], absent;
+            435, clone3, [CloneArgs Size], absent;
+            436, close_range, [UInt UInt CloseRangeFlags], absent;
+            437, openat2, [DirFd Path OpenHow Size], absent;
+            438, pidfd_getfd, [Fd Fd Hex], absent;
+            439, faccessat2, [DirFd Path AccessMode AtFlags], absent;
+            440, process_madvise, [Fd Iovec(2) Size Madvice Hex], absent;
+            441, epoll_pwait2, [Fd EpollEventsOut Int Timespec SigSet Size], absent;
+            442, mount_setattr, [DirFd Path AtFlags Ptr Size], absent;
+            443, quotactl_fd, [Fd Hex Int Ptr], absent;
+            444, landlock_create_ruleset, [Ptr Size Hex], absent;
+            445, landlock_add_rule, [Fd Int Ptr Hex], absent;
+            446, landlock_restrict_self, [Fd Hex], absent;
+            447, memfd_secret, [Hex], absent;
+            448, process_mrelease, [Fd Hex], absent;
+            449, futex_waitv, [Ptr UInt Hex Timespec ClockId], absent;
+            450, set_mempolicy_home_node, [Ptr Size UInt Hex], absent;
+            451, cachestat, [Fd Ptr Ptr Hex], absent;
+            452, fchmodat2, [DirFd Path Mode AtFlags], absent;
+            453, map_shadow_stack, [Ptr Size Hex], absent;
+            454, futex_wake, [Ptr Hex Int Hex], absent;
+            455, futex_wait, [Ptr Hex Hex Hex Timespec ClockId], absent;
+            456, futex_requeue, [Ptr Hex Int Int], absent;
+            457, statmount, [Ptr Ptr Size Hex], absent;
+            458, listmount, [Ptr Ptr Size Hex], absent;
+            459, lsm_get_self_attr, [UInt Ptr Ptr Hex], absent;
+            460, lsm_set_self_attr, [UInt Ptr UInt Hex], absent;
+            461, lsm_list_modules, [Ptr Ptr Hex], absent;
+            462, mseal, [Ptr Size Hex], absent;
+            463, setxattrat, [DirFd Path AtFlags Str Ptr Size], absent;
+            464, getxattrat, [DirFd Path AtFlags Str Ptr Size], absent;
+            465, listxattrat, [DirFd Path AtFlags Ptr Size], absent;
+            466, removexattrat, [DirFd Path AtFlags Str], absent;
+            467, open_tree_attr, [DirFd Path Hex Ptr Size], absent;
+            468, file_getattr, [DirFd Path Ptr Size AtFlags], absent;
+            469, file_setattr, [DirFd Path Ptr Size AtFlags], absent;
+        }
+    };
+}
+
+macro_rules! arg_kinds {
+    ($($(#[$doc:meta])* $kind:ident $(($len:ident))?,)*) => {
+        /// What an argument is, for the trace. A kind that ends in `Out` is filled in by the kernel and can be shown
+        /// only after the call has returned.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Arg { $($(#[$doc])* $kind $(($len))?,)* }
+    };
+}
+
+arg_kinds! {
+    /// A signed decimal number.
+    Int,
+    /// An unsigned decimal number.
+    UInt,
+    /// A number best read in hexadecimal.
+    Hex,
+    /// A length in bytes.
+    Size,
+    /// A file offset.
+    Off,
+    /// A file offset shown in hexadecimal (mmap(2)).
+    OffHex,
+    /// A user or group, -1 for "leave it".
+    Id,
+    /// A device number.
+    Dev,
+    /// A time-out in milliseconds, -1 for none.
+    Msec,
+    /// An address that is not followed.
+    Ptr,
+    /// A file descriptor.
+    Fd,
+    /// A directory's descriptor, or `AT_FDCWD`.
+    DirFd,
+    /// Two descriptors, filled in by pipe(2), socketpair(2).
+    FdPairOut,
+    /// A NUL-terminated path.
+    Path,
+    /// A NUL-terminated string that is not a path.
+    Str,
+    /// A string that the call fills in.
+    StrOut,
+    /// Bytes for the kernel; the argument with this index has their number.
+    BufIn(u8),
+    /// Bytes from the kernel; the result has their number.
+    BufOut,
+    /// iovec array for the kernel; the argument with this index has the count.
+    Iovec(u8),
+    /// iovec array to fill; the argument with this index has the count.
+    IovecOut(u8),
+    /// NULL-terminated array of strings.
+    Argv,
+    /// The environment, shown by its count.
+    Envp,
+    /// `struct stat`.
+    StatOut,
+    /// `struct statx`.
+    StatxOut,
+    /// `struct statfs`.
+    StatfsOut,
+    /// `struct linux_dirent64` records, shown by their count.
+    DirentsOut,
+    /// `struct timespec`.
+    Timespec,
+    /// `struct timespec`.
+    TimespecOut,
+    /// `struct timespec[2]` of utimensat(2).
+    TimespecPair,
+    /// `struct timeval`.
+    Timeval,
+    /// `struct timeval`.
+    TimevalOut,
+    /// `struct itimerval`.
+    Itimerval,
+    /// `struct itimerval`.
+    ItimervalOut,
+    /// `struct itimerspec`.
+    Itimerspec,
+    /// `struct itimerspec`.
+    ItimerspecOut,
+    /// `timer_t *`.
+    TimerIdOut,
+    /// A signal's number.
+    Signal,
+    /// `SIG_BLOCK` and its kin.
+    SigHow,
+    /// `sigset_t`.
+    SigSet,
+    /// `sigset_t`.
+    SigSetOut,
+    /// The kernel's `struct sigaction`.
+    SigAction,
+    /// The kernel's `struct sigaction`.
+    SigActionOut,
+    /// `siginfo_t`.
+    Siginfo,
+    /// `siginfo_t`.
+    SiginfoOut,
+    /// `struct sigevent`.
+    Sigevent,
+    /// `stack_t`.
+    StackT,
+    /// `stack_t`.
+    StackTOut,
+    /// The wait status of wait4(2).
+    WstatusOut,
+    /// `struct rusage`.
+    RusageOut,
+    /// `struct rlimit`.
+    Rlimit,
+    /// `struct rlimit`.
+    RlimitOut,
+    /// `struct utsname`.
+    UtsnameOut,
+    /// `struct sysinfo`.
+    SysinfoOut,
+    /// `struct pollfd[]`; the argument with this index has the count.
+    PollFds(u8),
+    /// `struct epoll_event`.
+    EpollEvent,
+    /// `struct epoll_event[]`; the result has the count.
+    EpollEventsOut,
+    /// Socket address; the argument with this index has its length.
+    Sockaddr(u8),
+    /// Socket address to fill, with its length behind the next argument.
+    SockaddrOut,
+    /// `struct msghdr`.
+    Msghdr,
+    /// `struct msghdr`.
+    MsghdrOut,
+    /// Value of a socket option; the argument with this index has its length.
+    SockOptVal(u8),
+    /// A CPU mask; the argument with this index has its length.
+    CpuSet(u8),
+    /// A CPU mask; the result has its length.
+    CpuSetOut,
+    /// `struct clone_args`.
+    CloneArgs,
+    /// `struct open_how`.
+    OpenHow,
+    /// Third argument of fcntl(2); the argument with this index has the command.
+    FcntlArg(u8),
+    /// Time-out or second count of futex(2); the argument with this index has the operation.
+    FutexTimeout(u8),
+    /// Commands and enumerations, each printed by its own names.
+    Whence,
+    /// fcntl(2) command.
+    FcntlCmd,
+    /// ioctl(2) request.
+    IoctlReq,
+    /// `EPOLL_CTL_*`.
+    EpollCtl,
+    /// `CLOCK_*`.
+    ClockId,
+    /// `ITIMER_*`.
+    ItimerWhich,
+    /// `RLIMIT_*`.
+    Resource,
+    /// `MADV_*`.
+    Madvice,
+    /// `POSIX_FADV_*`.
+    Fadvice,
+    /// `AF_*`.
+    SockDomain,
+    /// `SOCK_*` with its flags.
+    SockType,
+    /// `SHUT_*`.
+    ShutHow,
+    /// `SOL_*`.
+    SockLevel,
+    /// `SO_*`, `TCP_*`...; the argument before it has the level.
+    SockOpt,
+    /// `P_PID` and its kin.
+    WaitIdType,
+    /// `SCHED_*`.
+    SchedPolicy,
+    /// `PR_*`.
+    PrctlOp,
+    /// `ARCH_*`.
+    ArchPrctlOp,
+    /// `MEMBARRIER_CMD_*`.
+    MembarrierCmd,
+    /// `FUTEX_*` with its flags.
+    FutexOp,
+    /// `LOCK_*`.
+    FlockOp,
+    /// Flag words, each printed by its own names. File mode in octal.
+    Mode,
+    /// `R_OK` and its kin.
+    AccessMode,
+    /// `O_*`.
+    OpenFlags,
+    /// `AT_*`.
+    AtFlags,
+    /// `PROT_*`.
+    Prot,
+    /// `MAP_*`.
+    MapFlags,
+    /// `MREMAP_*`.
+    MremapFlags,
+    /// `MS_*` of msync(2).
+    MsyncFlags,
+    /// `CLONE_*`.
+    CloneFlags,
+    /// `W*` options of wait4(2).
+    WaitOptions,
+    /// `MSG_*`.
+    MsgFlags,
+    /// `SOCK_CLOEXEC`, `SOCK_NONBLOCK` alone.
+    SockFlags,
+    /// `XATTR_*`.
+    XattrFlags,
+    /// `TIMER_ABSTIME`.
+    TimerFlags,
+    /// `TFD_*`.
+    TimerfdFlags,
+    /// `SFD_*`.
+    SignalfdFlags,
+    /// `EFD_*`.
+    EventfdFlags,
+    /// `EPOLL_CLOEXEC`.
+    EpollCreateFlags,
+    /// `IN_*`.
+    InotifyMask,
+    /// `SPLICE_F_*`.
+    SpliceFlags,
+    /// `FALLOC_FL_*`.
+    FallocMode,
+    /// `RENAME_*`.
+    RenameFlags,
+    /// `GRND_*`.
+    GetrandomFlags,
+    /// `MFD_*`.
+    MemfdFlags,
+    /// `RWF_*`.
+    RwfFlags,
+    /// `STATX_*`.
+    StatxMask,
+    /// `CLOSE_RANGE_*`.
+    CloseRangeFlags,
+}
+
+/// How far Skiff has a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// Behaves as the man page says.
+    Done,
+    /// Has a handler; the text says what is missing.
+    Partial(&'static str),
+    /// Answers `ENOSYS`.
+    Absent,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The number in `rax`.
+    pub nr: u32,
+    /// The name, as in section 2 of the manual.
+    pub name: &'static str,
+    /// The kinds of its arguments.
+    pub args: &'static [Arg],
+    /// How far Skiff has it.
+    pub status: Status,
+}
+
+macro_rules! status {
+    (done) => { Status::Done };
+    (absent) => { Status::Absent };
+    (partial $why:literal) => { Status::Partial($why) };
+}
+
+macro_rules! rows {
+    ($($nr:literal, $name:ident, [$($kind:ident $(($len:literal))?)*], $status:ident $(($why:literal))?;)*) => {
+        /// All rows, in the order of their numbers.
+        pub static ROWS: &[Row] = &[$(Row {
+            nr: $nr,
+            name: stringify!($name),
+            args: &[$(Arg::$kind $(($len))?),*],
+            status: status!($status $($why)?),
+        }),*];
+    };
+}
+
+for_each_syscall! { rows }
+
+/// The first number above the table: sizes arrays indexed by number (counters).
+pub const NR_SYSCALLS: usize = LAST as usize + 1;
+const LAST: u32 = ROWS[ROWS.len() - 1].nr;
+
+/// The row of a number. Numbers 336 to 423 do not exist on x86-64.
+pub fn row(nr: u64) -> Option<&'static Row> {
+    let nr = u32::try_from(nr).ok()?;
+    ROWS.binary_search_by_key(&nr, |r| r.nr).ok().and_then(|i| ROWS.get(i))
+}
+
+/// The name of a number.
+pub fn name(nr: u64) -> Option<&'static str> {
+    row(nr).map(|r| r.name)
+}
+
+/// The kinds of a call's arguments; none for a number that does not exist.
+pub fn args(nr: u64) -> &'static [Arg] {
+    row(nr).map_or(&[], |r| r.args)
+}
+
+/// How far Skiff has a call.
+pub fn status(nr: u64) -> Status {
+    row(nr).map_or(Status::Absent, |r| r.status)
+}
+
+/// The number of a name.
+pub fn number(name: &str) -> Option<u32> {
+    ROWS.iter().find(|r| r.name == name).map(|r| r.nr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use linux_raw_sys::general as raw;
+
+    #[test]
+    fn numbers_are_sorted_and_unique() {
+        assert!(ROWS.windows(2).all(|w| w[0].nr < w[1].nr));
+    }
+
+    #[test]
+    fn numbers_are_linux_s() {
+        for (nr, name) in [
+            (raw::__NR_read, "read"), (raw::__NR_rt_sigreturn, "rt_sigreturn"), (raw::__NR_execve, "execve"),
+            (raw::__NR_getcwd, "getcwd"), (raw::__NR_gettid, "gettid"), (raw::__NR_tgkill, "tgkill"),
+            (raw::__NR_openat, "openat"), (raw::__NR_eventfd2, "eventfd2"), (raw::__NR_rseq, "rseq"),
+            (raw::__NR_pidfd_send_signal, "pidfd_send_signal"), (raw::__NR_clone3, "clone3"), (raw::__NR_mseal, "mseal"),
+            (raw::__NR_file_setattr, "file_setattr"),
+        ] {
+            assert_eq!(number(name), Some(nr));
+        }
+        assert_eq!(NR_SYSCALLS, raw::__NR_file_setattr as usize + 1);
+    }
+
+    #[test]
+    fn lengths_name_an_argument_of_the_same_call() {
+        for r in ROWS {
+            for a in r.args {
+                if let Arg::BufIn(i) | Arg::Iovec(i) | Arg::IovecOut(i) | Arg::PollFds(i) | Arg::Sockaddr(i)
+                | Arg::SockOptVal(i) | Arg::CpuSet(i) | Arg::FcntlArg(i) | Arg::FutexTimeout(i) = a
+                {
+                    assert!(usize::from(*i) < r.args.len(), "{}", r.name);
+                }
+            }
+            assert!(r.args.len() <= 6);
+        }
+    }
+
+    #[test]
+    fn lookup() {
+        assert_eq!(name(0), Some("read"));
+        assert_eq!(name(400), None);
+        assert_eq!(args(3), &[Arg::Fd]);
+        assert_eq!(status(u64::MAX), Status::Absent);
+    }
+}
