@@ -1,0 +1,43 @@
+//! Model-specific registers.
+
+use core::arch::asm;
+
+/// Extended features: long mode, system calls, no-execute.
+pub const EFER: u32 = 0xc000_0080;
+/// Base address and mode of the local APIC.
+pub const APIC_BASE: u32 = 0x1b;
+/// Deadline of the local APIC timer, in TSC ticks.
+pub const TSC_DEADLINE: u32 = 0x6e0;
+/// First register of the x2APIC; the register at xAPIC offset `o` is at `X2APIC + o / 16`.
+pub const X2APIC: u32 = 0x800;
+/// KVM: guest physical address of this CPU's `pvclock_vcpu_time_info`, bit 0 enables it.
+pub const KVM_SYSTEM_TIME_NEW: u32 = 0x4b56_4d01;
+/// KVM: guest physical address of the `pvclock_wall_clock` to fill.
+pub const KVM_WALL_CLOCK_NEW: u32 = 0x4b56_4d00;
+
+/// Reads a model-specific register.
+///
+/// # Safety
+/// The register must exist: an unknown one raises #GP.
+#[inline]
+pub unsafe fn read(register: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the caller knows that the register exists.
+    unsafe {
+        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+/// The register must exist, take this value, and the CPU mode that results must keep the kernel running.
+#[inline]
+pub unsafe fn write(register: u32, value: u64) {
+    // SAFETY: the caller knows what the value does.
+    unsafe {
+        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32,
+             options(nostack, preserves_flags));
+    }
+}

@@ -1,0 +1,383 @@
+//! Physical memory in frames of 4 KiB, with a reference count for each.
+//!
+//! A buddy allocator: free memory is in blocks of `2^order` frames, aligned to their size, on one list per order. The
+//! list links lie in the free blocks themselves; the only table is one `u32` per frame, its state:
+//!
+//! | state            | meaning                                                     |
+//! |------------------|-------------------------------------------------------------|
+//! | `n` > 0          | in use, with `n` references                                 |
+//! | 0                | inside a free block, but not its first frame                |
+//! | `FREE_BLOCK + o` | first frame of a free block of order `o`                    |
+//! | `NOT_RAM`        | a hole in the memory map                                    |
+//!
+//! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot; [`adopt`] takes
+//! that reference over frame by frame, so that file data from the image serves as page cache where it lies.
+
+use core::ptr;
+use core::slice;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use super::{PAGE_SIZE, phys_to_virt};
+use crate::arch::boot::{self, BootInfo, List, PhysRange};
+use crate::sync::IrqLock;
+
+/// Orders go from 0 to `ORDERS - 1`: the largest block is 64 MiB.
+const ORDERS: usize = 15;
+/// Order of a 2 MiB page.
+pub const LARGE_PAGE_ORDER: usize = 9;
+
+const FREE_BLOCK: u32 = 0x8000_0000;
+const NOT_RAM: u32 = u32::MAX;
+/// End of a free list.
+const NIL: u64 = u64::MAX;
+
+/// The boot page tables show this much memory; early frames come from below.
+const EARLY_LIMIT: u64 = 1 << 30;
+/// Page kept for the start code of further CPUs, which begin in real mode below 1 MiB.
+pub const AP_TRAMPOLINE: u64 = 0x8000;
+
+/// One frame, with the reference to it that this handle owns: `clone` adds a reference, `drop` gives one back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame(u64);
+
+impl Frame {
+    /// Physical address of the first byte.
+    pub fn phys(&self) -> u64 {
+        self.0
+    }
+
+    /// The frame's memory, in the direct map.
+    pub fn as_ptr(&self) -> *mut u8 {
+        phys_to_virt(self.0)
+    }
+
+    /// Lets go of the handle and keeps its reference, to be taken up by [`Frame::from_raw`] or [`dec`].
+    pub fn into_raw(self) -> u64 {
+        core::mem::ManuallyDrop::new(self).0
+    }
+
+    /// Takes up a reference that [`Frame::into_raw`] left.
+    ///
+    /// # Safety
+    /// The reference exists and has no other owner.
+    pub unsafe fn from_raw(phys: u64) -> Self {
+        Self(phys)
+    }
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Self {
+        inc(self.0);
+        Self(self.0)
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        dec(self.0);
+    }
+}
+
+/// How much memory there is, in frames.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    /// All RAM that the memory map names.
+    pub total: usize,
+    /// Of these, free.
+    pub free: usize,
+}
+
+/// Links of a free block, in its first bytes; physical addresses.
+#[repr(C)]
+struct Links {
+    next: u64,
+    previous: u64,
+}
+
+struct Buddy {
+    heads: [u64; ORDERS],
+}
+
+static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS] });
+static STATES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+static STATES_LEN: AtomicUsize = AtomicUsize::new(0);
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
+static FREE: AtomicUsize = AtomicUsize::new(0);
+
+fn states() -> &'static [AtomicU32] {
+    let table = STATES.load(Ordering::Acquire);
+    if table.is_null() {
+        return &[];
+    }
+    // SAFETY: `init` stored the length first; the table is never freed.
+    unsafe { slice::from_raw_parts(table, STATES_LEN.load(Ordering::Relaxed)) }
+}
+
+/// State of the frame at `phys`; `None` beyond the end of memory.
+fn state(phys: u64) -> Option<&'static AtomicU32> {
+    states().get((phys / PAGE_SIZE as u64) as usize)
+}
+
+impl Buddy {
+    fn links(phys: u64) -> *mut Links {
+        phys_to_virt(phys)
+    }
+
+    fn push(&mut self, phys: u64, order: usize) {
+        let head = self.heads[order];
+        // SAFETY: the block is free, so its memory is ours; so is that of the list's head.
+        unsafe {
+            Self::links(phys).write(Links { next: head, previous: NIL });
+            if head != NIL {
+                (*Self::links(head)).previous = phys;
+            }
+        }
+        self.heads[order] = phys;
+        if let Some(state) = state(phys) {
+            state.store(FREE_BLOCK + order as u32, Ordering::Relaxed);
+        }
+    }
+
+    fn remove(&mut self, phys: u64, order: usize) {
+        // SAFETY: the block is on the list of its order, so it and its neighbours are free.
+        unsafe {
+            let Links { next, previous } = Self::links(phys).read();
+            if next != NIL {
+                (*Self::links(next)).previous = previous;
+            }
+            if previous == NIL {
+                self.heads[order] = next;
+            } else {
+                (*Self::links(previous)).next = next;
+            }
+        }
+        if let Some(state) = state(phys) {
+            state.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn alloc(&mut self, order: usize) -> Option<u64> {
+        let from = (order..ORDERS).find(|&o| self.heads[o] != NIL)?;
+        let phys = self.heads[from];
+        self.remove(phys, from);
+        for half in (order..from).rev() {
+            self.push(phys + (PAGE_SIZE << half) as u64, half);
+        }
+        FREE.fetch_sub(1 << order, Ordering::Relaxed);
+        Some(phys)
+    }
+
+    /// Frees a block whose frames all have state 0, joining it with its free neighbours.
+    fn free(&mut self, mut phys: u64, mut order: usize) {
+        FREE.fetch_add(1 << order, Ordering::Relaxed);
+        while order + 1 < ORDERS {
+            let buddy = phys ^ (PAGE_SIZE << order) as u64;
+            match state(buddy) {
+                Some(state) if state.load(Ordering::Relaxed) == FREE_BLOCK + order as u32 => {
+                    self.remove(buddy, order);
+                    phys = phys.min(buddy);
+                    order += 1;
+                }
+                _ => break,
+            }
+        }
+        self.push(phys, order);
+    }
+
+    /// Frees the frames of `range` in blocks as large as alignment allows.
+    fn free_range(&mut self, range: PhysRange) {
+        let mut phys = range.start;
+        while phys < range.end {
+            let frames = (range.end - phys) / PAGE_SIZE as u64;
+            let frame = phys / PAGE_SIZE as u64;
+            let order = (frame.trailing_zeros().min(frames.ilog2()) as usize).min(ORDERS - 1);
+            self.free(phys, order);
+            phys += (PAGE_SIZE << order) as u64;
+        }
+    }
+}
+
+/// A free frame, its content unspecified.
+pub fn alloc() -> Option<Frame> {
+    alloc_order(0).map(Frame)
+}
+
+/// A free frame filled with zeros.
+pub fn alloc_zeroed() -> Option<Frame> {
+    let frame = alloc()?;
+    // SAFETY: the frame is ours alone.
+    unsafe { frame.as_ptr().write_bytes(0, PAGE_SIZE) };
+    Some(frame)
+}
+
+/// `2^order` frames in one piece, aligned to their size: the physical address of the first. Each frame has one
+/// reference, and may be given back alone with [`dec`] or together with [`free_order`].
+pub fn alloc_order(order: usize) -> Option<u64> {
+    if order >= ORDERS {
+        return None;
+    }
+    let phys = BUDDY.lock().alloc(order)?;
+    set_states(phys, 1 << order, 1);
+    Some(phys)
+}
+
+/// `frames` frames in one piece, aligned to the next power of two; each has one reference.
+pub fn alloc_contiguous(frames: usize) -> Option<u64> {
+    let order = frames.checked_next_power_of_two()?.trailing_zeros() as usize;
+    let phys = alloc_order(order)?;
+    let end = phys + (PAGE_SIZE << order) as u64;
+    free_frames(PhysRange { start: phys + (frames * PAGE_SIZE) as u64, end });
+    Some(phys)
+}
+
+/// Gives back what [`alloc_contiguous`] gave.
+pub fn free_contiguous(phys: u64, frames: usize) {
+    free_frames(PhysRange { start: phys, end: phys + (frames * PAGE_SIZE) as u64 });
+}
+
+/// Gives back what [`alloc_order`] gave; each frame must have its one reference.
+pub fn free_order(phys: u64, order: usize) {
+    set_states(phys, 1 << order, 0);
+    BUDDY.lock().free(phys, order);
+}
+
+fn free_frames(range: PhysRange) {
+    set_states(range.start, (range.len() / PAGE_SIZE as u64) as usize, 0);
+    BUDDY.lock().free_range(range);
+}
+
+fn set_states(phys: u64, frames: usize, value: u32) {
+    let first = (phys / PAGE_SIZE as u64) as usize;
+    for state in states().get(first..first + frames).unwrap_or(&[]) {
+        state.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Adds a reference to a frame in use.
+pub fn inc(phys: u64) {
+    if let Some(state) = state(phys) {
+        let before = state.fetch_add(1, Ordering::Relaxed);
+        debug_assert!(before != 0 && before < FREE_BLOCK, "inc of frame {phys:#x} in state {before:#x}");
+    }
+}
+
+/// Gives a reference back; with the last one the frame is free. Says whether it was the last.
+pub fn dec(phys: u64) -> bool {
+    let Some(state) = state(phys) else { return false };
+    let before = state.fetch_sub(1, Ordering::Release);
+    assert!(before != 0 && before < FREE_BLOCK, "frame {phys:#x} given back once too often (state {before:#x})");
+    if before != 1 {
+        return false;
+    }
+    core::sync::atomic::fence(Ordering::Acquire);
+    BUDDY.lock().free(phys & !(PAGE_SIZE as u64 - 1), 0);
+    true
+}
+
+/// References to the frame at `phys`; 0 for what is free or not RAM.
+pub fn refcount(phys: u64) -> u32 {
+    let count = state(phys).map_or(0, |state| state.load(Ordering::Acquire));
+    if count < FREE_BLOCK { count } else { 0 }
+}
+
+fn is_used(phys: u64) -> bool {
+    refcount(phys) != 0
+}
+
+/// Takes over the reference that the boot holds to a frame of the payload or of a module.
+///
+/// # Safety
+/// Called at most once for each frame, and only for frames of [`boot::payload`] or of the boot modules.
+pub unsafe fn adopt(phys: u64) -> Option<Frame> {
+    is_used(phys).then_some(Frame(phys))
+}
+
+/// How much memory there is and how much of it is free.
+pub fn stats() -> Stats {
+    Stats { total: TOTAL.load(Ordering::Relaxed), free: FREE.load(Ordering::Relaxed) }
+}
+
+/// Room for the memory map and for what each reserved range splits off.
+const EARLY_RANGES: usize = 160;
+
+/// The free memory before the allocator is up: frames are cut off and never given back.
+pub struct EarlyFrames {
+    ranges: List<PhysRange, EARLY_RANGES>,
+}
+
+impl EarlyFrames {
+    /// All RAM but page 0, the trampoline, the kernel, the payload and the modules.
+    pub fn new(boot: &BootInfo) -> Self {
+        let mut early = Self { ranges: List::new(PhysRange::default()) };
+        for range in boot.memory.as_slice() {
+            early.ranges.push(*range);
+        }
+        let page = PAGE_SIZE as u64;
+        early.reserve(PhysRange { start: 0, end: page });
+        early.reserve(PhysRange { start: AP_TRAMPOLINE, end: AP_TRAMPOLINE + page });
+        early.reserve(super::direct::kernel_image());
+        early.reserve(boot::payload());
+        for module in boot.modules.as_slice() {
+            early.reserve(*module);
+        }
+        early
+    }
+
+    /// Takes `hole`, widened to whole pages, out of the free ranges.
+    fn reserve(&mut self, hole: PhysRange) {
+        if hole.is_empty() {
+            return;
+        }
+        let page = PAGE_SIZE as u64;
+        let hole = PhysRange { start: hole.start & !(page - 1), end: hole.end.next_multiple_of(page) };
+        let mut rest: List<PhysRange, EARLY_RANGES> = List::new(PhysRange::default());
+        for range in self.ranges.as_slice() {
+            let below = PhysRange { start: range.start, end: range.end.min(hole.start) };
+            let above = PhysRange { start: range.start.max(hole.end), end: range.end };
+            for part in [below, above] {
+                if !part.is_empty() {
+                    rest.push(part);
+                }
+            }
+        }
+        self.ranges = rest;
+    }
+
+    /// Cuts `frames` zeroed frames off the largest range below [`EARLY_LIMIT`].
+    pub fn alloc(&mut self, frames: usize) -> Option<u64> {
+        let size = (frames * PAGE_SIZE) as u64;
+        let low_len = |range: &PhysRange| range.end.min(EARLY_LIMIT).saturating_sub(range.start);
+        let range = self.ranges.as_mut_slice().iter_mut().max_by_key(|range| low_len(range))?;
+        if low_len(range) < size {
+            return None;
+        }
+        let phys = range.start;
+        range.start += size;
+        // SAFETY: free memory, mapped by the boot page tables and by ours.
+        unsafe { phys_to_virt::<u8>(phys).write_bytes(0, size as usize) };
+        Some(phys)
+    }
+}
+
+/// Starts the allocator with what `early` has left. The direct map is up.
+pub(super) fn init(boot: &BootInfo, mut early: EarlyFrames) {
+    let end = boot.memory.as_slice().last().map_or(0, |range| range.end);
+    let frames = (end / PAGE_SIZE as u64) as usize;
+    let table = early.alloc((frames * size_of::<AtomicU32>()).div_ceil(PAGE_SIZE)).expect("no room for the frame table");
+    STATES_LEN.store(frames, Ordering::Relaxed);
+    STATES.store(phys_to_virt(table), Ordering::Release);
+
+    set_states(0, frames, NOT_RAM);
+    for range in boot.memory.as_slice() {
+        let frames = (range.len() / PAGE_SIZE as u64) as usize;
+        set_states(range.start, frames, 1);
+        TOTAL.fetch_add(frames, Ordering::Relaxed);
+    }
+    for range in early.ranges.as_slice() {
+        free_frames(*range);
+    }
+    // Nothing uses the boot page tables any more.
+    for phys in super::direct::boot_tables().pages() {
+        dec(phys);
+    }
+}

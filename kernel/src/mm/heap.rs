@@ -1,0 +1,87 @@
+//! The kernel heap.
+//!
+//! Small allocations come from talc, which takes memory from the frame allocator in blocks and gives empty blocks back.
+//! Large ones are whole frames, straight from the frame allocator. All heap memory is in the direct map, so each
+//! allocation is one piece of physical memory too, and devices can use it.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr;
+
+use talc::DefaultBinning;
+use talc::base::Talc;
+use talc::source::GlobalAllocSource;
+
+use super::{PAGE_SIZE, frames, phys_to_virt, virt_to_phys};
+use crate::sync::IrqLock;
+
+/// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
+const BLOCK_SIZE: usize = 64 << 10;
+/// Allocations from here on are whole frames.
+const LARGE_ALLOCATION: usize = 32 << 10;
+
+/// Whole frames as a Rust allocator.
+#[derive(Debug)]
+struct Frames;
+
+// SAFETY: blocks of the frame allocator are disjoint, live until freed, and aligned to their size rounded up.
+unsafe impl GlobalAlloc for Frames {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
+        frames::alloc_contiguous(frames).map_or(ptr::null_mut(), phys_to_virt)
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
+        frames::free_contiguous(virt_to_phys(memory), frames);
+    }
+}
+
+/// The kernel's allocator.
+struct Heap {
+    /// Guards the small allocations; the frame allocator's lock is taken while it is held.
+    small: IrqLock<Talc<GlobalAllocSource<Frames>, DefaultBinning>>,
+}
+
+// SAFETY: talc and the frame allocator keep the contract; which of the two has an allocation depends on its layout alone.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() >= LARGE_ALLOCATION {
+            // SAFETY: the caller's promise.
+            return unsafe { Frames.alloc(layout) };
+        }
+        // SAFETY: the size is not 0, by the caller's promise.
+        unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |memory| memory.as_ptr())
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        if layout.size() >= LARGE_ALLOCATION {
+            // SAFETY: the caller's promise.
+            return unsafe { Frames.dealloc(memory, layout) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.small.lock().deallocate(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if layout.size() < LARGE_ALLOCATION && size < LARGE_ALLOCATION {
+            // SAFETY: the caller's promise; both sizes are talc's.
+            if unsafe { self.small.lock().try_realloc_in_place(memory, layout, size) } {
+                return memory;
+            }
+        }
+        // SAFETY: the size is valid for the alignment by the caller's promise.
+        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !new.is_null() {
+            // SAFETY: two live allocations, both at least this long.
+            unsafe {
+                ptr::copy_nonoverlapping(memory, new, layout.size().min(size));
+                self.dealloc(memory, layout);
+            }
+        }
+        new
+    }
+}
+
+#[global_allocator]
+// SAFETY: `Frames` may be called under the lock: it never allocates from the heap.
+static HEAP: Heap = Heap { small: IrqLock::new(Talc::new(GlobalAllocSource::with_block_size(Frames, BLOCK_SIZE))) };
