@@ -2,7 +2,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::arch::interrupts;
+use crate::arch::irq;
 
 /// A spin lock for data that no interrupt handler touches.
 pub use spin::mutex::SpinMutex as SpinLock;
@@ -26,17 +26,17 @@ impl<T> IrqLock<T> {
 
     /// Turns interrupts off and takes the lock.
     pub fn lock(&self) -> IrqLockGuard<'_, T> {
-        let enabled = interrupts::disable();
+        let enabled = irq::save_and_disable();
         IrqLockGuard { guard: core::mem::ManuallyDrop::new(self.inner.lock()), enabled }
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<IrqLockGuard<'_, T>> {
-        let enabled = interrupts::disable();
+        let enabled = irq::save_and_disable();
         match self.inner.try_lock() {
             Some(guard) => Some(IrqLockGuard { guard: core::mem::ManuallyDrop::new(guard), enabled }),
             None => {
-                interrupts::restore(enabled);
+                irq::restore(enabled);
                 None
             }
         }
@@ -60,6 +60,6 @@ impl<T> Drop for IrqLockGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: dropped here once, and not used again.
         unsafe { core::mem::ManuallyDrop::drop(&mut self.guard) };
-        interrupts::restore(self.enabled);
+        irq::restore(self.enabled);
     }
 }

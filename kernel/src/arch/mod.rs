@@ -1,7 +1,7 @@
 //! Everything that knows it runs on an x86-64 processor.
 
 pub mod boot;
-pub mod interrupts;
+pub mod irq;
 pub mod linux_boot;
 pub mod msr;
 pub mod port;

@@ -1,6 +1,6 @@
 //! Ending the virtual machine.
 
-use super::interrupts;
+use super::irq;
 use super::port::{outb, outw};
 
 /// QEMU's `isa-debug-exit`: ends QEMU with status `(value << 1) | 1`.
@@ -18,7 +18,7 @@ const I8042_RESET: u8 = 0xfe;
 
 /// Powers the machine off; `status` reaches the host where the machine has a way to carry it.
 pub fn poweroff(status: u8) -> ! {
-    interrupts::disable();
+    irq::disable();
     // SAFETY: every write either ends the machine or goes to a port that nobody answers; the order is from the
     // most telling to the bluntest.
     unsafe {
@@ -27,5 +27,5 @@ pub fn poweroff(status: u8) -> ! {
         outb(CLOUD_HYPERVISOR_SHUTDOWN, CLOUD_HYPERVISOR_S5);
         outb(I8042_COMMAND, I8042_RESET);
     }
-    interrupts::halt_forever()
+    irq::halt_forever()
 }
