@@ -3,7 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod errno;
+pub mod flags;
+pub mod signal;
 pub mod table;
+pub mod types;
 
 pub use errno::{Errno, SysResult};
+pub use flags::*;
+pub use signal::{DefaultAction, SigSet, Signal};
 pub use table::{Arg, NR_SYSCALLS, Status};
