@@ -1,0 +1,158 @@
+//! The index of a mapping: page number to page frame, sparse, 64 slots to a chunk.
+
+use crate::platform::PageRef;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+const CHUNK: u64 = 64;
+/// Chunks taken out in one go by [`Tree::remove_some`].
+const BATCH: usize = 16;
+
+/// 64 consecutive page slots.
+pub(super) struct Chunk {
+    pages: [Option<PageRef>; CHUNK as usize],
+    /// Bit n: page n was changed since it was written back.
+    dirty: u64,
+    /// Slots in use.
+    pub(super) used: u32,
+}
+
+impl Chunk {
+    fn new() -> Box<Chunk> {
+        Box::new(Chunk { pages: [const { None }; CHUNK as usize], dirty: 0, used: 0 })
+    }
+
+    /// Moves the slots `[first, end)` out into a chunk of their own.
+    fn split_off(&mut self, first: u64, end: u64) -> Box<Chunk> {
+        let mut out = Chunk::new();
+        for i in first..end.min(CHUNK) {
+            if let Some(slot) = self.pages.get_mut(i as usize)
+                && let Some(page) = slot.take()
+                && let Some(to) = out.pages.get_mut(i as usize)
+            {
+                *to = Some(page);
+                out.used += 1;
+                self.used -= 1;
+                self.dirty &= !(1 << i);
+            }
+        }
+        out
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Tree {
+    chunks: BTreeMap<u64, Box<Chunk>>,
+    pub(super) pages: u64,
+}
+
+impl Tree {
+    pub(super) fn get(&self, index: u64) -> Option<PageRef> {
+        self.chunks.get(&(index / CHUNK))?.pages.get((index % CHUNK) as usize)?.clone()
+    }
+
+    /// Fills an empty slot, or gives the page back.
+    pub(super) fn insert(&mut self, index: u64, page: PageRef) -> Result<(), PageRef> {
+        let chunk = self.chunks.entry(index / CHUNK).or_insert_with(Chunk::new);
+        match chunk.pages.get_mut((index % CHUNK) as usize) {
+            Some(slot @ None) => {
+                *slot = Some(page);
+                chunk.used += 1;
+                self.pages += 1;
+                Ok(())
+            }
+            _ => Err(page),
+        }
+    }
+
+    /// Sets the dirty bit of a page that is present; true if it was clear.
+    pub(super) fn set_dirty(&mut self, index: u64) -> bool {
+        let Some(chunk) = self.chunks.get_mut(&(index / CHUNK)) else { return false };
+        let bit = 1 << (index % CHUNK);
+        let fresh = chunk.dirty & bit == 0;
+        chunk.dirty |= bit;
+        fresh
+    }
+
+    /// The first dirty page of `[first, end)`, marked clean.
+    pub(super) fn take_dirty(&mut self, first: u64, end: u64) -> Option<(u64, PageRef)> {
+        for (number, chunk) in self.chunks.range_mut(first / CHUNK..) {
+            let base = number * CHUNK;
+            if base >= end {
+                break;
+            }
+            let from = first.saturating_sub(base).min(CHUNK - 1);
+            let bits = if base + from < first { 0 } else { chunk.dirty & (u64::MAX << from) };
+            if bits == 0 {
+                continue;
+            }
+            let i = u64::from(bits.trailing_zeros());
+            if base + i >= end {
+                break;
+            }
+            chunk.dirty &= !(1 << i);
+            if let Some(Some(page)) = chunk.pages.get(i as usize) {
+                return Some((base + i, page.clone()));
+            }
+        }
+        None
+    }
+
+    /// Takes some of the pages in `[first, end)` out; an empty answer means that none are left.
+    pub(super) fn remove_some(&mut self, first: u64, end: u64) -> Vec<Box<Chunk>> {
+        let last = end.saturating_sub(1) / CHUNK;
+        let mut out = Vec::new();
+        if first >= end {
+            return out;
+        }
+        let numbers: Vec<u64> = self.chunks.range(first / CHUNK..=last).map(|(n, _)| *n).collect();
+        for number in numbers {
+            if out.len() == BATCH {
+                break;
+            }
+            let base = number * CHUNK;
+            let whole = first <= base && end.saturating_sub(base) >= CHUNK;
+            let taken = if whole {
+                self.chunks.remove(&number)
+            } else {
+                self.chunks.get_mut(&number).map(|c| c.split_off(first.saturating_sub(base), end - base))
+            };
+            if self.chunks.get(&number).is_some_and(|c| c.used == 0) {
+                self.chunks.remove(&number);
+            }
+            if let Some(chunk) = taken.filter(|c| c.used > 0) {
+                self.pages -= u64::from(chunk.used);
+                out.push(chunk);
+            }
+        }
+        out
+    }
+
+    /// The first page at or after `index`.
+    pub(super) fn next_page(&self, index: u64) -> Option<u64> {
+        self.chunks.range(index / CHUNK..).find_map(|(number, chunk)| {
+            let base = number * CHUNK;
+            let skip = index.saturating_sub(base) as usize;
+            let slot = chunk.pages.iter().enumerate().skip(skip).find(|(_, p)| p.is_some())?;
+            Some(base + slot.0 as u64)
+        })
+    }
+
+    /// The first missing page at or after `index`.
+    pub(super) fn next_hole(&self, index: u64) -> u64 {
+        let mut at = index;
+        for (number, chunk) in self.chunks.range(index / CHUNK..) {
+            let base = number * CHUNK;
+            if base > at {
+                break;
+            }
+            let skip = (at - base) as usize;
+            if let Some((i, _)) = chunk.pages.iter().enumerate().skip(skip).find(|(_, p)| p.is_none()) {
+                return base + i as u64;
+            }
+            at = base + CHUNK;
+        }
+        at
+    }
+}
