@@ -2,9 +2,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod layout;
 pub mod errno;
 pub mod flags;
 pub mod signal;
+pub mod signal_frame;
 pub mod table;
 pub mod types;
 
