@@ -30,7 +30,12 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     log::init();
     mm::init(boot);
     kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
+    arch::apic::init();
+    arch::clock::start();
 
+    arch::clock::init();
+    arch::timer::init();
+    arch::rng::init();
     arch::poweroff::poweroff(0)
 }
 

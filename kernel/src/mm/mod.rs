@@ -3,6 +3,7 @@
 pub mod direct;
 pub mod frames;
 pub mod heap;
+pub mod vmalloc;
 
 pub use direct::{kernel_pml4_phys, phys_to_virt, virt_to_phys};
 

@@ -1,0 +1,182 @@
+//! The local APIC, as x2APIC (registers are MSRs) where the CPU has it, else as xAPIC (registers are memory).
+//!
+//! Source: SDM volume 3A, chapter 11.
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use super::port::outb;
+use super::{msr, vectors};
+use crate::mm::vmalloc;
+
+const ID: u32 = 0x020;
+const TASK_PRIORITY: u32 = 0x080;
+const END_OF_INTERRUPT: u32 = 0x0b0;
+const SPURIOUS: u32 = 0x0f0;
+const ERROR_STATUS: u32 = 0x280;
+const COMMAND_LOW: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const LVT_TIMER: u32 = 0x320;
+const LVT_LINT0: u32 = 0x350;
+const LVT_LINT1: u32 = 0x360;
+const LVT_ERROR: u32 = 0x370;
+const TIMER_INITIAL: u32 = 0x380;
+const TIMER_CURRENT: u32 = 0x390;
+const TIMER_DIVIDE: u32 = 0x3e0;
+
+const BASE_ENABLE: u64 = 1 << 11;
+const BASE_X2APIC: u64 = 1 << 10;
+const BASE_ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const SOFTWARE_ENABLE: u32 = 1 << 8;
+const LVT_MASKED: u32 = 1 << 16;
+const LVT_NMI: u32 = 4 << 8;
+const TIMER_ONE_SHOT: u32 = 0;
+const TIMER_TSC_DEADLINE: u32 = 2 << 17;
+const DIVIDE_BY_1: u32 = 0b1011;
+
+const DELIVERY_FIXED: u32 = 0;
+const DELIVERY_NMI: u32 = 4 << 8;
+const DELIVERY_INIT: u32 = 5 << 8;
+const DELIVERY_STARTUP: u32 = 6 << 8;
+const LEVEL_ASSERT: u32 = 1 << 14;
+const SEND_PENDING: u32 = 1 << 12;
+
+const PIC_MASTER_DATA: u16 = 0x21;
+const PIC_SLAVE_DATA: u16 = 0xa1;
+
+/// The xAPIC's registers; null in x2APIC mode.
+static REGISTERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+
+fn read(register: u32) -> u32 {
+    let base = REGISTERS.load(Ordering::Relaxed);
+    // SAFETY: `init` has set the mode: either the MSR exists, or `base` maps the registers.
+    unsafe {
+        if base.is_null() {
+            msr::read(msr::X2APIC + register / 16) as u32
+        } else {
+            base.add(register as usize).cast::<u32>().read_volatile()
+        }
+    }
+}
+
+fn write(register: u32, value: u32) {
+    let base = REGISTERS.load(Ordering::Relaxed);
+    // SAFETY: as in `read`; this module writes only what the manual allows.
+    unsafe {
+        if base.is_null() {
+            msr::write(msr::X2APIC + register / 16, value.into());
+        } else {
+            base.add(register as usize).cast::<u32>().write_volatile(value);
+        }
+    }
+}
+
+/// Silences the 8259s and sets up this CPU's local APIC, with its timer stopped. Each CPU calls this; the first one before
+/// the others start.
+pub fn init() {
+    // SAFETY: masks every line; where there is no PIC nobody listens.
+    unsafe {
+        outb(PIC_MASTER_DATA, 0xff);
+        outb(PIC_SLAVE_DATA, 0xff);
+    }
+    let x2apic = raw_cpuid::CpuId::new().get_feature_info().is_some_and(|features| features.has_x2apic());
+    // SAFETY: every long-mode CPU has the register; the APIC stays where it is.
+    let base = unsafe {
+        let base = msr::read(msr::APIC_BASE) | BASE_ENABLE;
+        msr::write(msr::APIC_BASE, base);
+        if x2apic {
+            msr::write(msr::APIC_BASE, base | BASE_X2APIC);
+        }
+        base
+    };
+    if !x2apic && REGISTERS.load(Ordering::Relaxed).is_null() {
+        let registers = vmalloc::map_device(base & BASE_ADDRESS, 0x1000).expect("no room to map the local APIC");
+        REGISTERS.store(registers, Ordering::Relaxed);
+    }
+    write(TASK_PRIORITY, 0);
+    write(LVT_LINT0, LVT_MASKED);
+    write(LVT_LINT1, LVT_NMI);
+    write(LVT_ERROR, vectors::ERROR.into());
+    write(LVT_TIMER, LVT_MASKED | u32::from(vectors::TIMER));
+    write(TIMER_DIVIDE, DIVIDE_BY_1);
+    write(ERROR_STATUS, 0);
+    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
+}
+
+/// This CPU's APIC id.
+pub fn id() -> u32 {
+    let id = read(ID);
+    if REGISTERS.load(Ordering::Relaxed).is_null() { id } else { id >> 24 }
+}
+
+/// Ends the interrupt being handled.
+#[inline]
+pub fn eoi() {
+    write(END_OF_INTERRUPT, 0);
+}
+
+/// The errors since the last call, and clears them.
+pub fn take_errors() -> u32 {
+    write(ERROR_STATUS, 0);
+    read(ERROR_STATUS)
+}
+
+fn command(apic_id: u32, command: u32) {
+    if REGISTERS.load(Ordering::Relaxed).is_null() {
+        let value = u64::from(apic_id) << 32 | u64::from(command);
+        // SAFETY: x2APIC mode; the interrupt command register takes destination and command at once.
+        unsafe { msr::write(msr::X2APIC + COMMAND_LOW / 16, value) };
+        return;
+    }
+    // An interrupt between the two halves could send one of its own.
+    let interrupts = super::irq::save_and_disable();
+    while read(COMMAND_LOW) & SEND_PENDING != 0 {
+        core::hint::spin_loop();
+    }
+    write(COMMAND_HIGH, apic_id << 24);
+    write(COMMAND_LOW, command);
+    super::irq::restore(interrupts);
+}
+
+/// Sends an interrupt to the CPU with this APIC id.
+pub fn send_ipi(apic_id: u32, vector: u8) {
+    command(apic_id, DELIVERY_FIXED | LEVEL_ASSERT | u32::from(vector));
+}
+
+/// Sends a non-maskable interrupt.
+pub fn send_nmi(apic_id: u32) {
+    command(apic_id, DELIVERY_NMI | LEVEL_ASSERT);
+}
+
+/// Resets a CPU, which then waits for [`send_startup`].
+pub fn send_init(apic_id: u32) {
+    command(apic_id, DELIVERY_INIT | LEVEL_ASSERT);
+}
+
+/// Starts a CPU in real mode at `page`, which lies below 1 MiB.
+pub fn send_startup(apic_id: u32, page: u64) {
+    command(apic_id, DELIVERY_STARTUP | LEVEL_ASSERT | (page >> 12) as u32 & 0xff);
+}
+
+/// Starts the timer's count from the top, without an interrupt, for calibration.
+pub(super) fn start_counting() {
+    write(LVT_TIMER, LVT_MASKED | TIMER_ONE_SHOT | u32::from(vectors::TIMER));
+    write(TIMER_INITIAL, u32::MAX);
+}
+
+/// Ticks since [`start_counting`]; stands still after 2^32.
+pub(super) fn counted() -> u32 {
+    u32::MAX - read(TIMER_CURRENT)
+}
+
+/// Lets the timer interrupt, in TSC-deadline mode or by count.
+pub(super) fn unmask_timer(tsc_deadline: bool) {
+    let mode = if tsc_deadline { TIMER_TSC_DEADLINE } else { TIMER_ONE_SHOT };
+    write(TIMER_INITIAL, 0);
+    write(LVT_TIMER, mode | u32::from(vectors::TIMER));
+}
+
+/// Interrupt after `ticks` of the timer; 0 stops it.
+pub(super) fn set_timer_count(ticks: u32) {
+    write(TIMER_INITIAL, ticks);
+}

@@ -1,0 +1,353 @@
+//! Time: the TSC turned into nanoseconds, and wall-clock time on top.
+//!
+//! Under KVM the scale comes from its paravirtual clock, which also follows a migration. Elsewhere it comes from CPUID, or,
+//! where that says nothing (QEMU's translator), from a measurement against the local APIC timer, which runs at 1 GHz in
+//! QEMU and KVM. The measurement starts early and ends late in boot, so that it costs next to nothing.
+//!
+//! Sources: Documentation/virt/kvm/x86/msr.rst (pvclock), SDM volume 2A, CPUID leaf 15H.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use spin::Once;
+
+use super::port::{inb, outb};
+use super::{apic, boot, cpuid, msr};
+use crate::mm::{frames, phys_to_virt};
+
+const NANOSECONDS: u64 = 1_000_000_000;
+/// Frequency of the local APIC timer in QEMU and KVM, before division.
+const APIC_FREQUENCY: u64 = NANOSECONDS;
+/// Shortest measurement of the TSC, in APIC ticks: 2 ms keeps the error near 100 parts per million.
+const CALIBRATION_TICKS: u32 = 2_000_000;
+
+/// How a TSC value becomes nanoseconds since boot:
+/// `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift goes right.
+#[derive(Clone, Copy, Debug)]
+pub struct TscScale {
+    /// TSC at `base_ns`.
+    pub base_tsc: u64,
+    /// Nanoseconds since boot at `base_tsc`.
+    pub base_ns: u64,
+    /// Nanoseconds per shifted tick, times 2^32.
+    pub mult: u32,
+    /// Binary places that the difference is shifted before the multiplication.
+    pub shift: i8,
+}
+
+impl TscScale {
+    /// The scale of a TSC of `hz`, which is not 0, with boot at `base_tsc`.
+    fn from_frequency(hz: u64, base_tsc: u64) -> Self {
+        // As in Linux's pvclock: normalise ticks so that the multiplier uses its 32 bits.
+        let mut shift = 0i8;
+        let mut scaled = hz;
+        while scaled > NANOSECONDS * 2 {
+            scaled >>= 1;
+            shift -= 1;
+        }
+        while scaled <= NANOSECONDS {
+            scaled <<= 1;
+            shift += 1;
+        }
+        // Not `scaled`: shifting may have dropped bits.
+        let hz_shifted = if shift < 0 { u128::from(hz) } else { u128::from(hz) << shift };
+        let nanoseconds = if shift < 0 { u128::from(NANOSECONDS) << -shift } else { u128::from(NANOSECONDS) };
+        let mult = ((nanoseconds << 32) / hz_shifted).min(u32::MAX.into()) as u32;
+        Self { base_tsc, base_ns: 0, mult, shift }
+    }
+
+    /// Nanoseconds since boot at `tsc`.
+    pub fn to_ns(&self, tsc: u64) -> u64 {
+        let delta = tsc.saturating_sub(self.base_tsc);
+        let shifted = if self.shift < 0 { delta >> -self.shift } else { delta << self.shift };
+        self.base_ns.wrapping_add((u128::from(shifted) * u128::from(self.mult) >> 32) as u64)
+    }
+
+    /// The TSC at `ns` nanoseconds since boot.
+    pub fn to_tsc(&self, ns: u64) -> u64 {
+        let shifted = (u128::from(ns.saturating_sub(self.base_ns)) << 32) / u128::from(self.mult.max(1));
+        let delta = if self.shift < 0 { shifted << -self.shift } else { shifted >> self.shift };
+        self.base_tsc.saturating_add(delta.try_into().unwrap_or(u64::MAX))
+    }
+
+    /// Ticks per second.
+    pub fn frequency(&self) -> u64 {
+        self.to_tsc(self.base_ns + NANOSECONDS) - self.base_tsc
+    }
+}
+
+/// The scale in use, readable without a lock: an odd sequence number means that it is being changed.
+struct SharedScale {
+    sequence: AtomicU32,
+    base_tsc: AtomicU64,
+    base_ns: AtomicU64,
+    /// Multiplier in the low half, shift above it.
+    mult_shift: AtomicU64,
+}
+
+static SCALE: SharedScale = SharedScale {
+    sequence: AtomicU32::new(0),
+    base_tsc: AtomicU64::new(0),
+    base_ns: AtomicU64::new(0),
+    mult_shift: AtomicU64::new(0),
+};
+
+impl SharedScale {
+    fn set(&self, scale: TscScale) {
+        self.sequence.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.base_tsc.store(scale.base_tsc, Ordering::Relaxed);
+        self.base_ns.store(scale.base_ns, Ordering::Relaxed);
+        self.mult_shift.store(u64::from(scale.mult) | u64::from(scale.shift as u8) << 32, Ordering::Relaxed);
+        self.sequence.fetch_add(1, Ordering::Release);
+    }
+
+    fn get(&self) -> TscScale {
+        loop {
+            let before = self.sequence.load(Ordering::Acquire);
+            let mult_shift = self.mult_shift.load(Ordering::Relaxed);
+            let scale = TscScale {
+                base_tsc: self.base_tsc.load(Ordering::Relaxed),
+                base_ns: self.base_ns.load(Ordering::Relaxed),
+                mult: mult_shift as u32,
+                shift: (mult_shift >> 32) as i8,
+            };
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && before == self.sequence.load(Ordering::Relaxed) {
+                return scale;
+            }
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// `struct pvclock_vcpu_time_info`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PvclockTime {
+    version: u32,
+    pad0: u32,
+    tsc_timestamp: u64,
+    system_time: u64,
+    tsc_to_system_mul: u32,
+    tsc_shift: i8,
+    flags: u8,
+    pad: [u8; 2],
+}
+
+/// `struct pvclock_wall_clock`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PvclockWall {
+    version: u32,
+    sec: u32,
+    nsec: u32,
+}
+
+/// The page that KVM writes the boot CPU's clock to: its physical address, and the version last taken over.
+static PVCLOCK: Once<u64> = Once::new();
+static PVCLOCK_VERSION: AtomicU32 = AtomicU32::new(0);
+/// The wall clock's place in that page, clear of the clock itself.
+const PVCLOCK_WALL_OFFSET: u64 = 2048;
+
+/// Wall-clock time at boot, in nanoseconds since 1970.
+static REALTIME_BASE: AtomicU64 = AtomicU64::new(0);
+/// TSC and APIC timer when [`start`] was called.
+static START_TSC: AtomicU64 = AtomicU64::new(0);
+static START_TICKS: AtomicU32 = AtomicU32::new(0);
+
+/// The time stamp counter.
+#[inline]
+pub fn tsc() -> u64 {
+    // SAFETY: every x86-64 CPU has it, and ring 0 may always read it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// TSC and APIC timer at one moment: both are read several times, because a read of the APIC can take long, and the
+/// closest pair counts.
+fn sample() -> (u64, u32) {
+    const READS: usize = 4;
+    let read = |_| {
+        let before = tsc();
+        let ticks = apic::counted();
+        let width = tsc() - before;
+        (width, before + width / 2, ticks)
+    };
+    (0..READS).map(read).min_by_key(|(width, ..)| *width).map_or((0, 0), |(_, tsc, ticks)| (tsc, ticks))
+}
+
+/// Marks the start of time, and of the measurement of the TSC if there has to be one. The local APIC is up.
+pub fn start() {
+    apic::start_counting();
+    let (tsc, ticks) = sample();
+    START_TSC.store(tsc, Ordering::Relaxed);
+    START_TICKS.store(ticks, Ordering::Relaxed);
+}
+
+/// Finds the scale of the TSC and the time of day. To be called as late in boot as can be: a measurement then has no need to
+/// wait.
+pub fn init() {
+    let start = START_TSC.load(Ordering::Relaxed);
+    if !init_pvclock() {
+        let hz = match cpuid::hypervisor_frequencies().0 {
+            0 => cpuid::tsc_frequency().unwrap_or_else(measure_tsc),
+            hz => hz,
+        };
+        SCALE.set(TscScale::from_frequency(hz, start));
+    }
+    let (source, realtime) = find_realtime();
+    set_realtime_ns(realtime);
+    crate::kinfo!("TSC at {} kHz, time of day from {source}", scale().frequency() / 1000);
+}
+
+/// Measures the TSC since [`start`] against the local APIC timer.
+fn measure_tsc() -> u64 {
+    let tsc_start = START_TSC.load(Ordering::Relaxed);
+    let ticks_start = START_TICKS.load(Ordering::Relaxed);
+    loop {
+        let (tsc, ticks) = sample();
+        let ticks = ticks - ticks_start;
+        if ticks >= CALIBRATION_TICKS {
+            return (u128::from(tsc - tsc_start) * u128::from(APIC_FREQUENCY) / u128::from(ticks)) as u64;
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// Has KVM fill in its clock, if there is one.
+fn init_pvclock() -> bool {
+    if cpuid::kvm_features() & cpuid::KVM_FEATURE_CLOCKSOURCE2 == 0 {
+        return false;
+    }
+    let Some(page) = frames::alloc_zeroed() else { return false };
+    let phys = PVCLOCK.call_once(|| page.into_raw());
+    const ENABLE: u64 = 1;
+    // SAFETY: the feature bit says that the MSRs exist; the page is theirs from now on.
+    unsafe {
+        msr::write(msr::KVM_SYSTEM_TIME_NEW, phys | ENABLE);
+        msr::write(msr::KVM_WALL_CLOCK_NEW, phys + PVCLOCK_WALL_OFFSET);
+    }
+    refresh();
+    SCALE.get().mult != 0
+}
+
+/// Takes over what KVM has changed about its clock. Called now and then, by the timer interrupt of the boot CPU.
+pub fn refresh() {
+    let Some(&phys) = PVCLOCK.get() else { return };
+    let shared: *const PvclockTime = phys_to_virt(phys);
+    loop {
+        // SAFETY: the page lives for good; KVM writes it, so every read is volatile, and the version tells a torn one.
+        let (version, time, after) = unsafe {
+            let version = (&raw const (*shared).version).read_volatile();
+            fence(Ordering::Acquire);
+            let time = shared.read_volatile();
+            fence(Ordering::Acquire);
+            (version, time, (&raw const (*shared).version).read_volatile())
+        };
+        if version % 2 != 0 || version != after {
+            core::hint::spin_loop();
+            continue;
+        }
+        if version != PVCLOCK_VERSION.swap(version, Ordering::Relaxed) {
+            SCALE.set(TscScale {
+                base_tsc: time.tsc_timestamp,
+                base_ns: time.system_time,
+                mult: time.tsc_to_system_mul,
+                shift: time.tsc_shift,
+            });
+        }
+        return;
+    }
+}
+
+/// The scale of the TSC now, for the data page of a vDSO.
+pub fn scale() -> TscScale {
+    SCALE.get()
+}
+
+/// Nanoseconds since boot (CLOCK_MONOTONIC).
+#[inline]
+pub fn monotonic_ns() -> u64 {
+    SCALE.get().to_ns(tsc())
+}
+
+/// Nanoseconds since 1970-01-01 UTC (CLOCK_REALTIME).
+#[inline]
+pub fn realtime_ns() -> u64 {
+    realtime_base_ns().wrapping_add(monotonic_ns())
+}
+
+/// What [`realtime_ns`] adds to [`monotonic_ns`].
+#[inline]
+pub fn realtime_base_ns() -> u64 {
+    REALTIME_BASE.load(Ordering::Relaxed)
+}
+
+/// Sets the time of day (clock_settime(2)).
+pub fn set_realtime_ns(now: u64) {
+    REALTIME_BASE.store(now.wrapping_sub(monotonic_ns()), Ordering::Relaxed);
+}
+
+/// The time of day now, from the best source there is, and that source's name.
+fn find_realtime() -> (&'static str, u64) {
+    if let Some(ns) = boot::option("time").and_then(|value| value.parse::<u64>().ok()) {
+        return ("the command line", ns + monotonic_ns());
+    }
+    if let Some(&phys) = PVCLOCK.get() {
+        // SAFETY: KVM filled it in when the MSR was written, and does not touch it again.
+        let wall: PvclockWall = unsafe { phys_to_virt::<PvclockWall>(phys + PVCLOCK_WALL_OFFSET).read_volatile() };
+        return ("KVM", u64::from(wall.sec) * NANOSECONDS + u64::from(wall.nsec) + monotonic_ns());
+    }
+    match rtc_seconds() {
+        Some(seconds) => ("the RTC", seconds * NANOSECONDS),
+        None => ("nowhere", monotonic_ns()),
+    }
+}
+
+/// The CMOS clock's time, in seconds since 1970; `None` where there is none. (MC146818A datasheet.)
+fn rtc_seconds() -> Option<u64> {
+    const INDEX: u16 = 0x70;
+    const DATA: u16 = 0x71;
+    const STATUS_A: u8 = 0x0a;
+    const STATUS_B: u8 = 0x0b;
+    const UPDATE_IN_PROGRESS: u8 = 0x80;
+    const BINARY: u8 = 0x04;
+    const HOURS_24: u8 = 0x02;
+    const PM: u8 = 0x80;
+    const ATTEMPTS: usize = 100_000;
+
+    let register = |index: u8| -> u8 {
+        // SAFETY: the CMOS ports are used here alone.
+        unsafe {
+            outb(INDEX, index);
+            inb(DATA)
+        }
+    };
+    let sample = || [0x00, 0x02, 0x04, 0x07, 0x08, 0x09].map(register);
+    let status_b = register(STATUS_B);
+    if status_b == 0xff {
+        return None;
+    }
+    // An update takes 2 ms at most; two equal samples are one time.
+    let raw = (0..ATTEMPTS).find_map(|_| {
+        let first = (register(STATUS_A) & UPDATE_IN_PROGRESS == 0).then(sample)?;
+        (first == sample()).then_some(first)
+    })?;
+    let number = |value: u8| if status_b & BINARY != 0 { value } else { (value >> 4) * 10 + (value & 15) };
+    let [second, minute, hour, day, month, year] = raw;
+    let mut hours = number(hour & !PM);
+    if status_b & HOURS_24 == 0 {
+        hours = hours % 12 + if hour & PM != 0 { 12 } else { 0 };
+    }
+    let days = days_since_1970(2000 + i64::from(number(year)), number(month).into(), number(day).into());
+    let time = i64::from(hours) * 3600 + i64::from(number(minute)) * 60 + i64::from(number(second));
+    u64::try_from(days * 86_400 + time).ok()
+}
+
+/// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that the leap day is last.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    let days_of_year = (153 * month + 2) / 5 + day - 1;
+    const DAYS_TO_1970: i64 = 719_468;
+    year * 365 + leap_days + days_of_year - DAYS_TO_1970
+}

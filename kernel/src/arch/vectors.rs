@@ -1,0 +1,64 @@
+//! Interrupt vectors, and who handles what devices raise.
+//!
+//! Vectors 0 to 31 are the processor's exceptions. From 32 on they are ours: the higher, the more urgent (the local APIC
+//! ranks by the upper four bits).
+
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::ptr;
+
+use super::{apic, ioapic};
+
+/// First vector for devices.
+pub const DEVICE_FIRST: u8 = 0x30;
+/// Vectors for devices.
+pub const DEVICE_COUNT: u8 = 64;
+/// Asks another CPU to look at its run queue.
+pub const RESCHEDULE: u8 = 0xf0;
+/// Asks another CPU to drop translations.
+pub const TLB_FLUSH: u8 = 0xf1;
+/// The local APIC timer.
+pub const TIMER: u8 = 0xfd;
+/// Local APIC errors.
+pub const ERROR: u8 = 0xfe;
+/// Spurious interrupts of the local APIC; they take no end-of-interrupt.
+pub const SPURIOUS: u8 = 0xff;
+
+/// Handlers of the device vectors, as `fn()`; null where free. Written once before the interrupt is routed.
+static HANDLERS: [AtomicPtr<()>; DEVICE_COUNT as usize] = [const { AtomicPtr::new(ptr::null_mut()) }; DEVICE_COUNT as usize];
+static NEXT: AtomicU8 = AtomicU8::new(0);
+
+/// How the line of a device behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// One interrupt for each rise of the line.
+    Edge,
+    /// Interrupts as long as the line is up.
+    Level,
+}
+
+/// Gives `handler` a vector of its own. It runs in interrupt context on whichever CPU takes the interrupt.
+/// `None` when all vectors are taken.
+pub fn allocate(handler: fn()) -> Option<u8> {
+    let index = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < DEVICE_COUNT).then_some(n + 1)).ok()?;
+    HANDLERS[usize::from(index)].store(handler as *mut (), Ordering::Release);
+    Some(DEVICE_FIRST + index)
+}
+
+/// Lets `handler` be called when global system interrupt `gsi` is raised. False when the machine has no such line, or no
+/// vector is left.
+pub fn connect(gsi: u32, trigger: Trigger, handler: fn()) -> bool {
+    allocate(handler).is_some_and(|vector| ioapic::route(gsi, vector, trigger, apic::id()))
+}
+
+/// Calls the handler of a device vector and acknowledges the interrupt. False when `vector` is not a device's.
+pub fn dispatch(vector: u8) -> bool {
+    let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else { return false };
+    let handler = slot.load(Ordering::Acquire);
+    if !handler.is_null() {
+        // SAFETY: `allocate` stored a `fn()` there.
+        let handler = unsafe { core::mem::transmute::<*mut (), fn()>(handler) };
+        handler();
+    }
+    apic::eoi();
+    true
+}
