@@ -1,1 +1,197 @@
-fn main() {}
+//! `skiff`: runs unmodified Linux programs as virtual machines.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod error;
+mod frame;
+mod kvm;
+mod machine;
+mod memory;
+mod prepare;
+mod session;
+mod terminal;
+
+use clap::{Args, Parser, Subcommand};
+use error::{On, Result};
+use machine::{Accel, Channel, Machine, MachineType};
+use prepare::Request;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+use terminal::Streams;
+
+/// Exit status when the machine could not be started, as of `docker run`.
+const NOT_STARTED: u8 = 125;
+
+/// Run unmodified Linux programs as virtual machines.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run an application, a program or an image, and exit with its status
+    Run(Run),
+}
+
+/// TARGET is an application of apps/, a program (a path, or a name on PATH), or an image that mkimage made. What a
+/// program needs is gathered and packed first; images are kept and used again.
+///
+/// Ctrl-C goes to the program, a second one ends the machine; at a terminal Ctrl-] ends it. The exit status is the
+/// program's (128 + N if signal N killed it), 120 after a kernel panic, 121 if the machine vanished, 124 after
+/// --timeout, 125 if it could not be started.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  skiff run sqlite3\n  skiff run python3 --add job.py -- job.py --fast\n  skiff run /usr/bin/redis-server --memory 512M --cpus 2\n  skiff run ./nginx.img --trace=openat,read"
+)]
+struct Run {
+    /// Application, program or image
+    target: String,
+    /// Arguments of the program
+    #[arg(last = true)]
+    args: Vec<String>,
+    /// Memory of the machine [default: by the image's size, at least 128M]
+    #[arg(long, value_name = "SIZE", value_parser = memory::parse)]
+    memory: Option<u64>,
+    /// Number of CPUs
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    cpus: u32,
+    /// Set an environment variable
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// Working directory in the guest
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+    /// Print system calls as strace does, all or only those named
+    #[arg(long, value_name = "CALLS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    trace: Option<String>,
+    /// End the machine after that many seconds, with the state of every task
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<f64>,
+    /// Load program, libraries and stack at fixed addresses
+    #[arg(long)]
+    no_aslr: bool,
+    /// Machine type
+    #[arg(long, value_enum, default_value_t = MachineType::Microvm)]
+    machine: MachineType,
+    /// Who executes the guest's code
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+    /// Directory that becomes the guest's root
+    #[arg(long, value_name = "DIR", help_heading = "What goes into the image")]
+    rootfs: Option<PathBuf>,
+    /// Add a file or directory; a relative PATH goes below the guest's working directory
+    #[arg(
+        long,
+        value_name = "PATH[:GUESTPATH]",
+        help_heading = "What goes into the image"
+    )]
+    add: Vec<String>,
+    /// Add all files of an installed Debian package
+    #[arg(long, value_name = "NAME", help_heading = "What goes into the image")]
+    package: Vec<String>,
+    /// Run the program natively under strace first, and add the files it opens
+    #[arg(long, help_heading = "What goes into the image")]
+    learn: bool,
+    /// The kernel [default: the checkout's, or $SKIFF_KERNEL]
+    #[arg(long, value_name = "FILE", help_heading = "What goes into the image")]
+    kernel: Option<PathBuf>,
+    /// A further option for the kernel's command line
+    #[arg(long, value_name = "OPTION", help_heading = "For kernel developers")]
+    append: Vec<String>,
+    /// Talk over the serial port alone
+    #[arg(long, help_heading = "For kernel developers")]
+    serial: bool,
+}
+
+fn main() -> ExitCode {
+    let Command::Run(run) = Cli::parse().command;
+    match run.run() {
+        Ok(status) => ExitCode::from(status),
+        Err(e) => {
+            eprintln!("skiff: {e}");
+            ExitCode::from(NOT_STARTED)
+        }
+    }
+}
+
+impl Run {
+    fn run(self) -> Result<u8> {
+        let streams = Streams::of_process();
+        let request = Request {
+            target: self.target,
+            args: self.args,
+            env: self.env,
+            cwd: self.cwd,
+            rootfs: self.rootfs,
+            add: self.add,
+            packages: self.package,
+            learn: self.learn,
+            kernel: self.kernel,
+            term: std::env::var("TERM")
+                .ok()
+                .filter(|_| streams.tty.contains(&true)),
+        };
+        let prepared = prepare::prepare(&request)?;
+        let asked = match (self.memory, &prepared.memory) {
+            (None, Some(text)) => Some(memory::parse(text).map_err(error::Error::Usage)?),
+            (asked, _) => asked,
+        };
+        let channel = if self.serial {
+            Channel::Serial
+        } else {
+            Channel::Virtio
+        };
+        let mut options = vec![format!("stdio={}", streams.option())];
+        if channel == Channel::Virtio {
+            options.push("channel=virtio".into());
+        }
+        // The machine has no clock of its own with a date.
+        if let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            options.push(format!("time={}", now.as_nanos()));
+        }
+        match self.trace.as_deref() {
+            Some("") => options.push("trace".into()),
+            Some(calls) => options.push(format!("trace={calls}")),
+            None => {}
+        }
+        if self.no_aslr {
+            options.push("aslr=off".into());
+        }
+        options.extend(self.append);
+        // Lives until the machine has ended.
+        let initrd = prepared.manifest.as_ref().map(write_archive).transpose()?;
+        let machine = Machine {
+            memory: memory::choose(&prepared.image, asked)?,
+            image: prepared.image.path,
+            initrd: initrd.as_ref().map(|f| f.path().into()),
+            kind: self.machine,
+            accel: self.accel,
+            cpus: self.cpus,
+            options,
+            channel,
+            monitor: self.timeout.is_some(),
+        };
+        let timeout = match self.timeout.map(Duration::try_from_secs_f64).transpose() {
+            Ok(timeout) => timeout,
+            Err(e) => return Err(error::Error::Usage(format!("--timeout: {e}"))),
+        };
+        session::run(&machine, streams, timeout)
+    }
+}
+
+fn write_archive(manifest: &mkimage::Manifest) -> Result<tempfile::NamedTempFile> {
+    let bytes = mkimage::override_archive(manifest).on("archive")?;
+    let mut file = tempfile::Builder::new()
+        .prefix("skiff-")
+        .suffix(".initrd")
+        .tempfile()
+        .on("temporary file")?;
+    file.write_all(&bytes).on("temporary file")?;
+    Ok(file)
+}

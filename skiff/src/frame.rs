@@ -1,0 +1,176 @@
+//! Frames of the control channel between the kernel and `skiff run`.
+//!
+//! `u8 type, u8 flags = 0, u16 0, u32 length (little endian), payload` over one virtio console.
+
+use std::io::{self, Read};
+
+const HEADER: usize = 8;
+/// More than the kernel ever sends at once; a larger length means that the stream is out of step.
+const MAX_PAYLOAD: usize = 1 << 24;
+
+/// What the guest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromGuest {
+    /// Bytes for the host's standard output.
+    Stdout(Vec<u8>),
+    /// Bytes for the host's standard error.
+    Stderr(Vec<u8>),
+    /// Output of the terminal.
+    Tty(Vec<u8>),
+    /// A line of the kernel's log.
+    Log(Vec<u8>),
+    /// Lines of the system-call trace.
+    Trace(Vec<u8>),
+    /// The end.
+    Exit(Exit),
+    /// A frame of a later version.
+    Unknown(u8),
+}
+
+/// How the guest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// The program's exit status.
+    pub status: i32,
+    /// Why.
+    pub kind: ExitKind,
+}
+
+/// Why the guest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitKind {
+    /// The program ended.
+    Program,
+    /// The kernel panicked.
+    Panic,
+    /// The program could not be started.
+    NotStarted,
+    /// Memory ran out.
+    OutOfMemory,
+}
+
+/// What the host says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToGuest<'a> {
+    /// Bytes of standard input.
+    Stdin(&'a [u8]),
+    /// Standard input has ended.
+    StdinEof,
+    /// Bytes typed at the terminal.
+    Tty(&'a [u8]),
+    /// The terminal's size.
+    Winsize {
+        /// Lines.
+        rows: u16,
+        /// Characters in a line.
+        cols: u16,
+    },
+    /// A signal to the first process.
+    Signal(u32),
+}
+
+impl ToGuest<'_> {
+    /// The frame's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let (kind, payload): (u8, Vec<u8>) = match self {
+            Self::Stdin(bytes) => (0x81, bytes.to_vec()),
+            Self::StdinEof => (0x82, Vec::new()),
+            Self::Tty(bytes) => (0x83, bytes.to_vec()),
+            Self::Winsize { rows, cols } => {
+                (0x84, [rows.to_le_bytes(), cols.to_le_bytes()].concat())
+            }
+            Self::Signal(number) => (0x85, number.to_le_bytes().to_vec()),
+        };
+        let mut frame = vec![kind, 0, 0, 0];
+        frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        frame.extend(payload);
+        frame
+    }
+}
+
+/// Reads the next frame; `None` at the end of the stream.
+pub fn read(stream: &mut impl Read) -> io::Result<Option<FromGuest>> {
+    let mut header = [0; HEADER];
+    let mut have = 0;
+    while have < HEADER {
+        match stream.read(&mut header[have..]) {
+            Ok(0) => return Ok(None),
+            Ok(n) => have += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let len = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+    if header[1..4] != [0; 3] || len > MAX_PAYLOAD {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "control channel out of step",
+        ));
+    }
+    let mut payload = vec![0; len];
+    stream.read_exact(&mut payload)?;
+    Ok(Some(match header[0] {
+        1 => FromGuest::Stdout(payload),
+        2 => FromGuest::Stderr(payload),
+        3 => FromGuest::Tty(payload),
+        4 => FromGuest::Log(payload),
+        5 => FromGuest::Exit(exit(&payload)?),
+        6 => FromGuest::Trace(payload),
+        other => FromGuest::Unknown(other),
+    }))
+}
+
+fn exit(payload: &[u8]) -> io::Result<Exit> {
+    let &[a, b, c, d, kind, ..] = payload else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "exit frame cut off",
+        ));
+    };
+    let kind = match kind {
+        0 => ExitKind::Program,
+        2 => ExitKind::NotStarted,
+        3 => ExitKind::OutOfMemory,
+        _ => ExitKind::Panic,
+    };
+    Ok(Exit {
+        status: i32::from_le_bytes([a, b, c, d]),
+        kind,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_frames_in_order() {
+        let mut stream: &[u8] = b"\x01\0\0\0\x02\0\0\0hi\x05\0\0\0\x05\0\0\0\x07\0\0\0\x02";
+        assert_eq!(
+            read(&mut stream).unwrap(),
+            Some(FromGuest::Stdout(b"hi".to_vec()))
+        );
+        let end = Exit {
+            status: 7,
+            kind: ExitKind::NotStarted,
+        };
+        assert_eq!(read(&mut stream).unwrap(), Some(FromGuest::Exit(end)));
+        assert_eq!(read(&mut stream).unwrap(), None);
+    }
+
+    #[test]
+    fn a_stream_out_of_step_is_an_error() {
+        assert!(read(&mut &b"Booting.........."[..]).is_err());
+        assert!(read(&mut &b"\x01\0\0\0\xff\xff\xff\xff"[..]).is_err());
+        assert!(read(&mut &b"\x05\0\0\0\x01\0\0\0\x00"[..]).is_err());
+    }
+
+    #[test]
+    fn host_frames() {
+        assert_eq!(
+            ToGuest::Winsize { rows: 24, cols: 80 }.encode(),
+            b"\x84\0\0\0\x04\0\0\0\x18\0\x50\0"
+        );
+        assert_eq!(ToGuest::StdinEof.encode(), b"\x82\0\0\0\0\0\0\0");
+    }
+}

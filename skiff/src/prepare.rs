@@ -1,0 +1,292 @@
+//! From what the user named to an image that boots: an image file, an application, or a program; built images are kept.
+
+use crate::app::App;
+use crate::error::{Error, On, Result};
+use mkimage::{Image, Kernel, Manifest, Options};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Built images take at most this much room; the longest unused go first.
+const CACHE_LIMIT: u64 = 4 << 30;
+
+/// What the user asked for.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Image, application or program.
+    pub target: String,
+    /// Arguments of the program; none means the application's or image's own.
+    pub args: Vec<String>,
+    /// `NAME=value` beyond the application's or image's own.
+    pub env: Vec<String>,
+    /// As for mkimage.
+    pub cwd: Option<String>,
+    /// As for mkimage.
+    pub rootfs: Option<PathBuf>,
+    /// As for mkimage.
+    pub add: Vec<String>,
+    /// As for mkimage.
+    pub packages: Vec<String>,
+    /// As for mkimage.
+    pub learn: bool,
+    /// The kernel to build with.
+    pub kernel: Option<PathBuf>,
+    /// The terminal's type, for the guest's environment.
+    pub term: Option<String>,
+}
+
+/// An image, and what differs from its own manifest this time.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The image.
+    pub image: Image,
+    /// What goes over its manifest.
+    pub manifest: Option<Manifest>,
+    /// The application's memory size.
+    pub memory: Option<String>,
+}
+
+/// Finds or builds the image.
+pub fn prepare(request: &Request) -> Result<Prepared> {
+    let path = Path::new(&request.target);
+    let app = App::find(&request.target)?;
+    let (image, memory) = match app {
+        Some(app) => {
+            let memory = app.memory.clone();
+            (build(request, from_app(request, app))?, memory)
+        }
+        None if path.is_file() && mkimage::image::is_image(path) => {
+            if request.rootfs.is_some()
+                || !request.add.is_empty()
+                || !request.packages.is_empty()
+                || request.learn
+            {
+                return Err(Error::Usage(format!(
+                    "{}: an image is complete: give --rootfs, --add, --package and --learn to mkimage",
+                    path.display()
+                )));
+            }
+            (Image::open(path)?, None)
+        }
+        None => (
+            build(request, options(request, request.target.clone()))?,
+            None,
+        ),
+    };
+    let manifest = changes(request, &image);
+    Ok(Prepared {
+        manifest,
+        image,
+        memory,
+    })
+}
+
+fn options(request: &Request, program: String) -> Options {
+    Options {
+        program,
+        // A learning run needs the arguments; else they travel apart, so that one image serves all.
+        args: if request.learn {
+            request.args.clone()
+        } else {
+            Vec::new()
+        },
+        env: request.env.clone(),
+        cwd: request.cwd.clone(),
+        rootfs: request.rootfs.clone(),
+        add: request.add.clone(),
+        packages: request.packages.clone(),
+        learn: request.learn,
+    }
+}
+
+fn from_app(request: &Request, app: App) -> Options {
+    let own = options(request, app.program);
+    Options {
+        args: if request.args.is_empty() {
+            app.args
+        } else {
+            own.args
+        },
+        env: [app.env, own.env].concat(),
+        cwd: own.cwd.or(app.cwd),
+        rootfs: own.rootfs.or(app.rootfs),
+        add: [app.add, own.add].concat(),
+        packages: [app.packages, own.packages].concat(),
+        ..own
+    }
+}
+
+fn build(request: &Request, options: Options) -> Result<Image> {
+    let kernel_path = request
+        .kernel
+        .clone()
+        .unwrap_or_else(mkimage::default_kernel);
+    let gathered = mkimage::gather(&options)?;
+    for warning in &gathered.warnings {
+        eprintln!("skiff: note: {warning}");
+    }
+    for arg in request.args.iter().filter(|a| Path::new(a).is_file()) {
+        let inside = Path::new(gathered.manifest.cwd.as_deref().unwrap_or("/")).join(arg);
+        if gathered.tree.find(&inside).is_ok_and(|f| f.is_none()) || !taken(&gathered.tree, &inside)
+        {
+            eprintln!(
+                "skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}"
+            );
+        }
+    }
+    let key = match mkimage::key(&kernel_path, &gathered) {
+        Ok(key) => key,
+        // The kernel's own error says how to get one.
+        Err(_) => {
+            return Kernel::open(&kernel_path)
+                .map_err(Into::into)
+                .and_then(|_| Err(Error::NoQemu));
+        }
+    };
+    let cache = cache_dir()?;
+    let name = Path::new(&options.program)
+        .file_name()
+        .unwrap_or("image".as_ref())
+        .to_string_lossy();
+    let path = cache.join(format!("{name}-{key:016x}.img"));
+    if let Ok(image) = Image::open(&path) {
+        let _ = fs::File::open(&path).and_then(|f| f.set_modified(SystemTime::now()));
+        return Ok(image);
+    }
+    mkimage::build(&Kernel::open(&kernel_path)?, &gathered, &path)?;
+    prune(&cache, &path);
+    Ok(Image::open(&path)?)
+}
+
+/// Whether a path is in the tree itself and not only in a layer below it.
+fn taken(tree: &mkimage::Tree, path: &Path) -> bool {
+    let found = tree.find(path).ok().flatten();
+    found.is_some_and(|f| tree.iter().any(|(p, _)| p == f.guest))
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    let dir = match mkimage::checkout() {
+        Some(root) => root.join("build"),
+        None => std::env::var_os("HOME")
+            .map_or_else(std::env::temp_dir, PathBuf::from)
+            .join(".cache/skiff"),
+    };
+    fs::create_dir_all(&dir).on(dir.display().to_string())?;
+    Ok(dir)
+}
+
+fn prune(cache: &Path, keep: &Path) {
+    let Ok(entries) = fs::read_dir(cache) else {
+        return;
+    };
+    let mut images: Vec<_> = entries
+        .flatten()
+        .filter(|e| e.path().extension().is_some_and(|x| x == "img") && e.path() != keep)
+        .filter_map(|e| {
+            e.metadata()
+                .ok()
+                .and_then(|m| Some((m.modified().ok()?, m.len(), e.path())))
+        })
+        .collect();
+    images.sort_by(|a, b| b.cmp(a));
+    let mut total = 0;
+    for (_, len, path) in images {
+        total += len;
+        if total > CACHE_LIMIT {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// What this run has that the image's manifest has not.
+fn changes(request: &Request, image: &Image) -> Option<Manifest> {
+    let own = &image.manifest;
+    let args: Vec<Vec<u8>> = request
+        .args
+        .iter()
+        .map(|a| a.clone().into_bytes())
+        .collect();
+    let args = (!args.is_empty()).then(|| {
+        let argv0 = own.args.iter().flatten().take(1).cloned();
+        argv0.chain(args).collect::<Vec<_>>()
+    });
+    let own_env: Vec<String> = own
+        .env
+        .iter()
+        .flatten()
+        .map(|e| String::from_utf8_lossy(e).into_owned())
+        .collect();
+    let set = |name: &str| {
+        own_env
+            .iter()
+            .chain(&request.env)
+            .any(|e| e.split('=').next() == Some(name))
+    };
+    let term = request
+        .term
+        .iter()
+        .filter(|_| !set("TERM"))
+        .map(|t| format!("TERM={t}"));
+    let env = mkimage::environment(
+        &own_env
+            .iter()
+            .cloned()
+            .chain(request.env.clone())
+            .chain(term)
+            .collect::<Vec<_>>(),
+    );
+    let env: Vec<Vec<u8>> = env.into_iter().map(String::into_bytes).collect();
+    let changed = Manifest {
+        args: args.filter(|a| own.args.as_ref() != Some(a)),
+        env: Some(env).filter(|e| own.env.as_ref() != Some(e)),
+        cwd: request.cwd.clone().filter(|c| own.cwd.as_ref() != Some(c)),
+        ..Manifest::default()
+    };
+    (changed != Manifest::default()).then_some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Image {
+        let manifest = Manifest {
+            exec: Some("/bin/x".into()),
+            args: Some(vec![b"x".to_vec()]),
+            env: Some(
+                mkimage::environment(&[])
+                    .into_iter()
+                    .map(String::into_bytes)
+                    .collect(),
+            ),
+            cwd: Some("/".into()),
+            hostname: None,
+        };
+        Image {
+            path: "x".into(),
+            memory_end: 0,
+            manifest,
+            payload: (0, 0),
+        }
+    }
+
+    #[test]
+    fn nothing_changed_needs_no_archive() {
+        assert_eq!(changes(&Request::default(), &image()), None);
+    }
+
+    #[test]
+    fn arguments_and_environment_go_over_the_images_own() {
+        let request = Request {
+            args: vec!["-c".into(), "1".into()],
+            env: vec!["HOME=/x".into()],
+            term: Some("xterm".into()),
+            ..Request::default()
+        };
+        let changed = changes(&request, &image()).unwrap();
+        assert_eq!(changed.args.unwrap(), [&b"x"[..], b"-c", b"1"]);
+        let env = changed.env.unwrap();
+        assert!(env.contains(&b"HOME=/x".to_vec()) && env.contains(&b"TERM=xterm".to_vec()));
+        assert_eq!(changed.exec, None);
+    }
+}
