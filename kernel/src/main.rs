@@ -9,6 +9,10 @@ extern crate alloc;
 #[cfg(target_os = "none")]
 mod arch;
 #[cfg(target_os = "none")]
+mod channel;
+#[cfg(target_os = "none")]
+mod drivers;
+#[cfg(target_os = "none")]
 #[macro_use]
 mod log;
 #[cfg(target_os = "none")]
@@ -32,11 +36,12 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
     arch::apic::init();
     arch::clock::start();
-
+    arch::rng::init();
+    drivers::init();
     arch::clock::init();
     arch::timer::init();
-    arch::rng::init();
-    arch::poweroff::poweroff(0)
+    channel::init();
+    channel::exit(0, channel::ExitKind::Ended)
 }
 
 /// The kernel does not run on a host; this lets host builds of the whole workspace pass over it.

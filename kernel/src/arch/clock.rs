@@ -165,7 +165,7 @@ pub fn tsc() -> u64 {
 /// TSC and APIC timer at one moment: both are read several times, because a read of the APIC can take long, and the
 /// closest pair counts.
 fn sample() -> (u64, u32) {
-    const READS: usize = 4;
+    const READS: usize = 10;
     let read = |_| {
         let before = tsc();
         let ticks = apic::counted();

@@ -1,0 +1,184 @@
+//! The way to the host tool: the program's input and output, the kernel's messages, signals, and the exit status.
+//!
+//! With `channel=virtio` on the command line all of it goes as frames over a virtio-console. Without, the serial port is
+//! terminal and log in one, and the exit status goes the way of [`poweroff`].
+
+pub mod frame;
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use frame::{Control, Outgoing, Parser, Stream};
+
+use crate::arch::poweroff::poweroff;
+use crate::arch::vectors::{self, Trigger};
+use crate::arch::{boot, clock, serial};
+use crate::drivers::console;
+use crate::sync::IrqLock;
+
+/// How long the last frames may take to reach the host before the machine goes off without them.
+const DRAIN_NS: u64 = 5_000_000_000;
+
+/// What the program's side does with input. All run in interrupt context.
+#[derive(Clone, Copy)]
+pub struct Handlers {
+    /// Bytes of a stream; says how many it took. After less than all, [`resume`] offers the rest again.
+    pub input: fn(Stream, &[u8]) -> usize,
+    /// All else from the host.
+    pub control: fn(Control),
+    /// [`write`] may take bytes again, after it had not taken all.
+    pub writable: fn(),
+}
+
+/// Why the machine goes off; the numbers are the EXIT frame's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitKind {
+    /// The program has ended.
+    Ended = 0,
+    /// The kernel has panicked.
+    Panic = 1,
+    /// There was no way to start the program.
+    NotStarted = 2,
+    /// Memory ran out.
+    OutOfMemory = 3,
+}
+
+/// What is behind a standard descriptor on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdio {
+    /// A terminal.
+    Tty,
+    /// Anything else.
+    Pipe,
+}
+
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+static HANDLERS: IrqLock<Option<Handlers>> = IrqLock::new(None);
+/// State of the frame from the host that is coming in. Taken by the console's consumer; the handlers' locks come after it.
+static PARSER: IrqLock<Parser> = IrqLock::new(Parser::new());
+/// A byte from the serial port that the handler did not take.
+static SERIAL_PENDING: IrqLock<Option<u8>> = IrqLock::new(None);
+
+/// Opens the channel that the command line asks for. The drivers are up.
+pub fn init() {
+    if boot::option("channel") == Some("virtio") {
+        if console::present() {
+            ACTIVE.store(true, Ordering::Release);
+            crate::log::set_sink(Some(log));
+            return;
+        }
+        crate::kerr!("channel=virtio, but there is no virtio-console; the serial port serves instead");
+    }
+    if vectors::connect(serial::GSI, Trigger::Level, receive_serial) {
+        serial::enable_receive_interrupt();
+    }
+}
+
+/// Says what becomes of input, and offers what has come so far.
+pub fn set_handlers(handlers: Handlers) {
+    *HANDLERS.lock() = Some(handlers);
+    if active() {
+        console::set_hooks(console::Hooks { consume, room: handlers.writable });
+    } else {
+        receive_serial();
+    }
+}
+
+/// Whether frames go to the host tool.
+pub fn active() -> bool {
+    ACTIVE.load(Ordering::Acquire)
+}
+
+/// What is behind descriptors 0, 1 and 2 on the host: `stdio=XYZ`. A serial port is a terminal.
+pub fn stdio() -> [Stdio; 3] {
+    let kinds = boot::option("stdio").filter(|_| active()).unwrap_or("ttt").as_bytes();
+    [0, 1, 2].map(|fd| if kinds.get(fd) == Some(&b'p') { Stdio::Pipe } else { Stdio::Tty })
+}
+
+/// Sends bytes, as many as there is room for; says how many. After less than all, the `writable` handler is called when
+/// there is room again.
+pub fn write(kind: Outgoing, bytes: &[u8]) -> usize {
+    if !active() {
+        serial::write(bytes);
+        return bytes.len();
+    }
+    let mut sent = 0;
+    console::transmit(&mut |buffer| fill(kind, bytes, &mut sent, buffer));
+    sent
+}
+
+/// Puts a frame with the next bytes after `sent` into `buffer`; says how long it is.
+fn fill(kind: Outgoing, bytes: &[u8], sent: &mut usize, buffer: &mut [u8]) -> usize {
+    let rest = bytes.get(*sent..).unwrap_or(&[]);
+    let Some((header, room)) = buffer.split_at_mut_checked(frame::HEADER_SIZE) else { return 0 };
+    let len = rest.len().min(room.len());
+    if len == 0 {
+        return 0;
+    }
+    header.copy_from_slice(&frame::header(kind, len));
+    room[..len].copy_from_slice(&rest[..len]);
+    *sent += len;
+    frame::HEADER_SIZE + len
+}
+
+/// Sends all of `bytes`, polling for room, or gives up when the host takes nothing for too long. For what must go out from
+/// anywhere, with no task to put to sleep. False when not all went out.
+pub fn write_all(kind: Outgoing, bytes: &[u8]) -> bool {
+    let deadline = clock::monotonic_ns() + DRAIN_NS;
+    let mut sent = 0;
+    loop {
+        console::try_transmit(&mut |buffer| fill(kind, bytes, &mut sent, buffer));
+        if sent == bytes.len() {
+            return true;
+        }
+        if clock::monotonic_ns() > deadline {
+            return false;
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// The log's way out.
+fn log(message: &[u8]) {
+    if !write_all(Outgoing::Log, message) {
+        serial::write(message);
+    }
+}
+
+/// Offers input again that a handler had not taken. The caller holds no lock that the handlers take.
+pub fn resume() {
+    if active() { console::resume() } else { receive_serial() }
+}
+
+/// Takes bytes of frames from the console.
+fn consume(bytes: &[u8]) -> usize {
+    let Some(handlers) = *HANDLERS.lock() else { return 0 };
+    PARSER.lock().feed(bytes, handlers.input, handlers.control)
+}
+
+/// Takes what is typed at the serial port.
+fn receive_serial() {
+    let Some(handlers) = *HANDLERS.lock() else { return };
+    let mut pending = SERIAL_PENDING.lock();
+    while let Some(byte) = pending.take().or_else(serial::read_byte) {
+        if (handlers.input)(Stream::Tty, &[byte]) == 0 {
+            *pending = Some(byte);
+            return;
+        }
+    }
+}
+
+/// Tells the host how it ended, and powers the machine off.
+pub fn exit(status: i32, kind: ExitKind) -> ! {
+    if active() {
+        let mut payload = [0; 5];
+        payload[..4].copy_from_slice(&status.to_le_bytes());
+        payload[4] = kind as u8;
+        write_all(Outgoing::Exit, &payload);
+        let deadline = clock::monotonic_ns() + DRAIN_NS;
+        while console::try_drained() != Some(true) && clock::monotonic_ns() < deadline {
+            core::hint::spin_loop();
+        }
+    }
+    poweroff(status as u8)
+}

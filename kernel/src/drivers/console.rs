@@ -1,0 +1,265 @@
+//! virtio-console, port 0: a byte stream each way.
+//!
+//! Sending copies into free buffers and notifies the device once, however many it filled; when none is free, the caller
+//! waits for the room hook. Received bytes are offered to a consumer; what it does not take stays in its buffer, the device
+//! runs out of buffers, and the host's writes wait. Source: virtio 1.2, 5.3.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use bitflags::bitflags;
+use virtio_drivers::queue::VirtQueue;
+use virtio_drivers::transport::{SomeTransport, Transport};
+
+use super::{Device, DeviceInterrupt, SkiffHal};
+use crate::sync::IrqLock;
+
+const RECEIVE_QUEUE: u16 = 0;
+const TRANSMIT_QUEUE: u16 = 1;
+const QUEUES: u16 = 2;
+const RECEIVE_BUFFERS: usize = 4;
+const TRANSMIT_BUFFERS: usize = 8;
+const BUFFER_SIZE: usize = 4096;
+
+type Buffer = Box<[u8; BUFFER_SIZE]>;
+
+bitflags! {
+    /// The features that we take; no other has a use here.
+    #[derive(Clone, Copy, Debug)]
+    struct Features: u64 {
+        const VERSION_1 = 1 << 32;
+    }
+}
+
+struct Transmitter {
+    transport: SomeTransport<'static>,
+    acknowledge: bool,
+    queue: VirtQueue<SkiffHal, TRANSMIT_BUFFERS>,
+    free: Vec<Buffer>,
+    /// Buffers that the device has, with their lengths, by descriptor.
+    busy: [Option<(Buffer, usize)>; TRANSMIT_BUFFERS],
+    /// Somebody waits for a free buffer.
+    wanted: bool,
+}
+
+struct Receiver {
+    queue: VirtQueue<SkiffHal, RECEIVE_BUFFERS>,
+    /// Buffers that the device has, by descriptor.
+    busy: [Option<Buffer>; RECEIVE_BUFFERS],
+    /// The buffer being consumed: its length, and how much is consumed.
+    current: Option<(Buffer, usize, usize)>,
+}
+
+/// What others do with the stream, from interrupt context.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Takes received bytes and says how many it took; after less than all, [`resume`] starts it again.
+    pub consume: fn(&[u8]) -> usize,
+    /// There is room again after [`transmit`] found none.
+    pub room: fn(),
+}
+
+/// Guards the sending half; nothing else is locked while it is held.
+static TRANSMITTER: IrqLock<Option<Transmitter>> = IrqLock::new(None);
+/// Guards the receiving half; held while the consumer runs, so the locks of the consumer and [`TRANSMITTER`] come after it.
+static RECEIVER: IrqLock<Option<Receiver>> = IrqLock::new(None);
+static HOOKS: IrqLock<Option<Hooks>> = IrqLock::new(None);
+static PRESENT: AtomicBool = AtomicBool::new(false);
+
+/// Starts the device.
+pub(super) fn init(device: Device) -> Result<(), virtio_drivers::Error> {
+    let (mut transport, interrupt) = device.split();
+    transport.begin_init(Features::VERSION_1);
+    let receive_queue = VirtQueue::new(&mut transport, RECEIVE_QUEUE, false, false)?;
+    let mut transmit_queue = VirtQueue::new(&mut transport, TRANSMIT_QUEUE, false, false)?;
+    // Sent buffers are collected with the next send; only a sender out of buffers wants to be told.
+    transmit_queue.set_dev_notify(false);
+    transport.finish_init();
+
+    let mut receiver = Receiver { queue: receive_queue, busy: [const { None }; RECEIVE_BUFFERS], current: None };
+    for _ in 0..RECEIVE_BUFFERS {
+        receiver.give(new_buffer())?;
+    }
+    transport.notify(RECEIVE_QUEUE);
+    *RECEIVER.lock() = Some(receiver);
+    *TRANSMITTER.lock() = Some(Transmitter {
+        transport,
+        acknowledge: interrupt.needs_acknowledge(),
+        queue: transmit_queue,
+        free: (0..TRANSMIT_BUFFERS).map(|_| new_buffer()).collect(),
+        busy: [const { None }; TRANSMIT_BUFFERS],
+        wanted: false,
+    });
+    PRESENT.store(true, Ordering::Release);
+    connect(&interrupt);
+    Ok(())
+}
+
+fn new_buffer() -> Buffer {
+    Box::new([0; BUFFER_SIZE])
+}
+
+fn connect(interrupt: &DeviceInterrupt) {
+    if !interrupt.connect(QUEUES, handle_interrupt) {
+        crate::kerr!("virtio-console has no interrupt: input will not arrive");
+    }
+}
+
+/// Whether there is a console.
+pub fn present() -> bool {
+    PRESENT.load(Ordering::Acquire)
+}
+
+/// Sets what becomes of received bytes, and of senders that wait.
+pub fn set_hooks(hooks: Hooks) {
+    *HOOKS.lock() = Some(hooks);
+    resume();
+}
+
+impl Transmitter {
+    /// Takes back the buffers that the device is done with.
+    fn collect(&mut self) {
+        while let Some(token) = self.queue.peek_used() {
+            let Some((buffer, len)) = self.busy.get_mut(usize::from(token)).and_then(Option::take) else { return };
+            // SAFETY: the buffer and length that were added under this token.
+            let done = unsafe { self.queue.pop_used(token, &[&buffer[..len]], &mut []) };
+            self.free.push(buffer);
+            if done.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the device a filled buffer.
+    fn give(&mut self, buffer: Buffer, len: usize) {
+        // SAFETY: the buffer stays in `busy`, untouched, until its token is used.
+        match unsafe { self.queue.add(&[&buffer[..len]], &mut []) } {
+            Ok(token) => {
+                if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+                    *slot = Some((buffer, len));
+                }
+            }
+            // Cannot be: there are as many buffers as descriptors.
+            Err(_) => self.free.push(buffer),
+        }
+    }
+}
+
+/// Has `fill` fill free buffers, each as far as it says, until it says 0 or no buffer is free; then notifies the device
+/// once. False when there was no console or no buffer left: the room hook will be called.
+pub fn transmit(fill: &mut dyn FnMut(&mut [u8]) -> usize) -> bool {
+    TRANSMITTER.lock().as_mut().is_some_and(|transmitter| transmit_locked(transmitter, fill))
+}
+
+/// [`transmit`] for a panic: `None` when the lock is taken, perhaps by whoever panicked.
+pub fn try_transmit(fill: &mut dyn FnMut(&mut [u8]) -> usize) -> Option<bool> {
+    Some(transmit_locked(TRANSMITTER.try_lock()?.as_mut()?, fill))
+}
+
+fn transmit_locked(transmitter: &mut Transmitter, fill: &mut dyn FnMut(&mut [u8]) -> usize) -> bool {
+    let mut filled = false;
+    transmitter.collect();
+    let done = loop {
+        let Some(mut buffer) = transmitter.free.pop() else {
+            // Told first, looked again after: a buffer that comes free in between is not missed.
+            transmitter.queue.set_dev_notify(true);
+            transmitter.wanted = true;
+            transmitter.collect();
+            if transmitter.free.is_empty() {
+                break false;
+            }
+            continue;
+        };
+        let len = fill(&mut buffer[..]).min(BUFFER_SIZE);
+        if len == 0 {
+            transmitter.free.push(buffer);
+            break true;
+        }
+        transmitter.give(buffer, len);
+        filled = true;
+    };
+    if filled && transmitter.queue.should_notify() {
+        transmitter.transport.notify(TRANSMIT_QUEUE);
+    }
+    done
+}
+
+/// Whether the device has taken all that was sent. True without a console; `None` when the lock is taken.
+pub fn try_drained() -> Option<bool> {
+    let mut guard = TRANSMITTER.try_lock()?;
+    let Some(transmitter) = guard.as_mut() else { return Some(true) };
+    transmitter.collect();
+    Some(transmitter.free.len() == TRANSMIT_BUFFERS)
+}
+
+impl Receiver {
+    fn give(&mut self, mut buffer: Buffer) -> Result<(), virtio_drivers::Error> {
+        // SAFETY: the buffer stays in `busy`, untouched, until its token is used.
+        let token = unsafe { self.queue.add(&[], &mut [&mut buffer[..]]) }?;
+        if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+            *slot = Some(buffer);
+        }
+        Ok(())
+    }
+
+    /// The next received buffer, and how many bytes are in it.
+    fn take(&mut self) -> Option<(Buffer, usize)> {
+        let token = self.queue.peek_used()?;
+        let mut buffer = self.busy.get_mut(usize::from(token)).and_then(Option::take)?;
+        // SAFETY: the buffer that was added under this token.
+        let len = unsafe { self.queue.pop_used(token, &[], &mut [&mut buffer[..]]) }.unwrap_or(0);
+        Some((buffer, (len as usize).min(BUFFER_SIZE)))
+    }
+
+    /// Offers what has come in to `consume`. Says whether the device has to be told of new buffers.
+    fn run(&mut self, consume: fn(&[u8]) -> usize) -> bool {
+        let mut given = false;
+        loop {
+            let Some((buffer, len, mut done)) = self.current.take().or_else(|| self.take().map(|(buffer, len)| (buffer, len, 0)))
+            else {
+                break;
+            };
+            let rest = buffer.get(done..len).unwrap_or(&[]);
+            done += consume(rest).min(rest.len());
+            if done < len {
+                self.current = Some((buffer, len, done));
+                break;
+            }
+            given |= self.give(buffer).is_ok();
+        }
+        given && self.queue.should_notify()
+    }
+}
+
+/// Offers received bytes again, after the consumer had not taken all. The caller holds no lock that the consumer takes.
+pub fn resume() {
+    let Some(hooks) = *HOOKS.lock() else { return };
+    let mut guard = RECEIVER.lock();
+    let Some(receiver) = guard.as_mut() else { return };
+    if receiver.run(hooks.consume)
+        && let Some(transmitter) = TRANSMITTER.lock().as_mut()
+    {
+        transmitter.transport.notify(RECEIVE_QUEUE);
+    }
+}
+
+fn handle_interrupt() {
+    let room = TRANSMITTER.lock().as_mut().is_some_and(|transmitter| {
+        if transmitter.acknowledge {
+            transmitter.transport.ack_interrupt();
+        }
+        transmitter.collect();
+        let room = transmitter.wanted && !transmitter.free.is_empty();
+        if room {
+            transmitter.wanted = false;
+            transmitter.queue.set_dev_notify(false);
+        }
+        room
+    });
+    let hooks = *HOOKS.lock();
+    if let Some(hooks) = hooks.filter(|_| room) {
+        (hooks.room)();
+    }
+    resume();
+}

@@ -1,0 +1,83 @@
+//! Devices: virtio over MMIO and PCI.
+
+pub mod console;
+mod hal;
+mod mmio;
+mod pci;
+mod rng;
+
+use alloc::vec::Vec;
+
+use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
+
+pub use hal::SkiffHal;
+
+use crate::arch::vectors::{self, Trigger};
+use crate::sync::IrqLock;
+
+/// A virtio device that no driver has taken yet.
+pub struct Device {
+    /// Its registers.
+    pub transport: SomeTransport<'static>,
+    interrupt: Interrupt,
+}
+
+/// How a device interrupts.
+enum Interrupt {
+    /// By a line of the I/O APIC, up until the driver acknowledges.
+    Line(u32),
+    /// By messages of its own.
+    Message(pci::MessageInterrupts),
+}
+
+impl Device {
+    /// Takes the device apart: registers, and what [`DeviceInterrupt::connect`] needs.
+    pub fn split(self) -> (SomeTransport<'static>, DeviceInterrupt) {
+        (self.transport, DeviceInterrupt(self.interrupt))
+    }
+}
+
+/// The interrupt of a device whose registers a driver has taken.
+pub struct DeviceInterrupt(Interrupt);
+
+impl DeviceInterrupt {
+    /// Lets `handler` be called for every interrupt of the device, in interrupt context. `queues` is how many queues the
+    /// driver has set up. False when the machine cannot deliver it.
+    pub fn connect(&self, queues: u16, handler: fn()) -> bool {
+        match &self.0 {
+            Interrupt::Line(gsi) => vectors::connect(*gsi, Trigger::Level, handler),
+            Interrupt::Message(messages) => vectors::allocate(handler).is_some_and(|vector| messages.enable(queues, vector)),
+        }
+    }
+
+    /// Whether the driver has to read the device's interrupt status to end an interrupt.
+    pub fn needs_acknowledge(&self) -> bool {
+        matches!(self.0, Interrupt::Line(_))
+    }
+}
+
+/// Devices found and not taken.
+static DEVICES: IrqLock<Vec<Device>> = IrqLock::new(Vec::new());
+
+/// Finds the virtio devices, and starts those that the kernel itself uses.
+pub fn init() {
+    let mut found = mmio::probe();
+    found.extend(pci::probe());
+    *DEVICES.lock() = found;
+
+    while let Some(device) = take(DeviceType::EntropySource) {
+        rng::init(device);
+    }
+    if let Some(device) = take(DeviceType::Console)
+        && let Err(error) = console::init(device)
+    {
+        crate::kerr!("virtio-console does not start: {error}");
+    }
+}
+
+/// Hands over the first device of this type that nobody has taken.
+pub fn take(device_type: DeviceType) -> Option<Device> {
+    let mut devices = DEVICES.lock();
+    let index = devices.iter().position(|device| device.transport.device_type() == device_type)?;
+    Some(devices.remove(index))
+}
