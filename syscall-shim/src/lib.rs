@@ -10,6 +10,7 @@ pub mod signal;
 pub mod signal_frame;
 pub mod table;
 pub mod types;
+pub mod vdso;
 
 pub use errno::{Errno, SysResult};
 pub use flags::*;
