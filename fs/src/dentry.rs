@@ -104,6 +104,18 @@ impl Dentry {
         (hook.parent.clone(), hook.name.clone())
     }
 
+    /// The name from the root of the file system down.
+    pub(crate) fn name_in_fs(self: &Arc<Self>) -> Vec<u8> {
+        let mut names = Vec::new();
+        let _still = TREE.read();
+        let mut at = self.clone();
+        while let (Some(parent), name) = at.parent_and_name() {
+            names.push(name);
+            at = parent;
+        }
+        crate::path::join(&names)
+    }
+
     /// True once the name was removed.
     pub fn is_unlinked(&self) -> bool {
         self.unhashed.load(Ordering::Acquire)

@@ -1,7 +1,7 @@
 //! The data path of an open file: reads and writes through the page cache, with everything that goes along (append,
 //! limits, seals, timestamps, set-id bits).
 
-use crate::inode::{Inode, InodeRef};
+use crate::inode::InodeRef;
 use crate::mount::{Mount, MountFlags};
 use crate::platform::{PageRef, now};
 use crate::types::*;
@@ -165,6 +165,12 @@ impl WriteAccess {
     pub fn get(inode: &InodeRef) -> SysResult<WriteAccess> {
         inode.common().get_write_access()?;
         Ok(WriteAccess(inode.clone()))
+    }
+}
+
+impl core::fmt::Debug for WriteAccess {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "WriteAccess(ino {})", self.0.metadata().ino)
     }
 }
 

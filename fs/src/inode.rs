@@ -8,11 +8,18 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 /// A shared inode. Two references are the same file when [`same_inode`] says so.
 pub type InodeRef = Arc<dyn Inode>;
+
+impl core::fmt::Debug for dyn Inode {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let m = self.metadata();
+        write!(f, "inode {} (mode {:o})", m.ino, m.mode)
+    }
+}
 
 /// True when both references name one inode.
 pub fn same_inode(a: &InodeRef, b: &InodeRef) -> bool {
@@ -258,6 +265,8 @@ pub struct InodeCommon {
     pub notify_mask: AtomicU32,
     /// Open-for-write count when positive, executing count when negative (`ETXTBSY`).
     write_count: AtomicI32,
+    /// Linux's `I_LINKABLE`: an `O_TMPFILE` file that linkat(2) may still name.
+    linkable: AtomicBool,
     slots: spin::Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -268,6 +277,7 @@ impl InodeCommon {
             lock: SleepLock::new(),
             notify_mask: AtomicU32::new(0),
             write_count: AtomicI32::new(0),
+            linkable: AtomicBool::new(false),
             slots: spin::Mutex::new(Vec::new()),
         }
     }
@@ -306,6 +316,14 @@ impl InodeCommon {
         let mut slots = self.slots.lock();
         let i = slots.iter().position(|s| (**s).is::<T>())?;
         slots.swap_remove(i).downcast().ok()
+    }
+
+    pub(crate) fn set_linkable(&self) {
+        self.linkable.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_linkable(&self) -> bool {
+        self.linkable.load(Ordering::Acquire)
     }
 
     /// Counts an open for writing; `ETXTBSY` while the file is being executed. Pair with [`Self::put_write_access`].

@@ -28,6 +28,7 @@ pub mod platform;
 pub mod sync;
 #[cfg(any(test, feature = "std"))]
 pub mod testing;
+pub mod tmpfs;
 pub mod types;
 pub mod walk;
 

@@ -13,14 +13,23 @@ bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     #[allow(missing_docs)]
     pub struct MountFlags: u32 {
+        /// `MS_RDONLY`.
         const RDONLY = 1;
+        /// `MS_NOSUID`.
         const NOSUID = 2;
+        /// `MS_NODEV`.
         const NODEV = 4;
+        /// `MS_NOEXEC`.
         const NOEXEC = 8;
+        /// `MS_SYNCHRONOUS`.
         const SYNCHRONOUS = 16;
+        /// `MS_NOATIME`.
         const NOATIME = 1024;
+        /// `MS_NODIRATIME`.
         const NODIRATIME = 2048;
+        /// `MS_RELATIME`.
         const RELATIME = 1 << 21;
+        /// `MS_STRICTATIME`.
         const STRICTATIME = 1 << 24;
     }
 }

@@ -24,6 +24,12 @@ impl PartialEq for Path {
 
 impl Eq for Path {}
 
+impl core::fmt::Debug for Path {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "mount {}: {}", self.mount.id, alloc::string::String::from_utf8_lossy(&self.dentry.name_in_fs()))
+    }
+}
+
 impl Path {
     /// A place.
     pub fn new(mount: Arc<Mount>, dentry: Arc<Dentry>) -> Path {
@@ -93,18 +99,6 @@ impl Path {
         Ok(self.display(root))
     }
 
-    /// The name within the mount's file system (`root` field of mountinfo).
-    pub fn display_in_fs(&self) -> Vec<u8> {
-        let mut names = Vec::new();
-        let _still = TREE.read();
-        let mut at = self.dentry.clone();
-        while let (Some(parent), name) = at.parent_and_name() {
-            names.push(name);
-            at = parent;
-        }
-        join(&names)
-    }
-
     /// Writes the absolute name to `out`; false when `root` was not met on the way up.
     fn climb(&self, root: &Path, out: &mut Vec<u8>) -> bool {
         let mut names = Vec::new();
@@ -152,7 +146,7 @@ impl Path {
 }
 
 /// `/a/b` from the names in reverse order; `/` from none.
-fn join(names: &[Arc<[u8]>]) -> Vec<u8> {
+pub(crate) fn join(names: &[Arc<[u8]>]) -> Vec<u8> {
     let mut out = Vec::new();
     for name in names.iter().rev() {
         out.push(b'/');

@@ -233,27 +233,47 @@ bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     #[allow(missing_docs)]
     pub struct OpenFlags: u32 {
+        /// `O_WRONLY`.
         const WRONLY = 0o1;
+        /// `O_RDWR`.
         const RDWR = 0o2;
+        /// `O_ACCMODE`.
         const ACCMODE = 0o3;
+        /// `O_CREAT`.
         const CREAT = 0o100;
+        /// `O_EXCL`.
         const EXCL = 0o200;
+        /// `O_NOCTTY`.
         const NOCTTY = 0o400;
+        /// `O_TRUNC`.
         const TRUNC = 0o1000;
+        /// `O_APPEND`.
         const APPEND = 0o2000;
+        /// `O_NONBLOCK`.
         const NONBLOCK = 0o4000;
+        /// `O_DSYNC`.
         const DSYNC = 0o10000;
+        /// `O_ASYNC`.
         const ASYNC = 0o20000;
+        /// `O_DIRECT`.
         const DIRECT = 0o40000;
+        /// `O_LARGEFILE`.
         const LARGEFILE = 0o100000;
+        /// `O_DIRECTORY`.
         const DIRECTORY = 0o200000;
+        /// `O_NOFOLLOW`.
         const NOFOLLOW = 0o400000;
+        /// `O_NOATIME`.
         const NOATIME = 0o1000000;
+        /// `O_CLOEXEC`.
         const CLOEXEC = 0o2000000;
+        /// `O_SYNC`.
         const SYNC = 0o4010000;
+        /// `O_PATH`.
         const PATH = 0o10000000;
         /// `O_TMPFILE` without its `O_DIRECTORY` part (`__O_TMPFILE`).
         const TMPFILE_BIT = 0o20000000;
+        /// `O_TMPFILE`.
         const TMPFILE = 0o20200000;
         const _ = !0;
     }
@@ -290,12 +310,19 @@ bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     #[allow(missing_docs)]
     pub struct FallocateMode: u32 {
+        /// `FALLOC_FL_KEEP_SIZE`.
         const KEEP_SIZE = 1;
+        /// `FALLOC_FL_PUNCH_HOLE`.
         const PUNCH_HOLE = 2;
+        /// `FALLOC_FL_NO_HIDE_STALE`.
         const NO_HIDE_STALE = 4;
+        /// `FALLOC_FL_COLLAPSE_RANGE`.
         const COLLAPSE_RANGE = 8;
+        /// `FALLOC_FL_ZERO_RANGE`.
         const ZERO_RANGE = 16;
+        /// `FALLOC_FL_INSERT_RANGE`.
         const INSERT_RANGE = 32;
+        /// `FALLOC_FL_UNSHARE_RANGE`.
         const UNSHARE_RANGE = 64;
         const _ = !0;
     }
@@ -306,11 +333,17 @@ bitflags! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     #[allow(missing_docs)]
     pub struct Seals: u32 {
+        /// `F_SEAL_SEAL`.
         const SEAL = 1;
+        /// `F_SEAL_SHRINK`.
         const SHRINK = 2;
+        /// `F_SEAL_GROW`.
         const GROW = 4;
+        /// `F_SEAL_WRITE`.
         const WRITE = 8;
+        /// `F_SEAL_FUTURE_WRITE`.
         const FUTURE_WRITE = 16;
+        /// `F_SEAL_EXEC`.
         const EXEC = 32;
     }
 }

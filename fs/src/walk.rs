@@ -1,8 +1,16 @@
 //! Path resolution (path_resolution(7)).
 
 use crate::creds::Credentials;
+use crate::dentry::Dentry;
+use crate::inode::Link;
+use crate::namespace::Namespace;
 use crate::path::Path;
+use crate::types::*;
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use bitflags::bitflags;
+use syscall_shim::{Errno, SysResult};
 
 /// Who resolves a path, and from where.
 #[derive(Clone)]
@@ -40,4 +48,266 @@ bitflags! {
         /// openat2(2): `EAGAIN` unless the dentry cache has it all.
         const CACHED = 0x2000;
     }
+}
+
+/// The last component of a path, not yet looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// An ordinary name.
+    Name(Vec<u8>),
+    /// `.`
+    Dot,
+    /// `..`
+    DotDot,
+    /// No component is left: `/`, an empty path, or the end of a magic link.
+    Root,
+}
+
+/// A directory and the name in it that a path ends with.
+pub(crate) struct Parent {
+    pub(crate) dir: Path,
+    pub(crate) last: Last,
+    /// The path ends with a slash.
+    pub(crate) trailing: bool,
+}
+
+/// A walk under way.
+pub(crate) struct Walker<'a> {
+    ns: &'a Namespace,
+    creds: &'a Credentials,
+    flags: LookupFlags,
+    root: Path,
+    at: Path,
+    /// What is still to be walked, from `pos` on.
+    rest: Cow<'a, [u8]>,
+    pos: usize,
+    links: u32,
+}
+
+impl<'a> Walker<'a> {
+    /// Prepares a walk of `path` from `at` (or the current directory).
+    pub(crate) fn new(
+        ns: &'a Namespace,
+        ctx: &'a FsContext<'_>,
+        at: Option<&Path>,
+        path: &'a [u8],
+        flags: LookupFlags,
+    ) -> SysResult<Walker<'a>> {
+        if path.is_empty() && !flags.contains(LookupFlags::EMPTY) {
+            return Err(Errno::ENOENT);
+        }
+        if path.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let absolute = path.first() == Some(&b'/');
+        let start = at.unwrap_or(&ctx.cwd);
+        let scoped = flags.intersects(LookupFlags::BENEATH | LookupFlags::IN_ROOT);
+        if absolute && flags.contains(LookupFlags::BENEATH) {
+            return Err(Errno::EXDEV);
+        }
+        let root = if scoped { start } else { &ctx.root };
+        let at = if absolute { root } else { start };
+        if scoped && !at.dentry.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        Ok(Walker { ns, creds: ctx.creds, flags, root: root.clone(), at: at.clone(), rest: Cow::Borrowed(path), pos: 0, links: 0 })
+    }
+
+    /// Walks to the directory that holds the last component.
+    pub(crate) fn parent(mut self) -> SysResult<Parent> {
+        let (last, trailing) = self.to_last()?;
+        Ok(Parent { dir: self.at, last, trailing })
+    }
+
+    /// Walks the whole path.
+    pub(crate) fn resolve(mut self) -> SysResult<Path> {
+        loop {
+            let (last, trailing) = self.to_last()?;
+            if let Some(found) = self.finish(last, trailing)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Takes the last step; `None` when it was a symbolic link that has yet to be walked.
+    fn finish(&mut self, last: Last, trailing: bool) -> SysResult<Option<Path>> {
+        match last {
+            Last::Root | Last::Dot => {}
+            Last::DotDot => self.up()?,
+            Last::Name(name) => {
+                let next = self.step(&name)?;
+                let follow = trailing || self.flags.contains(LookupFlags::FOLLOW);
+                if follow && is_symlink(&next) {
+                    self.follow(&next, trailing)?;
+                    return Ok(None);
+                }
+                self.at = next;
+            }
+        }
+        if (trailing || self.flags.contains(LookupFlags::DIRECTORY)) && !self.at.dentry.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        Ok(Some(self.at.clone()))
+    }
+
+    /// Walks until one component is left, and takes that off the path.
+    pub(crate) fn to_last(&mut self) -> SysResult<(Last, bool)> {
+        loop {
+            self.skip_slashes();
+            let Some(tail) = self.rest.get(self.pos..).filter(|t| !t.is_empty()) else { 
+                return Ok((Last::Root, self.rest.last() == Some(&b'/')));
+            };
+            let inode = self.at.inode()?;
+            let attrs = inode.access_attrs();
+            if attrs.mode & S_IFMT != S_IFDIR {
+                return Err(Errno::ENOTDIR);
+            }
+            self.creds.permission(&attrs, AccessMask::EXEC)?;
+            let len = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
+            let (name, behind) = tail.split_at(len);
+            let is_last = behind.iter().all(|b| *b == b'/');
+            let trailing = !behind.is_empty();
+            let step = match name {
+                b"." => Last::Dot,
+                b".." => Last::DotDot,
+                _ if is_last => Last::Name(name.to_vec()),
+                _ => {
+                    let next = self.step(name)?;
+                    self.pos += len;
+                    if is_symlink(&next) {
+                        self.follow(&next, false)?;
+                    } else if next.dentry.is_dir() {
+                        self.at = next;
+                    } else {
+                        return Err(Errno::ENOTDIR);
+                    }
+                    continue;
+                }
+            };
+            self.pos += len;
+            if is_last {
+                self.pos = self.rest.len();
+                return Ok((step, trailing));
+            }
+            if step == Last::DotDot {
+                self.up()?;
+            }
+        }
+    }
+
+    fn skip_slashes(&mut self) {
+        while self.rest.get(self.pos) == Some(&b'/') {
+            self.pos += 1;
+        }
+    }
+
+    /// One step down to `name`, into what is mounted there. `ENOENT` for a name that is not there.
+    fn step(&self, name: &[u8]) -> SysResult<Path> {
+        let dentry = lookup_child(&self.at.dentry, name, self.flags.contains(LookupFlags::CACHED))?;
+        if dentry.inode().is_none() {
+            return Err(Errno::ENOENT);
+        }
+        self.cross(Path { mount: self.at.mount.clone(), dentry })
+    }
+
+    /// Into what is mounted at `path`.
+    pub(crate) fn cross(&self, path: Path) -> SysResult<Path> {
+        let crossed = self.ns.cross(path);
+        self.check_mount(&crossed)?;
+        Ok(crossed)
+    }
+
+    fn check_mount(&self, next: &Path) -> SysResult<()> {
+        let same = Arc::ptr_eq(&next.mount, &self.at.mount);
+        if same || !self.flags.contains(LookupFlags::NO_XDEV) { Ok(()) } else { Err(Errno::EXDEV) }
+    }
+
+    /// `..`
+    fn up(&mut self) -> SysResult<()> {
+        if self.at == self.root {
+            return if self.flags.contains(LookupFlags::BENEATH) { Err(Errno::EXDEV) } else { Ok(()) };
+        }
+        let parent = self.at.parent(&self.root);
+        self.check_mount(&parent)?;
+        // The parent of a mount's root may itself have been mounted over.
+        self.at = self.cross(parent)?;
+        Ok(())
+    }
+
+    /// Goes on with what the symbolic link says. `trailing`: a slash stood behind it at the end of the path.
+    pub(crate) fn follow(&mut self, link: &Path, trailing: bool) -> SysResult<()> {
+        self.links += 1;
+        if self.links > MAX_SYMLINKS || self.flags.contains(LookupFlags::NO_SYMLINKS) {
+            return Err(Errno::ELOOP);
+        }
+        let inode = link.inode()?;
+        crate::file::accessed(&link.mount, inode);
+        let scoped = LookupFlags::BENEATH | LookupFlags::IN_ROOT;
+        match inode.follow_link()? {
+            Link::Magic(to) => {
+                if self.flags.contains(LookupFlags::NO_MAGICLINKS) {
+                    return Err(Errno::ELOOP);
+                }
+                if self.flags.intersects(scoped) {
+                    return Err(Errno::EXDEV);
+                }
+                self.check_mount(&to)?;
+                self.at = to;
+                if trailing {
+                    self.rest = Cow::Borrowed(b"/");
+                    self.pos = 0;
+                }
+            }
+            Link::Text(text) => {
+                if text.is_empty() {
+                    return Err(Errno::ENOENT);
+                }
+                if text.first() == Some(&b'/') {
+                    if self.flags.contains(LookupFlags::BENEATH) {
+                        return Err(Errno::EXDEV);
+                    }
+                    let root = self.root.clone();
+                    self.check_mount(&root)?;
+                    self.at = root;
+                }
+                let mut rest = text;
+                if trailing {
+                    rest.push(b'/');
+                }
+                rest.extend_from_slice(self.rest.get(self.pos..).unwrap_or_default());
+                self.rest = Cow::Owned(rest);
+                self.pos = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the walk stands.
+    pub(crate) fn place(&self) -> &Path {
+        &self.at
+    }
+}
+
+pub(crate) fn is_symlink(path: &Path) -> bool {
+    path.dentry.inode().is_some_and(|i| i.access_attrs().mode & S_IFMT == S_IFLNK)
+}
+
+/// The dentry of `name` in `dir`, perhaps negative, from the cache or the file system. `cached` asks the cache only (`EAGAIN`).
+pub(crate) fn lookup_child(dir: &Arc<Dentry>, name: &[u8], cached: bool) -> SysResult<Arc<Dentry>> {
+    if name.len() > NAME_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    if let Some(found) = dir.cached(name) {
+        return Ok(found);
+    }
+    if cached {
+        return Err(Errno::EAGAIN);
+    }
+    let version = dir.version();
+    let inode = match dir.inode().ok_or(Errno::ENOENT)?.lookup(name) {
+        Ok(inode) => Some(inode),
+        Err(Errno::ENOENT) => None,
+        Err(e) => return Err(e),
+    };
+    Ok(dir.cache_lookup(name, inode, version))
 }

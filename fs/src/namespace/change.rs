@@ -1,0 +1,165 @@
+//! Making and removing names: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2).
+
+use super::{Namespace, may_create, may_delete, new_node, want_write};
+use crate::creds::Cap;
+use crate::inode::InodeRef;
+use crate::notify::{self, event};
+use crate::path::Path;
+use crate::types::*;
+use crate::walk::{FsContext, Last, LookupFlags, lookup_child};
+use syscall_shim::{Errno, SysResult};
+
+impl Namespace {
+    /// `filename_create` and the call that follows it: finds the directory, insists that the name is free, and has `make` create
+    /// it under the directory's lock. `is_dir`: a trailing slash is allowed.
+    fn create_with(
+        &self,
+        ctx: &FsContext<'_>,
+        at: Option<&Path>,
+        path: &[u8],
+        is_dir: bool,
+        make: impl FnOnce(&Path, &InodeRef, &[u8]) -> SysResult<InodeRef>,
+    ) -> SysResult<Path> {
+        let parent = self.resolve_parent(ctx, at, path)?;
+        let Last::Name(name) = parent.last else { return Err(Errno::EEXIST) };
+        let dir = parent.dir;
+        let dir_inode = dir.inode()?;
+        let guard = dir_inode.common().lock.lock();
+        let old = lookup_child(&dir.dentry, &name, false)?;
+        if old.inode().is_some() {
+            return Err(Errno::EEXIST);
+        }
+        if parent.trailing && !is_dir {
+            return Err(Errno::ENOENT);
+        }
+        want_write(&dir.mount)?;
+        may_create(ctx.creds, &dir)?;
+        let inode = make(&dir, dir_inode, &name)?;
+        let dentry = dir.dentry.attach(&name, inode.clone());
+        drop(guard);
+        notify::notify(&inode, Some(dir_inode), &name, event::CREATE, 0);
+        Ok(Path { mount: dir.mount.clone(), dentry })
+    }
+
+    /// mkdir(2).
+    pub fn mkdir(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], mode: u32) -> SysResult<Path> {
+        self.create_with(ctx, at, path, true, |_, dir, name| {
+            dir.mkdir(name, new_node(ctx, dir, S_IFDIR | (mode & (0o777 | S_ISVTX))))
+        })
+    }
+
+    /// mknod(2): regular files, FIFOs, sockets (also for bind(2) of `AF_UNIX`, which turns `EEXIST` into `EADDRINUSE`), devices
+    /// (`CAP_MKNOD`).
+    pub fn mknod(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], mode: u32, rdev: u64) -> SysResult<Path> {
+        let mode = match mode & S_IFMT {
+            0 => mode | S_IFREG,
+            S_IFREG | S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => mode,
+            S_IFDIR => return Err(Errno::EPERM),
+            _ => return Err(Errno::EINVAL),
+        };
+        let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
+        self.create_with(ctx, at, path, false, |_, dir, name| {
+            if is_device && !ctx.creds.capable(Cap::Mknod) {
+                return Err(Errno::EPERM);
+            }
+            let node = new_node(ctx, dir, mode & (S_IFMT | 0o7777));
+            if mode & S_IFMT == S_IFREG { dir.create(name, node) } else { dir.mknod(name, node, if is_device { rdev } else { 0 }) }
+        })
+    }
+
+    /// symlink(2).
+    pub fn symlink(&self, ctx: &FsContext<'_>, target: &[u8], at: Option<&Path>, path: &[u8]) -> SysResult<Path> {
+        if target.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        if target.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.create_with(ctx, at, path, false, |_, dir, name| {
+            let mut node = new_node(ctx, dir, S_IFLNK);
+            node.mode = S_IFLNK | 0o777;
+            dir.symlink(name, target, node)
+        })
+    }
+
+    /// linkat(2) with `FOLLOW` for `AT_SYMLINK_FOLLOW` and `EMPTY` for `AT_EMPTY_PATH` (which needs `CAP_DAC_READ_SEARCH`, else `ENOENT`).
+    pub fn link(
+        &self,
+        ctx: &FsContext<'_>,
+        old_at: Option<&Path>,
+        old: &[u8],
+        new_at: Option<&Path>,
+        new: &[u8],
+        flags: LookupFlags,
+    ) -> SysResult<()> {
+        if flags.contains(LookupFlags::EMPTY) && !ctx.creds.capable(Cap::DacReadSearch) {
+            return Err(Errno::ENOENT);
+        }
+        let source = self.resolve(ctx, old_at, old, flags)?;
+        let inode = source.inode()?.clone();
+        self.create_with(ctx, new_at, new, false, |dir, dir_inode, name| {
+            if !alloc::sync::Arc::ptr_eq(&dir.mount, &source.mount) {
+                return Err(Errno::EXDEV);
+            }
+            let m = inode.metadata();
+            if m.file_type() == FileType::Dir {
+                return Err(Errno::EPERM);
+            }
+            if m.nlink == 0 && !inode.common().is_linkable() {
+                return Err(Errno::ENOENT);
+            }
+            dir_inode.link(name, &inode)?;
+            Ok(inode.clone())
+        })?;
+        notify::notify(&inode, None, b"", event::ATTRIB, 0);
+        Ok(())
+    }
+
+    /// unlink(2).
+    pub fn unlink(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8]) -> SysResult<()> {
+        self.remove(ctx, at, path, false)
+    }
+
+    /// rmdir(2).
+    pub fn rmdir(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8]) -> SysResult<()> {
+        self.remove(ctx, at, path, true)
+    }
+
+    /// `do_unlinkat` and `do_rmdir`.
+    fn remove(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], is_dir: bool) -> SysResult<()> {
+        let parent = self.resolve_parent(ctx, at, path)?;
+        let name = match (parent.last, is_dir) {
+            (Last::Name(name), _) => name,
+            (_, false) => return Err(Errno::EISDIR),
+            (Last::DotDot, true) => return Err(Errno::ENOTEMPTY),
+            (Last::Dot, true) => return Err(Errno::EINVAL),
+            (Last::Root, true) => return Err(Errno::EBUSY),
+        };
+        let dir = parent.dir;
+        want_write(&dir.mount)?;
+        let dir_inode = dir.inode()?;
+        let guard = dir_inode.common().lock.lock();
+        let victim = lookup_child(&dir.dentry, &name, false)?;
+        let inode = victim.inode().cloned().ok_or(Errno::ENOENT)?;
+        if parent.trailing && !is_dir {
+            return Err(if inode.file_type() == FileType::Dir { Errno::EISDIR } else { Errno::ENOTDIR });
+        }
+        may_delete(ctx.creds, &dir, &victim, is_dir)?;
+        if victim.is_mountpoint() {
+            return Err(Errno::EBUSY);
+        }
+        if is_dir { dir_inode.rmdir(&name)? } else { dir_inode.unlink(&name)? }
+        dir.dentry.detach(&victim);
+        drop(guard);
+        if notify::active() {
+            if !is_dir {
+                notify::notify(&inode, None, b"", event::ATTRIB, 0);
+            }
+            notify::notify(&inode, Some(dir_inode), &name, event::DELETE, 0);
+            if inode.metadata().nlink == 0 {
+                notify::notify(&inode, None, b"", event::DELETE_SELF, 0);
+            }
+        }
+        Ok(())
+    }
+}

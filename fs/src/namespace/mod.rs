@@ -1,0 +1,118 @@
+//! A mount namespace, with the path-based system calls as methods.
+//!
+//! In each, `ctx` says who acts and from where, and `at` is the place that a directory descriptor names (`None`: the current
+//! directory; it is not looked at for absolute paths). Errors and their order are those of Linux's `fs/namei.c`.
+
+mod attr;
+mod change;
+mod open;
+mod rename;
+mod tree;
+mod xattr;
+
+#[cfg(test)]
+mod tests;
+
+pub use attr::SetTime;
+pub use open::{OpenHow, Opened};
+pub use tree::MountLine;
+
+use crate::creds::{Cap, Credentials};
+use crate::dentry::Dentry;
+use crate::inode::{InodeRef, NewNode};
+use crate::mount::Mount;
+use crate::path::Path;
+use crate::types::*;
+use crate::walk::{FsContext, LookupFlags, Parent, Walker};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use syscall_shim::{Errno, SysResult};
+use tree::Table;
+
+/// The mounts, as one tree.
+pub struct Namespace {
+    root: Arc<Mount>,
+    /// A leaf lock.
+    table: spin::RwLock<Table>,
+}
+
+impl Namespace {
+    /// The place that `path` names.
+    pub fn resolve(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], flags: LookupFlags) -> SysResult<Path> {
+        Walker::new(self, ctx, at, path, flags)?.resolve()
+    }
+
+    /// The directory of the last component of `path`, and that component.
+    fn resolve_parent(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8]) -> SysResult<Parent> {
+        Walker::new(self, ctx, at, path, LookupFlags::default())?.parent()
+    }
+
+    /// readlinkat(2), whole text. An empty path reads the link that `at` names (an `O_PATH` descriptor).
+    pub fn readlink(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8]) -> SysResult<Vec<u8>> {
+        let found = self.resolve(ctx, at, path, LookupFlags::EMPTY)?;
+        let inode = found.inode()?;
+        if inode.file_type() != FileType::Symlink {
+            return Err(if path.is_empty() { Errno::ENOENT } else { Errno::EINVAL });
+        }
+        crate::file::accessed(&found.mount, inode);
+        inode.readlink()
+    }
+}
+
+/// `inode_permission`: a read-only file system first, then the mode bits.
+fn inode_permission(creds: &Credentials, mount: &Mount, inode: &InodeRef, mask: AccessMask) -> SysResult<()> {
+    let attrs = inode.access_attrs();
+    let changes_disk = matches!(attrs.mode & S_IFMT, S_IFREG | S_IFDIR | S_IFLNK);
+    if mask.contains(AccessMask::WRITE) && changes_disk && mount.fs.read_only() {
+        return Err(Errno::EROFS);
+    }
+    creds.permission(&attrs, mask)
+}
+
+/// `mnt_want_write`.
+fn want_write(mount: &Mount) -> SysResult<()> {
+    if mount.read_only() { Err(Errno::EROFS) } else { Ok(()) }
+}
+
+/// `may_create`: a new name in `dir`.
+fn may_create(creds: &Credentials, dir: &Path) -> SysResult<()> {
+    if dir.dentry.is_unlinked() {
+        return Err(Errno::ENOENT);
+    }
+    inode_permission(creds, &dir.mount, dir.inode()?, AccessMask::WRITE | AccessMask::EXEC)
+}
+
+/// `may_delete`: the removal (or replacement) of `victim` in `dir` by a directory (`is_dir`) or something else.
+fn may_delete(creds: &Credentials, dir: &Path, victim: &Dentry, is_dir: bool) -> SysResult<()> {
+    let inode = victim.inode().ok_or(Errno::ENOENT)?;
+    let dir_inode = dir.inode()?;
+    inode_permission(creds, &dir.mount, dir_inode, AccessMask::WRITE | AccessMask::EXEC)?;
+    let (attrs, dir_attrs) = (inode.access_attrs(), dir_inode.access_attrs());
+    let sticky = dir_attrs.mode & S_ISVTX != 0 && creds.fsuid != attrs.uid && creds.fsuid != dir_attrs.uid;
+    if sticky && !creds.capable(Cap::Fowner) {
+        return Err(Errno::EPERM);
+    }
+    match (is_dir, attrs.mode & S_IFMT == S_IFDIR) {
+        (true, false) => return Err(Errno::ENOTDIR),
+        (false, true) => return Err(Errno::EISDIR),
+        _ => {}
+    }
+    if dir.dentry.is_unlinked() { Err(Errno::ENOENT) } else { Ok(()) }
+}
+
+/// `inode_init_owner`: who owns a new file in `dir`, and its mode after umask and the set-group-ID rules. `mode` has type bits.
+fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> NewNode {
+    let attrs = dir.access_attrs();
+    let creds = ctx.creds;
+    let mut mode = mode & !(ctx.umask & 0o777);
+    let mut gid = creds.fsgid;
+    if attrs.mode & S_ISGID != 0 {
+        gid = attrs.gid;
+        if mode & S_IFMT == S_IFDIR {
+            mode |= S_ISGID;
+        } else if mode & (S_ISGID | 0o010) == S_ISGID | 0o010 && !creds.in_group(gid) && !creds.capable(Cap::Fsetid) {
+            mode &= !S_ISGID;
+        }
+    }
+    NewNode { mode, uid: creds.fsuid, gid }
+}

@@ -1,0 +1,206 @@
+//! tmpfs(5): files that live in the page cache alone. The root file system, /tmp, /dev, /dev/shm and memfd_create(2).
+
+mod data;
+mod dir;
+mod node;
+#[cfg(test)]
+mod tests;
+
+use crate::inode::{FileSystem, Inode, InodeRef, NewNode, alloc_anon_dev};
+use crate::mapping::PageSource;
+use crate::platform::PAGE_SIZE;
+use crate::sync::SleepLock;
+use crate::types::*;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use node::TmpNode;
+use syscall_shim::{Errno, SysResult};
+
+/// `TMPFS_MAGIC` of statfs(2).
+pub const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// Mount options (tmpfs(5)).
+#[derive(Clone, Debug)]
+pub struct TmpfsOptions {
+    /// Type name in /proc/mounts: `tmpfs` or `devtmpfs`.
+    pub name: &'static str,
+    /// Limit of the content, in bytes (`size=`).
+    pub size: Option<u64>,
+    /// Limit of the number of inodes (`nr_inodes=`).
+    pub nr_inodes: Option<u64>,
+    /// Permissions of the root directory (`mode=`).
+    pub mode: u32,
+    /// Owner of the root directory (`uid=`).
+    pub uid: u32,
+    /// Group of the root directory (`gid=`).
+    pub gid: u32,
+}
+
+impl Default for TmpfsOptions {
+    fn default() -> TmpfsOptions {
+        TmpfsOptions { name: "tmpfs", size: None, nr_inodes: None, mode: 0o1777, uid: 0, gid: 0 }
+    }
+}
+
+/// What all nodes of one tmpfs share.
+struct Super {
+    name: &'static str,
+    dev: u64,
+    next_ino: AtomicU64,
+    room: Arc<Room>,
+    inodes: AtomicU64,
+    max_inodes: Option<u64>,
+    rename_lock: SleepLock,
+    /// Held while entries of more than one directory are locked. Taken before those.
+    tree: spin::Mutex<()>,
+}
+
+/// Pages used, of pages allowed.
+struct Room {
+    used: AtomicU64,
+    limit: Option<u64>,
+}
+
+impl PageSource for Room {
+    fn charge(&self, pages: u64) -> SysResult<()> {
+        let limit = self.limit.unwrap_or(u64::MAX);
+        self.used
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| used.checked_add(pages).filter(|n| *n <= limit))
+            .map(|_| ())
+            .map_err(|_| Errno::ENOSPC)
+    }
+
+    fn uncharge(&self, pages: u64) {
+        self.used.fetch_sub(pages, Ordering::AcqRel);
+    }
+}
+
+impl Super {
+    fn new(options: &TmpfsOptions) -> Arc<Super> {
+        let limit = options.size.map(|bytes| bytes.div_ceil(PAGE_SIZE as u64));
+        Arc::new(Super {
+            name: options.name,
+            dev: alloc_anon_dev(),
+            next_ino: AtomicU64::new(1),
+            room: Arc::new(Room { used: AtomicU64::new(0), limit }),
+            inodes: AtomicU64::new(0),
+            max_inodes: options.nr_inodes,
+            rename_lock: SleepLock::new(),
+            tree: spin::Mutex::new(()),
+        })
+    }
+
+    /// Counts a new inode and numbers it.
+    fn new_ino(&self) -> SysResult<u64> {
+        let max = self.max_inodes.unwrap_or(u64::MAX);
+        self.inodes
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
+            .map_err(|_| Errno::ENOSPC)?;
+        Ok(self.next_ino.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// One tmpfs.
+pub struct Tmpfs {
+    sup: Arc<Super>,
+    root: Arc<TmpNode>,
+    options: TmpfsOptions,
+}
+
+impl Tmpfs {
+    /// An empty file system. `ENOSPC` when `nr_inodes` leaves no room for the root.
+    pub fn new(options: TmpfsOptions) -> SysResult<Arc<Tmpfs>> {
+        let sup = Super::new(&options);
+        let mode = S_IFDIR | (options.mode & 0o7777);
+        let root = TmpNode::new_dir(&sup, NewNode { mode, uid: options.uid, gid: options.gid })?;
+        Ok(Arc::new(Tmpfs { sup, root, options }))
+    }
+
+    /// A file without a name: memfd_create(2), shared anonymous memory, System V segments. It can be sealed with `sealing`
+    /// (`MFD_ALLOW_SEALING`). `mode`: permission bits, 0o777 for a memfd (0o666 with `MFD_NOEXEC_SEAL`).
+    pub fn unnamed_file(&self, mode: u32, uid: u32, gid: u32, sealing: bool) -> SysResult<InodeRef> {
+        let seals = if sealing { Seals::empty() } else { Seals::SEAL };
+        let node = TmpNode::new_file(&self.sup, NewNode { mode: S_IFREG | (mode & 0o7777), uid, gid }, 0, seals)?;
+        Ok(node)
+    }
+
+    /// Pages of content now (for `Shmem` in /proc/meminfo).
+    pub fn used_pages(&self) -> u64 {
+        self.sup.room.used.load(Ordering::Acquire)
+    }
+}
+
+impl FileSystem for Tmpfs {
+    fn name(&self) -> &'static str {
+        self.sup.name
+    }
+
+    fn dev(&self) -> u64 {
+        self.sup.dev
+    }
+
+    fn root(&self) -> InodeRef {
+        self.root.clone()
+    }
+
+    fn statfs(&self) -> SysResult<StatFs> {
+        let (limit, used) = (self.sup.room.limit.unwrap_or(0), self.used_pages());
+        let (files, inodes) = (self.sup.max_inodes.unwrap_or(0), self.sup.inodes.load(Ordering::Acquire));
+        let free = limit.saturating_sub(used);
+        Ok(StatFs {
+            magic: TMPFS_MAGIC,
+            bsize: PAGE_SIZE as u64,
+            blocks: limit,
+            bfree: free,
+            bavail: free,
+            files,
+            ffree: files.saturating_sub(inodes),
+            fsid: self.sup.dev,
+            namelen: NAME_MAX as u64,
+            frsize: PAGE_SIZE as u64,
+            flags: 0,
+        })
+    }
+
+    fn options(&self) -> String {
+        let mut out = String::new();
+        let mut add = |text: String| {
+            if !out.is_empty() {
+                out.push(',');
+            }
+            out.push_str(&text);
+        };
+        if let Some(size) = self.options.size {
+            add(format!("size={}k", size.div_ceil(1024)));
+        }
+        if let Some(inodes) = self.options.nr_inodes {
+            add(format!("nr_inodes={inodes}"));
+        }
+        if self.options.mode != 0o1777 {
+            add(format!("mode={:o}", self.options.mode));
+        }
+        if self.options.uid != 0 {
+            add(format!("uid={}", self.options.uid));
+        }
+        if self.options.gid != 0 {
+            add(format!("gid={}", self.options.gid));
+        }
+        out
+    }
+
+    fn rename_lock(&self) -> &SleepLock {
+        &self.sup.rename_lock
+    }
+}
+
+/// The tmpfs node behind an inode of any file system.
+fn as_tmp(inode: &InodeRef) -> Option<&TmpNode> {
+    inode.as_any().downcast_ref::<TmpNode>()
+}
+
+/// True when the inode is a tmpfs regular file, which is backed by memory alone.
+pub fn is_shmem(inode: &dyn Inode) -> bool {
+    inode.as_any().is::<TmpNode>() && inode.mapping().is_some()
+}

@@ -1,0 +1,353 @@
+//! One tmpfs inode.
+
+use super::Super;
+use super::data::FileData;
+use super::dir::Dir;
+use crate::inode::{Inode, InodeCommon, InodeRef, NewNode};
+use crate::mapping::Mapping;
+use crate::platform::{PAGE_SIZE, now};
+use crate::types::*;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::Ordering;
+use syscall_shim::{Errno, SysResult};
+
+/// What differs by file type.
+pub(super) enum Kind {
+    File(FileData),
+    Dir(Dir),
+    Symlink(Box<[u8]>),
+    /// FIFO, socket or device: the kernel does the rest by type and number.
+    Special(u64),
+}
+
+/// What stat(2) shows and setattr changes.
+pub(super) struct Attrs {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) nlink: u32,
+    atime: Timespec,
+    mtime: Timespec,
+    ctime: Timespec,
+    btime: Timespec,
+}
+
+pub(super) struct TmpNode {
+    common: InodeCommon,
+    pub(super) sup: Arc<Super>,
+    pub(super) ino: u64,
+    /// A leaf lock.
+    attrs: spin::RwLock<Attrs>,
+    /// A leaf lock.
+    xattrs: spin::Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    pub(super) kind: Kind,
+    me: Weak<TmpNode>,
+}
+
+impl TmpNode {
+    fn new(sup: &Arc<Super>, node: NewNode, nlink: u32, kind: Kind) -> SysResult<Arc<TmpNode>> {
+        let ino = sup.new_ino()?;
+        let time = now();
+        let attrs = Attrs {
+            mode: node.mode,
+            uid: node.uid,
+            gid: node.gid,
+            nlink,
+            atime: time,
+            mtime: time,
+            ctime: time,
+            btime: time,
+        };
+        Ok(Arc::new_cyclic(|me| TmpNode {
+            common: InodeCommon::new(),
+            sup: sup.clone(),
+            ino,
+            attrs: spin::RwLock::new(attrs),
+            xattrs: spin::Mutex::new(BTreeMap::new()),
+            kind,
+            me: me.clone(),
+        }))
+    }
+
+    pub(super) fn new_dir(sup: &Arc<Super>, node: NewNode) -> SysResult<Arc<TmpNode>> {
+        TmpNode::new(sup, node, 2, Kind::Dir(Dir::default()))
+    }
+
+    pub(super) fn new_file(sup: &Arc<Super>, node: NewNode, nlink: u32, seals: Seals) -> SysResult<Arc<TmpNode>> {
+        TmpNode::new(sup, node, nlink, Kind::File(FileData::new(sup.room.clone(), seals)))
+    }
+
+    /// A node of the type in `node.mode`, with one link.
+    fn new_special(sup: &Arc<Super>, node: NewNode, rdev: u64) -> SysResult<Arc<TmpNode>> {
+        if node.mode & S_IFMT == S_IFREG {
+            return TmpNode::new_file(sup, node, 1, Seals::SEAL);
+        }
+        TmpNode::new(sup, node, 1, Kind::Special(rdev))
+    }
+
+    pub(super) fn is_dir(&self) -> bool {
+        matches!(self.kind, Kind::Dir(_))
+    }
+
+    pub(super) fn dir(&self) -> SysResult<&Dir> {
+        match &self.kind {
+            Kind::Dir(dir) => Ok(dir),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    fn file(&self) -> SysResult<&FileData> {
+        match &self.kind {
+            Kind::File(file) => Ok(file),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Changes the link count, with ctime.
+    pub(super) fn add_links(&self, by: i32) {
+        let mut attrs = self.attrs.write();
+        attrs.nlink = attrs.nlink.saturating_add_signed(by);
+        attrs.ctime = now();
+    }
+
+    /// mtime and ctime now: the directory or content changed.
+    pub(super) fn touch(&self) {
+        let time = now();
+        let mut attrs = self.attrs.write();
+        attrs.mtime = time;
+        attrs.ctime = time;
+    }
+
+    fn size_and_blocks(&self) -> (u64, u64) {
+        match &self.kind {
+            Kind::File(file) => (file.mapping.size(), file.mapping.page_count() * (PAGE_SIZE as u64 / 512)),
+            Kind::Dir(dir) => (dir.size(), 0),
+            Kind::Symlink(target) => (target.len() as u64, 0),
+            Kind::Special(_) => (0, 0),
+        }
+    }
+
+    fn add(&self, name: &[u8], make: impl FnOnce(&Arc<Super>) -> SysResult<Arc<TmpNode>>) -> SysResult<InodeRef> {
+        let dir = self.dir()?;
+        let node = make(&self.sup)?;
+        dir.insert(name, node.clone())?;
+        if node.is_dir() {
+            self.add_links(1);
+        }
+        self.touch();
+        Ok(node)
+    }
+}
+
+impl Inode for TmpNode {
+    fn common(&self) -> &InodeCommon {
+        &self.common
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn metadata(&self) -> Metadata {
+        let (size, blocks) = self.size_and_blocks();
+        let a = self.attrs.read();
+        let rdev = if let Kind::Special(rdev) = self.kind { rdev } else { 0 };
+        Metadata {
+            dev: self.sup.dev,
+            ino: self.ino,
+            mode: a.mode,
+            nlink: a.nlink,
+            uid: a.uid,
+            gid: a.gid,
+            rdev,
+            size,
+            blksize: PAGE_SIZE as u32,
+            blocks,
+            atime: a.atime,
+            mtime: a.mtime,
+            ctime: a.ctime,
+            btime: a.btime,
+        }
+    }
+
+    fn access_attrs(&self) -> AccessAttrs {
+        let a = self.attrs.read();
+        AccessAttrs { mode: a.mode, uid: a.uid, gid: a.gid }
+    }
+
+    fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
+        let time = now();
+        let mut a = self.attrs.write();
+        if let Some(mode) = attr.mode {
+            a.mode = a.mode & S_IFMT | mode & 0o7777;
+        }
+        a.uid = attr.uid.unwrap_or(a.uid);
+        a.gid = attr.gid.unwrap_or(a.gid);
+        a.atime = attr.atime.unwrap_or(a.atime);
+        a.mtime = attr.mtime.unwrap_or(a.mtime);
+        if !attr.keep_ctime {
+            a.ctime = attr.ctime.unwrap_or(time);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
+        let found = self.dir()?.get(name).ok_or(Errno::ENOENT)?;
+        Ok(found)
+    }
+
+    fn create(&self, name: &[u8], node: NewNode) -> SysResult<InodeRef> {
+        self.add(name, |sup| TmpNode::new_file(sup, node, 1, Seals::SEAL))
+    }
+
+    fn mknod(&self, name: &[u8], node: NewNode, rdev: u64) -> SysResult<InodeRef> {
+        self.add(name, |sup| TmpNode::new_special(sup, node, rdev))
+    }
+
+    fn mkdir(&self, name: &[u8], node: NewNode) -> SysResult<InodeRef> {
+        self.add(name, |sup| TmpNode::new_dir(sup, node))
+    }
+
+    fn symlink(&self, name: &[u8], target: &[u8], node: NewNode) -> SysResult<InodeRef> {
+        self.add(name, |sup| TmpNode::new(sup, node, 1, Kind::Symlink(Box::from(target))))
+    }
+
+    fn tmpfile(&self, node: NewNode) -> SysResult<InodeRef> {
+        self.dir()?;
+        let file = TmpNode::new_file(&self.sup, node, 0, Seals::SEAL)?;
+        Ok(file)
+    }
+
+    fn link(&self, name: &[u8], inode: &InodeRef) -> SysResult<()> {
+        let node = super::as_tmp(inode).and_then(|n| n.me.upgrade()).ok_or(Errno::EXDEV)?;
+        if node.is_dir() {
+            return Err(Errno::EPERM);
+        }
+        self.dir()?.insert(name, node.clone())?;
+        node.add_links(1);
+        self.touch();
+        Ok(())
+    }
+
+    fn unlink(&self, name: &[u8]) -> SysResult<()> {
+        let victim = self.dir()?.remove(name, |node| if node.is_dir() { Err(Errno::EISDIR) } else { Ok(()) })?;
+        victim.add_links(-1);
+        self.touch();
+        Ok(())
+    }
+
+    fn rmdir(&self, name: &[u8]) -> SysResult<()> {
+        let victim = {
+            let _tree = self.sup.tree.lock();
+            self.dir()?.remove(name, |node| node.dir()?.kill())?
+        };
+        victim.add_links(-2);
+        self.add_links(-1);
+        self.touch();
+        Ok(())
+    }
+
+    fn rename(&self, old_name: &[u8], new_dir: &InodeRef, new_name: &[u8], flags: RenameFlags) -> SysResult<()> {
+        let new_dir = super::as_tmp(new_dir).ok_or(Errno::EXDEV)?;
+        super::dir::rename(self, old_name, new_dir, new_name, flags)
+    }
+
+    fn readdir(&self, cookie: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> SysResult<u64> {
+        Ok(self.dir()?.read(cookie, emit))
+    }
+
+    fn readlink(&self) -> SysResult<Vec<u8>> {
+        match &self.kind {
+            Kind::Symlink(target) => Ok(target.to_vec()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn mapping(&self) -> Option<&Arc<Mapping>> {
+        match &self.kind {
+            Kind::File(file) => Some(&file.mapping),
+            _ => None,
+        }
+    }
+
+    fn prepare_write(&self, off: u64, len: u64) -> SysResult<u64> {
+        self.file()?.prepare_write(off, len)
+    }
+
+    fn truncate(&self, size: u64) -> SysResult<()> {
+        self.file()?.truncate(size)?;
+        self.touch();
+        Ok(())
+    }
+
+    fn fallocate(&self, mode: FallocateMode, off: u64, len: u64) -> SysResult<()> {
+        self.file()?.fallocate(mode, off, len)?;
+        self.touch();
+        Ok(())
+    }
+
+    fn seek_data(&self, off: u64) -> SysResult<u64> {
+        self.file()?.mapping.seek_data(off)
+    }
+
+    fn seek_hole(&self, off: u64) -> SysResult<u64> {
+        self.file()?.mapping.seek_hole(off)
+    }
+
+    fn seals(&self) -> SysResult<Seals> {
+        Ok(self.file()?.seals())
+    }
+
+    fn add_seals(&self, seals: Seals, writable_maps: bool) -> SysResult<()> {
+        let executable = self.access_attrs().mode & 0o111 != 0;
+        self.file()?.add_seals(seals, writable_maps, executable)
+    }
+
+    fn getxattr(&self, name: &[u8]) -> SysResult<Vec<u8>> {
+        self.xattrs.lock().get(name).cloned().ok_or(Errno::ENODATA)
+    }
+
+    fn setxattr(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> SysResult<()> {
+        let mut xattrs = self.xattrs.lock();
+        match xattrs.contains_key(name) {
+            true if flags.contains(XattrFlags::CREATE) => return Err(Errno::EEXIST),
+            false if flags.contains(XattrFlags::REPLACE) => return Err(Errno::ENODATA),
+            _ => {}
+        }
+        xattrs.insert(name.to_vec(), value.to_vec());
+        drop(xattrs);
+        self.add_links(0);
+        Ok(())
+    }
+
+    fn listxattr(&self) -> SysResult<Vec<Vec<u8>>> {
+        Ok(self.xattrs.lock().keys().cloned().collect())
+    }
+
+    fn removexattr(&self, name: &[u8]) -> SysResult<()> {
+        let removed = self.xattrs.lock().remove(name);
+        removed.ok_or(Errno::ENODATA)?;
+        self.add_links(0);
+        Ok(())
+    }
+}
+
+impl Drop for TmpNode {
+    fn drop(&mut self) {
+        self.sup.inodes.fetch_sub(1, Ordering::AcqRel);
+        // Nested directories go one by one: a deep tree must not become a deep recursion.
+        let Kind::Dir(dir) = &self.kind else { return };
+        let mut work = dir.take_all();
+        while let Some(node) = work.pop() {
+            if let Some(last) = Arc::into_inner(node)
+                && let Kind::Dir(dir) = &last.kind
+            {
+                work.extend(dir.take_all());
+            }
+        }
+    }
+}
