@@ -1,9 +1,31 @@
 //! Memory: physical frames, the kernel's own address space and heap, and the address spaces of programs.
 
+pub mod account;
+pub mod address_space;
+mod brk;
 pub mod direct;
+pub mod fault;
+pub mod flags;
+mod fork;
 pub mod frames;
 pub mod heap;
+pub mod limits;
+mod mlock;
+pub mod mmap;
+pub mod mremap;
+pub mod object;
+pub mod page_table;
+mod pages;
+mod remote;
+pub mod tlb;
+pub mod user_page;
+pub mod vma;
 pub mod vmalloc;
+
+pub use address_space::{AddressSpace, Layout};
+pub use flags::{Access, FaultError, MapFlags, Prot};
+pub use mmap::{MapFile, MapRequest, MapTarget};
+pub use object::{MappedFile, SpecialPages};
 
 pub use direct::{kernel_pml4_phys, phys_to_virt, virt_to_phys};
 
@@ -11,6 +33,16 @@ pub use direct::{kernel_pml4_phys, phys_to_virt, virt_to_phys};
 pub const PAGE_SIZE: usize = 4096;
 /// Size of a large page, in bytes.
 pub const LARGE_PAGE_SIZE: usize = 2 << 20;
+
+/// The lock of an address space.
+type MapLock<T> = crate::sync::SpinLock<T>;
+/// Its guard.
+type MapGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
+
+/// Number of this CPU.
+fn cpu_number() -> u32 {
+    0
+}
 
 /// Brings up physical memory, the kernel's page tables and the heap.
 pub fn init(boot: &crate::arch::boot::BootInfo) {

@@ -1,0 +1,221 @@
+//! One program's address space: its areas, its page tables and the counters about them.
+//!
+//! One sleeping lock guards both areas and tables; faults hold it too, also while they read a page of a file. Page tables
+//! change only under it, the CPU's accessed and dirty bits apart. It may be taken while an inode's lock is held (truncation
+//! unmaps); nothing that takes an inode's lock is called with it held, and dropped files wait until it is free.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use syscall_shim::{Errno, SysResult};
+use x86_64::PhysAddr;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::PhysFrame;
+
+use super::account::{self, Rss};
+use super::flags::{PAGE_SIZE, USER_END, VmFlags};
+use super::object::Object;
+use super::page_table::PageTable;
+use super::pages::Pages;
+use super::tlb::{CpuMask, TlbBatch};
+use super::vma::{Vma, VmaSet};
+use super::{MapGuard, MapLock};
+
+/// An area of an address space.
+pub type Area = Vma<Object>;
+
+/// Where the parts of a program lie, as exec places them; `/proc/PID/stat` and `prctl(PR_SET_MM)` name the fields.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Layout {
+    /// mmap(2) places areas downwards from here.
+    pub mmap_base: u64,
+    /// Where the heap begins.
+    pub start_brk: u64,
+    pub start_code: u64,
+    pub end_code: u64,
+    pub start_data: u64,
+    pub end_data: u64,
+    /// The stack pointer at the program's entry.
+    pub start_stack: u64,
+    pub arg_start: u64,
+    pub arg_end: u64,
+    pub env_start: u64,
+    pub env_end: u64,
+}
+
+/// An address space; shared by the threads of a program.
+pub struct AddressSpace {
+    pub(super) me: Weak<AddressSpace>,
+    root: u64,
+    pub(super) cpus: CpuMask,
+    pub(super) rss: Rss,
+    pub(super) inner: MapLock<Inner>,
+}
+
+/// What the lock guards.
+pub(super) struct Inner {
+    pub table: PageTable,
+    pub areas: VmaSet<Object>,
+    pub layout: Layout,
+    /// The program break: where the heap ends.
+    pub brk: u64,
+    /// mlock(2)ed pages.
+    pub locked: u64,
+    /// Flags for new areas: those of `mlockall(MCL_FUTURE)`.
+    pub future: VmFlags,
+    /// Pages charged to `Committed_AS`.
+    pub charged: u64,
+    /// `VmPeak`, in bytes.
+    pub peak: u64,
+}
+
+/// The lock held, with the flushes that are due and the areas that are going. The order of the fields is the order in which
+/// dropping settles them: flush and free pages, release the lock, close files.
+pub(super) struct Locked<'a> {
+    pub batch: TlbBatch<'a>,
+    pub inner: MapGuard<'a, Inner>,
+    pub dead: Vec<Area>,
+    pub space: &'a AddressSpace,
+}
+
+impl AddressSpace {
+    /// An empty address space: nothing below, the kernel above. `ENOMEM`.
+    pub fn new() -> SysResult<Arc<Self>> {
+        let table = PageTable::new().ok_or(Errno::ENOMEM)?;
+        let root = table.root();
+        let layout = Layout { mmap_base: USER_END - (136 << 20), ..Layout::default() };
+        let inner = Inner {
+            table,
+            areas: VmaSet::default(),
+            layout,
+            brk: 0,
+            locked: 0,
+            future: VmFlags::empty(),
+            charged: 0,
+            peak: 0,
+        };
+        Ok(Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            root,
+            cpus: CpuMask::default(),
+            rss: Rss::default(),
+            inner: MapLock::new(inner),
+        }))
+    }
+
+    /// Makes this CPU use the address space; nothing happens if it already does. The caller keeps it alive for as long.
+    pub fn activate(&self) {
+        self.cpus.add(super::cpu_number());
+        load_root(self.root);
+    }
+
+    /// Notes that this CPU has gone on to another address space.
+    pub fn deactivate(&self) {
+        self.cpus.remove(super::cpu_number());
+    }
+
+    /// Physical address of the page-table root (CR3).
+    pub fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// Says where exec put the parts of the program; the break starts at `start_brk`.
+    pub fn set_layout(&self, layout: Layout) {
+        let mut locked = self.lock();
+        locked.inner.layout = layout;
+        locked.inner.brk = layout.start_brk;
+    }
+
+    /// Where the parts of the program are.
+    pub fn layout(&self) -> Layout {
+        self.lock().inner.layout
+    }
+
+    pub(super) fn lock(&self) -> Locked<'_> {
+        Locked { batch: TlbBatch::new(&self.cpus), inner: self.inner.lock(), dead: Vec::new(), space: self }
+    }
+}
+
+fn load_root(root: u64) {
+    let (now, flags) = Cr3::read();
+    if now.start_address().as_u64() != root {
+        let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
+        debug_assert!(flags == Cr3Flags::empty());
+        // SAFETY: every root has the kernel's upper half, so code, stack and data of the kernel stay mapped as they are.
+        unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        // A CPU may still have it loaded lazily, between two programs.
+        if Cr3::read().0.start_address().as_u64() == self.root {
+            load_root(super::kernel_pml4_phys());
+        }
+        self.deactivate();
+        let mut locked = self.lock();
+        // Nothing can fail: whole areas never cut a large page.
+        let _ = locked.unmap(0, USER_END);
+    }
+}
+
+impl<'a> Locked<'a> {
+    /// The areas, and the pages beside them.
+    pub fn parts(&mut self) -> (&mut VmaSet<Object>, Pages<'_, 'a>) {
+        let inner = &mut *self.inner;
+        let pages = Pages { table: &mut inner.table, batch: &mut self.batch, rss: &self.space.rss };
+        (&mut inner.areas, pages)
+    }
+
+    /// Charges `pages` to `Committed_AS`.
+    pub fn charge(&mut self, pages: u64) -> SysResult<()> {
+        account::charge(pages)?;
+        self.inner.charged += pages;
+        Ok(())
+    }
+
+    /// Takes a charge back.
+    pub fn uncharge(&mut self, pages: u64) {
+        account::uncharge(pages);
+        self.inner.charged -= pages;
+    }
+
+    /// Adds an area to a free range.
+    pub fn insert(&mut self, area: Area) {
+        if area.flags.contains(VmFlags::LOCKED) {
+            self.inner.locked += area.pages();
+        }
+        if let Some(Object::File(map)) = &area.backing {
+            map.file.mapping().add_observer(self.space.me.clone());
+        }
+        self.inner.areas.insert(area);
+        self.inner.peak = self.inner.peak.max(self.inner.areas.bytes());
+    }
+
+    /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing has changed.
+    pub fn unmap(&mut self, start: u64, end: u64) -> SysResult<()> {
+        let (areas, mut pages) = self.parts();
+        pages.split_edges(start, end)?;
+        let gone = areas.remove(start, end);
+        for area in &gone {
+            pages.zap(area, area.start, area.end, true);
+        }
+        pages.table.free_empty(start, end, pages.batch);
+        for area in &gone {
+            if area.flags.contains(VmFlags::ACCOUNT) {
+                self.uncharge(area.pages());
+            }
+            if area.flags.contains(VmFlags::LOCKED) {
+                self.inner.locked -= area.pages();
+            }
+        }
+        self.dead.extend(gone);
+        Ok(())
+    }
+}
+
+/// Bytes of `pages`.
+pub(super) const fn bytes(pages: u64) -> u64 {
+    pages * PAGE_SIZE
+}

@@ -1,0 +1,276 @@
+//! Page faults: demand paging, copy-on-write, growth of stacks, large pages.
+
+use syscall_shim::{Errno, SysResult};
+
+use super::account::RssKind;
+use super::address_space::{AddressSpace, Area, Locked, bytes};
+use super::flags::{Access, FaultError, HUGE_SIZE, MMAP_MIN_ADDR, PAGE_SIZE, Prot, STACK_GUARD_GAP, USER_END, VmFlags, page_down};
+use super::limits;
+use super::object::{MappedFile, Object};
+use super::page_table::{ANON, D, NX, NoMemory, P, Pte, SPECIAL, W};
+use super::pages::{Pages, rss_kind};
+use super::user_page;
+
+/// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
+/// `fault_around_bytes`, 64 KiB).
+const FAULT_AROUND: u64 = 16;
+
+impl From<NoMemory> for FaultError {
+    fn from(_: NoMemory) -> FaultError {
+        FaultError::Oom
+    }
+}
+
+impl From<FaultError> for Errno {
+    /// What a system call that needs the page answers (mlock(2), madvise(2) `MADV_POPULATE_*`).
+    fn from(e: FaultError) -> Errno {
+        match e {
+            FaultError::Maperr | FaultError::Oom => Errno::ENOMEM,
+            FaultError::Accerr | FaultError::BusAdrerr => Errno::EFAULT,
+        }
+    }
+}
+
+impl AddressSpace {
+    /// Resolves a page fault at `addr`, of the program or of the kernel on its behalf. After `Ok` the instruction is tried
+    /// again. May sleep. `_rsp`, the stack pointer, plays no part: like Linux since 4.20, stacks grow wherever the access is.
+    pub fn handle_fault(&self, addr: u64, access: Access, _rsp: u64) -> Result<(), FaultError> {
+        if addr >= USER_END {
+            return Err(FaultError::Maperr);
+        }
+        self.lock().fault(addr, access)
+    }
+
+    /// Faults in `start..end` as far as it is mapped, for `MAP_POPULATE`: errors end it silently.
+    pub fn populate(&self, start: u64, end: u64) {
+        let _ = self.lock().populate(start, end, None);
+    }
+}
+
+fn allows(prot: Prot, access: Access) -> bool {
+    if access.write {
+        prot.contains(Prot::WRITE)
+    } else if access.exec {
+        prot.contains(Prot::EXEC)
+    } else {
+        !prot.is_empty()
+    }
+}
+
+impl Locked<'_> {
+    /// Makes `addr` accessible, or says why it is not.
+    pub fn fault(&mut self, addr: u64, access: Access) -> Result<(), FaultError> {
+        let page = page_down(addr);
+        if self.inner.areas.find(page).is_none() {
+            self.grow_stack(page)?;
+        }
+        let (areas, mut pages) = self.parts();
+        let area = areas.find(page).ok_or(FaultError::Maperr)?;
+        if !allows(area.prot, access) {
+            return Err(FaultError::Accerr);
+        }
+        pages.resolve(area, page, access)
+    }
+
+    /// Extends the `GROWSDOWN` area above `page` down to it, within `RLIMIT_STACK` and clear of the area below.
+    fn grow_stack(&mut self, page: u64) -> Result<(), FaultError> {
+        let limits = limits::current();
+        let (areas, _) = self.parts();
+        let area = areas.find_from(page).filter(|a| a.flags.contains(VmFlags::GROWSDOWN)).ok_or(FaultError::Maperr)?;
+        let grown = area.start - page;
+        let crowded = areas.prev(area.start).is_some_and(|below| {
+            !below.flags.contains(VmFlags::GROWSDOWN) && !below.prot.is_empty() && page - below.end < STACK_GUARD_GAP
+        });
+        if page < MMAP_MIN_ADDR
+            || crowded
+            || area.end - page > limits.stack
+            || areas.bytes().saturating_add(grown) > limits.address_space
+        {
+            return Err(FaultError::Maperr);
+        }
+        let (start, flags) = (area.start, area.flags);
+        let count = grown / PAGE_SIZE;
+        if flags.contains(VmFlags::LOCKED) && !limits.may_lock && bytes(self.inner.locked + count) > limits.memlock {
+            return Err(FaultError::Maperr);
+        }
+        if flags.contains(VmFlags::ACCOUNT) {
+            self.charge(count).map_err(|_| FaultError::Maperr)?;
+        }
+        self.inner.areas.grow_down(start, page);
+        self.inner.peak = self.inner.peak.max(self.inner.areas.bytes());
+        if flags.contains(VmFlags::LOCKED) {
+            self.inner.locked += count;
+        }
+        Ok(())
+    }
+
+    /// Faults in `start..end`. `access: None` is what mlock(2) and `MAP_POPULATE` do: writing where the area is private and
+    /// writable, so that no fault is left. Holes end it with `ENOMEM`.
+    pub fn populate(&mut self, start: u64, end: u64, access: Option<Access>) -> Result<(), FaultError> {
+        let (areas, mut pages) = self.parts();
+        let mut at = start;
+        while at < end {
+            let area = areas.find(at).ok_or(FaultError::Maperr)?;
+            let private_write = area.prot.contains(Prot::WRITE) && !area.flags.contains(VmFlags::SHARED);
+            let wanted = access.unwrap_or(Access { write: private_write, exec: false });
+            if !allows(area.prot, wanted) {
+                return Err(FaultError::Accerr);
+            }
+            while at < end.min(area.end) {
+                let bits = if wanted.write { P | W } else { P };
+                match pages.table.leaf(at) {
+                    Some(leaf) if leaf.get().has(bits) => at = leaf.addr + leaf.size,
+                    _ => {
+                        pages.resolve(area, at, wanted)?;
+                        at += PAGE_SIZE;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pages<'_, '_> {
+    /// Makes the page at `addr` of `area`, which allows the access, present in the tables.
+    pub fn resolve(&mut self, area: &Area, addr: u64, access: Access) -> Result<(), FaultError> {
+        if self.table.leaf(addr).is_some() {
+            return self.resolve_present(area, addr, access);
+        }
+        match &area.backing {
+            None => self.resolve_anonymous(area, addr, access.write),
+            Some(Object::File(map)) => self.resolve_file(area, &*map.file, addr, access.write),
+            Some(Object::Special(special)) => {
+                let index = (area.offset_of(addr) / PAGE_SIZE) as usize;
+                let frame = *special.frames.get(index).ok_or(FaultError::BusAdrerr)?;
+                Ok(self.install(area, addr, frame, false, SPECIAL)?)
+            }
+        }
+    }
+
+    fn resolve_anonymous(&mut self, area: &Area, addr: u64, write: bool) -> Result<(), FaultError> {
+        if area.flags.contains(VmFlags::HUGEPAGE) && self.resolve_huge(area, addr)? {
+            return Ok(());
+        }
+        if write {
+            let phys = user_page::alloc_zeroed().ok_or(FaultError::Oom)?;
+            Ok(self.install(area, addr, phys, true, ANON)?)
+        } else {
+            let zero = user_page::zero_page().ok_or(FaultError::Oom)?;
+            Ok(self.install(area, addr, zero, false, SPECIAL)?)
+        }
+    }
+
+    /// Maps a large page over `addr` if the area covers it, nothing is mapped there yet and memory is free in one piece.
+    fn resolve_huge(&mut self, area: &Area, addr: u64) -> Result<bool, FaultError> {
+        let base = addr & !(HUGE_SIZE - 1);
+        if base < area.start || base + HUGE_SIZE > area.end || !self.table.huge_slot_free(base) {
+            return Ok(false);
+        }
+        let Some(phys) = user_page::alloc_huge() else { return Ok(false) };
+        let mapped = self.table.map_huge(base, Pte::new(phys, area.prot, true, ANON | D));
+        if mapped != Ok(true) {
+            for frame in (phys..phys + HUGE_SIZE).step_by(PAGE_SIZE as usize) {
+                user_page::put(frame);
+            }
+            return Ok(mapped?);
+        }
+        self.rss.add(RssKind::Anon, HUGE_SIZE / PAGE_SIZE);
+        Ok(true)
+    }
+
+    fn resolve_file(&mut self, area: &Area, file: &dyn MappedFile, addr: u64, write: bool) -> Result<(), FaultError> {
+        let index = area.offset_of(addr) / PAGE_SIZE;
+        let shared = area.flags.contains(VmFlags::SHARED);
+        let page = match file.mapping().fault(index, write && shared) {
+            Ok(Some(page)) => page,
+            Err(Errno::ENOMEM) => return Err(FaultError::Oom),
+            Ok(None) | Err(_) => return Err(FaultError::BusAdrerr),
+        };
+        if write && !shared {
+            let phys = user_page::alloc_copy(page.phys()).ok_or(FaultError::Oom)?;
+            return Ok(self.install(area, addr, phys, true, ANON)?);
+        }
+        if write {
+            file.written();
+        }
+        self.install(area, addr, page.into_raw(), write, 0)?;
+        if !write && !area.flags.contains(VmFlags::RAND_READ) {
+            self.fault_around(area, file, addr);
+        }
+        Ok(())
+    }
+
+    /// Maps neighbours of `addr` that are in the page cache. Nothing depends on it, so it stops at the first obstacle.
+    fn fault_around(&mut self, area: &Area, file: &dyn MappedFile, addr: u64) {
+        let window = FAULT_AROUND * PAGE_SIZE;
+        let base = addr & !(window - 1);
+        let size = file.mapping().size();
+        let (mut at, end) = (base.max(area.start), (base + window).min(area.end));
+        while at < end && area.offset_of(at) < size {
+            if self.table.leaf(at).is_none()
+                && let Some(page) = file.mapping().get_page(area.offset_of(at) / PAGE_SIZE)
+                && self.install(area, at, page.into_raw(), false, 0).is_err()
+            {
+                return;
+            }
+            at += PAGE_SIZE;
+        }
+    }
+
+    /// A page is there, but not for this access: copy-on-write, first write to a shared page, or a stale translation.
+    fn resolve_present(&mut self, area: &Area, addr: u64, access: Access) -> Result<(), FaultError> {
+        let Some(leaf) = self.table.leaf(addr) else { return Ok(()) };
+        let old = leaf.get();
+        if !access.write || old.has(P | W) {
+            // Another thread was faster, or the entry dates from before mprotect(2) allowed more.
+            let stale = !old.present() || (access.exec && old.has(NX));
+            if stale {
+                leaf.replace(old.with_prot(area.prot, old.has(W)));
+            }
+            super::tlb::flush_local(addr, addr + PAGE_SIZE);
+            return Ok(());
+        }
+        if leaf.is_huge() {
+            self.table.split_huge(addr)?;
+            self.batch.touch(addr & !(HUGE_SIZE - 1), HUGE_SIZE);
+            return self.resolve_present(area, addr, access);
+        }
+        if area.flags.contains(VmFlags::SHARED) {
+            if let Some(file) = area.backing.as_ref().and_then(Object::file) {
+                file.mapping().mark_dirty(area.offset_of(addr) / PAGE_SIZE);
+                file.written();
+            }
+            leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
+            return Ok(());
+        }
+        if old.has(ANON) && user_page::is_exclusive(old.phys()) {
+            leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
+            return Ok(());
+        }
+        let zero = old.has(SPECIAL) && area.backing.is_none();
+        let copy = if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;
+        leaf.replace(Pte::new(copy, area.prot, true, ANON | D));
+        self.batch.touch(addr, PAGE_SIZE);
+        if let Some(kind) = rss_kind(area, old) {
+            self.rss.sub(kind, 1);
+            self.batch.free_frame(old.phys());
+        }
+        self.rss.add(RssKind::Anon, 1);
+        Ok(())
+    }
+}
+
+impl AddressSpace {
+    /// Faults the page at `addr` in for `access` and hands its frame to `with` while the space is locked.
+    pub(super) fn with_page<T>(&self, addr: u64, access: Access, with: impl FnOnce(u64) -> T) -> SysResult<T> {
+        if addr >= USER_END {
+            return Err(Errno::EFAULT);
+        }
+        let mut locked = self.lock();
+        locked.fault(addr, access).map_err(|_| Errno::EFAULT)?;
+        let leaf = locked.inner.table.leaf(addr).ok_or(Errno::EFAULT)?;
+        let phys = leaf.get().phys() + (page_down(addr) - leaf.addr);
+        Ok(with(phys))
+    }
+}

@@ -1,0 +1,320 @@
+//! The lower half of a 4-level x86-64 page table: where application memory is mapped.
+//!
+//! Every leaf that is not `SPECIAL` owns one reference to its frame (a large leaf owns one to each of its 512 frames).
+//! Application pages are supervisor pages: the program runs in ring 0 beside the kernel, and CR0.WP and NX bind it.
+//! Format: Intel SDM volume 3A, 4.5 "4-level paging".
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot};
+use super::user_page;
+
+/// Present.
+pub const P: u64 = 1 << 0;
+/// Writable.
+pub const W: u64 = 1 << 1;
+/// Accessed, set by the CPU.
+pub const A: u64 = 1 << 5;
+/// Dirty, set by the CPU.
+pub const D: u64 = 1 << 6;
+/// In a page directory: a leaf of 2 MiB.
+pub const PS: u64 = 1 << 7;
+/// Software: the page is private anonymous memory (also after copy-on-write of a file page).
+pub const ANON: u64 = 1 << 9;
+/// Software: not present although a page is there, because the area grants no access (`PROT_NONE`).
+pub const HELD: u64 = 1 << 10;
+/// Software: the frame is not reference-counted by this entry (the zero page, kernel pages such as the vDSO).
+pub const SPECIAL: u64 = 1 << 11;
+/// No execution.
+pub const NX: u64 = 1 << 63;
+
+const ADDR: u64 = 0x000f_ffff_ffff_f000;
+const ENTRIES: usize = 512;
+
+type Table = [AtomicU64; ENTRIES];
+
+/// Page tables could not be allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;
+
+/// Value of a leaf entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pte(pub u64);
+
+impl Pte {
+    /// Nothing is there.
+    pub const NONE: Pte = Pte(0);
+
+    /// A leaf for `phys` with the access `prot` grants; writing only if `write`.
+    pub fn new(phys: u64, prot: Prot, write: bool, soft: u64) -> Self {
+        let access = if prot.is_empty() { HELD } else { P | A };
+        let w = if write && prot.contains(Prot::WRITE) { W } else { 0 };
+        let nx = if prot.contains(Prot::EXEC) { 0 } else { NX };
+        Pte(phys | access | w | nx | soft)
+    }
+
+    /// The same page under another protection.
+    pub fn with_prot(self, prot: Prot, write: bool) -> Self {
+        let keep = self.0 & (A | D | PS | ANON | SPECIAL);
+        Pte(Pte::new(self.phys(), prot, write, 0).0 | keep)
+    }
+
+    /// Physical address of the frame.
+    pub fn phys(self) -> u64 {
+        // Bit 12 of a large leaf is PAT, which is never set here.
+        self.0 & ADDR
+    }
+
+    /// Whether a frame belongs to this entry, accessible or not.
+    pub fn has_page(self) -> bool {
+        self.0 & (P | HELD) != 0
+    }
+
+    /// Whether the CPU may use it.
+    pub fn present(self) -> bool {
+        self.0 & P != 0
+    }
+
+    /// Whether all of `bits` are set.
+    pub fn has(self, bits: u64) -> bool {
+        self.0 & bits == bits
+    }
+}
+
+/// A leaf met on a walk.
+pub struct Leaf<'a> {
+    /// First address that the leaf maps.
+    pub addr: u64,
+    /// 4 KiB or 2 MiB.
+    pub size: u64,
+    entry: &'a AtomicU64,
+}
+
+impl Leaf<'_> {
+    /// The entry's value now.
+    pub fn get(&self) -> Pte {
+        Pte(self.entry.load(Ordering::Acquire))
+    }
+
+    /// Replaces the entry; returns what was there, with the accessed and dirty bits up to that instant.
+    pub fn replace(&self, new: Pte) -> Pte {
+        Pte(self.entry.swap(new.0, Ordering::AcqRel))
+    }
+
+    /// Clears `bits`; returns the value before.
+    pub fn clear(&self, bits: u64) -> Pte {
+        Pte(self.entry.fetch_and(!bits, Ordering::AcqRel))
+    }
+
+    /// Whether this is a 2 MiB leaf.
+    pub fn is_huge(&self) -> bool {
+        self.size == HUGE_SIZE
+    }
+}
+
+/// Page tables of one address space. Changes need `&mut`; the address space's lock gives it.
+pub struct PageTable {
+    root: u64,
+    tables: u64,
+}
+
+fn table(phys: u64) -> &'static Table {
+    // SAFETY: `phys` is the frame of a page table, which stays allocated while the `PageTable` that owns it lives; every
+    // access to it, also the CPU's, is an atomic access to one entry.
+    unsafe { &*user_page::ptr(phys).cast::<Table>() }
+}
+
+const fn index(addr: u64, level: u32) -> usize {
+    (addr >> (12 + 9 * level)) as usize & (ENTRIES - 1)
+}
+
+/// Bytes that one entry of a table of `level` covers (0: 4 KiB).
+const fn span(level: u32) -> u64 {
+    PAGE_SIZE << (9 * level)
+}
+
+impl PageTable {
+    /// An empty lower half below a copy of the kernel's upper half.
+    pub fn new() -> Option<Self> {
+        let root = user_page::alloc_zeroed()?;
+        let kernel = table(super::kernel_pml4_phys());
+        for (to, from) in table(root).iter().zip(kernel).skip(ENTRIES / 2) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Some(Self { root, tables: 1 })
+    }
+
+    /// Physical address of the root, for CR3.
+    pub fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// Bytes in page tables (`VmPTE`).
+    pub fn bytes(&self) -> u64 {
+        self.tables * PAGE_SIZE
+    }
+
+    /// The leaf that maps `addr`, present or held.
+    pub fn leaf(&self, addr: u64) -> Option<Leaf<'_>> {
+        let mut phys = self.root;
+        for level in (0..4).rev() {
+            let entry = &table(phys)[index(addr, level)];
+            let value = entry.load(Ordering::Acquire);
+            if level == 0 || value & PS != 0 {
+                let size = span(level);
+                return Pte(value).has_page().then_some(Leaf { addr: addr & !(size - 1), size, entry });
+            }
+            if value & P == 0 {
+                return None;
+            }
+            phys = value & ADDR;
+        }
+        None
+    }
+
+    /// The entry of `level` for `addr`, with the tables above it made as needed.
+    fn entry(&mut self, addr: u64, level: u32) -> Result<&'static AtomicU64, NoMemory> {
+        let mut phys = self.root;
+        for l in (level + 1..4).rev() {
+            let entry = &table(phys)[index(addr, l)];
+            let value = entry.load(Ordering::Acquire);
+            debug_assert!(value & PS == 0, "a 4 KiB page inside a large one");
+            phys = if value & P != 0 {
+                value & ADDR
+            } else {
+                let new = user_page::alloc_zeroed().ok_or(NoMemory)?;
+                self.tables += 1;
+                // Upper levels grant everything; the leaf decides.
+                entry.store(new | P | W | A, Ordering::Release);
+                new
+            };
+        }
+        Ok(&table(phys)[index(addr, level)])
+    }
+
+    /// Makes the tables that a leaf at `addr` needs.
+    pub fn prepare(&mut self, addr: u64) -> Result<(), NoMemory> {
+        self.entry(addr, 0).map(|_| ())
+    }
+
+    /// Puts a leaf at `addr`, which must have none; the reference to the frame moves into the table.
+    pub fn map(&mut self, addr: u64, pte: Pte) -> Result<(), NoMemory> {
+        let entry = self.entry(addr, 0)?;
+        debug_assert!(!Pte(entry.load(Ordering::Relaxed)).has_page());
+        entry.store(pte.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Puts a 2 MiB leaf at the aligned address `addr`; refused if 4 KiB pages are (or were) there.
+    pub fn map_huge(&mut self, addr: u64, pte: Pte) -> Result<bool, NoMemory> {
+        let entry = self.entry(addr, 1)?;
+        if entry.load(Ordering::Acquire) != 0 {
+            return Ok(false);
+        }
+        entry.store(pte.0 | PS, Ordering::Release);
+        Ok(true)
+    }
+
+    /// Whether no table is there for the 2 MiB around `addr`, so that a large page fits.
+    pub fn huge_slot_free(&self, addr: u64) -> bool {
+        let mut phys = self.root;
+        for level in (1..4).rev() {
+            let value = table(phys)[index(addr, level)].load(Ordering::Acquire);
+            if value == 0 {
+                return true;
+            }
+            if value & (P | PS) != P {
+                return false;
+            }
+            phys = value & ADDR;
+        }
+        false
+    }
+
+    /// Replaces the 2 MiB leaf around `addr`, if any, by 512 leaves of the same pages.
+    pub fn split_huge(&mut self, addr: u64) -> Result<(), NoMemory> {
+        let Some(leaf) = self.leaf(addr).filter(Leaf::is_huge) else { return Ok(()) };
+        let new = user_page::alloc_zeroed().ok_or(NoMemory)?;
+        let old = leaf.get();
+        for (i, entry) in table(new).iter().enumerate() {
+            entry.store((old.0 & !PS) + i as u64 * PAGE_SIZE, Ordering::Relaxed);
+        }
+        leaf.replace(Pte(new | P | W | A));
+        self.tables += 1;
+        Ok(())
+    }
+
+    /// Calls `visit` for every leaf that overlaps `start..end`, ascending.
+    pub fn for_each(&self, start: u64, end: u64, mut visit: impl FnMut(Leaf<'_>)) {
+        walk(self.root, 3, start, end, &mut visit);
+    }
+
+    /// Frees the tables below `start..end` that have become empty. `batch` keeps them until the TLBs are flushed, because
+    /// CPUs cache upper levels too (SDM 4.10.3).
+    pub fn free_empty(&mut self, start: u64, end: u64, batch: &mut super::tlb::TlbBatch) {
+        if start < end {
+            self.tables -= free_empty(self.root, 3, start, end, batch);
+        }
+    }
+}
+
+impl Drop for PageTable {
+    fn drop(&mut self) {
+        // Leaves are the address space's business; by now there are none, and no CPU uses this root.
+        fn free(phys: u64, level: u32, entries: usize) {
+            if level > 0 {
+                for entry in &table(phys)[..entries] {
+                    let value = entry.load(Ordering::Relaxed);
+                    if value & (P | PS) == P {
+                        free(value & ADDR, level - 1, ENTRIES);
+                    }
+                }
+            }
+            user_page::put(phys);
+        }
+        free(self.root, 3, ENTRIES / 2);
+    }
+}
+
+fn walk(phys: u64, level: u32, start: u64, end: u64, visit: &mut impl FnMut(Leaf<'_>)) {
+    let size = span(level);
+    let mut at = start;
+    while at < end {
+        let base = at & !(size - 1);
+        let next = base.saturating_add(size);
+        let entry = &table(phys)[index(at, level)];
+        let value = entry.load(Ordering::Acquire);
+        if level == 0 || value & PS != 0 {
+            if Pte(value).has_page() {
+                visit(Leaf { addr: base, size, entry });
+            }
+        } else if value & P != 0 {
+            walk(value & ADDR, level - 1, at, end.min(next), visit);
+        }
+        at = next;
+    }
+}
+
+/// Frees empty tables below the table `phys`; returns how many.
+fn free_empty(phys: u64, level: u32, start: u64, end: u64, batch: &mut super::tlb::TlbBatch) -> u64 {
+    let size = span(level);
+    let (mut at, mut freed) = (start, 0);
+    while at < end {
+        let next = (at & !(size - 1)).saturating_add(size);
+        let entry = &table(phys)[index(at, level)];
+        let value = entry.load(Ordering::Acquire);
+        if value & (P | PS) == P {
+            let child = value & ADDR;
+            if level > 1 {
+                freed += free_empty(child, level - 1, at, end.min(next), batch);
+            }
+            if table(child).iter().all(|e| e.load(Ordering::Relaxed) == 0) {
+                entry.store(0, Ordering::Release);
+                batch.free_table(child);
+                freed += 1;
+            }
+        }
+        at = next;
+    }
+    freed
+}

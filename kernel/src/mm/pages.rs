@@ -1,0 +1,161 @@
+//! The pages of areas: taking them out, changing their protection, moving and duplicating them.
+
+use syscall_shim::{Errno, SysResult};
+
+use super::account::{Rss, RssKind};
+use super::address_space::Area;
+use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
+use super::object::Object;
+use super::page_table::{ANON, D, NoMemory, PageTable, Pte, SPECIAL, W};
+use super::tlb::TlbBatch;
+use super::user_page;
+
+/// The page tables of a locked address space, with what changes to them entail.
+pub(super) struct Pages<'p, 'a> {
+    pub table: &'p mut PageTable,
+    pub batch: &'p mut TlbBatch<'a>,
+    pub rss: &'p Rss,
+}
+
+impl From<NoMemory> for Errno {
+    fn from(_: NoMemory) -> Errno {
+        Errno::ENOMEM
+    }
+}
+
+/// The counter that a page of `area` belongs to; `None` for pages that are not counted.
+pub(super) fn rss_kind(area: &Area, pte: Pte) -> Option<RssKind> {
+    if pte.has(SPECIAL) {
+        return None;
+    }
+    if pte.has(ANON) {
+        return Some(RssKind::Anon);
+    }
+    match area.backing.as_ref().and_then(Object::file) {
+        Some(f) if f.is_shmem() => Some(RssKind::Shmem),
+        _ => Some(RssKind::File),
+    }
+}
+
+impl Pages<'_, '_> {
+    /// Splits large pages that `start` or `end` would cut.
+    pub fn split_edges(&mut self, start: u64, end: u64) -> SysResult<()> {
+        for edge in [start, end] {
+            if !edge.is_multiple_of(HUGE_SIZE) {
+                self.table.split_huge(edge)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the pages of `area` in `start..end` out; with `cow` also private copies of file pages. Edges are split already.
+    pub fn zap(&mut self, area: &Area, start: u64, end: u64, cow: bool) {
+        let (table, batch, rss) = (&*self.table, &mut *self.batch, self.rss);
+        table.for_each(start, end, |leaf| {
+            if !cow && leaf.get().has(ANON) {
+                return;
+            }
+            let old = leaf.replace(Pte::NONE);
+            if old.present() {
+                batch.touch(leaf.addr, leaf.size);
+            }
+            if let Some(kind) = rss_kind(area, old) {
+                rss.sub(kind, leaf.size / PAGE_SIZE);
+                for phys in (old.phys()..old.phys() + leaf.size).step_by(PAGE_SIZE as usize) {
+                    batch.free_frame(phys);
+                }
+            }
+        });
+    }
+
+    /// Gives the pages of `start..end` the protection `prot`, as mprotect(2). Writing is granted at once only where no fault
+    /// is needed to make a copy or to note that a file changes. Edges are split already.
+    pub fn protect(&mut self, start: u64, end: u64, prot: Prot, shared: bool) {
+        let (table, batch) = (&*self.table, &mut *self.batch);
+        table.for_each(start, end, |leaf| {
+            let old = leaf.get();
+            let writable = old.has(W) || (!shared && !leaf.is_huge() && old.has(ANON) && user_page::is_exclusive(old.phys()));
+            let new = old.with_prot(prot, writable);
+            if new != old {
+                leaf.replace(new);
+                if old.present() {
+                    batch.touch(leaf.addr, leaf.size);
+                }
+            }
+        });
+    }
+
+    /// Moves the pages of `start..start + len` to `to`, where nothing is mapped. On `ENOMEM` nothing has moved.
+    pub fn relocate(&mut self, start: u64, len: u64, to: u64) -> SysResult<()> {
+        self.split_edges(start, start + len)?;
+        // First everything that can fail: whole large pages become small ones, and the tables at the new place are made.
+        let mut at = start;
+        while at < start + len {
+            self.table.split_huge(at)?;
+            at = (at & !(HUGE_SIZE - 1)) + HUGE_SIZE;
+        }
+        let mut addrs = alloc::vec::Vec::new();
+        self.table.for_each(start, start + len, |leaf| addrs.push(leaf.addr));
+        for addr in &addrs {
+            self.table.prepare(addr - start + to)?;
+        }
+        for addr in addrs {
+            let Some(old) = self.table.leaf(addr).map(|leaf| leaf.replace(Pte::NONE)) else { continue };
+            if old.present() {
+                self.batch.touch(addr, PAGE_SIZE);
+            }
+            self.table.map(addr - start + to, old)?;
+        }
+        self.table.free_empty(start, start + len, self.batch);
+        Ok(())
+    }
+
+    /// Shares the private pages of `area` with the tables `child`: both lose the right to write, and fault to get a copy.
+    /// Shared and clean file pages are left to fault in again in the child, as in Linux.
+    pub fn duplicate(&mut self, area: &Area, child: &mut PageTable, child_rss: &Rss) -> SysResult<()> {
+        if area.flags.contains(VmFlags::SHARED) {
+            return Ok(());
+        }
+        let mut at = area.start;
+        while at < area.end {
+            self.table.split_huge(at)?;
+            at = (at & !(HUGE_SIZE - 1)) + HUGE_SIZE;
+        }
+        let (table, batch) = (&*self.table, &mut *self.batch);
+        let mut result = Ok(());
+        table.for_each(area.start, area.end, |leaf| {
+            if result.is_err() || !leaf.get().has(ANON) {
+                return;
+            }
+            let old = leaf.clear(W);
+            if old.has(W) {
+                batch.touch(leaf.addr, leaf.size);
+            }
+            user_page::get(old.phys());
+            match child.map(leaf.addr, Pte(old.0 & !W)) {
+                Ok(()) => child_rss.add(RssKind::Anon, 1),
+                Err(e) => {
+                    user_page::put(old.phys());
+                    result = Err(Errno::from(e));
+                }
+            }
+        });
+        result
+    }
+
+    /// Maps the frame `phys`, whose reference is given, at `addr`.
+    pub fn install(&mut self, area: &Area, addr: u64, phys: u64, write: bool, soft: u64) -> Result<(), NoMemory> {
+        let dirty = if write { D } else { 0 };
+        let pte = Pte::new(phys, area.prot, write, soft | dirty);
+        if let Err(e) = self.table.map(addr, pte) {
+            if soft & SPECIAL == 0 {
+                user_page::put(phys);
+            }
+            return Err(e);
+        }
+        if let Some(kind) = rss_kind(area, pte) {
+            self.rss.add(kind, 1);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Access to application memory by way of its page tables, whichever address space is active: process_vm_readv(2), core
+//! dumps, `/proc/PID/mem`; and the observer through which files take their pages back.
+
+use fs::{Mapping, MappingObserver};
+use syscall_shim::{Errno, SysResult};
+
+use super::address_space::AddressSpace;
+use super::flags::{Access, PAGE_SIZE, USER_END};
+use super::object::Object;
+use super::user_page;
+
+impl AddressSpace {
+    /// Copies out of the program's memory; returns how many bytes came before one that cannot be read.
+    pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = addr.wrapping_add(done as u64);
+            let off = (at % PAGE_SIZE) as usize;
+            let n = (PAGE_SIZE as usize - off).min(buf.len() - done);
+            let Some(part) = buf.get_mut(done..done + n) else { break };
+            if self.with_page(at, Access::READ, |phys| user_page::read(phys, off, part)).is_err() {
+                break;
+            }
+            done += n;
+        }
+        done
+    }
+
+    /// Copies into the program's memory; returns how many bytes went before one that cannot be written.
+    pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = addr.wrapping_add(done as u64);
+            let off = (at % PAGE_SIZE) as usize;
+            let n = (PAGE_SIZE as usize - off).min(buf.len() - done);
+            let Some(part) = buf.get(done..done + n) else { break };
+            if self.with_page(at, Access::WRITE, |phys| user_page::write(phys, off, part)).is_err() {
+                break;
+            }
+            done += n;
+        }
+        done
+    }
+
+    /// Fills `buf` from `addr`, or `EFAULT`.
+    pub fn read_exact(&self, addr: u64, buf: &mut [u8]) -> SysResult<()> {
+        if self.read(addr, buf) == buf.len() { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Writes all of `buf` to `addr`, or `EFAULT`.
+    pub fn write_exact(&self, addr: u64, buf: &[u8]) -> SysResult<()> {
+        if self.write(addr, buf) == buf.len() { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Physical address behind `addr`, if a page is present there; changes nothing.
+    pub fn translate(&self, addr: u64) -> Option<u64> {
+        if addr >= USER_END {
+            return None;
+        }
+        let locked = self.lock();
+        let leaf = locked.inner.table.leaf(addr)?;
+        let pte = leaf.get();
+        pte.present().then(|| pte.phys() + (addr - leaf.addr))
+    }
+
+    /// A number that names the memory behind a shared futex word: the same for every address space that maps the page, and
+    /// stable while it does. `EFAULT` if nothing is mapped there.
+    pub fn shared_futex_key(&self, addr: u64) -> SysResult<Option<(usize, u64)>> {
+        let locked = self.lock();
+        let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?;
+        Ok(match &area.backing {
+            Some(Object::File(map)) if area.flags.contains(super::flags::VmFlags::MAYSHARE) => {
+                Some((alloc::sync::Arc::as_ptr(map.file.mapping()) as usize, area.offset_of(addr)))
+            }
+            _ => None,
+        })
+    }
+}
+
+impl MappingObserver for AddressSpace {
+    fn invalidate(&self, mapping: &Mapping, first: u64, end: u64, even_cow: bool) {
+        let mut locked = self.lock();
+        let (areas, mut pages) = locked.parts();
+        let (first, end) = (first.saturating_mul(PAGE_SIZE), end.saturating_mul(PAGE_SIZE));
+        for area in areas.iter() {
+            let Some(file) = area.backing.as_ref().and_then(Object::file) else { continue };
+            if !core::ptr::eq(alloc::sync::Arc::as_ptr(file.mapping()), mapping) {
+                continue;
+            }
+            let limit = area.offset + area.len();
+            let (from, to) = (first.clamp(area.offset, limit), end.clamp(area.offset, limit));
+            if from < to {
+                pages.zap(area, area.start + (from - area.offset), area.start + (to - area.offset), even_cow);
+            }
+        }
+    }
+}

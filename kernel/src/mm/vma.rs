@@ -1,0 +1,287 @@
+//! The set of areas (VMAs) of one address space: lookup, split, merge and search for free room.
+//!
+//! Pure logic without page tables, so that it is tested on the host (`kernel/tests/vma.rs`). Areas never overlap, are never
+//! empty and are page-aligned; neighbours that agree in everything are merged, as `/proc/PID/maps` shows them on Linux.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Bound::{Excluded, Included, Unbounded};
+
+use super::flags::{PAGE_SIZE, Prot, STACK_GUARD_GAP, VmFlags};
+
+/// What lies behind an area that is not private anonymous memory.
+pub trait Backing: Clone {
+    /// Whether two areas with these backings may be one (their offsets being contiguous).
+    fn same(&self, other: &Self) -> bool;
+}
+
+/// One area of address space with uniform protection, flags and backing.
+#[derive(Clone, Debug)]
+pub struct Vma<B> {
+    /// First byte.
+    pub start: u64,
+    /// First byte after the area.
+    pub end: u64,
+    /// Access granted.
+    pub prot: Prot,
+    /// Everything else that must agree for two areas to merge.
+    pub flags: VmFlags,
+    /// Byte offset of `start` in the backing object; meaningless without one.
+    pub offset: u64,
+    /// `None`: private anonymous memory.
+    pub backing: Option<B>,
+    /// `PR_SET_VMA_ANON_NAME`.
+    pub name: Option<Arc<[u8]>>,
+}
+
+impl<B: Backing> Vma<B> {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Length in pages.
+    pub fn pages(&self) -> u64 {
+        self.len() / PAGE_SIZE
+    }
+
+    /// Offset in the backing object of the page that holds `addr`.
+    pub fn offset_of(&self, addr: u64) -> u64 {
+        self.offset + (addr - self.start)
+    }
+
+    /// Lowest address that a new, unrelated area must stay below: includes the guard gap of stacks.
+    pub fn start_gap(&self) -> u64 {
+        if self.flags.contains(VmFlags::GROWSDOWN) { self.start.saturating_sub(STACK_GUARD_GAP) } else { self.start }
+    }
+
+    fn joins(&self, next: &Self) -> bool {
+        self.end == next.start
+            && self.prot == next.prot
+            && self.flags == next.flags
+            && self.name == next.name
+            && match (&self.backing, &next.backing) {
+                (None, None) => true,
+                (Some(a), Some(b)) => a.same(b) && self.offset + self.len() == next.offset,
+                _ => false,
+            }
+    }
+
+    /// The part of the area inside `start..end`, which must overlap it.
+    pub fn clip(&self, start: u64, end: u64) -> Self {
+        let mut part = self.clone();
+        part.start = self.start.max(start);
+        part.end = self.end.min(end);
+        part.offset = self.offset_of(part.start);
+        part
+    }
+}
+
+/// The areas of an address space, by start address.
+pub struct VmaSet<B> {
+    areas: BTreeMap<u64, Vma<B>>,
+    bytes: u64,
+}
+
+impl<B: Backing> Default for VmaSet<B> {
+    fn default() -> Self {
+        Self { areas: BTreeMap::new(), bytes: 0 }
+    }
+}
+
+impl<B: Backing> VmaSet<B> {
+    /// How many areas there are.
+    pub fn len(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.areas.is_empty()
+    }
+
+    /// Sum of all lengths in bytes (`VmSize`).
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// All areas in ascending order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Vma<B>> {
+        self.areas.values()
+    }
+
+    /// The area that contains `addr`.
+    pub fn find(&self, addr: u64) -> Option<&Vma<B>> {
+        self.areas.range(..=addr).next_back().map(|(_, v)| v).filter(|v| v.end > addr)
+    }
+
+    /// The first area that ends above `addr`: it contains `addr` or is the next one.
+    pub fn find_from(&self, addr: u64) -> Option<&Vma<B>> {
+        self.find(addr).or_else(|| self.areas.range((Excluded(addr), Unbounded)).next().map(|(_, v)| v))
+    }
+
+    /// The last area that ends at or below `addr`... or below the area which contains it.
+    pub fn prev(&self, addr: u64) -> Option<&Vma<B>> {
+        self.areas.range(..addr).next_back().map(|(_, v)| v)
+    }
+
+    /// The areas that overlap `start..end`, ascending.
+    pub fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = &Vma<B>> {
+        let first = self.find(start).map_or(start, |v| v.start);
+        self.areas.range((Included(first), Excluded(end.max(first)))).map(|(_, v)| v)
+    }
+
+    /// Whether any area overlaps `start..end`.
+    pub fn any(&self, start: u64, end: u64) -> bool {
+        self.overlapping(start, end).next().is_some()
+    }
+
+    /// Whether `start..end` is mapped without a hole.
+    pub fn covers(&self, start: u64, end: u64) -> bool {
+        let mut at = start;
+        for v in self.overlapping(start, end) {
+            if v.start > at {
+                return false;
+            }
+            at = v.end;
+        }
+        at >= end
+    }
+
+    /// Cuts the area that contains `addr` in two at `addr`.
+    fn split_at(&mut self, addr: u64) {
+        let Some(v) = self.find(addr) else { return };
+        if v.start == addr {
+            return;
+        }
+        let (start, end) = (v.start, v.end);
+        let high = v.clip(addr, end);
+        if let Some(low) = self.areas.get_mut(&start) {
+            low.end = addr;
+        }
+        self.areas.insert(addr, high);
+    }
+
+    /// Joins the areas that meet at `addr` if they agree.
+    fn merge_at(&mut self, addr: u64) {
+        let Some(low) = self.prev(addr) else { return };
+        let Some(high) = self.areas.get(&addr) else { return };
+        if low.joins(high) {
+            let (start, end) = (low.start, high.end);
+            self.areas.remove(&addr);
+            if let Some(low) = self.areas.get_mut(&start) {
+                low.end = end;
+            }
+        }
+    }
+
+    /// Adds an area to a free range and merges it with its neighbours.
+    pub fn insert(&mut self, vma: Vma<B>) {
+        debug_assert!(vma.start < vma.end && !self.any(vma.start, vma.end));
+        let (start, end) = (vma.start, vma.end);
+        self.bytes += vma.len();
+        self.areas.insert(start, vma);
+        self.merge_at(start);
+        self.merge_at(end);
+    }
+
+    /// Removes everything in `start..end` and returns the parts taken out, ascending.
+    pub fn remove(&mut self, start: u64, end: u64) -> Vec<Vma<B>> {
+        self.split_at(start);
+        self.split_at(end);
+        let keys: Vec<u64> = self.areas.range((Included(start), Excluded(end.max(start)))).map(|(k, _)| *k).collect();
+        let mut out = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(v) = self.areas.remove(&key) {
+                self.bytes -= v.len();
+                out.push(v);
+            }
+        }
+        out
+    }
+
+    /// Applies `change` to every area part in `start..end`, splitting at the ends and merging what agrees afterwards.
+    pub fn update(&mut self, start: u64, end: u64, mut change: impl FnMut(&mut Vma<B>)) {
+        self.split_at(start);
+        self.split_at(end);
+        let range = (Included(start), Excluded(end.max(start)));
+        let mut seams: Vec<u64> = Vec::new();
+        for (key, v) in self.areas.range_mut(range) {
+            change(v);
+            seams.push(*key);
+        }
+        seams.push(end);
+        for seam in seams {
+            self.merge_at(seam);
+        }
+    }
+
+    /// Moves the start of the area at `start` down to `new_start` (stack growth); the room must be free.
+    pub fn grow_down(&mut self, start: u64, new_start: u64) {
+        if let Some(mut v) = self.areas.remove(&start) {
+            let grown = start - new_start;
+            self.bytes += grown;
+            v.offset = v.offset.saturating_sub(grown);
+            v.start = new_start;
+            self.areas.insert(new_start, v);
+            self.merge_at(new_start);
+        }
+    }
+
+    /// How many areas there will be after `start..end` is unmapped, before merging.
+    pub fn len_without(&self, start: u64, end: u64) -> usize {
+        let (mut inside, mut cuts) = (0, 0);
+        for v in self.overlapping(start, end) {
+            inside += usize::from(v.start >= start && v.end <= end);
+            cuts += usize::from(v.start < start && v.end > end);
+        }
+        self.areas.len() + cuts - inside
+    }
+
+    /// The highest free range of `len` bytes in `low..high` whose start is congruent to `phase` modulo `align`
+    /// (a power of two), outside the guard gaps of stacks.
+    pub fn gap_top_down(&self, len: u64, low: u64, high: u64, align: u64, phase: u64) -> Option<u64> {
+        let place = |floor: u64, ceiling: u64| -> Option<u64> {
+            let at = ceiling.checked_sub(len)?;
+            let at = at.checked_sub(at.wrapping_sub(phase) & (align - 1))?;
+            (at >= floor).then_some(at)
+        };
+        // An area that starts at or above `high` may still reach down into the range with its guard gap.
+        let mut ceiling = self.areas.range(high..).next().map_or(high, |(_, v)| v.start_gap().min(high));
+        for v in self.areas.range(..high).map(|(_, v)| v).rev() {
+            if v.end <= ceiling
+                && let Some(at) = place(v.end.max(low), ceiling)
+            {
+                return Some(at);
+            }
+            ceiling = ceiling.min(v.start_gap());
+            if ceiling <= low {
+                return None;
+            }
+        }
+        place(low, ceiling)
+    }
+
+    /// The lowest such range.
+    pub fn gap_bottom_up(&self, len: u64, low: u64, high: u64, align: u64, phase: u64) -> Option<u64> {
+        let place = |floor: u64, ceiling: u64| -> Option<u64> {
+            let at = floor.checked_add(phase.wrapping_sub(floor) & (align - 1))?;
+            (at.checked_add(len)? <= ceiling).then_some(at)
+        };
+        let mut floor = low;
+        let first = self.find(low).map_or(low, |v| v.start);
+        for v in self.areas.range(first..).map(|(_, v)| v) {
+            if v.start > floor
+                && let Some(at) = place(floor, v.start_gap().min(high))
+            {
+                return Some(at);
+            }
+            floor = floor.max(v.end);
+            if floor >= high {
+                return None;
+            }
+        }
+        place(floor, high)
+    }
+}
