@@ -15,8 +15,10 @@ use crate::arch::{boot, clock, serial};
 use crate::drivers::console;
 use crate::sync::IrqLock;
 
-/// How long the last frames may take to reach the host before the machine goes off without them.
-const DRAIN_NS: u64 = 5_000_000_000;
+/// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
+const HOST_PATIENCE: u64 = 20_000_000_000;
+/// How long it may wait for the console's lock: whoever holds it is not coming back.
+const LOCK_PATIENCE: u64 = 1_000_000_000;
 
 /// What the program's side does with input. All run in interrupt context.
 #[derive(Clone, Copy)]
@@ -124,14 +126,26 @@ fn fill(kind: Outgoing, bytes: &[u8], sent: &mut usize, buffer: &mut [u8]) -> us
 /// Sends all of `bytes`, polling for room, or gives up when the host takes nothing for too long. For what must go out from
 /// anywhere, with no task to put to sleep. False when not all went out.
 pub fn write_all(kind: Outgoing, bytes: &[u8]) -> bool {
-    let deadline = clock::monotonic_ns() + DRAIN_NS;
     let mut sent = 0;
+    poll(|| {
+        let free = console::try_transmit(&mut |buffer| fill(kind, bytes, &mut sent, buffer));
+        free.map(|_| sent == bytes.len())
+    })
+}
+
+/// Polls until `done` says true; false when it takes too long. `None` means that a lock was taken.
+fn poll(mut done: impl FnMut() -> Option<bool>) -> bool {
+    let start = clock::tsc();
+    let mut answered = start;
     loop {
-        console::try_transmit(&mut |buffer| fill(kind, bytes, &mut sent, buffer));
-        if sent == bytes.len() {
-            return true;
+        let now = clock::tsc();
+        match done() {
+            Some(true) => return true,
+            Some(false) => answered = now,
+            None if now.saturating_sub(answered) > LOCK_PATIENCE => return false,
+            None => {}
         }
-        if clock::monotonic_ns() > deadline {
+        if now.saturating_sub(start) > HOST_PATIENCE {
             return false;
         }
         core::hint::spin_loop();
@@ -174,10 +188,8 @@ pub fn exit(status: i32, kind: ExitKind) -> ! {
         let mut payload = [0; 5];
         payload[..4].copy_from_slice(&status.to_le_bytes());
         payload[4] = kind as u8;
-        write_all(Outgoing::Exit, &payload);
-        let deadline = clock::monotonic_ns() + DRAIN_NS;
-        while console::try_drained() != Some(true) && clock::monotonic_ns() < deadline {
-            core::hint::spin_loop();
+        if write_all(Outgoing::Exit, &payload) {
+            poll(console::try_drained);
         }
     }
     poweroff(status as u8)

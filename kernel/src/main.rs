@@ -20,6 +20,8 @@ mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+mod symbols;
+#[cfg(target_os = "none")]
 mod sync;
 
 /// The kernel's first Rust code, called by boot.s on the boot stack with interrupts off.
@@ -33,6 +35,8 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     let boot = unsafe { arch::boot::init(protocol, info) };
     log::init();
     mm::init(boot);
+    arch::control::init();
+    symbols::init();
     kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
     arch::apic::init();
     arch::clock::start();

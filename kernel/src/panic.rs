@@ -1,14 +1,93 @@
-//! The end of the kernel.
+//! The end of the kernel: say what happened, where, and what led to it, and power off. It must neither recurse nor hang:
+//! output polls with a bound, no lock is waited for, and a panic inside a panic cuts straight to power-off.
 
+use core::fmt;
 use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::poweroff;
+use crate::arch::control::ControlRegisters;
+use crate::arch::hook::Hook;
+use crate::arch::{backtrace, irq, poweroff};
+use crate::channel::{self, ExitKind};
+use crate::emergency;
+use crate::mm::heap;
+use crate::symbols::{ReturnAddress, Symbolised};
 
 /// The status that tells the host of a kernel panic.
-const PANIC_STATUS: u8 = 120;
+const PANIC_STATUS: i32 = 120;
+/// The status of a program that SIGKILL ended, as the out-of-memory killer does.
+const OUT_OF_MEMORY_STATUS: i32 = 128 + 9;
+const MAX_HOOKS: usize = 4;
+
+/// Panics so far; all after the first are inside it, or on other CPUs.
+static PANICS: AtomicU32 = AtomicU32::new(0);
+static HOOKS: [Hook; MAX_HOOKS] = [const { Hook::new() }; MAX_HOOKS];
+
+/// Where the CPU was when it met a fault that the kernel cannot survive.
+pub struct Context<'a> {
+    /// Address of the instruction.
+    pub rip: u64,
+    /// Frame pointer there.
+    pub rbp: u64,
+    /// All registers, in lines.
+    pub registers: &'a dyn fmt::Display,
+}
+
+/// Has `hook` called in a panic, after the backtrace; it prints with [`emergency!`] what helps to explain it, and waits for
+/// no lock. At most four hooks are kept.
+pub fn register_dump_hook(hook: fn()) {
+    let kept = HOOKS.iter().any(|slot| slot.set_if_empty(hook));
+    debug_assert!(kept, "more than {MAX_HOOKS} dump hooks");
+}
+
+/// Whether a panic is under way; a CPU that learns it from an NMI stops.
+pub fn in_progress() -> bool {
+    PANICS.load(Ordering::Acquire) != 0
+}
+
+/// Ends the kernel because of a fault.
+pub fn die(message: fmt::Arguments<'_>, context: Option<&Context<'_>>) -> ! {
+    irq::save_and_disable();
+    match PANICS.fetch_add(1, Ordering::AcqRel) {
+        0 => {}
+        1 => {
+            emergency!("skiff: panic within a panic: {message}");
+            poweroff::poweroff(PANIC_STATUS as u8);
+        }
+        _ => poweroff::poweroff(PANIC_STATUS as u8),
+    }
+    if let Some(size) = heap::failed_allocation() {
+        emergency!("\nskiff: out of memory: the kernel needs {size} bytes more; give the machine more memory (--memory)");
+        channel::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
+    }
+    emergency!("\nskiff: kernel panic: {message}");
+    match context {
+        Some(context) => {
+            emergency!("{}", context.registers);
+            print_backtrace(Some(context.rip), context.rbp);
+        }
+        None => print_backtrace(None, backtrace::frame_pointer()),
+    }
+    emergency!("{}", ControlRegisters::read());
+    HOOKS.iter().for_each(Hook::call);
+    channel::exit(PANIC_STATUS, ExitKind::Panic)
+}
+
+/// Prints a backtrace to the serial port: `rip` where it is known, then the return addresses from `rbp` up.
+pub fn print_backtrace(rip: Option<u64>, rbp: u64) {
+    emergency!("backtrace:");
+    if let Some(rip) = rip {
+        emergency!("  {}", Symbolised(rip));
+    }
+    for address in backtrace::return_addresses(rbp) {
+        emergency!("  {}", ReturnAddress(address));
+    }
+}
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    crate::emergency!("\nskiff: kernel {info}");
-    poweroff::poweroff(PANIC_STATUS)
+    match info.location() {
+        Some(location) => die(format_args!("{} ({location})", info.message()), None),
+        None => die(format_args!("{}", info.message()), None),
+    }
 }

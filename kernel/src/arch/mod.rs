@@ -2,9 +2,12 @@
 
 pub mod acpi;
 pub mod apic;
+pub mod backtrace;
 pub mod boot;
 pub mod clock;
+pub mod control;
 pub mod cpuid;
+pub mod hook;
 pub mod ioapic;
 pub mod irq;
 pub mod linux_boot;

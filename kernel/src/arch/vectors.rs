@@ -3,9 +3,9 @@
 //! Vectors 0 to 31 are the processor's exceptions. From 32 on they are ours: the higher, the more urgent (the local APIC
 //! ranks by the upper four bits).
 
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
-use core::ptr;
+use core::sync::atomic::{AtomicU8, Ordering};
 
+use super::hook::Hook;
 use super::{apic, ioapic};
 
 /// First vector for devices.
@@ -23,8 +23,8 @@ pub const ERROR: u8 = 0xfe;
 /// Spurious interrupts of the local APIC; they take no end-of-interrupt.
 pub const SPURIOUS: u8 = 0xff;
 
-/// Handlers of the device vectors, as `fn()`; null where free. Written once before the interrupt is routed.
-static HANDLERS: [AtomicPtr<()>; DEVICE_COUNT as usize] = [const { AtomicPtr::new(ptr::null_mut()) }; DEVICE_COUNT as usize];
+/// Handlers of the device vectors, written once before the interrupt is routed.
+static HANDLERS: [Hook; DEVICE_COUNT as usize] = [const { Hook::new() }; DEVICE_COUNT as usize];
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
 /// How the line of a device behaves.
@@ -40,7 +40,7 @@ pub enum Trigger {
 /// `None` when all vectors are taken.
 pub fn allocate(handler: fn()) -> Option<u8> {
     let index = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < DEVICE_COUNT).then_some(n + 1)).ok()?;
-    HANDLERS[usize::from(index)].store(handler as *mut (), Ordering::Release);
+    HANDLERS[usize::from(index)].set(handler);
     Some(DEVICE_FIRST + index)
 }
 
@@ -53,12 +53,7 @@ pub fn connect(gsi: u32, trigger: Trigger, handler: fn()) -> bool {
 /// Calls the handler of a device vector and acknowledges the interrupt. False when `vector` is not a device's.
 pub fn dispatch(vector: u8) -> bool {
     let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else { return false };
-    let handler = slot.load(Ordering::Acquire);
-    if !handler.is_null() {
-        // SAFETY: `allocate` stored a `fn()` there.
-        let handler = unsafe { core::mem::transmute::<*mut (), fn()>(handler) };
-        handler();
-    }
+    slot.call();
     apic::eoi();
     true
 }

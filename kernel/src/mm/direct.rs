@@ -6,7 +6,7 @@
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
+use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -186,10 +186,7 @@ pub(super) fn init(boot: &BootInfo, early: &mut EarlyFrames) {
     let pml4 = built.expect("no room for the kernel's page tables");
     KERNEL_PML4.store(pml4.0, Ordering::Relaxed);
     // SAFETY: the new tables map the running code, its stack and all data where the old ones do.
-    unsafe {
-        Cr3::write(PhysFrame::containing_address(PhysAddr::new(pml4.0)), Cr3Flags::empty());
-        Cr4::update(|cr4| *cr4 |= Cr4Flags::PAGE_GLOBAL);
-    }
+    unsafe { Cr3::write(PhysFrame::containing_address(PhysAddr::new(pml4.0)), Cr3Flags::empty()) };
 }
 
 /// Maps all RAM at [`DIRECT_MAP`], in the largest pages that fit.
@@ -260,6 +257,28 @@ pub(super) unsafe fn unmap_page(virt: u64) -> Option<u64> {
     unsafe { Table(kernel_pml4_phys()).set(virt, 0, 0, &mut || None)? };
     x86_64::instructions::tlb::flush(VirtAddr::new_truncate(virt));
     Some(phys)
+}
+
+/// Memory that the loader filled (the payload, a module), as bytes; `None` for an empty range or one that is not in RAM.
+pub fn boot_memory(range: PhysRange) -> Option<&'static [u8]> {
+    let in_ram = |phys: u64| frames::refcount(phys) != 0;
+    if range.is_empty() || !range.pages().all(in_ram) {
+        return None;
+    }
+    // SAFETY: RAM in the direct map, and the boot's own until somebody adopts its frames.
+    Some(unsafe { core::slice::from_raw_parts(phys_to_virt(range.start), range.len() as usize) })
+}
+
+/// Reads aligned words of kernel memory, wherever `addr` may point: `None` where nothing is mapped.
+pub fn read_kernel_words<const N: usize>(addr: u64) -> Option<[u64; N]> {
+    if addr < DIRECT_MAP || !addr.is_multiple_of(8) {
+        return None;
+    }
+    let last = addr.checked_add(N as u64 * 8 - 1)?;
+    translate(addr).and_then(|_| translate(last))?;
+    let words = ptr::with_exposed_provenance::<[u64; N]>(addr as usize);
+    // SAFETY: mapped just now, and kernel mappings that a stack can lie in stay while it is in use.
+    Some(unsafe { words.read_volatile() })
 }
 
 /// Walks the kernel's tables.

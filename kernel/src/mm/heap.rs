@@ -6,6 +6,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use talc::DefaultBinning;
 use talc::base::Talc;
@@ -18,6 +19,17 @@ use crate::sync::IrqLock;
 const BLOCK_SIZE: usize = 64 << 10;
 /// Allocations from here on are whole frames.
 const LARGE_ALLOCATION: usize = 32 << 10;
+
+/// Size of the last allocation if it failed, else 0.
+static FAILED: AtomicUsize = AtomicUsize::new(0);
+
+/// The size of the last allocation, if it failed: the reason for a panic that follows.
+pub fn failed_allocation() -> Option<usize> {
+    match FAILED.load(Ordering::Relaxed) {
+        0 => None,
+        size => Some(size),
+    }
+}
 
 /// Whole frames as a Rust allocator.
 #[derive(Debug)]
@@ -45,12 +57,19 @@ struct Heap {
 // SAFETY: talc and the frame allocator keep the contract; which of the two has an allocation depends on its layout alone.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.size() >= LARGE_ALLOCATION {
+        let memory = if layout.size() >= LARGE_ALLOCATION {
             // SAFETY: the caller's promise.
-            return unsafe { Frames.alloc(layout) };
+            unsafe { Frames.alloc(layout) }
+        } else {
+            // SAFETY: the size is not 0, by the caller's promise.
+            unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |memory| memory.as_ptr())
+        };
+        if memory.is_null() {
+            FAILED.store(layout.size(), Ordering::Relaxed);
+        } else if FAILED.load(Ordering::Relaxed) != 0 {
+            FAILED.store(0, Ordering::Relaxed);
         }
-        // SAFETY: the size is not 0, by the caller's promise.
-        unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |memory| memory.as_ptr())
+        memory
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
