@@ -13,7 +13,7 @@ use super::user_page;
 
 /// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
 /// `fault_around_bytes`, 64 KiB).
-const FAULT_AROUND: u64 = 16;
+pub(super) const FAULT_AROUND: u64 = 16;
 
 impl From<NoMemory> for FaultError {
     fn from(_: NoMemory) -> FaultError {
@@ -202,7 +202,7 @@ impl Pages<'_, '_> {
     }
 
     /// Maps neighbours of `addr` that are in the page cache. Nothing depends on it, so it stops at the first obstacle.
-    fn fault_around(&mut self, area: &Area, file: &dyn MappedFile, addr: u64) {
+    pub fn fault_around(&mut self, area: &Area, file: &dyn MappedFile, addr: u64) {
         let window = FAULT_AROUND * PAGE_SIZE;
         let base = addr & !(window - 1);
         let size = file.mapping().size();

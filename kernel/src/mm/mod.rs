@@ -10,6 +10,8 @@ mod fork;
 pub mod frames;
 pub mod heap;
 pub mod limits;
+pub mod madvise;
+pub mod maps;
 mod mlock;
 pub mod mmap;
 pub mod mremap;

@@ -118,3 +118,8 @@ pub fn write(phys: u64, off: usize, buf: &[u8]) {
     // SAFETY: as for `read`.
     unsafe { core::ptr::copy_nonoverlapping(buf.as_ptr(), ptr(phys).add(off), buf.len()) };
 }
+
+/// How many references the frame has.
+pub fn users(phys: u64) -> u32 {
+    frames::refcount(phys)
+}

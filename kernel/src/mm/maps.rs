@@ -1,0 +1,227 @@
+//! What `/proc/PID/maps`, `smaps`, `status` and `statm` tell about an address space (proc(5)); the formats are procfs's.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::account::RssKind;
+use super::address_space::{AddressSpace, Area, Layout};
+use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
+use super::object::Object;
+use super::page_table::{A, ANON, D, SPECIAL};
+use super::user_page;
+
+/// One line of `/proc/PID/maps`.
+#[derive(Clone, Debug)]
+pub struct MapsEntry {
+    /// First byte.
+    pub start: u64,
+    /// First byte after the area.
+    pub end: u64,
+    /// Access granted.
+    pub prot: Prot,
+    /// `s` in the fourth place, else `p`.
+    pub shared: bool,
+    /// Offset in the file, 0 without one.
+    pub offset: u64,
+    /// `st_dev`, 0 without a file.
+    pub dev: u64,
+    /// `st_ino`, 0 without a file.
+    pub ino: u64,
+    /// Path, or a name in brackets, or nothing.
+    pub path: Vec<u8>,
+    /// Flags, for core dumps and `VmFlags`.
+    pub flags: VmFlags,
+}
+
+/// The numbers of one area in `/proc/PID/smaps`, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct SmapsCounts {
+    pub rss: u64,
+    /// Each page divided by its number of users, times 4096 (proportional set size, scaled to stay exact).
+    pub pss_x4096: u64,
+    pub shared_clean: u64,
+    pub shared_dirty: u64,
+    pub private_clean: u64,
+    pub private_dirty: u64,
+    pub referenced: u64,
+    pub anonymous: u64,
+    pub anon_huge: u64,
+    pub locked: u64,
+}
+
+/// Sizes in bytes, by the names of `/proc/PID/status`.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub struct MemoryUse {
+    pub vm_peak: u64,
+    pub vm_size: u64,
+    pub vm_lck: u64,
+    pub vm_hwm: u64,
+    pub rss_anon: u64,
+    pub rss_file: u64,
+    pub rss_shmem: u64,
+    pub vm_data: u64,
+    pub vm_stk: u64,
+    pub vm_exe: u64,
+    pub vm_lib: u64,
+    pub vm_pte: u64,
+}
+
+impl MemoryUse {
+    /// `VmRSS`.
+    pub fn vm_rss(&self) -> u64 {
+        self.rss_anon + self.rss_file + self.rss_shmem
+    }
+}
+
+impl AddressSpace {
+    /// All areas as `/proc/PID/maps` lists them.
+    pub fn maps(&self) -> Vec<MapsEntry> {
+        self.smaps_with(false).into_iter().map(|(entry, _)| entry).collect()
+    }
+
+    /// All areas with their page counts.
+    pub fn smaps(&self) -> Vec<(MapsEntry, SmapsCounts)> {
+        self.smaps_with(true)
+    }
+
+    fn smaps_with(&self, count: bool) -> Vec<(MapsEntry, SmapsCounts)> {
+        let mut locked = self.lock();
+        let (layout, brk) = (locked.inner.layout, locked.inner.brk);
+        let (areas, pages) = locked.parts();
+        let rows: Vec<(Area, SmapsCounts)> = areas
+            .iter()
+            .map(|area| (area.clone(), if count { counts(pages.table, area) } else { SmapsCounts::default() }))
+            .collect();
+        drop(locked);
+        // Paths are asked for without the lock: the file system has its own.
+        rows.into_iter().map(|(area, counts)| (entry(&area, &layout, brk), counts)).collect()
+    }
+
+    /// Totals for `/proc/PID/status` and `statm`.
+    pub fn memory_use(&self) -> MemoryUse {
+        let locked = self.lock();
+        let inner = &locked.inner;
+        let sum = |f: &dyn Fn(&Area) -> bool| inner.areas.iter().filter(|a| f(a)).map(Area::len).sum::<u64>();
+        let text = inner.layout.end_code.saturating_sub(inner.layout.start_code).next_multiple_of(PAGE_SIZE);
+        let exec = sum(&|a| a.prot.contains(Prot::EXEC) && !a.prot.contains(Prot::WRITE) && !a.flags.contains(VmFlags::GROWSDOWN));
+        MemoryUse {
+            vm_peak: inner.peak,
+            vm_size: inner.areas.bytes(),
+            vm_lck: inner.locked * PAGE_SIZE,
+            vm_hwm: self.rss.peak() * PAGE_SIZE,
+            rss_anon: self.rss.get(RssKind::Anon) * PAGE_SIZE,
+            rss_file: self.rss.get(RssKind::File) * PAGE_SIZE,
+            rss_shmem: self.rss.get(RssKind::Shmem) * PAGE_SIZE,
+            vm_data: locked.data_bytes(),
+            vm_stk: sum(&|a| a.flags.contains(VmFlags::GROWSDOWN)),
+            vm_exe: text.min(exec),
+            vm_lib: exec.saturating_sub(text),
+            vm_pte: inner.table.bytes(),
+        }
+    }
+
+    /// `VmHWM` in bytes (`ru_maxrss` of getrusage(2)).
+    pub fn peak_rss(&self) -> u64 {
+        self.rss.peak() * PAGE_SIZE
+    }
+
+    /// The area that holds `addr`, for crash reports.
+    pub fn describe(&self, addr: u64) -> Option<MapsEntry> {
+        let locked = self.lock();
+        let (layout, brk) = (locked.inner.layout, locked.inner.brk);
+        let area = locked.inner.areas.find(addr)?.clone();
+        drop(locked);
+        Some(entry(&area, &layout, brk))
+    }
+}
+
+fn entry(area: &Area, layout: &Layout, brk: u64) -> MapsEntry {
+    let (mut dev, mut ino) = (0, 0);
+    let path = match &area.backing {
+        Some(Object::File(map)) => {
+            (dev, ino) = map.file.id();
+            map.file.path()
+        }
+        Some(Object::Special(special)) => special.name.as_bytes().to_vec(),
+        None if area.start <= brk && area.end >= layout.start_brk => b"[heap]".to_vec(),
+        None if area.start <= layout.start_stack && area.end >= layout.start_stack => b"[stack]".to_vec(),
+        None => area.name.as_ref().map_or_else(Vec::new, |name| [b"[anon:", &name[..], b"]"].concat()),
+    };
+    let offset = if matches!(area.backing, Some(Object::File(_))) { area.offset } else { 0 };
+    MapsEntry {
+        start: area.start,
+        end: area.end,
+        prot: area.prot,
+        shared: area.flags.contains(VmFlags::MAYSHARE),
+        offset,
+        dev,
+        ino,
+        path,
+        flags: area.flags,
+    }
+}
+
+fn counts(table: &super::page_table::PageTable, area: &Area) -> SmapsCounts {
+    let mut c = SmapsCounts::default();
+    table.for_each(area.start, area.end, |leaf| {
+        let pte = leaf.get();
+        if pte.has(SPECIAL) {
+            return;
+        }
+        let size = leaf.size.min(area.end - area.start);
+        c.rss += size;
+        if pte.has(A) {
+            c.referenced += size;
+        }
+        if pte.has(ANON) {
+            c.anonymous += size;
+            if leaf.size == HUGE_SIZE {
+                c.anon_huge += size;
+            }
+        }
+        // The page cache holds one reference to each file page; it is not a user.
+        let users = user_page::users(pte.phys()).saturating_sub(u32::from(!pte.has(ANON))).max(1);
+        c.pss_x4096 += size * 4096 / u64::from(users);
+        let dirty = pte.has(D) || pte.has(ANON);
+        *match (users > 1, dirty) {
+            (true, true) => &mut c.shared_dirty,
+            (true, false) => &mut c.shared_clean,
+            (false, true) => &mut c.private_dirty,
+            (false, false) => &mut c.private_clean,
+        } += size;
+    });
+    if area.flags.contains(VmFlags::LOCKED) {
+        c.locked = c.pss_x4096 / 4096;
+    }
+    c
+}
+
+/// The two-letter flags of the `VmFlags` line in `/proc/PID/smaps`.
+pub fn vm_flags_line(prot: Prot, flags: VmFlags) -> String {
+    let rows = [
+        (prot.contains(Prot::READ), "rd "),
+        (prot.contains(Prot::WRITE), "wr "),
+        (prot.contains(Prot::EXEC), "ex "),
+        (flags.contains(VmFlags::SHARED), "sh "),
+        (flags.contains(VmFlags::MAYREAD), "mr "),
+        (flags.contains(VmFlags::MAYWRITE), "mw "),
+        (flags.contains(VmFlags::MAYEXEC), "me "),
+        (flags.contains(VmFlags::MAYSHARE), "ms "),
+        (flags.contains(VmFlags::GROWSDOWN), "gd "),
+        (flags.contains(VmFlags::LOCKED), "lo "),
+        (flags.contains(VmFlags::SEQ_READ), "sr "),
+        (flags.contains(VmFlags::RAND_READ), "rr "),
+        (flags.contains(VmFlags::DONTCOPY), "dc "),
+        (flags.contains(VmFlags::DONTEXPAND), "de "),
+        (flags.contains(VmFlags::ACCOUNT), "ac "),
+        (flags.contains(VmFlags::NORESERVE), "nr "),
+        (flags.contains(VmFlags::WIPEONFORK), "wf "),
+        (flags.contains(VmFlags::DONTDUMP), "dd "),
+        (flags.contains(VmFlags::HUGEPAGE), "hg "),
+        (flags.contains(VmFlags::NOHUGEPAGE), "nh "),
+        (flags.contains(VmFlags::MERGEABLE), "mg "),
+    ];
+    rows.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect()
+}
