@@ -62,9 +62,9 @@ pub struct Options {
     pub cwd: Option<String>,
     /// A directory that becomes the guest's root, whole.
     pub rootfs: Option<PathBuf>,
-    /// `PATH[:GUESTPATH]`.
+    /// `PATH[:GUESTPATH]`; a `?` behind it: only where it exists.
     pub add: Vec<String>,
-    /// Installed Debian packages.
+    /// Installed Debian packages; a `?` behind a name: only where it is installed.
     pub packages: Vec<String>,
     /// Run the program natively first, and take what it opens.
     pub learn: bool,
@@ -123,7 +123,12 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         further.extend(add(&mut tree, spec, &cwd)?);
     }
     for package in &options.packages {
-        for path in packages::files(tree.layers(), package)? {
+        let (name, optional) = optional(package);
+        let files = match packages::files(tree.layers(), name) {
+            Err(Error::NoPackage(_)) if optional => continue,
+            files => files?,
+        };
+        for path in files {
             let is_dir = tree.find(&path)?.is_some_and(|f| f.node.kind == Kind::Dir);
             further.extend(tree.take_link(&path)?.filter(|_| !is_dir));
         }
@@ -225,11 +230,15 @@ fn locate_on_host(
 
 /// `--add PATH[:GUESTPATH]`. An absolute path keeps its place, a relative one goes below the guest's working directory.
 fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
+    let (spec, optional) = optional(spec);
     let (host, guest) = match spec.split_once(':') {
         Some((host, guest)) => (PathBuf::from(host), Path::new(cwd).join(guest)),
         None => (PathBuf::from(spec), Path::new(cwd).join(spec)),
     };
     if host.symlink_metadata().is_err() {
+        if optional {
+            return Ok(Vec::new());
+        }
         return Err(Error::NoFile {
             path: host,
             option: "--add",
@@ -242,6 +251,11 @@ fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
         .iter()
         .filter(|(p, n)| p.starts_with(&prefix) && n.kind != Kind::Dir);
     Ok(below.map(|(p, _)| p.to_path_buf()).collect())
+}
+
+/// Splits off the `?` of what need not be there.
+fn optional(text: &str) -> (&str, bool) {
+    text.strip_suffix('?').map_or((text, false), |rest| (rest, true))
 }
 
 /// Directories, links and files of /etc that every guest has, where the root file system brings none.

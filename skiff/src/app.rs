@@ -49,8 +49,21 @@ pub struct Test {
     /// Its standard input.
     #[serde(default)]
     pub stdin: String,
+    /// Files of the application's folder that come along for it.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// Whether Linux itself is asked first what is right; else `status` says it.
+    #[serde(default = "yes")]
+    pub native: bool,
+    /// Exit status to expect where Linux is not asked.
+    #[serde(default)]
+    pub status: i32,
     /// Seconds it may take on Skiff.
     pub timeout: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl App {

@@ -2,25 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-mod app;
-mod error;
-mod frame;
-mod kvm;
-mod machine;
-mod memory;
-mod prepare;
-mod session;
-mod terminal;
-
 use clap::{Args, Parser, Subcommand};
-use error::{On, Result};
-use machine::{Accel, Channel, Machine, MachineType};
-use prepare::Request;
+use skiff::error::{Error, On, Result};
+use skiff::machine::{Accel, Channel, Machine, MachineType};
+use skiff::prepare::{self, Request};
+use skiff::terminal::Streams;
+use skiff::{memory, session};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use terminal::Streams;
 
 /// Exit status when the machine could not be started, as of `docker run`.
 const NOT_STARTED: u8 = 125;
@@ -139,7 +130,7 @@ impl Run {
         };
         let prepared = prepare::prepare(&request)?;
         let asked = match (self.memory, &prepared.memory) {
-            (None, Some(text)) => Some(memory::parse(text).map_err(error::Error::Usage)?),
+            (None, Some(text)) => Some(memory::parse(text).map_err(Error::Usage)?),
             (asked, _) => asked,
         };
         let channel = if self.serial {
@@ -179,7 +170,7 @@ impl Run {
         };
         let timeout = match self.timeout.map(Duration::try_from_secs_f64).transpose() {
             Ok(timeout) => timeout,
-            Err(e) => return Err(error::Error::Usage(format!("--timeout: {e}"))),
+            Err(e) => return Err(Error::Usage(format!("--timeout: {e}"))),
         };
         session::run(&machine, streams, timeout)
     }

@@ -1,0 +1,13 @@
+//! Runs images in QEMU and connects them to the user: what the `skiff` command is made of.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod error;
+pub mod frame;
+mod kvm;
+pub mod machine;
+pub mod memory;
+pub mod prepare;
+pub mod session;
+pub mod terminal;
