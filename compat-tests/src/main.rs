@@ -1,0 +1,141 @@
+//! `compat`: runs test programs on Linux and on Skiff, and says which differ.
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod case;
+mod run;
+
+use case::Case;
+use clap::Parser;
+use run::Context;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Run test programs on Linux and on Skiff, and compare output and exit status.
+#[derive(Parser)]
+struct Cli {
+    /// Run only tests whose name contains one of these
+    filter: Vec<String>,
+    /// How many to run at the same time
+    #[arg(short, long, default_value_t = 2)]
+    jobs: usize,
+    /// Print the names only
+    #[arg(long)]
+    list: bool,
+    /// Write `result TAB name` lines here
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("compat: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    fn run(&self) -> Result<bool, String> {
+        let root = mkimage::checkout().ok_or("not in a Skiff checkout")?;
+        let wanted = |c: &Case| {
+            self.filter.is_empty() || self.filter.iter().any(|f| c.name.contains(f.as_str()))
+        };
+        let cases: Vec<Case> = case::all(&root)?.into_iter().filter(wanted).collect();
+        if self.list {
+            cases.iter().for_each(|c| println!("{}", c.name));
+            return Ok(true);
+        }
+        let skiff = std::env::current_exe()
+            .map_err(|e| e.to_string())?
+            .with_file_name("skiff");
+        let context = Context {
+            skiff,
+            out: root.join("build/compat"),
+        };
+        fs::create_dir_all(&context.out).map_err(|e| e.to_string())?;
+
+        let next = AtomicUsize::new(0);
+        let outcomes = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(|| {
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let outcome = one(case, &context);
+                        outcomes
+                            .lock()
+                            .unwrap_or_else(|e| e.into_inner())
+                            .push((case.name.clone(), outcome));
+                    }
+                });
+            }
+        });
+        let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
+        outcomes.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(path) = &self.report {
+            let line =
+                |(name, outcome): &(String, Outcome)| format!("{}\t{name}\n", outcome.word());
+            let text: String = outcomes.iter().map(line).collect();
+            fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        let count = |word: &str| outcomes.iter().filter(|(_, o)| o.word() == word).count();
+        let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
+        let tail = if skipped > 0 {
+            format!(", {skipped} skipped")
+        } else {
+            String::new()
+        };
+        println!("{passed} passed, {failed} failed{tail}");
+        Ok(failed == 0)
+    }
+}
+
+fn one(case: &Case, context: &Context) -> Outcome {
+    if let Some(reason) = &case.skip {
+        println!("skip {}: {reason}", case.name);
+        return Outcome::Skipped;
+    }
+    let start = Instant::now();
+    match run::run(case, context) {
+        Ok(()) => {
+            println!(
+                "ok   {} ({:.1} s)",
+                case.name,
+                start.elapsed().as_secs_f64()
+            );
+            Outcome::Passed
+        }
+        Err(e) => {
+            println!(
+                "FAIL {} ({:.1} s): {e}",
+                case.name,
+                start.elapsed().as_secs_f64()
+            );
+            Outcome::Failed
+        }
+    }
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Runs a case on Linux and on Skiff, and compares.
+
+use crate::build::build;
+use crate::case::{Case, Subject};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Linux is given this long.
+const NATIVE_LIMIT: Duration = Duration::from_secs(60);
+/// Above the machine's own time limit, for building its image and for ending it.
+const SPARE: Duration = Duration::from_secs(60);
+/// How much of the two outputs a report shows from where they part.
+const EXCERPT: usize = 400;
+
+/// What a run gave.
+#[derive(Debug, Default)]
+pub struct Output {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// As a shell reports it: 128 + N after signal N.
+    status: i32,
+}
+
+/// Paths that all cases share.
+pub struct Context {
+    /// The `skiff` command.
+    pub skiff: PathBuf,
+    /// Where programs are built.
+    pub out: PathBuf,
+}
+
+/// Runs one case; `Err` says what is wrong.
+pub fn run(case: &Case, context: &Context) -> Result<(), String> {
+    let program = build(case, &context.out)?;
+    let expected = match case.status {
+        Some(status) => Output {
+            status,
+            ..Output::default()
+        },
+        None => native(case, &program)?,
+    };
+    let got = guest(case, &program, context)?;
+    compare(case, &expected, &got)
+}
+
+fn compare(case: &Case, expected: &Output, got: &Output) -> Result<(), String> {
+    let mut problems = Vec::new();
+    if got.status != expected.status {
+        problems.push(format!(
+            "exit status {}, on Linux {}",
+            got.status, expected.status
+        ));
+    }
+    if case.status.is_none() && got.stdout != expected.stdout {
+        let same = got
+            .stdout
+            .iter()
+            .zip(&expected.stdout)
+            .take_while(|(a, b)| a == b)
+            .count();
+        problems.push(format!(
+            "output differs at byte {same}\n  Linux: {}\n  Skiff: {}",
+            excerpt(&expected.stdout, same),
+            excerpt(&got.stdout, same)
+        ));
+    }
+    if let Some(text) = case
+        .stderr
+        .as_deref()
+        .filter(|t| !String::from_utf8_lossy(&got.stderr).contains(t))
+    {
+        problems.push(format!("standard error does not say {text:?}"));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let tail = &got.stderr[got.stderr.len().saturating_sub(6 * EXCERPT)..];
+    Err(format!(
+        "{}\n  standard error: {}",
+        problems.join("\n"),
+        String::from_utf8_lossy(tail).trim_end()
+    ))
+}
+
+fn excerpt(output: &[u8], from: usize) -> String {
+    let line = output[..from]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    let end = output.len().min(from + EXCERPT);
+    format!("{:?}", String::from_utf8_lossy(&output[line..end]))
+}
+
+fn native(case: &Case, program: &Path) -> Result<Output, String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut command = match &case.subject {
+        Subject::Source { path, .. } if path.extension().is_some_and(|e| e == "java") => {
+            let copy = dir.path().join(program.file_name().unwrap_or_default());
+            fs::copy(program, copy).map_err(|e| e.to_string())?;
+            let mut c = Command::new("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
+            c.args(java_args(program));
+            c
+        }
+        Subject::App { folder, files, .. } => {
+            for file in files {
+                fs::copy(folder.join(file), dir.path().join(file))
+                    .map_err(|e| format!("{file}: {e}"))?;
+            }
+            Command::new(program)
+        }
+        Subject::Source { .. } => Command::new(program),
+    };
+    command.args(&case.args).current_dir(dir.path()).env_clear();
+    command.envs(
+        mkimage::environment(&[])
+            .iter()
+            .filter_map(|e| e.split_once('=')),
+    );
+    output(command, &case.stdin, NATIVE_LIMIT).map_err(|e| format!("on Linux: {e}"))
+}
+
+fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
+    let mut command = Command::new(&context.skiff);
+    command
+        .args([
+            "run",
+            "--accel",
+            "tcg",
+            "--timeout",
+            &case.timeout.to_string(),
+        ])
+        .args(&case.flags);
+    let mut args = case.args.clone();
+    match &case.subject {
+        Subject::App {
+            name,
+            folder,
+            files,
+            ..
+        } => {
+            for file in files {
+                command
+                    .arg("--add")
+                    .arg(format!("{}:{file}", folder.join(file).display()));
+            }
+            command.arg(name);
+        }
+        Subject::Source { path, .. } if path.extension().is_some_and(|e| e == "java") => {
+            let class = program.file_name().unwrap_or_default().to_string_lossy();
+            command
+                .arg("--add")
+                .arg(format!("{}:{class}", program.display()))
+                .arg("java");
+            args = java_args(program).into_iter().chain(args).collect();
+        }
+        Subject::Source { .. } => drop(command.arg(program)),
+    }
+    if !args.is_empty() {
+        command.arg("--").args(args);
+    }
+    let limit = Duration::from_secs(case.timeout) + SPARE;
+    output(command, &case.stdin, limit).map_err(|e| format!("on Skiff: {e}"))
+}
+
+fn java_args(class: &Path) -> Vec<String> {
+    let name = class
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    vec!["-Xint".into(), "-cp".into(), ".".into(), name]
+}
+
+fn output(mut command: Command, stdin: &str, limit: Duration) -> Result<Output, String> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .map_err(|e| format!("{:?}: {e}", command.get_program()))?;
+    let input = child.stdin.take();
+    let text = stdin.as_bytes().to_vec();
+    let writer = thread::spawn(move || {
+        // A program may end without reading its input.
+        let _ = input.map(|mut i| i.write_all(&text));
+    });
+    let stdout = child.stdout.take().map(drain);
+    let stderr = child.stderr.take().map(drain);
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(|e| e.to_string())? {
+            Some(status) => break status,
+            None if start.elapsed() > limit => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no end after {} s", limit.as_secs()));
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let _ = writer.join();
+    let collect =
+        |t: Option<thread::JoinHandle<Vec<u8>>>| t.and_then(|t| t.join().ok()).unwrap_or_default();
+    Ok(Output {
+        stdout: collect(stdout),
+        stderr: collect(stderr),
+        status: status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+    })
+}
+
+fn drain(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        all
+    })
+}
