@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod cpio;
 pub mod creds;
 pub mod dentry;
 pub mod file;
