@@ -38,6 +38,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::control::init();
     symbols::init();
     kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
+    arch::poweroff::init();
     arch::apic::init();
     arch::clock::start();
     arch::rng::init();

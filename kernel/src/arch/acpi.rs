@@ -1,6 +1,6 @@
-//! The little of ACPI that the kernel needs: the MADT, for I/O APICs and CPUs.
+//! The little of ACPI that the kernel needs: the MADT, for I/O APICs and CPUs, and the FADT, for power-off.
 //!
-//! Source: ACPI 6.5, 5.2.5 (RSDP), 5.2.7 and 5.2.8 (RSDT, XSDT), 5.2.12 (MADT). Tables come from the machine's firmware; a
+//! Source: ACPI 6.5, 5.2.5 (RSDP), 5.2.7 and 5.2.8 (RSDT, XSDT), 5.2.9 (FADT), 5.2.12 (MADT). Tables come from the machine's firmware; a
 //! broken one is passed over, and the machine's defaults stand.
 
 use core::ptr;
@@ -129,6 +129,31 @@ fn find_table(signature: &[u8; 4]) -> Option<Bytes> {
         let phys = if width == 8 { u64_at(entry, 0)? } else { u32_at(entry, 0)?.into() };
         table_at(phys).filter(|table| table.starts_with(signature))
     })
+}
+
+/// A register that the firmware describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// An I/O port.
+    Port(u16),
+    /// A physical address.
+    Memory(u64),
+}
+
+/// The sleep control register of a machine with hardware-reduced ACPI (4.8.3.7): a byte.
+pub fn sleep_control() -> Option<Register> {
+    const SLEEP_CONTROL: usize = 244;
+    const SYSTEM_MEMORY: u8 = 0;
+    const SYSTEM_IO: u8 = 1;
+
+    let fadt = find_table(b"FACP")?;
+    // A generic address structure (5.2.3.2): the space first, the address in its last eight bytes.
+    let (space, address) = (*fadt.get(SLEEP_CONTROL)?, u64_at(fadt, SLEEP_CONTROL + 4)?);
+    match space {
+        SYSTEM_MEMORY if address != 0 => Some(Register::Memory(address)),
+        SYSTEM_IO if address != 0 => address.try_into().ok().map(Register::Port),
+        _ => None,
+    }
 }
 
 fn parse_madt(table: &[u8], madt: &mut Madt) {
