@@ -56,21 +56,21 @@ impl TscScale {
     }
 
     /// Nanoseconds since boot at `tsc`.
-    pub fn to_ns(&self, tsc: u64) -> u64 {
+    pub fn to_ns(self, tsc: u64) -> u64 {
         let delta = tsc.saturating_sub(self.base_tsc);
         let shifted = if self.shift < 0 { delta >> -self.shift } else { delta << self.shift };
-        self.base_ns.wrapping_add((u128::from(shifted) * u128::from(self.mult) >> 32) as u64)
+        self.base_ns.wrapping_add(((u128::from(shifted) * u128::from(self.mult)) >> 32) as u64)
     }
 
     /// The TSC at `ns` nanoseconds since boot.
-    pub fn to_tsc(&self, ns: u64) -> u64 {
+    pub fn to_tsc(self, ns: u64) -> u64 {
         let shifted = (u128::from(ns.saturating_sub(self.base_ns)) << 32) / u128::from(self.mult.max(1));
         let delta = if self.shift < 0 { shifted << -self.shift } else { shifted >> self.shift };
         self.base_tsc.saturating_add(delta.try_into().unwrap_or(u64::MAX))
     }
 
     /// Ticks per second.
-    pub fn frequency(&self) -> u64 {
+    pub fn frequency(self) -> u64 {
         self.to_tsc(self.base_ns + NANOSECONDS) - self.base_tsc
     }
 }
