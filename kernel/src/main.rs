@@ -7,14 +7,16 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+#[macro_use]
+mod log;
+#[cfg(target_os = "none")]
 mod arch;
 #[cfg(target_os = "none")]
 mod channel;
 #[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
-#[macro_use]
-mod log;
+mod files;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
@@ -22,7 +24,19 @@ mod panic;
 #[cfg(target_os = "none")]
 mod symbols;
 #[cfg(target_os = "none")]
+mod power;
+#[cfg(target_os = "none")]
 mod sync;
+#[cfg(target_os = "none")]
+mod syscalls;
+#[cfg(target_os = "none")]
+mod task;
+#[cfg(target_os = "none")]
+mod usermem;
+
+/// Exit status when the program could not be started.
+#[cfg(target_os = "none")]
+const STATUS_NOT_STARTED: u8 = 125;
 
 /// The kernel's first Rust code, called by boot.s on the boot stack with interrupts off.
 ///
@@ -31,12 +45,14 @@ mod sync;
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::serial::init();
+    arch::percpu::init_boot_cpu(arch::boot_stack());
     // SAFETY: first of all, with the loader's own values and the boot page tables.
     let boot = unsafe { arch::boot::init(protocol, info) };
     log::init();
     mm::init(boot);
     arch::control::init();
     symbols::init();
+    arch::init_cpu();
     kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
     arch::poweroff::init();
     arch::apic::init();
@@ -46,7 +62,12 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::clock::init();
     arch::timer::init();
     channel::init();
-    channel::exit(0, channel::ExitKind::Ended)
+    panic::register_dump_hook(task::dump::current_task);
+    if let Err(errno) = task::sched::init_cpu().and_then(|()| task::start_first_process()) {
+        kerr!("no memory to start the first process ({errno:?}): raise --memory");
+        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+    }
+    task::sched::idle()
 }
 
 /// The kernel does not run on a host; this lets host builds of the whole workspace pass over it.

@@ -99,11 +99,11 @@ macro_rules! for_each_syscall {
             53, socketpair, [SockDomain SockType Int FdPairOut], absent;
             54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], absent;
             55, getsockopt, [Fd SockLevel SockOpt Ptr Ptr], absent;
-            56, clone, [CloneFlags Ptr Ptr Ptr Ptr], absent;
+            56, clone, [CloneFlags Ptr Ptr Ptr Ptr], partial("threads only: a process of its own is refused");
             57, fork, [], absent;
             58, vfork, [], absent;
             59, execve, [Path Argv Envp], absent;
-            60, exit, [Int], absent;
+            60, exit, [Int], done;
             61, wait4, [Int WstatusOut WaitOptions RusageOut], absent;
             62, kill, [Int Signal], absent;
             63, uname, [UtsnameOut], absent;
@@ -261,7 +261,7 @@ macro_rules! for_each_syscall {
             215, epoll_wait_old, [], absent;
             216, remap_file_pages, [Ptr Size Prot Size MapFlags], absent;
             217, getdents64, [Fd DirentsOut Size], absent;
-            218, set_tid_address, [Ptr], absent;
+            218, set_tid_address, [Ptr], done;
             219, restart_syscall, [], absent;
             220, semtimedop, [Int Ptr Size Timespec], absent;
             221, fadvise64, [Fd Off Off Fadvice], absent;
@@ -274,7 +274,7 @@ macro_rules! for_each_syscall {
             228, clock_gettime, [ClockId TimespecOut], absent;
             229, clock_getres, [ClockId TimespecOut], absent;
             230, clock_nanosleep, [ClockId TimerFlags Timespec TimespecOut], absent;
-            231, exit_group, [Int], absent;
+            231, exit_group, [Int], done;
             232, epoll_wait, [Fd EpollEventsOut Int Msec], absent;
             233, epoll_ctl, [Fd EpollCtl Fd EpollEvent], absent;
             234, tgkill, [Int Int Signal], absent;
@@ -390,7 +390,7 @@ macro_rules! for_each_syscall {
             432, fsmount, [Fd Hex Hex], absent;
             433, fspick, [DirFd Path Hex], absent;
             434, pidfd_open, [Int OpenFlags], absent;
-            435, clone3, [CloneArgs Size], absent;
+            435, clone3, [CloneArgs Size], partial("threads only: a process of its own is refused");
             436, close_range, [UInt UInt CloseRangeFlags], absent;
             437, openat2, [DirFd Path OpenHow Size], absent;
             438, pidfd_getfd, [Fd Fd Hex], absent;

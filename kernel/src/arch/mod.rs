@@ -7,15 +7,43 @@ pub mod boot;
 pub mod clock;
 pub mod control;
 pub mod cpuid;
+pub mod entry;
+pub mod fpu;
+pub mod gdt;
 pub mod hook;
+pub mod idt;
 pub mod ioapic;
 pub mod irq;
 pub mod linux_boot;
 pub mod msr;
+pub mod percpu;
 pub mod port;
 pub mod poweroff;
 pub mod pvh;
 pub mod rng;
 pub mod serial;
+pub mod switch;
 pub mod timer;
+pub mod trap;
+pub mod traps;
 pub mod vectors;
+
+unsafe extern "C" {
+    #[link_name = "boot_stack"]
+    static BOOT_STACK: u8;
+    #[link_name = "boot_stack_top"]
+    static BOOT_STACK_TOP: u8;
+}
+
+/// Lowest and highest address of the stack that boot runs on, which the boot CPU's idle task keeps.
+pub fn boot_stack() -> (u64, u64) {
+    (&raw const BOOT_STACK as u64, &raw const BOOT_STACK_TOP as u64)
+}
+
+/// Gives this CPU its tables, its interrupt stacks, its FPU and its system-call entry. The heap is up.
+pub fn init_cpu() {
+    gdt::init();
+    idt::load();
+    fpu::init_cpu();
+    entry::init_syscall();
+}

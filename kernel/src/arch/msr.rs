@@ -41,3 +41,18 @@ pub unsafe fn write(register: u32, value: u64) {
              options(nostack, preserves_flags));
     }
 }
+
+/// FS base: the running thread's TLS.
+pub const FS_BASE: u32 = 0xc000_0100;
+
+/// FS base of this CPU.
+pub fn fs_base() -> u64 {
+    // SAFETY: reading the MSR has no effect.
+    unsafe { read(FS_BASE) }
+}
+
+/// Sets FS base of this CPU. `base` is canonical.
+pub fn set_fs_base(base: u64) {
+    // SAFETY: the kernel does not use FS, and callers check that the address is the application's.
+    unsafe { write(FS_BASE, base) };
+}

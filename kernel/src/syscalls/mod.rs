@@ -3,6 +3,9 @@
 //! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
 #![deny(unsafe_code)]
 
+mod process;
+
+use process::*;
 use syscall_shim::{Errno, SysResult};
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
@@ -52,3 +55,8 @@ macro_rules! dispatcher {
     };
 }
 syscall_shim::for_each_syscall! { dispatcher }
+
+/// Runs system call `nr` for the current task: what the entry code calls.
+pub fn call(nr: u64, args: [u64; 6]) -> SysResult {
+    dispatch(nr, args)
+}

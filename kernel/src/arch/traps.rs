@@ -1,0 +1,253 @@
+//! What happens at each entry into the kernel.
+
+use core::arch::asm;
+use core::sync::atomic::Ordering;
+use linux_raw_sys::general as g;
+
+use super::percpu::this_cpu;
+use super::trap::{TrapFrame, vector};
+use super::{apic, irq, vectors};
+use crate::mm::{Access, FaultError};
+use crate::task::signal::{self, Fault};
+use crate::panic;
+use crate::task::{current, dump, exit, sched, timer};
+use crate::usermem::{self, USER_END};
+
+const RFLAGS_TF: u64 = 1 << 8;
+const RFLAGS_IF: u64 = 1 << 9;
+/// Page-fault error code (SDM vol. 3, figure 4-12).
+const PF_WRITE: u64 = 1 << 1;
+const PF_USER: u64 = 1 << 2;
+const PF_RESERVED: u64 = 1 << 3;
+const PF_FETCH: u64 = 1 << 4;
+
+/// Every exception and interrupt. Runs with interrupts off, on the thread's kernel stack except for NMI, double fault and
+/// machine check.
+pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
+    let number = frame.vector();
+    match number {
+        vector::NMI => return non_maskable(frame),
+        vector::DOUBLE_FAULT | vector::MACHINE_CHECK => fatal(frame, "processor exception"),
+        _ => {}
+    }
+    if frame.from_app() {
+        sched::charge_application();
+    }
+    if number >= 32 {
+        interrupt(number as u8);
+    } else {
+        // CR2 must be read before anything else can fault.
+        let cr2 = if number == vector::PAGE_FAULT { read_cr2() } else { 0 };
+        if frame.rflags & RFLAGS_IF != 0 {
+            irq::enable();
+        }
+        if frame.from_app() {
+            application_exception(frame, number, cr2);
+        } else {
+            kernel_exception(frame, number, cr2);
+        }
+        irq::disable();
+    }
+    if frame.from_app() {
+        leave_to_application(frame);
+    }
+}
+
+fn read_cr2() -> u64 {
+    let cr2: u64;
+    // SAFETY: reading CR2 has no effect.
+    unsafe { asm!("mov {}, cr2", out(reg) cr2, options(nomem, nostack, preserves_flags)) };
+    cr2
+}
+
+fn interrupt(number: u8) {
+    this_cpu().interrupts.fetch_add(1, Ordering::Relaxed);
+    match number {
+        vectors::TIMER => {
+            apic::eoi();
+            timer::interrupt();
+        }
+        vectors::RESCHEDULE | vectors::TLB_FLUSH => apic::eoi(),
+        vectors::ERROR => {
+            let errors = apic::take_errors();
+            apic::eoi();
+            kwarn!("local APIC error {errors:#x}");
+        }
+        vectors::SPURIOUS => {}
+        other => {
+            if !vectors::dispatch(other) {
+                apic::eoi();
+                kwarn!("interrupt on vector {other:#x}, which nobody asked for");
+            }
+        }
+    }
+}
+
+const SI_KERNEL: u32 = 0x80;
+
+/// What an exception of the application becomes: a page, or a signal (signal(7), sigaction(2)).
+fn application_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
+    let rip = frame.rip;
+    let (signo, code, addr) = match number {
+        vector::PAGE_FAULT => match page_fault(frame, cr2) {
+            None => return,
+            Some((signo, code)) => (signo, code, cr2),
+        },
+        vector::DIVIDE_ERROR => (g::SIGFPE, g::FPE_INTDIV, rip),
+        vector::DEBUG => (g::SIGTRAP, debug_code(), rip),
+        vector::BREAKPOINT => (g::SIGTRAP, SI_KERNEL, 0),
+        vector::INVALID_OPCODE => (g::SIGILL, g::ILL_ILLOPN, rip),
+        vector::X87 | vector::SIMD => (g::SIGFPE, fpu_code(number), rip),
+        vector::ALIGNMENT_CHECK => (g::SIGBUS, g::BUS_ADRALN, 0),
+        vector::SEGMENT_NOT_PRESENT | vector::STACK_SEGMENT => (g::SIGBUS, SI_KERNEL, 0),
+        // General protection and whatever else.
+        _ => (g::SIGSEGV, SI_KERNEL, 0),
+    };
+    // An application's page fault has the user bit set in Linux, where it runs in ring 3.
+    let error = if number == vector::PAGE_FAULT { frame.error | PF_USER } else { frame.error };
+    signal::force_fault(Fault { signo: signo as i32, code: code as i32, addr, trapno: number, error }, frame);
+}
+
+/// `TRAP_TRACE` after a single step, else `TRAP_BRKPT`; clears DR6.
+fn debug_code() -> u32 {
+    const SINGLE_STEP: u64 = 1 << 14;
+    const DR6_IDLE: u64 = 0xffff_0ff0;
+    let dr6: u64;
+    // SAFETY: DR6 only tells the cause of the last debug exception.
+    unsafe {
+        asm!("mov {}, dr6", out(reg) dr6, options(nomem, nostack));
+        asm!("mov dr6, {}", in(reg) DR6_IDLE, options(nomem, nostack));
+    }
+    if dr6 & SINGLE_STEP != 0 { g::TRAP_TRACE } else { g::TRAP_BRKPT }
+}
+
+/// `FPE_*` for the exception that the x87 or SSE state shows unmasked (SDM vol. 1, 8.1.3 and 10.2.3).
+fn fpu_code(number: u64) -> u32 {
+    let area = crate::task::thread::fpu_state();
+    let bytes = area.bytes();
+    let half = |at: usize| u32::from(bytes[at]) | u32::from(bytes[at + 1]) << 8;
+    let raised = if number == vector::X87 {
+        half(2) & !half(0)
+    } else {
+        let mxcsr = half(24);
+        mxcsr & !(mxcsr >> 7)
+    };
+    match raised {
+        e if e & 0x01 != 0 => g::FPE_FLTINV,
+        e if e & 0x04 != 0 => g::FPE_FLTDIV,
+        e if e & 0x08 != 0 => g::FPE_FLTOVF,
+        e if e & 0x12 != 0 => g::FPE_FLTUND,
+        e if e & 0x20 != 0 => g::FPE_FLTRES,
+        _ => 0,
+    }
+}
+
+/// Resolves a page fault in the application's half, or tells signal and code.
+fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
+    if address >= USER_END {
+        // The kernel's half does not exist for the application, whatever the page bits say.
+        return Some((g::SIGSEGV, g::SEGV_MAPERR));
+    }
+    if frame.error & PF_RESERVED != 0 {
+        fatal(frame, "reserved bit in a page table");
+    }
+    let access = Access { write: frame.error & PF_WRITE != 0, exec: frame.error & PF_FETCH != 0 };
+    let task = current();
+    match task.process.mm().handle_fault(address, access, frame.rsp) {
+        Ok(()) => {
+            task.faults[0].fetch_add(1, Ordering::Relaxed);
+            None
+        }
+        Err(FaultError::Maperr) => Some((g::SIGSEGV, g::SEGV_MAPERR)),
+        Err(FaultError::Accerr) => Some((g::SIGSEGV, g::SEGV_ACCERR)),
+        Err(FaultError::BusAdrerr) => Some((g::SIGBUS, g::BUS_ADRERR)),
+        Err(FaultError::Oom) => out_of_memory(),
+    }
+}
+
+fn out_of_memory() -> ! {
+    let total = crate::mm::frames::stats().total * 4 / 1024;
+    let task = current();
+    kerr!(
+        "out of memory: {} (pid {}) needs more than this machine's {total} MiB: raise --memory",
+        task.name(),
+        task.process.pid
+    );
+    exit::exit_group(g::SIGKILL)
+}
+
+/// An exception in the kernel: a copy to or from the application may fault, anything else is the kernel's own bug.
+fn kernel_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
+    let fixup = usermem::fixup(frame.rip);
+    match (number, fixup) {
+        (vector::PAGE_FAULT, Some(to)) if cr2 < USER_END => {
+            if page_fault(frame, cr2).is_some() {
+                frame.rip = to;
+            }
+        }
+        _ => fatal(frame, "exception"),
+    }
+}
+
+/// The host asks what everybody does (its watchdog found a hang), or another CPU panics.
+fn non_maskable(frame: &TrapFrame) {
+    if panic::in_progress() {
+        irq::halt_forever();
+    }
+    crate::emergency!("\nskiff: dump of all tasks, at the host's request\n{frame}");
+    panic::print_backtrace(Some(frame.rip), frame.rbp);
+    dump::all_tasks();
+}
+
+fn fatal(frame: &TrapFrame, what: &str) -> ! {
+    let context = panic::Context { rip: frame.rip, rbp: frame.rbp, registers: frame };
+    panic::die(format_args!("{what}, vector {}, error {:#x}", frame.vector(), frame.error), Some(&context))
+}
+
+/// The entry code found no room on the kernel stack. Runs on the interrupt stack.
+pub(super) extern "C" fn kernel_stack_overflow(frame: &TrapFrame) -> ! {
+    fatal(frame, "kernel stack overflow")
+}
+
+/// A `syscall` instruction. Returns whether every register must be taken from the frame (else rcx and r11 are clobbered, as
+/// the instruction does). Returns with interrupts off.
+pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
+    sched::charge_application();
+    let task = current();
+    let nr = frame.error;
+    let args = [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9];
+    task.history.enter(nr, &args);
+    let value = match crate::syscalls::call(nr, args) {
+        Ok(value) => value as i64,
+        Err(errno) => -i64::from(errno.0),
+    };
+    task.history.leave(value);
+    // rt_sigreturn and execve leave a frame that is no system call's any more.
+    if frame.in_syscall() {
+        frame.rax = value as u64;
+    }
+    irq::disable();
+    leave_to_application(frame);
+    !frame.in_syscall() || frame.rflags & RFLAGS_TF != 0
+}
+
+/// The last steps before the application goes on: other tasks' turn, signals, the end. Interrupts are off before and after.
+pub fn leave_to_application(frame: &mut TrapFrame) {
+    let task = current();
+    loop {
+        let resched = this_cpu().need_resched.load(Ordering::Relaxed);
+        let pending = task.signal_pending.load(Ordering::Acquire) || exit::must_exit(task);
+        if !resched && !pending {
+            break;
+        }
+        irq::enable();
+        if resched {
+            crate::task::schedule();
+        }
+        if pending {
+            signal::handle(frame);
+        }
+        irq::disable();
+    }
+    sched::charge_kernel();
+}

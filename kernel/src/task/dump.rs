@@ -1,0 +1,72 @@
+//! What tasks are doing, for panics and for the host's watchdog. Prints to the serial port and waits for no lock.
+
+use super::history::Call;
+use super::table;
+use super::thread::{Task, state};
+use crate::arch::percpu::this_cpu;
+use crate::emergency;
+use crate::panic::print_backtrace;
+
+fn state_name(task: &Task) -> &'static str {
+    match task.run_state() {
+        state::RUNNING => "running",
+        state::INTERRUPTIBLE => "asleep",
+        state::UNINTERRUPTIBLE => "asleep, uninterruptible",
+        state::STOPPED => "stopped",
+        _ => "dead",
+    }
+}
+
+fn print_call(call: &Call) {
+    let name = syscall_shim::table::name(call.nr).unwrap_or("?");
+    let [a, b, c, d] = call.args;
+    match call.result {
+        Some(result) if (-4095..0).contains(&result) => {
+            let errno = syscall_shim::Errno(-result as u16);
+            emergency!("  {name}({a:#x}, {b:#x}, {c:#x}, {d:#x}) = -1 {errno:?}");
+        }
+        Some(result) => emergency!("  {name}({a:#x}, {b:#x}, {c:#x}, {d:#x}) = {result:#x}"),
+        None => emergency!("  {name}({a:#x}, {b:#x}, {c:#x}, {d:#x}) <running>"),
+    }
+}
+
+fn print_calls(task: &Task) {
+    emergency!("last system calls:");
+    task.history.for_each(|call| print_call(&call));
+}
+
+/// The running task and its last system calls.
+pub fn current_task() {
+    let task = this_cpu().current.get();
+    if task.is_null() {
+        return;
+    }
+    // SAFETY: the run queue keeps the running task alive.
+    let task = unsafe { &*task };
+    emergency!("task {} of process {}:", task.tid(), task.process.pid);
+    print_calls(task);
+}
+
+/// Every task: state, where it is in the application and in the kernel, and its last system calls.
+pub fn all_tasks() {
+    let running = this_cpu().current.get();
+    let Some(()) = table::try_for_each(|task| {
+        emergency!("\ntask {} of process {}, {}", task.tid(), task.process.pid, state_name(task));
+        let frame = task.app_frame();
+        emergency!("application at rip {:#x} rsp {:#x}", frame.rip, frame.rsp);
+        if !core::ptr::eq(task, running) {
+            // `switch_stacks` pushed r15, r14, r13, r12, rbp, rbx below the return address.
+            let rsp = task.saved_stack_pointer();
+            let (bottom, top) = task.stack_bounds();
+            if rsp >= bottom && rsp + 56 <= top {
+                // SAFETY: within the task's own kernel stack, which the table keeps alive.
+                let (rbp, rip) = unsafe { (*((rsp + 32) as *const u64), *((rsp + 48) as *const u64)) };
+                print_backtrace(Some(rip), rbp);
+            }
+        }
+        print_calls(task);
+    }) else {
+        emergency!("the table of tasks is locked");
+        return;
+    };
+}

@@ -1,0 +1,1 @@
+//! `execve(2)`: a program takes over a process.

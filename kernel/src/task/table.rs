@@ -1,0 +1,90 @@
+//! Which threads and processes there are, by id.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::process::Process;
+use super::thread::Task;
+use crate::sync::IrqLock;
+
+/// Highest id plus one (`/proc/sys/kernel/pid_max`).
+pub const PID_MAX: i32 = 4_194_304;
+/// Where ids start again after the highest, as in Linux.
+const RESERVED_PIDS: i32 = 300;
+
+struct Table {
+    last: i32,
+    tasks: BTreeMap<i32, Arc<Task>>,
+    processes: BTreeMap<i32, Arc<Process>>,
+}
+
+/// Taken with no other lock held.
+static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: BTreeMap::new(), processes: BTreeMap::new() });
+
+/// A thread id that nobody has.
+pub fn allocate_id() -> i32 {
+    let mut table = TABLE.lock();
+    loop {
+        table.last = if table.last + 1 >= PID_MAX { RESERVED_PIDS } else { table.last + 1 };
+        let id = table.last;
+        if !table.tasks.contains_key(&id) && !table.processes.contains_key(&id) {
+            return id;
+        }
+    }
+}
+
+/// Enters a thread.
+pub fn add_task(task: Arc<Task>) {
+    TABLE.lock().tasks.insert(task.tid(), task);
+}
+
+/// Enters a process.
+pub fn add_process(process: Arc<Process>) {
+    TABLE.lock().processes.insert(process.pid, process);
+}
+
+/// Takes out a thread.
+pub fn remove_task(tid: i32) {
+    let removed = TABLE.lock().tasks.remove(&tid);
+    drop(removed);
+}
+
+/// Takes out a process.
+pub fn remove_process(pid: i32) {
+    let removed = TABLE.lock().processes.remove(&pid);
+    drop(removed);
+}
+
+/// The thread `tid`.
+pub fn task(tid: i32) -> Option<Arc<Task>> {
+    TABLE.lock().tasks.get(&tid).cloned()
+}
+
+/// The process `pid`.
+pub fn process(pid: i32) -> Option<Arc<Process>> {
+    TABLE.lock().processes.get(&pid).cloned()
+}
+
+/// All threads, by id.
+pub fn tasks() -> Vec<Arc<Task>> {
+    TABLE.lock().tasks.values().cloned().collect()
+}
+
+/// All processes, by id.
+pub fn processes() -> Vec<Arc<Process>> {
+    TABLE.lock().processes.values().cloned().collect()
+}
+
+/// Calls `f` with each thread, unless the table is being changed (`None`): for dumps from an NMI or a panic.
+pub fn try_for_each(mut f: impl FnMut(&Task)) -> Option<()> {
+    let table = TABLE.try_lock()?;
+    table.tasks.values().for_each(|task| f(task));
+    Some(())
+}
+
+/// Number of threads, and the last id given out.
+pub fn counts() -> (usize, i32) {
+    let table = TABLE.lock();
+    (table.tasks.len(), table.last)
+}

@@ -1,0 +1,292 @@
+//! One thread.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use syscall_shim::{Errno, SysResult};
+
+use super::credentials::Credentials;
+use super::history::History;
+use super::process::Process;
+use super::signal::ThreadSignals;
+use crate::arch::fpu::FpuArea;
+use crate::arch::trap::TrapFrame;
+use crate::files::{FdTable, FsContext};
+use crate::mm::vmalloc::KernelStack;
+use crate::sync::{IrqLock, SpinLock};
+
+/// Size in bytes of a thread's kernel stack.
+pub const KERNEL_STACK_SIZE: usize = 32 * 1024;
+
+/// What a task is doing, as the scheduler sees it. The values are bits, so that a wake-up can name those that it ends.
+pub mod state {
+    /// Running, or ready to.
+    pub const RUNNING: u32 = 0;
+    /// Asleep; a signal wakes it.
+    pub const INTERRUPTIBLE: u32 = 1;
+    /// Asleep; only what it waits for wakes it.
+    pub const UNINTERRUPTIBLE: u32 = 2;
+    /// Stopped by a signal.
+    pub const STOPPED: u32 = 4;
+    /// Ended; it never runs again.
+    pub const DEAD: u32 = 8;
+}
+
+/// What a program can set of its scheduling (sched(7)).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SchedParams {
+    /// `SCHED_*` policy.
+    pub policy: u32,
+    /// Real-time priority, 1..=99, for `SCHED_FIFO` and `SCHED_RR`.
+    pub rt_priority: u32,
+    /// Nice value, -20..=19.
+    pub nice: i32,
+}
+
+/// `restart_syscall(2)`'s continuation.
+pub type Restart = Box<dyn FnOnce() -> SysResult + Send>;
+
+/// One thread: Linux's `task_struct`.
+pub struct Task {
+    /// Thread id; the leader's is the process id.
+    pub tid: AtomicI32,
+    /// The thread group.
+    pub process: Arc<Process>,
+    /// `None` for the boot CPU's idle task, which keeps the boot stack.
+    stack: Option<KernelStack>,
+    pub(super) saved_rsp: UnsafeCell<u64>,
+    pub(super) fpu: UnsafeCell<FpuArea>,
+    /// FS base, saved while the thread does not run.
+    pub(super) fs_base: AtomicU64,
+    pub(super) state: AtomicU32,
+    /// On a run queue or running; guarded by the run queue's lock.
+    pub(super) queued: AtomicBool,
+    /// Policy, priority, nice value.
+    pub sched: IrqLock<SchedParams>,
+    /// Bit per CPU that the thread may run on.
+    pub affinity: AtomicU64,
+    /// The table of open files; `clone` shares or copies it. `None` once the thread has ended.
+    pub files: SpinLock<Option<Arc<FdTable>>>,
+    /// Working directory, root and umask; `clone` shares or copies it.
+    pub fs: SpinLock<Arc<FsContext>>,
+    /// User and group ids, per thread as in Linux.
+    pub credentials: SpinLock<Arc<Credentials>>,
+    /// `comm`: at most 15 bytes and a NUL.
+    pub comm: SpinLock<[u8; 16]>,
+    /// Mask, pending signals and alternate stack.
+    pub signals: IrqLock<ThreadSignals>,
+    /// Whether a signal, or the end of the process, waits to be handled on the way out of the kernel.
+    pub signal_pending: AtomicBool,
+    /// Set by an `execve` of another thread: this one ends.
+    pub exit_requested: AtomicBool,
+    /// `set_tid_address(2)`: cleared and woken when the thread ends.
+    pub clear_child_tid: AtomicU64,
+    /// `set_robust_list(2)`.
+    pub robust_list: AtomicU64,
+    /// `rseq(2)`: address, or 0.
+    pub rseq: AtomicU64,
+    /// Signature of the rseq registration.
+    pub rseq_signature: AtomicU32,
+    /// Where `restart_syscall(2)` goes on.
+    pub restart: SpinLock<Option<Restart>>,
+    /// Nanoseconds charged so far: application, kernel.
+    pub(super) cpu_ns: [AtomicU64; 2],
+    /// When the thread was last charged, monotonic.
+    pub(super) charged_at: AtomicU64,
+    /// Voluntary and involuntary context switches.
+    pub switches: [AtomicU64; 2],
+    /// Minor and major page faults.
+    pub faults: [AtomicU64; 2],
+    /// When the thread started, monotonic.
+    pub started_at: Instant,
+    /// The last system calls, for the panic report and dumps.
+    pub history: History,
+    /// `prctl(PR_SET_NO_NEW_PRIVS)`.
+    pub no_new_privs: AtomicBool,
+    /// `prctl(PR_SET_TIMERSLACK)`, in nanoseconds.
+    pub timer_slack: AtomicU64,
+}
+
+use super::Instant;
+
+// SAFETY: `saved_rsp` and `fpu` are touched by the CPU that runs or switches the task, under its run queue's lock, or before
+// the task first runs; everything else is behind locks or atomic.
+unsafe impl Sync for Task {}
+// SAFETY: as above.
+unsafe impl Send for Task {}
+
+/// Parts of a new thread that its creator chooses.
+pub struct NewTask {
+    /// Thread id.
+    pub tid: i32,
+    /// The thread group.
+    pub process: Arc<Process>,
+    /// Open files.
+    pub files: Arc<FdTable>,
+    /// Working directory, root, umask.
+    pub fs: Arc<FsContext>,
+    /// User and group ids.
+    pub credentials: Arc<Credentials>,
+    /// Name.
+    pub comm: [u8; 16],
+    /// Signal mask and the like.
+    pub signals: ThreadSignals,
+}
+
+impl Task {
+    /// A thread that is not on any run queue yet. `ENOMEM` when there is no memory for its kernel stack.
+    pub fn new(new: NewTask) -> SysResult<Self> {
+        let stack = KernelStack::new(KERNEL_STACK_SIZE).ok_or(Errno::ENOMEM)?;
+        Ok(Self::with_stack(new, Some(stack)))
+    }
+
+    pub(super) fn with_stack(new: NewTask, stack: Option<KernelStack>) -> Self {
+        let now = crate::arch::clock::monotonic_ns();
+        Self {
+            tid: AtomicI32::new(new.tid),
+            process: new.process,
+            stack,
+            saved_rsp: UnsafeCell::new(0),
+            fpu: UnsafeCell::new(FpuArea::new()),
+            fs_base: AtomicU64::new(0),
+            state: AtomicU32::new(state::RUNNING),
+            queued: AtomicBool::new(false),
+            sched: IrqLock::new(SchedParams::default()),
+            affinity: AtomicU64::new(u64::MAX),
+            files: SpinLock::new(Some(new.files)),
+            fs: SpinLock::new(new.fs),
+            credentials: SpinLock::new(new.credentials),
+            comm: SpinLock::new(new.comm),
+            signals: IrqLock::new(new.signals),
+            signal_pending: AtomicBool::new(false),
+            exit_requested: AtomicBool::new(false),
+            clear_child_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            rseq: AtomicU64::new(0),
+            rseq_signature: AtomicU32::new(0),
+            restart: SpinLock::new(None),
+            cpu_ns: [const { AtomicU64::new(0) }; 2],
+            charged_at: AtomicU64::new(now),
+            switches: [const { AtomicU64::new(0) }; 2],
+            faults: [const { AtomicU64::new(0) }; 2],
+            started_at: now,
+            history: History::new(),
+            no_new_privs: AtomicBool::new(false),
+            timer_slack: AtomicU64::new(50_000),
+        }
+    }
+
+    /// The thread id.
+    pub fn tid(&self) -> i32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the thread whose id is the process's.
+    pub fn is_leader(&self) -> bool {
+        self.tid() == self.process.pid
+    }
+
+    /// Lowest and highest address of the kernel stack; zeroes for the boot CPU's idle task.
+    pub fn stack_bounds(&self) -> (u64, u64) {
+        self.stack.as_ref().map_or((0, 0), |s| (s.bottom(), s.top()))
+    }
+
+    /// The stack pointer at which the task was switched away: where a backtrace of a sleeping task starts.
+    pub fn saved_stack_pointer(&self) -> u64 {
+        // SAFETY: a plain read for dumps; a torn or old value only spoils the dump.
+        unsafe { self.saved_rsp.get().read_volatile() }
+    }
+
+    /// What the task does: one of [`state`].
+    pub fn run_state(&self) -> u32 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// The files of the thread. `EBADF` once it has ended.
+    pub fn files(&self) -> SysResult<Arc<FdTable>> {
+        self.files.lock().clone().ok_or(Errno::EBADF)
+    }
+
+    /// Working directory, root and umask of the thread.
+    pub fn fs(&self) -> Arc<FsContext> {
+        self.fs.lock().clone()
+    }
+
+    /// User and group ids of the thread.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.credentials.lock().clone()
+    }
+
+    /// `comm` without the padding.
+    pub fn name(&self) -> alloc::string::String {
+        let comm = *self.comm.lock();
+        let len = comm.iter().position(|&b| b == 0).unwrap_or(comm.len());
+        alloc::string::String::from_utf8_lossy(&comm[..len]).into_owned()
+    }
+
+    /// Sets `comm` from the first 15 bytes of `name`.
+    pub fn set_name(&self, name: &[u8]) {
+        let mut comm = [0; 16];
+        let len = name.iter().position(|&b| b == 0).unwrap_or(name.len()).min(15);
+        comm[..len].copy_from_slice(&name[..len]);
+        *self.comm.lock() = comm;
+    }
+
+    /// Where the registers lie that the thread entered the kernel with.
+    pub(super) fn frame_ptr(&self) -> *mut TrapFrame {
+        let (_, top) = self.stack_bounds();
+        debug_assert!(top != 0, "the idle task has no application frame");
+        (top - TrapFrame::SIZE as u64) as *mut TrapFrame
+    }
+
+    /// The application's registers as of the thread's last entry into the kernel.
+    pub fn app_frame(&self) -> TrapFrame {
+        if self.stack.is_none() {
+            return TrapFrame::default();
+        }
+        // SAFETY: the top of the stack always holds the frame of the last entry; reading plain integers is sound.
+        unsafe { self.frame_ptr().read() }
+    }
+
+    /// FS base of a thread that does not run now.
+    pub fn saved_fs_base(&self) -> u64 {
+        self.fs_base.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs `f` on the registers that the current thread entered the kernel with.
+pub fn with_frame<R>(f: impl FnOnce(&mut TrapFrame) -> R) -> R {
+    let task = super::current();
+    // SAFETY: the frame at the top of the current thread's own stack; only this thread touches it while it runs, and
+    // callers do not nest.
+    f(unsafe { &mut *task.frame_ptr() })
+}
+
+/// Runs `f` on a copy of the current thread's FPU state and loads what `f` leaves.
+pub fn with_fpu<R>(f: impl FnOnce(&mut FpuArea) -> R) -> R {
+    let mut copy = fpu_state();
+    let result = f(&mut copy);
+    let task = super::current();
+    let saved = crate::arch::irq::save_and_disable();
+    // SAFETY: the current thread's own area, with no switch meanwhile.
+    unsafe {
+        *task.fpu.get() = copy;
+        (*task.fpu.get()).restore();
+    }
+    crate::arch::irq::restore(saved);
+    result
+}
+
+/// A copy of the current thread's FPU state.
+pub fn fpu_state() -> FpuArea {
+    let task = super::current();
+    let saved = crate::arch::irq::save_and_disable();
+    // SAFETY: the current thread's own area, with no switch meanwhile.
+    let copy = unsafe {
+        (*task.fpu.get()).save();
+        (*task.fpu.get()).clone()
+    };
+    crate::arch::irq::restore(saved);
+    copy
+}
