@@ -23,7 +23,7 @@ flag_words! {
     /// before the single bits they contain, so that they print as one name.
     OpenFlags: u32 {
         O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND, O_NONBLOCK, O_SYNC, O_DSYNC, O_ASYNC = raw::FASYNC, O_DIRECT,
-        O_LARGEFILE, O_TMPFILE, O_DIRECTORY, O_NOFOLLOW, O_NOATIME, O_CLOEXEC, O_PATH,
+        O_LARGEFILE, O_NOFOLLOW, O_NOATIME, O_CLOEXEC, O_PATH, O_TMPFILE, O_DIRECTORY,
     }
     /// `flags` of openat2(2): how a path may be walked.
     ResolveFlags: u64 {

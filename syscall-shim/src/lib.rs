@@ -5,10 +5,12 @@
 #[macro_use]
 mod layout;
 pub mod errno;
+pub mod errno_text;
 pub mod flags;
 pub mod signal;
 pub mod signal_frame;
 pub mod table;
+pub mod trace;
 pub mod types;
 pub mod vdso;
 

@@ -59,7 +59,7 @@ macro_rules! for_each_syscall {
             13, rt_sigaction, [Signal SigAction SigActionOut Size], absent;
             14, rt_sigprocmask, [SigHow SigSet SigSetOut Size], absent;
             15, rt_sigreturn, [], absent;
-            16, ioctl, [Fd IoctlReq Ptr], absent;
+            16, ioctl, [Fd IoctlReq IoctlArg(1)], absent;
             17, pread64, [Fd BufOut Size Off], absent;
             18, pwrite64, [Fd BufIn(2) Size Off], absent;
             19, readv, [Fd IovecOut(2) UInt], absent;
@@ -84,7 +84,7 @@ macro_rules! for_each_syscall {
             38, setitimer, [ItimerWhich Itimerval ItimervalOut], absent;
             39, getpid, [], absent;
             40, sendfile, [Fd Fd Ptr Size], absent;
-            41, socket, [SockDomain SockType Int], absent;
+            41, socket, [SockDomain SockType SockProtocol], absent;
             42, connect, [Fd Sockaddr(2) UInt], absent;
             43, accept, [Fd SockaddrOut Ptr], absent;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], absent;
@@ -96,7 +96,7 @@ macro_rules! for_each_syscall {
             50, listen, [Fd Int], absent;
             51, getsockname, [Fd SockaddrOut Ptr], absent;
             52, getpeername, [Fd SockaddrOut Ptr], absent;
-            53, socketpair, [SockDomain SockType Int FdPairOut], absent;
+            53, socketpair, [SockDomain SockType SockProtocol FdPairOut], absent;
             54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], absent;
             55, getsockopt, [Fd SockLevel SockOpt Ptr Ptr], absent;
             56, clone, [CloneFlags Ptr Ptr Ptr Ptr], partial("threads only: a process of its own is refused");
@@ -571,6 +571,8 @@ arg_kinds! {
     OpenHow,
     /// Third argument of fcntl(2); the argument with this index has the command.
     FcntlArg(u8),
+    /// Third argument of ioctl(2); the argument with this index has the request.
+    IoctlArg(u8),
     /// Time-out or second count of futex(2); the argument with this index has the operation.
     FutexTimeout(u8),
     /// Commands and enumerations, each printed by its own names.
@@ -595,6 +597,8 @@ arg_kinds! {
     SockDomain,
     /// `SOCK_*` with its flags.
     SockType,
+    /// `IPPROTO_*`; argument 0 has the domain.
+    SockProtocol,
     /// `SHUT_*`.
     ShutHow,
     /// `SOL_*`.
@@ -774,7 +778,7 @@ mod tests {
         for r in ROWS {
             for a in r.args {
                 if let Arg::BufIn(i) | Arg::Iovec(i) | Arg::IovecOut(i) | Arg::PollFds(i) | Arg::Sockaddr(i)
-                | Arg::SockOptVal(i) | Arg::CpuSet(i) | Arg::FcntlArg(i) | Arg::FutexTimeout(i) = a
+                | Arg::SockOptVal(i) | Arg::IoctlArg(i) | Arg::CpuSet(i) | Arg::FcntlArg(i) | Arg::FutexTimeout(i) = a
                 {
                     assert!(usize::from(*i) < r.args.len(), "{}", r.name);
                 }

@@ -1,0 +1,204 @@
+//! The trace: one line per system call in the format of strace(1), such as
+//! `openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3`.
+//!
+//! A line is written in two steps, as strace does it: [`enter`] before the call, up to the first argument that the
+//! call fills in, and [`exit`] after it. A call that does not return ends with [`no_return`]. Nothing here runs while
+//! tracing is off.
+
+mod names;
+mod scalars;
+mod structs;
+
+use crate::table::{self, Arg};
+use crate::types::Siginfo;
+use crate::{Errno, Signal, SysResult, errno, errno_text};
+use core::fmt::{self, Write};
+
+/// Longest string shown, in bytes (`strace -s`).
+const MAX_STRING: usize = 32;
+/// Longest path shown: all of it.
+const MAX_PATH: usize = 4096;
+/// Most elements of an array shown.
+const MAX_ELEMENTS: usize = 32;
+
+/// The traced program's memory.
+pub trait MemReader {
+    /// Reads at `address` as far as it can; answers how many bytes it got.
+    fn read(&self, address: u64, buffer: &mut [u8]) -> usize;
+}
+
+/// How far a line has come: what [`exit`] needs to finish it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    shown: usize,
+}
+
+struct Printer<'a> {
+    out: &'a mut dyn Write,
+    mem: &'a dyn MemReader,
+    nr: u64,
+    args: &'a [u64; 6],
+    /// The call's result, once it has returned.
+    result: Option<SysResult>,
+}
+
+/// Writes `[pid 12] `, which strace puts before each line once there are several threads.
+pub fn prefix(out: &mut dyn Write, tid: i32) {
+    let _ = write!(out, "[pid {tid:>5}] ");
+}
+
+/// Writes a call's name and its arguments up to the first that the call fills in.
+pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, nr: u64, args: &[u64; 6]) -> Pending {
+    let mut p = Printer { out, mem, nr, args, result: None };
+    match table::name(nr) {
+        Some(name) => p.put(name),
+        None => p.fmt(format_args!("syscall_{nr:#x}")),
+    }
+    p.put("(");
+    let kinds = p.kinds();
+    let shown = kinds.iter().position(|kind| is_out(*kind)).unwrap_or(kinds.len());
+    p.arguments(kinds, 0, shown);
+    Pending { shown }
+}
+
+/// Writes the rest of a line, with a newline.
+pub fn exit(out: &mut dyn Write, mem: &dyn MemReader, nr: u64, args: &[u64; 6], pending: Pending, result: SysResult) {
+    let mut p = Printer { out, mem, nr, args, result: Some(result) };
+    let kinds = p.kinds();
+    p.arguments(kinds, pending.shown, kinds.len());
+    p.put(") = ");
+    p.result();
+    p.put("\n");
+}
+
+/// Ends the line of a call that does not return: `exit_group(0) = ?`.
+pub fn no_return(out: &mut dyn Write) {
+    let _ = out.write_str(") = ?\n");
+}
+
+/// Writes the line of a signal that a program is given: `--- SIGSEGV {si_signo=SIGSEGV, ...} ---`.
+pub fn signal(out: &mut dyn Write, info: &Siginfo) {
+    struct NoMemory;
+    impl MemReader for NoMemory {
+        fn read(&self, _: u64, _: &mut [u8]) -> usize {
+            0
+        }
+    }
+    let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None };
+    p.put("--- ");
+    p.signal(info.si_signo as u64);
+    p.put(" ");
+    p.siginfo_fields(info);
+    p.put(" ---\n");
+}
+
+/// Writes the line of a thread's end by exit(2).
+pub fn exited(out: &mut dyn Write, status: u8) {
+    let _ = writeln!(out, "+++ exited with {status} +++");
+}
+
+/// Writes the line of a process's end by a signal.
+pub fn killed(out: &mut dyn Write, signal: Signal, core: bool) {
+    let _ = writeln!(out, "+++ killed by {signal}{} +++", if core { " (core dumped)" } else { "" });
+}
+
+/// Whether the argument can be shown only after the call.
+fn is_out(kind: Arg) -> bool {
+    use Arg::*;
+    matches!(
+        kind,
+        BufOut | IovecOut(_) | StrOut | FdPairOut | StatOut | StatxOut | StatfsOut | DirentsOut | TimespecOut | TimevalOut
+            | ItimervalOut | ItimerspecOut | TimerIdOut | SigSetOut | SigActionOut | SiginfoOut | StackTOut | WstatusOut | RusageOut
+            | RlimitOut | UtsnameOut | SysinfoOut | EpollEventsOut | SockaddrOut | MsghdrOut | CpuSetOut | IoctlArg(_)
+    )
+}
+
+impl Printer<'_> {
+    fn put(&mut self, text: &str) {
+        // The writer is the kernel's own buffer; a line that does not fit is cut.
+        let _ = self.out.write_str(text);
+    }
+
+    fn fmt(&mut self, arguments: fmt::Arguments<'_>) {
+        let _ = self.out.write_fmt(arguments);
+    }
+
+    fn arg(&self, index: usize) -> u64 {
+        self.args.get(index).copied().unwrap_or(0)
+    }
+
+    fn name(&self) -> &'static str {
+        table::name(self.nr).unwrap_or("")
+    }
+
+    /// The kinds of the arguments worth showing: those the operation looks at.
+    fn kinds(&self) -> &'static [Arg] {
+        use linux_raw_sys::general as raw;
+        let kinds = table::args(self.nr);
+        let creates = |flags: u64| flags as u32 & (raw::O_CREAT | raw::O_TMPFILE & !raw::O_DIRECTORY) != 0;
+        let count = match self.name() {
+            "open" | "mq_open" if !creates(self.arg(1)) => 2,
+            "openat" if !creates(self.arg(2)) => 3,
+            "fcntl" => match self.arg(1) as u32 {
+                raw::F_GETFD | raw::F_GETFL | raw::F_GETOWN | raw::F_GETSIG | raw::F_GETPIPE_SZ | raw::F_GET_SEALS | raw::F_GETLEASE => 2,
+                _ => 3,
+            },
+            "futex" => match self.arg(1) as u32 & !(raw::FUTEX_PRIVATE_FLAG | raw::FUTEX_CLOCK_REALTIME) {
+                raw::FUTEX_WAKE => 3,
+                raw::FUTEX_UNLOCK_PI | raw::FUTEX_TRYLOCK_PI => 2,
+                raw::FUTEX_WAIT | raw::FUTEX_LOCK_PI | raw::FUTEX_LOCK_PI2 => 4,
+                raw::FUTEX_REQUEUE => 5,
+                _ => 6,
+            },
+            "mremap" if self.arg(3) as u32 & raw::MREMAP_FIXED == 0 => 4,
+            "prctl" => match self.arg(0) {
+                1 | 15 | 16 | 4 | 36 => 2,
+                2 | 3 | 7 => 1,
+                _ => 5,
+            },
+            _ => kinds.len(),
+        };
+        kinds.get(..count).unwrap_or(kinds)
+    }
+
+    fn arguments(&mut self, kinds: &[Arg], from: usize, to: usize) {
+        for (i, kind) in kinds.iter().enumerate().take(to).skip(from) {
+            if i > 0 {
+                self.put(", ");
+            }
+            self.argument(*kind, i);
+        }
+    }
+
+    fn failed(&self) -> bool {
+        matches!(self.result, Some(Err(_)))
+    }
+
+    fn returned(&self) -> usize {
+        self.result.and_then(Result::ok).unwrap_or(0)
+    }
+
+    fn result(&mut self) {
+        let value = match self.result {
+            None => return,
+            Some(Err(e)) => return self.error(e),
+            Some(Ok(value)) => value,
+        };
+        match self.name() {
+            "mmap" | "mremap" | "brk" | "shmat" => self.fmt(format_args!("{value:#x}")),
+            "umask" => self.octal(value as u32),
+            "fcntl" => self.fcntl_result(value),
+            "poll" | "ppoll" => self.poll_result(value),
+            "select" | "pselect6" if value == 0 => self.put("0 (Timeout)"),
+            _ => self.fmt(format_args!("{}", value as i64)),
+        }
+    }
+
+    fn error(&mut self, e: Errno) {
+        let name = errno::name(e).unwrap_or("E?");
+        let text = errno_text::text(e).unwrap_or("Unknown error");
+        // A call that restarts has no result that the program sees.
+        let shown = if e.0 >= 512 { "?" } else { "-1" };
+        self.fmt(format_args!("{shown} {name} ({text})"));
+    }
+}
