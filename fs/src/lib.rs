@@ -26,6 +26,7 @@ pub mod namespace;
 pub mod notify;
 pub mod path;
 pub mod platform;
+pub mod pseudo;
 pub mod sync;
 #[cfg(any(test, feature = "std"))]
 pub mod testing;
