@@ -86,19 +86,19 @@ macro_rules! for_each_syscall {
             40, sendfile, [Fd Fd Ptr Size], absent;
             41, socket, [SockDomain SockType SockProtocol], absent;
             42, connect, [Fd Sockaddr(2) UInt], absent;
-            43, accept, [Fd SockaddrOut Ptr], absent;
+            43, accept, [Fd SockaddrOut SockLen], absent;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], absent;
-            45, recvfrom, [Fd BufOut Size MsgFlags SockaddrOut Ptr], absent;
+            45, recvfrom, [Fd BufOut Size MsgFlags SockaddrOut SockLen], absent;
             46, sendmsg, [Fd Msghdr MsgFlags], absent;
             47, recvmsg, [Fd MsghdrOut MsgFlags], absent;
             48, shutdown, [Fd ShutHow], absent;
             49, bind, [Fd Sockaddr(2) UInt], absent;
             50, listen, [Fd Int], absent;
-            51, getsockname, [Fd SockaddrOut Ptr], absent;
-            52, getpeername, [Fd SockaddrOut Ptr], absent;
+            51, getsockname, [Fd SockaddrOut SockLen], absent;
+            52, getpeername, [Fd SockaddrOut SockLen], absent;
             53, socketpair, [SockDomain SockType SockProtocol FdPairOut], absent;
             54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], absent;
-            55, getsockopt, [Fd SockLevel SockOpt Ptr Ptr], absent;
+            55, getsockopt, [Fd SockLevel SockOpt SockOptValOut SockLen], absent;
             56, clone, [CloneFlags Ptr Ptr Ptr Ptr], partial("threads only: a process of its own is refused");
             57, fork, [], absent;
             58, vfork, [], absent;
@@ -331,7 +331,7 @@ macro_rules! for_each_syscall {
             285, fallocate, [Fd FallocMode Off Off], absent;
             286, timerfd_settime, [Fd TimerFlags Itimerspec ItimerspecOut], absent;
             287, timerfd_gettime, [Fd ItimerspecOut], absent;
-            288, accept4, [Fd SockaddrOut Ptr SockFlags], absent;
+            288, accept4, [Fd SockaddrOut SockLen SockFlags], absent;
             289, signalfd4, [Fd SigSet Size SignalfdFlags], absent;
             290, eventfd2, [UInt EventfdFlags], absent;
             291, epoll_create1, [EpollCreateFlags], absent;
@@ -361,7 +361,7 @@ macro_rules! for_each_syscall {
             315, sched_getattr, [Int Ptr UInt Hex], absent;
             316, renameat2, [DirFd Path DirFd Path RenameFlags], absent;
             317, seccomp, [UInt Hex Ptr], absent;
-            318, getrandom, [BufOut Size GetrandomFlags], absent;
+            318, getrandom, [RandomOut Size GetrandomFlags], absent;
             319, memfd_create, [Str MemfdFlags], absent;
             320, kexec_file_load, [Fd Fd Size Str Hex], absent;
             321, bpf, [Int Ptr UInt], absent;
@@ -377,7 +377,7 @@ macro_rules! for_each_syscall {
             331, pkey_free, [Int], absent;
             332, statx, [DirFd Path AtFlags StatxMask StatxOut], absent;
             333, io_pgetevents, [Hex Int Int Ptr Timespec Ptr], absent;
-            334, rseq, [Ptr UInt Hex Hex], absent;
+            334, rseq, [Ptr Hex Hex Hex], absent;
             335, uretprobe, [], absent;
             424, pidfd_send_signal, [Fd Signal Siginfo Hex], absent;
             425, io_uring_setup, [UInt Ptr], absent;
@@ -475,6 +475,8 @@ arg_kinds! {
     BufIn(u8),
     /// Bytes from the kernel; the result has their number.
     BufOut,
+    /// Random bytes from the kernel, shown in hexadecimal; the result has their number.
+    RandomOut,
     /// iovec array for the kernel; the argument with this index has the count.
     Iovec(u8),
     /// iovec array to fill; the argument with this index has the count.
@@ -555,6 +557,10 @@ arg_kinds! {
     Sockaddr(u8),
     /// Socket address to fill, with its length behind the next argument.
     SockaddrOut,
+    /// Length of a socket address or option, read and written.
+    SockLen,
+    /// Value of a socket option to fill, with its length behind the next argument.
+    SockOptValOut,
     /// `struct msghdr`.
     Msghdr,
     /// `struct msghdr`.
