@@ -33,6 +33,10 @@ mod syscalls;
 mod task;
 #[cfg(target_os = "none")]
 mod usermem;
+#[cfg(target_os = "none")]
+mod vdso;
+#[cfg(target_os = "none")]
+mod vfs;
 
 /// Exit status when the program could not be started.
 #[cfg(target_os = "none")]
@@ -63,7 +67,11 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::timer::init();
     channel::init();
     panic::register_dump_hook(task::dump::current_task);
-    if let Err(errno) = task::sched::init_cpu().and_then(|()| task::start_first_process()) {
+    let started = vfs::init().and_then(|root| {
+        task::sched::init_cpu(root.clone())?;
+        task::start_first_process(root)
+    });
+    if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");
         channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
     }

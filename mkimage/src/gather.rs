@@ -6,7 +6,6 @@ use crate::manifest::Manifest;
 use crate::tree::{Kind, Node, Tree};
 use crate::{learn, packages};
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The environment that a program gets where nothing else is said.
@@ -156,11 +155,11 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         .map(|a| a.clone().into_bytes())
         .collect();
     let manifest = Manifest {
-        exec: Some(exec.into_os_string().into_vec()),
+        exec: Some(exec.display().to_string()),
         args: Some(args),
         env: Some(env.into_iter().map(String::into_bytes).collect()),
-        cwd: Some(cwd.into_bytes()),
-        hostname: Some(b"skiff".to_vec()),
+        cwd: Some(cwd),
+        hostname: Some("skiff".into()),
     };
     Ok(Gathered {
         tree,
@@ -256,8 +255,7 @@ fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
 
 /// Splits off the `?` of what need not be there.
 fn optional(text: &str) -> (&str, bool) {
-    text.strip_suffix('?')
-        .map_or((text, false), |rest| (rest, true))
+    text.strip_suffix('?').map_or((text, false), |rest| (rest, true))
 }
 
 /// Directories, links and files of /etc that every guest has, where the root file system brings none.

@@ -160,6 +160,15 @@ pub unsafe extern "C" fn return_from_trap() {
     naked_asm!(pop_registers!(), "add rsp, 16", "iretq")
 }
 
+/// Leaves the kernel by the frame that a kernel thread has laid out at the top of its own stack.
+///
+/// # Safety
+/// `frame` is there, and interrupts are off.
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter_application(frame: *mut TrapFrame) -> ! {
+    naked_asm!("mov rsp, rdi", "jmp {back}", back = sym return_from_trap)
+}
+
 /// The target of LSTAR. Interrupts are off by FMASK until the registers are on the thread's kernel stack.
 #[unsafe(naked)]
 pub unsafe extern "C" fn syscall_entry() {

@@ -1,5 +1,11 @@
 //! Open files.
 
+mod context;
+
+use syscall_shim::SysResult;
+
+pub use context::{FsContext, capable, fs_credentials, with_fs, with_fs_as};
+
 /// The files that a thread has open, by descriptor.
 #[derive(Default)]
 pub struct FdTable {}
@@ -12,22 +18,14 @@ impl FdTable {
 
     /// A copy that shares the open file descriptions, for a task created without `CLONE_FILES`.
     pub fn duplicate(&self) -> Self {
-        Self {}
+        Self::new()
     }
+
+    /// Closes what is marked `FD_CLOEXEC`.
+    pub fn close_on_exec(&self) {}
 }
 
-/// Working directory, root directory and umask.
-#[derive(Default)]
-pub struct FsContext {}
-
-impl FsContext {
-    /// The kernel's own: everything at the root.
-    pub fn kernel() -> Self {
-        Self {}
-    }
-
-    /// A copy for a task created without `CLONE_FS`.
-    pub fn duplicate(&self) -> Self {
-        Self {}
-    }
+/// Opens descriptors 0, 1 and 2 of the first process.
+pub fn open_standard_files() -> SysResult<()> {
+    Ok(())
 }

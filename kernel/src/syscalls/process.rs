@@ -1,10 +1,11 @@
 //! Processes and threads: clone(2), exit(2), execve(2).
 
+use fs::LookupFlags;
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use crate::task::clone::{self, CloneArgs};
-use crate::task::exit;
-use crate::usermem::{UserAddr, UserPtr};
+use crate::task::{current, exec, exit};
+use crate::usermem::{self, UserAddr, UserPtr};
 
 /// `CSIGNAL`: the exit signal within clone(2)'s flags.
 const CSIGNAL: u64 = 0xff;
@@ -51,6 +52,24 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
     .map(|tid| tid as usize)
 }
 
+/// execve(2).
+pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResult {
+    let path = usermem::read_path(path)?;
+    execute(&path, None, LookupFlags::FOLLOW, argv, envp)
+}
+
+fn execute(
+    path: &[u8],
+    at: Option<fs::Path>,
+    lookup: LookupFlags,
+    argv: UserPtr<u64>,
+    envp: UserPtr<u64>,
+) -> SysResult {
+    let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
+    exec::execve(exec::Request { path, at, lookup, argv, envp }).map_err(|error| error.errno)?;
+    Ok(0)
+}
+
 /// exit(2): the calling thread.
 pub fn exit(code: i32) -> SysResult {
     exit::exit(code)
@@ -63,7 +82,7 @@ pub fn exit_group(code: i32) -> SysResult {
 
 /// set_tid_address(2).
 pub fn set_tid_address(address: UserPtr<i32>) -> SysResult {
-    let task = crate::task::current();
+    let task = current();
     task.clear_child_tid.store(address.addr().0, core::sync::atomic::Ordering::Relaxed);
     Ok(task.tid() as usize)
 }

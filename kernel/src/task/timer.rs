@@ -97,3 +97,12 @@ pub struct ProcessTimers {
     /// Queue entries to cancel when the process ends.
     pub armed: IrqLock<Vec<TimerId>>,
 }
+
+impl ProcessTimers {
+    /// What execve(2) does to timers: POSIX timers go, interval timers stay.
+    pub fn reset_for_exec(&self) {
+        for id in core::mem::take(&mut *self.armed.lock()) {
+            cancel(id);
+        }
+    }
+}

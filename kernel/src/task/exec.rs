@@ -1,1 +1,0 @@
-//! `execve(2)`: a program takes over a process.

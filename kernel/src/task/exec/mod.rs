@@ -1,0 +1,179 @@
+//! `execve(2)`: a program takes over a process.
+//!
+//! Everything that can fail and leave the caller as it was comes first, into an address space of its own ([`image`]);
+//! [`execve`] then ends the other threads and changes the process over.
+
+mod image;
+mod program;
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::Ordering;
+use elf_loader::ElfError;
+use syscall_shim::{Errno, SysResult};
+
+use super::credentials::{ALL_CAPABILITIES, Credentials};
+use super::thread::{with_fpu, with_frame};
+use super::{current, exit, sched, signal};
+use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
+use crate::arch::trap::TrapFrame;
+use program::Program;
+
+/// What to execute.
+pub struct Request<'a> {
+    /// The program's path as the caller gave it.
+    pub path: &'a [u8],
+    /// Where a relative path starts (`execveat`); `None` is the working directory.
+    pub at: Option<fs::Path>,
+    /// How to look it up.
+    pub lookup: fs::LookupFlags,
+    /// Arguments.
+    pub argv: Vec<Vec<u8>>,
+    /// Environment.
+    pub envp: Vec<Vec<u8>>,
+}
+
+/// Why a program could not be started: which file is at fault, and how.
+pub struct ExecError {
+    /// What `execve(2)` answers.
+    pub errno: Errno,
+    /// The file that the error is about: the program, its interpreter, or its script's.
+    pub file: Vec<u8>,
+    /// What is wrong with it, where there is more to say than the errno.
+    pub elf: Option<ElfError>,
+    /// The file is the interpreter that the program names.
+    pub interpreter: bool,
+}
+
+impl ExecError {
+    fn new(errno: Errno, file: &[u8]) -> Self {
+        Self { errno, file: file.to_vec(), elf: None, interpreter: false }
+    }
+
+    fn elf(error: ElfError, file: &[u8]) -> Self {
+        Self { errno: error.errno(), file: file.to_vec(), elf: Some(error), interpreter: false }
+    }
+
+    fn of_interpreter(mut self) -> Self {
+        self.interpreter = true;
+        if let Some(error) = self.elf {
+            self.errno = error.interpreter_errno();
+        }
+        self
+    }
+}
+
+impl fmt::Display for ExecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = String::from_utf8_lossy(&self.file);
+        let role = if self.interpreter { "interpreter " } else { "" };
+        match (self.elf, self.errno) {
+            (Some(error), _) => write!(f, "{role}{file}: {error}"),
+            (None, Errno::ENOENT) => write!(f, "{role}{file}: not in the image; add it with --add or --package"),
+            (None, Errno::EACCES) => write!(f, "{role}{file}: not an executable file (is its x bit set?)"),
+            (None, Errno::ENOMEM) => write!(f, "{role}{file}: not enough memory: raise --memory"),
+            (None, errno) => write!(f, "{role}{file}: {errno:?}"),
+        }
+    }
+}
+
+/// Replaces the calling process's program. On success the caller's frame is that of the new program, and nothing of the old
+/// one is left.
+pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
+    let program = Program::find(&request)?;
+    let old = current().credentials();
+    let credentials = credentials_after(&old, &program);
+    let secure = credentials.euid != credentials.uid || credentials.egid != credentials.gid;
+    let image = image::build(&program, &request.envp, &credentials, secure)?;
+
+    // From here on the old program is gone.
+    exit::end_other_threads();
+    let task = current();
+    let process = &task.process;
+    super::futex::exit_robust_list(task);
+    task.robust_list.store(0, Ordering::Relaxed);
+    task.clear_child_tid.store(0, Ordering::Relaxed);
+    task.rseq.store(0, Ordering::Relaxed);
+    let old_mm = core::mem::replace(&mut *process.mm.lock(), image.mm.clone());
+    sched::switch_mm(&image.mm);
+    drop(old_mm);
+    signal::reset_for_exec(task);
+    process.timers.reset_for_exec();
+    if let Ok(files) = task.files() {
+        files.close_on_exec();
+    }
+    *task.credentials.lock() = Arc::new(credentials);
+    task.set_name(basename(request.path));
+    *process.exe_name.lock() = String::from_utf8_lossy(request.path).into_owned();
+    *process.auxv.lock() = image.auxv;
+    *process.exe.lock() = Some(program.path.clone());
+    process.dumpable.store(u32::from(!secure), Ordering::Relaxed);
+    with_fpu(|fpu| fpu.reset());
+    crate::arch::msr::set_fs_base(0);
+    with_frame(|frame| {
+        *frame = TrapFrame {
+            rip: image.entry,
+            rsp: image.stack_pointer,
+            cs: u64::from(KERNEL_CS),
+            ss: u64::from(KERNEL_SS),
+            rflags: 0x202,
+            ..TrapFrame::default()
+        };
+        frame.leave_syscall();
+    });
+    Ok(())
+}
+
+fn basename(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or(path)
+}
+
+const S_ISUID: u32 = 0o4000;
+const S_ISGID: u32 = 0o2000;
+const S_IXGRP: u32 = 0o010;
+
+/// Ids and capabilities of the new program (execve(2), capabilities(7) for root).
+fn credentials_after(old: &Credentials, program: &Program) -> Credentials {
+    let mut new = old.clone();
+    if !current().no_new_privs.load(Ordering::Relaxed) && !program.nosuid {
+        if program.mode & S_ISUID != 0 {
+            new.euid = program.uid;
+        }
+        if program.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP {
+            new.egid = program.gid;
+        }
+    }
+    (new.suid, new.fsuid, new.sgid, new.fsgid) = (new.euid, new.euid, new.egid, new.egid);
+    let root = new.euid == 0 || new.uid == 0;
+    new.cap_permitted = if root { ALL_CAPABILITIES & new.cap_bounding | new.cap_inheritable } else { new.cap_ambient };
+    new.cap_effective = if new.euid == 0 { new.cap_permitted } else { new.cap_ambient };
+    new.keep_caps = false;
+    new
+}
+
+/// Reads the argument or environment vector of execve(2): a NULL-terminated array of pointers. NULL counts as empty.
+pub fn read_strings(array: crate::usermem::UserPtr<u64>) -> SysResult<Vec<Vec<u8>>> {
+    /// Longest single string with its NUL (`MAX_ARG_STRLEN`).
+    const STRING_MAX: usize = 128 * 1024;
+    /// More than the stack's quarter can hold.
+    const TOTAL_MAX: usize = 8 << 20;
+    let mut strings = Vec::new();
+    let mut total = 0;
+    if array.is_null() {
+        return Ok(strings);
+    }
+    loop {
+        let pointer = array.add(strings.len()).read()?;
+        if pointer == 0 {
+            return Ok(strings);
+        }
+        let string = crate::usermem::read_cstr_bounded(crate::usermem::UserAddr(pointer), STRING_MAX)?.ok_or(Errno::E2BIG)?;
+        total += string.len() + 9;
+        if total > TOTAL_MAX {
+            return Err(Errno::E2BIG);
+        }
+        strings.push(string);
+    }
+}

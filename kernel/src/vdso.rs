@@ -1,0 +1,76 @@
+//! The vDSO of every program: its image, and the page of clock data that it reads.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+use spin::Once;
+use syscall_shim::vdso::{IMAGE, IMAGE_PAGES, VdsoData};
+use syscall_shim::{Errno, SysResult};
+use zerocopy::IntoBytes;
+
+use crate::mm::{AddressSpace, PAGE_SIZE, Prot, SpecialPages, frames, phys_to_virt};
+
+struct Frames {
+    data: Arc<SpecialPages>,
+    image: Arc<SpecialPages>,
+}
+
+static FRAMES: Once<Option<Frames>> = Once::new();
+
+fn load() -> Option<Frames> {
+    let data = frames::alloc_zeroed()?.into_raw();
+    let mut image = Vec::with_capacity(IMAGE_PAGES);
+    for chunk in IMAGE.chunks(PAGE_SIZE) {
+        let frame = frames::alloc_zeroed()?;
+        // SAFETY: the frame is new and a page long; the chunk is no longer.
+        unsafe { core::ptr::copy_nonoverlapping(chunk.as_ptr(), frame.as_ptr(), chunk.len()) };
+        image.push(frame.into_raw());
+    }
+    Some(Frames {
+        data: Arc::new(SpecialPages { name: "[vvar]", frames: alloc::vec![data] }),
+        image: Arc::new(SpecialPages { name: "[vdso]", frames: image }),
+    })
+}
+
+fn frames_or_load() -> Option<&'static Frames> {
+    FRAMES.call_once(load).as_ref()
+}
+
+/// Maps data page and image into `mm` at the hint that `hint` gives for their length, and returns the image's address.
+pub fn map(mm: &AddressSpace, hint: impl FnOnce(u64) -> Option<u64>) -> SysResult<Option<u64>> {
+    let frames = frames_or_load().ok_or(Errno::ENOMEM)?;
+    let len = ((1 + IMAGE_PAGES) * PAGE_SIZE) as u64;
+    // One place for both: reserve it, then put the two areas there.
+    let place = mm.mmap(crate::mm::MapRequest::anonymous(
+        hint(len).unwrap_or(0),
+        len,
+        Prot::empty(),
+        crate::mm::MapFlags::NORESERVE,
+    ))?;
+    mm.munmap(place, len)?;
+    let data = mm.mmap_special(place, Prot::READ, frames.data.clone())?;
+    let image = mm.mmap_special(data + PAGE_SIZE as u64, Prot::READ | Prot::EXEC, frames.image.clone())?;
+    if image != data + PAGE_SIZE as u64 {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(Some(image))
+}
+
+/// Gives new clock data to all programs. Readers retry while the sequence is odd.
+pub fn update(data: &VdsoData) {
+    let Some(frames) = frames_or_load() else { return };
+    let Some(&phys) = frames.data.frames.first() else { return };
+    let page: *mut u8 = phys_to_virt(phys);
+    // SAFETY: the page is this module's, mapped writable only for the kernel; `sequence` is its first word and aligned.
+    // Programs read it concurrently, guarded by the sequence.
+    unsafe {
+        let sequence = &*page.cast::<AtomicU32>();
+        let next = sequence.load(Ordering::Relaxed).wrapping_add(2) & !1;
+        sequence.store(next.wrapping_sub(1), Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let bytes = data.as_bytes();
+        core::ptr::copy_nonoverlapping(bytes.as_ptr().add(4), page.add(4), bytes.len() - 4);
+        fence(Ordering::SeqCst);
+        sequence.store(next, Ordering::Relaxed);
+    }
+}
