@@ -14,6 +14,8 @@ const TCG_NAME: [u32; 3] = [u32::from_le_bytes(*b"TCGT"), u32::from_le_bytes(*b"
 
 /// Feature bit: the clock at the new MSRs (Documentation/virt/kvm/x86/cpuid.rst).
 pub const KVM_FEATURE_CLOCKSOURCE2: u32 = 1 << 3;
+/// Feature bit: an end of interrupt can be left as a note in memory.
+pub const KVM_FEATURE_PV_EOI: u32 = 1 << 6;
 
 fn hypervisor_leaf() -> Option<CpuidResult> {
     raw_cpuid::CpuId::new().get_feature_info().filter(|info| info.has_hypervisor()).map(|_| __cpuid(HYPERVISOR))

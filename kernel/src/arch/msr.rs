@@ -14,6 +14,8 @@ pub const X2APIC: u32 = 0x800;
 pub const KVM_SYSTEM_TIME_NEW: u32 = 0x4b56_4d01;
 /// KVM: guest physical address of the `pvclock_wall_clock` to fill.
 pub const KVM_WALL_CLOCK_NEW: u32 = 0x4b56_4d00;
+/// KVM: guest physical address of this CPU's end-of-interrupt word, bit 0 enables it.
+pub const KVM_PV_EOI_EN: u32 = 0x4b56_4d04;
 
 /// Reads a model-specific register.
 ///
