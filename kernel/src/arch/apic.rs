@@ -3,8 +3,9 @@
 //! Source: SDM volume 3A, chapter 11.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
+use super::percpu::this_cpu;
 use super::port::outb;
 use super::{cpuid, msr, vectors};
 use crate::mm::{virt_to_phys, vmalloc};
@@ -47,8 +48,7 @@ const PIC_SLAVE_DATA: u16 = 0xa1;
 /// The xAPIC's registers; null in x2APIC mode.
 static REGISTERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
-/// Under KVM: bit 0 is set while the end of the boot CPU's interrupt may be told by clearing it, which costs no VM exit.
-static PV_EOI: AtomicU32 = AtomicU32::new(0);
+/// Bit of the paravirtual end-of-interrupt word: KVM waits for it to be cleared, and for no write to the register.
 const PV_EOI_PENDING: u32 = 1;
 
 fn read(register: u32) -> u32 {
@@ -105,15 +105,12 @@ pub fn init() {
     write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(ERROR_STATUS, 0);
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
-}
-
-/// Lets KVM take the ends of the boot CPU's interrupts from memory (Documentation/virt/kvm/x86/msr.rst,
-/// MSR_KVM_PV_EOI_EN).
-pub fn init_paravirtual() {
-    const ENABLE: u64 = 1;
     if cpuid::kvm_features() & cpuid::KVM_FEATURE_PV_EOI != 0 {
-        // SAFETY: the feature bit says that the MSR exists; the word is static and aligned.
-        unsafe { msr::write(msr::KVM_PV_EOI_EN, virt_to_phys(&raw const PV_EOI) | ENABLE) };
+        const ENABLE: u64 = 1;
+        let word = virt_to_phys(&raw const this_cpu().pv_eoi);
+        // SAFETY: the feature bit says that the MSR exists (Documentation/virt/kvm/x86/msr.rst); the word is this CPU's for
+        // good.
+        unsafe { msr::write(msr::KVM_PV_EOI_EN, word | ENABLE) };
     }
 }
 
@@ -126,7 +123,8 @@ pub fn id() -> u32 {
 /// Ends the interrupt being handled.
 #[inline]
 pub fn eoi() {
-    if PV_EOI.load(Ordering::Relaxed) & PV_EOI_PENDING != 0 && PV_EOI.swap(0, Ordering::Relaxed) & PV_EOI_PENDING != 0 {
+    let note = &this_cpu().pv_eoi;
+    if note.load(Ordering::Relaxed) & PV_EOI_PENDING != 0 && note.swap(0, Ordering::Relaxed) & PV_EOI_PENDING != 0 {
         return;
     }
     write(END_OF_INTERRUPT, 0);
@@ -193,7 +191,7 @@ pub(super) fn unmask_timer(tsc_deadline: bool) {
     write(LVT_TIMER, mode | u32::from(vectors::TIMER));
     // A deadline written before the mode has arrived would be lost (SDM volume 3A, 11.5.4.1).
     // SAFETY: a fence.
-    unsafe { core::arch::x86_64::_mm_mfence() };
+    unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) };
 }
 
 /// Interrupt after `ticks` of the timer; 0 stops it.

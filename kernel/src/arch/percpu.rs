@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::cell::Cell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crate::task::Task;
 
@@ -24,6 +24,8 @@ pub struct PerCpu {
     pub id: Cell<u32>,
     /// Set when the running task should give way at the next return to the application.
     pub need_resched: AtomicBool,
+    /// Under KVM, bit 0 is set while the end of an interrupt may be told by clearing it.
+    pub pv_eoi: AtomicU32,
     /// Interrupts taken.
     pub interrupts: AtomicU64,
     /// Context switches.
@@ -49,6 +51,7 @@ impl PerCpu {
             scratch: Cell::new(0),
             id: Cell::new(0),
             need_resched: AtomicBool::new(false),
+            pv_eoi: AtomicU32::new(0),
             interrupts: AtomicU64::new(0),
             switches: AtomicU64::new(0),
         }
