@@ -17,8 +17,11 @@ use crate::mm::{frames, phys_to_virt};
 const NANOSECONDS: u64 = 1_000_000_000;
 /// Frequency of the local APIC timer in QEMU and KVM, before division.
 const APIC_FREQUENCY: u64 = NANOSECONDS;
-/// Shortest measurement of the TSC, in APIC ticks: 2 ms keeps the error near 100 parts per million.
-const CALIBRATION_TICKS: u32 = 2_000_000;
+/// Shortest and longest measurement of the TSC, in APIC ticks: 2 and 20 ms.
+const MIN_CALIBRATION_TICKS: u32 = 2_000_000;
+const MAX_CALIBRATION_TICKS: u32 = 20_000_000;
+/// Between the two, it ends when the error is at most one part in this many.
+const CALIBRATION_PRECISION: u64 = 10_000;
 
 /// How a TSC value becomes nanoseconds since boot:
 /// `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift goes right.
@@ -151,9 +154,10 @@ const PVCLOCK_WALL_OFFSET: u64 = 2048;
 
 /// Wall-clock time at boot, in nanoseconds since 1970.
 static REALTIME_BASE: AtomicU64 = AtomicU64::new(0);
-/// TSC and APIC timer when [`start`] was called.
+/// TSC and APIC timer when [`start`] was called, and how far apart they were read.
 static START_TSC: AtomicU64 = AtomicU64::new(0);
 static START_TICKS: AtomicU32 = AtomicU32::new(0);
+static START_WIDTH: AtomicU64 = AtomicU64::new(0);
 
 /// The time stamp counter.
 #[inline]
@@ -162,25 +166,44 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// TSC and APIC timer at one moment: both are read several times, because a read of the APIC can take long, and the
-/// closest pair counts.
-fn sample() -> (u64, u32) {
-    const READS: usize = 10;
-    let read = |_| {
-        let before = tsc();
-        let ticks = apic::counted();
-        let width = tsc() - before;
-        (width, before + width / 2, ticks)
-    };
-    (0..READS).map(read).min_by_key(|(width, ..)| *width).map_or((0, 0), |(_, tsc, ticks)| (tsc, ticks))
+/// TSC and APIC timer at one moment.
+struct Sample {
+    tsc: u64,
+    ticks: u32,
+    /// TSC ticks that the reading took: the error is at most half of that.
+    width: u64,
+}
+
+impl Sample {
+    /// Reads both several times, because a read of the APIC can take long, and keeps the closest pair.
+    fn take() -> Self {
+        const MIN_READS: usize = 6;
+        const MAX_READS: usize = 60;
+        const CLOSE: u64 = 600;
+
+        let mut best = Self { tsc: 0, ticks: 0, width: u64::MAX };
+        for read in 0..MAX_READS {
+            let before = tsc();
+            let ticks = apic::counted();
+            let width = tsc() - before;
+            if width < best.width {
+                best = Self { tsc: before + width / 2, ticks, width };
+            }
+            if read >= MIN_READS && best.width <= CLOSE {
+                break;
+            }
+        }
+        best
+    }
 }
 
 /// Marks the start of time, and of the measurement of the TSC if there has to be one. The local APIC is up.
 pub fn start() {
     apic::start_counting();
-    let (tsc, ticks) = sample();
-    START_TSC.store(tsc, Ordering::Relaxed);
-    START_TICKS.store(ticks, Ordering::Relaxed);
+    let sample = Sample::take();
+    START_TSC.store(sample.tsc, Ordering::Relaxed);
+    START_TICKS.store(sample.ticks, Ordering::Relaxed);
+    START_WIDTH.store(sample.width, Ordering::Relaxed);
 }
 
 /// Finds the scale of the TSC and the time of day. To be called as late in boot as can be: a measurement then has no need to
@@ -199,15 +222,17 @@ pub fn init() {
     crate::kinfo!("TSC at {} kHz, time of day from {source}", scale().frequency() / 1000);
 }
 
-/// Measures the TSC since [`start`] against the local APIC timer.
+/// Measures the TSC since [`start`] against the local APIC timer, for as long as the error is large, within reason.
 fn measure_tsc() -> u64 {
-    let tsc_start = START_TSC.load(Ordering::Relaxed);
+    let start = START_TSC.load(Ordering::Relaxed);
     let ticks_start = START_TICKS.load(Ordering::Relaxed);
+    let width_start = START_WIDTH.load(Ordering::Relaxed);
     loop {
-        let (tsc, ticks) = sample();
-        let ticks = ticks - ticks_start;
-        if ticks >= CALIBRATION_TICKS {
-            return (u128::from(tsc - tsc_start) * u128::from(APIC_FREQUENCY) / u128::from(ticks)) as u64;
+        let now = Sample::take();
+        let (elapsed, ticks) = (now.tsc - start, now.ticks - ticks_start);
+        let precise = (width_start + now.width) / 2 <= elapsed / CALIBRATION_PRECISION;
+        if ticks >= MAX_CALIBRATION_TICKS || ticks >= MIN_CALIBRATION_TICKS && precise {
+            return (u128::from(elapsed) * u128::from(APIC_FREQUENCY) / u128::from(ticks)) as u64;
         }
         core::hint::spin_loop();
     }
