@@ -1,7 +1,7 @@
 //! The way to the host tool: the program's input and output, the kernel's messages, signals, and the exit status.
 //!
-//! With `channel=virtio` on the command line all of it goes as frames over a virtio-console. Without, the serial port is
-//! terminal and log in one, and the exit status goes the way of [`poweroff`].
+//! With `channel=virtio[:PORT]` on the command line all of it goes as frames over that port of a virtio-console (port 0 if
+//! none is named). Without, the serial port is terminal and log in one, and the exit status goes the way of [`poweroff`].
 
 pub mod frame;
 
@@ -61,15 +61,25 @@ static PARSER: IrqLock<Parser> = IrqLock::new(Parser::new());
 /// A byte from the serial port that the handler did not take.
 static SERIAL_PENDING: IrqLock<Option<u8>> = IrqLock::new(None);
 
+/// The port of the virtio-console that the command line asks for; `None` when it asks for no such channel.
+pub fn console_port() -> Option<u16> {
+    let (kind, port) = boot::option("channel").map(|value| value.split_once(':').unwrap_or((value, "0")))?;
+    let port = port.parse().ok().filter(|_| kind == "virtio");
+    if port.is_none() {
+        crate::kwarn!("channel={kind}: expected virtio or virtio:PORT");
+    }
+    port
+}
+
 /// Opens the channel that the command line asks for. The drivers are up.
 pub fn init() {
-    if boot::option("channel") == Some("virtio") {
+    if console_port().is_some() {
         if console::present() {
             ACTIVE.store(true, Ordering::Release);
             crate::log::set_sink(Some(log));
             return;
         }
-        crate::kerr!("channel=virtio, but there is no virtio-console; the serial port serves instead");
+        crate::kerr!("channel=virtio, but no virtio-console answers; the serial port serves instead");
     }
     if vectors::connect(serial::GSI, Trigger::Level, receive_serial) {
         serial::enable_receive_interrupt();

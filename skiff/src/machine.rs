@@ -128,7 +128,8 @@ impl Machine {
                 "-device",
                 bus,
             ]);
-            command.args(["-device", "virtconsole,chardev=channel"]);
+            // Not a virtconsole: QEMU drops what one of those sends while nobody reads.
+            command.args(["-device", "virtserialport,chardev=channel,nr=1"]);
             Some(ours)
         } else {
             None

@@ -140,7 +140,7 @@ impl Run {
         };
         let mut options = vec![format!("stdio={}", streams.option())];
         if channel == Channel::Virtio {
-            options.push("channel=virtio".into());
+            options.push("channel=virtio:1".into());
         }
         // The machine has no clock of its own with a date.
         if let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {

@@ -1,8 +1,10 @@
-//! virtio-console, port 0: a byte stream each way.
+//! virtio-console: a byte stream each way, over one of its ports.
 //!
 //! Sending copies into free buffers and notifies the device once, however many it filled; when none is free, the caller
 //! waits for the room hook. Received bytes are offered to a consumer; what it does not take stays in its buffer, the device
 //! runs out of buffers, and the host's writes wait. Source: virtio 1.2, 5.3.
+
+mod ports;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -12,12 +14,11 @@ use bitflags::bitflags;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::{SomeTransport, Transport};
 
-use super::{Device, DeviceInterrupt, SkiffHal};
+use ports::Control;
+
+use super::{Device, SkiffHal};
 use crate::sync::IrqLock;
 
-const RECEIVE_QUEUE: u16 = 0;
-const TRANSMIT_QUEUE: u16 = 1;
-const QUEUES: u16 = 2;
 const RECEIVE_BUFFERS: usize = 4;
 const TRANSMIT_BUFFERS: usize = 8;
 const BUFFER_SIZE: usize = 4096;
@@ -28,13 +29,18 @@ bitflags! {
     /// The features that we take; no other has a use here.
     #[derive(Clone, Copy, Debug)]
     struct Features: u64 {
+        const MULTIPORT = 1 << 1;
         const VERSION_1 = 1 << 32;
     }
 }
 
 struct Transmitter {
     transport: SomeTransport<'static>,
+    receive_queue: u16,
+    transmit_queue: u16,
     acknowledge: bool,
+    /// Kept because the device may still write to their buffers.
+    _control: Option<Control>,
     queue: VirtQueue<SkiffHal, TRANSMIT_BUFFERS>,
     free: Vec<Buffer>,
     /// Buffers that the device has, with their lengths, by descriptor.
@@ -67,43 +73,52 @@ static RECEIVER: IrqLock<Option<Receiver>> = IrqLock::new(None);
 static HOOKS: IrqLock<Option<Hooks>> = IrqLock::new(None);
 static PRESENT: AtomicBool = AtomicBool::new(false);
 
-/// Starts the device.
-pub(super) fn init(device: Device) -> Result<(), virtio_drivers::Error> {
+/// Starts the device, and opens one of its ports.
+pub(super) fn init(device: Device, port: u16) -> Result<(), virtio_drivers::Error> {
     let (mut transport, interrupt) = device.split();
-    transport.begin_init(Features::VERSION_1);
-    let receive_queue = VirtQueue::new(&mut transport, RECEIVE_QUEUE, false, false)?;
-    let mut transmit_queue = VirtQueue::new(&mut transport, TRANSMIT_QUEUE, false, false)?;
+    let wanted = if port == 0 { Features::VERSION_1 } else { Features::VERSION_1 | Features::MULTIPORT };
+    let features = transport.begin_init(wanted);
+    if port != 0 && !features.contains(Features::MULTIPORT) {
+        return Err(virtio_drivers::Error::Unsupported);
+    }
+    let receive_queue = ports::receive_queue(port);
+    let transmit_queue = receive_queue + 1;
+    let mut control = if port == 0 { None } else { Some(Control::new(&mut transport)?) };
+    let receive = VirtQueue::new(&mut transport, receive_queue, false, false)?;
+    let mut transmit = VirtQueue::new(&mut transport, transmit_queue, false, false)?;
     // Sent buffers are collected with the next send; only a sender out of buffers wants to be told.
-    transmit_queue.set_dev_notify(false);
+    transmit.set_dev_notify(false);
     transport.finish_init();
+    if let Some(control) = &mut control {
+        control.open(&mut transport, port)?;
+    }
 
-    let mut receiver = Receiver { queue: receive_queue, busy: [const { None }; RECEIVE_BUFFERS], current: None };
+    let mut receiver = Receiver { queue: receive, busy: [const { None }; RECEIVE_BUFFERS], current: None };
     for _ in 0..RECEIVE_BUFFERS {
         receiver.give(new_buffer())?;
     }
-    transport.notify(RECEIVE_QUEUE);
+    transport.notify(receive_queue);
     *RECEIVER.lock() = Some(receiver);
     *TRANSMITTER.lock() = Some(Transmitter {
         transport,
+        receive_queue,
+        transmit_queue,
         acknowledge: interrupt.needs_acknowledge(),
-        queue: transmit_queue,
+        _control: control,
+        queue: transmit,
         free: (0..TRANSMIT_BUFFERS).map(|_| new_buffer()).collect(),
         busy: [const { None }; TRANSMIT_BUFFERS],
         wanted: false,
     });
     PRESENT.store(true, Ordering::Release);
-    connect(&interrupt);
+    if !interrupt.connect(transmit_queue + 1, handle_interrupt) {
+        crate::kerr!("virtio-console has no interrupt: input will not arrive");
+    }
     Ok(())
 }
 
 fn new_buffer() -> Buffer {
     Box::new([0; BUFFER_SIZE])
-}
-
-fn connect(interrupt: &DeviceInterrupt) {
-    if !interrupt.connect(QUEUES, handle_interrupt) {
-        crate::kerr!("virtio-console has no interrupt: input will not arrive");
-    }
 }
 
 /// Whether there is a console.
@@ -180,7 +195,7 @@ fn transmit_locked(transmitter: &mut Transmitter, fill: &mut dyn FnMut(&mut [u8]
         filled = true;
     };
     if filled && transmitter.queue.should_notify() {
-        transmitter.transport.notify(TRANSMIT_QUEUE);
+        transmitter.transport.notify(transmitter.transmit_queue);
     }
     done
 }
@@ -236,7 +251,7 @@ pub fn resume() {
     if receiver.run(hooks.consume)
         && let Some(transmitter) = TRANSMITTER.lock().as_mut()
     {
-        transmitter.transport.notify(RECEIVE_QUEUE);
+        transmitter.transport.notify(transmitter.receive_queue);
     }
 }
 

@@ -68,8 +68,9 @@ pub fn init() {
     while let Some(device) = take(DeviceType::EntropySource) {
         rng::init(device);
     }
-    if let Some(device) = take(DeviceType::Console)
-        && let Err(error) = console::init(device)
+    if let Some(port) = crate::channel::console_port()
+        && let Some(device) = take(DeviceType::Console)
+        && let Err(error) = console::init(device, port)
     {
         crate::kerr!("virtio-console does not start: {error}");
     }
