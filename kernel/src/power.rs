@@ -1,8 +1,10 @@
 //! The end of the virtual machine.
 
+use crate::channel::{self, ExitKind};
+
 /// Ends the virtual machine because its first process ended with wait status `status`. Other processes end with it.
 pub fn program_ended(status: u32) -> ! {
     let signal = status & 0x7f;
     let code = if signal != 0 { 128 + signal } else { status >> 8 & 0xff };
-    crate::arch::poweroff::poweroff(code as u8)
+    channel::exit(code as i32, ExitKind::Ended)
 }
