@@ -4,7 +4,7 @@
 use crate::{PAGE_SIZE, USER_TOP};
 
 /// `ELF_ET_DYN_BASE`: two thirds of the address space.
-const PIE_BASE: u64 = USER_TOP / 3 * 2 & !(PAGE_SIZE - 1);
+const PIE_BASE: u64 = (USER_TOP / 3 * 2) & !(PAGE_SIZE - 1);
 /// `mmap_rnd_bits`: 28 bits of pages.
 const MMAP_RANDOM_BITS: u32 = 28;
 /// `STACK_RND_MASK`: 22 bits of pages, 16 GiB.
@@ -127,9 +127,9 @@ mod tests {
             assert_eq!(l.pie_base_aligned(2 << 20) % (2 << 20), 0);
             assert_eq!((l.stack_top | l.mmap_base | l.pie_base) % PAGE_SIZE, 0);
             let brk = l.brk_start(0x40_0000, false);
-            assert!((0x40_0000..0x40_0000 + (1 << 30)).contains(&brk) && brk % PAGE_SIZE == 0);
+            assert!((0x40_0000..0x40_0000 + (1 << 30)).contains(&brk) && brk.is_multiple_of(PAGE_SIZE));
             if let Some(vdso) = l.vdso_hint(l.stack_top - 0x2000, 0x3000) {
-                assert!(vdso + 0x3000 <= USER_TOP && vdso % PAGE_SIZE == 0);
+                assert!(vdso + 0x3000 <= USER_TOP && vdso.is_multiple_of(PAGE_SIZE));
             }
         }
     }

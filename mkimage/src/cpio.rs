@@ -2,9 +2,8 @@
 //!
 //! A member is a 110-byte header of hexadecimal fields, the name with a closing NUL, padding to 4 bytes, the data, padding
 //! to 4 bytes. A name may be followed by further NUL bytes that count into `namesize`: this is how data is moved to a
-//! page boundary, which lets the kernel use it in place as page-cache pages. Every newc reader takes such names.
+//! page boundary, which lets the kernel use it in place as page-cache pages. The kernel's reader is `fs::cpio`.
 
-use crate::error::{Error, Result};
 use std::io::{self, Read, Write};
 
 /// Size of a page: data of files at least this long starts on one.
@@ -120,90 +119,10 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// One member as read back.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Member<'a> {
-    /// Its name without the NUL bytes.
-    pub name: &'a [u8],
-    /// Its attributes.
-    pub header: Header,
-    /// Its data.
-    pub data: &'a [u8],
-    /// Where the data starts in the archive.
-    pub data_offset: usize,
-}
-
-/// Reads the members of an archive in memory, up to its trailer.
-pub fn members(archive: &[u8]) -> impl Iterator<Item = Result<Member<'_>>> {
-    let mut offset = 0;
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        if ended {
-            return None;
-        }
-        match member_at(archive, offset) {
-            Ok((member, _)) if member.name == TRAILER.as_bytes() => {
-                ended = true;
-                None
-            }
-            Ok((member, next)) => {
-                offset = next;
-                Some(Ok(member))
-            }
-            Err(e) => {
-                ended = true;
-                Some(Err(e))
-            }
-        }
-    })
-}
-
-fn member_at(archive: &[u8], offset: usize) -> Result<(Member<'_>, usize)> {
-    let cut = || Error::BadArchive(format!("cut off in the member at offset {offset}"));
-    let header = archive
-        .get(offset..offset + HEADER as usize)
-        .ok_or_else(cut)?;
-    if !header.starts_with(b"070701") {
-        return Err(Error::BadArchive(format!(
-            "no newc header at offset {offset}"
-        )));
-    }
-    let field = |i: usize| {
-        let digits = header
-            .get(6 + 8 * i..14 + 8 * i)
-            .and_then(|d| std::str::from_utf8(d).ok());
-        digits
-            .and_then(|d| u32::from_str_radix(d, 16).ok())
-            .ok_or_else(|| {
-                Error::BadArchive(format!("bad number in the header at offset {offset}"))
-            })
-    };
-    let name_at = offset + HEADER as usize;
-    let data_at = (name_at + field(11)? as usize).next_multiple_of(4);
-    let data_end = data_at + field(6)? as usize;
-    let name = archive
-        .get(name_at..name_at + field(11)? as usize)
-        .ok_or_else(cut)?;
-    let member = Member {
-        name: name.split(|b| *b == 0).next().unwrap_or_default(),
-        header: Header {
-            ino: field(0)?,
-            mode: field(1)?,
-            uid: field(2)?,
-            gid: field(3)?,
-            nlink: field(4)?,
-            mtime: field(5)?,
-            rdev: (field(9)?, field(10)?),
-        },
-        data: archive.get(data_at..data_end).ok_or_else(cut)?,
-        data_offset: data_at,
-    };
-    Ok((member, data_end.next_multiple_of(4)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs::cpio::Reader;
 
     fn sample() -> Vec<u8> {
         let mut w = Writer::new(Vec::new());
@@ -238,35 +157,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn the_kernels_reader_reads_what_is_written() {
         let archive = sample();
-        let all: Vec<_> = members(&archive).map(|m| m.unwrap()).collect();
+        let all: Vec<_> = Reader::new(&archive).map(|m| m.unwrap()).collect();
         assert_eq!(all.len(), 3);
         assert_eq!(
             (all[0].name, all[0].data),
             (&b"etc/hosts"[..], &b"127.0.0.1"[..])
         );
-        assert_eq!(all[0].header.mtime, 1234);
+        assert_eq!(
+            (
+                all[0].ino,
+                all[0].mode,
+                all[0].uid,
+                all[0].gid,
+                all[0].mtime
+            ),
+            (7, 0o100644, 1, 2, 1234)
+        );
         assert_eq!(all[1].data, vec![0xab; 10_000]);
-        assert_eq!(all[2].header.rdev, (1, 3));
+        assert_eq!(all[2].rdev, (1, 3));
     }
 
     #[test]
     fn data_of_a_page_or_more_is_page_aligned() {
         let archive = sample();
-        for member in members(&archive).map(|m| m.unwrap()) {
+        for member in Reader::new(&archive).map(|m| m.unwrap()) {
             if member.data.len() as u64 >= PAGE {
                 assert_eq!(member.data_offset as u64 % PAGE, 0);
             }
-        }
-    }
-
-    #[test]
-    fn a_cut_archive_is_an_error_at_every_length() {
-        let archive = sample();
-        let trailer = archive.len() - 124;
-        for len in 0..trailer {
-            assert!(members(&archive[..len]).any(|m| m.is_err()), "length {len}");
         }
     }
 

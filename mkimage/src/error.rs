@@ -87,9 +87,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// An archive that is not cpio "newc".
-    #[error("not a cpio archive: {0}")]
-    BadArchive(String),
     /// An option with a value that means nothing.
     #[error("{0}")]
     Usage(String),

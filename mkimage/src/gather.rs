@@ -6,6 +6,7 @@ use crate::manifest::Manifest;
 use crate::tree::{Kind, Node, Tree};
 use crate::{learn, packages};
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The environment that a program gets where nothing else is said.
@@ -155,11 +156,11 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         .map(|a| a.clone().into_bytes())
         .collect();
     let manifest = Manifest {
-        exec: Some(exec.display().to_string()),
+        exec: Some(exec.into_os_string().into_vec()),
         args: Some(args),
         env: Some(env.into_iter().map(String::into_bytes).collect()),
-        cwd: Some(cwd),
-        hostname: Some("skiff".into()),
+        cwd: Some(cwd.into_bytes()),
+        hostname: Some(b"skiff".to_vec()),
     };
     Ok(Gathered {
         tree,
@@ -255,7 +256,8 @@ fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
 
 /// Splits off the `?` of what need not be there.
 fn optional(text: &str) -> (&str, bool) {
-    text.strip_suffix('?').map_or((text, false), |rest| (rest, true))
+    text.strip_suffix('?')
+        .map_or((text, false), |rest| (rest, true))
 }
 
 /// Directories, links and files of /etc that every guest has, where the root file system brings none.

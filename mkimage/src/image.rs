@@ -6,11 +6,12 @@
 use crate::cpio;
 use crate::error::{At, Error, Result};
 use crate::manifest::{self, Manifest};
+use fs::cpio::Reader;
 use goblin::elf::program_header::{PF_R, PT_LOAD, PT_NOTE};
 use goblin::elf::sym::STT_FUNC;
 use goblin::elf::{Elf, ProgramHeader};
 use goblin::elf64::program_header::SIZEOF_PHDR;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ impl Kernel {
             path: path.into(),
             reason,
         };
-        let bytes = match fs::read(path) {
+        let bytes = match std::fs::read(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(bad(
                     "no kernel there: build it with `cargo kbuild`, or give one with --kernel"
@@ -100,7 +101,7 @@ impl Kernel {
 
     /// Writes the bare kernel.
     pub fn write(&self, out: &Path) -> Result<()> {
-        fs::write(out, &self.stripped).at(out)
+        std::fs::write(out, &self.stripped).at(out)
     }
 
     /// Writes kernel and archive into one file; `archive` writes the archive and returns its length.
@@ -299,13 +300,17 @@ impl Image {
         // The manifest is among the first members.
         let mut start = vec![0; payload.1.min(WRITE_BUFFER as u64) as usize];
         file.read_exact_at(&mut start, payload.0).at(path)?;
-        let member = cpio::members(&start)
+        let member = Reader::new(&start)
             .map_while(|m| m.ok())
             .find(|m| m.name == manifest::MEMBER.as_bytes());
+        let manifest = member
+            .map(|m| Manifest::parse(m.data))
+            .transpose()
+            .map_err(|e| bad(&e.to_string()))?;
         Ok(Self {
             path: path.into(),
             memory_end: memory_end.unwrap_or(0),
-            manifest: member.map(|m| Manifest::decode(m.data)).unwrap_or_default(),
+            manifest: manifest.unwrap_or_default(),
             payload,
         })
     }

@@ -46,7 +46,7 @@ pub fn build_split(
 /// An archive with a manifest alone, to go over an image's own.
 pub fn override_archive(manifest: &Manifest) -> io::Result<Vec<u8>> {
     let mut writer = Writer::new(Vec::new());
-    meta_member(&mut writer, manifest::MEMBER, &manifest.encode())?;
+    meta_member(&mut writer, manifest::MEMBER, &manifest::encode(manifest))?;
     writer.finish().map(|(bytes, _)| bytes)
 }
 
@@ -55,7 +55,7 @@ pub fn key(kernel: &Path, gathered: &Gathered) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = fs::metadata(kernel).at(kernel)?;
     (kernel, meta.len(), meta.modified().ok()).hash(&mut hasher);
-    gathered.manifest.encode().hash(&mut hasher);
+    manifest::encode(&gathered.manifest).hash(&mut hasher);
     for (path, node) in gathered.tree.iter() {
         (path, node.mode, node.uid, node.gid, node.size, node.mtime).hash(&mut hasher);
         match &node.kind {
@@ -89,7 +89,12 @@ fn atomically(out: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()>
 
 fn archive(kernel: &Kernel, gathered: &Gathered, sink: &mut dyn Write) -> Result<u64> {
     let mut writer = Writer::new(sink);
-    meta_member(&mut writer, manifest::MEMBER, &gathered.manifest.encode()).at(manifest::MEMBER)?;
+    meta_member(
+        &mut writer,
+        manifest::MEMBER,
+        &manifest::encode(&gathered.manifest),
+    )
+    .at(manifest::MEMBER)?;
     meta_member(&mut writer, manifest::SYMBOLS, kernel.symbols()).at(manifest::SYMBOLS)?;
     let mut inodes = Inodes::count(&gathered.tree);
     let progress = Progress::new(gathered.tree.iter().map(|(_, n)| n.size).sum());

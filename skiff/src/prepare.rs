@@ -126,7 +126,7 @@ fn build(request: &Request, options: Options) -> Result<Image> {
         eprintln!("skiff: note: {warning}");
     }
     for arg in request.args.iter().filter(|a| Path::new(a).is_file()) {
-        let inside = Path::new(gathered.manifest.cwd.as_deref().unwrap_or("/")).join(arg);
+        let inside = Path::new(options.cwd.as_deref().unwrap_or("/")).join(arg);
         if gathered.tree.find(&inside).is_ok_and(|f| f.is_none()) || !taken(&gathered.tree, &inside)
         {
             eprintln!(
@@ -239,7 +239,11 @@ fn changes(request: &Request, image: &Image) -> Option<Manifest> {
     let changed = Manifest {
         args: args.filter(|a| own.args.as_ref() != Some(a)),
         env: Some(env).filter(|e| own.env.as_ref() != Some(e)),
-        cwd: request.cwd.clone().filter(|c| own.cwd.as_ref() != Some(c)),
+        cwd: request
+            .cwd
+            .clone()
+            .map(String::into_bytes)
+            .filter(|c| own.cwd.as_ref() != Some(c)),
         ..Manifest::default()
     };
     (changed != Manifest::default()).then_some(changed)
@@ -251,7 +255,7 @@ mod tests {
 
     fn image() -> Image {
         let manifest = Manifest {
-            exec: Some("/bin/x".into()),
+            exec: Some(b"/bin/x".to_vec()),
             args: Some(vec![b"x".to_vec()]),
             env: Some(
                 mkimage::environment(&[])
@@ -259,7 +263,7 @@ mod tests {
                     .map(String::into_bytes)
                     .collect(),
             ),
-            cwd: Some("/".into()),
+            cwd: Some(b"/".to_vec()),
             hostname: None,
         };
         Image {

@@ -80,10 +80,11 @@ pub fn place(top: u64, on_altstack_entry: bool, xsave_size: usize) -> Option<Pla
     Some(Placement { frame, fpstate })
 }
 
-/// What `AT_MINSIGSTKSZ` tells programs: the room a frame needs at worst (`fpu__get_fpstate_size` and
-/// `get_sigframe_size`).
+/// What `AT_MINSIGSTKSZ` tells programs: the room a frame needs at worst. Linux adds this much to the XSAVE area for its
+/// largest frame and all alignment (`get_sigframe_size`: 1776 for AVX, 3376 for AVX-512).
 pub const fn min_sigstksz(xsave_size: usize) -> usize {
-    (RED_ZONE as usize + FRAME_SIZE + 8 + 16 + 64 + xsave_size + MAGIC2_SIZE).next_multiple_of(16)
+    const FRAME_AND_PADDING: usize = 940;
+    xsave_size + MAGIC2_SIZE + FRAME_AND_PADDING
 }
 
 /// What the interrupted thread looked like.
@@ -224,6 +225,9 @@ mod tests {
             assert!(top - p.frame <= min_sigstksz(832) as u64);
         }
         assert_eq!(place(100, false, 832), None);
+        // As Linux places it for AVX-512 on an alternate stack that ends at a page boundary.
+        assert_eq!(place(0x1_0000, true, 2432), Some(Placement { frame: 0x1_0000 - 2952, fpstate: 0x1_0000 - 2496 }));
+        assert_eq!((min_sigstksz(832), min_sigstksz(2432)), (1776, 3376));
     }
 
     #[test]

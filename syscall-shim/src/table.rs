@@ -52,10 +52,10 @@ macro_rules! for_each_syscall {
             6, lstat, [Path StatOut], absent;
             7, poll, [PollFds(1) UInt Msec], absent;
             8, lseek, [Fd Off Whence], absent;
-            9, mmap, [Ptr Size Prot MapFlags Fd OffHex], absent;
-            10, mprotect, [Ptr Size Prot], absent;
-            11, munmap, [Ptr Size], absent;
-            12, brk, [Ptr], absent;
+            9, mmap, [Ptr Size Prot MapFlags Fd OffHex], done;
+            10, mprotect, [Ptr Size Prot], done;
+            11, munmap, [Ptr Size], done;
+            12, brk, [Ptr], done;
             13, rt_sigaction, [Signal SigAction SigActionOut Size], absent;
             14, rt_sigprocmask, [SigHow SigSet SigSetOut Size], absent;
             15, rt_sigreturn, [], absent;
@@ -68,10 +68,10 @@ macro_rules! for_each_syscall {
             22, pipe, [FdPairOut], absent;
             23, select, [Int Ptr Ptr Ptr Timeval], absent;
             24, sched_yield, [], absent;
-            25, mremap, [Ptr Size Size MremapFlags Ptr], absent;
-            26, msync, [Ptr Size MsyncFlags], absent;
-            27, mincore, [Ptr Size Ptr], absent;
-            28, madvise, [Ptr Size Madvice], absent;
+            25, mremap, [Ptr Size Size MremapFlags Ptr], done;
+            26, msync, [Ptr Size MsyncFlags], done;
+            27, mincore, [Ptr Size Ptr], done;
+            28, madvise, [Ptr Size Madvice], done;
             29, shmget, [Hex Size Hex], absent;
             30, shmat, [Int Ptr Hex], absent;
             31, shmctl, [Int Int Ptr], absent;
@@ -86,19 +86,19 @@ macro_rules! for_each_syscall {
             40, sendfile, [Fd Fd Ptr Size], absent;
             41, socket, [SockDomain SockType SockProtocol], absent;
             42, connect, [Fd Sockaddr(2) UInt], absent;
-            43, accept, [Fd SockaddrOut Ptr], absent;
+            43, accept, [Fd SockaddrOut SockLen], absent;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], absent;
-            45, recvfrom, [Fd BufOut Size MsgFlags SockaddrOut Ptr], absent;
+            45, recvfrom, [Fd BufOut Size MsgFlags SockaddrOut SockLen], absent;
             46, sendmsg, [Fd Msghdr MsgFlags], absent;
             47, recvmsg, [Fd MsghdrOut MsgFlags], absent;
             48, shutdown, [Fd ShutHow], absent;
             49, bind, [Fd Sockaddr(2) UInt], absent;
             50, listen, [Fd Int], absent;
-            51, getsockname, [Fd SockaddrOut Ptr], absent;
-            52, getpeername, [Fd SockaddrOut Ptr], absent;
+            51, getsockname, [Fd SockaddrOut SockLen], absent;
+            52, getpeername, [Fd SockaddrOut SockLen], absent;
             53, socketpair, [SockDomain SockType SockProtocol FdPairOut], absent;
             54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], absent;
-            55, getsockopt, [Fd SockLevel SockOpt Ptr Ptr], absent;
+            55, getsockopt, [Fd SockLevel SockOpt SockOptValOut SockLen], absent;
             56, clone, [CloneFlags Ptr Ptr Ptr Ptr], partial("threads only: a process of its own is refused");
             57, fork, [], absent;
             58, vfork, [], absent;
@@ -192,10 +192,10 @@ macro_rules! for_each_syscall {
             146, sched_get_priority_max, [SchedPolicy], absent;
             147, sched_get_priority_min, [SchedPolicy], absent;
             148, sched_rr_get_interval, [Int TimespecOut], absent;
-            149, mlock, [Ptr Size], absent;
-            150, munlock, [Ptr Size], absent;
-            151, mlockall, [Hex], absent;
-            152, munlockall, [], absent;
+            149, mlock, [Ptr Size], done;
+            150, munlock, [Ptr Size], done;
+            151, mlockall, [Hex], done;
+            152, munlockall, [], done;
             153, vhangup, [], absent;
             154, modify_ldt, [Int Ptr Size], absent;
             155, pivot_root, [Path Path], absent;
@@ -259,7 +259,7 @@ macro_rules! for_each_syscall {
             213, epoll_create, [Int], absent;
             214, epoll_ctl_old, [], absent;
             215, epoll_wait_old, [], absent;
-            216, remap_file_pages, [Ptr Size Prot Size MapFlags], absent;
+            216, remap_file_pages, [Ptr Size Prot Size MapFlags], done;
             217, getdents64, [Fd DirentsOut Size], absent;
             218, set_tid_address, [Ptr], done;
             219, restart_syscall, [], absent;
@@ -280,9 +280,9 @@ macro_rules! for_each_syscall {
             234, tgkill, [Int Int Signal], absent;
             235, utimes, [Path Ptr], absent;
             236, vserver, [], absent;
-            237, mbind, [Ptr Size Int Ptr UInt Hex], absent;
-            238, set_mempolicy, [Int Ptr UInt], absent;
-            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], absent;
+            237, mbind, [Ptr Size Int Ptr UInt Hex], partial("checked, and without effect on the one node");
+            238, set_mempolicy, [Int Ptr UInt], partial("the policy is the process's, not the thread's");
+            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], partial("areas have no policy of their own");
             240, mq_open, [Str OpenFlags Mode Ptr], absent;
             241, mq_unlink, [Str], absent;
             242, mq_timedsend, [Fd BufIn(2) Size UInt Timespec], absent;
@@ -299,7 +299,7 @@ macro_rules! for_each_syscall {
             253, inotify_init, [], absent;
             254, inotify_add_watch, [Fd Path InotifyMask], absent;
             255, inotify_rm_watch, [Fd Int], absent;
-            256, migrate_pages, [Int UInt Ptr Ptr], absent;
+            256, migrate_pages, [Int UInt Ptr Ptr], done;
             257, openat, [DirFd Path OpenFlags Mode], absent;
             258, mkdirat, [DirFd Path Mode], absent;
             259, mknodat, [DirFd Path Mode Dev], absent;
@@ -322,7 +322,7 @@ macro_rules! for_each_syscall {
             276, tee, [Fd Fd Size SpliceFlags], absent;
             277, sync_file_range, [Fd Off Off Hex], absent;
             278, vmsplice, [Fd Iovec(2) Size SpliceFlags], absent;
-            279, move_pages, [Int Size Ptr Ptr Ptr Hex], absent;
+            279, move_pages, [Int Size Ptr Ptr Ptr Hex], done;
             280, utimensat, [DirFd Path TimespecPair AtFlags], absent;
             281, epoll_pwait, [Fd EpollEventsOut Int Msec SigSet Size], absent;
             282, signalfd, [Fd SigSet Size], absent;
@@ -331,7 +331,7 @@ macro_rules! for_each_syscall {
             285, fallocate, [Fd FallocMode Off Off], absent;
             286, timerfd_settime, [Fd TimerFlags Itimerspec ItimerspecOut], absent;
             287, timerfd_gettime, [Fd ItimerspecOut], absent;
-            288, accept4, [Fd SockaddrOut Ptr SockFlags], absent;
+            288, accept4, [Fd SockaddrOut SockLen SockFlags], absent;
             289, signalfd4, [Fd SigSet Size SignalfdFlags], absent;
             290, eventfd2, [UInt EventfdFlags], absent;
             291, epoll_create1, [EpollCreateFlags], absent;
@@ -353,31 +353,31 @@ macro_rules! for_each_syscall {
             307, sendmmsg, [Fd Ptr UInt MsgFlags], absent;
             308, setns, [Fd CloneFlags], absent;
             309, getcpu, [Ptr Ptr Ptr], absent;
-            310, process_vm_readv, [Int Ptr UInt Ptr UInt Hex], absent;
-            311, process_vm_writev, [Int Ptr UInt Ptr UInt Hex], absent;
+            310, process_vm_readv, [Int Ptr UInt Ptr UInt Hex], done;
+            311, process_vm_writev, [Int Ptr UInt Ptr UInt Hex], done;
             312, kcmp, [Int Int Int Hex Hex], absent;
             313, finit_module, [Fd Str Hex], absent;
             314, sched_setattr, [Int Ptr Hex], absent;
             315, sched_getattr, [Int Ptr UInt Hex], absent;
             316, renameat2, [DirFd Path DirFd Path RenameFlags], absent;
             317, seccomp, [UInt Hex Ptr], absent;
-            318, getrandom, [BufOut Size GetrandomFlags], absent;
+            318, getrandom, [RandomOut Size GetrandomFlags], absent;
             319, memfd_create, [Str MemfdFlags], absent;
             320, kexec_file_load, [Fd Fd Size Str Hex], absent;
             321, bpf, [Int Ptr UInt], absent;
             322, execveat, [DirFd Path Argv Envp AtFlags], absent;
             323, userfaultfd, [OpenFlags], absent;
-            324, membarrier, [MembarrierCmd Hex Int], absent;
-            325, mlock2, [Ptr Size Hex], absent;
+            324, membarrier, [MembarrierCmd Hex Int], done;
+            325, mlock2, [Ptr Size Hex], done;
             326, copy_file_range, [Fd Ptr Fd Ptr Size Hex], absent;
             327, preadv2, [Fd IovecOut(2) UInt Off Hex RwfFlags], absent;
             328, pwritev2, [Fd Iovec(2) UInt Off Hex RwfFlags], absent;
-            329, pkey_mprotect, [Ptr Size Prot Int], absent;
-            330, pkey_alloc, [Hex Hex], absent;
-            331, pkey_free, [Int], absent;
+            329, pkey_mprotect, [Ptr Size Prot Int], done;
+            330, pkey_alloc, [Hex Hex], done;
+            331, pkey_free, [Int], done;
             332, statx, [DirFd Path AtFlags StatxMask StatxOut], absent;
             333, io_pgetevents, [Hex Int Int Ptr Timespec Ptr], absent;
-            334, rseq, [Ptr UInt Hex Hex], absent;
+            334, rseq, [Ptr Hex Hex Hex], absent;
             335, uretprobe, [], absent;
             424, pidfd_send_signal, [Fd Signal Siginfo Hex], absent;
             425, io_uring_setup, [UInt Ptr], absent;
@@ -475,6 +475,8 @@ arg_kinds! {
     BufIn(u8),
     /// Bytes from the kernel; the result has their number.
     BufOut,
+    /// Random bytes from the kernel, shown in hexadecimal; the result has their number.
+    RandomOut,
     /// iovec array for the kernel; the argument with this index has the count.
     Iovec(u8),
     /// iovec array to fill; the argument with this index has the count.
@@ -555,6 +557,10 @@ arg_kinds! {
     Sockaddr(u8),
     /// Socket address to fill, with its length behind the next argument.
     SockaddrOut,
+    /// Length of a socket address or option, read and written.
+    SockLen,
+    /// Value of a socket option to fill, with its length behind the next argument.
+    SockOptValOut,
     /// `struct msghdr`.
     Msghdr,
     /// `struct msghdr`.

@@ -31,6 +31,6 @@ impl VdsoData {
         let delta = tsc.saturating_sub(self.base_tsc);
         let shift = self.shift.unsigned_abs().min(63);
         let delta = if self.shift < 0 { delta >> shift } else { delta << shift };
-        self.base_ns.wrapping_add((u128::from(delta) * u128::from(self.mult) >> 32) as u64)
+        self.base_ns.wrapping_add(((u128::from(delta) * u128::from(self.mult)) >> 32) as u64)
     }
 }

@@ -326,6 +326,10 @@ impl Mapping {
             drop(batch);
             self.uncharge(n);
         }
+        // A fault that came between the first call and the removal has mapped a page that is no longer the file's (Linux unmaps
+        // twice for the same reason).
+        self.seq.fetch_add(1, Ordering::AcqRel);
+        self.invalidate(first, end, even_cow);
     }
 
     fn invalidate(&self, first: u64, end: u64, even_cow: bool) {

@@ -182,6 +182,8 @@ fn small_files() {
     assert_eq!(text(uptime(256727, 426512)), "2567.27 4265.12\n");
     assert_eq!(text(loadavg([176, 98, 5], 4, 111, 29290)), "1.76 0.98 0.05 4/111 29290\n");
     assert_eq!(text(filesystems(&[("sysfs", false), ("ext4", true)])), "nodev\tsysfs\n\text4\n");
+    let lock = LockLine { class: "FLOCK", write: true, pid: 29260, dev: makedev(254, 0), ino: 5390545, start: 0, end: None };
+    assert_eq!(text(locks(&[lock])), "1: FLOCK  ADVISORY  WRITE 29260 fe:00:5390545 0 EOF\n");
     assert_eq!(text(swaps()), host("/proc/swaps").lines().next().unwrap().to_string() + "\n");
     assert_eq!(text(partitions(&[(254, 0, 268435456, "vda")])), "major minor  #blocks  name\n\n 254        0  268435456 vda\n");
     assert_eq!(text(fdinfo(&FdInfo { pos: 0, flags: 0o100000, mnt_id: 24, ino: 3 })), "pos:\t0\nflags:\t0100000\nmnt_id:\t24\nino:\t3\n");

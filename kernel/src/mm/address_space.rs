@@ -14,6 +14,7 @@ use x86_64::structures::paging::PhysFrame;
 
 use super::account::{self, Rss};
 use super::flags::{PAGE_SIZE, USER_END, VmFlags};
+use super::numa::Numa;
 use super::object::Object;
 use super::page_table::PageTable;
 use super::pages::Pages;
@@ -50,6 +51,8 @@ pub struct AddressSpace {
     root: u64,
     pub(super) cpus: CpuMask,
     pub(super) rss: Rss,
+    /// Memory policy and barriers.
+    pub numa: Numa,
     pub(super) inner: MapLock<Inner>,
 }
 
@@ -100,6 +103,7 @@ impl AddressSpace {
             root,
             cpus: CpuMask::default(),
             rss: Rss::default(),
+            numa: Numa::default(),
             inner: MapLock::new(inner),
         }))
     }

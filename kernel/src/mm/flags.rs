@@ -79,6 +79,8 @@ bitflags! {
         const SYNC = 0x80000;
         /// As `FIXED`, but refused with `EEXIST` when something is there.
         const FIXED_NOREPLACE = 0x100000;
+        /// The bits that name a size with `HUGETLB`: those of 2 MiB and 1 GiB.
+        const HUGE_SIZES = (21 << 26) | (30 << 26);
         /// Memory that is not cleared; ignored as on kernels with an MMU.
         const UNINITIALIZED = 0x4000000;
     }

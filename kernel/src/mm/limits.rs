@@ -1,5 +1,7 @@
 //! The resource limits of the running program that concern memory (getrlimit(2)).
 
+use linux_raw_sys::general;
+
 /// No limit.
 pub const INFINITY: u64 = u64::MAX;
 
@@ -18,7 +20,17 @@ pub struct Limits {
     pub may_lock: bool,
 }
 
-/// Those of the current task; Linux's defaults before there is one.
+/// Those of the current task.
 pub fn current() -> Limits {
-    Limits { address_space: INFINITY, data: INFINITY, stack: 8 << 20, memlock: 8 << 20, may_lock: true }
+    const CAP_IPC_LOCK: u32 = 14;
+    let task = crate::task::current();
+    let limits = task.process.rlimits.lock();
+    let soft = |resource: u32| limits.get(resource as usize).map_or(INFINITY, |limit| limit.soft);
+    Limits {
+        address_space: soft(general::RLIMIT_AS),
+        data: soft(general::RLIMIT_DATA),
+        stack: soft(general::RLIMIT_STACK),
+        memlock: soft(general::RLIMIT_MEMLOCK),
+        may_lock: task.credentials().capable(CAP_IPC_LOCK),
+    }
 }

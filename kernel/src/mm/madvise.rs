@@ -217,7 +217,7 @@ impl Locked<'_> {
                     return Err(Errno::EINVAL);
                 }
                 let file = file.ok_or(Errno::EINVAL)?;
-                if !part.flags.contains(VmFlags::SHARED) || !part.prot.contains(Prot::WRITE) {
+                if !part.flags.contains(VmFlags::SHARED | VmFlags::MAYWRITE) {
                     return Err(Errno::EACCES);
                 }
                 holes.push((file.clone(), part.offset, part.offset + part.len()));

@@ -26,7 +26,8 @@ const LEGACY: MapFlags = MapFlags::SHARED
     .union(MapFlags::NONBLOCK)
     .union(MapFlags::STACK)
     .union(MapFlags::HUGETLB)
-    .union(MapFlags::MAP_32BIT);
+    .union(MapFlags::MAP_32BIT)
+    .union(MapFlags::HUGE_SIZES);
 
 /// What an open file offers to mmap(2).
 pub enum MapTarget {
@@ -236,7 +237,7 @@ fn check_file<'f>(file: &'f MapFile, prot: Prot, flags: MapFlags, vm: &mut VmFla
         return Err(Errno::EINVAL);
     }
     // Only DAX files take MAP_SYNC, and there are none here.
-    if kind == MapFlags::SHARED_VALIDATE && flags.bits() & !(LEGACY | MapFlags::SHARED_VALIDATE).bits() & !FIXED_BITS != 0 {
+    if kind == MapFlags::SHARED_VALIDATE && flags.bits() & !(LEGACY | MapFlags::SHARED_VALIDATE).bits() != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     if kind != MapFlags::PRIVATE {
@@ -271,9 +272,6 @@ fn check_file<'f>(file: &'f MapFile, prot: Prot, flags: MapFlags, vm: &mut VmFla
     }
     Ok(&file.target)
 }
-
-/// `MAP_FIXED_NOREPLACE` is accepted with `MAP_SHARED_VALIDATE` like the older flags.
-const FIXED_BITS: u32 = MapFlags::FIXED_NOREPLACE.bits();
 
 fn check_anonymous(flags: MapFlags, vm: &mut VmFlags) -> SysResult<()> {
     match flags & MapFlags::SHARED_VALIDATE {
@@ -389,4 +387,23 @@ impl Locked<'_> {
 /// Linux's `is_data_mapping`.
 fn is_data(prot: Prot, flags: VmFlags) -> bool {
     prot.contains(Prot::WRITE) && !flags.intersects(VmFlags::SHARED | VmFlags::GROWSDOWN)
+}
+
+impl AddressSpace {
+    /// remap_file_pages(2): the range, which lies in one shared mapping of a file, shows the file from page `page` on.
+    pub fn remap_file_pages(&self, addr: u64, len: u64, page: u64) -> SysResult<()> {
+        let (start, len) = (page_down(addr), page_down(len));
+        let end = start.checked_add(len).filter(|end| *end > start).ok_or(Errno::EINVAL)?;
+        let offset = page.checked_mul(PAGE_SIZE).filter(|o| o.checked_add(len).is_some()).ok_or(Errno::EINVAL)?;
+        let mut locked = self.lock();
+        let area = locked.inner.areas.find(start).ok_or(Errno::EINVAL)?;
+        if !area.flags.contains(VmFlags::SHARED) || end > area.end {
+            return Err(Errno::EINVAL);
+        }
+        let mut area = area.clip(start, end);
+        area.offset = offset;
+        locked.unmap(start, end)?;
+        locked.insert(area);
+        Ok(())
+    }
 }

@@ -15,10 +15,12 @@ pub mod maps;
 mod mlock;
 pub mod mmap;
 pub mod mremap;
+pub mod numa;
 pub mod object;
+pub mod open_file;
 pub mod page_table;
 mod pages;
-mod remote;
+pub mod remote;
 pub mod tlb;
 pub mod user_page;
 pub mod vma;
@@ -37,9 +39,9 @@ pub const PAGE_SIZE: usize = 4096;
 pub const LARGE_PAGE_SIZE: usize = 2 << 20;
 
 /// The lock of an address space.
-type MapLock<T> = crate::sync::SpinLock<T>;
+type MapLock<T> = crate::sync::SleepMutex<T>;
 /// Its guard.
-type MapGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
+type MapGuard<'a, T> = crate::sync::SleepGuard<'a, T>;
 
 /// Number of this CPU.
 fn cpu_number() -> u32 {

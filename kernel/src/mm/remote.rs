@@ -95,3 +95,34 @@ impl MappingObserver for AddressSpace {
         }
     }
 }
+
+/// Copies between two lists of `[address, length]`, each in its own address space, as far as both reach. Returns the bytes
+/// copied before the first page that one side does not grant, `EFAULT` if that is the very first.
+pub fn copy_vectors(from: &AddressSpace, source: &[[u64; 2]], to: &AddressSpace, target: &[[u64; 2]]) -> SysResult {
+    let mut chunk = alloc::vec![0u8; PAGE_SIZE as usize];
+    let mut targets = target.iter().copied();
+    let mut room = [0u64; 2];
+    let mut total = 0usize;
+    for [mut addr, mut len] in source.iter().copied() {
+        while len > 0 {
+            while room[1] == 0 {
+                match targets.next() {
+                    Some(next) => room = next,
+                    None => return Ok(total),
+                }
+            }
+            let n = len.min(room[1]).min(PAGE_SIZE) as usize;
+            let Some(part) = chunk.get_mut(..n) else { return Ok(total) };
+            let got = from.read(addr, part);
+            let put = to.write(room[0], part.get(..got).unwrap_or(&[]));
+            total += put;
+            if put < n {
+                return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
+            }
+            let n = n as u64;
+            (addr, len) = (addr.wrapping_add(n), len - n);
+            room = [room[0].wrapping_add(n), room[1] - n];
+        }
+    }
+    Ok(total)
+}

@@ -12,7 +12,7 @@ use super::user_page;
 /// More pages than this are flushed by reloading CR3 (Linux's `tlb_single_page_flush_ceiling`).
 const FLUSH_ALL_ABOVE: u64 = 33;
 
-/// Flushes other CPUs: `(cpus, start, end)`, all of the lower half when `end - start` is large. Returns when they have.
+/// Flushes other CPUs, those online of the mask: `(cpus, start, end)`, all of the lower half when `end - start` is large. Returns when they have.
 pub type Shootdown = fn(cpus: u64, start: u64, end: u64);
 
 static SHOOTDOWN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
@@ -30,6 +30,28 @@ pub fn flush_local(start: u64, end: u64) {
         for addr in (start..end).step_by(PAGE_SIZE as usize) {
             tlb::flush(VirtAddr::new_truncate(addr));
         }
+    }
+}
+
+/// Interrupts the other CPUs of `cpus` and waits until each has been: a memory barrier there (membarrier(2)).
+pub fn interrupt(cpus: &CpuMask) {
+    core::sync::atomic::fence(Ordering::SeqCst);
+    shoot_down(cpus.bits(), 0, PAGE_SIZE);
+}
+
+/// Interrupts all other CPUs.
+pub fn interrupt_all() {
+    core::sync::atomic::fence(Ordering::SeqCst);
+    shoot_down(u64::MAX, 0, PAGE_SIZE);
+}
+
+fn shoot_down(cpus: u64, start: u64, end: u64) {
+    let others = cpus & !(1 << super::cpu_number());
+    let hook = SHOOTDOWN.load(Ordering::Acquire);
+    if others != 0 && !hook.is_null() {
+        // SAFETY: the only value ever stored besides null is a `Shootdown`.
+        let hook: Shootdown = unsafe { core::mem::transmute(hook) };
+        hook(others, start, end);
     }
 }
 
@@ -108,12 +130,7 @@ impl<'a> TlbBatch<'a> {
             if cpus & here != 0 {
                 flush_local(self.start, self.end);
             }
-            let hook = SHOOTDOWN.load(Ordering::Acquire);
-            if cpus & !here != 0 && !hook.is_null() {
-                // SAFETY: the only value ever stored besides null is a `Shootdown`.
-                let hook: Shootdown = unsafe { core::mem::transmute(hook) };
-                hook(cpus & !here, self.start, self.end);
-            }
+            shoot_down(cpus, self.start, self.end);
         }
         (self.start, self.end, self.tables) = (u64::MAX, 0, false);
         for phys in self.frames.drain(..) {

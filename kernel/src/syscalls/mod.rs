@@ -3,8 +3,10 @@
 //! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
 #![deny(unsafe_code)]
 
+mod memory;
 mod process;
 
+use memory::*;
 use process::*;
 use syscall_shim::{Errno, SysResult};
 

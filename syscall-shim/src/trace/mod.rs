@@ -27,10 +27,23 @@ pub trait MemReader {
     fn read(&self, address: u64, buffer: &mut [u8]) -> usize;
 }
 
+/// Where results line up (`strace -a`).
+const RESULT_COLUMN: usize = 40;
+
+/// For lines that need none.
+struct NoMemory;
+
+impl MemReader for NoMemory {
+    fn read(&self, _: u64, _: &mut [u8]) -> usize {
+        0
+    }
+}
+
 /// How far a line has come: what [`exit`] needs to finish it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pending {
     shown: usize,
+    column: usize,
 }
 
 struct Printer<'a> {
@@ -40,16 +53,16 @@ struct Printer<'a> {
     args: &'a [u64; 6],
     /// The call's result, once it has returned.
     result: Option<SysResult>,
+    column: usize,
 }
 
-/// Writes `[pid 12] `, which strace puts before each line once there are several threads.
-pub fn prefix(out: &mut dyn Write, tid: i32) {
-    let _ = write!(out, "[pid {tid:>5}] ");
-}
-
-/// Writes a call's name and its arguments up to the first that the call fills in.
-pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, nr: u64, args: &[u64; 6]) -> Pending {
-    let mut p = Printer { out, mem, nr, args, result: None };
+/// Writes a call's name and its arguments up to the first that the call fills in. `tid` is given once there are
+/// several threads; the line then starts with `[pid 12] `.
+pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, tid: Option<i32>, nr: u64, args: &[u64; 6]) -> Pending {
+    let mut p = Printer { out, mem, nr, args, result: None, column: 0 };
+    if let Some(tid) = tid {
+        p.fmt(format_args!("[pid {tid:>5}] "));
+    }
     match table::name(nr) {
         Some(name) => p.put(name),
         None => p.fmt(format_args!("syscall_{nr:#x}")),
@@ -58,33 +71,29 @@ pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, nr: u64, args: &[u64; 6])
     let kinds = p.kinds();
     let shown = kinds.iter().position(|kind| is_out(*kind)).unwrap_or(kinds.len());
     p.arguments(kinds, 0, shown);
-    Pending { shown }
+    Pending { shown, column: p.column }
 }
 
 /// Writes the rest of a line, with a newline.
 pub fn exit(out: &mut dyn Write, mem: &dyn MemReader, nr: u64, args: &[u64; 6], pending: Pending, result: SysResult) {
-    let mut p = Printer { out, mem, nr, args, result: Some(result) };
+    let mut p = Printer { out, mem, nr, args, result: Some(result), column: pending.column };
     let kinds = p.kinds();
     p.arguments(kinds, pending.shown, kinds.len());
-    p.put(") = ");
+    p.close();
     p.result();
     p.put("\n");
 }
 
 /// Ends the line of a call that does not return: `exit_group(0) = ?`.
-pub fn no_return(out: &mut dyn Write) {
-    let _ = out.write_str(") = ?\n");
+pub fn no_return(out: &mut dyn Write, pending: Pending) {
+    let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None, column: pending.column };
+    p.close();
+    p.put("?\n");
 }
 
 /// Writes the line of a signal that a program is given: `--- SIGSEGV {si_signo=SIGSEGV, ...} ---`.
 pub fn signal(out: &mut dyn Write, info: &Siginfo) {
-    struct NoMemory;
-    impl MemReader for NoMemory {
-        fn read(&self, _: u64, _: &mut [u8]) -> usize {
-            0
-        }
-    }
-    let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None };
+    let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None, column: 0 };
     p.put("--- ");
     p.signal(info.si_signo as u64);
     p.put(" ");
@@ -109,18 +118,40 @@ fn is_out(kind: Arg) -> bool {
         kind,
         BufOut | IovecOut(_) | StrOut | FdPairOut | StatOut | StatxOut | StatfsOut | DirentsOut | TimespecOut | TimevalOut
             | ItimervalOut | ItimerspecOut | TimerIdOut | SigSetOut | SigActionOut | SiginfoOut | StackTOut | WstatusOut | RusageOut
-            | RlimitOut | UtsnameOut | SysinfoOut | EpollEventsOut | SockaddrOut | MsghdrOut | CpuSetOut | IoctlArg(_)
+            | RlimitOut | UtsnameOut | SysinfoOut | EpollEventsOut | SockaddrOut | SockLen | SockOptValOut | MsghdrOut | CpuSetOut | RandomOut | IoctlArg(_)
     )
 }
 
+/// Counts the columns of formatted text.
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    column: &'a mut usize,
+}
+
+impl Write for Counted<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        *self.column += text.len();
+        self.out.write_str(text)
+    }
+}
+
 impl Printer<'_> {
+    /// Ends the argument list and moves to the column of results.
+    fn close(&mut self) {
+        self.put(")");
+        let pad = RESULT_COLUMN.saturating_sub(self.column + 1);
+        self.fmt(format_args!("{:pad$} = ", ""));
+    }
+
     fn put(&mut self, text: &str) {
+        self.column += text.len();
         // The writer is the kernel's own buffer; a line that does not fit is cut.
         let _ = self.out.write_str(text);
     }
 
     fn fmt(&mut self, arguments: fmt::Arguments<'_>) {
-        let _ = self.out.write_fmt(arguments);
+        let mut counted = Counted { out: self.out, column: &mut self.column };
+        let _ = counted.write_fmt(arguments);
     }
 
     fn arg(&self, index: usize) -> u64 {

@@ -95,7 +95,7 @@ pub(super) static MEMBARRIER: Names = &[
 pub(super) static MAGIC: Names = &[
     (0xef53, "EXT2_SUPER_MAGIC"), (0x0102_1994, "TMPFS_MAGIC"), (0x9fa0, "PROC_SUPER_MAGIC"), (0x6265_6572, "SYSFS_MAGIC"),
     (0x1cd1, "DEVPTS_SUPER_MAGIC"), (0x5049_5045, "PIPEFS_MAGIC"), (0x534f_434b, "SOCKFS_MAGIC"), (0x0904_1934, "ANON_INODE_FS_MAGIC"),
-    (0x27e0_eb, "CGROUP_SUPER_MAGIC"), (0x6367_7270, "CGROUP2_SUPER_MAGIC"),
+    (0x0027_e0eb, "CGROUP_SUPER_MAGIC"), (0x6367_7270, "CGROUP2_SUPER_MAGIC"),
 ];
 
 /// The `si_code` of a signal.

@@ -28,6 +28,8 @@ impl Printer<'_> {
             Arg::BufIn(len) => self.bytes(v, self.arg(len.into())),
             Arg::BufOut if self.failed() => self.pointer(v),
             Arg::BufOut => self.bytes(v, self.returned() as u64),
+            Arg::RandomOut if self.failed() => self.pointer(v),
+            Arg::RandomOut => self.hex_bytes(v, self.returned()),
             Arg::StrOut if self.failed() => self.pointer(v),
             Arg::StrOut => self.c_string(v, MAX_PATH),
             Arg::Argv => self.argv(v),
@@ -286,6 +288,20 @@ impl Printer<'_> {
         } else {
             self.pointer(address);
         }
+    }
+
+    /// As [`Self::bytes`], every byte as `\x00`.
+    fn hex_bytes(&mut self, address: u64, len: usize) {
+        let mut buffer = [0; MAX_STRING];
+        let Some(part) = buffer.get_mut(..len.min(MAX_STRING)) else { return };
+        if self.mem.read(address, part) < part.len() {
+            return self.pointer(address);
+        }
+        self.put("\"");
+        for byte in part {
+            self.fmt(format_args!("\\x{byte:02x}"));
+        }
+        self.put(if len > MAX_STRING { "\"..." } else { "\"" });
     }
 
     /// Length of the NUL-terminated string at `address`, looking no further than `max` bytes; `None` if it cannot be read.

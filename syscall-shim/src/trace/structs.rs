@@ -115,6 +115,15 @@ impl Printer<'_> {
                 Some(len) => self.sockaddr(v, len as u64),
                 None => self.pointer(v),
             },
+            Arg::SockLen => match self.int(v) {
+                Some(len) => self.fmt(format_args!("[{len}]")),
+                None => self.pointer(v),
+            },
+            Arg::SockOptValOut => match (self.int(self.arg(index + 1)), self.int(v)) {
+                (Some(4), Some(value)) => self.fmt(format_args!("[{value}]")),
+                (Some(len), _) => self.bytes(v, len as u32 as u64),
+                _ => self.pointer(v),
+            },
             Arg::Msghdr | Arg::MsghdrOut => self.msghdr(v, kind == Arg::MsghdrOut),
             Arg::SockOptVal(len) => match (self.arg(len.into()), self.int(v)) {
                 (4, Some(value)) => self.fmt(format_args!("[{value}]")),

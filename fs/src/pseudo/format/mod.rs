@@ -13,7 +13,7 @@ pub use process::{
     FdInfo, Io, Limit, Schedule, SignalSets, Stat, Status, VmStatus, auxv, cgroup_root, fdinfo, io, limits, nul_list, stat, statm,
     status,
 };
-pub use system::{MemInfo, devices, filesystems, loadavg, meminfo, partitions, pairs, swaps, uptime, version};
+pub use system::{LockLine, MemInfo, devices, filesystems, loadavg, locks, meminfo, partitions, pairs, swaps, uptime, version};
 
 use alloc::vec::Vec;
 use core::fmt::{self, Write};

@@ -166,3 +166,37 @@ pub fn partitions(list: &[(u32, u32, u64, &str)]) -> Vec<u8> {
 pub fn swaps() -> Vec<u8> {
     b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec()
 }
+
+/// One line of /proc/locks.
+#[derive(Clone, Copy, Debug)]
+pub struct LockLine {
+    /// `POSIX`, `OFDLCK` or `FLOCK`.
+    pub class: &'static str,
+    /// Exclusive.
+    pub write: bool,
+    /// Holder; -1 for a lock of an open file description.
+    pub pid: i32,
+    /// Device of the file.
+    pub dev: u64,
+    /// Inode number of the file.
+    pub ino: u64,
+    /// First byte.
+    pub start: u64,
+    /// Last byte; `None` for the end of the file.
+    pub end: Option<u64>,
+}
+
+/// /proc/locks.
+pub fn locks(lines: &[LockLine]) -> Vec<u8> {
+    let mut out = Text::default();
+    for (i, l) in lines.iter().enumerate() {
+        let kind = if l.write { "WRITE" } else { "READ" };
+        let (major, minor) = (crate::types::major(l.dev), crate::types::minor(l.dev));
+        out.put(format_args!("{}: {:<6} ADVISORY  {kind} {} {major:02x}:{minor:02x}:{} {} ", i + 1, l.class, l.pid, l.ino, l.start));
+        match l.end {
+            Some(end) => out.put(format_args!("{end}\n")),
+            None => out.bytes(b"EOF\n"),
+        }
+    }
+    out.0
+}

@@ -1,0 +1,317 @@
+//! Memory: mmap(2) and its family, locks, advice, and the calls that matter on larger machines (NUMA, protection keys).
+
+use alloc::vec;
+
+use syscall_shim::{Errno, SysResult};
+
+use crate::mm::flags::{PAGE_SIZE, page_up};
+use crate::mm::madvise::{Advice, mincore_pages};
+use crate::mm::mremap::RemapFlags;
+use crate::mm::numa::{self, Policy};
+use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
+use crate::task::current;
+use crate::usermem::{UserAddr, UserPtr, copy_out, zero_partial};
+
+const PROT_SEM: u32 = 8;
+const PROT_GROWSDOWN: u32 = 0x0100_0000;
+const PROT_GROWSUP: u32 = 0x0200_0000;
+/// Where the flags name the size of huge pages (`MAP_HUGE_SHIFT`).
+const MAP_HUGE_SHIFT: u32 = 26;
+
+fn mm() -> alloc::sync::Arc<AddressSpace> {
+    current().process.mm()
+}
+
+/// mmap(2).
+pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) -> SysResult {
+    if !offset.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let huge_size = flags >> MAP_HUGE_SHIFT & 0x3f;
+    let flags = MapFlags::from_bits_retain(flags);
+    let file: Option<MapFile> = if flags.contains(MapFlags::ANONYMOUS) {
+        if flags.contains(MapFlags::HUGETLB) {
+            // Pages of 2 MiB (the default) and 1 GiB exist, and the pool is empty.
+            return Err(if matches!(huge_size, 0 | 21 | 30) { Errno::ENOMEM } else { Errno::EINVAL });
+        }
+        None
+    } else {
+        let file = crate::mm::open_file::map_file(fd, offset)?;
+        if flags.contains(MapFlags::HUGETLB) {
+            return Err(Errno::EINVAL);
+        }
+        Some(file)
+    };
+    let prot = Prot::from_bits_truncate(prot);
+    mm().mmap(MapRequest { addr, len, prot, flags, file }).map(|addr| addr as usize)
+}
+
+/// munmap(2).
+pub fn munmap(addr: u64, len: u64) -> SysResult {
+    mm().munmap(addr, len).map(|()| 0)
+}
+
+/// mprotect(2).
+pub fn mprotect(addr: u64, len: u64, prot: u32) -> SysResult {
+    let grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+    if grows == PROT_GROWSDOWN | PROT_GROWSUP || !addr.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if len == 0 {
+        return Ok(0);
+    }
+    let wraps = page_up(len).and_then(|len| addr.checked_add(len)).is_none();
+    let prot = prot & !grows;
+    if wraps {
+        return Err(Errno::ENOMEM);
+    }
+    // Nothing grows upwards on x86.
+    if prot & !(Prot::all().bits() | PROT_SEM) != 0 || grows == PROT_GROWSUP {
+        return Err(Errno::EINVAL);
+    }
+    mm().mprotect(addr, len, Prot::from_bits_truncate(prot), grows == PROT_GROWSDOWN).map(|()| 0)
+}
+
+/// mremap(2).
+pub fn mremap(addr: u64, old_len: u64, new_len: u64, flags: u32, new_addr: u64) -> SysResult {
+    mm().mremap(addr, old_len, new_len, RemapFlags::from_bits_retain(flags), new_addr).map(|addr| addr as usize)
+}
+
+/// remap_file_pages(2), which Linux too has only as an emulation.
+pub fn remap_file_pages(addr: u64, len: u64, prot: u32, page: u64, _flags: u32) -> SysResult {
+    if prot != 0 {
+        return Err(Errno::EINVAL);
+    }
+    mm().remap_file_pages(addr, len, page).map(|()| 0)
+}
+
+/// brk(2): the new break, or the old one when it cannot move.
+pub fn brk(addr: u64) -> SysResult {
+    Ok(mm().brk(addr) as usize)
+}
+
+/// madvise(2).
+pub fn madvise(addr: u64, len: u64, advice: i32) -> SysResult {
+    let advice = Advice::from_raw(advice)?;
+    mm().madvise(addr, len, advice).map(|()| 0)
+}
+
+/// mincore(2).
+pub fn mincore(addr: u64, len: u64, vec: UserAddr) -> SysResult {
+    const CHUNK: usize = 4096;
+    let pages = mincore_pages(addr, len)?;
+    if !vec.range_ok(pages) {
+        return Err(Errno::EFAULT);
+    }
+    let mm = mm();
+    let mut chunk = vec![0u8; pages.min(CHUNK)];
+    let mut done = 0;
+    while done < pages {
+        let n = (pages - done).min(CHUNK);
+        let part = chunk.get_mut(..n).ok_or(Errno::EFAULT)?;
+        mm.mincore(addr + done as u64 * PAGE_SIZE, part)?;
+        copy_out(vec.add(done as u64), part)?;
+        done += n;
+    }
+    Ok(0)
+}
+
+/// msync(2).
+pub fn msync(addr: u64, len: u64, flags: u32) -> SysResult {
+    const MS_ASYNC: u32 = 1;
+    const MS_INVALIDATE: u32 = 2;
+    const MS_SYNC: u32 = 4;
+    if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 || flags & (MS_ASYNC | MS_SYNC) == MS_ASYNC | MS_SYNC {
+        return Err(Errno::EINVAL);
+    }
+    mm().msync(addr, len, flags & MS_SYNC != 0, flags & MS_INVALIDATE != 0).map(|()| 0)
+}
+
+/// mlock(2).
+pub fn mlock(addr: u64, len: u64) -> SysResult {
+    mm().mlock(addr, len, false).map(|()| 0)
+}
+
+/// mlock2(2).
+pub fn mlock2(addr: u64, len: u64, flags: u32) -> SysResult {
+    const MLOCK_ONFAULT: u32 = 1;
+    if flags & !MLOCK_ONFAULT != 0 {
+        return Err(Errno::EINVAL);
+    }
+    mm().mlock(addr, len, flags == MLOCK_ONFAULT).map(|()| 0)
+}
+
+/// munlock(2).
+pub fn munlock(addr: u64, len: u64) -> SysResult {
+    mm().munlock(addr, len).map(|()| 0)
+}
+
+/// mlockall(2).
+pub fn mlockall(flags: u32) -> SysResult {
+    const MCL_CURRENT: u32 = 1;
+    const MCL_FUTURE: u32 = 2;
+    const MCL_ONFAULT: u32 = 4;
+    if flags == 0 || flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags == MCL_ONFAULT {
+        return Err(Errno::EINVAL);
+    }
+    mm().mlockall(flags & MCL_CURRENT != 0, flags & MCL_FUTURE != 0, flags & MCL_ONFAULT != 0).map(|()| 0)
+}
+
+/// munlockall(2).
+pub fn munlockall() -> SysResult {
+    mm().munlockall();
+    Ok(0)
+}
+
+/// pkey_alloc(2): as on a CPU without protection keys, there is none to give.
+pub fn pkey_alloc(flags: u64, rights: u64) -> SysResult {
+    Err(if flags != 0 || rights & !3 != 0 { Errno::EINVAL } else { Errno::ENOSPC })
+}
+
+/// pkey_free(2): none is allocated.
+pub fn pkey_free(_pkey: i32) -> SysResult {
+    Err(Errno::EINVAL)
+}
+
+/// pkey_mprotect(2): key -1 is plain mprotect(2), any other is not allocated.
+pub fn pkey_mprotect(addr: u64, len: u64, prot: u32, pkey: i32) -> SysResult {
+    if pkey != -1 { Err(Errno::EINVAL) } else { mprotect(addr, len, prot) }
+}
+
+/// membarrier(2).
+pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    mm().membarrier(command as u32)
+}
+
+fn vectors(iov: UserPtr<[u64; 2]>, count: u64) -> SysResult<alloc::vec::Vec<[u64; 2]>> {
+    const UIO_MAXIOV: u64 = 1024;
+    if count > UIO_MAXIOV {
+        return Err(Errno::EINVAL);
+    }
+    let list = iov.read_vec(count as usize)?;
+    if list.iter().any(|[_, len]| *len > i64::MAX as u64) { Err(Errno::EINVAL) } else { Ok(list) }
+}
+
+/// process_vm_readv(2).
+pub fn process_vm_readv(pid: i32, local: UserPtr<[u64; 2]>, locals: u64, remote: UserPtr<[u64; 2]>, remotes: u64, flags: u64) -> SysResult {
+    process_vm(pid, local, locals, remote, remotes, flags, false)
+}
+
+/// process_vm_writev(2).
+pub fn process_vm_writev(pid: i32, local: UserPtr<[u64; 2]>, locals: u64, remote: UserPtr<[u64; 2]>, remotes: u64, flags: u64) -> SysResult {
+    process_vm(pid, local, locals, remote, remotes, flags, true)
+}
+
+fn process_vm(
+    pid: i32,
+    local: UserPtr<[u64; 2]>,
+    locals: u64,
+    remote: UserPtr<[u64; 2]>,
+    remotes: u64,
+    flags: u64,
+    write: bool,
+) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let local = vectors(local, locals)?;
+    if local.iter().all(|[_, len]| *len == 0) {
+        return Ok(0);
+    }
+    let remote = vectors(remote, remotes)?;
+    let other = numa::inspectable(pid)?;
+    let own = mm();
+    let (from, to) = if write { ((&own, local), (&other, remote)) } else { ((&other, remote), (&own, local)) };
+    crate::mm::remote::copy_vectors(from.0, &from.1, to.0, &to.1)
+}
+
+fn node_mask(nodes: UserPtr<u64>, max_node: u64) -> SysResult<u64> {
+    // The man page's off-by-one: the kernel looks at `maxnode - 1` bits.
+    let bits = max_node.saturating_sub(1);
+    if bits == 0 || nodes.is_null() {
+        return Ok(0);
+    }
+    if bits > PAGE_SIZE * 8 {
+        return Err(Errno::EINVAL);
+    }
+    let words = nodes.read_vec(bits.div_ceil(64) as usize)?;
+    let mut mask = words.first().copied().unwrap_or(0);
+    if bits < 64 {
+        mask &= (1 << bits) - 1;
+    }
+    // A node that cannot exist is an error; others that do not exist are just not in the policy.
+    if words.iter().skip(1).any(|w| *w != 0) { Err(Errno::EINVAL) } else { Ok(mask) }
+}
+
+/// set_mempolicy(2).
+pub fn set_mempolicy(mode: i32, nodes: UserPtr<u64>, max_node: u64) -> SysResult {
+    let policy = Policy::new(mode as u32, node_mask(nodes, max_node)?)?;
+    mm().numa.set(policy);
+    Ok(0)
+}
+
+/// get_mempolicy(2).
+pub fn get_mempolicy(mode: UserPtr<i32>, nodes: UserPtr<u64>, max_node: u64, addr: u64, flags: u64) -> SysResult {
+    if !nodes.is_null() && max_node < 1 {
+        return Err(Errno::EINVAL);
+    }
+    let (value, mask) = mm().get_mempolicy(addr, flags)?;
+    mode.write_if_some(value)?;
+    if !nodes.is_null() {
+        let bytes = max_node.saturating_sub(1).next_multiple_of(64) / 8;
+        if bytes > PAGE_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        if bytes >= 8 {
+            nodes.write(mask)?;
+            let rest = bytes as usize - 8;
+            if zero_partial(nodes.addr().add(8), rest) != rest {
+                return Err(Errno::EFAULT);
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// mbind(2).
+pub fn mbind(addr: u64, len: u64, mode: i32, nodes: UserPtr<u64>, max_node: u64, flags: u32) -> SysResult {
+    const MPOL_MF_VALID: u32 = 7;
+    if flags & !MPOL_MF_VALID != 0 || !addr.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let end = page_up(len).and_then(|len| addr.checked_add(len)).ok_or(Errno::EINVAL)?;
+    if end == addr {
+        return Ok(0);
+    }
+    Policy::new(mode as u32, node_mask(nodes, max_node)?)?;
+    if mm().is_mapped(addr, end) { Ok(0) } else { Err(Errno::EFAULT) }
+}
+
+/// migrate_pages(2): all pages are on the one node, so none is left to move.
+pub fn migrate_pages(pid: i32, max_node: u64, old: UserPtr<u64>, new: UserPtr<u64>) -> SysResult {
+    node_mask(old, max_node)?;
+    let to = node_mask(new, max_node)?;
+    numa::inspectable(pid)?;
+    if to & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
+}
+
+/// move_pages(2): tells of each page that it is on node 0, or that it is not there.
+pub fn move_pages(pid: i32, count: u64, pages: UserPtr<u64>, nodes: UserPtr<i32>, status: UserPtr<i32>, flags: u32) -> SysResult {
+    const MPOL_MF_MOVE: u32 = 2;
+    const MPOL_MF_MOVE_ALL: u32 = 4;
+    if flags & !(MPOL_MF_MOVE | MPOL_MF_MOVE_ALL) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mm = numa::inspectable(pid)?;
+    for i in 0..count as usize {
+        if !nodes.is_null() && nodes.add(i).read()? != 0 {
+            return Err(Errno::ENODEV);
+        }
+        let page = pages.add(i).read()?;
+        status.add(i).write(mm.node_of(page))?;
+    }
+    Ok(0)
+}
