@@ -60,7 +60,10 @@ macro_rules! pod {
     )* };
 }
 pod!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, UserAddr);
+mod atomic;
 mod pod_impls;
+
+pub use atomic::{compare_exchange_u32_nofault, fault_in_u32_writable, load_u32_nofault, nofault_fixup};
 
 // SAFETY: an array of plain values is plain.
 unsafe impl<T: Pod, const N: usize> Pod for [T; N] {}
@@ -268,7 +271,13 @@ pub fn read_path(addr: UserAddr) -> SysResult<Vec<u8>> {
 
 /// Atomically reads a `u32`; the futex calls check alignment first.
 pub fn load_u32(addr: UserAddr) -> SysResult<u32> {
-    addr.cast::<u32>().read()
+    loop {
+        if let Ok(value) = load_u32_nofault(addr) {
+            return Ok(value);
+        }
+        // Brings the page in.
+        addr.cast::<u32>().read()?;
+    }
 }
 
 /// Atomically replaces the `u32` at `addr` by `new` if it is `old`; returns what was there.

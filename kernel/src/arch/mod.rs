@@ -27,6 +27,7 @@ pub mod timer;
 pub mod trap;
 pub mod traps;
 pub mod vectors;
+pub mod xstate;
 
 unsafe extern "C" {
     #[link_name = "boot_stack"]

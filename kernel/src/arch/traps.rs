@@ -178,6 +178,12 @@ fn out_of_memory() -> ! {
 
 /// An exception in the kernel: a copy to or from the application may fault, anything else is the kernel's own bug.
 fn kernel_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
+    if number == vector::PAGE_FAULT
+        && let Some(to) = usermem::nofault_fixup(frame.rip)
+    {
+        frame.rip = to;
+        return;
+    }
     let fixup = usermem::fixup(frame.rip);
     match (number, fixup) {
         (vector::PAGE_FAULT, Some(to)) if cr2 < USER_END => {
@@ -243,6 +249,7 @@ pub fn leave_to_application(frame: &mut TrapFrame) {
         irq::enable();
         if resched {
             crate::task::schedule();
+            crate::task::rseq::abort_section(frame);
         }
         if pending {
             signal::handle(frame);

@@ -77,6 +77,8 @@ fn release_user_state() {
 
 fn end_process(process: &Arc<super::Process>) {
     process.exiting.store(true, Ordering::Release);
+    process.timers.stop_all();
+    process.signals.lock().cancel_stop();
     process.zombie.store(true, Ordering::Release);
     process.exit_wait.wake_all();
     match process.parent() {

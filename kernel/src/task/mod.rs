@@ -1,5 +1,6 @@
 //! Tasks: threads, the processes they belong to, and how they are scheduled, sleep, start and end.
 
+pub mod clock;
 pub mod clone;
 pub mod credentials;
 pub mod dump;
@@ -8,7 +9,9 @@ pub mod exec;
 pub mod exit;
 pub mod futex;
 pub mod history;
+pub mod posix_timer;
 pub mod process;
+pub mod rseq;
 pub mod sched;
 pub mod signal;
 pub mod table;

@@ -8,7 +8,7 @@ use linux_raw_sys::general as g;
 
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
-use super::timer::ProcessTimers;
+use super::posix_timer::ProcessTimers;
 use super::wait::WaitQueue;
 use crate::mm::AddressSpace;
 use crate::sync::{IrqLock, SpinLock};

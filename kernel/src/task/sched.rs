@@ -280,6 +280,7 @@ fn finish_switch() {
     };
     // A task that has ended is freed here, off its own stack.
     drop(previous);
+    current().process.timers.process_runs();
     timer::reprogram();
 }
 

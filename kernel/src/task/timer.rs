@@ -4,7 +4,6 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::wait::Waker;
@@ -89,20 +88,4 @@ pub fn interrupt() {
     }
     sched::tick(now);
     reprogram();
-}
-
-/// Interval and POSIX timers of a process.
-#[derive(Default)]
-pub struct ProcessTimers {
-    /// Queue entries to cancel when the process ends.
-    pub armed: IrqLock<Vec<TimerId>>,
-}
-
-impl ProcessTimers {
-    /// What execve(2) does to timers: POSIX timers go, interval timers stay.
-    pub fn reset_for_exec(&self) {
-        for id in core::mem::take(&mut *self.armed.lock()) {
-            cancel(id);
-        }
-    }
 }

@@ -100,7 +100,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     sched::switch_mm(&image.mm);
     drop(old_mm);
     signal::reset_for_exec(task);
-    process.timers.reset_for_exec();
+    process.timers.delete_posix(process);
     if let Ok(files) = task.files() {
         files.close_on_exec();
     }

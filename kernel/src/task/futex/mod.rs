@@ -1,0 +1,114 @@
+//! Futexes (futex(2)): threads that wait for a word in memory to change.
+//!
+//! A word is named by a [`Key`], the same for all who can reach it. Waiters queue in hash buckets. The word is read with the
+//! bucket locked, so a wake-up that follows a change of the word finds whoever read the old value; because nothing may
+//! sleep with the bucket locked, the page is brought in beforehand, and again if it went away in between.
+//!
+//! Bucket locks are taken in the order of their indices, then the priority-inheritance table's (`pi`), then a run queue's.
+
+mod bucket;
+pub mod pi;
+mod requeue;
+mod requeue_pi;
+mod robust;
+mod wait;
+pub mod waitv;
+mod wake_op;
+
+use alloc::sync::Arc;
+use core::hash::{Hash, Hasher};
+
+use syscall_shim::{Errno, SysResult};
+
+use super::current;
+use crate::mm::AddressSpace;
+use crate::usermem::UserAddr;
+pub use requeue::requeue;
+pub use requeue_pi::{requeue_pi, wait_requeue_pi};
+pub use robust::exit_robust_list;
+pub use wait::{Timeout, wait};
+pub use wake_op::wake_op;
+
+/// `FUTEX_BITSET_MATCH_ANY`.
+pub const MATCH_ANY: u32 = u32::MAX;
+/// The owner's thread id within a lock word.
+pub const TID_MASK: u32 = 0x3fff_ffff;
+/// Somebody waits for the lock.
+pub const WAITERS: u32 = 0x8000_0000;
+/// The owner ended without unlocking.
+pub const OWNER_DIED: u32 = 0x4000_0000;
+
+/// What names a futex word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Key {
+    /// In memory of one address space.
+    Private {
+        /// Which address space.
+        space: usize,
+        /// Address in it.
+        addr: u64,
+    },
+    /// In shared memory.
+    Shared {
+        /// Which memory.
+        object: usize,
+        /// Offset in it.
+        offset: u64,
+    },
+}
+
+impl Key {
+    /// The key of the word at `addr`; `private` if the program promises that nobody outside the process uses it. `EINVAL` if it is
+    /// not aligned, `EFAULT` if nothing can be there.
+    pub fn new(addr: UserAddr, private: bool) -> SysResult<Self> {
+        if !addr.0.is_multiple_of(4) {
+            return Err(Errno::EINVAL);
+        }
+        if !addr.range_ok(4) {
+            return Err(Errno::EFAULT);
+        }
+        let mm: Arc<AddressSpace> = current().process.mm();
+        if !private && let Some((object, offset)) = mm.shared_futex_key(addr.0)? {
+            return Ok(Self::Shared { object, offset });
+        }
+        Ok(Self::Private { space: Arc::as_ptr(&mm) as usize, addr: addr.0 })
+    }
+
+    /// The bucket that its waiters are in.
+    fn bucket(&self) -> usize {
+        let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+        self.hash(&mut hasher);
+        hasher.finish() as usize % bucket::BUCKETS
+    }
+}
+
+/// FNV-1a: keys are addresses, and a program that makes them collide slows only itself.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
+/// Wakes up to `count` waiters (at least one, as Linux does) of the word at `addr` whose bits meet `bitset`. Returns how
+/// many.
+pub fn wake(addr: UserAddr, private: bool, count: u32, bitset: u32) -> SysResult {
+    if bitset == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let key = Key::new(addr, private)?;
+    bucket::lock(key).wake(key, count.max(1) as usize, bitset)
+}
+
+/// Wakes up to `count` waiters on the word at `addr` in the current address space, whoever they are.
+pub fn wake_address(addr: UserAddr, count: u32) {
+    // A bad address is the program's own doing: nobody can wait there.
+    let _ = wake(addr, false, count, MATCH_ANY);
+}

@@ -1,0 +1,105 @@
+//! The report of a signal that kills a program with a core dump: what it was, where, and how the program came there.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use syscall_shim::types::{Siginfo, si_code};
+use syscall_shim::{Errno, Signal, table};
+
+use super::deliver::is_fault;
+use crate::arch::trap::TrapFrame;
+use crate::mm::AddressSpace;
+use crate::task::current;
+use crate::task::history::Call;
+use crate::usermem::UserPtr;
+
+/// Frames that a backtrace goes up.
+const DEPTH: usize = 32;
+
+/// Prints the report to the log.
+pub fn fatal_signal(frame: &TrapFrame, signal: Signal, info: &Siginfo) {
+    let task = current();
+    let mm = task.process.mm();
+    kerr!("{} (pid {}, tid {}) is killed by {signal}: {}", task.name(), task.process.pid, task.tid(), cause(signal, info));
+    if is_fault(info) && info.si_code != si_code::SI_KERNEL && signal != Signal::SIGTRAP {
+        kerr!("  address {:#x} is in {}", info.addr(), place(&mm, info.addr()));
+    }
+    print_registers(frame);
+    print_backtrace(frame, &mm);
+    kerr!("  last system calls:");
+    task.history.for_each(|call| print_call(&call));
+}
+
+/// `si_code` in words, by the names of sigaction(2).
+fn cause(signal: Signal, info: &Siginfo) -> String {
+    let name = match (signal, info.si_code) {
+        (_, si_code::SI_USER | si_code::SI_TKILL | si_code::SI_QUEUE) => {
+            return format!("sent by process {} of user {}", info.pid(), info.uid());
+        }
+        (_, si_code::SI_KERNEL) => "raised by the processor (SI_KERNEL)",
+        (Signal::SIGSEGV, si_code::SEGV_MAPERR) => "nothing is mapped there (SEGV_MAPERR)",
+        (Signal::SIGSEGV, si_code::SEGV_ACCERR) => "the mapping does not allow it (SEGV_ACCERR)",
+        (Signal::SIGBUS, si_code::BUS_ADRERR) => "beyond the end of the file (BUS_ADRERR)",
+        (Signal::SIGBUS, si_code::BUS_ADRALN) => "misaligned (BUS_ADRALN)",
+        (Signal::SIGILL, si_code::ILL_ILLOPN) => "invalid instruction (ILL_ILLOPN)",
+        (Signal::SIGFPE, si_code::FPE_INTDIV) => "integer division by zero (FPE_INTDIV)",
+        (Signal::SIGFPE, si_code::FPE_FLTDIV) => "division by zero (FPE_FLTDIV)",
+        (Signal::SIGFPE, si_code::FPE_FLTOVF) => "overflow (FPE_FLTOVF)",
+        (Signal::SIGFPE, si_code::FPE_FLTUND) => "underflow (FPE_FLTUND)",
+        (Signal::SIGFPE, si_code::FPE_FLTRES) => "inexact result (FPE_FLTRES)",
+        (Signal::SIGFPE, si_code::FPE_FLTINV) => "invalid operation (FPE_FLTINV)",
+        (_, code) => return format!("code {code}"),
+    };
+    name.to_string()
+}
+
+/// Where an address lies: module and offset into its file, or the mapping.
+fn place(mm: &AddressSpace, addr: u64) -> String {
+    let Some(area) = mm.describe(addr) else { return "no mapping".to_string() };
+    let path = String::from_utf8_lossy(&area.path).into_owned();
+    let offset = addr - area.start + area.offset;
+    match path.as_str() {
+        "" => format!("anonymous memory {:x}-{:x}", area.start, area.end),
+        path if path.starts_with('[') => format!("{path} {:x}-{:x}", area.start, area.end),
+        path => format!("{path}+{offset:#x}"),
+    }
+}
+
+fn print_registers(f: &TrapFrame) {
+    kerr!("  rip {:016x}  rsp {:016x}  rflags {:08x}", f.rip, f.rsp, f.rflags);
+    kerr!("  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", f.rax, f.rbx, f.rcx, f.rdx);
+    kerr!("  rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}", f.rsi, f.rdi, f.rbp, f.r8);
+    kerr!("  r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}", f.r9, f.r10, f.r11, f.r12);
+    kerr!("  r13 {:016x}  r14 {:016x}  r15 {:016x}", f.r13, f.r14, f.r15);
+}
+
+/// Follows the frame pointers. A program built without them ends the walk early.
+fn print_backtrace(frame: &TrapFrame, mm: &AddressSpace) {
+    kerr!("  backtrace:");
+    kerr!("    {:#018x}  {}", frame.rip, place(mm, frame.rip));
+    let mut rbp = frame.rbp;
+    let mut lowest = frame.rsp;
+    for _ in 0..DEPTH {
+        if rbp < lowest || !rbp.is_multiple_of(8) {
+            break;
+        }
+        let Ok([next, return_address]) = UserPtr::<[u64; 2]>::new(rbp).read() else { break };
+        if return_address == 0 || mm.describe(return_address).is_none() {
+            break;
+        }
+        kerr!("    {return_address:#018x}  {}", place(mm, return_address));
+        lowest = rbp + 16;
+        rbp = next;
+    }
+}
+
+fn print_call(call: &Call) {
+    let name = table::name(call.nr).unwrap_or("?");
+    let [a, b, c, d] = call.args;
+    let result = match call.result {
+        None => "<running>".to_string(),
+        Some(value @ -4095..0) => format!("-1 {:?}", Errno(-value as u16)),
+        Some(value) => format!("{value:#x}"),
+    };
+    kerr!("    {name}({a:#x}, {b:#x}, {c:#x}, {d:#x}) = {result}");
+}

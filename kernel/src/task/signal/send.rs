@@ -1,0 +1,191 @@
+//! Sending: from a system call or the kernel into the queue of a process or a thread.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use linux_raw_sys::general::{CAP_KILL, RLIMIT_SIGPENDING};
+use syscall_shim::types::{Siginfo, si_code};
+use syscall_shim::{Errno, Signal, SysResult};
+
+use super::pending::{Charge, Queued};
+use super::stop;
+use crate::task::credentials::Credentials;
+use crate::task::process::Process;
+use crate::task::thread::{Task, state};
+use crate::task::{current, sched, table};
+
+/// What became of a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It is pending now.
+    Queued,
+    /// It was pending already, and standard signals do not queue.
+    AlreadyPending,
+    /// The process ignores it.
+    Ignored,
+}
+
+/// Whether the signal comes from a program, with its own information: then `RLIMIT_SIGPENDING` holds.
+fn from_program(info: &Siginfo) -> bool {
+    info.si_code <= si_code::SI_USER && !matches!(info.si_code, si_code::SI_TIMER | si_code::SI_SIGIO)
+}
+
+/// Charges the signal to its receiver's user. `EAGAIN` when a real-time signal with information of its own finds the
+/// limit reached; other signals then lose their information and still arrive.
+fn charge(target: &Task, info: &Siginfo) -> SysResult<Result<Option<Charge>, ()>> {
+    if !from_program(info) {
+        return Ok(Ok(None));
+    }
+    let limit = target.process.rlimit(RLIMIT_SIGPENDING);
+    let realtime = info.si_signo >= i32::from(Signal::SIGRTMIN.number());
+    match Charge::new(target.credentials().uid, limit) {
+        Some(charge) => Ok(Ok(Some(charge))),
+        None if !realtime && info.si_code >= si_code::SI_USER => Ok(Ok(None)),
+        None if realtime && info.si_code != si_code::SI_USER => Err(Errno::EAGAIN),
+        None => Ok(Err(())),
+    }
+}
+
+/// Sends to one thread (tgkill(2) and faults).
+pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
+    let charge = charge(task, &info)?;
+    let Some(signal) = Signal::new(info.si_signo as u32) else { return Ok(()) };
+    match charge {
+        Ok(charge) => {
+            post_to_task(task, Queued { info, timer: None, charge });
+        }
+        Err(()) => {
+            stop::prepare(&task.process, signal);
+            let mut own = task.signals.lock();
+            own.pending.push_bare(signal);
+            if !own.mask.contains(signal) {
+                notice(task, signal);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends to a process (kill(2), sigqueue(3), the kernel's own).
+pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
+    let Some(signal) = Signal::new(info.si_signo as u32) else { return Ok(()) };
+    let leader = process.threads.lock().first().cloned();
+    // Nobody is left to take it; a process that was not waited for yet is no error.
+    let Some(leader) = leader else { return Ok(()) };
+    match charge(&leader, &info)? {
+        Ok(charge) => {
+            post_to_process(process, Queued { info, timer: None, charge });
+        }
+        Err(()) => {
+            stop::prepare(process, signal);
+            let threads = process.threads.lock();
+            process.signals.lock().pending.push_bare(signal);
+            pick(&threads, signal);
+        }
+    }
+    Ok(())
+}
+
+/// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there is none.
+pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
+    let members: Vec<_> =
+        table::processes().into_iter().filter(|p| p.pgid.load(Ordering::Relaxed) == pgid).collect();
+    if members.is_empty() {
+        return Err(Errno::ESRCH);
+    }
+    members.iter().try_for_each(|process| send_to_process(process, info))
+}
+
+/// Puts a signal into a thread's queue. Usable from interrupt handlers.
+pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
+    let Some(signal) = queued.signal() else { return Outcome::Ignored };
+    stop::prepare(&task.process, signal);
+    let rejected = {
+        let mut own = task.signals.lock();
+        if is_ignored(task, &own, signal) {
+            drop(own);
+            drop(queued);
+            return Outcome::Ignored;
+        }
+        let blocked = own.mask.contains(signal);
+        let rejected = own.pending.push(queued).err();
+        if rejected.is_none() && !blocked {
+            notice(task, signal);
+        }
+        rejected
+    };
+    task.process.sighand.arrived.wake_all();
+    if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
+}
+
+/// Puts a signal into a process's queue and has a thread take it. Usable from interrupt handlers.
+pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
+    let Some(signal) = queued.signal() else { return Outcome::Ignored };
+    stop::prepare(process, signal);
+    let rejected = {
+        let threads = process.threads.lock();
+        let Some(leader) = threads.first() else { return Outcome::Ignored };
+        let mut shared = process.signals.lock();
+        if is_ignored(leader, &leader.signals.lock(), signal) {
+            drop(shared);
+            drop(threads);
+            drop(queued);
+            return Outcome::Ignored;
+        }
+        let rejected = shared.pending.push(queued).err();
+        if rejected.is_none() {
+            pick(&threads, signal);
+        }
+        rejected
+    };
+    process.sighand.arrived.wake_all();
+    if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
+}
+
+/// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time it is unblocked.
+fn is_ignored(task: &Task, own: &super::ThreadSignals, signal: Signal) -> bool {
+    !own.mask.union(own.real_mask).contains(signal) && task.process.sighand.ignores(signal)
+}
+
+/// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
+/// Without such a thread the signal stays pending until one unblocks it.
+fn pick(threads: &[Arc<Task>], signal: Signal) {
+    let takes = |task: &&Arc<Task>| !task.signals.lock().mask.contains(signal) && task.run_state() != state::DEAD;
+    let is_free = |task: &&Arc<Task>| takes(task) && !task.signal_pending.load(Ordering::Acquire);
+    if let Some(task) = threads.iter().find(is_free).or_else(|| threads.iter().find(takes)) {
+        notice(task, signal);
+    }
+}
+
+/// Makes a thread notice what is pending for it, also where it sleeps. The queue's lock is held.
+fn notice(task: &Arc<Task>, signal: Signal) {
+    task.signal_pending.store(true, Ordering::Release);
+    let stopped = if signal == Signal::SIGKILL { state::STOPPED } else { 0 };
+    sched::wake(task, state::INTERRUPTIBLE | stopped);
+}
+
+/// Makes a thread notice that it has to end, wherever it sleeps.
+pub fn wake_to_exit(task: &Arc<Task>) {
+    task.signal_pending.store(true, Ordering::Release);
+    sched::wake(task, state::INTERRUPTIBLE | state::STOPPED);
+}
+
+/// Sends to the current thread what a failed write to a closed pipe or socket, or a file beyond its limit, raises.
+pub fn raise(signal: Signal) {
+    let task = crate::task::current_arc();
+    let info = Siginfo::kill(signal, si_code::SI_USER, task.process.pid, task.credentials().uid);
+    post_to_task(&task, Queued::new(info));
+}
+
+/// Whether a thread with credentials `sender` may send `signal` to `target` (kill(2)); `None` is signal 0.
+pub fn may_signal(sender: &Credentials, target: &Task, signal: Option<Signal>) -> bool {
+    let receiver = target.credentials();
+    let same_user = [sender.euid, sender.uid].iter().any(|id| *id == receiver.suid || *id == receiver.uid);
+    let me = current();
+    core::ptr::eq(&raw const *me.process, &raw const *target.process)
+        || same_user
+        || sender.capable(CAP_KILL)
+        || signal == Some(Signal::SIGCONT)
+            && me.process.sid.load(Ordering::Relaxed) == target.process.sid.load(Ordering::Relaxed)
+}
