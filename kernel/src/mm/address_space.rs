@@ -136,6 +136,13 @@ impl AddressSpace {
         self.lock().inner.layout
     }
 
+    /// Unmaps everything: the last thread that used the space is ending, and its memory and files are to go at once,
+    /// whoever still holds on to the empty space.
+    pub fn clear(&self) {
+        // Nothing can fail: whole areas never cut a large page.
+        let _ = self.lock().unmap(0, USER_END);
+    }
+
     pub(super) fn lock(&self) -> Locked<'_> {
         Locked { batch: TlbBatch::new(&self.cpus), inner: self.inner.lock(), dead: Vec::new(), space: self }
     }
@@ -158,9 +165,7 @@ impl Drop for AddressSpace {
             load_root(super::kernel_pml4_phys());
         }
         self.deactivate();
-        let mut locked = self.lock();
-        // Nothing can fail: whole areas never cut a large page.
-        let _ = locked.unmap(0, USER_END);
+        self.clear();
     }
 }
 

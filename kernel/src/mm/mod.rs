@@ -45,7 +45,7 @@ type MapGuard<'a, T> = crate::sync::SleepGuard<'a, T>;
 
 /// Number of this CPU.
 fn cpu_number() -> u32 {
-    0
+    crate::arch::percpu::this_cpu().id.get()
 }
 
 /// Brings up physical memory, the kernel's page tables and the heap.
