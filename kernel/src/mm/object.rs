@@ -27,6 +27,10 @@ pub trait MappedFile: Send + Sync {
     fn sync(&self, _start: u64, _end: u64) -> SysResult<()> {
         Ok(())
     }
+    /// What two areas must share to be one: the open file description.
+    fn identity(&self) -> usize {
+        core::ptr::from_ref(self).cast::<()>().addr()
+    }
     /// Frees the byte range (`MADV_REMOVE`), leaving a hole.
     fn punch_hole(&self, start: u64, end: u64) -> SysResult<()>;
 }
@@ -79,7 +83,7 @@ impl Backing for Object {
         match (self, other) {
             // As in Linux, where areas merge only when they share the open file description.
             (Object::File(a), Object::File(b)) => {
-                a.writable == b.writable && core::ptr::addr_eq(Arc::as_ptr(&a.file), Arc::as_ptr(&b.file))
+                a.writable == b.writable && a.file.identity() == b.file.identity()
             }
             _ => false,
         }
