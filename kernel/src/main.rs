@@ -32,6 +32,8 @@ mod syscalls;
 #[cfg(target_os = "none")]
 mod task;
 #[cfg(target_os = "none")]
+mod trace;
+#[cfg(target_os = "none")]
 mod usermem;
 #[cfg(target_os = "none")]
 mod vdso;
@@ -66,6 +68,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::clock::init();
     arch::timer::init();
     channel::init();
+    trace::init();
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;

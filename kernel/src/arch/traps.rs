@@ -223,7 +223,7 @@ pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
     let nr = frame.error;
     let args = [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9];
     task.history.enter(nr, &args);
-    let value = match crate::syscalls::call(nr, args) {
+    let value = match crate::syscalls::call(task, nr, args) {
         Ok(value) => value as i64,
         Err(errno) => -i64::from(errno.0),
     };

@@ -10,6 +10,9 @@ use memory::*;
 use process::*;
 use syscall_shim::{Errno, SysResult};
 
+use crate::task::Task;
+use crate::trace;
+
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
 /// `int` parameter ignores the upper half.
 pub trait FromArg {
@@ -58,7 +61,13 @@ macro_rules! dispatcher {
 }
 syscall_shim::for_each_syscall! { dispatcher }
 
-/// Runs system call `nr` for the current task: what the entry code calls.
-pub fn call(nr: u64, args: [u64; 6]) -> SysResult {
-    dispatch(nr, args)
+/// Runs system call `nr` for `task`, the current one, counted and traced: what the entry code calls.
+pub fn call(task: &Task, nr: u64, args: [u64; 6]) -> SysResult {
+    trace::count(nr);
+    let line = trace::enter(task, nr, &args);
+    let result = dispatch(nr, args);
+    if let Some(line) = line {
+        trace::exit(line, nr, &args, result);
+    }
+    result
 }
