@@ -1,24 +1,55 @@
-//! The file system that programs see: the root, unpacked from the image, and what is mounted on it.
+//! The one tree of files: the root, unpacked from the image, and what is mounted on it.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+
 use fs::cpio::{self, Manifest as ArchiveManifest};
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
-use fs::{LookupFlags, MountFlags, Namespace, PageRef, Path, Timespec};
+use fs::{FileSystem, LookupFlags, MountFlags, Namespace, PageRef, Path, makedev};
 use spin::Once;
 use syscall_shim::{Errno, SysResult};
 
-use crate::arch::boot::{self, PhysRange};
-use crate::arch::clock;
+use crate::arch::boot;
 use crate::files::with_fs;
-use crate::mm::{PAGE_SIZE, frames, phys_to_virt};
+use crate::mm::{boot_pages, fs_platform};
 use crate::task::current;
-use crate::task::wait::{WaitQueue, wait_uninterruptible};
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();
+
+/// Directories that are made when the image lacks them (hier(7)), with their modes.
+const DIRECTORIES: &[(&str, u32)] = &[
+    ("/dev", 0o755),
+    ("/proc", 0o555),
+    ("/sys", 0o555),
+    ("/tmp", 0o1777),
+    ("/run", 0o755),
+    ("/root", 0o700),
+    ("/etc", 0o755),
+    ("/var", 0o755),
+    ("/var/tmp", 0o1777),
+];
+
+/// Character devices of /dev: name, mode, major, minor.
+const DEVICES: &[(&str, u32, u32, u32)] = &[
+    ("/dev/null", 0o666, 1, 3),
+    ("/dev/zero", 0o666, 1, 5),
+    ("/dev/full", 0o666, 1, 7),
+    ("/dev/random", 0o666, 1, 8),
+    ("/dev/urandom", 0o666, 1, 9),
+    ("/dev/tty", 0o666, 5, 0),
+    ("/dev/console", 0o600, 5, 1),
+    ("/dev/ptmx", 0o666, 5, 2),
+];
+
+/// Symbolic links of /dev.
+const LINKS: &[(&str, &str)] = &[
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
 
 /// The mounts. One namespace serves all processes.
 ///
@@ -33,9 +64,9 @@ pub fn namespace() -> &'static Arc<Namespace> {
 
 /// Sets up an empty root and returns it.
 pub fn init() -> SysResult<Path> {
-    fs::set_platform(&KernelPlatform);
-    let root = Tmpfs::new(TmpfsOptions { mode: 0o755, ..TmpfsOptions::default() })?;
-    Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::empty())).root())
+    fs_platform::init();
+    let root = Tmpfs::new(TmpfsOptions { name: "rootfs", mode: 0o755, ..TmpfsOptions::default() })?;
+    Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
 }
 
 /// What the image says about the program to run.
@@ -50,20 +81,20 @@ pub struct Manifest {
     pub cwd: Vec<u8>,
 }
 
-/// Unpacks the payload of the image and the boot modules over it, and tells which program to run. The error is a message for
-/// the user.
+/// Unpacks the payload of the image and the boot modules over it, mounts what every Linux system has, and tells which program to
+/// run. The error is a message for the user.
 pub fn populate() -> Result<Manifest, String> {
     let mut manifest = ArchiveManifest::default();
-    let payload = boot::payload();
-    if !payload.is_empty() {
-        unpack(payload, "the image's payload", &mut manifest)?;
+    for mut archive in boot_pages::archives() {
+        let bytes = archive.bytes();
+        let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
+        let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
+        kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
+        if let Some(later) = unpacked.manifest {
+            manifest.merge(later);
+        }
     }
-    for module in boot::info().modules.as_slice() {
-        unpack(*module, "initrd", &mut manifest)?;
-    }
-    for (name, mode) in STANDARD_DIRECTORIES {
-        make_directory(name, *mode).map_err(|errno| format!("cannot make {}: {errno:?}", String::from_utf8_lossy(name)))?;
-    }
+    mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
     if let Some(hostname) = manifest.hostname.take() {
         crate::task::uts::set_hostname(&hostname);
     }
@@ -80,31 +111,10 @@ pub fn populate() -> Result<Manifest, String> {
     })
 }
 
-/// Mount points and the directories that every program may expect (hier(7)).
-const STANDARD_DIRECTORIES: &[(&[u8], u32)] = &[
-    (b"/dev", 0o755),
-    (b"/proc", 0o555),
-    (b"/sys", 0o555),
-    (b"/run", 0o755),
-    (b"/tmp", 0o1777),
-    (b"/root", 0o700),
-    (b"/etc", 0o755),
-    (b"/var", 0o755),
-    (b"/var/tmp", 0o1777),
-];
-
-fn make_directory(name: &[u8], mode: u32) -> SysResult<()> {
-    let namespace = namespace();
-    match namespace.mkdir(&namespace.kernel_context(), None, name, mode) {
-        Ok(_) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
 fn default_environment() -> Vec<Vec<u8>> {
-    [&b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"[..], b"HOME=/root", b"TERM=linux"]
+    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=linux"]
         .iter()
-        .map(|entry| entry.to_vec())
+        .map(|entry| entry.as_bytes().to_vec())
         .collect()
 }
 
@@ -116,50 +126,6 @@ fn from_command_line() -> (Vec<u8>, Vec<Vec<u8>>) {
     (argv.first().cloned().unwrap_or_default(), argv)
 }
 
-fn unpack(range: PhysRange, what: &str, manifest: &mut ArchiveManifest) -> Result<(), String> {
-    let len = (range.end - range.start) as usize;
-    // SAFETY: the loader put the archive there and the frame allocator keeps it reserved. Frames that go to the page cache
-    // below may be written by programs later, when this slice is gone; until then nothing writes them.
-    let archive = unsafe { core::slice::from_raw_parts(phys_to_virt::<u8>(range.start).cast_const(), len) };
-    let mut taken = Vec::new();
-    let unpacked = cpio::unpack(namespace(), archive, &mut |offset| {
-        let phys = range.start + offset as u64;
-        if !phys.is_multiple_of(PAGE_SIZE as u64) {
-            return None;
-        }
-        // SAFETY: `unpack` offers each page of the archive once, and it lies within the reserved range.
-        let frame = unsafe { frames::adopt(phys) }?;
-        taken.push(phys);
-        Some(PageRef::from_raw(frame.into_raw()))
-    })
-    .map_err(|error| format!("{what}: {error}"))?;
-    if let Some(found) = unpacked.manifest {
-        manifest.merge(found);
-    }
-    let keep_symbols = unpacked.symbols.map(|symbols| {
-        let start = symbols.as_ptr() as u64 - archive.as_ptr() as u64 + range.start;
-        PhysRange { start, end: start + symbols.len() as u64 }
-    });
-    give_back(range, &taken, keep_symbols);
-    Ok(())
-}
-
-/// Frees the archive's own pages: headers, names, and data that was copied. The kernel's symbols stay.
-fn give_back(range: PhysRange, taken: &[u64], keep: Option<PhysRange>) {
-    let mut taken = taken.iter().copied().peekable();
-    for page in range.pages() {
-        while taken.next_if(|&t| t < page).is_some() {}
-        let used = taken.peek() == Some(&page);
-        let kept = keep.as_ref().is_some_and(|k| page + PAGE_SIZE as u64 > k.start && page < k.end);
-        // A first or last page that the range shares with something else is not only the archive's.
-        let whole = page >= range.start && page + PAGE_SIZE as u64 <= range.end.next_multiple_of(PAGE_SIZE as u64);
-        if !used && !kept && whole {
-            // SAFETY: the boot's reference to this frame has gone to nobody else.
-            drop(unsafe { frames::adopt(page) });
-        }
-    }
-}
-
 /// Makes `path` the working directory of the current process.
 pub fn change_directory(path: &[u8]) -> SysResult<()> {
     let found = with_fs(|ctx| namespace().resolve(ctx, None, path, LookupFlags::FOLLOW | LookupFlags::DIRECTORY))?;
@@ -167,64 +133,32 @@ pub fn change_directory(path: &[u8]) -> SysResult<()> {
     Ok(())
 }
 
-/// What the fs crate needs of the machine.
-struct KernelPlatform;
-
-/// Those who wait for a word in the fs crate's locks, by its address. Few ever do.
-static SLEEPERS: [WaitQueue; 16] = [const { WaitQueue::new() }; 16];
-
-fn sleepers(word: &AtomicU32) -> &'static WaitQueue {
-    let hash = core::ptr::from_ref(word) as usize / align_of::<u64>();
-    &SLEEPERS[hash % SLEEPERS.len()]
+fn make_dir(ns: &Namespace, path: &str, mode: u32) -> SysResult<()> {
+    match ns.mkdir(&ns.kernel_context(), None, path.as_bytes(), mode) {
+        Ok(_) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
-impl fs::Platform for KernelPlatform {
-    fn alloc_page(&self) -> Option<u64> {
-        frames::alloc_zeroed().map(frames::Frame::into_raw)
-    }
+fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, flags: MountFlags) -> SysResult<()> {
+    let target = ns.resolve(&ns.kernel_context(), None, target.as_bytes(), LookupFlags::FOLLOW | LookupFlags::DIRECTORY)?;
+    ns.mount(fs, source, &target, flags).map(|_| ())
+}
 
-    fn ref_page(&self, phys: u64) {
-        frames::inc(phys);
+fn mount_standard(ns: &Namespace) -> SysResult<()> {
+    let ctx = ns.kernel_context();
+    for (path, mode) in DIRECTORIES {
+        make_dir(ns, path, *mode)?;
     }
-
-    fn unref_page(&self, phys: u64) {
-        frames::dec(phys);
+    let dev = Tmpfs::new(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
+    mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
+    for (path, mode, major, minor) in DEVICES {
+        ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }
-
-    fn read_page(&self, phys: u64, off: usize, buf: &mut [u8]) {
-        assert!(off + buf.len() <= PAGE_SIZE);
-        // SAFETY: the caller holds a reference to the frame, and the range lies within it. Programs that map the page may
-        // write it meanwhile; what is read then is either their old or their new bytes.
-        unsafe { core::ptr::copy_nonoverlapping(phys_to_virt::<u8>(phys).add(off), buf.as_mut_ptr(), buf.len()) };
+    for (path, target) in LINKS {
+        ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }
-
-    fn write_page(&self, phys: u64, off: usize, buf: &[u8]) {
-        assert!(off + buf.len() <= PAGE_SIZE);
-        // SAFETY: as in `read_page`.
-        unsafe { core::ptr::copy_nonoverlapping(buf.as_ptr(), phys_to_virt::<u8>(phys).add(off), buf.len()) };
-    }
-
-    fn zero_page(&self, phys: u64, off: usize, len: usize) {
-        assert!(off + len <= PAGE_SIZE);
-        // SAFETY: as in `read_page`.
-        unsafe { phys_to_virt::<u8>(phys).add(off).write_bytes(0, len) };
-    }
-
-    fn copy_page(&self, src: u64, dst: u64) {
-        // SAFETY: the caller holds references to two different frames.
-        unsafe { core::ptr::copy_nonoverlapping(phys_to_virt::<u8>(src), phys_to_virt::<u8>(dst), PAGE_SIZE) };
-    }
-
-    fn now(&self) -> Timespec {
-        let ns = clock::realtime_ns();
-        Timespec { sec: (ns / 1_000_000_000) as i64, nsec: (ns % 1_000_000_000) as u32 }
-    }
-
-    fn wait(&self, word: &AtomicU32, expected: u32) {
-        wait_uninterruptible(sleepers(word), || (word.load(Ordering::Acquire) != expected).then_some(()));
-    }
-
-    fn wake(&self, word: &AtomicU32) {
-        sleepers(word).wake_all();
-    }
+    make_dir(ns, "/dev/shm", 0o1777)?;
+    let shm = Tmpfs::new(TmpfsOptions::default())?;
+    mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
 }

@@ -1,31 +1,32 @@
 //! Open files.
+//!
+//! [`fd_table`] gives descriptors to [`open_file`]s; an open file has [`FileOps`], which one module per kind implements:
+//! [`regular`], [`dir`], [`pseudo_file`], [`devices`], [`tty`], [`pipe`], [`epoll`] and so on. [`open`] chooses among them for a
+//! file that was found by its name. Bytes move through [`io`]; readiness is [`poll`]'s.
+//!
+//! Locks: a description's position, then the file's own locks (inode lock, ring of a pipe), which sleep; spin locks are leaves.
 
-mod context;
-
-use syscall_shim::SysResult;
+pub mod anon;
+pub mod context;
+pub mod devices;
+pub mod dir;
+pub mod epoll;
+pub mod events;
+pub mod fd_table;
+pub mod io;
+pub mod locks;
+pub mod mapped;
+pub mod open;
+pub mod open_file;
+pub mod owner;
+mod page_copy;
+pub mod pipe;
+pub mod poll;
+pub mod pseudo_file;
+pub mod regular;
+pub mod stdio;
 
 pub use context::{FsContext, capable, fs_credentials, with_fs, with_fs_as};
-
-/// The files that a thread has open, by descriptor.
-#[derive(Default)]
-pub struct FdTable {}
-
-impl FdTable {
-    /// An empty table.
-    pub fn new() -> Self {
-        Self {}
-    }
-
-    /// A copy that shares the open file descriptions, for a task created without `CLONE_FILES`.
-    pub fn duplicate(&self) -> Self {
-        Self::new()
-    }
-
-    /// Closes what is marked `FD_CLOEXEC`.
-    pub fn close_on_exec(&self) {}
-}
-
-/// Opens descriptors 0, 1 and 2 of the first process.
-pub fn open_standard_files() -> SysResult<()> {
-    Ok(())
-}
+pub use fd_table::FdTable;
+pub use open_file::{FileOps, OpenFile};
+pub use stdio::open_standard_files;

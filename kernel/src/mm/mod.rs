@@ -2,11 +2,13 @@
 
 pub mod account;
 pub mod address_space;
+pub mod boot_pages;
 mod brk;
 pub mod direct;
 pub mod fault;
 pub mod flags;
 mod fork;
+pub mod fs_platform;
 pub mod frames;
 pub mod heap;
 pub mod limits;

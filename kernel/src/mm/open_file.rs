@@ -46,6 +46,7 @@ impl MappedFile for PathFile {
 }
 
 /// The file behind descriptor `fd`, for a mapping from byte `offset` on. `EBADF`.
-pub fn map_file(_fd: i32, _offset: u64) -> SysResult<MapFile> {
-    Err(Errno::EBADF)
+pub fn map_file(fd: i32, offset: u64) -> SysResult<MapFile> {
+    let file = crate::task::current().files()?.get(fd)?;
+    Ok(crate::files::mapped::map_file(&file, offset))
 }

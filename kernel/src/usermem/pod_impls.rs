@@ -14,3 +14,8 @@ pod!(
     t::Itimerval, t::Tms, t::Timex, t::Rusage, t::Rlimit, t::Sysinfo, t::Utsname, t::SchedParam, t::SchedAttr,
     t::RobustListHead, t::Rseq, t::RseqCs, t::CapHeader, t::CapData, t::FutexWaitv,
 );
+
+pod!(
+    t::Stat, t::Statx, t::Statfs, t::Iovec, t::Flock, t::FOwnerEx, t::OpenHow, t::FileHandle, t::Utimbuf, t::Pollfd, t::SigsetArg,
+    t::EpollEvent, t::Termios, t::Termios2, t::Winsize,
+);

@@ -1,0 +1,102 @@
+//! Character devices, by number (Linux Documentation/admin-guide/devices.txt).
+
+use alloc::sync::Arc;
+use core::any::Any;
+
+use fs::{InodeRef, OpenFlags, major, minor};
+use syscall_shim::{Errno, SysResult};
+
+use super::io::{Sink, Source};
+use super::{FileOps, OpenFile};
+use crate::arch::rng;
+use crate::task::current;
+use core::sync::atomic::Ordering;
+
+/// The memory devices of major 1, by minor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Memory {
+    Null,
+    Zero,
+    Full,
+    Random,
+}
+
+/// Opens the device that a node names. `ENXIO` when there is none of that number.
+pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
+    let rdev = inode.metadata().rdev;
+    let memory = match (major(rdev), minor(rdev)) {
+        (1, 3) => Memory::Null,
+        (1, 5) => Memory::Zero,
+        (1, 7) => Memory::Full,
+        (1, 8 | 9) => Memory::Random,
+        (4 | 5, _) | (136..=143, _) => return super::stdio::open_terminal(rdev, flags),
+        _ => return Err(Errno::ENXIO),
+    };
+    Ok(Arc::new(memory))
+}
+
+impl FileOps for Memory {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn read_at(&self, _file: &OpenFile, _pos: u64, to: &mut Sink<'_>) -> SysResult<usize> {
+        match self {
+            Memory::Null => Ok(0),
+            Memory::Zero | Memory::Full => fill(to, |to| to.put_zeros(4096)),
+            Memory::Random => fill(to, |to| {
+                let mut bytes = [0; 256];
+                rng::fill(&mut bytes);
+                to.put(&bytes)
+            }),
+        }
+    }
+
+    fn write_at(&self, _file: &OpenFile, pos: u64, from: &mut Source<'_>, _append: bool) -> SysResult<(usize, u64)> {
+        let n = from.remaining();
+        match self {
+            Memory::Full => return Err(Errno::ENOSPC),
+            Memory::Random => {
+                let mut bytes = [0; 256];
+                while from.remaining() > 0 {
+                    let n = from.take(&mut bytes)?;
+                    rng::add_entropy(bytes.get(..n).unwrap_or_default());
+                }
+            }
+            Memory::Null | Memory::Zero => from.skip(n),
+        }
+        Ok((n, pos))
+    }
+
+    fn seek(&self, _file: &OpenFile, _pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
+        Ok(0)
+    }
+
+    fn pollable(&self) -> bool {
+        *self == Memory::Random
+    }
+
+    fn maps_as_zero(&self) -> bool {
+        *self == Memory::Zero
+    }
+}
+
+/// Repeats `step` until the sink is full. A large read ends early when a signal is pending, as on Linux.
+fn fill(to: &mut Sink<'_>, mut step: impl FnMut(&mut Sink<'_>) -> SysResult<usize>) -> SysResult<usize> {
+    let mut done = 0;
+    while to.remaining() > 0 {
+        match step(to) {
+            Ok(n) => done += n,
+            Err(_) if done > 0 => break,
+            Err(e) => return Err(e),
+        }
+        if done % (64 * 1024) == 0 && current().signal_pending.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(done)
+}

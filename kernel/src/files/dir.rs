@@ -1,0 +1,77 @@
+//! Open directories.
+
+use alloc::sync::Arc;
+use core::any::Any;
+
+use fs::DirEntry;
+use linux_raw_sys::general as g;
+use syscall_shim::{Errno, SysResult};
+
+use super::io::{Sink, Source};
+use super::{FileOps, OpenFile};
+use crate::task::current;
+
+/// The operations of every directory; the position is the cookie of the next entry.
+pub struct Dir;
+
+impl Dir {
+    /// The operations.
+    pub fn ops() -> Arc<dyn FileOps> {
+        static OPS: spin::LazyLock<Arc<Dir>> = spin::LazyLock::new(|| Arc::new(Dir));
+        OPS.clone()
+    }
+}
+
+impl FileOps for Dir {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn read_at(&self, _file: &OpenFile, _pos: u64, _to: &mut Sink<'_>) -> SysResult<usize> {
+        Err(Errno::EISDIR)
+    }
+
+    fn write_at(&self, _file: &OpenFile, _pos: u64, _from: &mut Source<'_>, _append: bool) -> SysResult<(usize, u64)> {
+        Err(Errno::EBADF)
+    }
+
+    fn seek(&self, _file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
+        match whence {
+            g::SEEK_SET | g::SEEK_CUR => super::regular::seek_to(pos, 0, offset, whence),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn pollable(&self) -> bool {
+        false
+    }
+
+    fn sync(&self, file: &OpenFile, data_only: bool) -> SysResult<()> {
+        file.inode.sync(data_only)
+    }
+}
+
+/// Hands the entries from the position of `file` on to `emit`, which answers false when it has no room, and moves the position.
+/// `EINVAL` when there was no room for even one (getdents64(2)).
+pub fn read_entries(file: &OpenFile, mut emit: impl FnMut(DirEntry<'_>) -> bool) -> SysResult<()> {
+    if file.ops_as::<Dir>().is_none() {
+        return Err(Errno::ENOTDIR);
+    }
+    let root = current().fs().root();
+    let (mut some, mut refused) = (false, false);
+    file.with_position(|pos| {
+        *pos = file.path.readdir(&root, *pos, &mut |entry| {
+            let taken = emit(entry);
+            some |= taken;
+            refused |= !taken;
+            taken
+        })?;
+        Ok::<(), Errno>(())
+    })?;
+    fs::file::accessed(&file.path.mount, &file.inode);
+    if refused && !some { Err(Errno::EINVAL) } else { Ok(()) }
+}

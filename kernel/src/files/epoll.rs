@@ -1,0 +1,359 @@
+//! epoll(7).
+//!
+//! A [`Watch`] is one entry of the interest list. It sits as a waker in the wait queues of the file it watches; a wake-up puts it
+//! on the instance's ready list and wakes those in epoll_wait(2), who then ask the file what really holds. Wake-ups run with
+//! interrupts off under the lock of the file's wait queue, so they touch only [`Core`], which owns nothing but lists.
+//!
+//! Lock order: [`NESTING`], `Epoll::interest` (both sleep), then a file's own locks; a file's wait queue, then `Core::ready`, then the
+//! instance's wait queues, which for nested instances continue the same chain. Loops are refused with `ELOOP`.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use fs::OpenFlags;
+use syscall_shim::types::EpollEvent;
+use syscall_shim::{EpollFlags, Errno, SysResult};
+
+use super::poll::{PollQueue, PollTable, ev, poll_queue};
+use super::{FileOps, OpenFile, anon};
+use crate::sync::{IrqLock, SleepMutex, SpinLock};
+use crate::task::Instant;
+use crate::task::wait::{WaitError, Waker, wait_exclusive};
+
+/// Longest chain of instances that watch each other (`EP_MAX_NESTS` and the one on top).
+const MAX_CHAIN: usize = 5;
+
+const ET: u32 = EpollFlags::EPOLLET.bits();
+const ONESHOT: u32 = EpollFlags::EPOLLONESHOT.bits();
+const EXCLUSIVE: u32 = EpollFlags::EPOLLEXCLUSIVE.bits();
+const WAKEUP: u32 = EpollFlags::EPOLLWAKEUP.bits();
+/// Bits of `events` that say how to watch, not for what.
+const PRIVATE: u32 = ET | ONESHOT | EXCLUSIVE | WAKEUP;
+/// What may go along with `EPOLLEXCLUSIVE` (`EPOLLEXCLUSIVE_OK_BITS`).
+const EXCLUSIVE_OK: u32 = ev::IN | ev::OUT | ev::ERR | ev::HUP | WAKEUP | ET | EXCLUSIVE;
+
+/// Held while one instance comes to watch another, so that two such changes cannot close a loop together.
+static NESTING: SleepMutex<()> = SleepMutex::new(());
+
+/// The part of an instance that wake-ups reach.
+struct Core {
+    ready: IrqLock<VecDeque<Arc<Watch>>>,
+    /// Those in epoll_wait(2).
+    waiters: PollQueue,
+    /// Those who watch the instance itself.
+    watchers: PollQueue,
+}
+
+/// One entry of an interest list.
+pub struct Watch {
+    me: Weak<Watch>,
+    core: Arc<Core>,
+    epoll: Weak<Epoll>,
+    file: Weak<OpenFile>,
+    /// Key in the interest list: which description, under which number.
+    key: (usize, i32),
+    /// `events` of the caller; without all but the private bits while a one-shot is spent.
+    events: AtomicU32,
+    data: AtomicU64,
+    /// On the ready list, or about to be.
+    queued: AtomicBool,
+    /// Where it is registered. A leaf lock.
+    queues: SpinLock<Vec<PollQueue>>,
+}
+
+impl Waker for Watch {
+    fn wake(&self, key: u32) -> bool {
+        let events = self.events.load(Ordering::Relaxed);
+        if events & !PRIVATE == 0 || (key != 0 && key & (events | ev::ALWAYS) == 0) {
+            return false;
+        }
+        let Some(me) = self.me.upgrade() else { return false };
+        let somebody = !self.core.waiters.is_empty() || !self.core.watchers.is_empty();
+        me.enqueue();
+        somebody || events & EXCLUSIVE == 0
+    }
+}
+
+impl Watch {
+    fn enqueue(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.core.ready.lock().push_back(self.clone());
+        }
+        self.core.waiters.wake(1, ev::READABLE);
+        self.core.watchers.wake_key(ev::READABLE);
+    }
+
+    /// What the file reports of what is asked for.
+    fn poll(&self) -> u32 {
+        let events = self.events.load(Ordering::Relaxed);
+        if events & !PRIVATE == 0 {
+            return 0;
+        }
+        self.file.upgrade().map_or(0, |file| file.poll(&mut PollTable::none()) & (events | ev::ALWAYS) & !PRIVATE)
+    }
+
+    fn register(self: &Arc<Self>, queues: Vec<PollQueue>) {
+        let exclusive = self.events.load(Ordering::Relaxed) & EXCLUSIVE != 0;
+        for queue in &queues {
+            let waker: Arc<dyn Waker> = self.clone();
+            if exclusive { queue.add_exclusive(waker) } else { queue.add(waker) }
+        }
+        *self.queues.lock() = queues;
+    }
+
+    /// Ends the watching. What is still on the ready list reports nothing any more.
+    fn retire(self: &Arc<Self>) {
+        self.events.store(0, Ordering::Relaxed);
+        let queues = core::mem::take(&mut *self.queues.lock());
+        let waker: Arc<dyn Waker> = self.clone();
+        for queue in queues {
+            queue.remove(&waker);
+        }
+    }
+
+    /// The description that is watched was closed for good.
+    pub(super) fn file_closed(self: &Arc<Self>) {
+        if let Some(epoll) = self.epoll.upgrade() {
+            epoll.interest.lock().remove(&self.key);
+        }
+        self.retire();
+    }
+}
+
+/// An epoll instance.
+pub struct Epoll {
+    me: Weak<Epoll>,
+    core: Arc<Core>,
+    interest: SleepMutex<BTreeMap<(usize, i32), Arc<Watch>>>,
+    /// The description of the instance, to find who watches it.
+    file: SpinLock<Weak<OpenFile>>,
+}
+
+impl Epoll {
+    /// A new instance, open.
+    pub fn open(flags: OpenFlags) -> Arc<OpenFile> {
+        let core = Core { ready: IrqLock::new(VecDeque::new()), waiters: poll_queue(), watchers: poll_queue() };
+        let epoll = Arc::new_cyclic(|me| Epoll {
+            me: me.clone(),
+            core: Arc::new(core),
+            interest: SleepMutex::new(BTreeMap::new()),
+            file: SpinLock::new(Weak::new()),
+        });
+        let (path, inode) = anon::anon_inode("[eventpoll]");
+        let file = OpenFile::new(path, inode, epoll.clone(), flags | OpenFlags::RDWR);
+        *epoll.file.lock() = Arc::downgrade(&file);
+        file
+    }
+
+    /// `EPOLL_CTL_ADD` of the description `target`, which has the number `fd`.
+    pub fn add(&self, target: &Arc<OpenFile>, fd: i32, event: EpollEvent) -> SysResult<()> {
+        self.check_target(target)?;
+        let nested = target.ops_as::<Epoll>();
+        if event.events & EXCLUSIVE != 0 && (event.events & !EXCLUSIVE_OK != 0 || nested.is_some()) {
+            return Err(Errno::EINVAL);
+        }
+        let _nesting = match nested {
+            Some(inner) => {
+                let guard = NESTING.lock();
+                let below = inner.depth_below(self)?;
+                if self.height_above(1) + below > MAX_CHAIN {
+                    return Err(Errno::ELOOP);
+                }
+                Some(guard)
+            }
+            None => None,
+        };
+        let key = (Arc::as_ptr(target).addr(), fd);
+        let mut interest = self.interest.lock();
+        if interest.contains_key(&key) {
+            return Err(Errno::EEXIST);
+        }
+        let watch = Arc::new_cyclic(|me| Watch {
+            me: me.clone(),
+            core: self.core.clone(),
+            epoll: self.me.clone(),
+            file: Arc::downgrade(target),
+            key,
+            events: AtomicU32::new(event.events | ev::ALWAYS),
+            data: AtomicU64::new(event.data),
+            queued: AtomicBool::new(false),
+            queues: SpinLock::new(Vec::new()),
+        });
+        interest.insert(key, watch.clone());
+        target.add_watch(Arc::downgrade(&watch));
+        let mut table = PollTable::collecting();
+        target.poll(&mut table);
+        watch.register(table.into_queues());
+        // Asked again, because something may have happened before the registration.
+        if watch.poll() != 0 {
+            watch.enqueue();
+        }
+        Ok(())
+    }
+
+    /// `EPOLL_CTL_MOD`.
+    pub fn modify(&self, target: &Arc<OpenFile>, fd: i32, event: EpollEvent) -> SysResult<()> {
+        self.check_target(target)?;
+        let interest = self.interest.lock();
+        let watch = interest.get(&(Arc::as_ptr(target).addr(), fd)).ok_or(Errno::ENOENT)?;
+        if (event.events | watch.events.load(Ordering::Relaxed)) & EXCLUSIVE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        watch.data.store(event.data, Ordering::Relaxed);
+        watch.events.store(event.events | ev::ALWAYS, Ordering::Relaxed);
+        if watch.poll() != 0 {
+            watch.enqueue();
+        }
+        Ok(())
+    }
+
+    /// `EPOLL_CTL_DEL`.
+    pub fn delete(&self, target: &Arc<OpenFile>, fd: i32) -> SysResult<()> {
+        self.check_target(target)?;
+        let watch = self.interest.lock().remove(&(Arc::as_ptr(target).addr(), fd)).ok_or(Errno::ENOENT)?;
+        watch.retire();
+        Ok(())
+    }
+
+    fn check_target(&self, target: &Arc<OpenFile>) -> SysResult<()> {
+        if !target.ops.pollable() {
+            return Err(Errno::EPERM);
+        }
+        let same = target.ops_as::<Epoll>().is_some_and(|e| core::ptr::eq(e, self));
+        if same { Err(Errno::EINVAL) } else { Ok(()) }
+    }
+
+    fn watches(&self) -> Vec<Arc<Watch>> {
+        self.interest.lock().values().cloned().collect()
+    }
+
+    /// Length of the longest chain from this instance down; `ELOOP` if it leads to `to` or is too long.
+    fn depth_below(&self, to: &Epoll) -> SysResult<usize> {
+        let mut longest = 1;
+        if core::ptr::eq(self, to) {
+            return Err(Errno::ELOOP);
+        }
+        for watch in self.watches() {
+            let Some(file) = watch.file.upgrade() else { continue };
+            if let Some(inner) = file.ops_as::<Epoll>() {
+                longest = longest.max(1 + inner.depth_below(to)?);
+            }
+        }
+        if longest > MAX_CHAIN { Err(Errno::ELOOP) } else { Ok(longest) }
+    }
+
+    /// Length of the longest chain from this instance up, `so_far` included.
+    fn height_above(&self, so_far: usize) -> usize {
+        let file = self.file.lock().upgrade();
+        let above = file.map(|f| f.watching_instances()).unwrap_or_default();
+        if so_far > MAX_CHAIN {
+            return so_far;
+        }
+        above.iter().map(|epoll| epoll.height_above(so_far + 1)).max().unwrap_or(so_far)
+    }
+
+    /// Takes up to `max` events that hold now.
+    fn collect(&self, max: usize) -> Vec<EpollEvent> {
+        let mut out = Vec::new();
+        let mut again = Vec::new();
+        let budget = self.core.ready.lock().len();
+        for _ in 0..budget {
+            if out.len() == max {
+                break;
+            }
+            let Some(watch) = self.core.ready.lock().pop_front() else { break };
+            // First, so that a wake-up from now on puts it back.
+            watch.queued.store(false, Ordering::Release);
+            let revents = watch.poll();
+            if revents == 0 {
+                continue;
+            }
+            out.push(EpollEvent { events: revents, data: watch.data.load(Ordering::Relaxed) });
+            let events = watch.events.load(Ordering::Relaxed);
+            if events & ONESHOT != 0 {
+                watch.events.fetch_and(PRIVATE, Ordering::Relaxed);
+            } else if events & ET == 0 {
+                again.push(watch);
+            }
+        }
+        let mut ready = self.core.ready.lock();
+        for watch in again {
+            if !watch.queued.swap(true, Ordering::AcqRel) {
+                ready.push_back(watch);
+            }
+        }
+        let more = !ready.is_empty();
+        drop(ready);
+        if more {
+            self.core.waiters.wake(1, ev::READABLE);
+        }
+        out
+    }
+
+    /// epoll_wait(2): up to `max` events; none at the deadline. `EINTR` on a signal.
+    pub fn wait(&self, max: usize, deadline: Option<Instant>) -> SysResult<Vec<EpollEvent>> {
+        loop {
+            let events = self.collect(max);
+            if !events.is_empty() || deadline == Some(0) {
+                return Ok(events);
+            }
+            match wait_exclusive(&self.core.waiters, deadline, || (!self.core.ready.lock().is_empty()).then_some(())) {
+                Ok(()) => {}
+                Err(WaitError::TimedOut) => return Ok(self.collect(max)),
+                Err(WaitError::Interrupted) => return Err(Errno::EINTR),
+            }
+        }
+    }
+}
+
+impl FileOps for Epoll {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        table.add(&self.core.watchers);
+        let ready: Vec<Arc<Watch>> = self.core.ready.lock().iter().cloned().collect();
+        if ready.iter().any(|w| w.poll() != 0) { ev::READABLE } else { 0 }
+    }
+
+    fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
+        for watch in self.watches() {
+            let Some(file) = watch.file.upgrade() else { continue };
+            let m = file.inode.metadata();
+            let _ = writeln!(
+                out,
+                "tfd: {:8} events: {:8x} data: {:16x}  pos:{} ino:{:x} sdev:{:x}",
+                watch.key.1,
+                watch.events.load(Ordering::Relaxed),
+                watch.data.load(Ordering::Relaxed),
+                file.position(),
+                m.ino,
+                m.dev
+            );
+        }
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        for watch in core::mem::take(&mut *self.interest.lock()).into_values() {
+            watch.retire();
+        }
+        // Breaks the circle of the ready list, its entries and the core they share.
+        let ready = core::mem::take(&mut *self.core.ready.lock());
+        drop(ready);
+    }
+}
+
+impl OpenFile {
+    /// The epoll instances that watch this description.
+    fn watching_instances(&self) -> Vec<Arc<Epoll>> {
+        self.watches().iter().filter_map(|w| w.epoll.upgrade()).collect()
+    }
+}

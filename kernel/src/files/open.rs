@@ -1,0 +1,57 @@
+//! From a file that open(2) found to an open file description.
+
+use alloc::sync::Arc;
+use core::any::Any;
+
+use fs::namespace::Opened;
+use fs::notify::{self, event};
+use fs::{FileType, OpenFlags};
+use syscall_shim::{Errno, SysResult};
+
+use super::dir::Dir;
+use super::io::{Sink, Source};
+use super::pipe::Pipe;
+use super::poll::{PollTable, ev};
+use super::pseudo_file::PseudoFile;
+use super::regular::Regular;
+use super::{FileOps, OpenFile, devices};
+
+/// `O_PATH`: a place only.
+struct PathOnly;
+
+impl FileOps for PathOnly {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn read(&self, _file: &OpenFile, _to: &mut Sink<'_>) -> SysResult<usize> {
+        Err(Errno::EBADF)
+    }
+    fn write(&self, _file: &OpenFile, _from: &mut Source<'_>) -> SysResult<usize> {
+        Err(Errno::EBADF)
+    }
+    fn poll(&self, _file: &OpenFile, _table: &mut PollTable) -> u32 {
+        ev::NVAL
+    }
+}
+
+/// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers: `ENXIO` for a device that does not
+/// exist or a socket.
+pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+    let Opened { path, inode, write_access, .. } = opened;
+    if flags.contains(OpenFlags::PATH) {
+        let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
+        return Ok(OpenFile::new(path, inode, Arc::new(PathOnly), kept));
+    }
+    let ops: Arc<dyn FileOps> = match inode.file_type() {
+        FileType::Regular if inode.mapping().is_some() => Regular::ops(),
+        FileType::Regular => PseudoFile::open(&inode, flags)?,
+        FileType::Dir => Dir::ops(),
+        FileType::Fifo => Pipe::open_fifo(&inode, flags)?,
+        FileType::Char => devices::open(&inode, flags)?,
+        FileType::Block | FileType::Socket => return Err(Errno::ENXIO),
+        FileType::Symlink => return Err(Errno::ELOOP),
+    };
+    let file = OpenFile::with_write_access(path, inode, ops, flags | OpenFlags::LARGEFILE, write_access);
+    notify::notify_path(&file.path, event::OPEN);
+    Ok(file)
+}

@@ -1,0 +1,325 @@
+//! The open file description (open(2)): what file descriptors share after `dup` and `fork`.
+
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use fs::file::WriteAccess;
+use fs::notify::{self, event};
+use fs::{FileType, InodeRef, OpenFlags, Path};
+use syscall_shim::{Errno, SysResult};
+
+use super::epoll::Watch;
+use super::io::{Sink, Source};
+use super::owner::Owner;
+use super::poll::{PollTable, ev};
+use crate::sync::{SleepMutex, SpinLock};
+use crate::usermem::UserAddr;
+
+/// The behaviour of one kind of open file. The defaults are what Linux answers for a file that lacks the operation.
+///
+/// An object without state of its own per open may serve many open file descriptions; one that has state (an end of a pipe)
+/// gives it back when it is dropped.
+pub trait FileOps: Any + Send + Sync {
+    /// For downcasting.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Whether there is a file position, so that `read_at` and `write_at` serve all reading and writing; else `read` and `write` do.
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// Reads from a stream; 0 is its end. Sleeps unless `O_NONBLOCK`.
+    fn read(&self, _file: &OpenFile, _to: &mut Sink<'_>) -> SysResult<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes to a stream.
+    fn write(&self, _file: &OpenFile, _from: &mut Source<'_>) -> SysResult<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Reads at `pos`.
+    fn read_at(&self, _file: &OpenFile, _pos: u64, _to: &mut Sink<'_>) -> SysResult<usize> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// Writes at `pos`, or at the end with `append`. Answers the bytes written and the position behind them.
+    fn write_at(&self, _file: &OpenFile, _pos: u64, _from: &mut Source<'_>, _append: bool) -> SysResult<(usize, u64)> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// lseek(2), given the position now; answers the new one.
+    fn seek(&self, _file: &OpenFile, _pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// The events that hold now; names to `table` the queues that tell of changes. Takes spin locks only.
+    fn poll(&self, _file: &OpenFile, _table: &mut PollTable) -> u32 {
+        ev::READABLE | ev::WRITABLE
+    }
+
+    /// Whether epoll(7) takes it (`EPERM` otherwise): not files that are always ready.
+    fn pollable(&self) -> bool {
+        true
+    }
+
+    /// ioctl(2) beyond what every file knows.
+    fn ioctl(&self, _file: &OpenFile, _request: u32, _arg: UserAddr) -> SysResult {
+        Err(Errno::ENOTTY)
+    }
+
+    /// fsync(2), fdatasync(2). `EINVAL` for what cannot be synchronised.
+    fn sync(&self, _file: &OpenFile, _data_only: bool) -> SysResult<()> {
+        Err(Errno::EINVAL)
+    }
+
+    /// `F_SETFL` is about to change the status flags.
+    fn check_flags(&self, _file: &OpenFile, _flags: OpenFlags) -> SysResult<()> {
+        Ok(())
+    }
+
+    /// Called for every close(2) of a descriptor, not only the last.
+    fn flush(&self, _file: &OpenFile) {}
+
+    /// Lines of /proc/PID/fdinfo/N beyond `pos`, `flags`, `mnt_id` and `ino`.
+    fn fdinfo(&self, _file: &OpenFile, _out: &mut String) {}
+
+    /// `/dev/zero` and its like: mmap(2) gives anonymous memory.
+    fn maps_as_zero(&self) -> bool {
+        false
+    }
+}
+
+/// Status flags that `F_SETFL` can change.
+const SETTABLE: OpenFlags = OpenFlags::APPEND
+    .union(OpenFlags::NONBLOCK)
+    .union(OpenFlags::ASYNC)
+    .union(OpenFlags::DIRECT)
+    .union(OpenFlags::NOATIME);
+
+/// Flags of open(2) that act once and are not kept.
+const NOT_KEPT: OpenFlags = OpenFlags::CREAT
+    .union(OpenFlags::EXCL)
+    .union(OpenFlags::NOCTTY)
+    .union(OpenFlags::TRUNC)
+    .union(OpenFlags::CLOEXEC);
+
+/// An open file description.
+pub struct OpenFile {
+    /// Where it was opened; keeps its mount and dentry.
+    pub path: Path,
+    /// The file.
+    pub inode: InodeRef,
+    /// What it does.
+    pub ops: Arc<dyn FileOps>,
+    /// Access mode and status flags.
+    flags: AtomicU32,
+    /// File offset. Held over reads and writes that use it (POSIX: these are atomic with respect to each other).
+    pos: SleepMutex<u64>,
+    /// Keeps the program file of a running process from being written.
+    _write_access: Option<WriteAccess>,
+    /// Who gets `SIGIO`.
+    pub owner: SpinLock<Owner>,
+    /// Entries of epoll instances that watch this description. A leaf lock.
+    watches: SpinLock<Vec<Weak<Watch>>>,
+}
+
+impl OpenFile {
+    /// A new description. `flags` are those of open(2).
+    pub fn new(path: Path, inode: InodeRef, ops: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
+        OpenFile::with_write_access(path, inode, ops, flags, None)
+    }
+
+    /// A new description that holds the write access of its file.
+    pub fn with_write_access(
+        path: Path,
+        inode: InodeRef,
+        ops: Arc<dyn FileOps>,
+        flags: OpenFlags,
+        write_access: Option<WriteAccess>,
+    ) -> Arc<OpenFile> {
+        Arc::new(OpenFile {
+            path,
+            inode,
+            ops,
+            flags: AtomicU32::new((flags & !NOT_KEPT).bits()),
+            pos: SleepMutex::new(0),
+            _write_access: write_access,
+            owner: SpinLock::new(Owner::default()),
+            watches: SpinLock::new(Vec::new()),
+        })
+    }
+
+    /// Access mode and status flags, as `F_GETFL` gives them.
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+
+    /// `F_SETFL`.
+    pub fn set_flags(self: &Arc<Self>, flags: OpenFlags) -> SysResult<()> {
+        let old = self.flags();
+        self.ops.check_flags(self, flags)?;
+        self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
+        if (old ^ flags).contains(OpenFlags::ASYNC) {
+            super::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
+        }
+        Ok(())
+    }
+
+    /// `FIONBIO`.
+    pub fn set_nonblocking(&self, on: bool) {
+        if on {
+            self.flags.fetch_or(OpenFlags::NONBLOCK.bits(), Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!OpenFlags::NONBLOCK.bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether operations must not sleep.
+    pub fn nonblocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
+    /// Whether it was opened with `O_PATH`.
+    pub fn is_path(&self) -> bool {
+        self.flags().contains(OpenFlags::PATH)
+    }
+
+    /// The behaviour as a `T`, if it is one.
+    pub fn ops_as<T: FileOps>(&self) -> Option<&T> {
+        self.ops.as_any().downcast_ref()
+    }
+
+    /// `EBADF` unless open for reading.
+    pub fn check_readable(&self) -> SysResult<()> {
+        if self.flags().readable() { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    /// `EBADF` unless open for writing.
+    pub fn check_writable(&self) -> SysResult<()> {
+        if self.flags().writable() { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    /// read(2).
+    pub fn read(&self, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.check_readable()?;
+        let n = if self.ops.seekable() {
+            let mut pos = self.pos.lock();
+            let n = self.ops.read_at(self, *pos, to)?;
+            *pos += n as u64;
+            n
+        } else {
+            self.ops.read(self, to)?
+        };
+        self.did_read(n);
+        Ok(n)
+    }
+
+    /// pread(2).
+    pub fn read_at(&self, pos: u64, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.check_readable()?;
+        let n = self.ops.read_at(self, pos, to)?;
+        self.did_read(n);
+        Ok(n)
+    }
+
+    /// write(2).
+    pub fn write(&self, from: &mut Source<'_>) -> SysResult<usize> {
+        self.check_writable()?;
+        let append = self.flags().contains(OpenFlags::APPEND);
+        let n = if self.ops.seekable() {
+            let mut pos = self.pos.lock();
+            let (n, end) = self.ops.write_at(self, *pos, from, append)?;
+            if n > 0 {
+                *pos = end;
+            }
+            n
+        } else {
+            self.ops.write(self, from)?
+        };
+        self.did_write(n)?;
+        Ok(n)
+    }
+
+    /// pwrite(2). On Linux `O_APPEND` appends here too, whatever the offset.
+    pub fn write_at(&self, pos: u64, from: &mut Source<'_>, append: bool) -> SysResult<usize> {
+        self.check_writable()?;
+        let append = append || self.flags().contains(OpenFlags::APPEND);
+        let (n, _) = self.ops.write_at(self, pos, from, append)?;
+        self.did_write(n)?;
+        Ok(n)
+    }
+
+    fn did_read(&self, n: usize) {
+        if n > 0 {
+            notify::notify_path(&self.path, event::ACCESS);
+        }
+    }
+
+    fn did_write(&self, n: usize) -> SysResult<()> {
+        if n == 0 {
+            return Ok(());
+        }
+        notify::notify_path(&self.path, event::MODIFY);
+        if self.flags().intersects(OpenFlags::SYNC) && self.inode.file_type() == FileType::Regular {
+            self.inode.sync(!self.flags().contains(OpenFlags::SYNC))?;
+        }
+        Ok(())
+    }
+
+    /// lseek(2).
+    pub fn seek(&self, offset: i64, whence: u32) -> SysResult<u64> {
+        let mut pos = self.pos.lock();
+        let new = self.ops.seek(self, *pos, offset, whence)?;
+        *pos = new;
+        Ok(new)
+    }
+
+    /// The file offset now.
+    pub fn position(&self) -> u64 {
+        *self.pos.lock()
+    }
+
+    /// Runs `f` with the file offset, which it may move.
+    pub fn with_position<R>(&self, f: impl FnOnce(&mut u64) -> R) -> R {
+        f(&mut self.pos.lock())
+    }
+
+    /// The events that hold now.
+    pub fn poll(&self, table: &mut PollTable) -> u32 {
+        self.ops.poll(self, table)
+    }
+
+    /// Notes an epoll instance that is to forget this description when it goes.
+    pub(super) fn add_watch(&self, watch: Weak<Watch>) {
+        let mut watches = self.watches.lock();
+        watches.retain(|w| w.strong_count() > 0);
+        watches.push(watch);
+    }
+
+    /// Entries of epoll instances that watch this description.
+    pub(super) fn watches(&self) -> Vec<Arc<Watch>> {
+        self.watches.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        for watch in core::mem::take(&mut *self.watches.lock()) {
+            if let Some(watch) = watch.upgrade() {
+                watch.file_closed();
+            }
+        }
+        if self.is_path() {
+            return;
+        }
+        super::locks::release_description(self);
+        if notify::active() {
+            let closed = if self.flags().writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE };
+            notify::notify_path(&self.path, closed);
+        }
+    }
+}

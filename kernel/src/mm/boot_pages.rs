@@ -1,0 +1,67 @@
+//! The frames of the payload and of the initrd, handed over one by one.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::frames::{self, Frame};
+use super::{PAGE_SIZE, boot_memory};
+use crate::arch::boot::{self, PhysRange};
+
+/// Taken once, so that no frame is given away twice.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// One archive that the loader put into memory. What was not taken when it is dropped goes to the allocator.
+pub struct BootPages {
+    range: PhysRange,
+    archive: &'static [u8],
+    taken: Vec<bool>,
+}
+
+/// The payload and the first module, in the order in which they are to be unpacked. Empty on a second call.
+pub fn archives() -> Vec<BootPages> {
+    if TAKEN.swap(true, Ordering::AcqRel) {
+        return Vec::new();
+    }
+    let modules = boot::info().modules.as_slice();
+    let ranges = core::iter::once(boot::payload()).chain(modules.iter().copied());
+    let pages = |range: PhysRange| {
+        let archive = boot_memory(range)?;
+        let taken = vec![false; range.pages().count()];
+        Some(BootPages { range, archive, taken })
+    };
+    ranges.filter(|r| !r.is_empty()).filter_map(pages).collect()
+}
+
+impl BootPages {
+    /// The bytes. To be read no more once pages of them have begun to be written.
+    pub fn bytes(&self) -> &'static [u8] {
+        self.archive
+    }
+
+    /// The frame that holds the page of the archive at `offset`; `None` if that is not a whole page of its own, or gone already.
+    pub fn take(&mut self, offset: usize) -> Option<Frame> {
+        let phys = self.range.start + offset as u64;
+        if phys % PAGE_SIZE as u64 != 0 || offset.checked_add(PAGE_SIZE)? > self.archive.len() {
+            return None;
+        }
+        let index = ((phys - (self.range.start & !(PAGE_SIZE as u64 - 1))) / PAGE_SIZE as u64) as usize;
+        self.take_index(index)
+    }
+
+    fn take_index(&mut self, index: usize) -> Option<Frame> {
+        let slot = self.taken.get_mut(index).filter(|taken| !**taken)?;
+        *slot = true;
+        let phys = (self.range.start & !(PAGE_SIZE as u64 - 1)) + (index * PAGE_SIZE) as u64;
+        // SAFETY: a frame of the payload or a module, and `taken` lets each go once.
+        unsafe { frames::adopt(phys) }
+    }
+}
+
+impl Drop for BootPages {
+    fn drop(&mut self) {
+        for index in 0..self.taken.len() {
+            drop(self.take_index(index));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the file systems ask of the machine: frames for their pages, the time, and a way to sleep.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use fs::{Platform, Timespec};
+
+use super::{PAGE_SIZE, frames, phys_to_virt};
+use crate::arch::clock;
+use crate::task::wait::{WaitQueue, wait_uninterruptible};
+
+/// Queues for sleepers on words; a word's address chooses one.
+const QUEUES: usize = 64;
+static SLEEPERS: [WaitQueue; QUEUES] = [const { WaitQueue::new() }; QUEUES];
+
+struct Machine;
+
+/// Gives the file systems their platform.
+pub fn init() {
+    fs::set_platform(&Machine);
+}
+
+fn queue_of(word: &AtomicU32) -> &'static WaitQueue {
+    // Locks lie in structures of at least 64 bytes.
+    let hash = core::ptr::from_ref(word).addr() >> 6;
+    &SLEEPERS[hash % QUEUES]
+}
+
+/// The address of byte `off` of a frame, cut so that `len` bytes from there stay within the frame.
+fn byte(phys: u64, off: usize, len: usize) -> (*mut u8, usize) {
+    let off = off.min(PAGE_SIZE);
+    (phys_to_virt::<u8>(phys + off as u64), len.min(PAGE_SIZE - off))
+}
+
+impl Platform for Machine {
+    fn alloc_page(&self) -> Option<u64> {
+        frames::alloc_zeroed().map(frames::Frame::into_raw)
+    }
+
+    fn ref_page(&self, phys: u64) {
+        frames::inc(phys);
+    }
+
+    fn unref_page(&self, phys: u64) {
+        frames::dec(phys);
+    }
+
+    fn read_page(&self, phys: u64, off: usize, buf: &mut [u8]) {
+        let (at, len) = byte(phys, off, buf.len());
+        // SAFETY: the caller owns a reference to the frame, which the direct map has whole; a page that the application maps may
+        // change under the copy, which spoils only the bytes.
+        unsafe { core::ptr::copy_nonoverlapping(at, buf.as_mut_ptr(), len) }
+    }
+
+    fn write_page(&self, phys: u64, off: usize, buf: &[u8]) {
+        let (at, len) = byte(phys, off, buf.len());
+        // SAFETY: as above; no Rust reference to the content of a page exists.
+        unsafe { core::ptr::copy_nonoverlapping(buf.as_ptr(), at, len) }
+    }
+
+    fn zero_page(&self, phys: u64, off: usize, len: usize) {
+        let (at, len) = byte(phys, off, len);
+        // SAFETY: as above.
+        unsafe { at.write_bytes(0, len) }
+    }
+
+    fn copy_page(&self, src: u64, dst: u64) {
+        // SAFETY: two frames that the caller owns references to, each whole in the direct map.
+        unsafe { core::ptr::copy_nonoverlapping(phys_to_virt::<u8>(src), phys_to_virt::<u8>(dst), PAGE_SIZE) }
+    }
+
+    fn now(&self) -> Timespec {
+        let ns = clock::realtime_ns();
+        Timespec { sec: (ns / 1_000_000_000) as i64, nsec: (ns % 1_000_000_000) as u32 }
+    }
+
+    fn wait(&self, word: &AtomicU32, expected: u32) {
+        wait_uninterruptible(queue_of(word), || (word.load(Ordering::Acquire) != expected).then_some(()));
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        queue_of(word).wake_all();
+    }
+}
