@@ -26,6 +26,8 @@ pub struct PerCpu {
     pub need_resched: AtomicBool,
     /// Under KVM, bit 0 is set while the end of an interrupt may be told by clearing it.
     pub pv_eoi: AtomicU32,
+    /// When the one-shot timer is set to fire, monotonic; `u64::MAX` when it is not.
+    pub timer_armed: Cell<u64>,
     /// Interrupts taken.
     pub interrupts: AtomicU64,
     /// Context switches.
@@ -52,6 +54,7 @@ impl PerCpu {
             id: Cell::new(0),
             need_resched: AtomicBool::new(false),
             pv_eoi: AtomicU32::new(0),
+            timer_armed: Cell::new(u64::MAX),
             interrupts: AtomicU64::new(0),
             switches: AtomicU64::new(0),
         }

@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::wait::Waker;
 use super::{Instant, sched};
-use crate::arch::{clock, timer as hardware};
+use crate::arch::percpu::this_cpu;
+use crate::arch::{clock, irq, timer as hardware};
 use crate::sync::IrqLock;
 
 /// Names a deadline in the queue.
@@ -56,19 +57,27 @@ pub fn cancel(id: TimerId) -> bool {
     removed.is_some()
 }
 
-/// Sets this CPU's one-shot to what comes next: a deadline or the end of the time slice.
+/// Makes sure that this CPU's one-shot comes no later than what is next: a deadline or the end of the time slice. One that
+/// comes earlier is left alone, since setting it costs a VM exit; it finds nothing due and sets the next.
 pub fn reprogram() {
+    let interrupts = irq::save_and_disable();
     let next = QUEUE.lock().first_key_value().map(|(id, _)| id.deadline);
     let slice = sched::slice_end();
     let soonest = match (next, slice) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    hardware::program(soonest);
+    let armed = &this_cpu().timer_armed;
+    if let Some(soonest) = soonest.filter(|soonest| *soonest < armed.get()) {
+        armed.set(soonest);
+        hardware::program(Some(soonest));
+    }
+    irq::restore(interrupts);
 }
 
 /// The timer interrupt.
 pub fn interrupt() {
+    this_cpu().timer_armed.set(Instant::MAX);
     let now = clock::monotonic_ns();
     loop {
         let due = {
