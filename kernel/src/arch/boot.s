@@ -131,6 +131,10 @@ boot_pd:
 
 .section .bss.boot_stack, "aw", @nobits
 .align 4096
+# Left unmapped by mm::direct: what runs over the stack faults here.
+.globl boot_stack_guard
+boot_stack_guard:
+    .skip 4096
 .globl boot_stack
 boot_stack:
     .skip 32768

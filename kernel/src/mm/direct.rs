@@ -70,6 +70,7 @@ unsafe extern "C" {
     static __text_end: u8;
     static __rodata_start: u8;
     static __rodata_end: u8;
+    static boot_stack_guard: u8;
     static __boot_tables_start: u8;
     static __boot_tables_end: u8;
     static __kernel_end: u8;
@@ -210,11 +211,13 @@ fn map_ram(pml4: Table, boot: &BootInfo, alloc: &mut dyn FnMut() -> Option<u64>)
     Some(())
 }
 
-/// Maps the kernel image page by page, and takes the right to write its code from the direct map.
+/// Maps the kernel image page by page but for the guard page of the boot stack, and takes the right to write its code from
+/// the direct map.
 fn map_image(pml4: Table, alloc: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
     let text = image_range(&raw const __kernel_start, &raw const __text_end);
     let rodata = image_range(&raw const __rodata_start, &raw const __rodata_end);
-    for phys in kernel_image().pages() {
+    let guard = virt_to_phys(&raw const boot_stack_guard);
+    for phys in kernel_image().pages().filter(|phys| *phys != guard) {
         let within = |range: &PhysRange| range.start <= phys && phys < range.end;
         let (flags, alias) = match phys {
             _ if within(&text) => (TEXT, RODATA),

@@ -10,6 +10,9 @@
 //! | `FREE_BLOCK + o` | first frame of a free block of order `o`                    |
 //! | `NOT_RAM`        | a hole in the memory map                                    |
 //!
+//! Single frames come and go through a short stack in front of the lists, so that a page fault costs neither the splitting of
+//! a block nor the joining when the page is freed; the frames on it count as free and have state 0.
+//!
 //! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot; [`adopt`] takes
 //! that reference over frame by frame, so that file data from the image serves as page cache where it lies.
 
@@ -94,11 +97,19 @@ struct Links {
     previous: u64,
 }
 
+/// Frames on the stack of single ones.
+const SINGLES: usize = 64;
+/// How many move between the stack and the lists at a time.
+const SINGLES_BATCH: usize = SINGLES / 2;
+
 struct Buddy {
     heads: [u64; ORDERS],
+    singles: [u64; SINGLES],
+    singles_len: usize,
 }
 
-static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS] });
+/// Guards all free memory; no other lock is taken while it is held.
+static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS], singles: [0; SINGLES], singles_len: 0 });
 static STATES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static STATES_LEN: AtomicUsize = AtomicUsize::new(0);
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
@@ -156,20 +167,19 @@ impl Buddy {
         }
     }
 
-    fn alloc(&mut self, order: usize) -> Option<u64> {
+    /// Takes a block off the lists.
+    fn take(&mut self, order: usize) -> Option<u64> {
         let from = (order..ORDERS).find(|&o| self.heads[o] != NIL)?;
         let phys = self.heads[from];
         self.remove(phys, from);
         for half in (order..from).rev() {
             self.push(phys + (PAGE_SIZE << half) as u64, half);
         }
-        FREE.fetch_sub(1 << order, Ordering::Relaxed);
         Some(phys)
     }
 
-    /// Frees a block whose frames all have state 0, joining it with its free neighbours.
-    fn free(&mut self, mut phys: u64, mut order: usize) {
-        FREE.fetch_add(1 << order, Ordering::Relaxed);
+    /// Puts a block whose frames all have state 0 on the lists, joined with its free neighbours.
+    fn give(&mut self, mut phys: u64, mut order: usize) {
         while order + 1 < ORDERS {
             let buddy = phys ^ (PAGE_SIZE << order) as u64;
             match state(buddy) {
@@ -184,6 +194,53 @@ impl Buddy {
         self.push(phys, order);
     }
 
+    fn alloc(&mut self, order: usize) -> Option<u64> {
+        let phys = if order == 0 {
+            self.alloc_single()?
+        } else {
+            self.take(order).or_else(|| {
+                // The frames on the stack may be what keeps a block from being whole.
+                self.drain_singles(SINGLES);
+                self.take(order)
+            })?
+        };
+        FREE.fetch_sub(1 << order, Ordering::Relaxed);
+        Some(phys)
+    }
+
+    fn alloc_single(&mut self) -> Option<u64> {
+        if self.singles_len == 0 {
+            while self.singles_len < SINGLES_BATCH
+                && let Some(phys) = self.take(0)
+            {
+                self.singles[self.singles_len] = phys;
+                self.singles_len += 1;
+            }
+        }
+        self.singles_len = self.singles_len.checked_sub(1)?;
+        Some(self.singles[self.singles_len])
+    }
+
+    fn free(&mut self, phys: u64, order: usize) {
+        FREE.fetch_add(1 << order, Ordering::Relaxed);
+        if order > 0 {
+            return self.give(phys, order);
+        }
+        if self.singles_len == SINGLES {
+            self.drain_singles(SINGLES_BATCH);
+        }
+        self.singles[self.singles_len] = phys;
+        self.singles_len += 1;
+    }
+
+    /// Moves up to `count` frames from the stack to the lists.
+    fn drain_singles(&mut self, count: usize) {
+        for _ in 0..count.min(self.singles_len) {
+            self.singles_len -= 1;
+            self.give(self.singles[self.singles_len], 0);
+        }
+    }
+
     /// Frees the frames of `range` in blocks as large as alignment allows.
     fn free_range(&mut self, range: PhysRange) {
         let mut phys = range.start;
@@ -191,7 +248,8 @@ impl Buddy {
             let frames = (range.end - phys) / PAGE_SIZE as u64;
             let frame = phys / PAGE_SIZE as u64;
             let order = (frame.trailing_zeros().min(frames.ilog2()) as usize).min(ORDERS - 1);
-            self.free(phys, order);
+            FREE.fetch_add(1 << order, Ordering::Relaxed);
+            self.give(phys, order);
             phys += (PAGE_SIZE << order) as u64;
         }
     }
