@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use spin::Once;
 
 use super::port::{inb, outb};
+pub use super::tsc_scale::TscScale;
 use super::{apic, boot, cpuid, msr};
 use crate::mm::{frames, phys_to_virt};
 
@@ -22,61 +23,6 @@ const MIN_CALIBRATION_TICKS: u32 = 2_000_000;
 const MAX_CALIBRATION_TICKS: u32 = 20_000_000;
 /// Between the two, it ends when the error is at most one part in this many.
 const CALIBRATION_PRECISION: u64 = 10_000;
-
-/// How a TSC value becomes nanoseconds since boot:
-/// `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift goes right.
-#[derive(Clone, Copy, Debug)]
-pub struct TscScale {
-    /// TSC at `base_ns`.
-    pub base_tsc: u64,
-    /// Nanoseconds since boot at `base_tsc`.
-    pub base_ns: u64,
-    /// Nanoseconds per shifted tick, times 2^32.
-    pub mult: u32,
-    /// Binary places that the difference is shifted before the multiplication.
-    pub shift: i8,
-}
-
-impl TscScale {
-    /// The scale of a TSC of `hz`, which is not 0, with boot at `base_tsc`.
-    fn from_frequency(hz: u64, base_tsc: u64) -> Self {
-        // As in Linux's pvclock: normalise ticks so that the multiplier uses its 32 bits.
-        let mut shift = 0i8;
-        let mut scaled = hz;
-        while scaled > NANOSECONDS * 2 {
-            scaled >>= 1;
-            shift -= 1;
-        }
-        while scaled <= NANOSECONDS {
-            scaled <<= 1;
-            shift += 1;
-        }
-        // Not `scaled`: shifting may have dropped bits.
-        let hz_shifted = if shift < 0 { u128::from(hz) } else { u128::from(hz) << shift };
-        let nanoseconds = if shift < 0 { u128::from(NANOSECONDS) << -shift } else { u128::from(NANOSECONDS) };
-        let mult = ((nanoseconds << 32) / hz_shifted).min(u32::MAX.into()) as u32;
-        Self { base_tsc, base_ns: 0, mult, shift }
-    }
-
-    /// Nanoseconds since boot at `tsc`.
-    pub fn to_ns(self, tsc: u64) -> u64 {
-        let delta = tsc.saturating_sub(self.base_tsc);
-        let shifted = if self.shift < 0 { delta >> -self.shift } else { delta << self.shift };
-        self.base_ns.wrapping_add(((u128::from(shifted) * u128::from(self.mult)) >> 32) as u64)
-    }
-
-    /// The TSC at `ns` nanoseconds since boot.
-    pub fn to_tsc(self, ns: u64) -> u64 {
-        let shifted = (u128::from(ns.saturating_sub(self.base_ns)) << 32) / u128::from(self.mult.max(1));
-        let delta = if self.shift < 0 { shifted << -self.shift } else { shifted >> self.shift };
-        self.base_tsc.saturating_add(delta.try_into().unwrap_or(u64::MAX))
-    }
-
-    /// Ticks per second.
-    pub fn frequency(self) -> u64 {
-        self.to_tsc(self.base_ns + NANOSECONDS) - self.base_tsc
-    }
-}
 
 /// The scale in use, readable without a lock: an odd sequence number means that it is being changed.
 struct SharedScale {

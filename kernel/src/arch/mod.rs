@@ -26,6 +26,7 @@ pub mod switch;
 pub mod timer;
 pub mod trap;
 pub mod traps;
+pub mod tsc_scale;
 pub mod vectors;
 pub mod xstate;
 

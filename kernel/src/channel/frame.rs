@@ -151,3 +151,75 @@ impl Parser {
         control(frame);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind, 0, 0, 0];
+        bytes.extend((payload.len() as u32).to_le_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// Feeds `bytes` in pieces of `piece`, each piece until it is used up, with a stream that takes `bite` at a time.
+    fn run(bytes: &[u8], piece: usize, bite: usize) -> (Vec<u8>, Vec<u8>, Vec<Control>) {
+        let (mut stdin, mut tty, mut controls) = (Vec::new(), Vec::new(), Vec::new());
+        let mut parser = Parser::new();
+        for mut part in bytes.chunks(piece) {
+            while !part.is_empty() {
+                let used = parser.feed(
+                    part,
+                    |stream, bytes| {
+                        let taken = bytes.len().min(bite);
+                        let target = if stream == Stream::Stdin { &mut stdin } else { &mut tty };
+                        target.extend(&bytes[..taken]);
+                        taken
+                    },
+                    |control| controls.push(control),
+                );
+                assert_ne!(used, 0);
+                part = &part[used..];
+            }
+        }
+        (stdin, tty, controls)
+    }
+
+    #[test]
+    fn frames_come_apart_however_they_are_cut() {
+        let bytes = [
+            frame(incoming::WINSIZE, &[24, 0, 80, 0]),
+            frame(incoming::STDIN, b"hello, "),
+            frame(0xee, &[0; 40]),
+            frame(incoming::STDIN, b""),
+            frame(incoming::TTY_INPUT, b"typed"),
+            frame(incoming::STDIN, b"world"),
+            frame(incoming::SIGNAL, &15u32.to_le_bytes()),
+            frame(incoming::STDIN_EOF, b""),
+            frame(incoming::DUMP, b""),
+        ]
+        .concat();
+        for piece in 1..=bytes.len() {
+            for bite in 1..8 {
+                let (stdin, tty, controls) = run(&bytes, piece, bite);
+                assert_eq!(stdin, b"hello, world");
+                assert_eq!(tty, b"typed");
+                let expected =
+                    [Control::Winsize { rows: 24, columns: 80 }, Control::Signal(15), Control::StdinEof, Control::Dump];
+                assert_eq!(controls, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn short_control_frames_are_passed_over() {
+        let bytes = [frame(incoming::WINSIZE, &[1]), frame(incoming::SIGNAL, &[]), frame(incoming::DUMP, &[9; 99])].concat();
+        assert_eq!(run(&bytes, 5, 1).2, [Control::Dump]);
+    }
+
+    #[test]
+    fn a_header_is_little_endian() {
+        assert_eq!(header(Outgoing::Exit, 0x0102), [5, 0, 0, 0, 2, 1, 0, 0]);
+    }
+}

@@ -1,0 +1,9 @@
+//! The parts of the kernel that know no hardware, with the tests that lie beside them.
+#![allow(dead_code, missing_docs)]
+
+#[path = "../src/channel/frame.rs"]
+mod frame;
+#[path = "../src/symbols/table.rs"]
+mod table;
+#[path = "../src/arch/tsc_scale.rs"]
+mod tsc_scale;
