@@ -25,6 +25,8 @@ pub const TIMED_OUT: u8 = 124;
 const SIGNALLED: u8 = 128;
 /// How long a machine may take to power off after its exit frame, or to write its state after the watchdog's NMI.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a program may take to end after SIGTERM.
+const TERM_GRACE: Duration = Duration::from_secs(5);
 /// Ctrl-]: ends the machine from the keyboard when its terminal has all other keys.
 const ESCAPE: u8 = 0x1d;
 
@@ -184,6 +186,11 @@ impl Session {
                     if warned || !self.send(&ToGuest::Signal(number as u32)) {
                         ended.status = Some(SIGNALLED + number as u8);
                         end(child);
+                    } else if number == SIGTERM || number == SIGHUP {
+                        // Whoever sends these will not ask twice.
+                        ended.status = Some(SIGNALLED + number as u8);
+                        deadline = Some(Instant::now() + TERM_GRACE);
+                        monitor = None;
                     }
                     warned = true;
                 }
