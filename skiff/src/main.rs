@@ -27,15 +27,17 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run an application, a program or an image, and exit with its status
+    ///
+    /// TARGET is an application of apps/, a program (a path, or a name on PATH), or an image that mkimage made. What a
+    /// program needs is gathered and packed first; images are kept and used again.
+    ///
+    /// Ctrl-C goes to the program, a second one ends the machine; at a terminal Ctrl-] ends it. The exit status is the
+    /// program's (128 + N if signal N killed it), 120 after a kernel panic, 121 if the machine vanished, 124 after
+    /// --timeout, 125 if it could not be started.
     Run(Run),
 }
 
-/// TARGET is an application of apps/, a program (a path, or a name on PATH), or an image that mkimage made. What a
-/// program needs is gathered and packed first; images are kept and used again.
-///
-/// Ctrl-C goes to the program, a second one ends the machine; at a terminal Ctrl-] ends it. The exit status is the
-/// program's (128 + N if signal N killed it), 120 after a kernel panic, 121 if the machine vanished, 124 after
-/// --timeout, 125 if it could not be started.
+/// The options of `skiff run`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  skiff run sqlite3\n  skiff run python3 --add job.py -- job.py --fast\n  skiff run /usr/bin/redis-server --memory 512M --cpus 2\n  skiff run ./nginx.img --trace=openat,read"

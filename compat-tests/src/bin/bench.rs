@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use compat_tests::boot;
 use mkimage::{Kernel, Options};
-use skiff::frame::{self, ExitKind, FromGuest};
-use skiff::machine::{Accel, Channel, Machine, MachineType};
+use skiff::frame::{Exit, ExitKind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RUNS: usize = 10;
 /// A boot that takes longer than this has failed.
@@ -16,7 +16,7 @@ const HELLO: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); }\n";
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
-        Some("boot") => match boot() {
+        Some("boot") => match bench_boot() {
             Ok(()) => ExitCode::SUCCESS,
             Err(e) => {
                 eprintln!("bench: {e}");
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn boot() -> Result<(), String> {
+fn bench_boot() -> Result<(), String> {
     let root = mkimage::checkout().ok_or("not in a Skiff checkout")?;
     let dir = root.join("build/bench");
     std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
@@ -92,34 +92,12 @@ fn hello(kernel: &Kernel, dir: &Path) -> Result<PathBuf, String> {
 
 /// Time to the first output, if the program ran to its end.
 fn run(image: &Path, memory: u64) -> Option<Duration> {
-    let machine = Machine {
-        image: image.into(),
-        initrd: None,
-        kind: MachineType::Microvm,
-        accel: Accel::Tcg,
-        memory,
-        cpus: 1,
-        options: vec!["channel=virtio".into(), "stdio=ppp".into()],
-        channel: Channel::Virtio,
-        monitor: false,
-    };
-    let start = Instant::now();
-    let mut running = machine.start().ok()?;
-    let mut channel = running.channel.take()?;
-    channel.set_read_timeout(Some(LIMIT)).ok()?;
-    let mut first = None;
-    let mut complete = false;
-    while let Ok(Some(frame)) = frame::read(&mut channel) {
-        match frame {
-            FromGuest::Stdout(_) => drop(first.get_or_insert_with(|| start.elapsed())),
-            FromGuest::Exit(exit) => complete = exit.kind == ExitKind::Program && exit.status == 0,
-            _ => {}
-        }
-        if start.elapsed() > LIMIT {
-            break;
-        }
-    }
-    let _ = running.child.kill();
-    let _ = running.child.wait();
-    first.filter(|_| complete)
+    let boot = boot(image, memory, LIMIT).ok()?;
+    boot.first_output.filter(|_| {
+        boot.exit
+            == Some(Exit {
+                status: 0,
+                kind: ExitKind::Program,
+            })
+    })
 }
