@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use fs::file;
-use fs::{FallocateMode, Mapping, MountFlags, OpenFlags, Seals, SetAttr};
+use fs::{FallocateMode, Mapping, MountFlags, Seals, SetAttr};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
@@ -32,6 +32,10 @@ impl MappedFile for Mapped {
 
     fn is_shmem(&self) -> bool {
         fs::tmpfs::is_shmem(&*self.file.inode)
+    }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.file).addr()
     }
 
     fn written(&self) {
@@ -69,7 +73,6 @@ pub fn map_file(file: &Arc<OpenFile>, offset: u64) -> MapFile {
         may_read: flags.readable(),
         may_write: flags.writable(),
         may_exec: !file.path.mount.flags().contains(MountFlags::NOEXEC),
-        append: flags.contains(OpenFlags::APPEND),
         write_sealed: sealed,
     }
 }

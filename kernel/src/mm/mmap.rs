@@ -51,8 +51,6 @@ pub struct MapFile {
     pub may_write: bool,
     /// Not on a `noexec` mount.
     pub may_exec: bool,
-    /// `O_APPEND` or the append-only attribute: no shared writing.
-    pub append: bool,
     /// `F_SEAL_WRITE` or `F_SEAL_FUTURE_WRITE`: no shared writing, now or later.
     pub write_sealed: bool,
 }
@@ -241,7 +239,7 @@ fn check_file<'f>(file: &'f MapFile, prot: Prot, flags: MapFlags, vm: &mut VmFla
         return Err(Errno::EOPNOTSUPP);
     }
     if kind != MapFlags::PRIVATE {
-        if prot.contains(Prot::WRITE) && (!file.may_write || file.append) {
+        if prot.contains(Prot::WRITE) && !file.may_write {
             return Err(Errno::EACCES);
         }
         *vm |= VmFlags::SHARED | VmFlags::MAYSHARE;

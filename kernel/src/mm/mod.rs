@@ -19,7 +19,6 @@ pub mod mmap;
 pub mod mremap;
 pub mod numa;
 pub mod object;
-pub mod open_file;
 pub mod page_table;
 mod pages;
 pub mod remote;

@@ -36,7 +36,7 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
         }
         None
     } else {
-        let file = crate::mm::open_file::map_file(fd, offset)?;
+        let file = crate::files::mapped::map_file(&current().files()?.get(fd)?, offset);
         if flags.contains(MapFlags::HUGETLB) {
             return Err(Errno::EINVAL);
         }

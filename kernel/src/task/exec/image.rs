@@ -147,7 +147,6 @@ fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout:
                     may_read: true,
                     may_write: false,
                     may_exec: true,
-                    append: false,
                     write_sealed: false,
                 }),
             },
