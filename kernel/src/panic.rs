@@ -79,8 +79,20 @@ pub fn print_backtrace(rip: Option<u64>, rbp: u64) {
     if let Some(rip) = rip {
         emergency!("  {}", Symbolised(rip));
     }
-    for address in backtrace::return_addresses(rbp) {
-        emergency!("  {}", ReturnAddress(address));
+    let mut last = None;
+    let mut repeats = 0;
+    for address in backtrace::return_addresses(rbp).map(Some).chain([None]) {
+        if address == last {
+            repeats += 1;
+            continue;
+        }
+        if repeats != 0 {
+            emergency!("  ... {repeats} times more");
+        }
+        (last, repeats) = (address, 0);
+        if let Some(address) = address {
+            emergency!("  {}", ReturnAddress(address));
+        }
     }
 }
 

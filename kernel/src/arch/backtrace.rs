@@ -3,7 +3,7 @@
 use crate::mm;
 
 /// Longest walk, against a stack that loops.
-const DEPTH: usize = 48;
+const DEPTH: usize = 400;
 
 /// The frame pointer of the caller.
 #[inline(always)]
