@@ -119,8 +119,15 @@ fn strip_setid(inode: &InodeRef) -> SysResult<()> {
 }
 
 /// fallocate(2) after the descriptor checks. `EOPNOTSUPP` for modes that do not go together, `EINVAL` for the range,
-/// `EFBIG` past `fsize_limit`, `ENODEV`/`ESPIPE` for other types.
-pub fn fallocate(inode: &InodeRef, mode: FallocateMode, off: i64, len: i64, fsize_limit: u64) -> SysResult<()> {
+/// `EFBIG` past `fsize_limit`, `ENODEV`/`ESPIPE` for other types. `keep_setid` as in [`WriteRequest`].
+pub fn fallocate(
+    inode: &InodeRef,
+    mode: FallocateMode,
+    off: i64,
+    len: i64,
+    fsize_limit: u64,
+    keep_setid: bool,
+) -> SysResult<()> {
     use FallocateMode as M;
     if off < 0 || len <= 0 {
         return Err(Errno::EINVAL);
@@ -154,7 +161,8 @@ pub fn fallocate(inode: &InodeRef, mode: FallocateMode, off: i64, len: i64, fsiz
     if !mode.contains(M::KEEP_SIZE) && end > fsize_limit && end > inode.metadata().size {
         return Err(Errno::EFBIG);
     }
-    inode.fallocate(mode, off, len)
+    inode.fallocate(mode, off, len)?;
+    if keep_setid { Ok(()) } else { strip_setid(inode) }
 }
 
 /// The write access of an open file description (`ETXTBSY` while the file executes), given back on drop. Regular files only.

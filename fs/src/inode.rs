@@ -197,7 +197,7 @@ pub trait Inode: Any + Send + Sync {
         Ok(len)
     }
 
-    /// Sets the size; `EINVAL` for what has none, `EPERM` when sealed. Updates mtime and ctime.
+    /// Sets the size; `EINVAL` for what has none, `EPERM` when sealed. Updates ctime, and mtime when the size changes.
     fn truncate(&self, _size: u64) -> SysResult<()> {
         Err(Errno::EINVAL)
     }

@@ -8,7 +8,7 @@ mod tree;
 use crate::platform::{PAGE_SHIFT, PAGE_SIZE, PageRef};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 use tree::Tree;
 
@@ -51,6 +51,8 @@ pub struct Mapping {
     seq: AtomicU64,
     /// Number of shared writable mappings (`i_mmap_writable`), for `F_SEAL_WRITE`.
     writable_maps: AtomicU32,
+    /// True once pages were allocated ahead: writes then look for their marks.
+    preallocated: AtomicBool,
     /// A leaf lock.
     tree: spin::RwLock<Tree>,
     /// A leaf lock; observers are called after it is released.
@@ -65,6 +67,7 @@ impl Mapping {
             size: AtomicU64::new(size),
             seq: AtomicU64::new(0),
             writable_maps: AtomicU32::new(0),
+            preallocated: AtomicBool::new(false),
             tree: spin::RwLock::new(Tree::default()),
             observers: spin::Mutex::new(Vec::new()),
             source,
@@ -110,10 +113,31 @@ impl Mapping {
             Some(page) => Some(page),
             None => self.add_page(index, Some(()))?,
         };
-        if write && page.is_some() {
-            self.mark_dirty(index);
+        if page.is_some() {
+            self.mark_written(index);
+            if write {
+                self.mark_dirty(index);
+            }
         }
         Ok(page)
+    }
+
+    /// Makes sure of a page for later (fallocate(2)): it reads as zeros and counts as a hole until it is written. True when it was
+    /// missing.
+    pub fn preallocate(&self, index: u64) -> SysResult<bool> {
+        if self.get_page(index).is_some() {
+            return Ok(false);
+        }
+        self.preallocated.store(true, Ordering::Relaxed);
+        self.get_or_create(index)?;
+        self.tree.write().set_unwritten(index, true);
+        Ok(true)
+    }
+
+    fn mark_written(&self, index: u64) {
+        if self.preallocated.load(Ordering::Relaxed) {
+            self.tree.write().set_unwritten(index, false);
+        }
     }
 
     /// Puts a page into an empty slot without copying (a page of the initrd). Charged like any other. `EEXIST` when the slot is taken.
@@ -244,6 +268,7 @@ impl Mapping {
             let index = pos >> PAGE_SHIFT;
             match self.get_or_create(index).and_then(|p| copy(&p, in_page, n)) {
                 Ok(got) => {
+                    self.mark_written(index);
                     self.mark_dirty(index);
                     done += got;
                     if got > 0 {
@@ -275,7 +300,8 @@ impl Mapping {
             let _tree = self.tree.write();
             self.size.swap(size, Ordering::AcqRel)
         };
-        if size < old {
+        // With an unchanged size too: fallocate(2) may have put pages behind the end.
+        if size <= old {
             self.drop_range(pages_for(size), u64::MAX, true);
             self.zero_partial(size, size.next_multiple_of(PAGE_SIZE as u64))?;
         }
@@ -372,7 +398,7 @@ impl Mapping {
         self.writable_maps.load(Ordering::Acquire) > 0
     }
 
-    /// `SEEK_DATA` over the pages present; `ENXIO` when no data follows.
+    /// `SEEK_DATA` over the pages with data; `ENXIO` when no data follows.
     pub fn seek_data(&self, off: u64) -> SysResult<u64> {
         let size = self.size();
         if off >= size {
@@ -382,7 +408,7 @@ impl Mapping {
         found.filter(|pos| *pos < size).ok_or(Errno::ENXIO)
     }
 
-    /// `SEEK_HOLE` over the pages present.
+    /// `SEEK_HOLE` over the pages with data.
     pub fn seek_hole(&self, off: u64) -> SysResult<u64> {
         let size = self.size();
         if off >= size {

@@ -14,13 +14,19 @@ pub(super) struct Chunk {
     pages: [Option<PageRef>; CHUNK as usize],
     /// Bit n: page n was changed since it was written back.
     dirty: u64,
+    /// Bit n: page n was allocated ahead (fallocate(2)) and not written yet, so it still counts as a hole.
+    unwritten: u64,
     /// Slots in use.
     pub(super) used: u32,
 }
 
 impl Chunk {
     fn new() -> Box<Chunk> {
-        Box::new(Chunk { pages: [const { None }; CHUNK as usize], dirty: 0, used: 0 })
+        Box::new(Chunk { pages: [const { None }; CHUNK as usize], dirty: 0, unwritten: 0, used: 0 })
+    }
+
+    fn has_data(&self, slot: usize) -> bool {
+        self.unwritten >> slot & 1 == 0 && self.pages.get(slot).is_some_and(Option::is_some)
     }
 
     /// Moves the slots `[first, end)` out into a chunk of their own.
@@ -35,6 +41,7 @@ impl Chunk {
                 out.used += 1;
                 self.used -= 1;
                 self.dirty &= !(1 << i);
+                self.unwritten &= !(1 << i);
             }
         }
         out
@@ -73,6 +80,13 @@ impl Tree {
         let fresh = chunk.dirty & bit == 0;
         chunk.dirty |= bit;
         fresh
+    }
+
+    /// Marks a page that is present as allocated ahead, or as written.
+    pub(super) fn set_unwritten(&mut self, index: u64, unwritten: bool) {
+        let Some(chunk) = self.chunks.get_mut(&(index / CHUNK)) else { return };
+        let bit = 1 << (index % CHUNK);
+        chunk.unwritten = if unwritten { chunk.unwritten | bit } else { chunk.unwritten & !bit };
     }
 
     /// The first dirty page of `[first, end)`, marked clean.
@@ -129,17 +143,17 @@ impl Tree {
         out
     }
 
-    /// The first page at or after `index`.
+    /// The first page with data at or after `index`.
     pub(super) fn next_page(&self, index: u64) -> Option<u64> {
         self.chunks.range(index / CHUNK..).find_map(|(number, chunk)| {
             let base = number * CHUNK;
             let skip = index.saturating_sub(base) as usize;
-            let slot = chunk.pages.iter().enumerate().skip(skip).find(|(_, p)| p.is_some())?;
-            Some(base + slot.0 as u64)
+            let slot = (skip..CHUNK as usize).find(|i| chunk.has_data(*i))?;
+            Some(base + slot as u64)
         })
     }
 
-    /// The first missing page at or after `index`.
+    /// The first page without data at or after `index`.
     pub(super) fn next_hole(&self, index: u64) -> u64 {
         let mut at = index;
         for (number, chunk) in self.chunks.range(index / CHUNK..) {
@@ -148,7 +162,7 @@ impl Tree {
                 break;
             }
             let skip = (at - base) as usize;
-            if let Some((i, _)) = chunk.pages.iter().enumerate().skip(skip).find(|(_, p)| p.is_none()) {
+            if let Some(i) = (skip..CHUNK as usize).find(|i| !chunk.has_data(*i)) {
                 return base + i as u64;
             }
             at = base + CHUNK;

@@ -76,6 +76,10 @@ impl Namespace {
             return Err(Errno::EPERM);
         }
         let mode = if attrs.mode & S_IFMT == S_IFDIR { attrs.mode } else { chowned_mode(ctx.creds, &attrs) };
+        // Taking set-id bits away is a chmod, which is the owner's.
+        if mode != attrs.mode && !ctx.creds.owner_or_capable(&attrs) {
+            return Err(Errno::EPERM);
+        }
         let mode = (mode != attrs.mode).then_some(mode & 0o7777);
         inode.setattr(&SetAttr { uid, gid, mode, ..SetAttr::default() })?;
         drop(guard);

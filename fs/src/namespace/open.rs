@@ -1,11 +1,13 @@
 //! open(2).
 
 use super::{Namespace, inode_permission, may_create, new_node, want_write};
+use crate::creds::Cap;
 use crate::file::WriteAccess;
 use crate::inode::InodeRef;
 use crate::mount::MountFlags;
 use crate::notify::{self, event};
 use crate::path::Path;
+use crate::platform::now;
 use crate::types::*;
 use crate::walk::{FsContext, Last, LookupFlags, Walker, is_symlink, lookup_child};
 use alloc::format;
@@ -78,14 +80,15 @@ impl Namespace {
             return self.open_tmpfile(ctx, &dir, flags, how.mode);
         }
         if flags.contains(OpenFlags::CREAT) {
-            let (found, created) = self.find_or_create(ctx, at, path, lookup, flags, how.mode)?;
-            return self.finish_open(ctx, found, flags, created);
+            let (found, created, dir) = self.find_or_create(ctx, at, path, lookup, flags, how.mode)?;
+            return self.finish_open(ctx, found, flags, created, dir);
         }
         let found = self.resolve(ctx, at, path, lookup)?;
-        self.finish_open(ctx, found, flags, false)
+        self.finish_open(ctx, found, flags, false, None)
     }
 
-    /// The walk with `O_CREAT`: follows links in the last component, also those that dangle, and creates what is missing.
+    /// The walk with `O_CREAT`: follows links in the last component, also those that dangle, and creates what is missing. Answers
+    /// the file, whether it is new, and the attributes of the directory of one that is not.
     fn find_or_create(
         &self,
         ctx: &FsContext<'_>,
@@ -94,15 +97,15 @@ impl Namespace {
         lookup: LookupFlags,
         flags: OpenFlags,
         mode: u32,
-    ) -> SysResult<(Path, bool)> {
+    ) -> SysResult<(Path, bool, Option<AccessAttrs>)> {
         let mut walker = Walker::new(self, ctx, at, path, lookup)?;
         loop {
             let (last, trailing) = walker.to_last()?;
             let name = match last {
                 Last::Name(_) if trailing => return Err(Errno::EISDIR),
                 Last::Name(name) => name,
-                Last::DotDot => return Ok((walker.place().parent(&ctx.root), false)),
-                Last::Dot | Last::Root => return Ok((walker.place().clone(), false)),
+                Last::DotDot => return Ok((walker.place().parent(&ctx.root), false, None)),
+                Last::Dot | Last::Root => return Ok((walker.place().clone(), false, None)),
             };
             let dir = walker.place().clone();
             let mut dentry = lookup_child(&dir.dentry, &name, lookup.contains(LookupFlags::CACHED))?;
@@ -119,19 +122,26 @@ impl Namespace {
                     let dentry = dir.dentry.attach(&name, inode.clone());
                     drop(guard);
                     notify::notify(&inode, Some(dir_inode), &name, event::CREATE, 0);
-                    return Ok((Path { mount: dir.mount.clone(), dentry }, true));
+                    return Ok((Path { mount: dir.mount.clone(), dentry }, true, None));
                 }
             }
             let found = walker.cross(Path { mount: dir.mount.clone(), dentry })?;
             if !is_symlink(&found) || flags.contains(OpenFlags::NOFOLLOW) {
-                return Ok((found, false));
+                return Ok((found, false, Some(dir.inode()?.access_attrs())));
             }
             walker.follow(&found, false)?;
         }
     }
 
     /// `do_open` and `may_open`: the checks of the file itself, then `O_TRUNC`.
-    fn finish_open(&self, ctx: &FsContext<'_>, path: Path, flags: OpenFlags, created: bool) -> SysResult<Opened> {
+    fn finish_open(
+        &self,
+        ctx: &FsContext<'_>,
+        path: Path,
+        flags: OpenFlags,
+        created: bool,
+        dir: Option<AccessAttrs>,
+    ) -> SysResult<Opened> {
         let inode = path.inode()?.clone();
         let file_type = inode.file_type();
         if flags.contains(OpenFlags::CREAT) && !created {
@@ -140,6 +150,9 @@ impl Namespace {
             }
             if file_type == FileType::Dir {
                 return Err(Errno::EISDIR);
+            }
+            if let Some(dir) = dir {
+                may_create_in_sticky(ctx, &dir, &inode)?;
             }
         }
         if flags.contains(OpenFlags::DIRECTORY) && file_type != FileType::Dir {
@@ -167,7 +180,9 @@ impl Namespace {
             let _access = if opened.write_access.is_none() { Some(WriteAccess::get(&opened.inode)?) } else { None };
             // A file without a size to set (a control file of procfs) is opened all the same, as Linux's `simple_setattr` does.
             if opened.inode.mapping().is_some() {
-                crate::file::truncate(&opened.inode, 0, u64::MAX, false)?;
+                crate::file::truncate(&opened.inode, 0, u64::MAX, ctx.creds.capable(Cap::Fsetid))?;
+                // Unlike truncate(2), O_TRUNC counts as a modification even of an empty file.
+                opened.inode.setattr(&SetAttr { mtime: Some(now()), ..SetAttr::default() })?;
                 notify::notify_path(&opened.path, event::MODIFY);
             }
         }
@@ -188,6 +203,16 @@ impl Namespace {
         let write_access = Some(WriteAccess::get(&inode)?);
         Ok(Opened { path: Path { mount: dir.mount.clone(), dentry }, inode, created: true, write_access })
     }
+}
+
+/// `may_create_in_sticky` with the protected_* settings of sysctl at 0: `O_CREAT` does not open other people's links, sockets and
+/// devices in a directory like /tmp.
+fn may_create_in_sticky(ctx: &FsContext<'_>, dir: &AccessAttrs, inode: &InodeRef) -> SysResult<()> {
+    let attrs = inode.access_attrs();
+    let spared = matches!(attrs.mode & S_IFMT, S_IFREG | S_IFIFO);
+    let owned = attrs.uid == dir.uid || attrs.uid == ctx.creds.fsuid;
+    let open_to_all = dir.mode & S_ISVTX != 0 && dir.mode & 0o002 != 0;
+    if spared || owned || !open_to_all { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// `may_open`.

@@ -17,6 +17,8 @@ const VALUE_LIMIT: usize = 65536;
 const TRUSTED: &[u8] = b"trusted.";
 const SECURITY: &[u8] = b"security.";
 const USER: &[u8] = b"user.";
+/// POSIX ACLs; no file system here has them.
+const SYSTEM: &[u8] = b"system.";
 
 impl Namespace {
     /// getxattr(2): the value.
@@ -93,7 +95,13 @@ fn permission(ctx: &FsContext<'_>, path: &Path, name: &[u8], write: bool) -> Sys
             (true, false) => Ok(()),
         };
     }
-    let Some(rest) = name.strip_prefix(USER) else { return Err(Errno::EOPNOTSUPP) };
+    let mask = if write { AccessMask::WRITE } else { AccessMask::READ };
+    let Some(rest) = name.strip_prefix(USER) else {
+        if !name.starts_with(SYSTEM) {
+            inode_permission(ctx.creds, &path.mount, inode, mask)?;
+        }
+        return Err(Errno::EOPNOTSUPP);
+    };
     let attrs = inode.access_attrs();
     match attrs.mode & S_IFMT {
         S_IFREG => {}
@@ -104,7 +112,6 @@ fn permission(ctx: &FsContext<'_>, path: &Path, name: &[u8], write: bool) -> Sys
         }
         _ => return Err(refusal),
     }
-    let mask = if write { AccessMask::WRITE } else { AccessMask::READ };
     inode_permission(ctx.creds, &path.mount, inode, mask)?;
     if rest.is_empty() { Err(Errno::EINVAL) } else { Ok(()) }
 }

@@ -70,7 +70,7 @@ impl FileData {
 
     pub(super) fn fallocate(&self, mode: FallocateMode, off: u64, len: u64) -> SysResult<()> {
         use FallocateMode as M;
-        if mode.intersects(M::COLLAPSE_RANGE | M::INSERT_RANGE) {
+        if mode.intersects(M::COLLAPSE_RANGE | M::INSERT_RANGE | M::UNSHARE_RANGE) {
             return Err(Errno::EOPNOTSUPP);
         }
         let seals = self.seals();
@@ -99,16 +99,16 @@ impl FileData {
     fn allocate(&self, first: u64, end: u64) -> SysResult<()> {
         let mut added: Vec<u64> = Vec::new();
         for index in first..end {
-            if self.mapping.get_page(index).is_some() {
-                continue;
-            }
-            if let Err(e) = self.mapping.get_or_create(index) {
-                for index in added {
-                    self.mapping.punch(index * PAGE, PAGE)?;
+            match self.mapping.preallocate(index) {
+                Ok(true) => added.push(index),
+                Ok(false) => {}
+                Err(e) => {
+                    for index in added {
+                        self.mapping.punch(index * PAGE, PAGE)?;
+                    }
+                    return Err(e);
                 }
-                return Err(e);
             }
-            added.push(index);
         }
         Ok(())
     }

@@ -279,8 +279,11 @@ impl Inode for TmpNode {
     }
 
     fn truncate(&self, size: u64) -> SysResult<()> {
-        self.file()?.truncate(size)?;
-        self.touch();
+        let file = self.file()?;
+        let old = file.mapping.size();
+        file.truncate(size)?;
+        // An unchanged size is no modification, only a change of status.
+        if size == old { self.add_links(0) } else { self.touch() }
         Ok(())
     }
 
