@@ -51,7 +51,7 @@ impl MappedFile for Mapped {
 
     fn punch_hole(&self, start: u64, end: u64) -> SysResult<()> {
         let mode = FallocateMode::PUNCH_HOLE | FallocateMode::KEEP_SIZE;
-        file::fallocate(&self.file.inode, mode, start as i64, end.saturating_sub(start) as i64, u64::MAX)
+        file::fallocate(&self.file.inode, mode, start as i64, end.saturating_sub(start) as i64, u64::MAX, false)
     }
 }
 
