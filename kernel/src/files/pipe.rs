@@ -313,6 +313,13 @@ impl PipeEnd {
     }
 }
 
+impl PipeEnd {
+    /// The pipe.
+    pub fn pipe(&self) -> &Pipe {
+        &self.pipe
+    }
+}
+
 impl Drop for PipeEnd {
     fn drop(&mut self) {
         let pipe = &self.pipe;

@@ -3,11 +3,29 @@
 //! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
 #![deny(unsafe_code)]
 
+mod attr;
+mod dir;
+mod fd;
+mod link;
+mod lock;
 mod memory;
+mod open;
+mod paths;
+mod pipe;
 mod process;
+mod rw;
+mod stat;
 
+use attr::*;
+use dir::*;
+use fd::*;
+use link::*;
 use memory::*;
+use open::*;
+use pipe::*;
 use process::*;
+use rw::*;
+use stat::*;
 use syscall_shim::{Errno, SysResult};
 
 use crate::task::Task;

@@ -1,0 +1,146 @@
+//! Descriptors: dup(2), fcntl(2), ioctl(2) as far as every file knows it.
+
+use fs::{OpenFlags, Seals};
+use linux_raw_sys::general as g;
+use linux_raw_sys::ioctl as i;
+use syscall_shim::types::FOwnerEx;
+use syscall_shim::{Errno, SysResult};
+
+use super::paths::{any_file, file};
+use crate::files::owner::{Owner, OwnerKind};
+use crate::files::pipe::PipeEnd;
+use crate::files::{OpenFile, capable};
+use crate::task::current;
+use crate::usermem::UserAddr;
+
+/// dup(2).
+pub fn dup(fd: i32) -> SysResult {
+    let files = current().files()?;
+    let file = files.get_any(fd)?;
+    files.insert(file, false).map(|fd| fd as usize)
+}
+
+/// dup2(2).
+pub fn dup2(old: i32, new: i32) -> SysResult {
+    let files = current().files()?;
+    let file = files.get_any(old)?;
+    if old != new {
+        files.replace(new, file, false)?;
+    }
+    Ok(new as usize)
+}
+
+/// dup3(2).
+pub fn dup3(old: i32, new: i32, flags: u32) -> SysResult {
+    if flags & !g::O_CLOEXEC != 0 || old == new {
+        return Err(Errno::EINVAL);
+    }
+    let files = current().files()?;
+    let file = files.get_any(old)?;
+    files.replace(new, file, flags & g::O_CLOEXEC != 0)?;
+    Ok(new as usize)
+}
+
+/// fcntl(2).
+pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
+    let files = current().files()?;
+    match cmd {
+        g::F_DUPFD | g::F_DUPFD_CLOEXEC => {
+            let file = files.get_any(fd)?;
+            let limit = current().process.rlimit(g::RLIMIT_NOFILE);
+            let from = u64::from(arg as u32);
+            if from >= limit {
+                return Err(Errno::EINVAL);
+            }
+            let slot = files.reserve_from(from as usize, cmd == g::F_DUPFD_CLOEXEC)?;
+            return Ok(slot.install(file) as usize);
+        }
+        g::F_GETFD => return Ok(usize::from(files.is_cloexec(fd)?)),
+        g::F_SETFD => return files.set_cloexec(fd, arg & u64::from(g::FD_CLOEXEC) != 0).map(|()| 0),
+        g::F_GETFL => return Ok(any_file(fd)?.flags().bits() as usize),
+        _ => {}
+    }
+    let file = file(fd)?;
+    match cmd {
+        g::F_SETFL => file.set_flags(OpenFlags::from_bits_retain(arg as u32)).map(|()| 0),
+        g::F_GETLK | g::F_SETLK | g::F_SETLKW | g::F_OFD_GETLK | g::F_OFD_SETLK | g::F_OFD_SETLKW => {
+            super::lock::record_lock(&file, cmd, UserAddr(arg))
+        }
+        g::F_SETOWN => {
+            let pid = arg as i32;
+            let kind = if pid < 0 { OwnerKind::Group } else { OwnerKind::Process };
+            set_owner(&file, kind, pid.checked_abs().ok_or(Errno::EINVAL)?)
+        }
+        g::F_GETOWN => {
+            let owner = *file.owner.lock();
+            let pid = if owner.kind == OwnerKind::Group { -owner.pid } else { owner.pid };
+            Ok(pid as isize as usize)
+        }
+        g::F_SETOWN_EX => {
+            let ex = UserAddr(arg).cast::<FOwnerEx>().read()?;
+            let kind = match ex.kind as u32 {
+                g::F_OWNER_TID => OwnerKind::Thread,
+                g::F_OWNER_PID => OwnerKind::Process,
+                g::F_OWNER_PGRP => OwnerKind::Group,
+                _ => return Err(Errno::EINVAL),
+            };
+            set_owner(&file, kind, ex.pid)
+        }
+        g::F_GETOWN_EX => {
+            let owner = *file.owner.lock();
+            let kind = match owner.kind {
+                OwnerKind::Thread => g::F_OWNER_TID,
+                OwnerKind::Process => g::F_OWNER_PID,
+                OwnerKind::Group => g::F_OWNER_PGRP,
+            };
+            UserAddr(arg).cast::<FOwnerEx>().write(FOwnerEx { kind: kind as i32, pid: owner.pid }).map(|()| 0)
+        }
+        g::F_SETSIG => {
+            let signal = i32::try_from(arg).ok().filter(|s| (0..=64).contains(s)).ok_or(Errno::EINVAL)?;
+            file.owner.lock().signal = signal;
+            Ok(0)
+        }
+        g::F_GETSIG => Ok(file.owner.lock().signal as usize),
+        g::F_SETPIPE_SZ => {
+            let end = file.ops_as::<PipeEnd>().ok_or(Errno::EBADF)?;
+            end.pipe().set_capacity(arg as u32 as usize, capable(fs::Cap::SysResource as u32))
+        }
+        g::F_GETPIPE_SZ => Ok(file.ops_as::<PipeEnd>().ok_or(Errno::EBADF)?.pipe().capacity()),
+        g::F_ADD_SEALS => {
+            file.flags().writable().then_some(()).ok_or(Errno::EPERM)?;
+            let seals = Seals::from_bits(arg as u32).ok_or(Errno::EINVAL)?;
+            let shared = file.inode.mapping().is_some_and(|m| m.has_writable_maps());
+            file.inode.add_seals(seals, shared).map(|()| 0)
+        }
+        g::F_GET_SEALS => file.inode.seals().map(|s| s.bits() as usize),
+        // No leases: nobody else serves these files. `F_UNLCK` is what F_GETLEASE answers for 'none'.
+        g::F_GETLEASE => Ok(g::F_UNLCK as usize),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn set_owner(file: &OpenFile, kind: OwnerKind, pid: i32) -> SysResult {
+    let creds = current().credentials();
+    let mut owner = file.owner.lock();
+    *owner = Owner { kind, pid, uid: creds.uid, euid: creds.euid, signal: owner.signal };
+    Ok(0)
+}
+
+/// ioctl(2).
+pub fn ioctl(fd: i32, request: u32, arg: UserAddr) -> SysResult {
+    let file = file(fd)?;
+    match request {
+        i::FIOCLEX | i::FIONCLEX => current().files()?.set_cloexec(fd, request == i::FIOCLEX).map(|()| 0),
+        i::FIONBIO => {
+            file.set_nonblocking(arg.cast::<i32>().read()? != 0);
+            Ok(0)
+        }
+        i::FIOASYNC => {
+            let on = arg.cast::<i32>().read()? != 0;
+            let mut flags = file.flags();
+            flags.set(OpenFlags::ASYNC, on);
+            file.set_flags(flags).map(|()| 0)
+        }
+        _ => file.ops.ioctl(&file, request, arg),
+    }
+}

@@ -1,0 +1,81 @@
+//! Arguments that name files: a path, or a path relative to a descriptor.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use fs::{LookupFlags, Path};
+use linux_raw_sys::general as g;
+use syscall_shim::{Errno, SysResult};
+
+use crate::files::{OpenFile, with_fs};
+use crate::task::current;
+use crate::usermem::{UserAddr, read_path};
+use crate::vfs::namespace;
+
+/// A path from the application, with the directory that it starts from if that is not the working directory.
+pub struct Name {
+    /// The starting directory (`openat` and its like).
+    pub base: Option<Path>,
+    /// The text, perhaps empty.
+    pub text: Vec<u8>,
+}
+
+impl Name {
+    /// The base as the namespace takes it.
+    pub fn at(&self) -> Option<&Path> {
+        self.base.as_ref()
+    }
+}
+
+/// The open file behind a descriptor. `EBADF`, also for `O_PATH`.
+pub fn file(fd: i32) -> SysResult<Arc<OpenFile>> {
+    current().files()?.get(fd)
+}
+
+/// The open file behind a descriptor, `O_PATH` or not.
+pub fn any_file(fd: i32) -> SysResult<Arc<OpenFile>> {
+    current().files()?.get_any(fd)
+}
+
+/// A path relative to the working directory.
+pub fn name(path: UserAddr) -> SysResult<Name> {
+    Ok(Name { base: None, text: read_path(path)? })
+}
+
+/// A path relative to `dirfd`, which is not looked at when the path is absolute.
+pub fn name_at(dirfd: i32, path: UserAddr) -> SysResult<Name> {
+    let text = read_path(path)?;
+    let base = if dirfd == g::AT_FDCWD || text.first() == Some(&b'/') { None } else { Some(any_file(dirfd)?.path.clone()) };
+    Ok(Name { base, text })
+}
+
+/// Finds the file that a name stands for.
+pub fn find(name: &Name, flags: LookupFlags) -> SysResult<Path> {
+    with_fs(|ctx| namespace().resolve(ctx, name.at(), &name.text, flags))
+}
+
+/// Lookup flags for `AT_*` flags, of which only those in `allowed` may be set (`EINVAL`).
+pub fn lookup_flags(flags: u32, allowed: u32) -> SysResult<LookupFlags> {
+    if flags & !allowed != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut lookup = LookupFlags::empty();
+    let follow = if allowed & g::AT_SYMLINK_FOLLOW != 0 { flags & g::AT_SYMLINK_FOLLOW != 0 } else { flags & g::AT_SYMLINK_NOFOLLOW == 0 };
+    lookup.set(LookupFlags::FOLLOW, follow);
+    lookup.set(LookupFlags::EMPTY, flags & g::AT_EMPTY_PATH != 0);
+    Ok(lookup)
+}
+
+/// Finds the file of a call with `dirfd`, path and `AT_*` flags. With `AT_EMPTY_PATH` the path may be empty (or, as later kernels
+/// allow, NULL) and means the descriptor itself, whatever its type.
+pub fn find_at(dirfd: i32, path: UserAddr, flags: u32, allowed: u32) -> SysResult<Path> {
+    let lookup = lookup_flags(flags, allowed)?;
+    if lookup.contains(LookupFlags::EMPTY) && path.is_null() {
+        return if dirfd == g::AT_FDCWD { Ok(current().fs().cwd()) } else { Ok(any_file(dirfd)?.path.clone()) };
+    }
+    let name = name_at(dirfd, path)?;
+    if name.text.is_empty() && lookup.contains(LookupFlags::EMPTY) {
+        return Ok(name.base.unwrap_or_else(|| current().fs().cwd()));
+    }
+    find(&name, lookup)
+}

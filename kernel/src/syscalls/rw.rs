@@ -1,0 +1,215 @@
+//! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a whole.
+
+use fs::{Cap, FallocateMode, FileType, OpenFlags};
+use linux_raw_sys::general as g;
+use syscall_shim::{Errno, RwfFlags, SysResult};
+
+use super::paths::{self, file, name};
+use crate::files::io::{Segments, Sink, Source};
+use crate::files::regular::{checked_size, file_size_limit};
+use crate::files::{OpenFile, capable, with_fs};
+use crate::usermem::UserAddr;
+use crate::vfs::namespace;
+use fs::LookupFlags;
+
+/// read(2).
+pub fn read(fd: i32, buf: UserAddr, count: usize) -> SysResult {
+    let file = file(fd)?;
+    file.check_readable()?;
+    file.read(&mut Sink::user(buf, count)?)
+}
+
+/// write(2).
+pub fn write(fd: i32, buf: UserAddr, count: usize) -> SysResult {
+    let file = file(fd)?;
+    file.check_writable()?;
+    file.write(&mut Source::user(buf, count)?)
+}
+
+/// readv(2).
+pub fn readv(fd: i32, vector: UserAddr, count: usize) -> SysResult {
+    let file = file(fd)?;
+    file.check_readable()?;
+    file.read(&mut Sink::User(Segments::from_iovec(vector, count)?))
+}
+
+/// writev(2).
+pub fn writev(fd: i32, vector: UserAddr, count: usize) -> SysResult {
+    let file = file(fd)?;
+    file.check_writable()?;
+    file.write(&mut Source::User(Segments::from_iovec(vector, count)?))
+}
+
+fn position(pos: i64) -> SysResult<u64> {
+    u64::try_from(pos).map_err(|_| Errno::EINVAL)
+}
+
+/// `ESPIPE` for what has no positions.
+fn seekable(file: &OpenFile) -> SysResult<()> {
+    if file.ops.seekable() { Ok(()) } else { Err(Errno::ESPIPE) }
+}
+
+/// pread(2).
+pub fn pread64(fd: i32, buf: UserAddr, count: usize, pos: i64) -> SysResult {
+    let pos = position(pos)?;
+    let file = file(fd)?;
+    seekable(&file)?;
+    file.read_at(pos, &mut Sink::user(buf, count)?)
+}
+
+/// pwrite(2).
+pub fn pwrite64(fd: i32, buf: UserAddr, count: usize, pos: i64) -> SysResult {
+    let pos = position(pos)?;
+    let file = file(fd)?;
+    seekable(&file)?;
+    file.write_at(pos, &mut Source::user(buf, count)?, false)
+}
+
+/// preadv(2).
+pub fn preadv(fd: i32, vector: UserAddr, count: usize, pos: i64, _pos_high: u64) -> SysResult {
+    let pos = position(pos)?;
+    let file = file(fd)?;
+    seekable(&file)?;
+    file.read_at(pos, &mut Sink::User(Segments::from_iovec(vector, count)?))
+}
+
+/// pwritev(2).
+pub fn pwritev(fd: i32, vector: UserAddr, count: usize, pos: i64, _pos_high: u64) -> SysResult {
+    let pos = position(pos)?;
+    let file = file(fd)?;
+    seekable(&file)?;
+    file.write_at(pos, &mut Source::User(Segments::from_iovec(vector, count)?), false)
+}
+
+/// preadv2(2). `RWF_NOWAIT` only where reading never waits: content in memory.
+pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, high: u64, flags: u32) -> SysResult {
+    let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
+    if flags.contains(RwfFlags::RWF_APPEND) || (flags.contains(RwfFlags::RWF_NOWAIT) && file(fd)?.inode.mapping().is_none()) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if pos == -1 { readv(fd, vector, count) } else { preadv(fd, vector, count, pos, high) }
+}
+
+/// pwritev2(2).
+pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, flags: u32) -> SysResult {
+    let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
+    let file = file(fd)?;
+    if flags.contains(RwfFlags::RWF_NOWAIT) && file.inode.mapping().is_none() {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    file.check_writable()?;
+    let append = flags.contains(RwfFlags::RWF_APPEND);
+    let mut from = Source::User(Segments::from_iovec(vector, count)?);
+    let n = if pos == -1 {
+        if append && file.ops.seekable() {
+            let n = file.write_at(0, &mut from, true)?;
+            file.seek(0, g::SEEK_END)?;
+            n
+        } else {
+            file.write(&mut from)?
+        }
+    } else {
+        let pos = position(pos)?;
+        seekable(&file)?;
+        file.write_at(pos, &mut from, append)?
+    };
+    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) {
+        file.ops.sync(&file, !flags.contains(RwfFlags::RWF_SYNC))?;
+    }
+    Ok(n)
+}
+
+/// lseek(2).
+pub fn lseek(fd: i32, offset: i64, whence: u32) -> SysResult {
+    let file = file(fd)?;
+    if whence > g::SEEK_HOLE {
+        return Err(Errno::EINVAL);
+    }
+    file.seek(offset, whence).map(|pos| pos as usize)
+}
+
+/// truncate(2).
+pub fn truncate(path: UserAddr, length: i64) -> SysResult {
+    let length = u64::try_from(length).map_err(|_| Errno::EINVAL)?;
+    let found = paths::find(&name(path)?, LookupFlags::FOLLOW)?;
+    checked_size(with_fs(|ctx| namespace().truncate(ctx, &found, length, file_size_limit()))).map(|()| 0)
+}
+
+/// ftruncate(2).
+pub fn ftruncate(fd: i32, length: i64) -> SysResult {
+    let length = u64::try_from(length).map_err(|_| Errno::EINVAL)?;
+    let file = file(fd)?;
+    if !file.flags().writable() || file.inode.file_type() != FileType::Regular {
+        return Err(Errno::EINVAL);
+    }
+    checked_size(fs::file::truncate(&file.inode, length, file_size_limit(), capable(Cap::Fsetid as u32)))?;
+    fs::notify::notify_path(&file.path, fs::notify::event::MODIFY);
+    Ok(0)
+}
+
+/// fallocate(2).
+pub fn fallocate(fd: i32, mode: u32, offset: i64, len: i64) -> SysResult {
+    let file = file(fd)?;
+    if offset < 0 || len <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    file.check_writable()?;
+    let mode = FallocateMode::from_bits_retain(mode);
+    if file.flags().contains(OpenFlags::APPEND) && !(mode - FallocateMode::KEEP_SIZE).is_empty() {
+        return Err(Errno::EPERM);
+    }
+    let keep = capable(Cap::Fsetid as u32);
+    checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep)).map(|()| 0)
+}
+
+/// fsync(2).
+pub fn fsync(fd: i32) -> SysResult {
+    let file = file(fd)?;
+    file.ops.sync(&file, false).map(|()| 0)
+}
+
+/// fdatasync(2).
+pub fn fdatasync(fd: i32) -> SysResult {
+    let file = file(fd)?;
+    file.ops.sync(&file, true).map(|()| 0)
+}
+
+/// sync(2).
+pub fn sync() -> SysResult {
+    let _ = namespace().sync();
+    Ok(0)
+}
+
+/// syncfs(2).
+pub fn syncfs(fd: i32) -> SysResult {
+    file(fd)?.path.mount.fs.sync().map(|()| 0)
+}
+
+/// sync_file_range(2).
+pub fn sync_file_range(fd: i32, offset: i64, len: i64, flags: u32) -> SysResult {
+    let file = file(fd)?;
+    let valid = g::SYNC_FILE_RANGE_WAIT_BEFORE | g::SYNC_FILE_RANGE_WRITE | g::SYNC_FILE_RANGE_WAIT_AFTER;
+    if flags & !valid != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    let mapping = file.inode.mapping().ok_or(Errno::ESPIPE)?;
+    let end = if len == 0 { u64::MAX } else { (offset + len) as u64 };
+    mapping.write_back(offset as u64 / 4096, end.div_ceil(4096)).map(|()| 0)
+}
+
+/// posix_fadvise(2). Advice about a memory file changes nothing.
+pub fn fadvise64(fd: i32, _offset: i64, len: i64, advice: u32) -> SysResult {
+    let file = file(fd)?;
+    if file.inode.file_type() == FileType::Fifo {
+        return Err(Errno::ESPIPE);
+    }
+    if len < 0 || advice > 5 { Err(Errno::EINVAL) } else { Ok(0) }
+}
+
+/// readahead(2).
+pub fn readahead(fd: i32, offset: i64, count: usize) -> SysResult {
+    let file = file(fd)?;
+    file.check_readable()?;
+    let mapping = file.inode.mapping().ok_or(Errno::EINVAL)?;
+    mapping.read(position(offset)?, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
+}
