@@ -69,8 +69,8 @@ pub struct Closure<'a> {
     library_path: Vec<String>,
     libc: Libc,
     done: HashSet<PathBuf>,
-    /// One line for each library that an optional file misses.
-    pub warnings: Vec<String>,
+    /// Optional files, and the library that each misses.
+    pub missing: Vec<(PathBuf, String)>,
 }
 
 impl<'a> Closure<'a> {
@@ -98,7 +98,7 @@ impl<'a> Closure<'a> {
             library_path: variable("LD_LIBRARY_PATH"),
             libc: Libc::Glibc,
             done: HashSet::new(),
-            warnings: Vec::new(),
+            missing: Vec::new(),
             tree,
         })
     }
@@ -267,10 +267,7 @@ impl<'a> Closure<'a> {
         let Some((path, object)) = self.search(name, loaded, by)? else {
             let needed_by = loaded[by].real.clone();
             if missing == Missing::Warn {
-                self.warnings.push(format!(
-                    "{}: needs {name}, which is not there",
-                    needed_by.display()
-                ));
+                self.missing.push((needed_by, name.into()));
                 return Ok(());
             }
             let remedy = remedy(self.tree.layers(), name);

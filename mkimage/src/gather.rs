@@ -144,7 +144,14 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     for path in further {
         closure.file(&path)?;
     }
-    let warnings = closure.warnings;
+    let missing = std::mem::take(&mut closure.missing);
+    // A library that is there, if not where its user's own loader would look, is loaded by other means first.
+    let absent = missing
+        .into_iter()
+        .filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
+    let warnings = absent
+        .map(|(path, name)| format!("{} needs {name}, which is not there", path.display()))
+        .collect();
     let bare_name = !options.program.contains('/');
     let argv0 = if bare_name {
         options.program.clone()
