@@ -18,34 +18,20 @@ pub fn build(case: &Case, out: &Path) -> Result<PathBuf, String> {
     let extension = source.extension().unwrap_or_default().to_string_lossy();
     let program = match &*extension {
         "java" => out.join(format!("{stem}.class")),
-        _ => out.join(format!(
-            "{stem}-{extension}{}{variant}",
-            if variant.is_empty() { "" } else { "-" }
-        )),
+        _ => out.join(format!("{stem}-{extension}{}{variant}", if variant.is_empty() { "" } else { "-" })),
     };
     if newer(&program, source) {
         return Ok(program);
     }
     let mut command = compiler(&extension, variant, source, &program, case)?;
-    let done = command
-        .output()
-        .map_err(|e| format!("{:?}: {e}: run scripts/setup", command.get_program()))?;
+    let done = command.output().map_err(|e| format!("{:?}: {e}: run scripts/setup", command.get_program()))?;
     if done.status.success() {
         return Ok(program);
     }
-    Err(format!(
-        "does not build: {}",
-        String::from_utf8_lossy(&done.stderr)
-    ))
+    Err(format!("does not build: {}", String::from_utf8_lossy(&done.stderr)))
 }
 
-fn compiler(
-    extension: &str,
-    variant: &str,
-    source: &Path,
-    program: &Path,
-    case: &Case,
-) -> Result<Command, String> {
+fn compiler(extension: &str, variant: &str, source: &Path, program: &Path, case: &Case) -> Result<Command, String> {
     let unknown = || format!("unknown variant {variant}");
     let command = match extension {
         "c" => {
@@ -59,19 +45,12 @@ fn compiler(
                 _ => return Err(unknown()),
             };
             let mut c = Command::new(cc);
-            c.args(&case.cflags)
-                .args(link)
-                .arg("-o")
-                .arg(program)
-                .arg(source)
-                .arg("-lm");
+            c.args(&case.cflags).args(link).arg("-o").arg(program).arg(source).arg("-lm");
             c
         }
         "rs" => {
             let mut c = Command::new("rustc");
-            c.args(["--edition=2024", "-O", "-o"])
-                .arg(program)
-                .arg(source);
+            c.args(["--edition=2024", "-O", "-o"]).arg(program).arg(source);
             match variant {
                 "pie" => {}
                 "static-pie" => drop(c.args(["-C", "target-feature=+crt-static"])),
@@ -82,16 +61,12 @@ fn compiler(
         "go" => {
             let mut c = Command::new("go");
             c.args(["build", "-o"]).arg(program).arg(source);
-            c.env("CGO_ENABLED", "0")
-                .env("GO111MODULE", "off")
-                .env("GOTOOLCHAIN", "local");
+            c.env("CGO_ENABLED", "0").env("GO111MODULE", "off").env("GOTOOLCHAIN", "local");
             c
         }
         "java" => {
             let mut c = Command::new(JAVAC);
-            c.arg("-d")
-                .arg(program.parent().unwrap_or(Path::new(".")))
-                .arg(source);
+            c.arg("-d").arg(program.parent().unwrap_or(Path::new("."))).arg(source);
             c
         }
         other => return Err(format!("no compiler for .{other}")),

@@ -62,10 +62,7 @@ pub struct Case {
 pub fn all(root: &Path) -> Result<Vec<Case>, String> {
     let mut cases = Vec::new();
     for path in listed(&root.join("compat-tests/programs"))? {
-        if path
-            .extension()
-            .is_some_and(|e| ["c", "go", "rs", "java"].iter().any(|x| e == *x))
-        {
+        if path.extension().is_some_and(|e| ["c", "go", "rs", "java"].iter().any(|x| e == *x)) {
             cases.extend(of_source(&path)?);
         }
     }
@@ -89,10 +86,8 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
     let settings = settings(&text);
     let get = |key: &str| settings.get(key).cloned();
     let list = |key: &str| get(key).map(|v| split(&v)).unwrap_or_default();
-    const KNOWN: [&str; 12] = [
-        "variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags",
-        "native", "status", "skip",
-    ];
+    const KNOWN: [&str; 12] =
+        ["variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags", "native", "status", "skip"];
     if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
         return Err(format!("{}: unknown setting {unknown}", path.display()));
     }
@@ -100,11 +95,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
     for key in ["memory", "cpus"] {
         flags.extend(get(key).map(|v| format!("--{key}={v}")));
     }
-    let stem = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let stem = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let compiled = path.extension().is_some_and(|e| e == "c" || e == "rs");
     let variants = match list("variants") {
         v if !v.is_empty() => v,
@@ -112,25 +103,15 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         _ => vec![String::new()],
     };
     let case = |variant: &String| Case {
-        name: if variants.len() > 1 {
-            format!("{stem} ({variant})")
-        } else {
-            stem.clone()
-        },
-        subject: Subject::Source {
-            path: path.into(),
-            variant: variant.clone(),
-        },
+        name: if variants.len() > 1 { format!("{stem} ({variant})") } else { stem.clone() },
+        subject: Subject::Source { path: path.into(), variant: variant.clone() },
         cflags: get("cflags").map_or_else(|| vec!["-O1".into(), "-pthread".into()], |v| split(&v)),
         args: list("args"),
         stdin: get("stdin").unwrap_or_default().replace("\\n", "\n"),
-        timeout: get("timeout")
-            .and_then(|t| t.parse().ok())
-            .unwrap_or(TIMEOUT),
+        timeout: get("timeout").and_then(|t| t.parse().ok()).unwrap_or(TIMEOUT),
         flags: flags.clone(),
         stderr: get("stderr"),
-        status: (get("native").as_deref() == Some("no"))
-            .then(|| get("status").and_then(|s| s.parse().ok()).unwrap_or(0)),
+        status: (get("native").as_deref() == Some("no")).then(|| get("status").and_then(|s| s.parse().ok()).unwrap_or(0)),
         skip: get("skip").map(|s| s.replace('_', " ")),
     };
     Ok(variants.iter().map(case).collect())
@@ -138,11 +119,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
 
 fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
     let app = App::load(&folder.join("app.toml")).map_err(|e| e.to_string())?;
-    let name = folder
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let case = |test: &skiff::app::Test| Case {
         name: format!("{name}: {}", test.name),
         subject: Subject::App {
@@ -164,11 +141,7 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
 }
 
 fn split(value: &str) -> Vec<String> {
-    value
-        .split(',')
-        .filter(|s| !s.is_empty())
-        .map(str::to_owned)
-        .collect()
+    value.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
 }
 
 /// `compat: key=value key="value with spaces"` lines.
@@ -180,12 +153,8 @@ fn settings(text: &str) -> HashMap<String, String> {
         };
         while let Some((key, after)) = rest.trim_start().split_once('=') {
             let quoted = after.strip_prefix('"').and_then(|a| a.split_once('"'));
-            let (value, next) =
-                quoted.unwrap_or_else(|| after.split_once(' ').unwrap_or((after, "")));
-            found.insert(
-                key.trim().to_owned(),
-                value.trim_end_matches("*/").to_owned(),
-            );
+            let (value, next) = quoted.unwrap_or_else(|| after.split_once(' ').unwrap_or((after, "")));
+            found.insert(key.trim().to_owned(), value.trim_end_matches("*/").to_owned());
             rest = next;
         }
     }
@@ -198,9 +167,7 @@ mod tests {
 
     #[test]
     fn settings_stand_in_comments() {
-        let s = settings(
-            "// compat: variants=pie,static stdin=\"a b\\n\" timeout=9\n/* compat: cpus=2 */\nint main;",
-        );
+        let s = settings("// compat: variants=pie,static stdin=\"a b\\n\" timeout=9\n/* compat: cpus=2 */\nint main;");
         assert_eq!(s["variants"], "pie,static");
         assert_eq!(s["stdin"], "a b\\n");
         assert_eq!(s["timeout"], "9");

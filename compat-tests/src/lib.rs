@@ -50,9 +50,7 @@ pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<
                 Ok(Some(_)) if start.elapsed() < 2 * limit => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock && !killed => {
                     // A program may run for ever; a kernel that works can still end it.
-                    killed = channel
-                        .write_all(&ToGuest::Signal(SIGKILL).encode())
-                        .is_ok();
+                    killed = channel.write_all(&ToGuest::Signal(SIGKILL).encode()).is_ok();
                 }
                 _ => break,
             }

@@ -52,21 +52,14 @@ fn main() -> ExitCode {
 impl Cli {
     fn run(&self) -> Result<bool, String> {
         let root = mkimage::checkout().ok_or("not in a Skiff checkout")?;
-        let wanted = |c: &Case| {
-            self.filter.is_empty() || self.filter.iter().any(|f| c.name.contains(f.as_str()))
-        };
+        let wanted = |c: &Case| self.filter.is_empty() || self.filter.iter().any(|f| c.name.contains(f.as_str()));
         let cases: Vec<Case> = case::all(&root)?.into_iter().filter(wanted).collect();
         if self.list {
             cases.iter().for_each(|c| println!("{}", c.name));
             return Ok(true);
         }
-        let skiff = std::env::current_exe()
-            .map_err(|e| e.to_string())?
-            .with_file_name("skiff");
-        let context = Context {
-            skiff,
-            out: root.join("build/compat"),
-        };
+        let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
+        let context = Context { skiff, out: root.join("build/compat") };
         fs::create_dir_all(&context.out).map_err(|e| e.to_string())?;
 
         let next = AtomicUsize::new(0);
@@ -76,10 +69,7 @@ impl Cli {
                 scope.spawn(|| {
                     while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let outcome = one(case, &context);
-                        outcomes
-                            .lock()
-                            .unwrap_or_else(|e| e.into_inner())
-                            .push((case.name.clone(), outcome));
+                        outcomes.lock().unwrap_or_else(|e| e.into_inner()).push((case.name.clone(), outcome));
                     }
                 });
             }
@@ -87,18 +77,13 @@ impl Cli {
         let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
         outcomes.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(path) = &self.report {
-            let line =
-                |(name, outcome): &(String, Outcome)| format!("{}\t{name}\n", outcome.word());
+            let line = |(name, outcome): &(String, Outcome)| format!("{}\t{name}\n", outcome.word());
             let text: String = outcomes.iter().map(line).collect();
             fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))?;
         }
         let count = |word: &str| outcomes.iter().filter(|(_, o)| o.word() == word).count();
         let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
-        let tail = if skipped > 0 {
-            format!(", {skipped} skipped")
-        } else {
-            String::new()
-        };
+        let tail = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
         println!("{passed} passed, {failed} failed{tail}");
         Ok(failed == 0)
     }
@@ -112,19 +97,11 @@ fn one(case: &Case, context: &Context) -> Outcome {
     let start = Instant::now();
     match run::run(case, context) {
         Ok(()) => {
-            println!(
-                "ok   {} ({:.1} s)",
-                case.name,
-                start.elapsed().as_secs_f64()
-            );
+            println!("ok   {} ({:.1} s)", case.name, start.elapsed().as_secs_f64());
             Outcome::Passed
         }
         Err(e) => {
-            println!(
-                "FAIL {} ({:.1} s): {e}",
-                case.name,
-                start.elapsed().as_secs_f64()
-            );
+            println!("FAIL {} ({:.1} s): {e}", case.name, start.elapsed().as_secs_f64());
             Outcome::Failed
         }
     }

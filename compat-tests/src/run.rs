@@ -38,10 +38,7 @@ pub struct Context {
 pub fn run(case: &Case, context: &Context) -> Result<(), String> {
     let program = build(case, &context.out)?;
     let expected = match case.status {
-        Some(status) => Output {
-            status,
-            ..Output::default()
-        },
+        Some(status) => Output { status, ..Output::default() },
         None => native(case, &program)?,
     };
     let got = guest(case, &program, context)?;
@@ -51,47 +48,28 @@ pub fn run(case: &Case, context: &Context) -> Result<(), String> {
 fn compare(case: &Case, expected: &Output, got: &Output) -> Result<(), String> {
     let mut problems = Vec::new();
     if got.status != expected.status {
-        problems.push(format!(
-            "exit status {}, on Linux {}",
-            got.status, expected.status
-        ));
+        problems.push(format!("exit status {}, on Linux {}", got.status, expected.status));
     }
     if case.status.is_none() && got.stdout != expected.stdout {
-        let same = got
-            .stdout
-            .iter()
-            .zip(&expected.stdout)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let same = got.stdout.iter().zip(&expected.stdout).take_while(|(a, b)| a == b).count();
         problems.push(format!(
             "output differs at byte {same}\n  Linux: {}\n  Skiff: {}",
             excerpt(&expected.stdout, same),
             excerpt(&got.stdout, same)
         ));
     }
-    if let Some(text) = case
-        .stderr
-        .as_deref()
-        .filter(|t| !String::from_utf8_lossy(&got.stderr).contains(t))
-    {
+    if let Some(text) = case.stderr.as_deref().filter(|t| !String::from_utf8_lossy(&got.stderr).contains(t)) {
         problems.push(format!("standard error does not say {text:?}"));
     }
     if problems.is_empty() {
         return Ok(());
     }
     let tail = &got.stderr[got.stderr.len().saturating_sub(6 * EXCERPT)..];
-    Err(format!(
-        "{}\n  standard error: {}",
-        problems.join("\n"),
-        String::from_utf8_lossy(tail).trim_end()
-    ))
+    Err(format!("{}\n  standard error: {}", problems.join("\n"), String::from_utf8_lossy(tail).trim_end()))
 }
 
 fn excerpt(output: &[u8], from: usize) -> String {
-    let line = output[..from]
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |at| at + 1);
+    let line = output[..from].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
     let end = output.len().min(from + EXCERPT);
     format!("{:?}", String::from_utf8_lossy(&output[line..end]))
 }
@@ -108,54 +86,31 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
         }
         Subject::App { folder, files, .. } => {
             for file in files {
-                fs::copy(folder.join(file), dir.path().join(file))
-                    .map_err(|e| format!("{file}: {e}"))?;
+                fs::copy(folder.join(file), dir.path().join(file)).map_err(|e| format!("{file}: {e}"))?;
             }
             Command::new(program)
         }
         Subject::Source { .. } => Command::new(program),
     };
     command.args(&case.args).current_dir(dir.path()).env_clear();
-    command.envs(
-        mkimage::environment(&[])
-            .iter()
-            .filter_map(|e| e.split_once('=')),
-    );
+    command.envs(mkimage::environment(&[]).iter().filter_map(|e| e.split_once('=')));
     output(command, &case.stdin, NATIVE_LIMIT).map_err(|e| format!("on Linux: {e}"))
 }
 
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
     let mut command = Command::new(&context.skiff);
-    command
-        .args([
-            "run",
-            "--accel",
-            "tcg",
-            "--timeout",
-            &case.timeout.to_string(),
-        ])
-        .args(&case.flags);
+    command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags);
     let mut args = case.args.clone();
     match &case.subject {
-        Subject::App {
-            name,
-            folder,
-            files,
-            ..
-        } => {
+        Subject::App { name, folder, files, .. } => {
             for file in files {
-                command
-                    .arg("--add")
-                    .arg(format!("{}:{file}", folder.join(file).display()));
+                command.arg("--add").arg(format!("{}:{file}", folder.join(file).display()));
             }
             command.arg(name);
         }
         Subject::Source { path, .. } if path.extension().is_some_and(|e| e == "java") => {
             let class = program.file_name().unwrap_or_default().to_string_lossy();
-            command
-                .arg("--add")
-                .arg(format!("{}:{class}", program.display()))
-                .arg("java");
+            command.arg("--add").arg(format!("{}:{class}", program.display())).arg("java");
             args = java_args(program).into_iter().chain(args).collect();
         }
         Subject::Source { .. } => drop(command.arg(program)),
@@ -168,22 +123,13 @@ fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, Strin
 }
 
 fn java_args(class: &Path) -> Vec<String> {
-    let name = class
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = class.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     vec!["-Xint".into(), "-cp".into(), ".".into(), name]
 }
 
 fn output(mut command: Command, stdin: &str, limit: Duration) -> Result<Output, String> {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .map_err(|e| format!("{:?}: {e}", command.get_program()))?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| format!("{:?}: {e}", command.get_program()))?;
     let input = child.stdin.take();
     let text = stdin.as_bytes().to_vec();
     let writer = thread::spawn(move || {
@@ -205,14 +151,11 @@ fn output(mut command: Command, stdin: &str, limit: Duration) -> Result<Output, 
         }
     };
     let _ = writer.join();
-    let collect =
-        |t: Option<thread::JoinHandle<Vec<u8>>>| t.and_then(|t| t.join().ok()).unwrap_or_default();
+    let collect = |t: Option<thread::JoinHandle<Vec<u8>>>| t.and_then(|t| t.join().ok()).unwrap_or_default();
     Ok(Output {
         stdout: collect(stdout),
         stderr: collect(stderr),
-        status: status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        status: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
     })
 }
 

@@ -11,28 +11,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Directories glibc's loader knows, as Debian builds it (ld.so --help), then as others do.
-const GLIBC_DIRS: [&str; 6] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib",
-    "/usr/lib",
-    "/lib64",
-    "/usr/lib64",
-];
+const GLIBC_DIRS: [&str; 6] =
+    ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 /// musl's built-in search path.
 const MUSL_DIRS: &str = "/lib:/usr/local/lib:/usr/lib";
 const MUSL_PATH_FILE: &str = "/etc/ld-musl-x86_64.path";
 /// Library names that musl's loader answers itself: `lib` + one of these + `.`.
-const MUSL_BUILT_IN: [&str; 8] = [
-    "c",
-    "pthread",
-    "rt",
-    "m",
-    "dl",
-    "util",
-    "xnet",
-    "c.musl-x86_64",
-];
+const MUSL_BUILT_IN: [&str; 8] = ["c", "pthread", "rt", "m", "dl", "util", "xnet", "c.musl-x86_64"];
 /// glibc opens it by dlopen(3) for pthread_exit(3) and pthread_cancel(3), and aborts where it is not there.
 const GLIBC_UNWINDER: &str = "libgcc_s.so.1";
 const LD_SO_CACHE: &str = "/etc/ld.so.cache";
@@ -77,21 +62,10 @@ impl<'a> Closure<'a> {
     /// `env` is the guest's environment: PATH and LD_LIBRARY_PATH count.
     pub fn new(tree: &'a mut Tree, env: &[String]) -> Result<Self> {
         let variable = |name: &str| {
-            let value = env
-                .iter()
-                .rev()
-                .find_map(|kv| kv.strip_prefix(name)?.strip_prefix('='));
-            value
-                .unwrap_or_default()
-                .split([':', ';'])
-                .filter(|s| !s.is_empty())
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+            let value = env.iter().rev().find_map(|kv| kv.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_default().split([':', ';']).filter(|s| !s.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
-        let cache = tree
-            .content(Path::new(LD_SO_CACHE))?
-            .map(|b| LdCache::parse(&b))
-            .unwrap_or_default();
+        let cache = tree.content(Path::new(LD_SO_CACHE))?.map(|b| LdCache::parse(&b)).unwrap_or_default();
         Ok(Self {
             cache,
             search_path: variable("PATH"),
@@ -137,13 +111,7 @@ impl<'a> Closure<'a> {
         Ok(Some(found))
     }
 
-    fn script(
-        &mut self,
-        script: &Path,
-        interpreter: &str,
-        argument: Option<&str>,
-        depth: usize,
-    ) -> Result<()> {
+    fn script(&mut self, script: &Path, interpreter: &str, argument: Option<&str>, depth: usize) -> Result<()> {
         let missing = |name: &str| Error::MissingInterpreter {
             interpreter: name.into(),
             needed_by: script.into(),
@@ -156,32 +124,21 @@ impl<'a> Closure<'a> {
             return Err(missing(interpreter));
         }
         // `#!/usr/bin/env NAME` and `env -S NAME ARGS` start NAME by PATH.
-        if Path::new(interpreter)
-            .file_name()
-            .is_some_and(|n| n == "env")
-        {
+        if Path::new(interpreter).file_name().is_some_and(|n| n == "env") {
             let words = argument.unwrap_or_default().split_whitespace();
-            if let Some(name) = words
-                .into_iter()
-                .find(|w| !w.starts_with('-') && !w.contains('='))
-            {
+            if let Some(name) = words.into_iter().find(|w| !w.starts_with('-') && !w.contains('=')) {
                 let path = self.on_path(name)?.ok_or_else(|| missing(name))?;
                 self.follow(&path, Missing::Fatal, depth + 1)?;
             }
         }
-        self.follow(Path::new(interpreter), Missing::Fatal, depth + 1)
-            .map(drop)
+        self.follow(Path::new(interpreter), Missing::Fatal, depth + 1).map(drop)
     }
 
     /// The guest path of a program by the guest's PATH.
     pub fn on_path(&self, name: &str) -> Result<Option<PathBuf>> {
         for dir in &self.search_path {
             let path = join(dir, name);
-            if self
-                .tree
-                .find(&path)?
-                .is_some_and(|f| f.host().is_some() && f.node.mode & 0o111 != 0)
-            {
+            if self.tree.find(&path)?.is_some_and(|f| f.host().is_some() && f.node.mode & 0o111 != 0) {
                 return Ok(Some(path));
             }
         }
@@ -199,9 +156,7 @@ impl<'a> Closure<'a> {
         };
         if let Some(interp) = &object.interp {
             if missing == Missing::Fatal {
-                let musl = Path::new(interp)
-                    .file_name()
-                    .is_some_and(|n| n.to_string_lossy().starts_with("ld-musl"));
+                let musl = Path::new(interp).file_name().is_some_and(|n| n.to_string_lossy().starts_with("ld-musl"));
                 self.libc = if musl { Libc::Musl } else { Libc::Glibc };
                 if self.libc == Libc::Glibc {
                     self.tree.take(Path::new(LD_SO_CACHE))?;
@@ -221,14 +176,7 @@ impl<'a> Closure<'a> {
                 }
             }
         }
-        self.libraries(
-            Loaded {
-                real: real.into(),
-                object,
-                parent: None,
-            },
-            missing,
-        )
+        self.libraries(Loaded { real: real.into(), object, parent: None }, missing)
     }
 
     /// Breadth first, as the loaders do; a name that is loaded already is not searched again.
@@ -238,8 +186,7 @@ impl<'a> Closure<'a> {
         let mut next = 0;
         while next < loaded.len() {
             for name in loaded[next].object.needed.clone() {
-                if !names.insert(name.clone()) || (self.libc == Libc::Musl && musl_built_in(&name))
-                {
+                if !names.insert(name.clone()) || (self.libc == Libc::Musl && musl_built_in(&name)) {
                     continue;
                 }
                 self.library(&name, &mut loaded, next, missing)?;
@@ -257,13 +204,7 @@ impl<'a> Closure<'a> {
         Ok(())
     }
 
-    fn library(
-        &mut self,
-        name: &str,
-        loaded: &mut Vec<Loaded>,
-        by: usize,
-        missing: Missing,
-    ) -> Result<()> {
+    fn library(&mut self, name: &str, loaded: &mut Vec<Loaded>, by: usize, missing: Missing) -> Result<()> {
         let Some((path, object)) = self.search(name, loaded, by)? else {
             let needed_by = loaded[by].real.clone();
             if missing == Missing::Warn {
@@ -271,32 +212,19 @@ impl<'a> Closure<'a> {
                 return Ok(());
             }
             let remedy = remedy(self.tree.layers(), name);
-            return Err(Error::MissingLibrary {
-                name: name.into(),
-                needed_by,
-                remedy,
-            });
+            return Err(Error::MissingLibrary { name: name.into(), needed_by, remedy });
         };
         if let Some(found) = self.tree.take(&path)? {
             // What it needs in turn was followed when it was met first.
             if self.done.insert(found.guest.clone()) || missing == Missing::Fatal {
-                loaded.push(Loaded {
-                    real: found.guest,
-                    object,
-                    parent: Some(by),
-                });
+                loaded.push(Loaded { real: found.guest, object, parent: Some(by) });
             }
         }
         Ok(())
     }
 
     /// Finds a library as the loader would. Files of another machine are passed over, as it does.
-    fn search(
-        &self,
-        name: &str,
-        loaded: &[Loaded],
-        by: usize,
-    ) -> Result<Option<(PathBuf, Object)>> {
+    fn search(&self, name: &str, loaded: &[Loaded], by: usize) -> Result<Option<(PathBuf, Object)>> {
         if name.contains('/') {
             return self.usable(Path::new(&expand(name, &loaded[by].real)));
         }
@@ -310,17 +238,13 @@ impl<'a> Closure<'a> {
 
     fn candidates(&self, name: &str, loaded: &[Loaded], by: usize) -> Result<Vec<PathBuf>> {
         let mut paths: Vec<PathBuf> = Vec::new();
-        let mut add = |dirs: &[String], origin: &Path| {
-            paths.extend(dirs.iter().map(|d| join(&expand(d, origin), name)))
-        };
+        let mut add = |dirs: &[String], origin: &Path| paths.extend(dirs.iter().map(|d| join(&expand(d, origin), name)));
         let chain = || std::iter::successors(Some(by), |i| loaded[*i].parent).map(|i| &loaded[i]);
         let own = &loaded[by];
         match self.libc {
             Libc::Glibc => {
                 if own.object.runpath.is_empty() {
-                    chain()
-                        .filter(|l| l.object.runpath.is_empty())
-                        .for_each(|l| add(&l.object.rpath, &l.real));
+                    chain().filter(|l| l.object.runpath.is_empty()).for_each(|l| add(&l.object.rpath, &l.real));
                 }
                 add(&self.library_path, &own.real);
                 add(&own.object.runpath, &own.real);
@@ -335,14 +259,8 @@ impl<'a> Closure<'a> {
                     add(&l.object.runpath, &l.real);
                 }
                 let file = self.tree.content(Path::new(MUSL_PATH_FILE))?;
-                let dirs = file.map_or(MUSL_DIRS.into(), |f| {
-                    String::from_utf8_lossy(&f).into_owned()
-                });
-                paths.extend(
-                    dirs.split([':', '\n'])
-                        .filter(|d| !d.is_empty())
-                        .map(|d| join(d, name)),
-                );
+                let dirs = file.map_or(MUSL_DIRS.into(), |f| String::from_utf8_lossy(&f).into_owned());
+                paths.extend(dirs.split([':', '\n']).filter(|d| !d.is_empty()).map(|d| join(d, name)));
             }
         }
         Ok(paths)
@@ -364,34 +282,24 @@ impl<'a> Closure<'a> {
 }
 
 fn musl_built_in(name: &str) -> bool {
-    MUSL_BUILT_IN.iter().any(|b| {
-        name.strip_prefix("lib")
-            .and_then(|n| n.strip_prefix(b))
-            .is_some_and(|n| n.starts_with('.'))
-    })
+    MUSL_BUILT_IN
+        .iter()
+        .any(|b| name.strip_prefix("lib").and_then(|n| n.strip_prefix(b)).is_some_and(|n| n.starts_with('.')))
 }
 
 /// `$ORIGIN`, `$LIB` and `$PLATFORM` of ld.so(8).
 fn expand(text: &str, object: &Path) -> String {
     let origin = object.parent().unwrap_or(Path::new("/")).to_string_lossy();
     let mut out = text.to_owned();
-    for (name, value) in [
-        ("ORIGIN", &*origin),
-        ("LIB", "lib/x86_64-linux-gnu"),
-        ("PLATFORM", "x86_64"),
-    ] {
-        out = out
-            .replace(&format!("${{{name}}}"), value)
-            .replace(&format!("${name}"), value);
+    for (name, value) in [("ORIGIN", &*origin), ("LIB", "lib/x86_64-linux-gnu"), ("PLATFORM", "x86_64")] {
+        out = out.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value);
     }
     out
 }
 
 /// What a user can do about a file that is not there.
 fn remedy(layers: &[PathBuf], wanted: &str) -> String {
-    let name = Path::new(wanted)
-        .file_name()
-        .map_or(wanted.into(), |n| n.to_string_lossy());
+    let name = Path::new(wanted).file_name().map_or(wanted.into(), |n| n.to_string_lossy());
     let owners = layers.iter().find_map(|l| packages::owner_of(l, &name));
     match owners {
         Some((package, path)) if path.exists() => format!(
@@ -403,11 +311,7 @@ fn remedy(layers: &[PathBuf], wanted: &str) -> String {
         }
         None => format!(
             "find the Debian package that has it (apt-file search {name}; dpkg -S '*/{name}') and install it, or give the file: --add HOSTFILE:{}",
-            if wanted.starts_with('/') {
-                wanted.into()
-            } else {
-                format!("/usr/lib/{name}")
-            }
+            if wanted.starts_with('/') { wanted.into() } else { format!("/usr/lib/{name}") }
         ),
     }
 }
@@ -420,10 +324,7 @@ mod tests {
     fn tokens_expand() {
         let object = Path::new("/opt/app/bin/x");
         assert_eq!(expand("$ORIGIN/../lib", object), "/opt/app/bin/../lib");
-        assert_eq!(
-            expand("${ORIGIN}/$LIB", object),
-            "/opt/app/bin/lib/x86_64-linux-gnu"
-        );
+        assert_eq!(expand("${ORIGIN}/$LIB", object), "/opt/app/bin/lib/x86_64-linux-gnu");
     }
 
     #[test]

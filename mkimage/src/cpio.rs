@@ -44,19 +44,9 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes one member whose `size` bytes of data come from `data`.
-    pub fn member(
-        &mut self,
-        name: &[u8],
-        header: Header,
-        size: u64,
-        data: &mut dyn Read,
-    ) -> io::Result<()> {
-        let size32 = u32::try_from(size).map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "4 GiB is the most that cpio holds of one file",
-            )
-        })?;
+    pub fn member(&mut self, name: &[u8], header: Header, size: u64, data: &mut dyn Read) -> io::Result<()> {
+        let size32 = u32::try_from(size)
+            .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "4 GiB is the most that cpio holds of one file"))?;
         let mut name_size = name.len() as u64 + 1;
         if size >= PAGE {
             let data_at = (self.offset + HEADER + name_size).next_multiple_of(PAGE);
@@ -66,19 +56,7 @@ impl<W: Write> Writer<W> {
         write!(
             self.out,
             "070701{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}",
-            h.ino,
-            h.mode,
-            h.uid,
-            h.gid,
-            h.nlink,
-            h.mtime,
-            size32,
-            0,
-            0,
-            h.rdev.0,
-            h.rdev.1,
-            name_size,
-            0
+            h.ino, h.mode, h.uid, h.gid, h.nlink, h.mtime, size32, 0, 0, h.rdev.0, h.rdev.1, name_size, 0
         )?;
         self.out.write_all(name)?;
         self.offset += HEADER + name.len() as u64;
@@ -86,10 +64,7 @@ impl<W: Write> Writer<W> {
         self.pad(4)?;
         let copied = io::copy(&mut data.take(size), &mut self.out)?;
         if copied != size {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "file became shorter while it was read",
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "file became shorter while it was read"));
         }
         self.offset += size;
         self.pad(4)
@@ -97,15 +72,7 @@ impl<W: Write> Writer<W> {
 
     /// Writes the trailer and returns the sink and the archive's length in bytes.
     pub fn finish(mut self) -> io::Result<(W, u64)> {
-        self.member(
-            TRAILER.as_bytes(),
-            Header {
-                nlink: 1,
-                ..Header::default()
-            },
-            0,
-            &mut io::empty(),
-        )?;
+        self.member(TRAILER.as_bytes(), Header { nlink: 1, ..Header::default() }, 0, &mut io::empty())?;
         Ok((self.out, self.offset))
     }
 
@@ -126,31 +93,11 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let mut w = Writer::new(Vec::new());
-        let h = Header {
-            ino: 7,
-            mode: 0o100644,
-            uid: 1,
-            gid: 2,
-            nlink: 1,
-            mtime: 1234,
-            rdev: (0, 0),
-        };
-        w.member(b"etc/hosts", h, 9, &mut &b"127.0.0.1"[..])
-            .unwrap();
+        let h = Header { ino: 7, mode: 0o100644, uid: 1, gid: 2, nlink: 1, mtime: 1234, rdev: (0, 0) };
+        w.member(b"etc/hosts", h, 9, &mut &b"127.0.0.1"[..]).unwrap();
         let big = vec![0xab; 10_000];
-        w.member(b"usr/bin/x", h, big.len() as u64, &mut &big[..])
-            .unwrap();
-        w.member(
-            b"dev/null",
-            Header {
-                mode: 0o020666,
-                rdev: (1, 3),
-                ..h
-            },
-            0,
-            &mut io::empty(),
-        )
-        .unwrap();
+        w.member(b"usr/bin/x", h, big.len() as u64, &mut &big[..]).unwrap();
+        w.member(b"dev/null", Header { mode: 0o020666, rdev: (1, 3), ..h }, 0, &mut io::empty()).unwrap();
         let (bytes, len) = w.finish().unwrap();
         assert_eq!(bytes.len() as u64, len);
         bytes
@@ -161,20 +108,8 @@ mod tests {
         let archive = sample();
         let all: Vec<_> = Reader::new(&archive).map(|m| m.unwrap()).collect();
         assert_eq!(all.len(), 3);
-        assert_eq!(
-            (all[0].name, all[0].data),
-            (&b"etc/hosts"[..], &b"127.0.0.1"[..])
-        );
-        assert_eq!(
-            (
-                all[0].ino,
-                all[0].mode,
-                all[0].uid,
-                all[0].gid,
-                all[0].mtime
-            ),
-            (7, 0o100644, 1, 2, 1234)
-        );
+        assert_eq!((all[0].name, all[0].data), (&b"etc/hosts"[..], &b"127.0.0.1"[..]));
+        assert_eq!((all[0].ino, all[0].mode, all[0].uid, all[0].gid, all[0].mtime), (7, 0o100644, 1, 2, 1234));
         assert_eq!(all[1].data, vec![0xab; 10_000]);
         assert_eq!(all[2].rdev, (1, 3));
     }
@@ -192,9 +127,6 @@ mod tests {
     #[test]
     fn a_source_that_shrinks_is_an_error() {
         let mut w = Writer::new(Vec::new());
-        assert!(
-            w.member(b"x", Header::default(), 5, &mut &b"abc"[..])
-                .is_err()
-        );
+        assert!(w.member(b"x", Header::default(), 5, &mut &b"abc"[..]).is_err());
     }
 }

@@ -4,9 +4,7 @@
 
 use crate::error::{At, Error, Result};
 use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::dynamic::{
-    DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB,
-};
+use goblin::elf::dynamic::{DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB};
 use goblin::elf::header::*;
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
 use goblin::elf::{Elf, ProgramHeader};
@@ -63,10 +61,9 @@ pub fn kind(path: &Path) -> Result<Kind> {
     let line = String::from_utf8_lossy(line);
     let mut words = line.trim().splitn(2, [' ', '\t']);
     match words.next() {
-        Some(interpreter) if !interpreter.is_empty() => Ok(Kind::Script(
-            interpreter.into(),
-            words.next().map(|a| a.trim().into()),
-        )),
+        Some(interpreter) if !interpreter.is_empty() => {
+            Ok(Kind::Script(interpreter.into(), words.next().map(|a| a.trim().into())))
+        }
         _ => Ok(Kind::Other),
     }
 }
@@ -77,10 +74,7 @@ pub fn read(path: &Path) -> Result<Object> {
     let size = file.metadata().at(path)?.len();
     let bytes = |offset: u64, len: u64, what: &str| -> Result<Vec<u8>> {
         if len > MAX_TABLE || offset.checked_add(len).is_none_or(|end| end > size) {
-            return Err(Error::elf(
-                path,
-                format!("{what} at {offset:#x} + {len:#x} lies beyond its end (is it cut off?)"),
-            ));
+            return Err(Error::elf(path, format!("{what} at {offset:#x} + {len:#x} lies beyond its end (is it cut off?)")));
         }
         let mut buf = vec![0; len as usize];
         file.read_exact_at(&mut buf, offset).at(path)?;
@@ -90,18 +84,11 @@ pub fn read(path: &Path) -> Result<Object> {
     if head.len() < SIZEOF_IDENT || !head.starts_with(ELFMAG) {
         return Err(Error::elf(path, "no ELF header"));
     }
-    let wrong = |found: String| Error::WrongArchitecture {
-        path: path.into(),
-        found,
-    };
+    let wrong = |found: String| Error::WrongArchitecture { path: path.into(), found };
     // A 32-bit header is shorter than ours: its machine field is at the same place (ELF spec, figure 1-3).
     let machine = head.get(18..20).map_or(0, |m| {
         let raw = [m[0], m[1]];
-        if head[EI_DATA] == ELFDATA2MSB {
-            u16::from_be_bytes(raw)
-        } else {
-            u16::from_le_bytes(raw)
-        }
+        if head[EI_DATA] == ELFDATA2MSB { u16::from_be_bytes(raw) } else { u16::from_le_bytes(raw) }
     });
     if head[EI_CLASS] != ELFCLASS64 || head[EI_DATA] != ELFDATA2LSB || machine != EM_X86_64 {
         return Err(wrong(architecture(machine, head[EI_CLASS], head[EI_DATA])));
@@ -111,37 +98,16 @@ pub fn read(path: &Path) -> Result<Object> {
     }
     let header = Elf::parse_header(&head).map_err(|e| Error::elf(path, e))?;
     if !matches!(header.e_type, ET_EXEC | ET_DYN) {
-        return Err(Error::elf(
-            path,
-            format!(
-                "{} is not a program or shared library",
-                et_to_str(header.e_type)
-            ),
-        ));
+        return Err(Error::elf(path, format!("{} is not a program or shared library", et_to_str(header.e_type))));
     }
     let ctx = Ctx::new(Container::Big, Endian::Little);
-    let table = bytes(
-        header.e_phoff,
-        header.e_phnum as u64 * header.e_phentsize as u64,
-        "program header table",
-    )?;
-    let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx)
-        .map_err(|e| Error::elf(path, e))?;
+    let table = bytes(header.e_phoff, header.e_phnum as u64 * header.e_phentsize as u64, "program header table")?;
+    let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx).map_err(|e| Error::elf(path, e))?;
 
     let mut object = Object::default();
     for ph in phdrs.iter().filter(|ph| ph.p_type == PT_LOAD) {
-        if ph
-            .p_offset
-            .checked_add(ph.p_filesz)
-            .is_none_or(|end| end > size)
-        {
-            return Err(Error::elf(
-                path,
-                format!(
-                    "segment at {:#x} lies beyond its end (is it cut off?)",
-                    ph.p_offset
-                ),
-            ));
+        if ph.p_offset.checked_add(ph.p_filesz).is_none_or(|end| end > size) {
+            return Err(Error::elf(path, format!("segment at {:#x} lies beyond its end (is it cut off?)", ph.p_offset)));
         }
     }
     if let Some(ph) = phdrs.iter().find(|ph| ph.p_type == PT_INTERP) {
@@ -152,17 +118,9 @@ pub fn read(path: &Path) -> Result<Object> {
         return Ok(object);
     };
     let raw = bytes(dynamic.p_offset, dynamic.p_filesz, "dynamic section")?;
-    let entries: Vec<(u64, u64)> = raw
-        .chunks_exact(16)
-        .map(|e| (le64(&e[..8]), le64(&e[8..])))
-        .take_while(|(tag, _)| *tag != DT_NULL)
-        .collect();
-    let value = |wanted: u64| {
-        entries
-            .iter()
-            .find(|(tag, _)| *tag == wanted)
-            .map(|(_, v)| *v)
-    };
+    let entries: Vec<(u64, u64)> =
+        raw.chunks_exact(16).map(|e| (le64(&e[..8]), le64(&e[8..]))).take_while(|(tag, _)| *tag != DT_NULL).collect();
+    let value = |wanted: u64| entries.iter().find(|(tag, _)| *tag == wanted).map(|(_, v)| *v);
     let (Some(strtab), Some(strsz)) = (value(DT_STRTAB), value(DT_STRSZ)) else {
         return Ok(object);
     };
@@ -175,13 +133,7 @@ pub fn read(path: &Path) -> Result<Object> {
     let strings = bytes(offset, strsz, "dynamic string table")?;
     for (tag, value) in &entries {
         let text = || until_nul(&strings, *value as usize);
-        let list = || {
-            text()
-                .split(':')
-                .filter(|s| !s.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
+        let list = || text().split(':').filter(|s| !s.is_empty()).map(str::to_owned).collect();
         match *tag {
             DT_NEEDED => object.needed.push(text()),
             DT_RPATH => object.rpath = list(),
@@ -194,9 +146,7 @@ pub fn read(path: &Path) -> Result<Object> {
 }
 
 fn le64(b: &[u8]) -> u64 {
-    b.iter()
-        .rev()
-        .fold(0, |acc, byte| acc << 8 | u64::from(*byte))
+    b.iter().rev().fold(0, |acc, byte| acc << 8 | u64::from(*byte))
 }
 
 fn until_nul(bytes: &[u8], from: usize) -> String {
@@ -217,16 +167,8 @@ fn architecture(machine: u16, class: u8, data: u8) -> String {
         EM_MIPS => "mips",
         other => return format!("ELF machine {other}"),
     };
-    let bits = if class == ELFCLASS32 {
-        "32-bit"
-    } else {
-        "64-bit"
-    };
-    let order = if data == ELFDATA2MSB {
-        ", big endian"
-    } else {
-        ""
-    };
+    let bits = if class == ELFCLASS32 { "32-bit" } else { "64-bit" };
+    let order = if data == ELFDATA2MSB { ", big endian" } else { "" };
     format!("{name} ({bits}{order})")
 }
 
@@ -244,14 +186,8 @@ mod tests {
     #[test]
     fn scripts_split_as_execve_does() {
         let f = file(b"#! /usr/bin/env  python3 -u\nprint()");
-        assert_eq!(
-            kind(f.path()).unwrap(),
-            Kind::Script("/usr/bin/env".into(), Some("python3 -u".into()))
-        );
-        assert_eq!(
-            kind(file(b"#!/bin/sh").path()).unwrap(),
-            Kind::Script("/bin/sh".into(), None)
-        );
+        assert_eq!(kind(f.path()).unwrap(), Kind::Script("/usr/bin/env".into(), Some("python3 -u".into())));
+        assert_eq!(kind(file(b"#!/bin/sh").path()).unwrap(), Kind::Script("/bin/sh".into(), None));
         assert_eq!(kind(file(b"hello").path()).unwrap(), Kind::Other);
     }
 

@@ -106,19 +106,13 @@ pub trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, path: impl AsRef<Path>) -> Result<T> {
-        self.map_err(|source| Error::Io {
-            path: path.as_ref().into(),
-            source,
-        })
+        self.map_err(|source| Error::Io { path: path.as_ref().into(), source })
     }
 }
 
 impl Error {
     /// A `BadElf` error.
     pub(crate) fn elf(path: &Path, reason: impl fmt::Display) -> Self {
-        Error::BadElf {
-            path: path.into(),
-            reason: reason.to_string(),
-        }
+        Error::BadElf { path: path.into(), reason: reason.to_string() }
     }
 }

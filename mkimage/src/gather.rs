@@ -10,10 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The environment that a program gets where nothing else is said.
-pub const DEFAULT_ENV: [&str; 2] = [
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME=/root",
-];
+pub const DEFAULT_ENV: [&str; 2] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"];
 
 const DIRECTORIES: [(&str, u32); 10] = [
     ("/etc", 0o755),
@@ -35,14 +32,8 @@ const ETC: [(&str, &str); 5] = [
         "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
          www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     ),
-    (
-        "/etc/group",
-        "root:x:0:\ndaemon:x:1:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n",
-    ),
-    (
-        "/etc/hosts",
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tskiff\n",
-    ),
+    ("/etc/group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n"),
+    ("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tskiff\n"),
     (
         "/etc/nsswitch.conf",
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
@@ -85,11 +76,7 @@ pub struct Gathered {
 /// The environment with the later value of each variable.
 pub fn environment(own: &[String]) -> Vec<String> {
     let mut env: Vec<String> = Vec::new();
-    for pair in DEFAULT_ENV
-        .iter()
-        .map(|s| s.to_string())
-        .chain(own.iter().cloned())
-    {
+    for pair in DEFAULT_ENV.iter().map(|s| s.to_string()).chain(own.iter().cloned()) {
         let name = pair.split('=').next().unwrap_or_default().to_owned();
         match env.iter_mut().find(|e| e.split('=').next() == Some(&name)) {
             Some(slot) => *slot = pair,
@@ -101,11 +88,7 @@ pub fn environment(own: &[String]) -> Vec<String> {
 
 /// Gathers the files.
 pub fn gather(options: &Options) -> Result<Gathered> {
-    if let Some(bad) = options
-        .env
-        .iter()
-        .find(|e| !e.contains('=') || e.starts_with('='))
-    {
+    if let Some(bad) = options.env.iter().find(|e| !e.contains('=') || e.starts_with('=')) {
         return Err(Error::Usage(format!("--env {bad}: expected NAME=value")));
     }
     let env = environment(&options.env);
@@ -146,22 +129,11 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     }
     let missing = std::mem::take(&mut closure.missing);
     // A library that is there, if not where its user's own loader would look, is loaded by other means first.
-    let absent = missing
-        .into_iter()
-        .filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
-    let warnings = absent
-        .map(|(path, name)| format!("{} needs {name}, which is not there", path.display()))
-        .collect();
+    let absent = missing.into_iter().filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
+    let warnings = absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display())).collect();
     let bare_name = !options.program.contains('/');
-    let argv0 = if bare_name {
-        options.program.clone()
-    } else {
-        exec.display().to_string()
-    };
-    let args = std::iter::once(&argv0)
-        .chain(&options.args)
-        .map(|a| a.clone().into_bytes())
-        .collect();
+    let argv0 = if bare_name { options.program.clone() } else { exec.display().to_string() };
+    let args = std::iter::once(&argv0).chain(&options.args).map(|a| a.clone().into_bytes()).collect();
     let manifest = Manifest {
         exec: Some(exec.into_os_string().into_vec()),
         args: Some(args),
@@ -169,11 +141,7 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         cwd: Some(cwd.into_bytes()),
         hostname: Some(b"skiff".to_vec()),
     };
-    Ok(Gathered {
-        tree,
-        manifest,
-        warnings,
-    })
+    Ok(Gathered { tree, manifest, warnings })
 }
 
 /// Decides which program is meant and whose files it runs with: a program in the root file system with those alone, one
@@ -183,15 +151,9 @@ fn locate(options: &Options, env: &[String]) -> Result<(Tree, PathBuf)> {
     let bare_name = !options.program.contains('/');
     let host = || vec![PathBuf::from("/")];
     if let Some(rootfs) = &options.rootfs {
-        let rootfs = fs::canonicalize(rootfs).map_err(|_| Error::NoFile {
-            path: rootfs.clone(),
-            option: "--rootfs",
-        })?;
+        let rootfs = fs::canonicalize(rootfs).map_err(|_| Error::NoFile { path: rootfs.clone(), option: "--rootfs" })?;
         if !rootfs.is_dir() {
-            return Err(Error::Usage(format!(
-                "--rootfs {}: not a directory",
-                rootfs.display()
-            )));
+            return Err(Error::Usage(format!("--rootfs {}: not a directory", rootfs.display())));
         }
         let mut tree = Tree::new(vec![rootfs.clone()]);
         if bare_name {
@@ -201,10 +163,7 @@ fn locate(options: &Options, env: &[String]) -> Result<(Tree, PathBuf)> {
         } else if program.is_absolute() && tree.find(program)?.is_some() {
             return Ok((tree, program.into()));
         }
-        if let Ok(inside) = std::path::absolute(program)
-            .at(program)?
-            .strip_prefix(&rootfs)
-        {
+        if let Ok(inside) = std::path::absolute(program).at(program)?.strip_prefix(&rootfs) {
             return Ok((tree, Path::new("/").join(inside)));
         }
         let (_, path) = locate_on_host(options, env, vec![rootfs.clone(), "/".into()])?;
@@ -213,11 +172,7 @@ fn locate(options: &Options, env: &[String]) -> Result<(Tree, PathBuf)> {
     locate_on_host(options, env, host())
 }
 
-fn locate_on_host(
-    options: &Options,
-    env: &[String],
-    layers: Vec<PathBuf>,
-) -> Result<(Tree, PathBuf)> {
+fn locate_on_host(options: &Options, env: &[String], layers: Vec<PathBuf>) -> Result<(Tree, PathBuf)> {
     let program = Path::new(&options.program);
     let mut tree = Tree::new(layers);
     if !options.program.contains('/') {
@@ -247,24 +202,18 @@ fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
         if optional {
             return Ok(Vec::new());
         }
-        return Err(Error::NoFile {
-            path: host,
-            option: "--add",
-        });
+        return Err(Error::NoFile { path: host, option: "--add" });
     }
     tree.place_host(&host, &guest)?;
     // A link on its own would dangle: what it leads to comes along where it stands at the same path.
     let prefix = tree.find(&guest)?.map_or(guest, |found| found.guest);
-    let below = tree
-        .iter()
-        .filter(|(p, n)| p.starts_with(&prefix) && n.kind != Kind::Dir);
+    let below = tree.iter().filter(|(p, n)| p.starts_with(&prefix) && n.kind != Kind::Dir);
     Ok(below.map(|(p, _)| p.to_path_buf()).collect())
 }
 
 /// Splits off the `?` of what need not be there.
 fn optional(text: &str) -> (&str, bool) {
-    text.strip_suffix('?')
-        .map_or((text, false), |rest| (rest, true))
+    text.strip_suffix('?').map_or((text, false), |rest| (rest, true))
 }
 
 /// Directories, links and files of /etc that every guest has, where the root file system brings none.
@@ -300,10 +249,7 @@ mod tests {
 
     #[test]
     fn a_dynamic_program_comes_with_loader_and_libc() {
-        let g = gather(&Options {
-            program: "/proc/self/exe".into(),
-            ..Options::default()
-        });
+        let g = gather(&Options { program: "/proc/self/exe".into(), ..Options::default() });
         // /proc/self/exe leads to the test binary itself.
         let g = g.unwrap();
         let has = |name: &str| g.tree.iter().any(|(p, _)| p.ends_with(name));
@@ -313,27 +259,13 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let gather = |o: Options| gather(&o).unwrap_err().to_string();
-        let e = gather(Options {
-            program: "no-such-program-at-all".into(),
-            ..Options::default()
-        });
+        let e = gather(Options { program: "no-such-program-at-all".into(), ..Options::default() });
         assert!(e.contains("no-such-program-at-all"), "{e}");
-        let e = gather(Options {
-            program: "/bin/sh".into(),
-            add: vec!["/no/such".into()],
-            ..Options::default()
-        });
+        let e = gather(Options { program: "/bin/sh".into(), add: vec!["/no/such".into()], ..Options::default() });
         assert!(e.contains("/no/such") && e.contains("--add"), "{e}");
-        let e = gather(Options {
-            program: "/etc/debian_version".into(),
-            ..Options::default()
-        });
+        let e = gather(Options { program: "/etc/debian_version".into(), ..Options::default() });
         assert!(e.contains("neither an ELF"), "{e}");
-        let e = gather(Options {
-            program: "/bin/sh".into(),
-            env: vec!["X".into()],
-            ..Options::default()
-        });
+        let e = gather(Options { program: "/bin/sh".into(), env: vec!["X".into()], ..Options::default() });
         assert!(e.contains("NAME=value"), "{e}");
     }
 
@@ -346,27 +278,13 @@ mod tests {
         fs::write(root.path().join("bin/tool"), "#!/bin/none\n").unwrap();
         fs::write(root.path().join("data"), "x").unwrap();
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(
-            root.path().join("bin/tool"),
-            fs::Permissions::from_mode(0o755),
-        )
-        .unwrap();
-        let options = Options {
-            program: "tool".into(),
-            rootfs: Some(root.path().into()),
-            ..Options::default()
-        };
+        fs::set_permissions(root.path().join("bin/tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        let options = Options { program: "tool".into(), rootfs: Some(root.path().into()), ..Options::default() };
         let e = gather(&options).unwrap_err().to_string();
         assert!(e.contains("/bin/none: interpreter not found"), "{e}");
-        let options = Options {
-            program: "/bin/true".into(),
-            ..options
-        };
+        let options = Options { program: "/bin/true".into(), ..options };
         let g = gather(&options).unwrap();
         assert!(g.tree.iter().any(|(p, _)| p == Path::new("/data")));
-        assert_eq!(
-            g.tree.content(Path::new("/etc/passwd")).unwrap().unwrap(),
-            b"me"
-        );
+        assert_eq!(g.tree.content(Path::new("/etc/passwd")).unwrap().unwrap(), b"me");
     }
 }

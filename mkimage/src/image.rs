@@ -45,48 +45,25 @@ pub struct Kernel {
 impl Kernel {
     /// Reads and checks a kernel.
     pub fn open(path: &Path) -> Result<Self> {
-        let bad = |reason: String| Error::Kernel {
-            path: path.into(),
-            reason,
-        };
+        let bad = |reason: String| Error::Kernel { path: path.into(), reason };
         let bytes = match std::fs::read(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(bad(
-                    "no kernel there: build it with `cargo kbuild`, or give one with --kernel"
-                        .into(),
-                ));
+                return Err(bad("no kernel there: build it with `cargo kbuild`, or give one with --kernel".into()));
             }
             other => other.at(path)?,
         };
         let elf = Elf::parse(&bytes).map_err(|e| bad(format!("not a kernel: {e}")))?;
-        let end = elf
-            .program_headers
-            .iter()
-            .map(|p| p.p_offset.saturating_add(p.p_filesz))
-            .max()
-            .unwrap_or(0);
-        let mut stripped = bytes
-            .get(..end as usize)
-            .ok_or_else(|| bad("cut off: build it again with `cargo kbuild`".into()))?
-            .to_vec();
-        let record = record_at(&elf, &stripped).ok_or_else(|| {
-            bad("has no payload record: it is no Skiff kernel, or one of another version".into())
-        })?;
-        if stripped[record + MAGIC.len()..record + RECORD_LEN]
-            .iter()
-            .any(|b| *b != 0)
-        {
+        let end = elf.program_headers.iter().map(|p| p.p_offset.saturating_add(p.p_filesz)).max().unwrap_or(0);
+        let mut stripped =
+            bytes.get(..end as usize).ok_or_else(|| bad("cut off: build it again with `cargo kbuild`".into()))?.to_vec();
+        let record = record_at(&elf, &stripped)
+            .ok_or_else(|| bad("has no payload record: it is no Skiff kernel, or one of another version".into()))?;
+        if stripped[record + MAGIC.len()..record + RECORD_LEN].iter().any(|b| *b != 0) {
             return Err(bad("is an image already: give the bare kernel".into()));
         }
         stripped[E_SHOFF..E_SHOFF + 8].fill(0);
         stripped[E_SHENTSIZE..E_SHENTSIZE + 6].fill(0);
-        Ok(Self {
-            path: path.into(),
-            symbols: symbols(&elf),
-            phdrs: elf.program_headers.clone(),
-            stripped,
-            record,
-        })
+        Ok(Self { path: path.into(), symbols: symbols(&elf), phdrs: elf.program_headers.clone(), stripped, record })
     }
 
     /// The symbols for the kernel's backtraces, as the archive carries them.
@@ -105,20 +82,12 @@ impl Kernel {
     }
 
     /// Writes kernel and archive into one file; `archive` writes the archive and returns its length.
-    pub fn write_image(
-        &self,
-        out: &Path,
-        archive: impl FnOnce(&mut dyn Write) -> Result<u64>,
-    ) -> Result<()> {
+    pub fn write_image(&self, out: &Path, archive: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<()> {
         let table_at = (self.stripped.len() as u64).next_multiple_of(8);
         let table_len = (self.phdrs.len() + 1) * SIZEOF_PHDR;
         let payload_at = (table_at + table_len as u64).next_multiple_of(cpio::PAGE);
         let loads = self.phdrs.iter().filter(|p| p.p_type == PT_LOAD);
-        let paddr = loads
-            .map(|p| p.p_paddr + p.p_memsz)
-            .max()
-            .unwrap_or(0)
-            .next_multiple_of(cpio::PAGE);
+        let paddr = loads.map(|p| p.p_paddr + p.p_memsz).max().unwrap_or(0).next_multiple_of(cpio::PAGE);
 
         let file = File::create(out).at(out)?;
         let mut sink = BufWriter::with_capacity(WRITE_BUFFER, file);
@@ -143,20 +112,14 @@ impl Kernel {
             p_align: cpio::PAGE,
         };
         // Loaders that want segments in ascending order get them so: the payload comes after every other PT_LOAD.
-        let last_load = self
-            .phdrs
-            .iter()
-            .rposition(|p| p.p_type == PT_LOAD)
-            .map_or(0, |i| i + 1);
+        let last_load = self.phdrs.iter().rposition(|p| p.p_type == PT_LOAD).map_or(0, |i| i + 1);
         let mut phdrs = self.phdrs.clone();
         phdrs.insert(last_load, payload);
         for p in &phdrs {
             for word in [p.p_type, p.p_flags] {
                 head.extend_from_slice(&word.to_le_bytes());
             }
-            for word in [
-                p.p_offset, p.p_vaddr, p.p_paddr, p.p_filesz, p.p_memsz, p.p_align,
-            ] {
+            for word in [p.p_offset, p.p_vaddr, p.p_paddr, p.p_filesz, p.p_memsz, p.p_align] {
                 head.extend_from_slice(&word.to_le_bytes());
             }
         }
@@ -170,10 +133,7 @@ impl Kernel {
 }
 
 fn record_at(elf: &Elf, bytes: &[u8]) -> Option<usize> {
-    let section = elf
-        .section_headers
-        .iter()
-        .find(|s| elf.shdr_strtab.get_at(s.sh_name) == Some(SECTION));
+    let section = elf.section_headers.iter().find(|s| elf.shdr_strtab.get_at(s.sh_name) == Some(SECTION));
     let at = match section {
         Some(s) => s.sh_offset as usize,
         None => bytes.windows(MAGIC.len()).position(|w| w == MAGIC)?,
@@ -183,26 +143,13 @@ fn record_at(elf: &Elf, bytes: &[u8]) -> Option<usize> {
 }
 
 fn symbols(elf: &Elf) -> Vec<u8> {
-    let functions = elf
-        .syms
-        .iter()
-        .filter(|s| s.st_type() == STT_FUNC && s.st_value >= KERNEL_BASE);
+    let functions = elf.syms.iter().filter(|s| s.st_type() == STT_FUNC && s.st_value >= KERNEL_BASE);
     let mut list: Vec<(u64, String)> = functions
-        .filter_map(|s| {
-            Some((
-                s.st_value,
-                format!(
-                    "{:#}",
-                    rustc_demangle::demangle(elf.strtab.get_at(s.st_name)?)
-                ),
-            ))
-        })
+        .filter_map(|s| Some((s.st_value, format!("{:#}", rustc_demangle::demangle(elf.strtab.get_at(s.st_name)?)))))
         .collect();
     list.sort();
     list.dedup_by_key(|(address, _)| *address);
-    list.iter()
-        .flat_map(|(address, name)| format!("{address:x} {name}\n").into_bytes())
-        .collect()
+    list.iter().flat_map(|(address, name)| format!("{address:x} {name}\n").into_bytes()).collect()
 }
 
 /// A finished image.
@@ -235,31 +182,21 @@ pub fn is_image(path: &Path) -> bool {
     let Ok(header) = Elf::parse_header(&head) else {
         return false;
     };
-    let ctx = goblin::container::Ctx::new(
-        goblin::container::Container::Big,
-        goblin::container::Endian::Little,
-    );
+    let ctx = goblin::container::Ctx::new(goblin::container::Container::Big, goblin::container::Endian::Little);
     let mut table = vec![0; header.e_phnum as usize * SIZEOF_PHDR];
-    if header.e_phentsize as usize != SIZEOF_PHDR
-        || file.read_exact_at(&mut table, header.e_phoff).is_err()
-    {
+    if header.e_phentsize as usize != SIZEOF_PHDR || file.read_exact_at(&mut table, header.e_phoff).is_err() {
         // Cut off images have lost the table too: the note is near the front.
         return head.windows(4).any(|w| w == b"Xen\0");
     }
     let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx).unwrap_or_default();
-    phdrs.iter().any(|p| p.p_type == PT_NOTE)
-        && phdrs
-            .iter()
-            .any(|p| p.p_type == PT_LOAD && p.p_vaddr >= KERNEL_BASE)
+    phdrs.iter().any(|p| p.p_type == PT_NOTE) && phdrs.iter().any(|p| p.p_type == PT_LOAD && p.p_vaddr >= KERNEL_BASE)
 }
 
 impl Image {
     /// Opens an image and checks that all of it is there.
     pub fn open(path: &Path) -> Result<Self> {
-        let bad = |reason: &str| Error::BadImage {
-            path: path.into(),
-            reason: format!("{reason}: build it again with mkimage"),
-        };
+        let bad =
+            |reason: &str| Error::BadImage { path: path.into(), reason: format!("{reason}: build it again with mkimage") };
         let file = File::open(path).at(path)?;
         let size = file.metadata().at(path)?.len();
         let mut head = vec![0; size.min(4096) as usize];
@@ -268,18 +205,11 @@ impl Image {
         let mut table = vec![0; header.e_phnum as usize * SIZEOF_PHDR];
         file.read_exact_at(&mut table, header.e_phoff)
             .map_err(|_| bad("truncated image (its program headers are missing)"))?;
-        let ctx = goblin::container::Ctx::new(
-            goblin::container::Container::Big,
-            goblin::container::Endian::Little,
-        );
-        let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx)
-            .map_err(|_| bad("damaged image"))?;
+        let ctx = goblin::container::Ctx::new(goblin::container::Container::Big, goblin::container::Endian::Little);
+        let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx).map_err(|_| bad("damaged image"))?;
         let mut payload = (0, 0);
         for p in &phdrs {
-            let end = p
-                .p_offset
-                .checked_add(p.p_filesz)
-                .ok_or_else(|| bad("damaged image"))?;
+            let end = p.p_offset.checked_add(p.p_filesz).ok_or_else(|| bad("damaged image"))?;
             if end > size {
                 return Err(bad(&format!("truncated image ({size} bytes of {end})")));
             }
@@ -292,26 +222,12 @@ impl Image {
                 payload = (p.p_offset, p.p_filesz);
             }
         }
-        let memory_end = phdrs
-            .iter()
-            .filter(|p| p.p_type == PT_LOAD)
-            .map(|p| p.p_paddr.saturating_add(p.p_memsz))
-            .max();
+        let memory_end = phdrs.iter().filter(|p| p.p_type == PT_LOAD).map(|p| p.p_paddr.saturating_add(p.p_memsz)).max();
         // The manifest is among the first members.
         let mut start = vec![0; payload.1.min(WRITE_BUFFER as u64) as usize];
         file.read_exact_at(&mut start, payload.0).at(path)?;
-        let member = Reader::new(&start)
-            .map_while(|m| m.ok())
-            .find(|m| m.name == manifest::MEMBER.as_bytes());
-        let manifest = member
-            .map(|m| Manifest::parse(m.data))
-            .transpose()
-            .map_err(|e| bad(&e.to_string()))?;
-        Ok(Self {
-            path: path.into(),
-            memory_end: memory_end.unwrap_or(0),
-            manifest: manifest.unwrap_or_default(),
-            payload,
-        })
+        let member = Reader::new(&start).map_while(|m| m.ok()).find(|m| m.name == manifest::MEMBER.as_bytes());
+        let manifest = member.map(|m| Manifest::parse(m.data)).transpose().map_err(|e| bad(&e.to_string()))?;
+        Ok(Self { path: path.into(), memory_end: memory_end.unwrap_or(0), manifest: manifest.unwrap_or_default(), payload })
     }
 }

@@ -20,17 +20,12 @@ pub struct LdCache {
 impl LdCache {
     /// Reads a cache; one that is damaged or of an unknown format has no entries, as for the loader.
     pub fn parse(bytes: &[u8]) -> Self {
-        Self {
-            entries: entries(bytes).unwrap_or_default(),
-        }
+        Self { entries: entries(bytes).unwrap_or_default() }
     }
 
     /// The path of a library.
     pub fn find(&self, name: &str) -> Option<&str> {
-        self.entries
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, path)| path.as_str())
+        self.entries.iter().find(|(n, _)| n == name).map(|(_, path)| path.as_str())
     }
 }
 
@@ -57,9 +52,7 @@ fn entries(bytes: &[u8]) -> Option<Vec<(String, String)>> {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(
-        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
-    ))
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
 fn text(cache: &[u8], offset: u32) -> Option<String> {
@@ -102,12 +95,7 @@ mod tests {
     fn picks_the_baseline_x86_64_entry() {
         let c = LdCache::parse(&cache(&[
             (0x0803, "libz.so.1", "/lib32/libz.so.1", 0),
-            (
-                0x0303,
-                "libz.so.1",
-                "/lib/glibc-hwcaps/x86-64-v3/libz.so.1",
-                1 << 62,
-            ),
+            (0x0303, "libz.so.1", "/lib/glibc-hwcaps/x86-64-v3/libz.so.1", 1 << 62),
             (0x0303, "libz.so.1", "/lib/x86_64-linux-gnu/libz.so.1", 0),
         ]));
         assert_eq!(c.find("libz.so.1"), Some("/lib/x86_64-linux-gnu/libz.so.1"));
@@ -120,10 +108,7 @@ mod tests {
         bytes.extend_from_slice(&2u32.to_le_bytes());
         bytes.resize(40, 0);
         bytes.extend(cache(&[(0x0303, "libc.so.6", "/lib/libc.so.6", 0)]));
-        assert_eq!(
-            LdCache::parse(&bytes).find("libc.so.6"),
-            Some("/lib/libc.so.6")
-        );
+        assert_eq!(LdCache::parse(&bytes).find("libc.so.6"), Some("/lib/libc.so.6"));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use crate::tree::path_from;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -16,9 +15,7 @@ const NOT_TAKEN: [&str; 5] = ["/proc", "/sys", "/dev", "/tmp", "/run"];
 /// Runs `program args` with this environment and returns the files it opened, executed or followed links at.
 pub fn run(program: &Path, args: &[String], env: &[String]) -> Result<Vec<PathBuf>> {
     let log = tempfile::NamedTempFile::new().at("temporary file")?;
-    let started = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs() as i64);
+    let started = SystemTime::now();
     let mut command = Command::new("strace");
     command.args([
         "-f",
@@ -30,42 +27,25 @@ pub fn run(program: &Path, args: &[String], env: &[String]) -> Result<Vec<PathBu
         "-e",
         "trace=open,openat,openat2,execve,readlink,readlinkat,chdir",
     ]);
-    command
-        .arg("-o")
-        .arg(log.path())
-        .arg("--")
-        .arg(program)
-        .args(args);
+    command.arg("-o").arg(log.path()).arg("--").arg(program).args(args);
     for pair in env {
         if let Some((name, value)) = pair.split_once('=') {
             command.env(name, value);
         }
     }
-    let status = command
-        .status()
-        .map_err(|e| Error::Learn(format!("strace: {e}: apt-get install strace")))?;
+    let status = command.status().map_err(|e| Error::Learn(format!("strace: {e}: apt-get install strace")))?;
     if !status.success() {
         eprintln!("mkimage: note: the traced run ended with {status}");
     }
     let cwd = std::env::current_dir().at(".")?;
     let text = fs::read(log.path()).at(log.path())?;
-    Ok(files(&text, &cwd)
-        .into_iter()
-        .filter(|p| !made_since(p, started))
-        .collect())
+    Ok(files(&text, &cwd).into_iter().filter(|p| !made_since(p, started)).collect())
 }
 
 /// Whether the run itself made the file. Birth time: statx(2), where the file system keeps it.
-fn made_since(path: &Path, start: i64) -> bool {
-    let Ok(meta) = fs::metadata(path) else {
-        return false;
-    };
-    match meta.created() {
-        Ok(born) => born
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .is_ok_and(|d| d.as_secs() as i64 >= start),
-        Err(_) => meta.ctime() >= start,
-    }
+fn made_since(path: &Path, start: SystemTime) -> bool {
+    let meta = fs::metadata(path);
+    meta.and_then(|m| m.created().or_else(|_| m.modified())).is_ok_and(|born| born >= start)
 }
 
 /// The paths in a trace that a successful call used.
@@ -119,12 +99,8 @@ fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
                     b'v' => out.push(11),
                     b'f' => out.push(12),
                     b'0'..=b'7' => {
-                        let digits = text[i..]
-                            .iter()
-                            .take(3)
-                            .take_while(|b| matches!(b, b'0'..=b'7'));
-                        let (value, n) = digits
-                            .fold((0u32, 0), |(v, n), d| (v * 8 + u32::from(d - b'0'), n + 1));
+                        let digits = text[i..].iter().take(3).take_while(|b| matches!(b, b'0'..=b'7'));
+                        let (value, n) = digits.fold((0u32, 0), |(v, n), d| (v * 8 + u32::from(d - b'0'), n + 1));
                         out.push(value as u8);
                         i += n - 1;
                     }
@@ -161,18 +137,7 @@ mod tests {
 72 openat(AT_FDCWD, "/usr/lib/cut", O_RDONLY <unfinished ...>
 72 exit_group(0) = ?
 "#;
-        let found: Vec<_> = files(trace, Path::new("/work"))
-            .into_iter()
-            .map(|p| p.to_string_lossy().into_owned())
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "/etc/ld.so.cache",
-                "/usr/bin/python3",
-                "/usr/lib/cut",
-                "/work/data/café \"x\".txt"
-            ]
-        );
+        let found: Vec<_> = files(trace, Path::new("/work")).into_iter().map(|p| p.to_string_lossy().into_owned()).collect();
+        assert_eq!(found, ["/etc/ld.so.cache", "/usr/bin/python3", "/usr/lib/cut", "/work/data/café \"x\".txt"]);
     }
 }

@@ -39,8 +39,5 @@ pub fn default_kernel() -> PathBuf {
 pub fn checkout() -> Option<PathBuf> {
     let is_root = |dir: &&Path| dir.join("apps").is_dir() && dir.join("syscall-shim").is_dir();
     let starts = [std::env::current_exe().ok(), std::env::current_dir().ok()];
-    starts
-        .into_iter()
-        .flatten()
-        .find_map(|start| start.ancestors().find(is_root).map(Path::to_path_buf))
+    starts.into_iter().flatten().find_map(|start| start.ancestors().find(is_root).map(Path::to_path_buf))
 }

@@ -78,27 +78,17 @@ fn run(cli: Cli) -> mkimage::Result<()> {
     }
     let kernel = Kernel::open(&cli.kernel.unwrap_or_else(mkimage::default_kernel))?;
     let out = cli.output.unwrap_or_else(|| {
-        let name = Path::new(&options.program)
-            .file_name()
-            .unwrap_or("image".as_ref());
+        let name = Path::new(&options.program).file_name().unwrap_or("image".as_ref());
         PathBuf::from(name).with_added_extension("img")
     });
     if cli.split {
         let [kernel_out, initrd_out] = ["kernel", "initrd"].map(|e| out.with_added_extension(e));
         mkimage::build_split(&kernel, &gathered, &kernel_out, &initrd_out)?;
-        eprintln!(
-            "mkimage: wrote {} and {}",
-            kernel_out.display(),
-            initrd_out.display()
-        );
+        eprintln!("mkimage: wrote {} and {}", kernel_out.display(), initrd_out.display());
     } else {
         mkimage::build(&kernel, &gathered, &out)?;
         let size = std::fs::metadata(&out).map_or(0, |m| m.len());
-        eprintln!(
-            "mkimage: wrote {} ({:.1} MiB)",
-            out.display(),
-            size as f64 / (1 << 20) as f64
-        );
+        eprintln!("mkimage: wrote {} ({:.1} MiB)", out.display(), size as f64 / (1 << 20) as f64);
     }
     Ok(())
 }

@@ -19,11 +19,7 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
         out.extend_from_slice(value);
         out.push(0);
     };
-    for (key, value) in [
-        ("exec", &manifest.exec),
-        ("cwd", &manifest.cwd),
-        ("hostname", &manifest.hostname),
-    ] {
+    for (key, value) in [("exec", &manifest.exec), ("cwd", &manifest.cwd), ("hostname", &manifest.hostname)] {
         if let Some(value) = value {
             line(key, value);
         }

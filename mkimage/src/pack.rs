@@ -23,18 +23,11 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// Builds one file that boots by itself.
 pub fn build(kernel: &Kernel, gathered: &Gathered, out: &Path) -> Result<()> {
-    atomically(out, |part| {
-        kernel.write_image(part, |sink| archive(kernel, gathered, sink))
-    })
+    atomically(out, |part| kernel.write_image(part, |sink| archive(kernel, gathered, sink)))
 }
 
 /// Builds kernel and archive apart.
-pub fn build_split(
-    kernel: &Kernel,
-    gathered: &Gathered,
-    kernel_out: &Path,
-    initrd_out: &Path,
-) -> Result<()> {
+pub fn build_split(kernel: &Kernel, gathered: &Gathered, kernel_out: &Path, initrd_out: &Path) -> Result<()> {
     atomically(kernel_out, |part| kernel.write(part))?;
     atomically(initrd_out, |part| {
         let mut sink = BufWriter::with_capacity(1 << 20, File::create(part).at(part)?);
@@ -74,27 +67,14 @@ pub fn key(kernel: &Path, gathered: &Gathered) -> Result<u64> {
 
 /// Writes beside the target and renames, so that a half-written image is never taken for one.
 fn atomically(out: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let name = out
-        .file_name()
-        .ok_or_else(|| Error::Usage(format!("-o {}: not a file name", out.display())))?;
-    let part = out.with_file_name(format!(
-        ".{}.{}.part",
-        name.to_string_lossy(),
-        std::process::id()
-    ));
-    write(&part)
-        .and_then(|()| fs::rename(&part, out).at(out))
-        .inspect_err(|_| drop(fs::remove_file(&part)))
+    let name = out.file_name().ok_or_else(|| Error::Usage(format!("-o {}: not a file name", out.display())))?;
+    let part = out.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    write(&part).and_then(|()| fs::rename(&part, out).at(out)).inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
 fn archive(kernel: &Kernel, gathered: &Gathered, sink: &mut dyn Write) -> Result<u64> {
     let mut writer = Writer::new(sink);
-    meta_member(
-        &mut writer,
-        manifest::MEMBER,
-        &manifest::encode(&gathered.manifest),
-    )
-    .at(manifest::MEMBER)?;
+    meta_member(&mut writer, manifest::MEMBER, &manifest::encode(&gathered.manifest)).at(manifest::MEMBER)?;
     meta_member(&mut writer, manifest::SYMBOLS, kernel.symbols()).at(manifest::SYMBOLS)?;
     let mut inodes = Inodes::count(&gathered.tree);
     let progress = Progress::new(gathered.tree.iter().map(|(_, n)| n.size).sum());
@@ -107,30 +87,13 @@ fn archive(kernel: &Kernel, gathered: &Gathered, sink: &mut dyn Write) -> Result
 }
 
 fn meta_member<W: Write>(writer: &mut Writer<W>, name: &str, mut data: &[u8]) -> io::Result<()> {
-    let header = Header {
-        mode: S_IFREG | 0o400,
-        nlink: 1,
-        ..Header::default()
-    };
+    let header = Header { mode: S_IFREG | 0o400, nlink: 1, ..Header::default() };
     writer.member(name.as_bytes(), header, data.len() as u64, &mut data)
 }
 
-fn member<W: Write>(
-    writer: &mut Writer<W>,
-    path: &Path,
-    node: &Node,
-    inodes: &mut Inodes,
-) -> Result<()> {
+fn member<W: Write>(writer: &mut Writer<W>, path: &Path, node: &Node, inodes: &mut Inodes) -> Result<()> {
     let (ino, nlink, first) = inodes.next(node);
-    let mut header = Header {
-        ino,
-        nlink,
-        mode: node.mode,
-        uid: node.uid,
-        gid: node.gid,
-        mtime: node.mtime,
-        rdev: (0, 0),
-    };
+    let mut header = Header { ino, nlink, mode: node.mode, uid: node.uid, gid: node.gid, mtime: node.mtime, rdev: (0, 0) };
     let name = archive_name(path);
     let (file_type, size, mut data): (u32, u64, Box<dyn Read + '_>) = match &node.kind {
         Kind::Dir => (S_IFDIR, 0, Box::new(io::empty())),
@@ -195,20 +158,14 @@ impl Progress {
     fn new(total: u64) -> Self {
         let bar = ProgressBar::hidden();
         bar.set_length(total);
-        Self {
-            bar,
-            start: Instant::now(),
-        }
+        Self { bar, start: Instant::now() }
     }
 
     fn add(&self, bytes: u64) {
         self.bar.inc(bytes);
         if self.bar.is_hidden() && self.start.elapsed() > QUIET && io::stderr().is_terminal() {
-            self.bar
-                .set_draw_target(indicatif::ProgressDrawTarget::stderr());
-            if let Ok(style) =
-                ProgressStyle::with_template("packing {bar:40} {bytes}/{total_bytes}")
-            {
+            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("packing {bar:40} {bytes}/{total_bytes}") {
                 self.bar.set_style(style);
             }
         }

@@ -6,12 +6,7 @@ use std::path::{Path, PathBuf};
 
 const INFO: &str = "var/lib/dpkg/info";
 /// Left out of images: no program reads them at run time.
-const DOCUMENTATION: [&str; 4] = [
-    "/usr/share/doc",
-    "/usr/share/man",
-    "/usr/share/lintian",
-    "/usr/share/info",
-];
+const DOCUMENTATION: [&str; 4] = ["/usr/share/doc", "/usr/share/man", "/usr/share/lintian", "/usr/share/info"];
 
 /// All paths of a package, without its documentation.
 pub fn files(layers: &[PathBuf], package: &str) -> Result<Vec<PathBuf>> {
@@ -21,13 +16,9 @@ pub fn files(layers: &[PathBuf], package: &str) -> Result<Vec<PathBuf>> {
     for layer in layers {
         for name in [package.to_owned(), format!("{package}:amd64")] {
             if let Ok(list) = fs::read_to_string(layer.join(INFO).join(format!("{name}.list"))) {
-                let wanted = |p: &&str| {
-                    p.starts_with('/') && !DOCUMENTATION.iter().any(|d| p.starts_with(d))
-                };
+                let wanted = |p: &&str| p.starts_with('/') && !DOCUMENTATION.iter().any(|d| p.starts_with(d));
                 let listed = list.lines().filter(wanted).map(PathBuf::from);
-                return Ok(listed
-                    .flat_map(|p| compiled(layer, &p).into_iter().chain([p]))
-                    .collect());
+                return Ok(listed.flat_map(|p| compiled(layer, &p).into_iter().chain([p])).collect());
             }
         }
     }
@@ -44,11 +35,7 @@ fn compiled(layer: &Path, module: &Path) -> Vec<PathBuf> {
     }
     let cache = dir.join("__pycache__");
     let host = layer.join(cache.strip_prefix("/").unwrap_or(&cache));
-    let names = fs::read_dir(host)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|e| e.file_name());
+    let names = fs::read_dir(host).into_iter().flatten().flatten().map(|e| e.file_name());
     let own = |n: &std::ffi::OsString| {
         let name = n.to_string_lossy();
         name.strip_prefix(&*stem.to_string_lossy())
@@ -62,11 +49,7 @@ fn compiled(layer: &Path, module: &Path) -> Vec<PathBuf> {
 /// The installed package that has a file of this name in some directory, and its path, as `dpkg -S '*/NAME'` finds it.
 pub fn owner_of(layer: &Path, name: &str) -> Option<(String, PathBuf)> {
     let suffix = format!("/{name}");
-    let mut lists: Vec<_> = fs::read_dir(layer.join(INFO))
-        .ok()?
-        .flatten()
-        .map(|e| e.path())
-        .collect();
+    let mut lists: Vec<_> = fs::read_dir(layer.join(INFO)).ok()?.flatten().map(|e| e.path()).collect();
     lists.retain(|p| p.extension().is_some_and(|e| e == "list"));
     lists.sort();
     lists.iter().find_map(|list| {
@@ -86,19 +69,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let info = root.path().join(INFO);
         fs::create_dir_all(&info).unwrap();
-        fs::write(
-            info.join("tool:amd64.list"),
-            "/.\n/usr/bin/tool\n/usr/share/doc/tool/copyright\n/usr/lib/libt.so.1\n",
-        )
-        .unwrap();
+        fs::write(info.join("tool:amd64.list"), "/.\n/usr/bin/tool\n/usr/share/doc/tool/copyright\n/usr/lib/libt.so.1\n")
+            .unwrap();
         let layers = [root.path().to_path_buf()];
         assert_eq!(
             files(&layers, "tool").unwrap(),
-            [
-                Path::new("/."),
-                Path::new("/usr/bin/tool"),
-                Path::new("/usr/lib/libt.so.1")
-            ]
+            [Path::new("/."), Path::new("/usr/bin/tool"), Path::new("/usr/lib/libt.so.1")]
         );
         assert_eq!(owner_of(root.path(), "libt.so.1").unwrap().0, "tool");
         let e = files(&layers, "other").unwrap_err().to_string();

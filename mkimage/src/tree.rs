@@ -64,15 +64,7 @@ impl Node {
     }
 
     fn made(kind: Kind, mode: u32, size: u64) -> Self {
-        Self {
-            kind,
-            mode,
-            uid: 0,
-            gid: 0,
-            mtime: 0,
-            size,
-            hard_link: None,
-        }
+        Self { kind, mode, uid: 0, gid: 0, mtime: 0, size, hard_link: None }
     }
 
     /// The node that stands for a host file.
@@ -86,15 +78,8 @@ impl Node {
             Kind::Symlink(fs::read_link(host).at(host)?)
         } else {
             let device = ft.is_block_device() || ft.is_char_device();
-            let rdev = if device {
-                (major(meta.rdev()), minor(meta.rdev()))
-            } else {
-                (0, 0)
-            };
-            Kind::Special {
-                file_type: meta.mode() & 0o170000,
-                rdev,
-            }
+            let rdev = if device { (major(meta.rdev()), minor(meta.rdev())) } else { (0, 0) };
+            Kind::Special { file_type: meta.mode() & 0o170000, rdev }
         };
         // The files of whoever builds the image belong to root in it, so that it does not depend on who that is.
         let mine = |id: u32, my: u32| if id == my { 0 } else { id };
@@ -150,11 +135,7 @@ impl Tree {
     /// An empty tree over these layers.
     pub fn new(layers: Vec<PathBuf>) -> Self {
         let own = fs::metadata("/proc/self").map_or((0, 0), |m| (m.uid(), m.gid()));
-        Self {
-            nodes: BTreeMap::new(),
-            layers,
-            own,
-        }
+        Self { nodes: BTreeMap::new(), layers, own }
     }
 
     /// The nodes, parents before children, by absolute guest path. The root itself is not among them.
@@ -223,10 +204,7 @@ impl Tree {
                 last = node;
             }
         }
-        Ok(Some(Found {
-            guest: at,
-            node: last,
-        }))
+        Ok(Some(Found { guest: at, node: last }))
     }
 
     /// Finds what a guest path leads to, without taking it along.
@@ -290,10 +268,7 @@ impl Tree {
             let node = Node::from_host(host, &meta, self.own)?;
             self.place(guest, node)?;
         }
-        let mut entries: Vec<_> = fs::read_dir(host)
-            .at(host)?
-            .collect::<std::io::Result<_>>()
-            .at(host)?;
+        let mut entries: Vec<_> = fs::read_dir(host).at(host)?.collect::<std::io::Result<_>>().at(host)?;
         entries.sort_by_key(|e| e.file_name());
         for entry in entries {
             self.place_host(&entry.path(), &guest.join(entry.file_name()))?;
@@ -359,21 +334,10 @@ mod tests {
         let mut tree = Tree::new(vec![root.path().into()]);
         let found = tree.take(Path::new("/absolute")).unwrap().unwrap();
         assert_eq!(found.guest, Path::new("/usr/lib/x/libc-2.so"));
-        let paths: Vec<_> = tree
-            .iter()
-            .map(|(p, _)| p.to_str().unwrap().to_owned())
-            .collect();
+        let paths: Vec<_> = tree.iter().map(|(p, _)| p.to_str().unwrap().to_owned()).collect();
         assert_eq!(
             paths,
-            [
-                "/absolute",
-                "/lib",
-                "/usr",
-                "/usr/lib",
-                "/usr/lib/x",
-                "/usr/lib/x/libc-2.so",
-                "/usr/lib/x/libc.so"
-            ]
+            ["/absolute", "/lib", "/usr", "/usr/lib", "/usr/lib/x", "/usr/lib/x/libc-2.so", "/usr/lib/x/libc.so"]
         );
     }
 
@@ -382,34 +346,18 @@ mod tests {
         let root = usr_merged();
         let mut tree = Tree::new(vec![root.path().into()]);
         assert!(tree.take(Path::new("/lib/x/nothing")).unwrap().is_none());
-        assert!(
-            tree.take(Path::new("/absolute/below-a-file"))
-                .unwrap()
-                .is_none()
-        );
+        assert!(tree.take(Path::new("/absolute/below-a-file")).unwrap().is_none());
         assert_eq!(tree.iter().count(), 0);
-        assert!(matches!(
-            tree.take(Path::new("/loop")),
-            Err(Error::LinkLoop(_))
-        ));
+        assert!(matches!(tree.take(Path::new("/loop")), Err(Error::LinkLoop(_))));
     }
 
     #[test]
     fn placing_goes_through_links() {
         let root = usr_merged();
         let mut tree = Tree::new(vec![root.path().into()]);
-        let at = tree
-            .place(Path::new("/lib/new/file"), Node::bytes("x", 0o600))
-            .unwrap();
+        let at = tree.place(Path::new("/lib/new/file"), Node::bytes("x", 0o600)).unwrap();
         assert_eq!(at, Path::new("/usr/lib/new/file"));
-        assert_eq!(
-            tree.find(Path::new("/lib/new/../new/file"))
-                .unwrap()
-                .unwrap()
-                .node
-                .size,
-            1
-        );
+        assert_eq!(tree.find(Path::new("/lib/new/../new/file")).unwrap().unwrap().node.size, 1);
     }
 
     #[test]
@@ -418,10 +366,6 @@ mod tests {
         symlink("/etc/passwd", root.path().join("escape")).unwrap();
         let tree = Tree::new(vec![root.path().into()]);
         assert!(tree.find(Path::new("/escape")).unwrap().is_none());
-        assert!(
-            tree.find(Path::new("/../../../etc/passwd"))
-                .unwrap()
-                .is_none()
-        );
+        assert!(tree.find(Path::new("/../../../etc/passwd")).unwrap().is_none());
     }
 }

@@ -25,10 +25,9 @@ fn kernel(dir: &Path) -> PathBuf {
     for half in [64u16, 56, 2, 64, 0, 0] {
         put(&half.to_le_bytes());
     }
-    for (kind, offset, paddr, size, memory) in [
-        (1u32, 0x1000u64, 0x20_0000u64, 0x100u64, 0x2345u64),
-        (4, 0x1080, 0x20_0080, 24, 24),
-    ] {
+    for (kind, offset, paddr, size, memory) in
+        [(1u32, 0x1000u64, 0x20_0000u64, 0x100u64, 0x2345u64), (4, 0x1080, 0x20_0080, 24, 24)]
+    {
         put(&kind.to_le_bytes());
         put(&6u32.to_le_bytes());
         for word in [offset, paddr + BASE, paddr, size, memory, 0x1000] {
@@ -72,31 +71,16 @@ fn an_image_is_an_elf_file_whose_payload_the_kernel_can_read() {
 
     let bytes = fs::read(&out).unwrap();
     let elf = Elf::parse(&bytes).unwrap();
-    let payload = elf
-        .program_headers
-        .iter()
-        .rfind(|p| p.p_type == PT_LOAD)
-        .unwrap();
-    assert_eq!(
-        payload.p_paddr, 0x20_3000,
-        "the first page behind the kernel's memory"
-    );
+    let payload = elf.program_headers.iter().rfind(|p| p.p_type == PT_LOAD).unwrap();
+    assert_eq!(payload.p_paddr, 0x20_3000, "the first page behind the kernel's memory");
     assert_eq!(payload.p_vaddr, payload.p_paddr + BASE);
     assert_eq!(payload.p_offset % 4096, 0);
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-    assert_eq!(
-        (word(0x1010), word(0x1018)),
-        (payload.p_paddr, payload.p_filesz)
-    );
+    assert_eq!((word(0x1010), word(0x1018)), (payload.p_paddr, payload.p_filesz));
 
     let archive = &bytes[payload.p_offset as usize..][..payload.p_filesz as usize];
     let members: Vec<_> = Reader::new(archive).map(|m| m.unwrap()).collect();
-    let find = |name: &str| {
-        members
-            .iter()
-            .find(|m| m.name == name.as_bytes())
-            .unwrap_or_else(|| panic!("{name}"))
-    };
+    let find = |name: &str| members.iter().find(|m| m.name == name.as_bytes()).unwrap_or_else(|| panic!("{name}"));
     assert_eq!(find("bin/link").data, b"big");
     assert_eq!(find("page").data, [7; 4096]);
     assert_eq!(find("page").data_offset % 4096, 0);
@@ -104,24 +88,12 @@ fn an_image_is_an_elf_file_whose_payload_the_kernel_can_read() {
     // Both names of a hard link share an inode; the first carries the data.
     let (first, second) = (find("bin/again"), find("bin/big"));
     assert_eq!((first.ino, first.nlink, second.nlink), (second.ino, 2, 2));
-    assert_eq!(
-        (first.data.len() as u64, second.data.len()),
-        (fs::metadata("/proc/self/exe").unwrap().len(), 0)
-    );
+    assert_eq!((first.data.len() as u64, second.data.len()), (fs::metadata("/proc/self/exe").unwrap().len(), 0));
 
     let image = Image::open(&out).unwrap();
     assert_eq!(image.memory_end, payload.p_paddr + payload.p_memsz);
-    assert_eq!(
-        image.manifest.args.unwrap(),
-        [&b"/bin/true"[..], b"a b", b""]
-    );
-    assert!(
-        image
-            .manifest
-            .env
-            .unwrap()
-            .contains(&b"LANG=C.UTF-8".to_vec())
-    );
+    assert_eq!(image.manifest.args.unwrap(), [&b"/bin/true"[..], b"a b", b""]);
+    assert!(image.manifest.env.unwrap().contains(&b"LANG=C.UTF-8".to_vec()));
     assert!(image::is_image(&out) && !image::is_image(Path::new("/bin/true")));
 }
 
@@ -139,14 +111,8 @@ fn the_same_input_gives_the_same_bytes() {
     }
     assert!(fs::read(a).unwrap() == fs::read(b).unwrap());
     assert_eq!(keys[0], keys[1]);
-    let other = Options {
-        cwd: Some("/tmp".into()),
-        ..options
-    };
-    assert_ne!(
-        key(&kernel_path, &gather(&other).unwrap()).unwrap(),
-        keys[0]
-    );
+    let other = Options { cwd: Some("/tmp".into()), ..options };
+    assert_ne!(key(&kernel_path, &gather(&other).unwrap()).unwrap(), keys[0]);
 }
 
 #[test]
@@ -154,24 +120,11 @@ fn split_gives_a_bare_kernel_and_an_archive() {
     let dir = tempfile::tempdir().unwrap();
     let gathered = gather(&options(dir.path())).unwrap();
     let (k, i) = (dir.path().join("x.kernel"), dir.path().join("x.initrd"));
-    build_split(
-        &Kernel::open(&kernel(dir.path())).unwrap(),
-        &gathered,
-        &k,
-        &i,
-    )
-    .unwrap();
-    assert_eq!(
-        fs::metadata(&k).unwrap().len(),
-        0x1100,
-        "without what no segment holds"
-    );
+    build_split(&Kernel::open(&kernel(dir.path())).unwrap(), &gathered, &k, &i).unwrap();
+    assert_eq!(fs::metadata(&k).unwrap().len(), 0x1100, "without what no segment holds");
     assert!(Kernel::open(&k).is_ok());
     let archive = fs::read(i).unwrap();
-    assert_eq!(
-        Reader::new(&archive).next().unwrap().unwrap().name,
-        manifest::MEMBER.as_bytes()
-    );
+    assert_eq!(Reader::new(&archive).next().unwrap().unwrap().name, manifest::MEMBER.as_bytes());
 }
 
 #[test]
@@ -181,31 +134,13 @@ fn a_truncated_image_is_named() {
     let out = dir.path().join("x.img");
     build(&Kernel::open(&kernel(dir.path())).unwrap(), &gathered, &out).unwrap();
     let whole = fs::read(&out).unwrap();
-    for len in [
-        0,
-        10,
-        64,
-        0x1000,
-        0x1108,
-        0x1200,
-        whole.len() / 2,
-        whole.len() - 1,
-    ] {
+    for len in [0, 10, 64, 0x1000, 0x1108, 0x1200, whole.len() / 2, whole.len() - 1] {
         fs::write(&out, &whole[..len]).unwrap();
         let e = Image::open(&out).unwrap_err().to_string();
-        assert!(
-            e.contains("x.img") && e.contains("mkimage"),
-            "length {len}: {e}"
-        );
+        assert!(e.contains("x.img") && e.contains("mkimage"), "length {len}: {e}");
     }
     fs::write(&out, &whole[..whole.len() / 2]).unwrap();
-    assert!(
-        image::is_image(&out)
-            && Image::open(&out)
-                .unwrap_err()
-                .to_string()
-                .contains("truncated")
-    );
+    assert!(image::is_image(&out) && Image::open(&out).unwrap_err().to_string().contains("truncated"));
 }
 
 #[test]

@@ -76,20 +76,13 @@ impl App {
             return Ok(None);
         };
         let path = checkout.join("apps").join(name).join("app.toml");
-        if path.exists() {
-            Self::load(&path).map(Some)
-        } else {
-            Ok(None)
-        }
+        if path.exists() { Self::load(&path).map(Some) } else { Ok(None) }
     }
 
     /// Reads a manifest.
     pub fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).on(path.display().to_string())?;
-        let mut app: App = toml::from_str(&text).map_err(|e| Error::App {
-            path: path.into(),
-            reason: e.to_string(),
-        })?;
+        let mut app: App = toml::from_str(&text).map_err(|e| Error::App { path: path.into(), reason: e.to_string() })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for spec in &mut app.add {
             let (host, guest) = spec.split_once(':').unwrap_or((spec, spec));
@@ -110,21 +103,10 @@ mod tests {
     fn paths_are_the_folders() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("app.toml");
-        fs::write(
-            &path,
-            "program = \"x\"\nadd = [\"a.py\", \"b:/etc/b\", \"/c\"]\nmemory = \"64M\"",
-        )
-        .unwrap();
+        fs::write(&path, "program = \"x\"\nadd = [\"a.py\", \"b:/etc/b\", \"/c\"]\nmemory = \"64M\"").unwrap();
         let app = App::load(&path).unwrap();
         let d = dir.path().display();
-        assert_eq!(
-            app.add,
-            [
-                format!("{d}/a.py:a.py"),
-                format!("{d}/b:/etc/b"),
-                "/c".into()
-            ]
-        );
+        assert_eq!(app.add, [format!("{d}/a.py:a.py"), format!("{d}/b:/etc/b"), "/c".into()]);
         fs::write(&path, "program = \"x\"\nadds = []").unwrap();
         assert!(App::load(&path).unwrap_err().to_string().contains("adds"));
     }

@@ -18,9 +18,7 @@ pub enum Error {
         source: io::Error,
     },
     /// QEMU is not installed.
-    #[error(
-        "qemu-system-x86_64 not found: apt-get install qemu-system-x86 (scripts/setup does it)"
-    )]
+    #[error("qemu-system-x86_64 not found: apt-get install qemu-system-x86 (scripts/setup does it)")]
     NoQemu,
     /// QEMU did not start the machine.
     #[error("QEMU could not start the machine: {0}")]
@@ -59,9 +57,6 @@ pub trait On<T> {
 
 impl<T> On<T> for io::Result<T> {
     fn on(self, what: impl Into<String>) -> Result<T> {
-        self.map_err(|source| Error::Host {
-            what: what.into(),
-            source,
-        })
+        self.map_err(|source| Error::Host { what: what.into(), source })
     }
 }

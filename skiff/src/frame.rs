@@ -76,9 +76,7 @@ impl ToGuest<'_> {
             Self::Stdin(bytes) => (0x81, bytes.to_vec()),
             Self::StdinEof => (0x82, Vec::new()),
             Self::Tty(bytes) => (0x83, bytes.to_vec()),
-            Self::Winsize { rows, cols } => {
-                (0x84, [rows.to_le_bytes(), cols.to_le_bytes()].concat())
-            }
+            Self::Winsize { rows, cols } => (0x84, [rows.to_le_bytes(), cols.to_le_bytes()].concat()),
             Self::Signal(number) => (0x85, number.to_le_bytes().to_vec()),
         };
         let mut frame = vec![kind, 0, 0, 0];
@@ -102,10 +100,7 @@ pub fn read(stream: &mut impl Read) -> io::Result<Option<FromGuest>> {
     }
     let len = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
     if header[1..4] != [0; 3] || len > MAX_PAYLOAD {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "control channel out of step",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "control channel out of step"));
     }
     let mut payload = vec![0; len];
     stream.read_exact(&mut payload)?;
@@ -122,10 +117,7 @@ pub fn read(stream: &mut impl Read) -> io::Result<Option<FromGuest>> {
 
 fn exit(payload: &[u8]) -> io::Result<Exit> {
     let &[a, b, c, d, kind, ..] = payload else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "exit frame cut off",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "exit frame cut off"));
     };
     let kind = match kind {
         0 => ExitKind::Program,
@@ -133,10 +125,7 @@ fn exit(payload: &[u8]) -> io::Result<Exit> {
         3 => ExitKind::OutOfMemory,
         _ => ExitKind::Panic,
     };
-    Ok(Exit {
-        status: i32::from_le_bytes([a, b, c, d]),
-        kind,
-    })
+    Ok(Exit { status: i32::from_le_bytes([a, b, c, d]), kind })
 }
 
 #[cfg(test)]
@@ -146,14 +135,8 @@ mod tests {
     #[test]
     fn reads_frames_in_order() {
         let mut stream: &[u8] = b"\x01\0\0\0\x02\0\0\0hi\x05\0\0\0\x05\0\0\0\x07\0\0\0\x02";
-        assert_eq!(
-            read(&mut stream).unwrap(),
-            Some(FromGuest::Stdout(b"hi".to_vec()))
-        );
-        let end = Exit {
-            status: 7,
-            kind: ExitKind::NotStarted,
-        };
+        assert_eq!(read(&mut stream).unwrap(), Some(FromGuest::Stdout(b"hi".to_vec())));
+        let end = Exit { status: 7, kind: ExitKind::NotStarted };
         assert_eq!(read(&mut stream).unwrap(), Some(FromGuest::Exit(end)));
         assert_eq!(read(&mut stream).unwrap(), None);
     }
@@ -167,10 +150,7 @@ mod tests {
 
     #[test]
     fn host_frames() {
-        assert_eq!(
-            ToGuest::Winsize { rows: 24, cols: 80 }.encode(),
-            b"\x84\0\0\0\x04\0\0\0\x18\0\x50\0"
-        );
+        assert_eq!(ToGuest::Winsize { rows: 24, cols: 80 }.encode(), b"\x84\0\0\0\x04\0\0\0\x18\0\x50\0");
         assert_eq!(ToGuest::StdinEof.encode(), b"\x82\0\0\0\0\0\0\0");
     }
 }

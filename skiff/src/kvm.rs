@@ -20,12 +20,7 @@ const LIMIT: Duration = Duration::from_millis(1500);
 
 /// The verdict, and why not where KVM is not to be used.
 pub fn usable() -> Result<(), String> {
-    if fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .is_err()
-    {
+    if fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
         return Err("KVM is not available".into());
     }
     let (cache, key) = (cache_file(), key());
@@ -37,34 +32,23 @@ pub fn usable() -> Result<(), String> {
     let works = probe();
     if let Some(file) = cache {
         let _ = file.parent().map(fs::create_dir_all);
-        let _ = fs::write(
-            file,
-            format!("{key} {}\n", if works { "works" } else { "no" }),
-        );
+        let _ = fs::write(file, format!("{key} {}\n", if works { "works" } else { "no" }));
     }
     verdict_from(if works { "works" } else { "no" })
 }
 
 fn verdict_from(word: &str) -> Result<(), String> {
-    if word == "works" {
-        Ok(())
-    } else {
-        Err("KVM does not run guest code at speed here".into())
-    }
+    if word == "works" { Ok(()) } else { Err("KVM does not run guest code at speed here".into()) }
 }
 
 /// The host's boot: hardware and kernel do not change within one.
 fn key() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 fn cache_file() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base =
-        base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
+    let base = base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
     Some(base.join("skiff/kvm-probe"))
 }
 
@@ -90,26 +74,8 @@ fn probe() -> bool {
         return false;
     }
     let child = Command::new("qemu-system-x86_64")
-        .args([
-            "-accel",
-            "kvm",
-            "-cpu",
-            "host",
-            "-M",
-            "microvm",
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-        ])
-        .args([
-            "-m",
-            "16",
-            "-no-reboot",
-            "-device",
-            "isa-debug-exit,iobase=0xf4,iosize=0x4",
-            "-bios",
-        ])
+        .args(["-accel", "kvm", "-cpu", "host", "-M", "microvm", "-nodefaults", "-no-user-config", "-display", "none"])
+        .args(["-m", "16", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4", "-bios"])
         .arg(file.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

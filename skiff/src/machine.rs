@@ -90,44 +90,19 @@ impl Machine {
         };
         command.process_group(0);
         command.args(self.accel_args()).args(self.machine_args());
-        command.args([
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-no-reboot",
-        ]);
-        command.args([
-            "-m",
-            &self.memory.to_string(),
-            "-smp",
-            &self.cpus.to_string(),
-        ]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        command.args(["-m", &self.memory.to_string(), "-smp", &self.cpus.to_string()]);
         command.arg("-kernel").arg(&self.image);
         if let Some(initrd) = &self.initrd {
             command.arg("-initrd").arg(initrd);
         }
-        command.args([
-            "-chardev",
-            "stdio,id=serial,signal=off",
-            "-serial",
-            "chardev:serial",
-        ]);
+        command.args(["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]);
         let mut inherited: Vec<OwnedFd> = Vec::new();
         let channel = if self.channel == Channel::Virtio {
             let (ours, number) = socket(&mut inherited)?;
-            let bus = if self.kind == MachineType::Microvm {
-                "virtio-serial-device"
-            } else {
-                "virtio-serial-pci"
-            };
-            command.args([
-                "-chardev",
-                &format!("socket,id=channel,fd={number}"),
-                "-device",
-                bus,
-            ]);
+            let bus = if self.kind == MachineType::Microvm { "virtio-serial-device" } else { "virtio-serial-pci" };
+            command.args(["-chardev", &format!("socket,id=channel,fd={number}"), "-device", bus]);
             // Not a virtconsole: QEMU drops what one of those sends while nobody reads.
             command.args(["-device", "virtserialport,chardev=channel,nr=1"]);
             Some(ours)
@@ -143,24 +118,13 @@ impl Machine {
             None
         };
         command.args(["-append", &self.options.join(" ")]);
-        let stdin = if self.channel == Channel::Serial {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        };
-        command
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let stdin = if self.channel == Channel::Serial { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         if std::env::var_os("SKIFF_SHOW_QEMU").is_some() {
             eprintln!("skiff: {command:?}");
         }
         let child = command.spawn().on(QEMU)?;
-        Ok(Running {
-            child,
-            channel,
-            monitor,
-        })
+        Ok(Running { child, channel, monitor })
     }
 
     fn accel_args(&self) -> Vec<&'static str> {
@@ -175,11 +139,7 @@ impl Machine {
                 }
             },
         };
-        if kvm {
-            vec!["-accel", "kvm", "-cpu", "host"]
-        } else {
-            vec!["-accel", "tcg,thread=multi", "-cpu", "max"]
-        }
+        if kvm { vec!["-accel", "kvm", "-cpu", "host"] } else { vec!["-accel", "tcg,thread=multi", "-cpu", "max"] }
     }
 
     fn machine_args(&self) -> Vec<&'static str> {
@@ -200,9 +160,7 @@ impl Machine {
 /// A connected socket whose far end QEMU inherits under the returned number.
 fn socket(inherited: &mut Vec<OwnedFd>) -> Result<(UnixStream, i32)> {
     let (ours, theirs) = UnixStream::pair().on("socketpair")?;
-    rustix::io::fcntl_setfd(theirs.as_fd(), FdFlags::empty())
-        .map_err(Into::into)
-        .on("fcntl")?;
+    rustix::io::fcntl_setfd(theirs.as_fd(), FdFlags::empty()).map_err(Into::into).on("fcntl")?;
     let number = theirs.as_raw_fd();
     inherited.push(theirs.into());
     Ok((ours, number))
@@ -210,8 +168,5 @@ fn socket(inherited: &mut Vec<OwnedFd>) -> Result<(UnixStream, i32)> {
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':')
-        .chain(["/usr/bin", "/bin"])
-        .map(|dir| Path::new(dir).join(program))
-        .find(|p| p.is_file())
+    path.split(':').chain(["/usr/bin", "/bin"]).map(|dir| Path::new(dir).join(program)).find(|p| p.is_file())
 }

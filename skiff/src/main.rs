@@ -79,11 +79,7 @@ struct Run {
     #[arg(long, value_name = "DIR", help_heading = "What goes into the image")]
     rootfs: Option<PathBuf>,
     /// Add a file or directory; a relative PATH goes below the guest's working directory
-    #[arg(
-        long,
-        value_name = "PATH[:GUESTPATH]",
-        help_heading = "What goes into the image"
-    )]
+    #[arg(long, value_name = "PATH[:GUESTPATH]", help_heading = "What goes into the image")]
     add: Vec<String>,
     /// Add all files of an installed Debian package
     #[arg(long, value_name = "NAME", help_heading = "What goes into the image")]
@@ -126,20 +122,14 @@ impl Run {
             packages: self.package,
             learn: self.learn,
             kernel: self.kernel,
-            term: std::env::var("TERM")
-                .ok()
-                .filter(|_| streams.tty.contains(&true)),
+            term: std::env::var("TERM").ok().filter(|_| streams.tty.contains(&true)),
         };
         let prepared = prepare::prepare(&request)?;
         let asked = match (self.memory, &prepared.memory) {
             (None, Some(text)) => Some(memory::parse(text).map_err(Error::Usage)?),
             (asked, _) => asked,
         };
-        let channel = if self.serial {
-            Channel::Serial
-        } else {
-            Channel::Virtio
-        };
+        let channel = if self.serial { Channel::Serial } else { Channel::Virtio };
         let mut options = vec![format!("stdio={}", streams.option())];
         if channel == Channel::Virtio {
             options.push("channel=virtio:1".into());
@@ -180,11 +170,7 @@ impl Run {
 
 fn write_archive(manifest: &mkimage::Manifest) -> Result<tempfile::NamedTempFile> {
     let bytes = mkimage::override_archive(manifest).on("archive")?;
-    let mut file = tempfile::Builder::new()
-        .prefix("skiff-")
-        .suffix(".initrd")
-        .tempfile()
-        .on("temporary file")?;
+    let mut file = tempfile::Builder::new().prefix("skiff-").suffix(".initrd").tempfile().on("temporary file")?;
     file.write_all(&bytes).on("temporary file")?;
     Ok(file)
 }

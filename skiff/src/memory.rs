@@ -12,19 +12,13 @@ const DEFAULT_MIB: u64 = 128;
 /// A size such as `512M`, `2G`, `65536K`; a bare number counts MiB, as for QEMU's `-m`. The result is in MiB.
 pub fn parse(text: &str) -> std::result::Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text[digits.len()..]
-        .to_ascii_lowercase()
-        .trim_end_matches("ib")
-        .trim_end_matches('b')
-    {
+    let unit = match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
         "k" => 1 << 10,
         "" | "m" => MIB,
         "g" => 1 << 30,
         _ => return Err(format!("{text}: expected a size such as 64M or 2G")),
     };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| format!("{text}: expected a size such as 64M or 2G"))?;
+    let number: u64 = digits.parse().map_err(|_| format!("{text}: expected a size such as 64M or 2G"))?;
     match number.checked_mul(unit).map(|bytes| bytes.div_ceil(MIB)) {
         Some(mib) if mib > 0 => Ok(mib),
         _ => Err(format!("{text}: not a possible memory size")),
@@ -35,11 +29,7 @@ pub fn parse(text: &str) -> std::result::Result<u64, String> {
 pub fn choose(image: &Image, asked: Option<u64>) -> Result<u64> {
     let needs = image.memory_end.div_ceil(MIB) + KERNEL_MIB;
     match asked {
-        Some(has) if has < needs => Err(Error::Memory {
-            image: image.path.clone(),
-            needs,
-            has,
-        }),
+        Some(has) if has < needs => Err(Error::Memory { image: image.path.clone(), needs, has }),
         Some(has) => Ok(has),
         // What the program itself will need is unknown; a large image means a large program.
         None => Ok(DEFAULT_MIB.max(2 * needs).next_multiple_of(16)),
@@ -52,37 +42,17 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, mib) in [
-            ("64", 64),
-            ("64M", 64),
-            ("64MiB", 64),
-            ("2G", 2048),
-            ("2gb", 2048),
-            ("1025K", 2),
-        ] {
+        for (text, mib) in [("64", 64), ("64M", 64), ("64MiB", 64), ("2G", 2048), ("2gb", 2048), ("1025K", 2)] {
             assert_eq!(parse(text), Ok(mib), "{text}");
         }
-        for text in [
-            "",
-            "M",
-            "0",
-            "12x",
-            "-1",
-            "99999999999999999999G",
-            "18446744073709551615G",
-        ] {
+        for text in ["", "M", "0", "12x", "-1", "99999999999999999999G", "18446744073709551615G"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn too_little_names_the_need() {
-        let image = Image {
-            path: "x.img".into(),
-            memory_end: 60 * MIB,
-            manifest: Default::default(),
-            payload: (0, 0),
-        };
+        let image = Image { path: "x.img".into(), memory_end: 60 * MIB, manifest: Default::default(), payload: (0, 0) };
         let e = choose(&image, Some(32)).unwrap_err().to_string();
         assert_eq!(e, "x.img needs 66 MiB, has 32: raise --memory");
         assert_eq!(choose(&image, None).unwrap(), 144);

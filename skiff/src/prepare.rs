@@ -56,11 +56,7 @@ pub fn prepare(request: &Request) -> Result<Prepared> {
             (build(request, from_app(request, app))?, memory)
         }
         None if path.is_file() && mkimage::image::is_image(path) => {
-            if request.rootfs.is_some()
-                || !request.add.is_empty()
-                || !request.packages.is_empty()
-                || request.learn
-            {
+            if request.rootfs.is_some() || !request.add.is_empty() || !request.packages.is_empty() || request.learn {
                 return Err(Error::Usage(format!(
                     "{}: an image is complete: give --rootfs, --add, --package and --learn to mkimage",
                     path.display()
@@ -68,28 +64,17 @@ pub fn prepare(request: &Request) -> Result<Prepared> {
             }
             (Image::open(path)?, None)
         }
-        None => (
-            build(request, options(request, request.target.clone()))?,
-            None,
-        ),
+        None => (build(request, options(request, request.target.clone()))?, None),
     };
     let manifest = changes(request, &image);
-    Ok(Prepared {
-        manifest,
-        image,
-        memory,
-    })
+    Ok(Prepared { manifest, image, memory })
 }
 
 fn options(request: &Request, program: String) -> Options {
     Options {
         program,
         // A learning run needs the arguments; else they travel apart, so that one image serves all.
-        args: if request.learn {
-            request.args.clone()
-        } else {
-            Vec::new()
-        },
+        args: if request.learn { request.args.clone() } else { Vec::new() },
         env: request.env.clone(),
         cwd: request.cwd.clone(),
         rootfs: request.rootfs.clone(),
@@ -102,11 +87,7 @@ fn options(request: &Request, program: String) -> Options {
 fn from_app(request: &Request, app: App) -> Options {
     let own = options(request, app.program);
     Options {
-        args: if request.args.is_empty() {
-            app.args
-        } else {
-            own.args
-        },
+        args: if request.args.is_empty() { app.args } else { own.args },
         env: [app.env, own.env].concat(),
         cwd: own.cwd.or(app.cwd),
         rootfs: own.rootfs.or(app.rootfs),
@@ -117,37 +98,26 @@ fn from_app(request: &Request, app: App) -> Options {
 }
 
 fn build(request: &Request, options: Options) -> Result<Image> {
-    let kernel_path = request
-        .kernel
-        .clone()
-        .unwrap_or_else(mkimage::default_kernel);
+    let kernel_path = request.kernel.clone().unwrap_or_else(mkimage::default_kernel);
     let gathered = mkimage::gather(&options)?;
     for warning in &gathered.warnings {
         eprintln!("skiff: note: {warning}");
     }
     for arg in request.args.iter().filter(|a| Path::new(a).is_file()) {
         let inside = Path::new(options.cwd.as_deref().unwrap_or("/")).join(arg);
-        if gathered.tree.find(&inside).is_ok_and(|f| f.is_none()) || !taken(&gathered.tree, &inside)
-        {
-            eprintln!(
-                "skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}"
-            );
+        if gathered.tree.find(&inside).is_ok_and(|f| f.is_none()) || !taken(&gathered.tree, &inside) {
+            eprintln!("skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}");
         }
     }
     let key = match mkimage::key(&kernel_path, &gathered) {
         Ok(key) => key,
         // The kernel's own error says how to get one.
         Err(_) => {
-            return Kernel::open(&kernel_path)
-                .map_err(Into::into)
-                .and_then(|_| Err(Error::NoQemu));
+            return Kernel::open(&kernel_path).map_err(Into::into).and_then(|_| Err(Error::NoQemu));
         }
     };
     let cache = cache_dir()?;
-    let name = Path::new(&options.program)
-        .file_name()
-        .unwrap_or("image".as_ref())
-        .to_string_lossy();
+    let name = Path::new(&options.program).file_name().unwrap_or("image".as_ref()).to_string_lossy();
     let path = cache.join(format!("{name}-{key:016x}.img"));
     if let Ok(image) = Image::open(&path) {
         let _ = fs::File::open(&path).and_then(|f| f.set_modified(SystemTime::now()));
@@ -167,9 +137,7 @@ fn taken(tree: &mkimage::Tree, path: &Path) -> bool {
 fn cache_dir() -> Result<PathBuf> {
     let dir = match mkimage::checkout() {
         Some(root) => root.join("build"),
-        None => std::env::var_os("HOME")
-            .map_or_else(std::env::temp_dir, PathBuf::from)
-            .join(".cache/skiff"),
+        None => std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from).join(".cache/skiff"),
     };
     fs::create_dir_all(&dir).on(dir.display().to_string())?;
     Ok(dir)
@@ -182,11 +150,7 @@ fn prune(cache: &Path, keep: &Path) {
     let mut images: Vec<_> = entries
         .flatten()
         .filter(|e| e.path().extension().is_some_and(|x| x == "img") && e.path() != keep)
-        .filter_map(|e| {
-            e.metadata()
-                .ok()
-                .and_then(|m| Some((m.modified().ok()?, m.len(), e.path())))
-        })
+        .filter_map(|e| e.metadata().ok().and_then(|m| Some((m.modified().ok()?, m.len(), e.path()))))
         .collect();
     images.sort_by(|a, b| b.cmp(a));
     let mut total = 0;
@@ -201,49 +165,20 @@ fn prune(cache: &Path, keep: &Path) {
 /// What this run has that the image's manifest has not.
 fn changes(request: &Request, image: &Image) -> Option<Manifest> {
     let own = &image.manifest;
-    let args: Vec<Vec<u8>> = request
-        .args
-        .iter()
-        .map(|a| a.clone().into_bytes())
-        .collect();
+    let args: Vec<Vec<u8>> = request.args.iter().map(|a| a.clone().into_bytes()).collect();
     let args = (!args.is_empty()).then(|| {
         let argv0 = own.args.iter().flatten().take(1).cloned();
         argv0.chain(args).collect::<Vec<_>>()
     });
-    let own_env: Vec<String> = own
-        .env
-        .iter()
-        .flatten()
-        .map(|e| String::from_utf8_lossy(e).into_owned())
-        .collect();
-    let set = |name: &str| {
-        own_env
-            .iter()
-            .chain(&request.env)
-            .any(|e| e.split('=').next() == Some(name))
-    };
-    let term = request
-        .term
-        .iter()
-        .filter(|_| !set("TERM"))
-        .map(|t| format!("TERM={t}"));
-    let env = mkimage::environment(
-        &own_env
-            .iter()
-            .cloned()
-            .chain(request.env.clone())
-            .chain(term)
-            .collect::<Vec<_>>(),
-    );
+    let own_env: Vec<String> = own.env.iter().flatten().map(|e| String::from_utf8_lossy(e).into_owned()).collect();
+    let set = |name: &str| own_env.iter().chain(&request.env).any(|e| e.split('=').next() == Some(name));
+    let term = request.term.iter().filter(|_| !set("TERM")).map(|t| format!("TERM={t}"));
+    let env = mkimage::environment(&own_env.iter().cloned().chain(request.env.clone()).chain(term).collect::<Vec<_>>());
     let env: Vec<Vec<u8>> = env.into_iter().map(String::into_bytes).collect();
     let changed = Manifest {
         args: args.filter(|a| own.args.as_ref() != Some(a)),
         env: Some(env).filter(|e| own.env.as_ref() != Some(e)),
-        cwd: request
-            .cwd
-            .clone()
-            .map(String::into_bytes)
-            .filter(|c| own.cwd.as_ref() != Some(c)),
+        cwd: request.cwd.clone().map(String::into_bytes).filter(|c| own.cwd.as_ref() != Some(c)),
         ..Manifest::default()
     };
     (changed != Manifest::default()).then_some(changed)
@@ -257,21 +192,11 @@ mod tests {
         let manifest = Manifest {
             exec: Some(b"/bin/x".to_vec()),
             args: Some(vec![b"x".to_vec()]),
-            env: Some(
-                mkimage::environment(&[])
-                    .into_iter()
-                    .map(String::into_bytes)
-                    .collect(),
-            ),
+            env: Some(mkimage::environment(&[]).into_iter().map(String::into_bytes).collect()),
             cwd: Some(b"/".to_vec()),
             hostname: None,
         };
-        Image {
-            path: "x".into(),
-            memory_end: 0,
-            manifest,
-            payload: (0, 0),
-        }
+        Image { path: "x".into(), memory_end: 0, manifest, payload: (0, 0) }
     }
 
     #[test]

@@ -67,28 +67,12 @@ pub fn run(machine: &Machine, streams: Streams, timeout: Option<Duration>) -> Re
     }
     if let Some(serial) = running.child.stdout.take() {
         let to_stdout = machine.channel == Channel::Serial;
-        readers.push(spawn_serial(
-            serial,
-            to_stdout,
-            raw.is_some(),
-            events.clone(),
-        ));
+        readers.push(spawn_serial(serial, to_stdout, raw.is_some(), events.clone()));
     }
-    let complaints = running
-        .child
-        .stderr
-        .take()
-        .map(|stderr| thread::spawn(move || collect(stderr)));
+    let complaints = running.child.stderr.take().map(|stderr| thread::spawn(move || collect(stderr)));
     let signals = spawn_signals(events).on("signals")?;
 
-    let session = Session {
-        inbox,
-        to_guest,
-        streams,
-        start,
-        timeout,
-        open: readers.len(),
-    };
+    let session = Session { inbox, to_guest, streams, start, timeout, open: readers.len() };
     let ended = session.watch(&mut running.child, running.monitor.as_mut());
     let status = running.child.wait().on("QEMU")?;
     for reader in readers {
@@ -97,11 +81,7 @@ pub fn run(machine: &Machine, streams: Streams, timeout: Option<Duration>) -> Re
     drop(raw);
     signals.close();
     let complaints = complaints.and_then(|c| c.join().ok()).unwrap_or_default();
-    if ended.exit.is_none()
-        && ended.status.is_none()
-        && status.code() == Some(1)
-        && !complaints.is_empty()
-    {
+    if ended.exit.is_none() && ended.status.is_none() && status.code() == Some(1) && !complaints.is_empty() {
         return Err(Error::Qemu(complaints.join("; ")));
     }
     for line in complaints {
@@ -121,13 +101,7 @@ struct Ended {
 
 fn status_of(ended: &Ended, qemu: Option<i32>, channel: Channel) -> u8 {
     match (ended.exit, ended.status) {
-        (
-            Some(Exit {
-                kind: ExitKind::Panic,
-                ..
-            }),
-            _,
-        ) => PANIC,
+        (Some(Exit { kind: ExitKind::Panic, .. }), _) => PANIC,
         (Some(exit), _) => (exit.status & 0xff) as u8,
         (None, Some(status)) => status,
         // isa-debug-exit makes `value << 1 | 1` of what the guest writes, and has room for 7 bits.
@@ -161,13 +135,8 @@ impl Session {
         let mut warned = false;
         while self.open > 0 {
             let event = match deadline {
-                Some(at) => self
-                    .inbox
-                    .recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => self
-                    .inbox
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => self.inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match event {
                 Ok(Event::End) => self.open -= 1,
@@ -176,9 +145,7 @@ impl Session {
                     deadline = Some(Instant::now() + GRACE);
                 }
                 Ok(Event::Signal(SIGWINCH)) => {
-                    if let Some((rows, cols)) =
-                        terminal::size().filter(|_| self.streams.tty.contains(&true))
-                    {
+                    if let Some((rows, cols)) = terminal::size().filter(|_| self.streams.tty.contains(&true)) {
                         self.send(&ToGuest::Winsize { rows, cols });
                     }
                 }
@@ -206,9 +173,7 @@ impl Session {
                 Err(RecvTimeoutError::Timeout) => match monitor.take() {
                     Some(monitor) if ended.exit.is_none() => {
                         let limit = self.timeout.unwrap_or_default().as_secs_f64();
-                        eprintln!(
-                            "skiff: still running after {limit} s (--timeout): its state follows"
-                        );
+                        eprintln!("skiff: still running after {limit} s (--timeout): its state follows");
                         ended.status = Some(TIMED_OUT);
                         let _ = inject_nmi(monitor);
                         deadline = Some(Instant::now() + GRACE);
@@ -231,16 +196,12 @@ impl Session {
         let Some(stream) = &self.to_guest else {
             return false;
         };
-        stream
-            .try_lock()
-            .is_ok_and(|mut s| s.write_all(&frame.encode()).is_ok())
+        stream.try_lock().is_ok_and(|mut s| s.write_all(&frame.encode()).is_ok())
     }
 }
 
 fn send(stream: &Mutex<UnixStream>, frame: &ToGuest) -> bool {
-    stream
-        .lock()
-        .is_ok_and(|mut s| s.write_all(&frame.encode()).is_ok())
+    stream.lock().is_ok_and(|mut s| s.write_all(&frame.encode()).is_ok())
 }
 
 fn end(child: &Child) {
@@ -270,14 +231,7 @@ fn forward_input(guest: &Mutex<UnixStream>, streams: Streams, events: &Sender<Ev
             let _ = events.send(Event::Escape);
             return false;
         }
-        send(
-            guest,
-            &if interactive {
-                ToGuest::Tty(bytes)
-            } else {
-                ToGuest::Stdin(bytes)
-            },
-        )
+        send(guest, &if interactive { ToGuest::Tty(bytes) } else { ToGuest::Stdin(bytes) })
     });
     if !interactive {
         send(guest, &ToGuest::StdinEof);
@@ -290,10 +244,7 @@ fn forward_serial_input(mut serial: impl Write, streams: Streams, events: &Sende
             let _ = events.send(Event::Escape);
             return false;
         }
-        serial
-            .write_all(bytes)
-            .and_then(|()| serial.flush())
-            .is_ok()
+        serial.write_all(bytes).and_then(|()| serial.flush()).is_ok()
     });
 }
 
@@ -310,27 +261,20 @@ fn each_chunk(input: &mut impl Read, mut take: impl FnMut(&[u8]) -> bool) {
     }
 }
 
-fn spawn_channel(
-    mut stream: UnixStream,
-    streams: Streams,
-    events: Sender<Event>,
-) -> JoinHandle<()> {
+fn spawn_channel(mut stream: UnixStream, streams: Streams, events: Sender<Event>) -> JoinHandle<()> {
     thread::spawn(move || {
         let raw = streams.interactive();
-        let mut tty: Box<dyn Write> =
-            match (streams.tty, OpenOptions::new().write(true).open("/dev/tty")) {
-                ([_, true, _], _) => Box::new(io::stdout()),
-                (_, Ok(tty)) => Box::new(tty),
-                _ => Box::new(io::stderr()),
-            };
+        let mut tty: Box<dyn Write> = match (streams.tty, OpenOptions::new().write(true).open("/dev/tty")) {
+            ([_, true, _], _) => Box::new(io::stdout()),
+            (_, Ok(tty)) => Box::new(tty),
+            _ => Box::new(io::stderr()),
+        };
         loop {
             let written = match frame::read(&mut stream) {
                 Ok(Some(FromGuest::Stdout(bytes))) => put(&mut io::stdout(), &bytes),
                 Ok(Some(FromGuest::Stderr(bytes))) => put(&mut io::stderr(), &bytes),
                 Ok(Some(FromGuest::Tty(bytes))) => put(&mut tty, &bytes),
-                Ok(Some(FromGuest::Log(bytes) | FromGuest::Trace(bytes))) => {
-                    put(&mut io::stderr(), &lines(&bytes, raw))
-                }
+                Ok(Some(FromGuest::Log(bytes) | FromGuest::Trace(bytes))) => put(&mut io::stderr(), &lines(&bytes, raw)),
                 Ok(Some(FromGuest::Exit(exit))) => {
                     let _ = events.send(Event::Exit(exit));
                     Ok(())
@@ -382,11 +326,7 @@ fn spawn_serial(
 ) -> JoinHandle<()> {
     thread::spawn(move || {
         each_chunk(&mut serial, |bytes| {
-            let result = if to_stdout {
-                put(&mut io::stdout(), bytes)
-            } else {
-                put(&mut io::stderr(), &lines(bytes, raw))
-            };
+            let result = if to_stdout { put(&mut io::stdout(), bytes) } else { put(&mut io::stderr(), &lines(bytes, raw)) };
             let _ = result;
             true
         });
@@ -396,22 +336,14 @@ fn spawn_serial(
 
 /// QEMU's own messages, without those that say nothing to a user.
 fn collect(stderr: impl Read) -> Vec<String> {
-    let noise = |line: &str| {
-        line.contains("TCG doesn't support requested feature")
-            || line.contains("terminating on signal")
-    };
-    let lines = BufReader::new(stderr)
-        .lines()
-        .map_while(io::Result::ok)
-        .filter(|l| !noise(l));
-    lines
-        .map(|l| l.trim_start_matches("qemu-system-x86_64: ").to_owned())
-        .collect()
+    let noise =
+        |line: &str| line.contains("TCG doesn't support requested feature") || line.contains("terminating on signal");
+    let lines = BufReader::new(stderr).lines().map_while(io::Result::ok).filter(|l| !noise(l));
+    lines.map(|l| l.trim_start_matches("qemu-system-x86_64: ").to_owned()).collect()
 }
 
 fn spawn_signals(events: Sender<Event>) -> io::Result<signal_hook::iterator::Handle> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH])?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH])?;
     let handle = signals.handle();
     thread::spawn(move || {
         for signal in signals.forever() {
@@ -429,37 +361,12 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let exit = |status, kind| Ended {
-            exit: Some(Exit { status, kind }),
-            status: None,
-        };
-        assert_eq!(
-            status_of(&exit(3, ExitKind::Program), Some(7), Channel::Virtio),
-            3
-        );
-        assert_eq!(
-            status_of(&exit(139, ExitKind::Program), None, Channel::Virtio),
-            139
-        );
-        assert_eq!(
-            status_of(&exit(0, ExitKind::Panic), Some(0), Channel::Virtio),
-            PANIC
-        );
-        assert_eq!(
-            status_of(&Ended::default(), Some(0), Channel::Virtio),
-            NO_EXIT
-        );
-        assert_eq!(
-            status_of(
-                &Ended {
-                    exit: None,
-                    status: Some(TIMED_OUT)
-                },
-                None,
-                Channel::Virtio
-            ),
-            TIMED_OUT
-        );
+        let exit = |status, kind| Ended { exit: Some(Exit { status, kind }), status: None };
+        assert_eq!(status_of(&exit(3, ExitKind::Program), Some(7), Channel::Virtio), 3);
+        assert_eq!(status_of(&exit(139, ExitKind::Program), None, Channel::Virtio), 139);
+        assert_eq!(status_of(&exit(0, ExitKind::Panic), Some(0), Channel::Virtio), PANIC);
+        assert_eq!(status_of(&Ended::default(), Some(0), Channel::Virtio), NO_EXIT);
+        assert_eq!(status_of(&Ended { exit: None, status: Some(TIMED_OUT) }, None, Channel::Virtio), TIMED_OUT);
         assert_eq!(status_of(&Ended::default(), Some(85), Channel::Serial), 42);
     }
 

@@ -14,21 +14,12 @@ pub struct Streams {
 impl Streams {
     /// The streams of this process.
     pub fn of_process() -> Self {
-        Self {
-            tty: [
-                std::io::stdin().is_terminal(),
-                std::io::stdout().is_terminal(),
-                std::io::stderr().is_terminal(),
-            ],
-        }
+        Self { tty: [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()] }
     }
 
     /// The kernel's `stdio=` option: `t` for a terminal, `p` for a pipe.
     pub fn option(&self) -> String {
-        self.tty
-            .iter()
-            .map(|t| if *t { 't' } else { 'p' })
-            .collect()
+        self.tty.iter().map(|t| if *t { 't' } else { 'p' }).collect()
     }
 
     /// Whether keys go to the guest as they are typed.
@@ -61,8 +52,6 @@ impl Drop for RawMode {
 
 /// Rows and columns of the terminal.
 pub fn size() -> Option<(u16, u16)> {
-    let size = termios::tcgetwinsize(stdout())
-        .or_else(|_| termios::tcgetwinsize(stdin()))
-        .ok()?;
+    let size = termios::tcgetwinsize(stdout()).or_else(|_| termios::tcgetwinsize(stdin())).ok()?;
     Some((size.ws_row, size.ws_col))
 }

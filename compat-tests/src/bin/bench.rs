@@ -36,10 +36,7 @@ fn bench_boot() -> Result<(), String> {
     std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
     let kernel = Kernel::open(&mkimage::default_kernel()).map_err(|e| e.to_string())?;
     let image = hello(&kernel, &dir)?;
-    println!(
-        "kernel, stripped: {:.2} MiB",
-        kernel.stripped_size() as f64 / (1 << 20) as f64
-    );
+    println!("kernel, stripped: {:.2} MiB", kernel.stripped_size() as f64 / (1 << 20) as f64);
 
     let mut times = Vec::new();
     for _ in 0..RUNS {
@@ -67,24 +64,13 @@ fn bench_boot() -> Result<(), String> {
 }
 
 fn hello(kernel: &Kernel, dir: &Path) -> Result<PathBuf, String> {
-    let (source, program, image) = (
-        dir.join("hello.c"),
-        dir.join("hello"),
-        dir.join("hello.img"),
-    );
+    let (source, program, image) = (dir.join("hello.c"), dir.join("hello"), dir.join("hello.img"));
     std::fs::write(&source, HELLO).map_err(|e| e.to_string())?;
-    let built = Command::new("gcc")
-        .args(["-O2", "-static", "-o"])
-        .arg(&program)
-        .arg(&source)
-        .status();
+    let built = Command::new("gcc").args(["-O2", "-static", "-o"]).arg(&program).arg(&source).status();
     if !built.is_ok_and(|s| s.success()) {
         return Err("gcc cannot build a static program: run scripts/setup".into());
     }
-    let options = Options {
-        program: program.display().to_string(),
-        ..Options::default()
-    };
+    let options = Options { program: program.display().to_string(), ..Options::default() };
     let gathered = mkimage::gather(&options).map_err(|e| e.to_string())?;
     mkimage::build(kernel, &gathered, &image).map_err(|e| e.to_string())?;
     Ok(image)
@@ -93,11 +79,5 @@ fn hello(kernel: &Kernel, dir: &Path) -> Result<PathBuf, String> {
 /// Time to the first output, if the program ran to its end.
 fn run(image: &Path, memory: u64) -> Option<Duration> {
     let boot = boot(image, memory, LIMIT).ok()?;
-    boot.first_output.filter(|_| {
-        boot.exit
-            == Some(Exit {
-                status: 0,
-                kind: ExitKind::Program,
-            })
-    })
+    boot.first_output.filter(|_| boot.exit == Some(Exit { status: 0, kind: ExitKind::Program }))
 }

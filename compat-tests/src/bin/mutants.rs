@@ -33,10 +33,7 @@ impl Random {
 }
 
 fn main() -> ExitCode {
-    let count = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(COUNT);
+    let count = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(COUNT);
     match run(count) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -48,9 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn run(count: u64) -> Result<bool, String> {
-    let dir = mkimage::checkout()
-        .ok_or("not in a Skiff checkout")?
-        .join("build/mutants");
+    let dir = mkimage::checkout().ok_or("not in a Skiff checkout")?.join("build/mutants");
     std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
     let kernel = Kernel::open(&mkimage::default_kernel()).map_err(|e| e.to_string())?;
     let program = build(&dir)?;
@@ -94,15 +89,8 @@ fn judge(boot: Boot) -> Result<(), String> {
 fn build(dir: &Path) -> Result<PathBuf, String> {
     let (source, program) = (dir.join("hello.c"), dir.join("hello"));
     std::fs::write(&source, SOURCE).map_err(|e| e.to_string())?;
-    let built = Command::new("musl-gcc")
-        .args(["-static", "-Os", "-o"])
-        .arg(&program)
-        .arg(&source)
-        .status();
-    built
-        .is_ok_and(|s| s.success())
-        .then_some(program)
-        .ok_or_else(|| "musl-gcc failed: run scripts/setup".into())
+    let built = Command::new("musl-gcc").args(["-static", "-Os", "-o"]).arg(&program).arg(&source).status();
+    built.is_ok_and(|s| s.success()).then_some(program).ok_or_else(|| "musl-gcc failed: run scripts/setup".into())
 }
 
 /// One to four changes: a header byte, a header word set to a telling value, or the end cut off.
@@ -114,17 +102,7 @@ fn mutate(whole: &[u8], seed: u64) -> Vec<u8> {
         match random.below(8) {
             0 => bytes.truncate(random.below(bytes.len() as u64 + 1) as usize),
             1..=3 => {
-                let telling = [
-                    0,
-                    1,
-                    0xfff,
-                    0x1000,
-                    u64::MAX,
-                    i64::MAX as u64,
-                    1 << 63,
-                    0xffff_8000_0000_0000,
-                    1 << 47,
-                ];
+                let telling = [0, 1, 0xfff, 0x1000, u64::MAX, i64::MAX as u64, 1 << 63, 0xffff_8000_0000_0000, 1 << 47];
                 let value = telling[random.below(telling.len() as u64) as usize].to_le_bytes();
                 if let Some(word) = bytes.get_mut(at / 8 * 8..at / 8 * 8 + 8) {
                     word.copy_from_slice(&value);
@@ -142,14 +120,8 @@ fn mutate(whole: &[u8], seed: u64) -> Vec<u8> {
 
 /// Packs a damaged program as it is, which mkimage itself would refuse.
 fn pack(kernel: &Kernel, program: &Path, bytes: Vec<u8>, image: &Path) -> Result<(), String> {
-    let options = Options {
-        program: program.display().to_string(),
-        ..Options::default()
-    };
+    let options = Options { program: program.display().to_string(), ..Options::default() };
     let mut gathered: Gathered = mkimage::gather(&options).map_err(|e| e.to_string())?;
-    gathered
-        .tree
-        .place(program, Node::bytes(bytes, 0o755))
-        .map_err(|e| e.to_string())?;
+    gathered.tree.place(program, Node::bytes(bytes, 0o755)).map_err(|e| e.to_string())?;
     mkimage::build(kernel, &gathered, image).map_err(|e| e.to_string())
 }

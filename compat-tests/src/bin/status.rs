@@ -27,19 +27,12 @@ fn main() -> ExitCode {
 }
 
 fn update(report: &str, readme: &str) -> Result<(), String> {
-    let read = |path: &str| {
-        std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}: run scripts/test first"))
-    };
+    let read = |path: &str| std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}: run scripts/test first"));
     let text = read(readme)?;
-    let (head, rest) = text
-        .split_once(BEGIN)
-        .ok_or_else(|| format!("{readme}: no line {BEGIN}"))?;
-    let (_, tail) = rest
-        .split_once(END)
-        .ok_or_else(|| format!("{readme}: no line {END}"))?;
+    let (head, rest) = text.split_once(BEGIN).ok_or_else(|| format!("{readme}: no line {BEGIN}"))?;
+    let (_, tail) = rest.split_once(END).ok_or_else(|| format!("{readme}: no line {END}"))?;
     let section = programs(&read(report)?) + &calls();
-    std::fs::write(readme, format!("{head}{BEGIN}\n{section}{END}{tail}"))
-        .map_err(|e| format!("{readme}: {e}"))
+    std::fs::write(readme, format!("{head}{BEGIN}\n{section}{END}{tail}")).map_err(|e| format!("{readme}: {e}"))
 }
 
 /// One row for each program, with its variants or tests behind it.
@@ -49,44 +42,25 @@ fn programs(report: &str) -> String {
         let Some((result, name)) = line.split_once('\t') else {
             continue;
         };
-        let (program, test) = name
-            .split_once(": ")
-            .or_else(|| name.split_once(" ("))
-            .unwrap_or((name, ""));
-        rows.entry(program)
-            .or_default()
-            .push((result, test.trim_end_matches(')')));
+        let (program, test) = name.split_once(": ").or_else(|| name.split_once(" (")).unwrap_or((name, ""));
+        rows.entry(program).or_default().push((result, test.trim_end_matches(')')));
     }
     let mut out = String::from("| program | as on Linux | differs | skipped |\n|--|--|--|--|\n");
     for (program, tests) in rows {
         let of = |wanted: &str| {
-            let hits: Vec<&str> = tests
-                .iter()
-                .filter(|(r, _)| *r == wanted)
-                .map(|(_, t)| *t)
-                .collect();
+            let hits: Vec<&str> = tests.iter().filter(|(r, _)| *r == wanted).map(|(_, t)| *t).collect();
             match hits.as_slice() {
                 [""] => "yes".to_owned(),
                 names => names.join(", "),
             }
         };
-        let _ = writeln!(
-            out,
-            "| {program} | {} | {} | {} |",
-            of("passed"),
-            of("failed"),
-            of("skipped")
-        );
+        let _ = writeln!(out, "| {program} | {} | {} | {} |", of("passed"), of("failed"), of("skipped"));
     }
     out
 }
 
 fn calls() -> String {
-    let names = |wanted: fn(&Status) -> bool| {
-        ROWS.iter()
-            .filter(move |r| wanted(&r.status))
-            .map(|r| r.name)
-    };
+    let names = |wanted: fn(&Status) -> bool| ROWS.iter().filter(move |r| wanted(&r.status)).map(|r| r.name);
     let done = names(|s| *s == Status::Done).count();
     let absent: Vec<&str> = names(|s| *s == Status::Absent).collect();
     let partial: Vec<String> = ROWS
@@ -102,11 +76,7 @@ fn calls() -> String {
         absent.len()
     );
     if !partial.is_empty() {
-        let _ = write!(
-            out,
-            "\n| partial | what is missing |\n|--|--|\n{}\n",
-            partial.join("\n")
-        );
+        let _ = write!(out, "\n| partial | what is missing |\n|--|--|\n{}\n", partial.join("\n"));
     }
     let _ = write!(out, "\nAbsent: {}.\n", absent.join(", "));
     out
