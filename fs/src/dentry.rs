@@ -50,7 +50,13 @@ pub fn set_cache_limit(dentries: usize) {
 }
 
 impl Dentry {
-    fn make(inode: Option<InodeRef>, parent: Option<Arc<Dentry>>, name: &[u8], anonymous: bool, unhashed: bool) -> Arc<Dentry> {
+    fn make(
+        inode: Option<InodeRef>,
+        parent: Option<Arc<Dentry>>,
+        name: &[u8],
+        anonymous: bool,
+        unhashed: bool,
+    ) -> Arc<Dentry> {
         Arc::new(Dentry {
             inode,
             hook: spin::RwLock::new(Hook { parent, name: Arc::from(name) }),
@@ -205,7 +211,13 @@ impl Dentry {
 
     /// Records a rename: `child` of `self` becomes `new_name` of `new_parent`, whose dentry of that name `replaced` is gone. Both
     /// directories' inode locks are held.
-    pub(crate) fn move_child(&self, child: &Arc<Dentry>, new_parent: &Arc<Dentry>, new_name: &[u8], replaced: Option<&Arc<Dentry>>) {
+    pub(crate) fn move_child(
+        &self,
+        child: &Arc<Dentry>,
+        new_parent: &Arc<Dentry>,
+        new_name: &[u8],
+        replaced: Option<&Arc<Dentry>>,
+    ) {
         if let Some(replaced) = replaced {
             new_parent.detach(replaced);
         }
@@ -285,6 +297,16 @@ impl Dentry {
     /// True when only the cache (and the caller) know this dentry, and nothing hangs below it.
     fn idle(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) == 2 && self.mounts.load(Ordering::Acquire) == 0 && self.children.read().is_empty()
+    }
+}
+
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        // Parents that only this dentry kept go one by one: a long path must not become a deep recursion.
+        let mut parent = self.hook.get_mut().parent.take();
+        while let Some(mut last) = parent.and_then(Arc::into_inner) {
+            parent = last.hook.get_mut().parent.take();
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! limits, seals, timestamps, set-id bits).
 
 use crate::inode::InodeRef;
+use crate::mapping::{ReadPage, WritePage};
 use crate::mount::{Mount, MountFlags};
-use crate::platform::{PageRef, now};
+use crate::platform::now;
 use crate::types::*;
 use syscall_shim::{Errno, SysResult};
 
@@ -23,22 +24,13 @@ pub struct WriteRequest {
 }
 
 /// Reads a file with page cache. See [`crate::Mapping::read`] for `copy`; `None` is a page of zeros. `ENODEV` without page cache.
-pub fn read(
-    inode: &InodeRef,
-    pos: u64,
-    len: usize,
-    copy: &mut dyn FnMut(Option<&PageRef>, usize, usize) -> SysResult<usize>,
-) -> SysResult<usize> {
+pub fn read(inode: &InodeRef, pos: u64, len: usize, copy: &mut ReadPage<'_>) -> SysResult<usize> {
     let mapping = inode.mapping().ok_or(Errno::ENODEV)?;
     mapping.read(pos, len, copy)
 }
 
 /// Writes a file with page cache, under its lock. Answers the bytes written and the position behind them.
-pub fn write(
-    inode: &InodeRef,
-    req: &WriteRequest,
-    copy: &mut dyn FnMut(&PageRef, usize, usize) -> SysResult<usize>,
-) -> SysResult<(usize, u64)> {
+pub fn write(inode: &InodeRef, req: &WriteRequest, copy: &mut WritePage<'_>) -> SysResult<(usize, u64)> {
     let mapping = inode.mapping().ok_or(Errno::ENODEV)?;
     let _guard = inode.common().lock.lock();
     let pos = if req.append { mapping.size() } else { req.pos };
@@ -133,8 +125,8 @@ pub fn fallocate(
         return Err(Errno::EINVAL);
     }
     let known = M::KEEP_SIZE | M::PUNCH_HOLE | M::COLLAPSE_RANGE | M::ZERO_RANGE | M::INSERT_RANGE | M::UNSHARE_RANGE;
-    let clash = mode.contains(M::PUNCH_HOLE | M::ZERO_RANGE)
-        || (mode.contains(M::PUNCH_HOLE) && !mode.contains(M::KEEP_SIZE));
+    let clash =
+        mode.contains(M::PUNCH_HOLE | M::ZERO_RANGE) || (mode.contains(M::PUNCH_HOLE) && !mode.contains(M::KEEP_SIZE));
     if !known.contains(mode) || clash {
         return Err(Errno::EOPNOTSUPP);
     }

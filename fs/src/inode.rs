@@ -392,4 +392,3 @@ pub fn alloc_anon_dev() -> u64 {
 pub fn alloc_ino() -> u64 {
     NEXT_INO.fetch_add(1, Ordering::Relaxed)
 }
-

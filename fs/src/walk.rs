@@ -110,19 +110,28 @@ impl<'a> Walker<'a> {
         if scoped && !at.dentry.is_dir() {
             return Err(Errno::ENOTDIR);
         }
-        Ok(Walker { ns, creds: ctx.creds, flags, root: root.clone(), at: at.clone(), rest: Cow::Borrowed(path), pos: 0, links: 0 })
+        Ok(Walker {
+            ns,
+            creds: ctx.creds,
+            flags,
+            root: root.clone(),
+            at: at.clone(),
+            rest: Cow::Borrowed(path),
+            pos: 0,
+            links: 0,
+        })
     }
 
     /// Walks to the directory that holds the last component.
     pub(crate) fn parent(mut self) -> SysResult<Parent> {
-        let (last, trailing) = self.to_last()?;
+        let (last, trailing) = self.walk_to_last()?;
         Ok(Parent { dir: self.at, last, trailing })
     }
 
     /// Walks the whole path.
     pub(crate) fn resolve(mut self) -> SysResult<Path> {
         loop {
-            let (last, trailing) = self.to_last()?;
+            let (last, trailing) = self.walk_to_last()?;
             if let Some(found) = self.finish(last, trailing)? {
                 return Ok(found);
             }
@@ -151,10 +160,10 @@ impl<'a> Walker<'a> {
     }
 
     /// Walks until one component is left, and takes that off the path.
-    pub(crate) fn to_last(&mut self) -> SysResult<(Last, bool)> {
+    pub(crate) fn walk_to_last(&mut self) -> SysResult<(Last, bool)> {
         loop {
             self.skip_slashes();
-            let Some(tail) = self.rest.get(self.pos..).filter(|t| !t.is_empty()) else { 
+            let Some(tail) = self.rest.get(self.pos..).filter(|t| !t.is_empty()) else {
                 return Ok((Last::Root, self.rest.last() == Some(&b'/')));
             };
             let inode = self.at.inode()?;

@@ -4,9 +4,9 @@
 //! may follow one another, with zeros between.
 
 pub mod manifest;
-pub mod unpack;
 #[cfg(test)]
 mod tests;
+pub mod unpack;
 
 use alloc::string::String;
 use core::fmt;
@@ -89,7 +89,9 @@ impl fmt::Display for CpioError {
             CpioError::TruncatedName { offset } => {
                 write!(f, "initrd is truncated in the name of the member at offset {offset}")
             }
-            CpioError::TruncatedData { name, missing } => write!(f, "initrd is truncated: {name} needs {missing} more bytes"),
+            CpioError::TruncatedData { name, missing } => {
+                write!(f, "initrd is truncated: {name} needs {missing} more bytes")
+            }
             CpioError::NoTrailer { offset } => write!(f, "initrd ends without a trailer at offset {offset}"),
             CpioError::BadName { name, offset } => write!(f, "initrd: bad member name {name:?} at offset {offset}"),
             CpioError::Unpack { name, errno: Errno::ENOMEM } => {
@@ -183,10 +185,9 @@ impl<'a> Reader<'a> {
         let name = strip_root(raw.ok_or_else(|| CpioError::BadName { name: lossy(padded), offset })?);
         // Only a trailer may end the archive without the padding behind its name.
         let behind = rest.get(name_end..).unwrap_or_default();
-        let data = behind.get(..size).ok_or_else(|| CpioError::TruncatedData {
-            name: lossy(name),
-            missing: size - behind.len(),
-        })?;
+        let data = behind
+            .get(..size)
+            .ok_or_else(|| CpioError::TruncatedData { name: lossy(name), missing: size - behind.len() })?;
         let data_offset = offset + name_end;
         self.at = (data_offset + size).next_multiple_of(4).min(self.bytes.len());
         Ok(Member { name, ino, mode, uid, gid, nlink, mtime, dev, rdev, data, data_offset, offset })

@@ -22,7 +22,7 @@ fn ns() -> Arc<Namespace> {
 fn add(out: &mut Vec<u8>, name: &str, ino: u32, mode: u32, nlink: u32, data: &[u8], align: bool) {
     let mut name = name.as_bytes().to_vec();
     name.push(0);
-    while align && (out.len() + HEADER + name.len()) % PAGE_SIZE != 0 {
+    while align && !(out.len() + HEADER + name.len()).is_multiple_of(PAGE_SIZE) {
         name.push(0);
     }
     let fields = [ino, mode, 7, 8, nlink, 1000, data.len() as u32, 0, 0, 5, 1, name.len() as u32, 0];
@@ -80,7 +80,7 @@ fn members_become_files() {
         offered += 1;
         let page = PageRef::alloc().ok()?;
         page.write(0, copy.get(offset..offset + PAGE_SIZE)?);
-        (offset % PAGE_SIZE == 0).then_some(page)
+        offset.is_multiple_of(PAGE_SIZE).then_some(page)
     })
     .unwrap();
     assert_eq!((got.members, got.pages_in_place, offered), (7, 2, 2));
@@ -92,7 +92,9 @@ fn members_become_files() {
     assert_eq!(content(&ns, "/lnk"), b"hello");
     assert_eq!(content(&ns, "/deep/er/big"), big);
     assert_eq!(content(&ns, "/h1"), b"linked");
-    let stat = |p: &str| ns.resolve(&ns.kernel_context(), None, p.as_bytes(), LookupFlags::default()).unwrap().inode().unwrap().metadata();
+    let stat = |p: &str| {
+        ns.resolve(&ns.kernel_context(), None, p.as_bytes(), LookupFlags::default()).unwrap().inode().unwrap().metadata()
+    };
     let etc = stat("/etc");
     assert_eq!((etc.mode, etc.uid, etc.gid, etc.mtime.sec), (0o40700, 7, 8, 1000));
     assert_eq!(stat("/deep/er/big").mode, 0o100755);

@@ -77,7 +77,8 @@ impl RangeLocks {
     fn insert_merged(&mut self, mut new: Lock) {
         self.held.retain(|l| {
             let same = l.owner == new.owner && l.kind == new.kind;
-            let touches = l.range.start <= new.range.end.saturating_add(1) && new.range.start <= l.range.end.saturating_add(1);
+            let touches =
+                l.range.start <= new.range.end.saturating_add(1) && new.range.start <= l.range.end.saturating_add(1);
             if same && touches {
                 new.range.start = new.range.start.min(l.range.start);
                 new.range.end = new.range.end.max(l.range.end);

@@ -3,6 +3,8 @@
 //! Readers get a [`PageRef`] and copy outside of any lock. A page leaves the cache by truncation or hole punching; address
 //! spaces that map the file are told first ([`MappingObserver`]), so that later accesses fault.
 
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use crate::platform::{PAGE_SHIFT, PAGE_SIZE, PageRef};
@@ -11,6 +13,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 use tree::Tree;
+
+/// Takes `n` bytes from `offset` of a page that is read (`None` is a page of zeros); answers how many it took.
+pub type ReadPage<'a> = dyn FnMut(Option<&PageRef>, usize, usize) -> SysResult<usize> + 'a;
+/// Puts `n` bytes at `offset` of a page that is written; answers how many it put.
+pub type WritePage<'a> = dyn FnMut(&PageRef, usize, usize) -> SysResult<usize> + 'a;
 
 /// Told when pages leave a mapping. An address space implements it.
 pub trait MappingObserver: Send + Sync {
@@ -217,12 +224,7 @@ impl Mapping {
     /// Hands the content of `[off, off+len)`, cut at the end of the file, to `copy(page, offset_in_page, n)`, page by page. `None`
     /// stands for zeros. `copy` answers the bytes it took: fewer than `n` ends the read, an error ends it unless bytes were
     /// already taken. No lock is held meanwhile. Returns the bytes taken.
-    pub fn read(
-        &self,
-        off: u64,
-        len: usize,
-        copy: &mut dyn FnMut(Option<&PageRef>, usize, usize) -> SysResult<usize>,
-    ) -> SysResult<usize> {
+    pub fn read(&self, off: u64, len: usize, copy: &mut ReadPage<'_>) -> SysResult<usize> {
         let filled = self.source.as_ref().is_some_and(|s| s.has_backing());
         let mut done = 0;
         while done < len {
@@ -254,12 +256,7 @@ impl Mapping {
 
     /// Has `copy(page, offset_in_page, n)` write `[off, off+len)` page by page, growing the file. Same rules as [`Mapping::read`]. The
     /// caller holds the inode's lock and has checked limits and seals.
-    pub fn write(
-        &self,
-        off: u64,
-        len: usize,
-        copy: &mut dyn FnMut(&PageRef, usize, usize) -> SysResult<usize>,
-    ) -> SysResult<usize> {
+    pub fn write(&self, off: u64, len: usize, copy: &mut WritePage<'_>) -> SysResult<usize> {
         let mut done = 0;
         while done < len {
             let pos = off + done as u64;
@@ -428,5 +425,5 @@ impl Drop for Mapping {
 
 /// Pages that `size` bytes reach into.
 fn pages_for(size: u64) -> u64 {
-    (size >> PAGE_SHIFT) + u64::from(size % PAGE_SIZE as u64 != 0)
+    (size >> PAGE_SHIFT) + u64::from(!size.is_multiple_of(PAGE_SIZE as u64))
 }

@@ -27,7 +27,10 @@ impl Namespace {
     pub fn access(&self, ctx: &FsContext<'_>, path: &Path, mask: AccessMask) -> SysResult<()> {
         let inode = path.inode()?;
         let file_type = inode.file_type();
-        if mask.contains(AccessMask::EXEC) && file_type == FileType::Regular && path.mount.flags().contains(MountFlags::NOEXEC) {
+        if mask.contains(AccessMask::EXEC)
+            && file_type == FileType::Regular
+            && path.mount.flags().contains(MountFlags::NOEXEC)
+        {
             return Err(Errno::EACCES);
         }
         inode_permission(ctx.creds, &path.mount, inode, mask)?;
@@ -163,4 +166,3 @@ fn chowned_mode(creds: &Credentials, attrs: &AccessAttrs) -> u32 {
     let mode = crate::file::without_setid(attrs.mode);
     if creds.in_group(attrs.gid) || creds.capable(Cap::Fsetid) { mode } else { mode & !S_ISGID }
 }
-

@@ -63,7 +63,11 @@ impl Namespace {
                 return Err(Errno::EPERM);
             }
             let node = new_node(ctx, dir, mode & (S_IFMT | 0o7777));
-            if mode & S_IFMT == S_IFREG { dir.create(name, node) } else { dir.mknod(name, node, if is_device { rdev } else { 0 }) }
+            if mode & S_IFMT == S_IFREG {
+                dir.create(name, node)
+            } else {
+                dir.mknod(name, node, if is_device { rdev } else { 0 })
+            }
         })
     }
 
@@ -148,7 +152,11 @@ impl Namespace {
         if victim.is_mountpoint() {
             return Err(Errno::EBUSY);
         }
-        if is_dir { dir_inode.rmdir(&name)? } else { dir_inode.unlink(&name)? }
+        if is_dir {
+            dir_inode.rmdir(&name)?
+        } else {
+            dir_inode.unlink(&name)?
+        }
         dir.dentry.detach(&victim);
         drop(guard);
         if notify::active() {

@@ -100,7 +100,7 @@ impl Namespace {
     ) -> SysResult<(Path, bool, Option<AccessAttrs>)> {
         let mut walker = Walker::new(self, ctx, at, path, lookup)?;
         loop {
-            let (last, trailing) = walker.to_last()?;
+            let (last, trailing) = walker.walk_to_last()?;
             let name = match last {
                 Last::Name(_) if trailing => return Err(Errno::EISDIR),
                 Last::Name(name) => name,

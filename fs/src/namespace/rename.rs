@@ -50,7 +50,6 @@ fn lock_both<'a>(old: &'a End, new: &'a End) -> Locks<'a> {
     Locks { _second: Some(second.lock()), _first: first, _tree: Some(tree) }
 }
 
-
 impl Namespace {
     /// renameat2(2). `WHITEOUT` answers `EINVAL`, as file systems without whiteouts do.
     pub fn rename(

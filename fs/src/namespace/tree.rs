@@ -149,9 +149,13 @@ impl Namespace {
         self.table.read().order.clone()
     }
 
-    /// sync(2): every file system, the first error last.
+    /// sync(2): every file system, whatever becomes of the others. Answers the first error.
     pub fn sync(&self) -> SysResult<()> {
-        self.mounts().iter().map(|m| m.fs.sync()).fold(Ok(()), |all, one| all.and(one))
+        let mut result = Ok(());
+        for mount in self.mounts() {
+            result = result.and(mount.fs.sync());
+        }
+        result
     }
 
     /// The mounts that a process with the root directory `root` sees.

@@ -60,7 +60,14 @@ impl FileSystem for PseudoFs {
     }
 
     fn statfs(&self) -> SysResult<StatFs> {
-        Ok(StatFs { magic: self.magic, bsize: 4096, frsize: 4096, namelen: NAME_MAX as u64, fsid: self.dev, ..StatFs::default() })
+        Ok(StatFs {
+            magic: self.magic,
+            bsize: 4096,
+            frsize: 4096,
+            namelen: NAME_MAX as u64,
+            fsid: self.dev,
+            ..StatFs::default()
+        })
     }
 
     fn rename_lock(&self) -> &SleepLock {

@@ -77,20 +77,11 @@ pub trait DirSource: Send + Sync {
 }
 
 enum Kind {
-    Dir {
-        fixed: spin::RwLock<Fixed>,
-        dynamic: Option<Box<dyn DirSource>>,
-    },
-    Text {
-        read: Option<Read>,
-        write: Option<Write>,
-    },
+    Dir { fixed: spin::RwLock<Fixed>, dynamic: Option<Box<dyn DirSource>> },
+    Text { read: Option<Read>, write: Option<Write> },
     Opener(Open),
     Link(Read),
-    Magic {
-        text: Read,
-        target: Target,
-    },
+    Magic { text: Read, target: Target },
     Special(u64, Option<Arc<dyn Any + Send + Sync>>),
 }
 
@@ -176,7 +167,12 @@ impl PseudoNode {
     }
 
     /// A FIFO, socket or device, with the kernel's object behind it (see [`Inode::special`]).
-    pub fn special(spec: NodeSpec, file_type: FileType, rdev: u64, object: Option<Arc<dyn Any + Send + Sync>>) -> Arc<PseudoNode> {
+    pub fn special(
+        spec: NodeSpec,
+        file_type: FileType,
+        rdev: u64,
+        object: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Arc<PseudoNode> {
         PseudoNode::new(spec, file_type, Kind::Special(rdev, object))
     }
 

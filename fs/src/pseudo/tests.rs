@@ -3,8 +3,8 @@
 use super::format::*;
 use super::*;
 use crate::mount::MountFlags;
-use crate::path::Path;
 use crate::namespace::{MountLine, Namespace, OpenHow};
+use crate::path::Path;
 use crate::types::*;
 use crate::walk::LookupFlags;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -73,7 +73,7 @@ fn maps_and_smaps_as_linux_prints_them() {
             "Anonymous" => e.anonymous = kb,
             "AnonHugePages" => e.anon_huge = kb,
             "THPeligible" => e.thp_eligible = rest.trim() == "1",
-            "VmFlags" => e.vm_flags = rest[1..].as_bytes().to_vec(),
+            "VmFlags" => e.vm_flags = rest.as_bytes()[1..].to_vec(),
             _ => {}
         }
     }
@@ -185,8 +185,14 @@ fn small_files() {
     let lock = LockLine { class: "FLOCK", write: true, pid: 29260, dev: makedev(254, 0), ino: 5390545, start: 0, end: None };
     assert_eq!(text(locks(&[lock])), "1: FLOCK  ADVISORY  WRITE 29260 fe:00:5390545 0 EOF\n");
     assert_eq!(text(swaps()), host("/proc/swaps").lines().next().unwrap().to_string() + "\n");
-    assert_eq!(text(partitions(&[(254, 0, 268435456, "vda")])), "major minor  #blocks  name\n\n 254        0  268435456 vda\n");
-    assert_eq!(text(fdinfo(&FdInfo { pos: 0, flags: 0o100000, mnt_id: 24, ino: 3 })), "pos:\t0\nflags:\t0100000\nmnt_id:\t24\nino:\t3\n");
+    assert_eq!(
+        text(partitions(&[(254, 0, 268435456, "vda")])),
+        "major minor  #blocks  name\n\n 254        0  268435456 vda\n"
+    );
+    assert_eq!(
+        text(fdinfo(&FdInfo { pos: 0, flags: 0o100000, mnt_id: 24, ino: 3 })),
+        "pos:\t0\nflags:\t0100000\nmnt_id:\t24\nino:\t3\n"
+    );
     assert_eq!(nul_list(&["a", "b"]), b"a\0b\0");
     assert_eq!(auxv(&[(6, 4096)]).len(), 32);
     let labels = |s: &str| s.lines().map(|l| l.split(':').next().unwrap().to_string()).collect::<Vec<_>>();
@@ -213,7 +219,12 @@ impl DirSource for Numbers {
     }
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
-        let entry = |key: u32| PseudoEntry { key, name: key.to_string().into_bytes(), ino: 48 + u64::from(key), file_type: FileType::Dir };
+        let entry = |key: u32| PseudoEntry {
+            key,
+            name: key.to_string().into_bytes(),
+            ino: 48 + u64::from(key),
+            file_type: FileType::Dir,
+        };
         Ok([1, 7].into_iter().filter(|k| *k >= from).map(entry).collect())
     }
 }
@@ -319,4 +330,3 @@ fn magic_links_lead_where_no_name_does() {
     let how = OpenHow { flags: OpenFlags::CREAT, ..Default::default() };
     assert!(!ns.open(&ctx, None, b"/fd", &how).unwrap().created);
 }
-

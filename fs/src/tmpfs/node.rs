@@ -283,7 +283,11 @@ impl Inode for TmpNode {
         let old = file.mapping.size();
         file.truncate(size)?;
         // An unchanged size is no modification, only a change of status.
-        if size == old { self.add_links(0) } else { self.touch() }
+        if size == old {
+            self.add_links(0)
+        } else {
+            self.touch()
+        }
         Ok(())
     }
 

@@ -199,12 +199,18 @@ impl System for Linux {
                     let value = |n| format!(" {n}");
                     self.opened(path, flags, |fd| libc::pwrite(fd, data.as_ptr().cast(), *len, *offset) as i64, value)
                 }
-                Op::SetXattr { path, name, flags } => {
-                    self.by_fd(path, |p| libc::setxattr(p, c(name).as_ptr(), c"val".as_ptr().cast(), 3, *flags).into(), |_| String::new())
-                }
+                Op::SetXattr { path, name, flags } => self.by_fd(
+                    path,
+                    |p| libc::setxattr(p, c(name).as_ptr(), c"val".as_ptr().cast(), 3, *flags).into(),
+                    |_| String::new(),
+                ),
                 Op::GetXattr { path, name } => {
                     let mut buf = [0u8; 64];
-                    self.by_fd(path, |p| libc::getxattr(p, c(name).as_ptr(), buf.as_mut_ptr().cast(), 64) as i64, |n| format!(" {n}"))
+                    self.by_fd(
+                        path,
+                        |p| libc::getxattr(p, c(name).as_ptr(), buf.as_mut_ptr().cast(), 64) as i64,
+                        |n| format!(" {n}"),
+                    )
                 }
                 Op::RemoveXattr { path, name } => {
                     self.by_fd(path, |p| libc::removexattr(p, c(name).as_ptr()).into(), |_| String::new())
@@ -212,14 +218,22 @@ impl System for Linux {
                 Op::ListXattr { path } => {
                     let mut buf = [0u8; 512];
                     let out = buf.as_mut_ptr();
-                    self.by_fd(path, |p| libc::listxattr(p, out.cast(), 512) as i64, |n| {
-                        let names: BTreeSet<_> = std::slice::from_raw_parts(out, n as usize).split(|b| *b == 0).collect();
-                        format!(" {names:?}")
-                    })
+                    self.by_fd(
+                        path,
+                        |p| libc::listxattr(p, out.cast(), 512) as i64,
+                        |n| {
+                            let names: BTreeSet<_> =
+                                std::slice::from_raw_parts(out, n as usize).split(|b| *b == 0).collect();
+                            format!(" {names:?}")
+                        },
+                    )
                 }
-                Op::Fallocate { path, mode, offset, len } => {
-                    self.opened(path, libc::O_WRONLY, |fd| libc::fallocate(fd, *mode, *offset, *len).into(), |_| String::new())
-                }
+                Op::Fallocate { path, mode, offset, len } => self.opened(
+                    path,
+                    libc::O_WRONLY,
+                    |fd| libc::fallocate(fd, *mode, *offset, *len).into(),
+                    |_| String::new(),
+                ),
                 Op::Seek { path, offset, whence } => {
                     // What other types answer is the business of their own file operations.
                     let regular = |fd| {
@@ -235,7 +249,14 @@ impl System for Linux {
                     if fd < 0 {
                         return plain(-1);
                     }
-                    if libc::syscall(libc::SYS_faccessat2, fd, c"".as_ptr(), libc::X_OK, libc::AT_EACCESS | libc::AT_EMPTY_PATH) < 0 {
+                    if libc::syscall(
+                        libc::SYS_faccessat2,
+                        fd,
+                        c"".as_ptr(),
+                        libc::X_OK,
+                        libc::AT_EACCESS | libc::AT_EMPTY_PATH,
+                    ) < 0
+                    {
                         let out = plain(-1);
                         libc::close(fd);
                         return out;

@@ -171,8 +171,17 @@ pub fn random(rng: &mut Rng, user: bool) -> Op {
         28 | 29 => Op::Stat { path: p, follow: rng.below(2) == 0 },
         30 => Op::Utimens { path: p, atime: rng.below(5) as i64 - 2, mtime: rng.below(5) as i64 - 2 },
         31 => Op::List { path: p },
-        32 => Op::Write { path: p, offset: rng.pick(&[0, 10, 4090, 10000]), len: 1 + rng.below(6000) as usize, append: rng.below(3) == 0 },
-        33 => Op::Seek { path: p, offset: rng.pick(&[0, 4096, 5000, 9000, 20000]), whence: rng.pick(&[libc::SEEK_DATA, libc::SEEK_HOLE]) },
+        32 => Op::Write {
+            path: p,
+            offset: rng.pick(&[0, 10, 4090, 10000]),
+            len: 1 + rng.below(6000) as usize,
+            append: rng.below(3) == 0,
+        },
+        33 => Op::Seek {
+            path: p,
+            offset: rng.pick(&[0, 4096, 5000, 9000, 20000]),
+            whence: rng.pick(&[libc::SEEK_DATA, libc::SEEK_HOLE]),
+        },
         34 => Op::Fallocate {
             path: p,
             mode: rng.pick(&[0, 1, 3, 2, 4, 64, 8, 1 << 20]),

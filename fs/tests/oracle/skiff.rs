@@ -173,9 +173,11 @@ impl System for Skiff {
             }
             Op::List { path } => report(self.list(path), |names| format!(" {names:?}")),
             Op::Write { path, offset, len, append } => self.write(path, *offset as u64, *len, *append),
-            Op::SetXattr { path, name, flags } => plain(self.find(path, true).and_then(|p| {
-                ns.setxattr(&ctx, &p, name.as_bytes(), b"val", XattrFlags::from_bits_retain(*flags as u32))
-            })),
+            Op::SetXattr { path, name, flags } => {
+                plain(self.find(path, true).and_then(|p| {
+                    ns.setxattr(&ctx, &p, name.as_bytes(), b"val", XattrFlags::from_bits_retain(*flags as u32))
+                }))
+            }
             Op::GetXattr { path, name } => {
                 let value = self.find(path, true).and_then(|p| ns.getxattr(&ctx, &p, name.as_bytes()));
                 report(value, |v| format!(" {}", v.len()))
@@ -212,7 +214,8 @@ impl System for Skiff {
         let ctx = self.ns.kernel_context();
         self.ns.chown(&ctx, &self.cwd, Some(1000), Some(1000)).unwrap();
         // setfsuid(2) away from 0 takes the file capabilities; the others stay.
-        let files = [Cap::Chown, Cap::DacOverride, Cap::DacReadSearch, Cap::Fowner, Cap::Fsetid, Cap::LinuxImmutable, Cap::Mknod];
+        let files =
+            [Cap::Chown, Cap::DacOverride, Cap::DacReadSearch, Cap::Fowner, Cap::Fsetid, Cap::LinuxImmutable, Cap::Mknod];
         let caps = files.into_iter().fold(u64::MAX, |caps, cap| caps & !(1 << cap as u64));
         self.creds = Credentials { caps, ..Credentials::user(1000, 1000, &[]) };
     }

@@ -10,10 +10,12 @@ pub use machine::{CpuInfo, CpuTimes, IrqLine, SystemStat, cpuinfo, interrupts, s
 pub use maps::{MapEntry, SmapsEntry, maps, smaps, smaps_rollup};
 pub use mounts::{mountinfo, mounts};
 pub use process::{
-    FdInfo, Io, Limit, Schedule, SignalSets, Stat, Status, VmStatus, auxv, cgroup_root, fdinfo, io, limits, nul_list, stat, statm,
-    status,
+    FdInfo, Io, Limit, Schedule, SignalSets, Stat, Status, VmStatus, auxv, cgroup_root, fdinfo, io, limits, nul_list, stat,
+    statm, status,
 };
-pub use system::{LockLine, MemInfo, devices, filesystems, loadavg, locks, meminfo, partitions, pairs, swaps, uptime, version};
+pub use system::{
+    LockLine, MemInfo, devices, filesystems, loadavg, locks, meminfo, pairs, partitions, swaps, uptime, version,
+};
 
 use alloc::vec::Vec;
 use core::fmt::{self, Write};

@@ -101,7 +101,10 @@ pub fn status(s: &Status) -> Vec<u8> {
     for (i, gid) in s.groups.iter().enumerate() {
         out.put(format_args!("{}{gid}", if i == 0 { "" } else { " " }));
     }
-    out.put(format_args!(" \nNStgid:\t{}\nNSpid:\t{}\nNSpgid:\t{}\nNSsid:\t{}\nKthread:\t0\n", s.tgid, s.pid, s.pgid, s.sid));
+    out.put(format_args!(
+        " \nNStgid:\t{}\nNSpid:\t{}\nNSpgid:\t{}\nNSsid:\t{}\nKthread:\t0\n",
+        s.tgid, s.pid, s.pgid, s.sid
+    ));
     if let Some(vm) = &s.vm {
         vm_status(&mut out, vm);
     }
@@ -243,9 +246,15 @@ pub fn stat(s: &Stat) -> Vec<u8> {
     out.put(format_args!("{} (", s.pid));
     out.escaped(&s.comm, b"\n\\");
     out.put(format_args!(") {} {} {} {} {} {} {} ", s.state, s.ppid, s.pgrp, s.session, s.tty_nr, s.tpgid, s.flags));
-    out.put(format_args!("{} {} {} {} {} {} {} {} ", s.minflt, s.cminflt, s.majflt, s.cmajflt, s.utime, s.stime, s.cutime, s.cstime));
+    out.put(format_args!(
+        "{} {} {} {} {} {} {} {} ",
+        s.minflt, s.cminflt, s.majflt, s.cmajflt, s.utime, s.stime, s.cutime, s.cstime
+    ));
     let c = &s.schedule;
-    out.put(format_args!("{} {} {} 0 {} {} {} {} ", c.priority, c.nice, s.num_threads, s.starttime, s.vsize, s.rss, s.rsslim));
+    out.put(format_args!(
+        "{} {} {} 0 {} {} {} {} ",
+        c.priority, c.nice, s.num_threads, s.starttime, s.vsize, s.rss, s.rsslim
+    ));
     out.put(format_args!("{} {} {} {} {} ", s.startcode, s.endcode, s.startstack, s.kstkesp, s.kstkeip));
     // Only the classic 31 signals fit here (proc_pid_stat(5)).
     let classic = |set: u64| set & 0x7fff_ffff;

@@ -192,7 +192,14 @@ pub fn locks(lines: &[LockLine]) -> Vec<u8> {
     for (i, l) in lines.iter().enumerate() {
         let kind = if l.write { "WRITE" } else { "READ" };
         let (major, minor) = (crate::types::major(l.dev), crate::types::minor(l.dev));
-        out.put(format_args!("{}: {:<6} ADVISORY  {kind} {} {major:02x}:{minor:02x}:{} {} ", i + 1, l.class, l.pid, l.ino, l.start));
+        out.put(format_args!(
+            "{}: {:<6} ADVISORY  {kind} {} {major:02x}:{minor:02x}:{} {} ",
+            i + 1,
+            l.class,
+            l.pid,
+            l.ino,
+            l.start
+        ));
         match l.end {
             Some(end) => out.put(format_args!("{end}\n")),
             None => out.bytes(b"EOF\n"),

@@ -1,0 +1,210 @@
+//! The page cache of one file.
+
+use super::*;
+use std::sync::Mutex;
+use std::vec;
+use std::vec::Vec;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+
+fn fresh() -> Arc<Mapping> {
+    crate::testing::install();
+    Mapping::new(None, 0)
+}
+
+fn write(m: &Mapping, off: u64, bytes: &[u8]) {
+    let mut at = 0;
+    let n = m.write(off, bytes.len(), &mut |page, o, n| {
+        at += n;
+        Ok(page.write(o, &bytes[at - n..at]))
+    });
+    assert_eq!(n, Ok(bytes.len()));
+}
+
+fn read(m: &Mapping, off: u64, len: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    m.read(off, len, &mut |page, o, n| {
+        let mut buf = vec![0; n];
+        if let Some(page) = page {
+            page.read(o, &mut buf);
+        }
+        out.extend(buf);
+        Ok(n)
+    })
+    .unwrap();
+    out
+}
+
+#[test]
+fn holes_read_as_zeros_and_cost_nothing() {
+    let m = fresh();
+    write(&m, 1 << 40, b"far");
+    assert_eq!((m.size(), m.page_count()), ((1 << 40) + 3, 1));
+    assert_eq!(read(&m, 12345, 5), [0; 5]);
+    assert_eq!(read(&m, (1 << 40) - 2, 100), b"\0\0far");
+    assert_eq!(read(&m, 1 << 41, 10), b"");
+}
+
+#[test]
+fn a_model_of_bytes_agrees() {
+    let m = fresh();
+    let mut model: Vec<u8> = Vec::new();
+    let mut seed = 7u64;
+    let mut next = |n: u64| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) % n
+    };
+    for round in 0..2000u32 {
+        let (off, len) = (next(70 * PAGE), next(3 * PAGE) + 1);
+        let end = (off + len) as usize;
+        match next(4) {
+            0 | 1 => {
+                let bytes: Vec<u8> = (0..len).map(|i| (i as u32 + round) as u8 | 1).collect();
+                write(&m, off, &bytes);
+                model.resize(model.len().max(end), 0);
+                model[off as usize..end].copy_from_slice(&bytes);
+            }
+            2 => {
+                m.truncate(off).unwrap();
+                model.resize(off as usize, 0);
+            }
+            _ => {
+                m.punch(off, len).unwrap();
+                let size = model.len();
+                model[(off as usize).min(size)..end.min(size)].fill(0);
+            }
+        }
+        assert_eq!(m.size(), model.len() as u64);
+        let probe = next(70 * PAGE);
+        let expect = model.get(probe as usize..).unwrap_or_default();
+        assert_eq!(read(&m, probe, 5000), expect[..expect.len().min(5000)], "round {round}");
+    }
+}
+
+#[test]
+fn partial_copies_end_the_transfer() {
+    let m = fresh();
+    let mut calls = 0;
+    let n = m.write(4000, 10000, &mut |_, _, n| {
+        calls += 1;
+        if calls == 2 { Ok(n / 2) } else { Ok(n) }
+    });
+    assert_eq!(n, Ok(96 + 2048));
+    assert_eq!(m.size(), 4000 + 96 + 2048);
+    assert_eq!(m.write(0, 10, &mut |_, _, _| Err(Errno::EFAULT)), Err(Errno::EFAULT));
+    let mut first = true;
+    let n = m.read(0, 6000, &mut |_, _, n| if core::mem::take(&mut first) { Ok(n) } else { Err(Errno::EFAULT) });
+    assert_eq!(n, Ok(4096));
+}
+
+#[derive(Default)]
+struct Log(Mutex<Vec<(u64, u64, bool, bool)>>);
+
+impl MappingObserver for Log {
+    fn invalidate(&self, m: &Mapping, first: u64, end: u64, even_cow: bool) {
+        self.0.lock().unwrap().push((first, end, even_cow, m.get_page(first).is_some()));
+    }
+}
+
+#[test]
+fn address_spaces_are_told() {
+    let m = fresh();
+    let log = Arc::new(Log::default());
+    let as_observer: Arc<dyn MappingObserver> = log.clone();
+    m.add_observer(Arc::downgrade(&as_observer));
+    m.add_observer(Arc::downgrade(&as_observer));
+    write(&m, 0, &vec![1; 10 * PAGE_SIZE]);
+    let seq = m.invalidate_seq();
+    m.punch(PAGE + 1, 3 * PAGE).unwrap();
+    m.truncate(5 * PAGE + 10).unwrap();
+    let (all, max) = (log.0.lock().unwrap().clone(), u64::MAX);
+    assert_eq!(
+        all,
+        [(2, 4, false, true), (2, 4, false, false), (6, max, true, true), (6, max, true, false)],
+        "before and after"
+    );
+    assert_ne!(m.invalidate_seq(), seq);
+    assert!(m.fault(5, true).unwrap().is_some());
+    assert!(m.fault(6, false).unwrap().is_none(), "past the end");
+    m.remove_observer(&Arc::downgrade(&as_observer));
+    m.punch(0, PAGE).unwrap();
+    assert_eq!(log.0.lock().unwrap().len(), 4);
+}
+
+#[test]
+fn frames_are_given_back() {
+    let platform = crate::testing::install();
+    let m = fresh();
+    write(&m, 0, &vec![1; 3 * PAGE_SIZE]);
+    let kept = m.get_page(1).unwrap();
+    let gone = m.get_page(2).map(|p| p.phys()).unwrap();
+    m.truncate(0).unwrap();
+    assert_eq!((platform.refs(kept.phys()), platform.refs(gone)), (1, 0));
+    let mut byte = [0];
+    kept.read(0, &mut byte);
+    assert_eq!(byte, [1], "who holds the page keeps its content");
+}
+
+/// A disk of 8 pages.
+struct Disk {
+    blocks: Mutex<Vec<u8>>,
+    room: AtomicU64,
+}
+
+impl PageSource for Disk {
+    fn fill(&self, index: u64, page: &PageRef) -> SysResult<()> {
+        let blocks = self.blocks.lock().unwrap();
+        page.write(0, &blocks[index as usize * PAGE_SIZE..][..PAGE_SIZE]);
+        Ok(())
+    }
+
+    fn has_backing(&self) -> bool {
+        true
+    }
+
+    fn charge(&self, pages: u64) -> SysResult<()> {
+        let left = |room: u64| room.checked_sub(pages);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).map(|_| ()).map_err(|_| Errno::ENOSPC)
+    }
+
+    fn uncharge(&self, pages: u64) {
+        self.room.fetch_add(pages, Ordering::Relaxed);
+    }
+
+    fn write_back(&self, index: u64, page: &PageRef) -> SysResult<()> {
+        page.read(0, &mut self.blocks.lock().unwrap()[index as usize * PAGE_SIZE..][..PAGE_SIZE]);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_fills_and_takes_back() {
+    crate::testing::install();
+    let disk = Arc::new(Disk { blocks: Mutex::new(vec![9; 8 * PAGE_SIZE]), room: AtomicU64::new(5) });
+    let m = Mapping::new(Some(disk.clone()), 8 * PAGE);
+    assert_eq!(read(&m, 4095, 3), [9, 9, 9]);
+    write(&m, PAGE, b"new");
+    assert_eq!(disk.blocks.lock().unwrap()[PAGE_SIZE], 9, "not before write-back");
+    m.write_back(0, 8).unwrap();
+    assert_eq!(&disk.blocks.lock().unwrap()[PAGE_SIZE..PAGE_SIZE + 4], b"new\x09");
+    m.punch(3 * PAGE + 5, 10).unwrap();
+    m.write_back(0, u64::MAX).unwrap();
+    assert_eq!(disk.blocks.lock().unwrap()[3 * PAGE_SIZE + 4..3 * PAGE_SIZE + 16], [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
+    assert_eq!(m.write(4 * PAGE, 4 * PAGE_SIZE, &mut |_, _, n| Ok(n)), Ok(2 * PAGE_SIZE), "room for two more");
+    assert_eq!(m.write(7 * PAGE, 1, &mut |_, _, n| Ok(n)), Err(Errno::ENOSPC));
+    drop(m);
+    assert_eq!(disk.room.load(Ordering::Relaxed), 5);
+}
+
+#[test]
+fn seeking_data_and_holes() {
+    let m = fresh();
+    write(&m, 2 * PAGE, &[1]);
+    write(&m, 100 * PAGE, &[1]);
+    assert_eq!(m.seek_data(0), Ok(2 * PAGE));
+    assert_eq!(m.seek_data(2 * PAGE + 7), Ok(2 * PAGE + 7));
+    assert_eq!(m.seek_data(3 * PAGE), Ok(100 * PAGE));
+    assert_eq!(m.seek_hole(2 * PAGE), Ok(3 * PAGE));
+    assert_eq!(m.seek_hole(100 * PAGE), Ok(100 * PAGE + 1), "the end is a hole");
+    assert_eq!((m.seek_hole(100 * PAGE + 1), m.seek_data(100 * PAGE + 1)), (Err(Errno::ENXIO), Err(Errno::ENXIO)));
+}
