@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use fs::{Platform, Timespec};
 
-use super::{PAGE_SIZE, frames, phys_to_virt};
+use super::{PAGE_SIZE, frames, phys_to_virt, user_page};
 use crate::arch::clock;
 use crate::task::wait::{WaitQueue, wait_uninterruptible};
 
@@ -33,7 +33,8 @@ fn byte(phys: u64, off: usize, len: usize) -> (*mut u8, usize) {
 
 impl Platform for Machine {
     fn alloc_page(&self) -> Option<u64> {
-        frames::alloc_zeroed().map(frames::Frame::into_raw)
+        // Files leave the kernel its reserve, as programs do.
+        user_page::alloc_zeroed()
     }
 
     fn ref_page(&self, phys: u64) {
