@@ -8,7 +8,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::process::Process;
 use super::thread::Task;
-use super::wait::WaitQueue;
+use super::wait::{WaitError, WaitQueue, wait_until};
 use super::{Instant, current, current_arc, sched, table};
 use crate::arch::clock;
 
@@ -140,4 +140,19 @@ pub fn set_realtime(ns: u64) {
 /// How often the time of day was set: timerfd's `TFD_TIMER_CANCEL_ON_SET` compares it.
 pub fn times_set() -> u64 {
     TIMES_SET.load(Ordering::Acquire)
+}
+
+/// Sleeps until `clock` shows `time`; a signal ends the sleep early.
+pub fn sleep_until(clock: &Clock, time: u64) -> Result<(), WaitError> {
+    loop {
+        let set = times_set();
+        let deadline = clock.monotonic_at(time);
+        let queues: &[&WaitQueue] = if clock.is_settable() { &[&WAS_SET] } else { &[] };
+        match wait_until(queues, Some(deadline), || (times_set() != set).then_some(())) {
+            Err(WaitError::TimedOut) if clock.now() >= time => return Ok(()),
+            Err(WaitError::Interrupted) => return Err(WaitError::Interrupted),
+            // The clock was set, or has not run as fast as it could.
+            _ => {}
+        }
+    }
 }

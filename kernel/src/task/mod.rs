@@ -13,6 +13,7 @@ pub mod posix_timer;
 pub mod process;
 pub mod rseq;
 pub mod sched;
+pub mod set_ids;
 pub mod signal;
 pub mod table;
 pub mod thread;

@@ -95,6 +95,12 @@ pub struct Process {
     pub personality: AtomicU32,
     /// The signal that the parent gets at the end (clone's exit signal).
     pub exit_signal: AtomicI32,
+    /// `prctl(PR_SET_PDEATHSIG)`: sent to this process when its parent ends; 0 for none.
+    pub pdeath_signal: AtomicU32,
+    /// `prctl(PR_SET_CHILD_SUBREAPER)`: gets the orphans among its descendants.
+    pub child_subreaper: AtomicBool,
+    /// `prctl(PR_SET_THP_DISABLE)`.
+    pub thp_disabled: AtomicBool,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
 }
@@ -128,6 +134,9 @@ impl Process {
             oom_score_adj: AtomicI32::new(0),
             personality: AtomicU32::new(0),
             exit_signal: AtomicI32::new(17),
+            pdeath_signal: AtomicU32::new(0),
+            child_subreaper: AtomicBool::new(false),
+            thp_disabled: AtomicBool::new(false),
             timers: ProcessTimers::default(),
         }
     }

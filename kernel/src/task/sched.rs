@@ -21,7 +21,7 @@ use crate::mm::AddressSpace;
 use crate::sync::IrqLock;
 
 /// Time that a task runs while others are ready, in nanoseconds.
-const TIME_SLICE: Instant = 4_000_000;
+pub const TIME_SLICE: Instant = 4_000_000;
 /// CPUs that the tables have room for.
 pub const MAX_CPUS: usize = 64;
 const SCHED_FIFO: u32 = 1;
@@ -81,6 +81,11 @@ impl RunQueue {
     fn is_empty(&self) -> bool {
         self.realtime.is_empty() && self.normal.is_empty()
     }
+}
+
+/// The CPUs that run tasks, a bit each.
+pub fn online_cpus() -> u64 {
+    1
 }
 
 /// Makes the code that runs now, on the boot stack, the idle task of this CPU. `root` is the file system's root.

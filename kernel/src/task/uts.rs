@@ -7,6 +7,11 @@ use crate::sync::SpinLock;
 /// Longest name (`__NEW_UTS_LEN`).
 pub const NAME_MAX: usize = 64;
 
+/// The Linux release whose calls this kernel has, and whose kernel it is.
+pub const RELEASE: &str = "6.1.0-skiff";
+/// Build of the kernel.
+pub const VERSION: &str = concat!("#1 SMP PREEMPT_DYNAMIC Skiff ", env!("CARGO_PKG_VERSION"));
+
 struct Names {
     host: Vec<u8>,
     domain: Vec<u8>,

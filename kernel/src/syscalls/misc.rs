@@ -1,0 +1,154 @@
+//! The machine and odds and ends: uname(2), sysinfo(2), sethostname(2), getrandom(2), syslog(2), personality(2), reboot(2), rseq(2).
+
+use core::sync::atomic::Ordering;
+
+use syscall_shim::types::{NSEC_PER_SEC, Sysinfo, Utsname};
+use syscall_shim::{Errno, GetrandomFlags, SysResult};
+
+use crate::arch::{clock, rng};
+use crate::channel::{self, ExitKind};
+use crate::mm::{PAGE_SIZE, frames};
+use crate::task::{current, rseq as restartable, table, uts};
+use crate::usermem::{self, UserAddr, UserPtr};
+
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_BOOT: u32 = 22;
+const CAP_SYSLOG: u32 = 34;
+
+fn require(capability: u32) -> SysResult<()> {
+    if current().credentials().capable(capability) { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+fn field(text: &[u8]) -> [u8; 65] {
+    let mut field = [0; 65];
+    for (to, from) in field.iter_mut().take(uts::NAME_MAX).zip(text) {
+        *to = *from;
+    }
+    field
+}
+
+/// uname(2).
+pub fn uname(names: UserPtr<Utsname>) -> SysResult {
+    names.write(Utsname {
+        sysname: field(b"Linux"),
+        nodename: field(&uts::hostname()),
+        release: field(uts::RELEASE.as_bytes()),
+        version: field(uts::VERSION.as_bytes()),
+        machine: field(b"x86_64"),
+        domainname: field(&uts::domainname()),
+    })?;
+    Ok(0)
+}
+
+fn new_name(name: UserPtr<u8>, len: i32) -> SysResult<alloc::vec::Vec<u8>> {
+    require(CAP_SYS_ADMIN)?;
+    let len = usize::try_from(len).ok().filter(|len| *len <= uts::NAME_MAX).ok_or(Errno::EINVAL)?;
+    name.read_vec(len)
+}
+
+/// sethostname(2).
+pub fn sethostname(name: UserPtr<u8>, len: i32) -> SysResult {
+    uts::set_hostname(&new_name(name, len)?);
+    Ok(0)
+}
+
+/// setdomainname(2).
+pub fn setdomainname(name: UserPtr<u8>, len: i32) -> SysResult {
+    uts::set_domainname(&new_name(name, len)?);
+    Ok(0)
+}
+
+/// sysinfo(2). Swap and high memory do not exist.
+pub fn sysinfo(info: UserPtr<Sysinfo>) -> SysResult {
+    let memory = frames::stats();
+    let bytes = |frames: usize| (frames * PAGE_SIZE as usize) as u64;
+    info.write(Sysinfo {
+        uptime: (clock::monotonic_ns() / NSEC_PER_SEC) as i64,
+        totalram: bytes(memory.total),
+        freeram: bytes(memory.free),
+        procs: table::counts().0.min(u16::MAX.into()) as u16,
+        mem_unit: 1,
+        ..Sysinfo::default()
+    })?;
+    Ok(0)
+}
+
+/// getrandom(2). The generator is seeded at boot, so nothing ever waits.
+pub fn getrandom(buffer: UserAddr, len: usize, flags: u32) -> SysResult {
+    let flags = GetrandomFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
+    if flags.contains(GetrandomFlags::GRND_RANDOM | GetrandomFlags::GRND_INSECURE) {
+        return Err(Errno::EINVAL);
+    }
+    let len = len.min(i32::MAX as usize & !0xfff);
+    let mut chunk = [0; 256];
+    let mut done = 0;
+    while done < len {
+        let want = (len - done).min(chunk.len());
+        let Some(bytes) = chunk.get_mut(..want) else { break };
+        rng::fill(bytes);
+        let copied = usermem::copy_out_partial(buffer.add(done as u64), bytes);
+        done += copied;
+        if copied < want {
+            return if done > 0 { Ok(done) } else { Err(Errno::EFAULT) };
+        }
+    }
+    Ok(done)
+}
+
+/// syslog(2): the kernel keeps no log, its messages are on the console; so there is nothing to read.
+pub fn syslog(action: i32, buffer: UserAddr, len: i32) -> SysResult {
+    const READ: i32 = 2;
+    const READ_ALL: i32 = 3;
+    const READ_CLEAR: i32 = 4;
+    const CONSOLE_LEVEL: i32 = 8;
+    const SIZE_UNREAD: i32 = 9;
+    const SIZE_BUFFER: i32 = 10;
+    if !matches!(action, READ_ALL | SIZE_BUFFER) {
+        require(CAP_SYSLOG)?;
+    }
+    match action {
+        0..=1 | 5..=7 | SIZE_UNREAD | SIZE_BUFFER => Ok(0),
+        READ..=READ_CLEAR if buffer.is_null() || len < 0 => Err(Errno::EINVAL),
+        READ..=READ_CLEAR => Ok(0),
+        CONSOLE_LEVEL if (1..=8).contains(&len) => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// personality(2).
+pub fn personality(persona: u32) -> SysResult {
+    const QUERY: u32 = u32::MAX;
+    let process = &current().process;
+    let old = process.personality.load(Ordering::Relaxed);
+    if persona != QUERY {
+        process.personality.store(persona, Ordering::Relaxed);
+    }
+    Ok(old as usize)
+}
+
+/// reboot(2): a virtual machine that is told to stop, halt or restart ends.
+pub fn reboot(magic: u32, magic2: u32, command: u32, _argument: UserAddr) -> SysResult {
+    const MAGIC: u32 = 0xfee1_dead;
+    const MAGIC2: [u32; 4] = [672_274_793, 85_072_278, 369_367_448, 537_993_216];
+    const CAD_ON: u32 = 0x89ab_cdef;
+    const CAD_OFF: u32 = 0;
+    const RESTART: u32 = 0x0123_4567;
+    const HALT: u32 = 0xcdef_0123;
+    const POWER_OFF: u32 = 0x4321_fedc;
+    const RESTART2: u32 = 0xa1b2_c3d4;
+    require(CAP_SYS_BOOT)?;
+    if magic != MAGIC || !MAGIC2.contains(&magic2) {
+        return Err(Errno::EINVAL);
+    }
+    match command {
+        CAD_ON | CAD_OFF => Ok(0),
+        RESTART | HALT | POWER_OFF | RESTART2 => channel::exit(0, ExitKind::Ended),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// rseq(2).
+pub fn rseq(addr: UserAddr, len: u32, flags: u32, signature: u32) -> SysResult {
+    restartable::register(addr, len, flags, signature)?;
+    Ok(0)
+}

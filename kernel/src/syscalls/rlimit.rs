@@ -1,0 +1,78 @@
+//! Resource limits: getrlimit(2), prlimit(2).
+
+use alloc::sync::Arc;
+
+use linux_raw_sys::general::RLIMIT_NOFILE;
+use syscall_shim::types::Rlimit;
+use syscall_shim::{Errno, SysResult};
+
+use crate::task::process::{self, RLIMITS};
+use crate::task::{Process, current, table};
+use crate::usermem::UserPtr;
+
+const CAP_SYS_RESOURCE: u32 = 24;
+/// `/proc/sys/fs/nr_open`.
+const NR_OPEN: u64 = 1 << 20;
+
+fn get(process: &Process, resource: u32) -> SysResult<Rlimit> {
+    let limits = process.rlimits.lock();
+    let limit = limits.get(resource as usize).ok_or(Errno::EINVAL)?;
+    Ok(Rlimit { rlim_cur: limit.soft, rlim_max: limit.hard })
+}
+
+fn set(process: &Process, resource: u32, new: Rlimit) -> SysResult<()> {
+    if new.rlim_cur > new.rlim_max {
+        return Err(Errno::EINVAL);
+    }
+    if resource == RLIMIT_NOFILE && new.rlim_max > NR_OPEN {
+        return Err(Errno::EPERM);
+    }
+    let privileged = current().credentials().capable(CAP_SYS_RESOURCE);
+    let mut limits = process.rlimits.lock();
+    let limit = limits.get_mut(resource as usize).ok_or(Errno::EINVAL)?;
+    if new.rlim_max > limit.hard && !privileged {
+        return Err(Errno::EPERM);
+    }
+    *limit = process::Rlimit { soft: new.rlim_cur, hard: new.rlim_max };
+    Ok(())
+}
+
+/// getrlimit(2).
+pub fn getrlimit(resource: u32, limit: UserPtr<Rlimit>) -> SysResult {
+    limit.write(get(&current().process, resource)?)?;
+    Ok(0)
+}
+
+/// setrlimit(2).
+pub fn setrlimit(resource: u32, limit: UserPtr<Rlimit>) -> SysResult {
+    set(&current().process, resource, limit.read()?)?;
+    Ok(0)
+}
+
+/// prlimit(2).
+pub fn prlimit64(pid: i32, resource: u32, new: UserPtr<Rlimit>, old: UserPtr<Rlimit>) -> SysResult {
+    if resource as usize >= RLIMITS {
+        return Err(Errno::EINVAL);
+    }
+    let new = new.non_null().map(UserPtr::read).transpose()?;
+    let process: Arc<Process> = if pid == 0 {
+        current().process.clone()
+    } else {
+        let task = table::task(pid).ok_or(Errno::ESRCH)?;
+        if !Arc::ptr_eq(&task.process, &current().process) {
+            let (me, other) = (current().credentials(), task.credentials());
+            let same = [other.uid, other.euid, other.suid].iter().all(|id| *id == me.uid)
+                && [other.gid, other.egid, other.sgid].iter().all(|id| *id == me.gid);
+            if !same && !me.capable(CAP_SYS_RESOURCE) {
+                return Err(Errno::EPERM);
+            }
+        }
+        task.process.clone()
+    };
+    let before = get(&process, resource)?;
+    if let Some(new) = new {
+        set(&process, resource, new)?;
+    }
+    old.write_if_some(before)?;
+    Ok(0)
+}

@@ -1,0 +1,267 @@
+//! Signals: rt_sigaction(2), rt_sigprocmask(2), rt_sigreturn(2), sigaltstack(2), kill(2) and their kin.
+
+use core::sync::atomic::Ordering;
+
+use alloc::sync::Arc;
+use syscall_shim::types::{Sigaction, Siginfo, StackT, Timespec, si_code};
+use syscall_shim::{Errno, SaFlags, SigSet, Signal, SysResult};
+
+use crate::arch::clock::monotonic_ns;
+use crate::task::signal::send::{may_signal, send_to_process, send_to_task};
+use crate::task::signal::{frame, wait};
+use crate::task::thread::{Task, with_frame};
+use crate::task::{Process, current, current_arc, table};
+use crate::usermem::UserPtr;
+
+/// Size of the kernel's `sigset_t`.
+const SIGSET_SIZE: usize = 8;
+
+fn check_size(size: usize) -> SysResult<()> {
+    if size == SIGSET_SIZE { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// Signal `signum`; `None` is signal 0, which only asks whether it could be sent. `EINVAL`.
+fn signal_or_probe(signum: i32) -> SysResult<Option<Signal>> {
+    match signum {
+        0 => Ok(None),
+        n => u32::try_from(n).ok().and_then(Signal::new).map(Some).ok_or(Errno::EINVAL),
+    }
+}
+
+/// rt_sigaction(2).
+pub fn rt_sigaction(signum: i32, act: UserPtr<Sigaction>, oldact: UserPtr<Sigaction>, size: usize) -> SysResult {
+    check_size(size)?;
+    let signal = signal_or_probe(signum)?.ok_or(Errno::EINVAL)?;
+    let process = &current().process;
+    let old = process.sighand.action(signal);
+    if let Some(act) = act.non_null() {
+        let mut new = act.read()?;
+        if SigSet::UNBLOCKABLE.contains(signal) {
+            return Err(Errno::EINVAL);
+        }
+        // Unknown flags are cleared, so that programs can tell what there is (sigaction(2), "Dynamically probing").
+        new.flags = new.sa_flags().difference(SaFlags::SA_UNSUPPORTED).bits();
+        new.mask = new.sa_mask().without(SigSet::UNBLOCKABLE).0;
+        process.set_signal_action(signal, new);
+    }
+    oldact.write_if_some(old)?;
+    Ok(0)
+}
+
+/// rt_sigprocmask(2).
+pub fn rt_sigprocmask(how: i32, set: UserPtr<u64>, oldset: UserPtr<u64>, size: usize) -> SysResult {
+    const SIG_BLOCK: i32 = 0;
+    const SIG_UNBLOCK: i32 = 1;
+    const SIG_SETMASK: i32 = 2;
+    check_size(size)?;
+    let task = current();
+    let old = task.signals.lock().mask;
+    if let Some(set) = set.non_null() {
+        let set = SigSet(set.read()?);
+        task.set_signal_mask(match how {
+            SIG_BLOCK => old.union(set),
+            SIG_UNBLOCK => old.without(set),
+            SIG_SETMASK => set,
+            _ => return Err(Errno::EINVAL),
+        });
+    }
+    oldset.write_if_some(old.0)?;
+    Ok(0)
+}
+
+/// rt_sigreturn(2).
+pub fn rt_sigreturn() -> SysResult {
+    let task = current();
+    with_frame(|registers| {
+        frame::pop(registers, task);
+        Ok(registers.rax as usize)
+    })
+}
+
+/// rt_sigpending(2): of the blocked signals, those that are pending.
+pub fn rt_sigpending(set: UserPtr<u8>, size: usize) -> SysResult {
+    let task = current();
+    let pending = task.pending_signals().intersection(task.signals.lock().mask);
+    let bytes = pending.0.to_le_bytes();
+    set.write_slice(bytes.get(..size).ok_or(Errno::EINVAL)?)?;
+    Ok(0)
+}
+
+/// rt_sigtimedwait(2).
+pub fn rt_sigtimedwait(
+    set: UserPtr<u64>,
+    info: UserPtr<Siginfo>,
+    timeout: UserPtr<Timespec>,
+    size: usize,
+) -> SysResult {
+    check_size(size)?;
+    let set = SigSet(set.read()?);
+    let deadline = match timeout.non_null() {
+        None => None,
+        Some(timeout) => match timeout.read()?.to_ns()? {
+            0 => Some(0),
+            ns => Some(monotonic_ns().saturating_add(ns)),
+        },
+    };
+    let taken = wait::timed_wait(set, deadline)?;
+    info.write_if_some(taken)?;
+    Ok(taken.si_signo as usize)
+}
+
+/// rt_sigsuspend(2).
+pub fn rt_sigsuspend(set: UserPtr<u64>, size: usize) -> SysResult {
+    check_size(size)?;
+    Err(wait::suspend(SigSet(set.read()?)))
+}
+
+/// pause(2).
+pub fn pause() -> SysResult {
+    Err(wait::pause())
+}
+
+/// sigaltstack(2).
+pub fn sigaltstack(new: UserPtr<StackT>, old: UserPtr<StackT>) -> SysResult {
+    let rsp = with_frame(|frame| frame.rsp);
+    let task = current();
+    let before = task.signals.lock().altstack;
+    if let Some(new) = new.non_null() {
+        let stack = before.replaced_by(&new.read()?, rsp)?;
+        task.signals.lock().altstack = stack;
+    }
+    old.write_if_some(before.describe(rsp))?;
+    Ok(0)
+}
+
+/// The information of a signal from this thread.
+fn info_from_me(signal: Signal, code: i32) -> Siginfo {
+    let task = current();
+    Siginfo::kill(signal, code, task.process.pid, task.credentials().uid)
+}
+
+fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> SysResult<()> {
+    if let Some(task) = process.threads.lock().first().cloned()
+        && !may_signal(&current().credentials(), &task, signal)
+    {
+        return Err(Errno::EPERM);
+    }
+    match signal {
+        Some(signal) => send_to_process(process, info_from_me(signal, si_code::SI_USER)),
+        None => Ok(()),
+    }
+}
+
+/// Sends to all of `targets`: success if one got it, else the last error, `ESRCH` if there is none.
+fn kill_all(targets: impl Iterator<Item = Arc<Process>>, signal: Option<Signal>) -> SysResult {
+    let mut result = Err(Errno::ESRCH);
+    for process in targets {
+        match kill_process(&process, signal) {
+            Ok(()) => result = Ok(0),
+            Err(errno) if result.is_err() => result = Err(errno),
+            Err(_) => {}
+        }
+    }
+    result
+}
+
+/// kill(2).
+pub fn kill(pid: i32, signum: i32) -> SysResult {
+    const INIT: i32 = 1;
+    let signal = signal_or_probe(signum)?;
+    let of_group = |pgid: i32| {
+        table::processes().into_iter().filter(move |p| p.pgid.load(Ordering::Relaxed) == pgid)
+    };
+    match pid {
+        1.. => {
+            // A thread's id names its process.
+            let process =
+                table::process(pid).or_else(|| table::task(pid).map(|t| t.process.clone())).ok_or(Errno::ESRCH)?;
+            kill_process(&process, signal)?;
+            Ok(0)
+        }
+        0 => kill_all(of_group(current().process.pgid.load(Ordering::Relaxed)), signal),
+        -1 => {
+            let me = current().process.pid;
+            kill_all(table::processes().into_iter().filter(|p| p.pid != me && p.pid != INIT), signal)
+        }
+        i32::MIN => Err(Errno::ESRCH),
+        group => kill_all(of_group(-group), signal),
+    }
+}
+
+/// The thread `tid`, of process `tgid` if that is given.
+fn find_thread(tgid: Option<i32>, tid: i32) -> SysResult<Arc<Task>> {
+    if tid <= 0 || tgid.is_some_and(|tgid| tgid <= 0) {
+        return Err(Errno::EINVAL);
+    }
+    table::task(tid).filter(|task| tgid.is_none_or(|tgid| task.process.pid == tgid)).ok_or(Errno::ESRCH)
+}
+
+fn kill_thread(tgid: Option<i32>, tid: i32, signum: i32) -> SysResult {
+    let task = find_thread(tgid, tid)?;
+    let signal = signal_or_probe(signum)?;
+    if !may_signal(&current().credentials(), &task, signal) {
+        return Err(Errno::EPERM);
+    }
+    if let Some(signal) = signal {
+        send_to_task(&task, info_from_me(signal, si_code::SI_TKILL))?;
+    }
+    Ok(0)
+}
+
+/// tkill(2).
+pub fn tkill(tid: i32, signum: i32) -> SysResult {
+    kill_thread(None, tid, signum)
+}
+
+/// tgkill(2).
+pub fn tgkill(tgid: i32, tid: i32, signum: i32) -> SysResult {
+    kill_thread(Some(tgid), tid, signum)
+}
+
+/// The information that a program passes along with a signal. It cannot pretend to be the kernel or kill(2), except to
+/// itself.
+fn info_from_user(signum: i32, info: UserPtr<Siginfo>, pid: i32) -> SysResult<(Option<Signal>, Siginfo)> {
+    let mut info = info.read()?;
+    info.si_signo = signum;
+    if (info.si_code >= 0 || info.si_code == si_code::SI_TKILL) && current().process.pid != pid {
+        return Err(Errno::EPERM);
+    }
+    Ok((signal_or_probe(signum)?, info))
+}
+
+/// rt_sigqueueinfo(2).
+pub fn rt_sigqueueinfo(tgid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResult {
+    let (signal, info) = info_from_user(signum, info, tgid)?;
+    let process = table::process(tgid).ok_or(Errno::ESRCH)?;
+    if let Some(task) = process.threads.lock().first().cloned()
+        && !may_signal(&current().credentials(), &task, signal)
+    {
+        return Err(Errno::EPERM);
+    }
+    if signal.is_some() {
+        send_to_process(&process, info)?;
+    }
+    Ok(0)
+}
+
+/// rt_tgsigqueueinfo(2).
+pub fn rt_tgsigqueueinfo(tgid: i32, tid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResult {
+    if tgid <= 0 || tid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (signal, info) = info_from_user(signum, info, tgid)?;
+    let task = find_thread(Some(tgid), tid)?;
+    if !may_signal(&current().credentials(), &task, signal) {
+        return Err(Errno::EPERM);
+    }
+    if signal.is_some() {
+        send_to_task(&task, info)?;
+    }
+    Ok(0)
+}
+
+/// restart_syscall(2).
+pub fn restart_syscall() -> SysResult {
+    let restart = current_arc().restart.lock().take();
+    restart.map_or(Err(Errno::EINTR), |restart| restart())
+}

@@ -1,0 +1,233 @@
+//! Time: clock_gettime(2), gettimeofday(2), nanosleep(2), times(2), getrusage(2), adjtimex(2).
+
+use alloc::boxed::Box;
+use core::sync::atomic::Ordering;
+
+use linux_raw_sys::general as g;
+use syscall_shim::types::{NSEC_PER_SEC, Rusage, Timespec, Timeval, Timex, Timezone, Tms};
+use syscall_shim::{Errno, SysResult};
+
+use crate::arch::clock::{monotonic_ns, realtime_ns};
+use crate::task::clock::{self, Clock};
+use crate::task::{Process, Task, current, sched};
+use crate::usermem::UserPtr;
+
+/// Nanoseconds of a clock tick (`sysconf(_SC_CLK_TCK)` is 100).
+const TICK: u64 = 10_000_000;
+const TIMER_ABSTIME: u32 = 1;
+/// Capabilities (capabilities(7)).
+const CAP_SYS_TIME: u32 = 25;
+
+/// clock_gettime(2).
+pub fn clock_gettime(id: i32, time: UserPtr<Timespec>) -> SysResult {
+    time.write(Timespec::from_ns(Clock::from_id(id)?.now()))?;
+    Ok(0)
+}
+
+/// clock_getres(2): all clocks count nanoseconds, and the coarse ones are no coarser here than they have to be; they say what
+/// Linux says, a tick.
+pub fn clock_getres(id: i32, resolution: UserPtr<Timespec>) -> SysResult {
+    const COARSE: u64 = 4_000_000;
+    Clock::from_id(id)?;
+    let coarse = id >= 0 && matches!(id as u32, g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE);
+    resolution.write_if_some(Timespec::from_ns(if coarse { COARSE } else { 1 }))?;
+    Ok(0)
+}
+
+fn may_set_time() -> SysResult<()> {
+    if current().credentials().capable(CAP_SYS_TIME) { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+/// clock_settime(2).
+pub fn clock_settime(id: i32, time: UserPtr<Timespec>) -> SysResult {
+    if id != g::CLOCK_REALTIME as i32 {
+        // Other clocks exist but cannot be set.
+        Clock::from_id(id)?;
+        return Err(Errno::EINVAL);
+    }
+    let ns = time.read()?.to_ns()?;
+    may_set_time()?;
+    // The monotonic clock would have started before 1970.
+    if ns < monotonic_ns() {
+        return Err(Errno::EINVAL);
+    }
+    clock::set_realtime(ns);
+    Ok(0)
+}
+
+/// gettimeofday(2). The time zone is UTC.
+pub fn gettimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResult {
+    time.write_if_some(Timeval::from_ns(realtime_ns()))?;
+    zone.write_if_some(Timezone::default())?;
+    Ok(0)
+}
+
+/// settimeofday(2). A time zone other than UTC is not kept.
+pub fn settimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResult {
+    let new = time.non_null().map(|time| time.read()?.to_ns()).transpose()?;
+    if let Some(zone) = zone.non_null() {
+        zone.read()?;
+    }
+    may_set_time()?;
+    if let Some(ns) = new {
+        clock::set_realtime(ns);
+    }
+    Ok(0)
+}
+
+/// time(2).
+pub fn time(result: UserPtr<i64>) -> SysResult {
+    let seconds = (realtime_ns() / NSEC_PER_SEC) as i64;
+    result.write_if_some(seconds)?;
+    Ok(seconds as usize)
+}
+
+/// Sleeps until `clock` shows `at`. `ERESTARTNOHAND` when a signal comes.
+fn sleep_until(clock: &Clock, at: u64) -> SysResult<()> {
+    clock::sleep_until(clock, at).map_err(|_| Errno::ERESTARTNOHAND)
+}
+
+/// Sleeps for a time and says how much is left when a signal interrupts it; after a signal without handler it goes on to the
+/// same end.
+fn sleep_relative(clock: Clock, end: u64, remaining: UserPtr<Timespec>) -> SysResult {
+    if sleep_until(&clock, end).is_ok() {
+        return Ok(0);
+    }
+    let left = end.saturating_sub(clock.now());
+    if left == 0 {
+        return Ok(0);
+    }
+    remaining.write_if_some(Timespec::from_ns(left))?;
+    let remaining = remaining.addr();
+    *current().restart.lock() = Some(Box::new(move || sleep_relative(clock, end, remaining.cast())));
+    Err(Errno::ERESTART_RESTARTBLOCK)
+}
+
+/// nanosleep(2).
+pub fn nanosleep(request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> SysResult {
+    let ns = request.read()?.to_ns()?;
+    sleep_relative(Clock::Monotonic, monotonic_ns().saturating_add(ns), remaining)
+}
+
+/// clock_nanosleep(2).
+pub fn clock_nanosleep(id: i32, flags: u32, request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> SysResult {
+    if id == g::CLOCK_THREAD_CPUTIME_ID as i32 {
+        return Err(Errno::EINVAL);
+    }
+    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones) cannot be waited for.
+    if id >= 0 && matches!(id as u32, g::CLOCK_MONOTONIC_RAW | g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let clock = Clock::from_id(id)?;
+    let ns = request.read()?.to_ns()?;
+    if flags & TIMER_ABSTIME != 0 {
+        return sleep_until(&clock, ns).map(|()| 0);
+    }
+    // A relative sleep does not follow changes of the time of day.
+    let clock = if clock.is_settable() { Clock::Monotonic } else { clock };
+    let end = clock.now().saturating_add(ns);
+    sleep_relative(clock, end, remaining)
+}
+
+/// times(2).
+pub fn times(buffer: UserPtr<Tms>) -> SysResult {
+    let process = &current().process;
+    let (user, system) = process.cpu_time();
+    let [child_user, child_system] = process.children_ns.each_ref().map(|ns| ns.load(Ordering::Relaxed));
+    let ticks = |ns: u64| (ns / TICK) as i64;
+    buffer.write_if_some(Tms {
+        tms_utime: ticks(user),
+        tms_stime: ticks(system),
+        tms_cutime: ticks(child_user),
+        tms_cstime: ticks(child_system),
+    })?;
+    Ok((monotonic_ns() / TICK) as usize)
+}
+
+/// What threads have used: faults and switches.
+fn counts<'a>(threads: impl Iterator<Item = &'a Task>, usage: &mut Rusage) {
+    for thread in threads {
+        let [minor, major] = thread.faults.each_ref().map(|n| n.load(Ordering::Relaxed) as i64);
+        let [voluntary, involuntary] = thread.switches.each_ref().map(|n| n.load(Ordering::Relaxed) as i64);
+        usage.ru_minflt += minor;
+        usage.ru_majflt += major;
+        usage.ru_nvcsw += voluntary;
+        usage.ru_nivcsw += involuntary;
+    }
+}
+
+/// What a process has used, as `RUSAGE_SELF` shows it.
+pub fn usage_of(process: &Process) -> Rusage {
+    let (user, system) = process.cpu_time();
+    let mut usage = Rusage {
+        ru_utime: Timeval::from_ns(user),
+        ru_stime: Timeval::from_ns(system),
+        ru_maxrss: (process.mm().peak_rss() / 1024) as i64,
+        ..Rusage::default()
+    };
+    let threads = process.threads();
+    counts(threads.iter().map(|t| &**t), &mut usage);
+    usage
+}
+
+/// getrusage(2).
+pub fn getrusage(who: i32, usage: UserPtr<Rusage>) -> SysResult {
+    let task = current();
+    let result = match who {
+        0 => usage_of(&task.process),
+        -1 => {
+            let [user, system] = task.process.children_ns.each_ref().map(|ns| ns.load(Ordering::Relaxed));
+            Rusage { ru_utime: Timeval::from_ns(user), ru_stime: Timeval::from_ns(system), ..Rusage::default() }
+        }
+        1 => {
+            let (user, system) = sched::cpu_time(task);
+            let mut result = Rusage {
+                ru_utime: Timeval::from_ns(user),
+                ru_stime: Timeval::from_ns(system),
+                ru_maxrss: (task.process.mm().peak_rss() / 1024) as i64,
+                ..Rusage::default()
+            };
+            counts(core::iter::once(task), &mut result);
+            result
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    usage.write(result)?;
+    Ok(0)
+}
+
+/// adjtimex(2): the clock is not disciplined, so it can be read and reports itself as unsynchronised. Adjusting is refused.
+pub fn adjtimex(buffer: UserPtr<Timex>) -> SysResult {
+    const STA_UNSYNC: i32 = 0x40;
+    const TIME_ERROR: usize = 5;
+    const MAX_ERROR_US: i64 = 16_000_000;
+    const TICK_US: i64 = 10_000;
+    /// 500 parts per million, scaled by 2^16.
+    const TOLERANCE: i64 = 32_768_000;
+    let request = buffer.read()?;
+    if request.modes != 0 {
+        may_set_time()?;
+        return Err(Errno::EOPNOTSUPP);
+    }
+    buffer.write(Timex {
+        maxerror: MAX_ERROR_US,
+        esterror: MAX_ERROR_US,
+        status: STA_UNSYNC,
+        constant: 2,
+        precision: 1,
+        tolerance: TOLERANCE,
+        time: Timeval::from_ns(realtime_ns()),
+        tick: TICK_US,
+        ..Timex::default()
+    })?;
+    Ok(TIME_ERROR)
+}
+
+/// clock_adjtime(2): adjtimex(2) for a clock, of which only `CLOCK_REALTIME` is one.
+pub fn clock_adjtime(id: i32, buffer: UserPtr<Timex>) -> SysResult {
+    Clock::from_id(id)?;
+    if id != g::CLOCK_REALTIME as i32 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    adjtimex(buffer)
+}
