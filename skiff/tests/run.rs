@@ -157,3 +157,34 @@ fn qemus_own_refusal_is_passed_on() {
     assert_eq!(out.status.code(), Some(125));
     assert!(text(&out.stderr).contains("cannot set up guest memory"));
 }
+
+#[test]
+fn a_terminal_is_raw_for_the_guest_and_restored_after_it() {
+    // The machine says what it was started with, then waits for its window size (12 bytes) and a key (9 bytes).
+    let lab = Lab::new(
+        "frame 03 \"${*: -1}\"; size=$(head -c 12 <&$channel | od -An -tx1 | tr -d ' \\n'); frame 03 \" $size \"\n\
+         key=$(head -c 9 <&$channel | od -An -tx1 | tr -d ' \\n'); frame 03 \" $key\"; leave 00 0",
+    );
+    let command = lab.command(&[]);
+    let skiff = format!("{} run --accel tcg {}", command.get_program().display(), lab.image.display());
+    let inner = format!("stty rows 24 cols 80; stty -g; {skiff}; stty -g");
+    let mut script = Command::new("script");
+    script.args(["-qec", &inner, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    for (name, value) in command.get_envs() {
+        script.env(name, value.unwrap());
+    }
+    let mut child = script.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    // Ctrl-C is a key like others.
+    stdin.write_all(b"\x03").unwrap();
+    let out = text(&child.wait_with_output().unwrap().stdout);
+    drop(stdin);
+    assert!(out.contains("stdio=ttt") && out.contains("8400000004000000"), "{out:?}");
+    assert!(out.contains("18005000"), "{out:?}");
+    assert!(out.contains("830000000100000003"), "{out:?}");
+    let modes: Vec<&str> = out.lines().filter(|l| l.matches(':').count() > 10).map(|l| l.trim()).collect();
+    let mode = |line: &str| line[line.find(|c: char| c.is_ascii_hexdigit()).unwrap_or(0)..].to_owned();
+    assert_eq!(modes.len(), 2, "{out:?}");
+    assert!(modes[1].ends_with(&mode(modes[0])), "{out:?}");
+}
