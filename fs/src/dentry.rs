@@ -21,6 +21,8 @@ struct Hook {
 /// One name in a directory and what it stands for.
 pub struct Dentry {
     inode: Option<InodeRef>,
+    /// The inode's type, which never changes: walks need it at each step.
+    file_type: Option<FileType>,
     /// A leaf lock; writers also hold [`TREE`] for writing.
     hook: spin::RwLock<Hook>,
     /// Cached children. A leaf lock.
@@ -58,6 +60,7 @@ impl Dentry {
         unhashed: bool,
     ) -> Arc<Dentry> {
         Arc::new(Dentry {
+            file_type: inode.as_ref().map(|i| i.file_type()),
             inode,
             hook: spin::RwLock::new(Hook { parent, name: Arc::from(name) }),
             children: spin::RwLock::new(HashMap::new()),
@@ -91,7 +94,12 @@ impl Dentry {
 
     /// True for a directory.
     pub fn is_dir(&self) -> bool {
-        self.inode.as_ref().is_some_and(|i| i.file_type() == FileType::Dir)
+        self.file_type == Some(FileType::Dir)
+    }
+
+    /// True for a symbolic link.
+    pub fn is_symlink(&self) -> bool {
+        self.file_type == Some(FileType::Symlink)
     }
 
     /// The last component of the name.

@@ -144,9 +144,10 @@ impl<'a> Walker<'a> {
             Last::Root | Last::Dot => {}
             Last::DotDot => self.up()?,
             Last::Name(name) => {
-                let next = self.step(&name)?;
+                let dentry = self.child(&name)?;
+                let next = self.cross(Path { mount: self.at.mount.clone(), dentry })?;
                 let follow = trailing || self.flags.contains(LookupFlags::FOLLOW);
-                if follow && is_symlink(&next) {
+                if follow && next.dentry.is_symlink() {
                     self.follow(&next, trailing)?;
                     return Ok(None);
                 }
@@ -181,13 +182,17 @@ impl<'a> Walker<'a> {
                 b".." => Last::DotDot,
                 _ if is_last => Last::Name(name.to_vec()),
                 _ => {
-                    let next = self.step(name)?;
+                    let dentry = self.child(name)?;
                     self.pos += len;
-                    if is_symlink(&next) {
-                        self.follow(&next, false)?;
-                    } else if next.dentry.is_dir() {
-                        self.at = next;
+                    if dentry.is_mountpoint() {
+                        self.at = self.cross(Path { mount: self.at.mount.clone(), dentry })?;
+                    } else if dentry.is_symlink() {
+                        self.follow(&Path { mount: self.at.mount.clone(), dentry }, false)?;
+                        continue;
                     } else {
+                        self.at.dentry = dentry;
+                    }
+                    if !self.at.dentry.is_dir() {
                         return Err(Errno::ENOTDIR);
                     }
                     continue;
@@ -210,13 +215,10 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// One step down to `name`, into what is mounted there. `ENOENT` for a name that is not there.
-    fn step(&self, name: &[u8]) -> SysResult<Path> {
+    /// The dentry of `name` where the walk stands; `ENOENT` for a name that is not there.
+    fn child(&self, name: &[u8]) -> SysResult<Arc<Dentry>> {
         let dentry = lookup_child(&self.at.dentry, name, self.flags.contains(LookupFlags::CACHED))?;
-        if dentry.inode().is_none() {
-            return Err(Errno::ENOENT);
-        }
-        self.cross(Path { mount: self.at.mount.clone(), dentry })
+        if dentry.inode().is_some() { Ok(dentry) } else { Err(Errno::ENOENT) }
     }
 
     /// Into what is mounted at `path`.
@@ -295,10 +297,6 @@ impl<'a> Walker<'a> {
     pub(crate) fn place(&self) -> &Path {
         &self.at
     }
-}
-
-pub(crate) fn is_symlink(path: &Path) -> bool {
-    path.dentry.inode().is_some_and(|i| i.access_attrs().mode & S_IFMT == S_IFLNK)
 }
 
 /// The dentry of `name` in `dir`, perhaps negative, from the cache or the file system. `cached` asks the cache only (`EAGAIN`).

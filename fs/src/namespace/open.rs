@@ -9,7 +9,7 @@ use crate::notify::{self, event};
 use crate::path::Path;
 use crate::platform::now;
 use crate::types::*;
-use crate::walk::{FsContext, Last, LookupFlags, Walker, is_symlink, lookup_child};
+use crate::walk::{FsContext, Last, LookupFlags, Walker, lookup_child};
 use alloc::format;
 use syscall_shim::{Errno, SysResult};
 
@@ -126,7 +126,7 @@ impl Namespace {
                 }
             }
             let found = walker.cross(Path { mount: dir.mount.clone(), dentry })?;
-            if !is_symlink(&found) || flags.contains(OpenFlags::NOFOLLOW) {
+            if !found.dentry.is_symlink() || flags.contains(OpenFlags::NOFOLLOW) {
                 return Ok((found, false, Some(dir.inode()?.access_attrs())));
             }
             walker.follow(&found, false)?;
