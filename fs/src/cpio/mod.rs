@@ -108,6 +108,8 @@ impl fmt::Display for CpioError {
 pub struct Member<'a> {
     /// Name without leading `./` and `/`; empty for the root directory.
     pub name: &'a [u8],
+    /// Which of several archives in a row it is in, from 0.
+    pub archive: u32,
     /// Inode number within the archive; with `dev`, what ties hard links together.
     pub ino: u32,
     /// Type and permissions.
@@ -136,13 +138,14 @@ pub struct Member<'a> {
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    archive: u32,
     done: bool,
 }
 
 impl<'a> Reader<'a> {
     /// A reader at the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, at: 0, done: false }
+        Reader { bytes, at: 0, archive: 0, done: false }
     }
 
     /// The next header that is not a trailer; `None` at the end.
@@ -155,7 +158,10 @@ impl<'a> Reader<'a> {
             // Another archive may follow, behind padding.
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             match rest.iter().position(|b| *b != 0) {
-                Some(zeros) => self.at += zeros,
+                Some(zeros) => {
+                    self.at += zeros;
+                    self.archive += 1;
+                }
                 None => return Ok(None),
             }
         }
@@ -190,7 +196,7 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| CpioError::TruncatedData { name: lossy(name), missing: size - behind.len() })?;
         let data_offset = offset + name_end;
         self.at = (data_offset + size).next_multiple_of(4).min(self.bytes.len());
-        Ok(Member { name, ino, mode, uid, gid, nlink, mtime, dev, rdev, data, data_offset, offset })
+        Ok(Member { name, archive: self.archive, ino, mode, uid, gid, nlink, mtime, dev, rdev, data, data_offset, offset })
     }
 }
 

@@ -36,7 +36,8 @@ pub fn unpack<'a>(
     in_place: &mut dyn FnMut(usize) -> Option<PageRef>,
 ) -> Result<Unpacked<'a>, CpioError> {
     let ctx = ns.kernel_context();
-    let mut job = Job { ns, ctx, in_place, links: HashMap::new(), dir_times: Vec::new(), out: Unpacked::default() };
+    let mut job =
+        Job { ns, ctx, in_place, parent: None, links: HashMap::new(), dir_times: Vec::new(), out: Unpacked::default() };
     for member in Reader::new(archive) {
         let member = member?;
         if let Some(own) = own_name(member.name) {
@@ -54,9 +55,11 @@ pub fn unpack<'a>(
         job.out.members += 1;
     }
     // Last, because unpacking into a directory changes its time.
-    for (dir, mtime) in core::mem::take(&mut job.dir_times) {
-        let name = || lossy(&dir.display(&job.ctx.root));
-        set_times(&dir, mtime).map_err(|errno| CpioError::Unpack { name: name(), errno })?;
+    for (dir, seconds) in core::mem::take(&mut job.dir_times) {
+        let time = mtime(seconds);
+        let attr = SetAttr { atime: time, mtime: time, ..SetAttr::default() };
+        let result = dir.inode().and_then(|inode| inode.setattr(&attr));
+        result.map_err(|errno| CpioError::Unpack { name: lossy(&dir.display(&job.ctx.root)), errno })?;
     }
     Ok(job.out)
 }
@@ -74,8 +77,10 @@ struct Job<'n, 'a, 'p> {
     ns: &'n Namespace,
     ctx: FsContext<'static>,
     in_place: &'p mut dyn FnMut(usize) -> Option<PageRef>,
+    /// The directory of the member before, which most members share.
+    parent: Option<(Vec<u8>, Path)>,
     /// First name of each file with several.
-    links: HashMap<(u32, (u32, u32)), Path>,
+    links: HashMap<(u32, u32, (u32, u32)), Path>,
     dir_times: Vec<(Path, u32)>,
     out: Unpacked<'a>,
 }
@@ -86,56 +91,83 @@ impl Job<'_, '_, '_> {
             let root = self.ctx.root.clone();
             return self.finish_dir(root, member);
         }
-        self.make_parents(member.name)?;
-        let (ns, ctx, name) = (self.ns, &self.ctx, member.name);
+        let (dir, name) = self.parent(member.name)?;
+        let dir = Some(&dir);
         let file_type = FileType::from_mode(member.mode).ok_or(Errno::EINVAL)?;
         if file_type == FileType::Dir {
-            let dir = match ns.resolve(ctx, None, name, LookupFlags::FOLLOW) {
+            let there = self.ns.resolve(&self.ctx, dir, name, LookupFlags::FOLLOW);
+            let made = match there {
                 Ok(there) if there.dentry.is_dir() => there,
-                Ok(_) => {
-                    ns.unlink(ctx, None, name)?;
-                    ns.mkdir(ctx, None, name, 0o755)?
-                }
-                Err(_) => ns.mkdir(ctx, None, name, 0o755)?,
+                _ => self.replacing(dir, name, |ns, ctx| ns.mkdir(ctx, dir, name, 0o755))?,
             };
-            return self.finish_dir(dir, member);
+            return self.finish_dir(made, member);
         }
-        if let Some(first) = self.links.get(&(member.ino, member.dev)).filter(|_| member.nlink > 1) {
-            return self.hard_link(first.clone(), member);
+        let file = (member.archive, member.ino, member.dev);
+        if let Some(first) = self.links.get(&file).filter(|_| member.nlink > 1) {
+            return self.hard_link(first.clone(), dir, name, member);
         }
-        remove_old(ns, ctx, name)?;
         let path = match file_type {
-            FileType::Symlink => ns.symlink(ctx, member.data, None, name)?,
+            FileType::Symlink => self.replacing(dir, name, |ns, ctx| ns.symlink(ctx, member.data, dir, name))?,
             FileType::Regular => {
                 let flags = OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::WRONLY;
-                let opened = ns.open(ctx, None, name, &OpenHow { flags, mode: 0o600, ..OpenHow::default() })?;
+                let how = OpenHow { flags, mode: 0o600, ..OpenHow::default() };
+                let opened = self.replacing(dir, name, |ns, ctx| ns.open(ctx, dir, name, &how))?;
                 self.fill(&opened.inode, member)?;
                 opened.path
             }
-            _ => ns.mknod(ctx, None, name, member.mode, makedev(member.rdev.0, member.rdev.1))?,
+            _ => {
+                let rdev = makedev(member.rdev.0, member.rdev.1);
+                self.replacing(dir, name, |ns, ctx| ns.mknod(ctx, dir, name, member.mode, rdev))?
+            }
         };
         if member.nlink > 1 {
-            self.links.insert((member.ino, member.dev), path.clone());
+            self.links.insert(file, path.clone());
         }
         finish(&path, member, file_type)
     }
 
-    fn make_parents(&self, name: &[u8]) -> SysResult<()> {
-        let parent = match name.iter().rposition(|b| *b == b'/') {
-            Some(slash) => name.get(..slash).unwrap_or_default(),
-            None => return Ok(()),
-        };
-        if self.ns.resolve(&self.ctx, None, parent, LookupFlags::FOLLOW).is_ok() {
-            return Ok(());
+    /// The directory that `name` is in, made if it is missing, and the last component.
+    fn parent<'m>(&mut self, name: &'m [u8]) -> SysResult<(Path, &'m [u8])> {
+        let Some(slash) = name.iter().rposition(|b| *b == b'/') else { return Ok((self.ctx.root.clone(), name)) };
+        let (dir, last) = (name.get(..slash).unwrap_or_default(), name.get(slash + 1..).unwrap_or_default());
+        if let Some((_, path)) = self.parent.as_ref().filter(|(known, _)| known == dir) {
+            return Ok((path.clone(), last));
         }
-        for (end, _) in name.iter().enumerate().filter(|(_, b)| **b == b'/') {
-            let dir = name.get(..end).unwrap_or_default();
-            match self.ns.mkdir(&self.ctx, None, dir, 0o755) {
+        let path = match self.ns.resolve(&self.ctx, None, dir, LookupFlags::FOLLOW) {
+            Ok(path) => path,
+            Err(_) => self.make_parents(dir)?,
+        };
+        self.parent = Some((dir.to_vec(), path.clone()));
+        Ok((path, last))
+    }
+
+    fn make_parents(&self, dir: &[u8]) -> SysResult<Path> {
+        let ends = dir.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(i, _)| i).chain([dir.len()]);
+        for end in ends {
+            match self.ns.mkdir(&self.ctx, None, dir.get(..end).unwrap_or_default(), 0o755) {
                 Ok(_) | Err(Errno::EEXIST) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(())
+        self.ns.resolve(&self.ctx, None, dir, LookupFlags::FOLLOW)
+    }
+
+    /// Makes a new name; what was there goes, unless it is a directory.
+    fn replacing<T>(
+        &mut self,
+        dir: Option<&Path>,
+        name: &[u8],
+        make: impl Fn(&Namespace, &FsContext<'_>) -> SysResult<T>,
+    ) -> SysResult<T> {
+        match make(self.ns, &self.ctx) {
+            Err(Errno::EEXIST) => {
+                self.ns.unlink(&self.ctx, dir, name)?;
+                // It may have been a link on the way to the directory kept.
+                self.parent = None;
+                make(self.ns, &self.ctx)
+            }
+            result => result,
+        }
     }
 
     fn finish_dir(&mut self, dir: Path, member: &Member<'_>) -> SysResult<()> {
@@ -145,10 +177,9 @@ impl Job<'_, '_, '_> {
     }
 
     /// A further name of a file. The archiver puts the data with the last name (GNU cpio) or the first.
-    fn hard_link(&mut self, first: Path, member: &Member<'_>) -> SysResult<()> {
+    fn hard_link(&mut self, first: Path, dir: Option<&Path>, name: &[u8], member: &Member<'_>) -> SysResult<()> {
         let inode = first.inode()?.clone();
-        remove_old(self.ns, &self.ctx, member.name)?;
-        self.ns.link(&self.ctx, Some(&first), b"", None, member.name, LookupFlags::EMPTY)?;
+        self.replacing(dir, name, |ns, ctx| ns.link(ctx, Some(&first), b"", dir, name, LookupFlags::EMPTY))?;
         if member.data.is_empty() || inode.file_type() != FileType::Regular {
             return Ok(());
         }
@@ -179,23 +210,15 @@ impl Job<'_, '_, '_> {
     }
 }
 
-/// Removes what is in a new file's place, unless that is a directory.
-fn remove_old(ns: &Namespace, ctx: &FsContext<'_>, name: &[u8]) -> SysResult<()> {
-    match ns.unlink(ctx, None, name) {
-        Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(e) => Err(e),
-    }
-}
-
 /// Owner, permissions and time as archived.
 fn finish(path: &Path, member: &Member<'_>, file_type: FileType) -> SysResult<()> {
     let mode = if file_type == FileType::Symlink { None } else { Some(member.mode & 0o7777) };
-    let attr = SetAttr { mode, uid: Some(member.uid), gid: Some(member.gid), ..SetAttr::default() };
-    path.inode()?.setattr(&attr)?;
-    set_times(path, member.mtime)
+    let time = mtime(member.mtime);
+    let attr =
+        SetAttr { mode, uid: Some(member.uid), gid: Some(member.gid), atime: time, mtime: time, ..SetAttr::default() };
+    path.inode()?.setattr(&attr)
 }
 
-fn set_times(path: &Path, mtime: u32) -> SysResult<()> {
-    let time = Some(Timespec { sec: i64::from(mtime), nsec: 0 });
-    path.inode()?.setattr(&SetAttr { atime: time, mtime: time, ..SetAttr::default() })
+fn mtime(seconds: u32) -> Option<Timespec> {
+    Some(Timespec { sec: i64::from(seconds), nsec: 0 })
 }
