@@ -231,11 +231,6 @@ impl Pages<'_, '_> {
             super::tlb::flush_local(addr, addr + PAGE_SIZE);
             return Ok(());
         }
-        if leaf.is_huge() {
-            self.table.split_huge(addr)?;
-            self.batch.touch(addr & !(HUGE_SIZE - 1), HUGE_SIZE);
-            return self.resolve_present(area, addr, access);
-        }
         if area.flags.contains(VmFlags::SHARED) {
             if let Some(file) = area.backing.as_ref().and_then(Object::file) {
                 file.mapping().mark_dirty(area.offset_of(addr) / PAGE_SIZE);
@@ -244,9 +239,14 @@ impl Pages<'_, '_> {
             leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
             return Ok(());
         }
-        if old.has(ANON) && user_page::is_exclusive(old.phys()) {
+        if old.has(ANON) && user_page::is_exclusive(old.phys(), leaf.size) {
             leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
             return Ok(());
+        }
+        if leaf.is_huge() {
+            self.table.split_huge(addr)?;
+            self.batch.touch(addr & !(HUGE_SIZE - 1), HUGE_SIZE);
+            return self.resolve_present(area, addr, access);
         }
         let zero = old.has(SPECIAL) && area.backing.is_none();
         let copy = if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;

@@ -74,7 +74,7 @@ impl Pages<'_, '_> {
         let (table, batch) = (&*self.table, &mut *self.batch);
         table.for_each(start, end, |leaf| {
             let old = leaf.get();
-            let writable = old.has(W) || (!shared && !leaf.is_huge() && old.has(ANON) && user_page::is_exclusive(old.phys()));
+            let writable = old.has(W) || (!shared && old.has(ANON) && user_page::is_exclusive(old.phys(), leaf.size));
             let new = old.with_prot(prot, writable);
             if new != old {
                 leaf.replace(new);

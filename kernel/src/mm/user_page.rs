@@ -84,9 +84,9 @@ pub fn put(phys: u64) {
     frames::dec(phys);
 }
 
-/// Whether the caller's reference is the only one.
-pub fn is_exclusive(phys: u64) -> bool {
-    frames::refcount(phys) == 1
+/// Whether the caller's reference is the only one to each frame of `phys..phys + len`.
+pub fn is_exclusive(phys: u64, len: u64) -> bool {
+    (phys..phys + len).step_by(PAGE_SIZE as usize).all(|frame| frames::refcount(frame) == 1)
 }
 
 /// The frame of zeroes that read faults on untouched anonymous memory share.
