@@ -28,7 +28,7 @@ pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<
         accel: Accel::Tcg,
         memory,
         cpus: 1,
-        options: vec!["channel=virtio".into(), "stdio=ppp".into()],
+        options: vec!["stdio=ppp".into()],
         channel: Channel::Virtio,
         monitor: false,
     };
@@ -40,7 +40,7 @@ pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<
         let mut killed = false;
         loop {
             match frame::read(&mut channel) {
-                Ok(Some(FromGuest::Stdout(_))) => {
+                Ok(Some(FromGuest::Stdout(_) | FromGuest::Tty(_))) => {
                     result.first_output.get_or_insert_with(|| start.elapsed());
                 }
                 Ok(Some(FromGuest::Exit(exit))) => {

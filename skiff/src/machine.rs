@@ -98,6 +98,7 @@ impl Machine {
         }
         command.args(["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]);
+        let mut options = self.options.clone();
         let mut inherited: Vec<OwnedFd> = Vec::new();
         let channel = if self.channel == Channel::Virtio {
             let (ours, number) = socket(&mut inherited)?;
@@ -105,6 +106,7 @@ impl Machine {
             command.args(["-chardev", &format!("socket,id=channel,fd={number}"), "-device", bus]);
             // Not a virtconsole: QEMU drops what one of those sends while nobody reads.
             command.args(["-device", "virtserialport,chardev=channel,nr=1"]);
+            options.push("channel=virtio:1".into());
             Some(ours)
         } else {
             None
@@ -117,7 +119,7 @@ impl Machine {
         } else {
             None
         };
-        command.args(["-append", &self.options.join(" ")]);
+        command.args(["-append", &options.join(" ")]);
         let stdin = if self.channel == Channel::Serial { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         if std::env::var_os("SKIFF_SHOW_QEMU").is_some() {

@@ -131,9 +131,6 @@ impl Run {
         };
         let channel = if self.serial { Channel::Serial } else { Channel::Virtio };
         let mut options = vec![format!("stdio={}", streams.option())];
-        if channel == Channel::Virtio {
-            options.push("channel=virtio:1".into());
-        }
         // The machine has no clock of its own with a date.
         if let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
             options.push(format!("time={}", now.as_nanos()));

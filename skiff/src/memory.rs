@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use mkimage::Image;
 
 const MIB: u64 = 1 << 20;
-/// What the kernel needs beside the image: page tables, heap, the program's first pages.
-const KERNEL_MIB: u64 = 6;
+/// What the kernel needs beside the image at the very least: page tables, heap, a program's first pages.
+const KERNEL: u64 = 128 << 10;
 /// The default is at least this.
 const DEFAULT_MIB: u64 = 128;
 
@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> std::result::Result<u64, String> {
 
 /// The memory to give a machine, in MiB: what was asked for if the image fits, else enough for it.
 pub fn choose(image: &Image, asked: Option<u64>) -> Result<u64> {
-    let needs = image.memory_end.div_ceil(MIB) + KERNEL_MIB;
+    let needs = image.memory_end.saturating_add(KERNEL).div_ceil(MIB);
     match asked {
         Some(has) if has < needs => Err(Error::Memory { image: image.path.clone(), needs, has }),
         Some(has) => Ok(has),
@@ -54,7 +54,7 @@ mod tests {
     fn too_little_names_the_need() {
         let image = Image { path: "x.img".into(), memory_end: 60 * MIB, manifest: Default::default(), payload: (0, 0) };
         let e = choose(&image, Some(32)).unwrap_err().to_string();
-        assert_eq!(e, "x.img needs 66 MiB, has 32: raise --memory");
+        assert_eq!(e, "x.img needs 61 MiB, has 32: raise --memory");
         assert_eq!(choose(&image, None).unwrap(), 144);
     }
 }
