@@ -55,6 +55,6 @@ mod tests {
         let image = Image { path: "x.img".into(), memory_end: 60 * MIB, manifest: Default::default(), payload: (0, 0) };
         let e = choose(&image, Some(32)).unwrap_err().to_string();
         assert_eq!(e, "x.img needs 61 MiB, has 32: raise --memory");
-        assert_eq!(choose(&image, None).unwrap(), 144);
+        assert_eq!(choose(&image, None).unwrap(), 128);
     }
 }
