@@ -2,7 +2,7 @@
 //!
 //! From below to above: [`platform`] is what the crate asks of its host (page frames, time, sleeping locks);
 //! [`inode`] and [`mapping`] are one file and its page cache; [`dentry`], [`mount`] and [`walk`] turn names into
-//! [`Path`]s; [`namespace`] offers the path-based system calls as methods; [`file`] is the data path of an open file.
+//! [`Path`]s; [`namespace`] offers the path-based system calls as methods; [`mod@file`] is the data path of an open file.
 //! [`tmpfs`] and [`pseudo`] are file systems; [`locks`] and [`cpio`] stand alone.
 //!
 //! Locking. Three levels, taken in this order: the rename lock of a file system, then inode locks
