@@ -47,19 +47,19 @@ const CPUCLOCK_VIRT: i32 = 1;
 const CPUCLOCK_MAX: i32 = 3;
 
 impl Clock {
-    /// The clock that `id` names (`CLOCK_*`, or one of clock_getcpuclockid(3)). `EINVAL` for others.
+    /// The clock that `id` names (`CLOCK_*`, or one of clock_getcpuclockid(3)). `EINVAL` for others, among them the clocks
+    /// that wake a suspended machine: there is no device that could.
     pub fn from_id(id: i32) -> SysResult<Self> {
         if id < 0 {
             return Self::of_task(id);
         }
         Ok(match id as u32 {
-            g::CLOCK_REALTIME | g::CLOCK_REALTIME_COARSE | g::CLOCK_REALTIME_ALARM => Self::Realtime,
+            g::CLOCK_REALTIME | g::CLOCK_REALTIME_COARSE => Self::Realtime,
             g::CLOCK_TAI => Self::Tai,
             g::CLOCK_MONOTONIC
             | g::CLOCK_MONOTONIC_RAW
             | g::CLOCK_MONOTONIC_COARSE
-            | g::CLOCK_BOOTTIME
-            | g::CLOCK_BOOTTIME_ALARM => Self::Monotonic,
+            | g::CLOCK_BOOTTIME => Self::Monotonic,
             g::CLOCK_PROCESS_CPUTIME_ID => Self::process(&current().process, CpuKind::Total),
             g::CLOCK_THREAD_CPUTIME_ID => Self::Thread(Arc::downgrade(&current_arc()), CpuKind::Total),
             _ => return Err(Errno::EINVAL),
