@@ -66,6 +66,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::rng::init();
     drivers::init();
     arch::clock::init();
+    vdso::publish_clock();
     arch::timer::init();
     channel::init();
     trace::init();

@@ -4,11 +4,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 use spin::Once;
-use syscall_shim::vdso::{IMAGE, IMAGE_PAGES, VdsoData};
+use syscall_shim::vdso::{IMAGE, IMAGE_PAGES, MODE_TSC, VdsoData};
 use syscall_shim::{Errno, SysResult};
 use zerocopy::IntoBytes;
 
+use crate::arch::clock;
 use crate::mm::{AddressSpace, PAGE_SIZE, Prot, SpecialPages, frames, phys_to_virt};
+
+/// What clock_getres(2) tells of the coarse clocks: Linux's tick at 250 Hz.
+pub const COARSE_RESOLUTION_NS: u32 = 4_000_000;
 
 struct Frames {
     data: Arc<SpecialPages>,
@@ -56,8 +60,23 @@ pub fn map(mm: &AddressSpace, hint: impl FnOnce(u64) -> Option<u64>) -> SysResul
     Ok(Some(image))
 }
 
+/// Gives the clock as it is now to all programs: to be called when it has been found, set, or rescaled by the hypervisor.
+pub fn publish_clock() {
+    let scale = clock::scale();
+    update(&VdsoData {
+        mode: MODE_TSC,
+        base_tsc: scale.base_tsc,
+        base_ns: scale.base_ns,
+        mult: scale.mult,
+        shift: i32::from(scale.shift),
+        realtime_ns: clock::realtime_base_ns(),
+        coarse_resolution_ns: COARSE_RESOLUTION_NS,
+        ..VdsoData::default()
+    });
+}
+
 /// Gives new clock data to all programs. Readers retry while the sequence is odd.
-pub fn update(data: &VdsoData) {
+fn update(data: &VdsoData) {
     let Some(frames) = frames_or_load() else { return };
     let Some(&phys) = frames.data.frames.first() else { return };
     let page: *mut u8 = phys_to_virt(phys);

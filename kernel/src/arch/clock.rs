@@ -201,9 +201,10 @@ fn init_pvclock() -> bool {
     SCALE.get().mult != 0
 }
 
-/// Takes over what KVM has changed about its clock. Called now and then, by the timer interrupt of the boot CPU.
-pub fn refresh() {
-    let Some(&phys) = PVCLOCK.get() else { return };
+/// Takes over what KVM has changed about its clock, and says whether it has. Called now and then, by the timer interrupt of the
+/// boot CPU.
+pub fn refresh() -> bool {
+    let Some(&phys) = PVCLOCK.get() else { return false };
     let shared: *const PvclockTime = phys_to_virt(phys);
     loop {
         // SAFETY: the page lives for good; KVM writes it, so every read is volatile, and the version tells a torn one.
@@ -218,7 +219,8 @@ pub fn refresh() {
             core::hint::spin_loop();
             continue;
         }
-        if version != PVCLOCK_VERSION.swap(version, Ordering::Relaxed) {
+        let changed = version != PVCLOCK_VERSION.swap(version, Ordering::Relaxed);
+        if changed {
             SCALE.set(TscScale {
                 base_tsc: time.tsc_timestamp,
                 base_ns: time.system_time,
@@ -226,7 +228,7 @@ pub fn refresh() {
                 shift: time.tsc_shift,
             });
         }
-        return;
+        return changed;
     }
 }
 

@@ -27,10 +27,10 @@ pub fn clock_gettime(id: i32, time: UserPtr<Timespec>) -> SysResult {
 /// clock_getres(2): all clocks count nanoseconds, and the coarse ones are no coarser here than they have to be; they say what
 /// Linux says, a tick.
 pub fn clock_getres(id: i32, resolution: UserPtr<Timespec>) -> SysResult {
-    const COARSE: u64 = 4_000_000;
+    let tick = u64::from(crate::vdso::COARSE_RESOLUTION_NS);
     Clock::from_id(id)?;
     let coarse = id >= 0 && matches!(id as u32, g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE);
-    resolution.write_if_some(Timespec::from_ns(if coarse { COARSE } else { 1 }))?;
+    resolution.write_if_some(Timespec::from_ns(if coarse { tick } else { 1 }))?;
     Ok(0)
 }
 

@@ -130,6 +130,7 @@ impl Clock {
 /// Sets the time of day (clock_settime(2)), and has everybody who waits for a time of day look again.
 pub fn set_realtime(ns: u64) {
     clock::set_realtime_ns(ns);
+    crate::vdso::publish_clock();
     TIMES_SET.fetch_add(1, Ordering::AcqRel);
     WAS_SET.wake_all();
     for process in table::processes() {

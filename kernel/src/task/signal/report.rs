@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use syscall_shim::types::{Siginfo, si_code};
 use syscall_shim::{Errno, Signal, table};
@@ -95,11 +96,13 @@ fn print_backtrace(frame: &TrapFrame, mm: &AddressSpace) {
 
 fn print_call(call: &Call) {
     let name = table::name(call.nr).unwrap_or("?");
-    let [a, b, c, d] = call.args;
+    let count = table::args(call.nr).len();
+    let args: Vec<String> = call.args.iter().take(count).map(|arg| format!("{arg:#x}")).collect();
     let result = match call.result {
         None => "<running>".to_string(),
         Some(value @ -4095..0) => format!("-1 {:?}", Errno(-value as u16)),
         Some(value) => format!("{value:#x}"),
     };
-    kerr!("    {name}({a:#x}, {b:#x}, {c:#x}, {d:#x}) = {result}");
+    let more = if count > call.args.len() { ", ..." } else { "" };
+    kerr!("    {name}({}{more}) = {result}", args.join(", "));
 }
