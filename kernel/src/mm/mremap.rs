@@ -32,9 +32,19 @@ impl AddressSpace {
         }
         let old_len = page_up(old_len).ok_or(Errno::EINVAL)?;
         let new_len = page_up(new_len).filter(|l| *l > 0).ok_or(Errno::EINVAL)?;
+        let to_new = flags.intersects(RemapFlags::FIXED | RemapFlags::DONTUNMAP);
+        if to_new {
+            let outside = new_len > USER_END || new_addr > USER_END - new_len;
+            if outside
+                || !new_addr.is_multiple_of(PAGE_SIZE)
+                || (addr < new_addr + new_len && new_addr < addr.saturating_add(old_len))
+            {
+                return Err(Errno::EINVAL);
+            }
+        }
         let mut locked = self.lock();
         let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?.clone();
-        if flags.intersects(RemapFlags::FIXED | RemapFlags::DONTUNMAP) {
+        if to_new {
             return locked.remap_to(&area, addr, old_len, new_len, flags, new_addr);
         }
         if old_len >= new_len {
@@ -64,12 +74,6 @@ impl Locked<'_> {
     /// `MREMAP_FIXED` and `MREMAP_DONTUNMAP`.
     fn remap_to(&mut self, area: &Area, addr: u64, old_len: u64, new_len: u64, flags: RemapFlags, new_addr: u64) -> SysResult<u64> {
         let fixed = flags.contains(RemapFlags::FIXED);
-        if !new_addr.is_multiple_of(PAGE_SIZE) || new_len > USER_END || new_addr > USER_END - new_len {
-            return Err(Errno::EINVAL);
-        }
-        if fixed && addr < new_addr + new_len && new_addr < addr.saturating_add(old_len) {
-            return Err(Errno::EINVAL);
-        }
         if self.inner.areas.len() + 2 >= MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
         }
