@@ -48,6 +48,16 @@ fn compiler(extension: &str, variant: &str, source: &Path, program: &Path, case:
             c.args(&case.cflags).args(link).arg("-o").arg(program).arg(source).arg("-lm");
             c
         }
+        "cpp" => {
+            let link: &[&str] = match variant {
+                "pie" => &[],
+                "static" => &["-static"],
+                _ => return Err(unknown()),
+            };
+            let mut c = Command::new("g++");
+            c.arg("-std=c++20").args(&case.cflags).args(link).arg("-o").arg(program).arg(source);
+            c
+        }
         "rs" => {
             let mut c = Command::new("rustc");
             c.args(["--edition=2024", "-O", "-o"]).arg(program).arg(source);

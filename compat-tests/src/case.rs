@@ -62,7 +62,7 @@ pub struct Case {
 pub fn all(root: &Path) -> Result<Vec<Case>, String> {
     let mut cases = Vec::new();
     for path in listed(&root.join("compat-tests/programs"))? {
-        if path.extension().is_some_and(|e| ["c", "go", "rs", "java"].iter().any(|x| e == *x)) {
+        if path.extension().is_some_and(|e| ["c", "cpp", "go", "rs", "java"].iter().any(|x| e == *x)) {
             cases.extend(of_source(&path)?);
         }
     }
@@ -96,7 +96,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         flags.extend(get(key).map(|v| format!("--{key}={v}")));
     }
     let stem = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let compiled = path.extension().is_some_and(|e| e == "c" || e == "rs");
+    let compiled = path.extension().is_some_and(|e| e == "c" || e == "cpp" || e == "rs");
     let variants = match list("variants") {
         v if !v.is_empty() => v,
         _ if compiled => vec!["pie".into()],
