@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
@@ -107,8 +107,12 @@ const NOT_KEPT: OpenFlags = OpenFlags::CREAT
     .union(OpenFlags::TRUNC)
     .union(OpenFlags::CLOEXEC);
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// An open file description.
 pub struct OpenFile {
+    /// Names the owner of the locks that belong to the description.
+    pub id: u64,
     /// Where it was opened; keeps its mount and dentry.
     pub path: Path,
     /// The file.
@@ -142,6 +146,7 @@ impl OpenFile {
         write_access: Option<WriteAccess>,
     ) -> Arc<OpenFile> {
         Arc::new(OpenFile {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             path,
             inode,
             ops,

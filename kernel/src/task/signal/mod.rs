@@ -22,6 +22,7 @@ pub mod send;
 pub mod stop;
 pub mod wait;
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use syscall_shim::types::{SIG_DFL, SIG_IGN, Sigaction, Siginfo, StackT};
@@ -44,7 +45,7 @@ pub const SIGNALS: usize = Signal::MAX as usize;
 pub struct SigHand {
     actions: IrqLock<[Sigaction; SIGNALS]>,
     /// Woken whenever a signal becomes pending: for signalfd(2).
-    pub arrived: WaitQueue,
+    pub arrived: Arc<WaitQueue>,
 }
 
 impl Default for SigHand {
@@ -55,7 +56,7 @@ impl Default for SigHand {
 
 impl SigHand {
     fn with(actions: [Sigaction; SIGNALS]) -> Self {
-        Self { actions: IrqLock::new(actions), arrived: WaitQueue::new() }
+        Self { actions: IrqLock::new(actions), arrived: Arc::new(WaitQueue::new()) }
     }
 
     /// The action for `signal`.

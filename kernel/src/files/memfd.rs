@@ -1,0 +1,37 @@
+//! memfd_create(2): a file that lives in memory and has no name.
+
+use alloc::sync::Arc;
+
+use fs::tmpfs::{Tmpfs, TmpfsOptions};
+use fs::{Mount, MountFlags, OpenFlags, Path};
+use syscall_shim::{Errno, SysResult};
+
+use super::OpenFile;
+use super::regular::Regular;
+use crate::task::current;
+
+struct Internal {
+    fs: Arc<Tmpfs>,
+    mount: Arc<Mount>,
+}
+
+/// The tmpfs that no directory shows (`shm_mnt`).
+static INTERNAL: spin::Once<Internal> = spin::Once::new();
+
+fn internal() -> SysResult<&'static Internal> {
+    INTERNAL.try_call_once(|| {
+        let fs = Tmpfs::new(TmpfsOptions::default())?;
+        let mount = Mount::new(fs.clone(), None, "tmpfs", MountFlags::default());
+        Ok::<_, Errno>(Internal { fs, mount })
+    })
+}
+
+/// A new file called `name`, open for reading and writing.
+pub fn open(name: &[u8], sealing: bool, mode: u32) -> SysResult<Arc<OpenFile>> {
+    let internal = internal()?;
+    let creds = current().credentials();
+    let inode = internal.fs.unnamed_file(mode, creds.fsuid, creds.fsgid, sealing)?;
+    let label = [b"/memfd:", name].concat();
+    let path = Path::anonymous(&internal.mount, inode.clone(), &label, true);
+    Ok(OpenFile::new(path, inode, Regular::ops(), OpenFlags::RDWR | OpenFlags::LARGEFILE))
+}

@@ -1,0 +1,82 @@
+//! signalfd(2): pending signals that are read. Whoever reads or polls gets its own signals, not those of the creator.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use fs::OpenFlags;
+use syscall_shim::types::SignalfdSiginfo;
+use syscall_shim::{Errno, SigSet, SysResult};
+use zerocopy::IntoBytes;
+
+use super::io::{Sink, put_all};
+use super::poll::{PollTable, ev};
+use super::{FileOps, OpenFile, anon};
+use crate::task::current;
+use crate::task::wait::wait_until;
+
+/// A signalfd.
+pub struct SignalFd {
+    mask: AtomicU64,
+}
+
+impl SignalFd {
+    /// A new one for the signals of `mask`, open.
+    pub fn open(mask: SigSet, flags: OpenFlags) -> Arc<OpenFile> {
+        let ops = SignalFd { mask: AtomicU64::new(0) };
+        ops.set_mask(mask);
+        let (path, inode) = anon::anon_inode("[signalfd]");
+        OpenFile::new(path, inode, Arc::new(ops), flags | OpenFlags::RDWR)
+    }
+
+    /// Replaces the mask. `SIGKILL` and `SIGSTOP` are left out.
+    pub fn set_mask(&self, mask: SigSet) {
+        self.mask.store(mask.without(SigSet::UNBLOCKABLE).0, Ordering::Relaxed);
+        current().process.sighand.arrived.wake_all();
+    }
+
+    fn mask(&self) -> SigSet {
+        SigSet(self.mask.load(Ordering::Relaxed))
+    }
+}
+
+impl FileOps for SignalFd {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        const SIZE: usize = size_of::<SignalfdSiginfo>();
+        if to.remaining() < SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let task = current();
+        let mut done = 0;
+        while to.remaining() >= SIZE {
+            let info = match task.take_signal(self.mask()) {
+                Some(info) => info,
+                None if done > 0 => break,
+                None if file.nonblocking() => return Err(Errno::EAGAIN),
+                None => {
+                    let arrived = task.process.sighand.arrived.clone();
+                    wait_until(&[&arrived], None, || task.take_signal(self.mask())).map_err(|_| Errno::ERESTARTSYS)?
+                }
+            };
+            put_all(to, info.to_signalfd().as_bytes())?;
+            done += SIZE;
+        }
+        Ok(done)
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        let task = current();
+        table.add(&task.process.sighand.arrived);
+        if task.pending_signals().intersection(self.mask()).is_empty() { 0 } else { ev::IN }
+    }
+
+    fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
+        let _ = writeln!(out, "sigmask:\t{:016x}", self.mask().0);
+    }
+}

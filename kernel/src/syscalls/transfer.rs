@@ -1,0 +1,124 @@
+//! Moving bytes from file to file: sendfile(2), copy_file_range(2), splice(2), tee(2), vmsplice(2).
+
+use linux_raw_sys::general as g;
+use syscall_shim::{Errno, SysResult};
+
+use super::paths::file;
+use crate::files::io::{MAX_RW_COUNT, Segments};
+use crate::files::pipe::PipeEnd;
+use crate::files::splice::{self, Place};
+use crate::usermem::{UserAddr, UserPtr};
+
+/// The offset argument of a call: none means the file's own position.
+fn place(at: UserPtr<i64>) -> SysResult<Place> {
+    match at.non_null() {
+        None => Ok(Place::Position),
+        Some(at) => u64::try_from(at.read()?).map(Place::At).map_err(|_| Errno::EINVAL),
+    }
+}
+
+/// Writes the offset behind `n` bytes back to the caller.
+fn advance(at: UserPtr<i64>, place: Place, n: usize) -> SysResult<()> {
+    match place {
+        Place::Position => Ok(()),
+        Place::At(pos) => at.write((pos + n as u64) as i64),
+    }
+}
+
+/// sendfile(2).
+pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> SysResult {
+    let (from, to) = (file(in_fd)?, file(out_fd)?);
+    from.check_readable()?;
+    to.check_writable()?;
+    let start = place(offset)?;
+    if !from.ops.seekable() && !offset.is_null() {
+        return Err(Errno::ESPIPE);
+    }
+    if to.flags().contains(fs::OpenFlags::APPEND) {
+        return Err(Errno::EINVAL);
+    }
+    let n = splice::copy(&from, start, &to, Place::Position, count.min(MAX_RW_COUNT))?;
+    advance(offset, start, n)?;
+    Ok(n)
+}
+
+/// copy_file_range(2).
+pub fn copy_file_range(
+    in_fd: i32,
+    in_offset: UserPtr<i64>,
+    out_fd: i32,
+    out_offset: UserPtr<i64>,
+    count: usize,
+    flags: u32,
+) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (from, to) = (file(in_fd)?, file(out_fd)?);
+    splice::check_copy(&from, &to)?;
+    let (start, end) = (place(in_offset)?, place(out_offset)?);
+    splice::check_overlap(&from, start, &to, end, count)?;
+    let n = splice::copy(&from, start, &to, end, count.min(MAX_RW_COUNT))?;
+    advance(in_offset, start, n)?;
+    advance(out_offset, end, n)?;
+    Ok(n)
+}
+
+const SPLICE_FLAGS: u32 = g::SPLICE_F_MOVE | g::SPLICE_F_NONBLOCK | g::SPLICE_F_MORE | g::SPLICE_F_GIFT;
+
+/// splice(2).
+pub fn splice(
+    in_fd: i32,
+    in_offset: UserPtr<i64>,
+    out_fd: i32,
+    out_offset: UserPtr<i64>,
+    count: usize,
+    flags: u32,
+) -> SysResult {
+    if count == 0 {
+        return Ok(0);
+    }
+    if flags & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (from, to) = (file(in_fd)?, file(out_fd)?);
+    from.check_readable()?;
+    to.check_writable()?;
+    let nonblock = flags & g::SPLICE_F_NONBLOCK != 0;
+    let is_pipe = |fd: &crate::files::OpenFile| fd.ops_as::<PipeEnd>().is_some();
+    if (is_pipe(&from) && !in_offset.is_null()) || (is_pipe(&to) && !out_offset.is_null()) {
+        return Err(Errno::ESPIPE);
+    }
+    let (start, end) = (place(in_offset)?, place(out_offset)?);
+    let n = splice::splice(&from, start, &to, end, count.min(MAX_RW_COUNT), nonblock)?;
+    advance(in_offset, start, n)?;
+    advance(out_offset, end, n)?;
+    Ok(n)
+}
+
+/// tee(2).
+pub fn tee(in_fd: i32, out_fd: i32, count: usize, flags: u32) -> SysResult {
+    if flags & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    let (from, to) = (file(in_fd)?, file(out_fd)?);
+    from.check_readable()?;
+    to.check_writable()?;
+    let nonblock = flags & g::SPLICE_F_NONBLOCK != 0;
+    let source = from.ops_as::<PipeEnd>().ok_or(Errno::EINVAL)?;
+    let target = to.ops_as::<PipeEnd>().ok_or(Errno::EINVAL)?;
+    splice::tee(source, target, count, nonblock || from.nonblocking(), nonblock || to.nonblocking())
+}
+
+/// vmsplice(2). The pages are copied, which a caller cannot tell from a gift that it does not touch again.
+pub fn vmsplice(fd: i32, vector: UserAddr, count: usize, flags: u32) -> SysResult {
+    if flags & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = file(fd)?;
+    let end = file.ops_as::<PipeEnd>().ok_or(Errno::EBADF)?;
+    splice::vmsplice(&file, end, Segments::from_iovec(vector, count)?, flags & g::SPLICE_F_NONBLOCK != 0)
+}
