@@ -104,7 +104,7 @@ macro_rules! for_each_syscall {
             58, vfork, [], absent;
             59, execve, [Path Argv Envp], done;
             60, exit, [Int], done;
-            61, wait4, [Int WstatusOut WaitOptions RusageOut], absent;
+            61, wait4, [Int WstatusOut WaitOptions RusageOut], partial("no process has children, as fork is absent");
             62, kill, [Int Signal], done;
             63, uname, [UtsnameOut], done;
             64, semget, [Hex Int Hex], absent;
@@ -290,7 +290,7 @@ macro_rules! for_each_syscall {
             244, mq_notify, [Fd Sigevent], absent;
             245, mq_getsetattr, [Fd Ptr Ptr], absent;
             246, kexec_load, [Ptr Size Ptr Hex], absent;
-            247, waitid, [WaitIdType Int SiginfoOut WaitOptions RusageOut], absent;
+            247, waitid, [WaitIdType Int SiginfoOut WaitOptions RusageOut], partial("no process has children, as fork is absent");
             248, add_key, [Str Str Ptr Size Int], absent;
             249, request_key, [Str Str Str Int], absent;
             250, keyctl, [Int Hex Hex Hex Hex], absent;
@@ -365,7 +365,7 @@ macro_rules! for_each_syscall {
             319, memfd_create, [Str MemfdFlags], done;
             320, kexec_file_load, [Fd Fd Size Str Hex], absent;
             321, bpf, [Int Ptr UInt], absent;
-            322, execveat, [DirFd Path Argv Envp AtFlags], absent;
+            322, execveat, [DirFd Path Argv Envp AtFlags], done;
             323, userfaultfd, [OpenFlags], absent;
             324, membarrier, [MembarrierCmd Hex Int], done;
             325, mlock2, [Ptr Size Hex], done;

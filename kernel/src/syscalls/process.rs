@@ -1,8 +1,15 @@
 //! Processes and threads: clone(2), exit(2), execve(2).
 
+use alloc::format;
+
 use fs::LookupFlags;
+use linux_raw_sys::general::{
+    __WALL, __WCLONE, __WNOTHREAD, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG,
+    WNOWAIT, WSTOPPED, WUNTRACED,
+};
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
+use super::paths;
 use crate::task::clone::{self, CloneArgs};
 use crate::task::{current, exec, exit};
 use crate::usermem::{self, UserAddr, UserPtr};
@@ -55,19 +62,52 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
 /// execve(2).
 pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResult {
     let path = usermem::read_path(path)?;
-    execute(&path, None, LookupFlags::FOLLOW, argv, envp)
+    let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
+    execute(exec::Request { path: &path, shown: &path, at: None, lookup: LookupFlags::FOLLOW, argv, envp })
 }
 
-fn execute(
-    path: &[u8],
-    at: Option<fs::Path>,
-    lookup: LookupFlags,
-    argv: UserPtr<u64>,
-    envp: UserPtr<u64>,
-) -> SysResult {
+/// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name under /dev/fd.
+pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>, flags: u32) -> SysResult {
+    let lookup = paths::lookup_flags(flags, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)?;
+    let paths::Name { base, text } = paths::name_at(dirfd, path)?;
     let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
-    exec::execve(exec::Request { path, at, lookup, argv, envp }).map_err(|error| error.errno)?;
+    let shown = match &base {
+        None => text.clone(),
+        Some(_) if text.is_empty() => format!("/dev/fd/{dirfd}").into_bytes(),
+        Some(_) => [format!("/dev/fd/{dirfd}/").as_bytes(), &text].concat(),
+    };
+    execute(exec::Request { path: &text, shown: &shown, at: base, lookup, argv, envp })
+}
+
+fn execute(request: exec::Request<'_>) -> SysResult {
+    exec::execve(request).map_err(|error| error.errno)?;
     Ok(0)
+}
+
+const WAIT4_OPTIONS: u32 = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
+const WAITID_OPTIONS: u32 = WAIT4_OPTIONS & !WUNTRACED | WSTOPPED | WEXITED | WNOWAIT;
+
+/// wait4(2). No process has children as long as `fork` is absent.
+pub fn wait4(pid: i32, _status: UserPtr<i32>, options: u32, _usage: UserAddr) -> SysResult {
+    if options & !WAIT4_OPTIONS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // The one pid that cannot be negated into a process group.
+    Err(if pid == i32::MIN { Errno::ESRCH } else { Errno::ECHILD })
+}
+
+/// waitid(2). As for wait4.
+pub fn waitid(kind: u32, id: i32, _info: UserAddr, options: u32, _usage: UserAddr) -> SysResult {
+    if options & !WAITID_OPTIONS != 0 || options & (WEXITED | WSTOPPED | WCONTINUED) == 0 {
+        return Err(Errno::EINVAL);
+    }
+    match kind {
+        P_ALL => Err(Errno::ECHILD),
+        P_PID if id > 0 => Err(Errno::ECHILD),
+        P_PGID if id >= 0 => Err(Errno::ECHILD),
+        P_PIDFD if id >= 0 => Err(paths::file(id).err().unwrap_or(Errno::EBADF)),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// exit(2): the calling thread.

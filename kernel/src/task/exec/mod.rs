@@ -25,6 +25,8 @@ use program::Program;
 pub struct Request<'a> {
     /// The program's path as the caller gave it.
     pub path: &'a [u8],
+    /// What the program is told of its own path: `AT_EXECFN`, a script's name, and `comm`.
+    pub shown: &'a [u8],
     /// Where a relative path starts (`execveat`); `None` is the working directory.
     pub at: Option<fs::Path>,
     /// How to look it up.
@@ -105,8 +107,8 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
         files.close_on_exec();
     }
     *task.credentials.lock() = Arc::new(credentials);
-    task.set_name(basename(request.path));
-    *process.exe_name.lock() = String::from_utf8_lossy(request.path).into_owned();
+    task.set_name(basename(request.shown));
+    *process.exe_name.lock() = String::from_utf8_lossy(request.shown).into_owned();
     *process.auxv.lock() = image.auxv;
     *process.exe.lock() = Some(program.path.clone());
     process.dumpable.store(u32::from(!secure), Ordering::Relaxed);

@@ -39,23 +39,25 @@ pub struct Program {
 impl Program {
     /// Looks the program up and plans it. Follows `#!` lines.
     pub fn find(request: &Request<'_>) -> Result<Self, ExecError> {
-        let mut name = request.path.to_vec();
+        let mut name = request.shown.to_vec();
+        let mut lookup_name = request.path.to_vec();
         let mut argv = request.argv.clone();
         let (mut at, mut lookup) = (request.at.clone(), request.lookup);
         for _ in 0..=script::MAX_DEPTH {
-            let (path, file) = open(at.as_ref(), &name, lookup).map_err(|errno| ExecError::new(errno, &name))?;
+            let (path, file) = open(at.as_ref(), &lookup_name, lookup).map_err(|errno| ExecError::new(errno, &name))?;
             match elf_loader::identify(&*file).map_err(|error| ExecError::elf(error, &name))? {
                 Kind::Elf => {
                     let plan = LoadPlan::parse(&*file).map_err(|error| ExecError::elf(error, &name))?;
                     let attrs = file.inode.access_attrs();
                     let nosuid = path.mount.flags().contains(MountFlags::NOSUID);
-                    let execfn = request.path.to_vec();
+                    let execfn = request.shown.to_vec();
                     let (mode, uid, gid) = (attrs.mode, attrs.uid, attrs.gid);
                     return Ok(Self { path, name, execfn, file, plan, argv, mode, uid, gid, nosuid });
                 }
                 Kind::Script(script) => {
                     argv = script.argv(&name, &argv);
                     name = script.interpreter;
+                    lookup_name = name.clone();
                     (at, lookup) = (None, LookupFlags::FOLLOW);
                 }
             }
