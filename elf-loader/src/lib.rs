@@ -14,6 +14,7 @@ pub mod layout;
 mod plan;
 pub mod script;
 pub mod stack;
+pub mod symbols;
 
 pub use error::ElfError;
 pub use plan::{BaseChoice, LoadPlan, Mapping, Prot};

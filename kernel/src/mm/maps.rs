@@ -1,12 +1,13 @@
 //! What `/proc/PID/maps`, `smaps`, `status` and `statm` tell about an address space (proc(5)); the formats are procfs's.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::account::RssKind;
 use super::address_space::{AddressSpace, Area, Layout};
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
-use super::object::Object;
+use super::object::{MappedFile, Object};
 use super::page_table::{A, ANON, D, SPECIAL};
 use super::user_page;
 
@@ -125,6 +126,14 @@ impl AddressSpace {
     /// `VmHWM` in bytes (`ru_maxrss` of getrusage(2)).
     pub fn peak_rss(&self) -> u64 {
         self.rss.peak() * PAGE_SIZE
+    }
+
+    /// The file that is mapped at `addr`, and the offset in it, for names in backtraces.
+    pub fn file_at(&self, addr: u64) -> Option<(Arc<dyn MappedFile>, u64)> {
+        let locked = self.lock();
+        let area = locked.inner.areas.find(addr)?;
+        let file = area.backing.as_ref().and_then(Object::file)?;
+        Some((file.clone(), area.offset_of(addr)))
     }
 
     /// The area that holds `addr`, for crash reports.

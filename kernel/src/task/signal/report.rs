@@ -2,14 +2,16 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use elf_loader::{ReadAt, symbols};
 use syscall_shim::types::{Siginfo, si_code};
 use syscall_shim::{Errno, Signal, table};
 
 use super::deliver::is_fault;
 use crate::arch::trap::TrapFrame;
-use crate::mm::AddressSpace;
+use crate::mm::{AddressSpace, MappedFile, PAGE_SIZE};
 use crate::task::current;
 use crate::task::history::Call;
 use crate::usermem::UserPtr;
@@ -66,6 +68,42 @@ fn place(mm: &AddressSpace, addr: u64) -> String {
     }
 }
 
+/// A mapped file, by its page cache.
+struct Cached(Arc<dyn MappedFile>);
+
+impl ReadAt for Cached {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mapping = self.0.mapping();
+        let len = buffer.len().min(mapping.size().saturating_sub(offset) as usize);
+        let mut done = 0;
+        while done < len {
+            let at = offset + done as u64;
+            let in_page = at as usize % PAGE_SIZE;
+            let part = (len - done).min(PAGE_SIZE - in_page);
+            let Some(to) = buffer.get_mut(done..done + part) else { break };
+            mapping.get_or_create(at / PAGE_SIZE as u64)?.read(in_page, to);
+            done += part;
+        }
+        Ok(len)
+    }
+
+    fn size(&self) -> u64 {
+        self.0.mapping().size()
+    }
+}
+
+/// The function that holds `addr`, as ` (name+0x12)`, or nothing where that is not known.
+fn function(mm: &AddressSpace, addr: u64) -> String {
+    let symbol = match mm.file_at(addr) {
+        Some((file, offset)) => symbols::lookup(&Cached(file), offset),
+        None => mm
+            .describe(addr)
+            .filter(|area| area.path == b"[vdso]")
+            .and_then(|area| symbols::lookup(syscall_shim::vdso::IMAGE, addr - area.start)),
+    };
+    symbol.map_or(String::new(), |s| format!(" ({:#}+{:#x})", rustc_demangle::demangle(&s.name), s.offset))
+}
+
 fn print_registers(f: &TrapFrame) {
     kerr!("  rip {:016x}  rsp {:016x}  rflags {:08x}", f.rip, f.rsp, f.rflags);
     kerr!("  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", f.rax, f.rbx, f.rcx, f.rdx);
@@ -77,7 +115,7 @@ fn print_registers(f: &TrapFrame) {
 /// Follows the frame pointers. A program built without them ends the walk early.
 fn print_backtrace(frame: &TrapFrame, mm: &AddressSpace) {
     kerr!("  backtrace:");
-    kerr!("    {:#018x}  {}", frame.rip, place(mm, frame.rip));
+    kerr!("    {:#018x}  {}{}", frame.rip, place(mm, frame.rip), function(mm, frame.rip));
     let mut rbp = frame.rbp;
     let mut lowest = frame.rsp;
     for _ in 0..DEPTH {
@@ -88,7 +126,9 @@ fn print_backtrace(frame: &TrapFrame, mm: &AddressSpace) {
         if return_address == 0 || mm.describe(return_address).is_none() {
             break;
         }
-        kerr!("    {return_address:#018x}  {}", place(mm, return_address));
+        // The call is before the address it returns to, which may be in the next function.
+        let called_from = return_address - 1;
+        kerr!("    {return_address:#018x}  {}{}", place(mm, return_address), function(mm, called_from));
         lowest = rbp + 16;
         rbp = next;
     }
