@@ -91,23 +91,22 @@ fn lookup_and_coverage() {
 #[test]
 fn gaps_are_found_from_either_side() {
     let mut s: VmaSet<File> = VmaSet::default();
-    assert_eq!(s.gap_top_down(2 * P, P, 100 * P, P, 0), Some(98 * P));
+    assert_eq!(s.gap_top_down(2 * P, P, 100 * P), Some(98 * P));
     s.insert(anon(90, 95, Prot::READ));
-    assert_eq!(s.gap_top_down(5 * P, P, 100 * P, P, 0), Some(95 * P));
-    assert_eq!(s.gap_top_down(6 * P, P, 100 * P, P, 0), Some(84 * P));
-    assert_eq!(s.gap_top_down(6 * P, P, 100 * P, 16 * P, 0), Some(80 * P));
-    assert_eq!(s.gap_bottom_up(6 * P, 91 * P, 200 * P, P, 0), Some(95 * P));
-    assert_eq!(s.gap_bottom_up(6 * P, 5 * P, 200 * P, 8 * P, 3 * P), Some(11 * P));
-    assert_eq!(s.gap_top_down(100 * P, P, 100 * P, P, 0), None);
+    assert_eq!(s.gap_top_down(5 * P, P, 100 * P), Some(95 * P));
+    assert_eq!(s.gap_top_down(6 * P, P, 100 * P), Some(84 * P));
+    assert_eq!(s.gap_bottom_up(6 * P, 91 * P, 200 * P), Some(95 * P));
+    assert_eq!(s.gap_bottom_up(6 * P, 5 * P, 200 * P), Some(5 * P));
+    assert_eq!(s.gap_top_down(100 * P, P, 100 * P), None);
 }
 
 #[test]
 fn the_guard_gap_of_a_stack_is_left_free() {
     let mut s: VmaSet<File> = VmaSet::default();
     s.insert(Vma { flags: VmFlags::GROWSDOWN, ..anon(1000, 1010, Prot::WRITE) });
-    assert_eq!(s.gap_top_down(4 * P, P, 1000 * P, P, 0), Some((1000 - 256 - 4) * P));
-    assert_eq!(s.gap_top_down(4 * P, P, 900 * P, P, 0), Some((1000 - 256 - 4) * P));
-    assert_eq!(s.gap_bottom_up(300 * P, 600 * P, 2000 * P, P, 0), Some(1010 * P));
+    assert_eq!(s.gap_top_down(4 * P, P, 1000 * P), Some((1000 - 256 - 4) * P));
+    assert_eq!(s.gap_top_down(4 * P, P, 900 * P), Some((1000 - 256 - 4) * P));
+    assert_eq!(s.gap_bottom_up(300 * P, 600 * P, 2000 * P), Some(1010 * P));
 }
 
 #[test]
@@ -118,4 +117,38 @@ fn a_stack_grows_down_and_merges() {
     s.grow_down(20 * P, 15 * P);
     assert_eq!(ranges(&s), [(5, 10), (15, 30)]);
     assert_eq!(s.bytes(), 20 * P);
+}
+
+/// The hint must never make a search miss the highest fit: compare with a search that has none.
+#[test]
+fn searches_with_a_hint_find_what_a_full_search_finds() {
+    let mut s: VmaSet<File> = VmaSet::default();
+    let mut state = 1u64;
+    let mut next = |n: u64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) % n
+    };
+    for step in 0..20_000 {
+        let len = 1 + next(6);
+        if next(2) == 0 {
+            let mut full: Option<u64> = None;
+            for at in (1..=400 - len).rev() {
+                if !s.any(at * P, (at + len) * P) {
+                    full = Some(at * P);
+                    break;
+                }
+            }
+            let found = s.gap_top_down(len * P, P, 400 * P);
+            assert_eq!(found, full, "step {step}");
+            if let Some(at) = found
+                && next(4) > 0
+            {
+                let prot = if step % 2 == 0 { Prot::READ } else { Prot::WRITE };
+                s.insert(anon(at / P, at / P + len, prot));
+            }
+        } else {
+            let at = 1 + next(399);
+            s.remove(at * P, (at + len) * P);
+        }
+    }
 }

@@ -285,7 +285,7 @@ fn check_anonymous(flags: MapFlags, vm: &mut VmFlags) -> SysResult<()> {
 
 impl Locked<'_> {
     /// Chooses or checks the address of a new area (`get_unmapped_area`).
-    pub fn place(&self, addr: u64, len: u64, flags: MapFlags) -> SysResult<u64> {
+    pub fn place(&mut self, addr: u64, len: u64, flags: MapFlags) -> SysResult<u64> {
         if len > USER_END {
             return Err(Errno::ENOMEM);
         }
@@ -298,21 +298,21 @@ impl Locked<'_> {
             }
             return if addr < MMAP_MIN_ADDR { Err(Errno::EPERM) } else { Ok(addr) };
         }
-        let areas = &self.inner.areas;
         if flags.contains(MapFlags::MAP_32BIT) {
             let (low, high) = (0x4000_0000, 0x8000_0000);
             if addr != 0 && addr.checked_add(len).is_some_and(|end| end <= high && self.is_free(addr, end)) {
                 return Ok(addr);
             }
-            return areas.gap_bottom_up(len, low, high, PAGE_SIZE, 0).ok_or(Errno::ENOMEM);
+            return self.inner.areas.gap_bottom_up(len, low, high).ok_or(Errno::ENOMEM);
         }
         if addr != 0 && addr <= USER_END - len && self.is_free(addr, addr + len) {
             return Ok(addr);
         }
         let base = self.inner.layout.mmap_base;
+        let areas = &mut self.inner.areas;
         areas
-            .gap_top_down(len, MMAP_MIN_ADDR, base, PAGE_SIZE, 0)
-            .or_else(|| areas.gap_bottom_up(len, base, USER_END, PAGE_SIZE, 0))
+            .gap_top_down(len, MMAP_MIN_ADDR, base)
+            .or_else(|| areas.gap_bottom_up(len, base, USER_END))
             .ok_or(Errno::ENOMEM)
     }
 

@@ -78,15 +78,27 @@ impl<B: Backing> Vma<B> {
     }
 }
 
+/// Where the last search from the top ended, so that the next need not begin at the top again.
+#[derive(Clone, Copy, Default)]
+struct Hint {
+    /// The upper bound that searches began from.
+    high: u64,
+    /// Between here and `high` ...
+    at: u64,
+    /// ... no free range is larger than this many bytes.
+    hole: u64,
+}
+
 /// The areas of an address space, by start address.
 pub struct VmaSet<B> {
     areas: BTreeMap<u64, Vma<B>>,
     bytes: u64,
+    hint: Hint,
 }
 
 impl<B: Backing> Default for VmaSet<B> {
     fn default() -> Self {
-        Self { areas: BTreeMap::new(), bytes: 0 }
+        Self { areas: BTreeMap::new(), bytes: 0, hint: Hint::default() }
     }
 }
 
@@ -198,6 +210,10 @@ impl<B: Backing> VmaSet<B> {
                 out.push(v);
             }
         }
+        if !out.is_empty() {
+            let ceiling = self.areas.range(end..).next().map_or(u64::MAX, |(_, v)| v.start);
+            self.hint.at = self.hint.at.max(ceiling).min(self.hint.high);
+        }
         out
     }
 
@@ -239,36 +255,37 @@ impl<B: Backing> VmaSet<B> {
         self.areas.len() + cuts - inside
     }
 
-    /// The highest free range of `len` bytes in `low..high` whose start is congruent to `phase` modulo `align`
-    /// (a power of two), outside the guard gaps of stacks.
-    pub fn gap_top_down(&self, len: u64, low: u64, high: u64, align: u64, phase: u64) -> Option<u64> {
-        let place = |floor: u64, ceiling: u64| -> Option<u64> {
-            let at = ceiling.checked_sub(len)?;
-            let at = at.checked_sub(at.wrapping_sub(phase) & (align - 1))?;
-            (at >= floor).then_some(at)
-        };
-        // An area that starts at or above `high` may still reach down into the range with its guard gap.
-        let mut ceiling = self.areas.range(high..).next().map_or(high, |(_, v)| v.start_gap().min(high));
-        for v in self.areas.range(..high).map(|(_, v)| v).rev() {
-            if v.end <= ceiling
-                && let Some(at) = place(v.end.max(low), ceiling)
-            {
-                return Some(at);
+    /// The highest free range of `len` bytes in `low..high`, outside the guard gaps of stacks.
+    pub fn gap_top_down(&mut self, len: u64, low: u64, high: u64) -> Option<u64> {
+        if self.hint.high != high || len <= self.hint.hole {
+            self.hint = Hint { high, at: high, hole: 0 };
+        }
+        let from = self.hint.at;
+        let mut hole = self.hint.hole;
+        // An area that starts at or above the bound may still reach down below it with its guard gap.
+        let mut ceiling = self.areas.range(from..).next().map_or(from, |(_, v)| v.start_gap().min(from));
+        let mut found = None;
+        for v in self.areas.range(..from).map(|(_, v)| v).rev() {
+            let room = ceiling.saturating_sub(v.end.max(low));
+            if room >= len {
+                found = Some(ceiling - len);
+                break;
             }
+            hole = hole.max(room);
             ceiling = ceiling.min(v.start_gap());
             if ceiling <= low {
-                return None;
+                break;
             }
         }
-        place(low, ceiling)
+        let at = found.or_else(|| ceiling.checked_sub(len).filter(|at| *at >= low))?;
+        // The range found counts as free until an area is in it.
+        self.hint = Hint { high, at: at + len, hole };
+        Some(at)
     }
 
     /// The lowest such range.
-    pub fn gap_bottom_up(&self, len: u64, low: u64, high: u64, align: u64, phase: u64) -> Option<u64> {
-        let place = |floor: u64, ceiling: u64| -> Option<u64> {
-            let at = floor.checked_add(phase.wrapping_sub(floor) & (align - 1))?;
-            (at.checked_add(len)? <= ceiling).then_some(at)
-        };
+    pub fn gap_bottom_up(&self, len: u64, low: u64, high: u64) -> Option<u64> {
+        let place = |floor: u64, ceiling: u64| (floor.checked_add(len)? <= ceiling).then_some(floor);
         let mut floor = low;
         let first = self.find(low).map_or(low, |v| v.start);
         for v in self.areas.range(first..).map(|(_, v)| v) {
