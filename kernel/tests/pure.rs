@@ -1,6 +1,10 @@
 //! The parts of the kernel that know no hardware, with the tests that lie beside them.
 #![allow(dead_code, missing_docs)]
 
+extern crate alloc;
+
+#[path = "../src/files/tty/discipline.rs"]
+mod discipline;
 #[path = "../src/channel/frame.rs"]
 mod frame;
 #[path = "../src/symbols/table.rs"]

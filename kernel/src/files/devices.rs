@@ -29,7 +29,7 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 5) => Memory::Zero,
         (1, 7) => Memory::Full,
         (1, 8 | 9) => Memory::Random,
-        (4 | 5, _) | (136..=143, _) => return super::stdio::open_terminal(rdev, flags),
+        (4 | 5, _) | (136..=143, _) => return super::tty::open(rdev, flags),
         _ => return Err(Errno::ENXIO),
     };
     Ok(Arc::new(memory))

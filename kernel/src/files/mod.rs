@@ -14,6 +14,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod events;
 pub mod fd_table;
+pub mod host_stream;
 pub mod io;
 pub mod locks;
 pub mod mapped;
@@ -30,6 +31,7 @@ pub mod signalfd;
 pub mod splice;
 pub mod stdio;
 pub mod timerfd;
+pub mod tty;
 
 pub use context::{FsContext, capable, with_fs};
 pub use fd_table::FdTable;

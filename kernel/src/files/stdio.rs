@@ -1,53 +1,77 @@
 //! The standard descriptors of the first process: what they are on the host.
 
 use alloc::sync::Arc;
-use core::any::Any;
 
 use fs::OpenFlags;
 use fs::namespace::OpenHow;
-use syscall_shim::SysResult;
+use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
 
-use super::io::{Sink, Source};
-use super::{FileOps, OpenFile, with_fs};
-use crate::channel;
-use crate::channel::frame::Outgoing;
-use crate::task::current;
+use super::{OpenFile, host_stream, tty, with_fs};
+use crate::channel::frame::{Control, Outgoing, Stream};
+use crate::channel::{self, Handlers, Stdio};
+use crate::task::signal::send;
+use crate::task::{current, dump, table};
 use crate::vfs::namespace;
 
-struct Output;
+/// Id of the first process, which gets the host's signals.
+const FIRST_PROCESS: i32 = 1;
 
-impl FileOps for Output {
-    fn as_any(&self) -> &dyn Any {
-        self
+fn input(stream: Stream, bytes: &[u8]) -> usize {
+    match stream {
+        Stream::Stdin => host_stream::receive(bytes),
+        Stream::Tty => tty::console().receive(bytes),
     }
-    fn read(&self, _file: &OpenFile, _to: &mut Sink<'_>) -> SysResult<usize> {
-        Ok(0)
-    }
-    fn write(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let mut done = 0;
-        let mut bytes = [0; 512];
-        while from.remaining() > 0 {
-            let n = from.take(&mut bytes)?;
-            channel::write_all(Outgoing::Tty, bytes.get(..n).unwrap_or_default());
-            done += n;
+}
+
+fn control(control: Control) {
+    match control {
+        Control::StdinEof => host_stream::end_input(),
+        Control::Winsize { rows, columns } => tty::console().set_size(rows, columns),
+        Control::Signal(number) => {
+            if let (Some(signal), Some(process)) = (Signal::new(number), table::process(FIRST_PROCESS)) {
+                // It may have ended by now.
+                let _ = send::send_to_process(&process, Siginfo::kernel(signal));
+            }
         }
-        Ok(done)
+        Control::Dump => dump::all_tasks(),
     }
 }
 
-/// Opens a terminal device by number.
-pub fn open_terminal(_rdev: u64, _flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
-    Ok(Arc::new(Output))
+fn writable() {
+    host_stream::writable();
+    tty::console().writable();
 }
 
-/// Opens descriptors 0, 1 and 2 of the first process.
-pub fn open_standard_files() -> SysResult<()> {
-    let table = current().files()?;
+fn open_console() -> SysResult<Arc<OpenFile>> {
     let how = OpenHow { flags: OpenFlags::RDWR, ..OpenHow::default() };
     let opened = with_fs(|ctx| namespace().open(ctx, None, b"/dev/console", &how))?;
-    let console = super::open::open(opened, OpenFlags::RDWR)?;
-    for _ in 0..3 {
-        table.insert(console.clone(), false)?;
+    super::open::open(opened, OpenFlags::RDWR)
+}
+
+/// Opens descriptors 0, 1 and 2 of the first process, and lets input come in.
+pub fn open_standard_files() -> SysResult<()> {
+    let files = current().files()?;
+    let kinds = channel::stdio();
+    // One description for all that are the terminal, as a login gives it.
+    let console = if kinds.contains(&Stdio::Tty) { Some(open_console()?) } else { None };
+    let pipes: [fn() -> Arc<OpenFile>; 3] = [
+        host_stream::standard_input,
+        || host_stream::standard_output(Outgoing::Stdout),
+        || host_stream::standard_output(Outgoing::Stderr),
+    ];
+    for (kind, pipe) in kinds.iter().zip(pipes) {
+        let file = match (kind, &console) {
+            (Stdio::Tty, Some(console)) => console.clone(),
+            _ => pipe(),
+        };
+        files.insert(file, false)?;
     }
+    if console.is_some() {
+        tty::console().become_controlling(&current().process);
+    }
+    host_stream::init();
+    tty::console();
+    channel::set_handlers(Handlers { input, control, writable });
     Ok(())
 }

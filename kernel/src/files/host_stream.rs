@@ -1,0 +1,206 @@
+//! The host's side of descriptors 0, 1 and 2 where they are no terminal there: to the program they are pipes.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use fs::OpenFlags;
+use linux_raw_sys::ioctl::FIONREAD;
+use syscall_shim::{Errno, SysResult};
+
+use super::io::{Sink, Source};
+use super::poll::{PollQueue, PollTable, ev, poll_queue};
+use super::{FileOps, OpenFile, anon};
+use crate::channel;
+use crate::channel::frame::Outgoing;
+use crate::sync::IrqLock;
+use crate::task::current;
+use crate::task::wait::wait_until;
+use crate::usermem::UserAddr;
+
+/// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)).
+const INPUT_SIZE: usize = 64 * 1024;
+/// Bytes that move at a time.
+const PIECE: usize = 4096 - channel::frame::HEADER_SIZE;
+
+struct Input {
+    bytes: VecDeque<u8>,
+    /// No more will come.
+    ended: bool,
+    /// The host was told to wait for room.
+    refused: bool,
+}
+
+/// What has come from the host. Taken by the channel's interrupt handler too; a leaf lock.
+static INPUT: IrqLock<Input> = IrqLock::new(Input { bytes: VecDeque::new(), ended: false, refused: false });
+static ARRIVED: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
+/// Woken when the host takes bytes again.
+static ROOM: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
+/// The host did not take all of the last write.
+static FULL: AtomicBool = AtomicBool::new(false);
+
+/// Takes bytes from the host, as many as there is room for; says how many. In interrupt context.
+pub fn receive(bytes: &[u8]) -> usize {
+    let taken = {
+        let mut input = INPUT.lock();
+        let taken = bytes.len().min(INPUT_SIZE.saturating_sub(input.bytes.len()));
+        input.bytes.extend(bytes.iter().take(taken));
+        input.refused |= taken < bytes.len();
+        taken
+    };
+    if taken > 0 {
+        ARRIVED.wake(1, ev::READABLE);
+    }
+    taken
+}
+
+/// The host's standard input has ended.
+pub fn end_input() {
+    INPUT.lock().ended = true;
+    ARRIVED.wake_key(ev::READABLE | ev::HUP);
+}
+
+/// The host takes output again.
+pub fn writable() {
+    FULL.store(false, Ordering::Release);
+    ROOM.wake_key(ev::WRITABLE);
+}
+
+/// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went out.
+pub fn send(kind: Outgoing, bytes: &[u8], nonblock: bool) -> SysResult<usize> {
+    let mut attempt = || {
+        // Before the write, so that the interrupt that tells of room comes after.
+        FULL.store(true, Ordering::Release);
+        let n = channel::write(kind, bytes);
+        if n == bytes.len() {
+            FULL.store(false, Ordering::Release);
+        }
+        (n > 0 || bytes.is_empty()).then_some(n)
+    };
+    if nonblock {
+        return attempt().ok_or(Errno::EAGAIN);
+    }
+    wait_until(&[&ROOM], None, attempt).map_err(|_| Errno::ERESTARTSYS)
+}
+
+/// Makes the queues, which interrupt handlers use.
+pub fn init() {
+    spin::LazyLock::force(&ARRIVED);
+    spin::LazyLock::force(&ROOM);
+}
+
+/// Adds the queue that tells of room for output; says whether there is room.
+pub fn poll_room(table: &mut PollTable) -> bool {
+    table.add(&ROOM);
+    !FULL.load(Ordering::Acquire)
+}
+
+/// The reading end of standard input.
+struct StandardInput;
+
+impl FileOps for StandardInput {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        let mut done = 0;
+        while to.remaining() > 0 {
+            let mut piece = [0; 1024];
+            let want = to.remaining().min(piece.len());
+            let mut take = || {
+                let mut input = INPUT.lock();
+                let n = want.min(input.bytes.len());
+                for (slot, byte) in piece.iter_mut().zip(input.bytes.drain(..n)) {
+                    *slot = byte;
+                }
+                (n > 0 || input.ended || done > 0).then_some(n)
+            };
+            let n = if file.nonblocking() {
+                take().ok_or(Errno::EAGAIN)
+            } else {
+                wait_until(&[&ARRIVED], None, take).map_err(|_| Errno::ERESTARTSYS)
+            }?;
+            if n == 0 {
+                break;
+            }
+            // Bytes that the program has no memory for are lost, as they are with a pipe of Linux.
+            done += to.put(piece.get(..n).unwrap_or_default())?;
+            if core::mem::take(&mut INPUT.lock().refused) {
+                channel::resume();
+            }
+        }
+        Ok(done)
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        table.add(&ARRIVED);
+        let input = INPUT.lock();
+        let readable = if input.bytes.is_empty() { 0 } else { ev::READABLE };
+        readable | if input.ended { ev::HUP } else { 0 }
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        match request {
+            FIONREAD => {
+                let waiting = INPUT.lock().bytes.len();
+                arg.cast::<i32>().write(waiting as i32).map(|()| 0)
+            }
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+}
+
+/// The writing end of standard output or standard error.
+struct StandardOutput(Outgoing);
+
+impl FileOps for StandardOutput {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        let mut done = 0;
+        let mut piece = [0; PIECE / 4];
+        while from.remaining() > 0 {
+            let n = match from.take(&mut piece) {
+                Ok(n) => n,
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            };
+            let mut rest = piece.get(..n).unwrap_or_default();
+            while !rest.is_empty() {
+                match send(self.0, rest, file.nonblocking()) {
+                    Ok(sent) => {
+                        done += sent;
+                        rest = rest.get(sent..).unwrap_or_default();
+                    }
+                    Err(e) if done == 0 => return Err(e),
+                    Err(_) => return Ok(done),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        if poll_room(table) { ev::WRITABLE } else { 0 }
+    }
+}
+
+fn pipe(ops: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
+    let credentials = current().credentials();
+    let (path, inode) = anon::new_node(anon::AnonKind::Pipe, credentials.fsuid, credentials.fsgid);
+    OpenFile::new(path, inode, ops, flags)
+}
+
+/// Descriptor 0 as a pipe from the host.
+pub fn standard_input() -> Arc<OpenFile> {
+    pipe(Arc::new(StandardInput), OpenFlags::default())
+}
+
+/// Descriptor 1 or 2 as a pipe to the host.
+pub fn standard_output(kind: Outgoing) -> Arc<OpenFile> {
+    pipe(Arc::new(StandardOutput(kind)), OpenFlags::WRONLY)
+}
