@@ -22,6 +22,8 @@ mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+mod pseudo;
+#[cfg(target_os = "none")]
 mod symbols;
 #[cfg(target_os = "none")]
 mod power;

@@ -140,7 +140,8 @@ fn make_dir(ns: &Namespace, path: &str, mode: u32) -> SysResult<()> {
     }
 }
 
-fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, flags: MountFlags) -> SysResult<()> {
+/// Mounts `fs` on the directory `target`.
+pub fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, flags: MountFlags) -> SysResult<()> {
     let target = ns.resolve(&ns.kernel_context(), None, target.as_bytes(), LookupFlags::FOLLOW | LookupFlags::DIRECTORY)?;
     ns.mount(fs, source, &target, flags).map(|_| ())
 }
@@ -160,5 +161,6 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     }
     make_dir(ns, "/dev/shm", 0o1777)?;
     let shm = Tmpfs::new(TmpfsOptions::default())?;
-    mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
+    mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)?;
+    crate::pseudo::mount_all(ns)
 }
