@@ -19,6 +19,7 @@ use super::object::Object;
 use super::page_table::PageTable;
 use super::pages::Pages;
 use super::tlb::{CpuMask, TlbBatch};
+use super::user_page;
 use super::vma::{Vma, VmaSet};
 use super::{MapGuard, MapLock};
 
@@ -175,6 +176,14 @@ impl<'a> Locked<'a> {
         let inner = &mut *self.inner;
         let pages = Pages { table: &mut inner.table, batch: &mut self.batch, rss: &self.space.rss };
         (&mut inner.areas, pages)
+    }
+
+    /// `ENOMEM` when memory is so short that the kernel could not keep account of more areas: these calls fail, rather than
+    /// the kernel's own allocations.
+    pub fn check_memory(&self) -> SysResult<()> {
+        /// The heap's growth for one call, generously.
+        const SLACK: u64 = 32;
+        if user_page::available(SLACK) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Charges `pages` to `Committed_AS`.

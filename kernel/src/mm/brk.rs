@@ -31,7 +31,7 @@ impl AddressSpace {
             if to > USER_END || !free || !lockable || locked.check_limits(from, to, prot, vm).is_err() {
                 return old;
             }
-            if locked.charge(pages).is_err() {
+            if locked.check_memory().is_err() || locked.charge(pages).is_err() {
                 return old;
             }
             locked.insert(Area { start: from, end: to, prot, flags: vm, offset: 0, backing: None, name: None });

@@ -96,6 +96,7 @@ impl AddressSpace {
         if locked.inner.areas.len() > MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
         }
+        locked.check_memory()?;
         let addr = locked.place(addr, len, flags)?;
         let end = addr + len;
         if flags.contains(MapFlags::FIXED_NOREPLACE) && locked.inner.areas.any(addr, end) {
@@ -168,8 +169,12 @@ impl AddressSpace {
         }
         let end = addr + page_up(len).filter(|l| *l > 0).ok_or(Errno::EINVAL)?;
         let mut locked = self.lock();
-        if locked.inner.areas.len_without(addr, end) > MAX_MAP_COUNT {
+        let left = locked.inner.areas.len_without(addr, end);
+        if left > MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
+        }
+        if left > locked.inner.areas.len() {
+            locked.check_memory()?;
         }
         locked.unmap(addr, end)
     }
@@ -358,6 +363,7 @@ impl Locked<'_> {
         if self.inner.areas.len() + 2 > MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
         }
+        self.check_memory()?;
         let private = VmFlags::SHARED | VmFlags::NORESERVE | VmFlags::ACCOUNT;
         let charge = prot.contains(Prot::WRITE) && !flags.intersects(private);
         if prot.contains(Prot::WRITE) {

@@ -53,6 +53,7 @@ impl AddressSpace {
             }
             return Ok(addr);
         }
+        locked.check_memory()?;
         locked.check_resize(&area, addr, old_len, new_len, flags)?;
         if old_len > 0 && addr + old_len == area.end {
             let end = addr + new_len;
