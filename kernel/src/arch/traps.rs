@@ -90,7 +90,7 @@ fn application_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
     let rip = frame.rip;
     let (signo, code, addr) = match number {
         vector::PAGE_FAULT => match page_fault(frame, cr2) {
-            None => return,
+            None | Some((g::SIGKILL, _)) => return,
             Some((signo, code)) => (signo, code, cr2),
         },
         vector::DIVIDE_ERROR => (g::SIGFPE, g::FPE_INTDIV, rip),
@@ -161,19 +161,26 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
         Err(FaultError::Maperr) => Some((g::SIGSEGV, g::SEGV_MAPERR)),
         Err(FaultError::Accerr) => Some((g::SIGSEGV, g::SEGV_ACCERR)),
         Err(FaultError::BusAdrerr) => Some((g::SIGBUS, g::BUS_ADRERR)),
-        Err(FaultError::Oom) => out_of_memory(),
+        Err(FaultError::Oom) => {
+            out_of_memory();
+            Some((g::SIGKILL, SI_KERNEL))
+        }
     }
 }
 
-fn out_of_memory() -> ! {
+/// Kills the process for want of memory. The thread ends on its way out of the kernel, once it has freed what it holds there.
+fn out_of_memory() {
     let total = crate::mm::frames::stats().total * 4 / 1024;
     let task = current();
-    kerr!(
-        "out of memory: {} (pid {}) needs more than this machine's {total} MiB: raise --memory",
-        task.name(),
-        task.process.pid
-    );
-    exit::exit_group(g::SIGKILL)
+    if !exit::must_exit(task) {
+        kerr!(
+            "out of memory: {} (pid {}) needs more than this machine's {total} MiB: raise --memory",
+            task.name(),
+            task.process.pid
+        );
+    }
+    exit::begin_group_exit(&task.process, g::SIGKILL);
+    task.signal_pending.store(true, Ordering::Release);
 }
 
 /// An exception in the kernel: a copy to or from the application may fault, anything else is the kernel's own bug.
