@@ -144,7 +144,7 @@ func main() {
 	timers := make(chan int, 100)
 	for i := 0; i < 10; i++ {
 		i := i
-		time.AfterFunc(time.Duration(10-i)*5*time.Millisecond, func() { timers <- i })
+		time.AfterFunc(time.Duration(10-i)*40*time.Millisecond, func() { timers <- i })
 	}
 	for i := 0; i < 10; i++ {
 		fmt.Print(<-timers, " ")
