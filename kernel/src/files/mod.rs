@@ -32,6 +32,7 @@ pub mod splice;
 pub mod stdio;
 pub mod timerfd;
 pub mod tty;
+pub mod unix;
 
 pub use context::{FsContext, capable, with_fs};
 pub use fd_table::FdTable;
