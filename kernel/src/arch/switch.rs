@@ -62,12 +62,14 @@ pub unsafe fn prepare(stack_top: u64, frame: &TrapFrame) -> u64 {
     frame_at - 7 * 8
 }
 
-/// As [`prepare`], for a kernel thread that runs `entry(argument)`, which never returns.
+/// As [`prepare`], for a kernel thread that starts with `entry(argument)`, which never returns.
 ///
 /// # Safety
 /// As for [`prepare`].
 pub unsafe fn prepare_kernel(stack_top: u64, entry: extern "C" fn(usize) -> !, argument: usize) -> u64 {
-    let words = stack_top as *mut u64;
+    // The top stays free for the frame of an application, which the thread may become by execve.
+    let start = stack_top - TrapFrame::SIZE as u64;
+    let words = start as *mut u64;
     // SAFETY: as in `prepare`. The order is that of the pops in `switch_stacks`; two words keep the stack aligned.
     unsafe {
         words.sub(1).write(0);
@@ -80,5 +82,5 @@ pub unsafe fn prepare_kernel(stack_top: u64, entry: extern "C" fn(usize) -> !, a
         words.sub(8).write(0); // r14
         words.sub(9).write(0); // r15
     }
-    stack_top - 9 * 8
+    start - 9 * 8
 }
