@@ -160,15 +160,15 @@ impl Channel {
             if from.remaining() == 0 {
                 break Ok(());
             }
-            let room = limit.saturating_sub(self.used()).min(PIECE);
-            if room == 0 {
+            // As in Linux, a piece goes in whole while the buffer is not full, even if that overfills it.
+            if self.used() >= limit {
                 let free = || self.used() < limit || self.is_closed_for_writing();
                 match self.wait(&self.writers, nonblock, deadline, free) {
                     Ok(()) => continue,
                     Err(errno) => break Err(errno),
                 }
             }
-            let mut piece = alloc::vec![0; room.min(from.remaining())];
+            let mut piece = alloc::vec![0; PIECE.min(from.remaining())];
             match from.take(&mut piece) {
                 Ok(n) => {
                     piece.truncate(n);
