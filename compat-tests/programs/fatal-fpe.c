@@ -4,8 +4,8 @@
 
 int main(int argc, char **argv) {
   (void)argv;
-  volatile int zero = argc - 1;
+  volatile int zero = argc - 1, ten = 10;
   puts("before");
   fflush(stdout);
-  return 1 / zero;
+  return ten / zero;
 }
