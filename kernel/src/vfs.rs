@@ -14,9 +14,12 @@ use syscall_shim::{Errno, SysResult};
 use crate::arch::boot;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, fs_platform};
+use crate::sync::SpinLock;
 use crate::task::current;
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();
+/// The tmpfs instances of the start, whose pages /proc/meminfo counts.
+static MEMORY: SpinLock<Vec<Arc<Tmpfs>>> = SpinLock::new(Vec::new());
 
 /// Directories that are made when the image lacks them (hier(7)), with their modes.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -62,10 +65,26 @@ pub fn namespace() -> &'static Arc<Namespace> {
     }
 }
 
+/// How what is no place for programs is mounted.
+const SECURE: MountFlags =
+    MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
+
+/// A tmpfs that is counted in [`shmem_pages`].
+pub fn new_tmpfs(options: TmpfsOptions) -> SysResult<Arc<Tmpfs>> {
+    let fs = Tmpfs::new(options)?;
+    MEMORY.lock().push(fs.clone());
+    Ok(fs)
+}
+
+/// Pages that files in memory hold.
+pub fn shmem_pages() -> u64 {
+    MEMORY.lock().iter().map(|fs| fs.used_pages()).sum()
+}
+
 /// Sets up an empty root and returns it.
 pub fn init() -> SysResult<Path> {
     fs_platform::init();
-    let root = Tmpfs::new(TmpfsOptions { name: "rootfs", mode: 0o755, ..TmpfsOptions::default() })?;
+    let root = new_tmpfs(TmpfsOptions { name: "rootfs", mode: 0o755, ..TmpfsOptions::default() })?;
     Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
 }
 
@@ -140,8 +159,7 @@ fn make_dir(ns: &Namespace, path: &str, mode: u32) -> SysResult<()> {
     }
 }
 
-/// Mounts `fs` on the directory `target`.
-pub fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, flags: MountFlags) -> SysResult<()> {
+fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, flags: MountFlags) -> SysResult<()> {
     let target = ns.resolve(&ns.kernel_context(), None, target.as_bytes(), LookupFlags::FOLLOW | LookupFlags::DIRECTORY)?;
     ns.mount(fs, source, &target, flags).map(|_| ())
 }
@@ -151,7 +169,9 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     for (path, mode) in DIRECTORIES {
         make_dir(ns, path, *mode)?;
     }
-    let dev = Tmpfs::new(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
+    mount(ns, crate::pseudo::procfs(), "proc", "/proc", SECURE)?;
+    mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
+    let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
@@ -160,7 +180,6 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
         ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }
     make_dir(ns, "/dev/shm", 0o1777)?;
-    let shm = Tmpfs::new(TmpfsOptions::default())?;
-    mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)?;
-    crate::pseudo::mount_all(ns)
+    let shm = new_tmpfs(TmpfsOptions::default())?;
+    mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
 }

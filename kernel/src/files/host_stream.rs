@@ -11,6 +11,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
+use super::open::SharedOps;
 use super::{FileOps, OpenFile, anon};
 use crate::channel;
 use crate::channel::frame::Outgoing;
@@ -192,6 +193,7 @@ impl FileOps for StandardOutput {
 fn pipe(ops: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
     let credentials = current().credentials();
     let (path, inode) = anon::new_node(anon::AnonKind::Pipe, credentials.fsuid, credentials.fsgid);
+    inode.common().set_ext(Arc::new(SharedOps(ops.clone())));
     OpenFile::new(path, inode, ops, flags)
 }
 

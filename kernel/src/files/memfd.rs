@@ -20,7 +20,7 @@ static INTERNAL: spin::Once<Internal> = spin::Once::new();
 
 fn internal() -> SysResult<&'static Internal> {
     INTERNAL.try_call_once(|| {
-        let fs = Tmpfs::new(TmpfsOptions::default())?;
+        let fs = crate::vfs::new_tmpfs(TmpfsOptions::default())?;
         let mount = Mount::new(fs.clone(), None, "tmpfs", MountFlags::default());
         Ok::<_, Errno>(Internal { fs, mount })
     })

@@ -34,6 +34,9 @@ impl FileOps for PathOnly {
     }
 }
 
+/// Hangs on an inode of which every open, also through /proc/PID/fd, is served by one object.
+pub struct SharedOps(pub Arc<dyn FileOps>);
+
 /// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers: `ENXIO` for a device that does not
 /// exist or a socket.
 pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
@@ -44,9 +47,14 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     }
     let ops: Arc<dyn FileOps> = match inode.file_type() {
         FileType::Regular if inode.mapping().is_some() => Regular::ops(),
+        // `anon_inode:` files cannot be opened a second time through /proc.
+        FileType::Regular if path.dentry.is_anonymous() => return Err(Errno::ENXIO),
         FileType::Regular => PseudoFile::open(&inode, flags)?,
         FileType::Dir => Dir::ops(),
-        FileType::Fifo => Pipe::open_fifo(&inode, flags)?,
+        FileType::Fifo => match inode.common().get_ext::<SharedOps>() {
+            Some(shared) => shared.0.clone(),
+            None => Pipe::open_fifo(&inode, flags)?,
+        },
         FileType::Char => devices::open(&inode, flags)?,
         FileType::Block | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Symlink => return Err(Errno::ELOOP),

@@ -285,3 +285,10 @@ pub fn open(rdev: u64, _flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         _ => Err(Errno::ENXIO),
     }
 }
+
+/// Device number and foreground process group of a process's controlling terminal.
+pub fn controlling(process: &Process) -> Option<(u64, i32)> {
+    let terminal = console();
+    let own = terminal.session.load(Ordering::Relaxed) == process.sid.load(Ordering::Relaxed);
+    own.then(|| (fs::makedev(5, 1), terminal.foreground.load(Ordering::Relaxed)))
+}
