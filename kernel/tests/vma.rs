@@ -58,7 +58,8 @@ fn removal_splits() {
     let mut s = VmaSet::default();
     s.insert(file(10, 20, 5));
     assert_eq!(s.len_without(12 * P, 14 * P), 2);
-    let out = s.remove(12 * P, 14 * P);
+    let mut out = Vec::new();
+    s.remove(12 * P, 14 * P, &mut out);
     assert_eq!((out.len(), out[0].offset), (1, 7 * P));
     assert_eq!(ranges(&s), [(10, 12), (14, 20)]);
     assert_eq!(s.find(14 * P).unwrap().offset, 9 * P);
@@ -148,7 +149,7 @@ fn searches_with_a_hint_find_what_a_full_search_finds() {
             }
         } else {
             let at = 1 + next(399);
-            s.remove(at * P, (at + len) * P);
+            s.remove(at * P, (at + len) * P, &mut Vec::new());
         }
     }
 }

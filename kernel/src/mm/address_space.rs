@@ -13,7 +13,7 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 
 use super::account::{self, Rss};
-use super::flags::{PAGE_SIZE, USER_END, VmFlags};
+use super::flags::{HUGE_SIZE, PAGE_SIZE, USER_END, VmFlags};
 use super::numa::Numa;
 use super::object::Object;
 use super::page_table::PageTable;
@@ -213,23 +213,37 @@ impl<'a> Locked<'a> {
 
     /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing has changed.
     pub fn unmap(&mut self, start: u64, end: u64) -> SysResult<()> {
-        let (areas, mut pages) = self.parts();
+        let inner = &mut *self.inner;
+        let mut pages = Pages { table: &mut inner.table, batch: &mut self.batch, rss: &self.space.rss };
         pages.split_edges(start, end)?;
-        let gone = areas.remove(start, end);
-        for area in &gone {
+        let first = self.dead.len();
+        inner.areas.remove(start, end, &mut self.dead);
+        for area in self.dead.iter().skip(first) {
             pages.zap(area, area.start, area.end, true);
-        }
-        pages.table.free_empty(start, end, pages.batch);
-        for area in &gone {
             if area.flags.contains(VmFlags::ACCOUNT) {
-                self.uncharge(area.pages());
+                account::uncharge(area.pages());
+                inner.charged -= area.pages();
             }
             if area.flags.contains(VmFlags::LOCKED) {
-                self.inner.locked -= area.pages();
+                inner.locked -= area.pages();
             }
         }
-        self.dead.extend(gone);
+        self.free_tables(start, end);
         Ok(())
+    }
+
+    /// Frees the page tables that only the unmapped range used: those that no neighbouring area reaches into.
+    fn free_tables(&mut self, start: u64, end: u64) {
+        let (areas, pages) = self.parts();
+        let mut low = start & !(HUGE_SIZE - 1);
+        if areas.prev(start).is_some_and(|below| below.end > low) {
+            low += HUGE_SIZE;
+        }
+        let mut high = end.next_multiple_of(HUGE_SIZE);
+        if areas.find_from(end).is_some_and(|above| above.start < high) {
+            high -= HUGE_SIZE;
+        }
+        pages.table.free_empty(low, high, pages.batch);
     }
 }
 

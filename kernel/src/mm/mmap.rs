@@ -1,7 +1,6 @@
 //! mmap(2), munmap(2) and mprotect(2): placement, checks in Linux's order, and the changes themselves.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use syscall_shim::{Errno, SysResult};
 
@@ -127,7 +126,9 @@ impl AddressSpace {
         locked.check_limits(addr, end, prot, vm)?;
 
         let charged = vm & (VmFlags::SHARED | VmFlags::NORESERVE) == VmFlags::empty() && prot.contains(Prot::WRITE);
-        locked.unmap(addr, end)?;
+        if flags.contains(MapFlags::FIXED) {
+            locked.unmap(addr, end)?;
+        }
         if charged {
             locked.charge(len / PAGE_SIZE)?;
             vm |= VmFlags::ACCOUNT;
@@ -203,27 +204,20 @@ impl AddressSpace {
         } else if first.start > addr {
             return Err(Errno::ENOMEM);
         }
-        let parts: Vec<(u64, u64, Prot, VmFlags)> = locked
-            .inner
-            .areas
-            .overlapping(start, end)
-            .map(|a| (a.start.max(start), a.end.min(end), a.prot, a.flags))
-            .collect();
         let mut at = start;
-        for (from, to, old, flags) in parts {
-            if from > at {
-                return Err(Errno::ENOMEM);
-            }
+        while at < end {
+            let area = locked.inner.areas.find(at).ok_or(Errno::ENOMEM)?;
+            let (to, old, flags) = (area.end.min(end), area.prot, area.flags);
             let allowed = flags.bits() >> VmFlags::MAYREAD.bits().trailing_zeros();
             if prot.bits() & !allowed != 0 {
                 return Err(Errno::EACCES);
             }
             if prot != old {
-                locked.protect(from, to, prot, flags)?;
+                locked.protect(at, to, prot, flags)?;
             }
             at = to;
         }
-        if at < end { Err(Errno::ENOMEM) } else { Ok(()) }
+        Ok(())
     }
 }
 

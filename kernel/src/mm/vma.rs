@@ -191,46 +191,46 @@ impl<B: Backing> VmaSet<B> {
     /// Adds an area to a free range and merges it with its neighbours.
     pub fn insert(&mut self, vma: Vma<B>) {
         debug_assert!(vma.start < vma.end && !self.any(vma.start, vma.end));
-        let (start, end) = (vma.start, vma.end);
         self.bytes += vma.len();
-        self.areas.insert(start, vma);
-        self.merge_at(start);
+        let (start, end) = (vma.start, vma.end);
+        match self.areas.range_mut(..start).next_back() {
+            // The usual case by far: memory next to memory of the same kind.
+            Some((_, low)) if low.joins(&vma) => low.end = end,
+            _ => {
+                self.areas.insert(start, vma);
+            }
+        }
         self.merge_at(end);
     }
 
-    /// Removes everything in `start..end` and returns the parts taken out, ascending.
-    pub fn remove(&mut self, start: u64, end: u64) -> Vec<Vma<B>> {
+    /// Removes everything in `start..end` and puts the parts taken out into `out`, ascending.
+    pub fn remove(&mut self, start: u64, end: u64, out: &mut Vec<Vma<B>>) {
         self.split_at(start);
         self.split_at(end);
-        let keys: Vec<u64> = self.areas.range((Included(start), Excluded(end.max(start)))).map(|(k, _)| *k).collect();
-        let mut out = Vec::with_capacity(keys.len());
-        for key in keys {
+        let before = out.len();
+        while let Some((&key, _)) = self.areas.range((Included(start), Excluded(end.max(start)))).next() {
             if let Some(v) = self.areas.remove(&key) {
                 self.bytes -= v.len();
                 out.push(v);
             }
         }
-        if !out.is_empty() {
+        if out.len() > before {
             let ceiling = self.areas.range(end..).next().map_or(u64::MAX, |(_, v)| v.start);
             self.hint.at = self.hint.at.max(ceiling).min(self.hint.high);
         }
-        out
     }
 
     /// Applies `change` to every area part in `start..end`, splitting at the ends and merging what agrees afterwards.
     pub fn update(&mut self, start: u64, end: u64, mut change: impl FnMut(&mut Vma<B>)) {
         self.split_at(start);
         self.split_at(end);
-        let range = (Included(start), Excluded(end.max(start)));
-        let mut seams: Vec<u64> = Vec::new();
-        for (key, v) in self.areas.range_mut(range) {
+        let mut at = start;
+        while let Some((&key, v)) = self.areas.range_mut((Included(at), Excluded(end.max(at)))).next() {
             change(v);
-            seams.push(*key);
+            at = v.end;
+            self.merge_at(key);
         }
-        seams.push(end);
-        for seam in seams {
-            self.merge_at(seam);
-        }
+        self.merge_at(end);
     }
 
     /// Moves the start of the area at `start` down to `new_start` (stack growth); the room must be free.
