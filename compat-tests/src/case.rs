@@ -1,6 +1,6 @@
 //! What there is to test: the sources in `programs/` and the smoke tests of the applications.
 
-use skiff::app::App;
+use skiff::app::{App, Talk};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub struct Case {
     pub args: Vec<String>,
     /// Standard input.
     pub stdin: String,
+    /// A session at a terminal, instead.
+    pub talk: Vec<Talk>,
     /// Seconds it may take on Skiff.
     pub timeout: u64,
     /// Further options of `skiff run`.
@@ -108,6 +110,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         cflags: get("cflags").map_or_else(|| vec!["-O1".into(), "-pthread".into()], |v| split(&v)),
         args: list("args"),
         stdin: get("stdin").unwrap_or_default().replace("\\n", "\n"),
+        talk: Vec::new(),
         timeout: get("timeout").and_then(|t| t.parse().ok()).unwrap_or(TIMEOUT),
         flags: flags.clone(),
         stderr: get("stderr"),
@@ -131,6 +134,7 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
         cflags: Vec::new(),
         args: test.args.clone(),
         stdin: test.stdin.clone(),
+        talk: test.talk.clone(),
         timeout: test.timeout.unwrap_or(TIMEOUT),
         flags: Vec::new(),
         stderr: None,

@@ -5,6 +5,7 @@
 mod build;
 mod case;
 mod run;
+mod talk;
 
 use case::Case;
 use clap::Parser;

@@ -2,6 +2,7 @@
 
 use crate::build::build;
 use crate::case::{Case, Subject};
+use crate::talk::talk;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -20,10 +21,12 @@ const EXCERPT: usize = 400;
 /// What a run gave.
 #[derive(Debug, Default)]
 pub struct Output {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    /// Standard output, or what the terminal shows.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
     /// As a shell reports it: 128 + N after signal N.
-    status: i32,
+    pub status: i32,
 }
 
 /// Paths that all cases share.
@@ -94,7 +97,11 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
     };
     command.args(&case.args).current_dir(dir.path()).env_clear();
     command.envs(mkimage::environment(&[]).iter().filter_map(|e| e.split_once('=')));
-    output(command, &case.stdin, NATIVE_LIMIT).map_err(|e| format!("on Linux: {e}"))
+    if !case.talk.is_empty() {
+        // Histories and settings of whoever tests stay out of it.
+        command.env("HOME", dir.path());
+    }
+    output(command, case, NATIVE_LIMIT).map_err(|e| format!("on Linux: {e}"))
 }
 
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
@@ -119,7 +126,7 @@ fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, Strin
         command.arg("--").args(args);
     }
     let limit = Duration::from_secs(case.timeout) + SPARE;
-    output(command, &case.stdin, limit).map_err(|e| format!("on Skiff: {e}"))
+    output(command, case, limit).map_err(|e| format!("on Skiff: {e}"))
 }
 
 fn java_args(class: &Path) -> Vec<String> {
@@ -127,11 +134,14 @@ fn java_args(class: &Path) -> Vec<String> {
     vec!["-Xint".into(), "-cp".into(), ".".into(), name]
 }
 
-fn output(mut command: Command, stdin: &str, limit: Duration) -> Result<Output, String> {
+fn output(mut command: Command, case: &Case, limit: Duration) -> Result<Output, String> {
+    if !case.talk.is_empty() {
+        return talk(&command, &case.talk, limit);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("{:?}: {e}", command.get_program()))?;
     let input = child.stdin.take();
-    let text = stdin.as_bytes().to_vec();
+    let text = case.stdin.as_bytes().to_vec();
     let writer = thread::spawn(move || {
         // A program may end without reading its input.
         let _ = input.map(|mut i| i.write_all(&text));

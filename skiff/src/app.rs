@@ -49,6 +49,9 @@ pub struct Test {
     /// Its standard input.
     #[serde(default)]
     pub stdin: String,
+    /// Instead of standard input: a session at a terminal.
+    #[serde(default)]
+    pub talk: Vec<Talk>,
     /// Files of the application's folder that come along for it.
     #[serde(default)]
     pub files: Vec<String>,
@@ -60,6 +63,17 @@ pub struct Test {
     pub status: i32,
     /// Seconds it may take on Skiff.
     pub timeout: Option<u64>,
+}
+
+/// A step of a session at a terminal.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Talk {
+    /// What the program shows first.
+    pub expect: String,
+    /// What is typed then.
+    #[serde(default)]
+    pub send: String,
 }
 
 fn yes() -> bool {
