@@ -92,6 +92,7 @@ pub fn talk(command: &Command, steps: &[Talk], limit: Duration) -> Result<Output
             let at = screen.wait_for(&step.expect, from).map_err(|why| format!("{why}; waited for {:?}", step.expect))?;
             start.get_or_insert(at);
             from = at + step.expect.len();
+            thread::sleep(Duration::from_millis(step.pause));
             keyboard.write_all(step.send.as_bytes()).map_err(|e| format!("typing {:?}: {e}", step.send))?;
         }
         while screen.wait()? {}

@@ -74,6 +74,9 @@ pub struct Talk {
     /// What is typed then.
     #[serde(default)]
     pub send: String,
+    /// Milliseconds in between, for a program that shows nothing when it is ready.
+    #[serde(default)]
+    pub pause: u64,
 }
 
 fn yes() -> bool {
