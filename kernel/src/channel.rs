@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use frame::{Control, Outgoing, Parser, Stream};
 
 use crate::arch::poweroff::poweroff;
-use crate::arch::vectors::{self, Trigger};
+use crate::arch::vectors;
 use crate::arch::{boot, clock, serial};
 use crate::drivers::console;
 use crate::sync::IrqLock;
@@ -81,7 +81,7 @@ pub fn init() {
         }
         crate::kerr!("channel=virtio, but no virtio-console answers; the serial port serves instead");
     }
-    if vectors::connect(serial::GSI, Trigger::Level, receive_serial) {
+    if vectors::connect(serial::GSI, receive_serial) {
         serial::enable_receive_interrupt();
     }
 }

@@ -16,15 +16,16 @@ pub enum Level {
     Warning = 4,
     /// Worth knowing.
     Info = 6,
-    /// For those who develop the kernel.
-    Debug = 7,
 }
 
 /// Messages above this level are dropped; `loglevel=N` sets it.
 static MAX_LEVEL: AtomicU8 = AtomicU8::new(Level::Warning as u8);
 
+/// Takes one whole message.
+pub type Sink = fn(&[u8]);
+
 /// Where whole messages go instead of the serial port, once set.
-static SINK: IrqLock<Option<fn(&[u8])>> = IrqLock::new(None);
+static SINK: IrqLock<Option<Sink>> = IrqLock::new(None);
 
 /// Held while a line is written, so that lines of two CPUs do not mix.
 static SERIAL: IrqLock<()> = IrqLock::new(());
@@ -37,7 +38,7 @@ pub fn init() {
 }
 
 /// Sends messages to `sink` from now on.
-pub fn set_sink(sink: Option<fn(&[u8])>) {
+pub fn set_sink(sink: Option<Sink>) {
     *SINK.lock() = sink;
 }
 
@@ -112,12 +113,6 @@ macro_rules! kwarn {
 #[macro_export]
 macro_rules! kinfo {
     ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Info, format_args!($($arg)*)) };
-}
-
-/// For those who develop the kernel.
-#[macro_export]
-macro_rules! kdebug {
-    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Debug, format_args!($($arg)*)) };
 }
 
 /// Writes to the serial port past locks and levels: for panics and dumps only.

@@ -9,7 +9,6 @@ use crate::arch::control::ControlRegisters;
 use crate::arch::hook::Hook;
 use crate::arch::{backtrace, irq, poweroff};
 use crate::channel::{self, ExitKind};
-use crate::emergency;
 use crate::mm::heap;
 use crate::symbols::{ReturnAddress, Symbolised};
 

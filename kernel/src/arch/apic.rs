@@ -15,8 +15,6 @@ const TASK_PRIORITY: u32 = 0x080;
 const END_OF_INTERRUPT: u32 = 0x0b0;
 const SPURIOUS: u32 = 0x0f0;
 const ERROR_STATUS: u32 = 0x280;
-const COMMAND_LOW: u32 = 0x300;
-const COMMAND_HIGH: u32 = 0x310;
 const LVT_TIMER: u32 = 0x320;
 const LVT_LINT0: u32 = 0x350;
 const LVT_LINT1: u32 = 0x360;
@@ -34,13 +32,6 @@ const LVT_NMI: u32 = 4 << 8;
 const TIMER_ONE_SHOT: u32 = 0;
 const TIMER_TSC_DEADLINE: u32 = 2 << 17;
 const DIVIDE_BY_1: u32 = 0b1011;
-
-const DELIVERY_FIXED: u32 = 0;
-const DELIVERY_NMI: u32 = 4 << 8;
-const DELIVERY_INIT: u32 = 5 << 8;
-const DELIVERY_STARTUP: u32 = 6 << 8;
-const LEVEL_ASSERT: u32 = 1 << 14;
-const SEND_PENDING: u32 = 1 << 12;
 
 const PIC_MASTER_DATA: u16 = 0x21;
 const PIC_SLAVE_DATA: u16 = 0xa1;
@@ -134,43 +125,6 @@ pub fn eoi() {
 pub fn take_errors() -> u32 {
     write(ERROR_STATUS, 0);
     read(ERROR_STATUS)
-}
-
-fn command(apic_id: u32, command: u32) {
-    if REGISTERS.load(Ordering::Relaxed).is_null() {
-        let value = u64::from(apic_id) << 32 | u64::from(command);
-        // SAFETY: x2APIC mode; the interrupt command register takes destination and command at once.
-        unsafe { msr::write(msr::X2APIC + COMMAND_LOW / 16, value) };
-        return;
-    }
-    // An interrupt between the two halves could send one of its own.
-    let interrupts = super::irq::save_and_disable();
-    while read(COMMAND_LOW) & SEND_PENDING != 0 {
-        core::hint::spin_loop();
-    }
-    write(COMMAND_HIGH, apic_id << 24);
-    write(COMMAND_LOW, command);
-    super::irq::restore(interrupts);
-}
-
-/// Sends an interrupt to the CPU with this APIC id.
-pub fn send_ipi(apic_id: u32, vector: u8) {
-    command(apic_id, DELIVERY_FIXED | LEVEL_ASSERT | u32::from(vector));
-}
-
-/// Sends a non-maskable interrupt.
-pub fn send_nmi(apic_id: u32) {
-    command(apic_id, DELIVERY_NMI | LEVEL_ASSERT);
-}
-
-/// Resets a CPU, which then waits for [`send_startup`].
-pub fn send_init(apic_id: u32) {
-    command(apic_id, DELIVERY_INIT | LEVEL_ASSERT);
-}
-
-/// Starts a CPU in real mode at `page`, which lies below 1 MiB.
-pub fn send_startup(apic_id: u32, page: u64) {
-    command(apic_id, DELIVERY_STARTUP | LEVEL_ASSERT | (page >> 12) as u32 & 0xff);
 }
 
 /// Starts the timer's count from the top, without an interrupt, for calibration.

@@ -10,7 +10,6 @@ const KVM_FEATURES: u32 = 0x4000_0001;
 const FREQUENCIES: u32 = 0x4000_0010;
 
 const KVM_NAME: [u32; 3] = [u32::from_le_bytes(*b"KVMK"), u32::from_le_bytes(*b"VMKV"), u32::from_le_bytes(*b"M\0\0\0")];
-const TCG_NAME: [u32; 3] = [u32::from_le_bytes(*b"TCGT"), u32::from_le_bytes(*b"CGTC"), u32::from_le_bytes(*b"GTCG")];
 
 /// Feature bit: the clock at the new MSRs (Documentation/virt/kvm/x86/cpuid.rst).
 pub const KVM_FEATURE_CLOCKSOURCE2: u32 = 1 << 3;
@@ -28,11 +27,6 @@ fn is_hypervisor(name: [u32; 3]) -> bool {
 /// Whether KVM runs us.
 pub fn is_kvm() -> bool {
     is_hypervisor(KVM_NAME)
-}
-
-/// Whether QEMU's own translator runs us.
-pub fn is_tcg() -> bool {
-    is_hypervisor(TCG_NAME)
 }
 
 /// KVM's feature bits; 0 under anything else.

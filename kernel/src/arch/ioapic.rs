@@ -3,7 +3,6 @@
 //! Source: 82093AA datasheet; ACPI 6.5, 5.2.12 for what the MADT says of them.
 
 use super::acpi::{self, IoApic};
-use super::vectors::Trigger;
 use crate::mm::vmalloc;
 use crate::sync::IrqLock;
 
@@ -54,7 +53,7 @@ impl Registers {
 
 /// Routes global system interrupt `gsi` to `vector` on the CPU with `apic_id`, and unmasks it. False when there is no
 /// such line.
-pub fn route(gsi: u32, vector: u8, trigger: Trigger, apic_id: u32) -> bool {
+pub fn route(gsi: u32, vector: u8, apic_id: u32) -> bool {
     let madt = acpi::madt();
     let found: &[IoApic] = if madt.io_apics.as_slice().is_empty() { &[DEFAULT_IO_APIC] } else { madt.io_apics.as_slice() };
     let Some(io_apic) = found.iter().filter(|io_apic| io_apic.gsi_base <= gsi).max_by_key(|io_apic| io_apic.gsi_base) else {
@@ -67,11 +66,10 @@ pub fn route(gsi: u32, vector: u8, trigger: Trigger, apic_id: u32) -> bool {
         return false;
     }
     let active_low = madt.active_low(gsi);
-    let trigger = if trigger == Trigger::Level { LEVEL_TRIGGERED } else { 0 };
     let polarity = if active_low { ACTIVE_LOW } else { 0 };
     let entry = REDIRECTION + line * 2;
     registers.write(entry, MASKED);
     registers.write(entry + 1, apic_id << 24);
-    registers.write(entry, u32::from(vector) | trigger | polarity);
+    registers.write(entry, u32::from(vector) | LEVEL_TRIGGERED | polarity);
     true
 }

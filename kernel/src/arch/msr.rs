@@ -2,8 +2,6 @@
 
 use core::arch::asm;
 
-/// Extended features: long mode, system calls, no-execute.
-pub const EFER: u32 = 0xc000_0080;
 /// Base address and mode of the local APIC.
 pub const APIC_BASE: u32 = 0x1b;
 /// Deadline of the local APIC timer, in TSC ticks.

@@ -34,7 +34,6 @@ pub struct PerCpu {
     pub switches: AtomicU64,
 }
 
-pub(super) const CURRENT: usize = offset_of!(PerCpu, current);
 pub(super) const STACK_TOP: usize = offset_of!(PerCpu, stack_top);
 pub(super) const STACK_BOTTOM: usize = offset_of!(PerCpu, stack_bottom);
 pub(super) const SCRATCH: usize = offset_of!(PerCpu, scratch);

@@ -42,7 +42,7 @@ impl TrapFrame {
     pub const SIZE: usize = size_of::<Self>();
 
     /// Whether the entry came from the application.
-    pub fn from_app(&self) -> bool {
+    pub fn came_from_app(&self) -> bool {
         self.vector & Self::FROM_APP != 0
     }
 
@@ -70,14 +70,10 @@ pub mod vector {
     pub const DEBUG: u64 = 1;
     pub const NMI: u64 = 2;
     pub const BREAKPOINT: u64 = 3;
-    pub const OVERFLOW: u64 = 4;
-    pub const BOUND: u64 = 5;
     pub const INVALID_OPCODE: u64 = 6;
-    pub const DEVICE_NOT_AVAILABLE: u64 = 7;
     pub const DOUBLE_FAULT: u64 = 8;
     pub const SEGMENT_NOT_PRESENT: u64 = 11;
     pub const STACK_SEGMENT: u64 = 12;
-    pub const GENERAL_PROTECTION: u64 = 13;
     pub const PAGE_FAULT: u64 = 14;
     pub const X87: u64 = 16;
     pub const ALIGNMENT_CHECK: u64 = 17;

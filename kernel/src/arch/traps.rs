@@ -30,7 +30,7 @@ pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
         vector::DOUBLE_FAULT | vector::MACHINE_CHECK => fatal(frame, "processor exception"),
         _ => {}
     }
-    if frame.from_app() {
+    if frame.came_from_app() {
         sched::charge_application();
     }
     if number >= 32 {
@@ -41,14 +41,14 @@ pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
         if frame.rflags & RFLAGS_IF != 0 {
             irq::enable();
         }
-        if frame.from_app() {
+        if frame.came_from_app() {
             application_exception(frame, number, cr2);
         } else {
             kernel_exception(frame, number, cr2);
         }
         irq::disable();
     }
-    if frame.from_app() {
+    if frame.came_from_app() {
         leave_to_application(frame);
     }
 }

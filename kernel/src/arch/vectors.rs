@@ -27,15 +27,6 @@ pub const SPURIOUS: u8 = 0xff;
 static HANDLERS: [Hook; DEVICE_COUNT as usize] = [const { Hook::new() }; DEVICE_COUNT as usize];
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
-/// How the line of a device behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
-    /// One interrupt for each rise of the line.
-    Edge,
-    /// Interrupts as long as the line is up.
-    Level,
-}
-
 /// Gives `handler` a vector of its own. It runs in interrupt context on whichever CPU takes the interrupt.
 /// `None` when all vectors are taken.
 pub fn allocate(handler: fn()) -> Option<u8> {
@@ -44,10 +35,10 @@ pub fn allocate(handler: fn()) -> Option<u8> {
     Some(DEVICE_FIRST + index)
 }
 
-/// Lets `handler` be called when global system interrupt `gsi` is raised. False when the machine has no such line, or no
+/// Lets `handler` be called as long as global system interrupt `gsi` is raised (level-triggered). False when the machine has no such line, or no
 /// vector is left.
-pub fn connect(gsi: u32, trigger: Trigger, handler: fn()) -> bool {
-    allocate(handler).is_some_and(|vector| ioapic::route(gsi, vector, trigger, apic::id()))
+pub fn connect(gsi: u32, handler: fn()) -> bool {
+    allocate(handler).is_some_and(|vector| ioapic::route(gsi, vector, apic::id()))
 }
 
 /// Calls the handler of a device vector and acknowledges the interrupt. False when `vector` is not a device's.

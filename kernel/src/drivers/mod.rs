@@ -12,7 +12,7 @@ use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 
 pub use hal::SkiffHal;
 
-use crate::arch::vectors::{self, Trigger};
+use crate::arch::vectors;
 use crate::sync::IrqLock;
 
 /// A virtio device that no driver has taken yet.
@@ -45,7 +45,7 @@ impl DeviceInterrupt {
     /// driver has set up. False when the machine cannot deliver it.
     pub fn connect(&self, queues: u16, handler: fn()) -> bool {
         match &self.0 {
-            Interrupt::Line(gsi) => vectors::connect(*gsi, Trigger::Level, handler),
+            Interrupt::Line(gsi) => vectors::connect(*gsi, handler),
             Interrupt::Message(messages) => vectors::allocate(handler).is_some_and(|vector| messages.enable(queues, vector)),
         }
     }

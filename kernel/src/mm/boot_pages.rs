@@ -42,7 +42,7 @@ impl BootPages {
     /// The frame that holds the page of the archive at `offset`; `None` if that is not a whole page of its own, or gone already.
     pub fn take(&mut self, offset: usize) -> Option<Frame> {
         let phys = self.range.start + offset as u64;
-        if phys % PAGE_SIZE as u64 != 0 || offset.checked_add(PAGE_SIZE)? > self.archive.len() {
+        if !phys.is_multiple_of(PAGE_SIZE as u64) || offset.checked_add(PAGE_SIZE)? > self.archive.len() {
             return None;
         }
         let index = ((phys - (self.range.start & !(PAGE_SIZE as u64 - 1))) / PAGE_SIZE as u64) as usize;

@@ -26,7 +26,6 @@ pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 
 const GIB: u64 = 1 << 30;
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
-const PAGE: u64 = PAGE_SIZE as u64;
 
 /// Bits of page table entries (SDM volume 3A, 4.5).
 pub mod bits {
@@ -150,7 +149,7 @@ impl Table {
         let flags = if level == 1 { entry & !bits::ADDRESS & !bits::LARGE } else { entry & !bits::ADDRESS };
         for index in 0..512 {
             // SAFETY: the new table is ours.
-            unsafe { phys_to_virt::<u64>(table + index * 8).write((entry & bits::ADDRESS) + index * step | flags) };
+            unsafe { phys_to_virt::<u64>(table + index * 8).write(((entry & bits::ADDRESS) + index * step) | flags) };
         }
         // SAFETY: as above.
         unsafe { slot.write(table | TABLE) };

@@ -44,27 +44,14 @@ pub const AP_TRAMPOLINE: u64 = 0x8000;
 pub struct Frame(u64);
 
 impl Frame {
-    /// Physical address of the first byte.
-    pub fn phys(&self) -> u64 {
-        self.0
-    }
-
     /// The frame's memory, in the direct map.
     pub fn as_ptr(&self) -> *mut u8 {
         phys_to_virt(self.0)
     }
 
-    /// Lets go of the handle and keeps its reference, to be taken up by [`Frame::from_raw`] or [`dec`].
+    /// Lets go of the handle and keeps its reference, to be taken up by [`dec`].
     pub fn into_raw(self) -> u64 {
         core::mem::ManuallyDrop::new(self).0
-    }
-
-    /// Takes up a reference that [`Frame::into_raw`] left.
-    ///
-    /// # Safety
-    /// The reference exists and has no other owner.
-    pub unsafe fn from_raw(phys: u64) -> Self {
-        Self(phys)
     }
 }
 
@@ -291,12 +278,6 @@ pub fn alloc_contiguous(frames: usize) -> Option<u64> {
 /// Gives back what [`alloc_contiguous`] gave.
 pub fn free_contiguous(phys: u64, frames: usize) {
     free_frames(PhysRange { start: phys, end: phys + (frames * PAGE_SIZE) as u64 });
-}
-
-/// Gives back what [`alloc_order`] gave; each frame must have its one reference.
-pub fn free_order(phys: u64, order: usize) {
-    set_states(phys, 1 << order, 0);
-    BUDDY.lock().free(phys, order);
 }
 
 fn free_frames(range: PhysRange) {

@@ -145,11 +145,6 @@ impl Drop for KernelStack {
     }
 }
 
-/// Whether `addr` is where stacks and their guard pages lie: a fault there means that a kernel stack ran over.
-pub fn is_stack_area(addr: u64) -> bool {
-    (STACKS..STACKS_END).contains(&addr)
-}
-
 /// Maps `len` bytes of device registers (or firmware tables) at `phys`, uncached; the mapping stays for good.
 /// `None` when memory or addresses are out.
 pub fn map_device(phys: u64, len: usize) -> Option<*mut u8> {

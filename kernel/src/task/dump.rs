@@ -4,7 +4,6 @@ use super::history::Call;
 use super::table;
 use super::thread::{Task, state};
 use crate::arch::percpu::this_cpu;
-use crate::emergency;
 use crate::panic::print_backtrace;
 
 fn state_name(task: &Task) -> &'static str {

@@ -67,7 +67,6 @@ struct Failure {
 
 fn start_program() -> Result<(), Failure> {
     let manifest = vfs::populate().map_err(|text| Failure { status: STATUS_NOT_SET_UP, text })?;
-    let task = current();
     let Manifest { exec, argv, envp, cwd } = manifest;
     if exec.is_empty() {
         let text = String::from("the image names no program: make it with mkimage, or append '-- PATH ARGS' to the command line");

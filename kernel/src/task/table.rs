@@ -50,12 +50,6 @@ pub fn remove_task(tid: i32) {
     drop(removed);
 }
 
-/// Takes out a process.
-pub fn remove_process(pid: i32) {
-    let removed = TABLE.lock().processes.remove(&pid);
-    drop(removed);
-}
-
 /// The thread `tid`.
 pub fn task(tid: i32) -> Option<Arc<Task>> {
     TABLE.lock().tasks.get(&tid).cloned()

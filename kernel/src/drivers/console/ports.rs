@@ -37,6 +37,8 @@ pub struct Control {
     receive: VirtQueue<SkiffHal, CONTROL_BUFFERS>,
     transmit: VirtQueue<SkiffHal, CONTROL_BUFFERS>,
     /// By descriptor.
+    // Boxed so that a buffer stays where the device knows it when the vector grows.
+    #[allow(clippy::vec_box)]
     buffers: Vec<Box<[u8; MESSAGE_BUFFER_SIZE]>>,
 }
 
