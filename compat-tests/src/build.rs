@@ -17,7 +17,8 @@ pub fn build(case: &Case, out: &Path) -> Result<PathBuf, String> {
     let stem = source.file_stem().unwrap_or_default().to_string_lossy();
     let extension = source.extension().unwrap_or_default().to_string_lossy();
     let program = match &*extension {
-        "java" => out.join(format!("{stem}.class")),
+        // A class has inner ones beside it.
+        "java" => out.join(format!("{stem}-classes/{stem}.class")),
         _ => out.join(format!("{stem}-{extension}{}{variant}", if variant.is_empty() { "" } else { "-" })),
     };
     if newer(&program, source) {

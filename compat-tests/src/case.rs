@@ -42,6 +42,8 @@ pub struct Case {
     pub subject: Subject,
     /// Compiler flags.
     pub cflags: Vec<String>,
+    /// Options of the Java machine.
+    pub jvm: Vec<String>,
     /// Arguments.
     pub args: Vec<String>,
     /// Standard input.
@@ -88,8 +90,10 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
     let settings = settings(&text);
     let get = |key: &str| settings.get(key).cloned();
     let list = |key: &str| get(key).map(|v| split(&v)).unwrap_or_default();
-    const KNOWN: [&str; 12] =
-        ["variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags", "native", "status", "skip"];
+    const KNOWN: [&str; 13] = [
+        "variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags", "native", "status", "skip",
+        "jvm",
+    ];
     if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
         return Err(format!("{}: unknown setting {unknown}", path.display()));
     }
@@ -108,6 +112,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         name: if variants.len() > 1 { format!("{stem} ({variant})") } else { stem.clone() },
         subject: Subject::Source { path: path.into(), variant: variant.clone() },
         cflags: get("cflags").map_or_else(|| vec!["-O1".into(), "-pthread".into()], |v| split(&v)),
+        jvm: list("jvm"),
         args: list("args"),
         stdin: get("stdin").unwrap_or_default().replace("\\n", "\n"),
         talk: Vec::new(),
@@ -132,6 +137,7 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
             files: test.files.clone(),
         },
         cflags: Vec::new(),
+        jvm: Vec::new(),
         args: test.args.clone(),
         stdin: test.stdin.clone(),
         talk: test.talk.clone(),

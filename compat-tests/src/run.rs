@@ -81,10 +81,9 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut command = match &case.subject {
         Subject::Source { path, .. } if path.extension().is_some_and(|e| e == "java") => {
-            let copy = dir.path().join(program.file_name().unwrap_or_default());
-            fs::copy(program, copy).map_err(|e| e.to_string())?;
             let mut c = Command::new("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
-            c.args(java_args(program));
+            let classes = program.parent().unwrap_or(Path::new("."));
+            c.args(java_args(case, program, &classes.display().to_string()));
             c
         }
         Subject::App { folder, files, .. } => {
@@ -116,9 +115,9 @@ fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, Strin
             command.arg(name);
         }
         Subject::Source { path, .. } if path.extension().is_some_and(|e| e == "java") => {
-            let class = program.file_name().unwrap_or_default().to_string_lossy();
-            command.arg("--add").arg(format!("{}:{class}", program.display())).arg("java");
-            args = java_args(program).into_iter().chain(args).collect();
+            let classes = program.parent().unwrap_or(Path::new("."));
+            command.arg("--add").arg(format!("{}:/classes", classes.display())).arg("java");
+            args = java_args(case, program, "/classes").into_iter().chain(args).collect();
         }
         Subject::Source { .. } => drop(command.arg(program)),
     }
@@ -129,9 +128,9 @@ fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, Strin
     output(command, case, limit).map_err(|e| format!("on Skiff: {e}"))
 }
 
-fn java_args(class: &Path) -> Vec<String> {
+fn java_args(case: &Case, class: &Path, classes: &str) -> Vec<String> {
     let name = class.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    vec!["-Xint".into(), "-cp".into(), ".".into(), name]
+    case.jvm.iter().cloned().chain(["-cp".into(), classes.into(), name]).collect()
 }
 
 fn output(mut command: Command, case: &Case, limit: Duration) -> Result<Output, String> {
