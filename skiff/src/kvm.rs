@@ -24,10 +24,9 @@ pub fn usable() -> Result<(), String> {
         return Err("KVM is not available".into());
     }
     let (cache, key) = (cache_file(), key());
-    if let Some(known) = cache.as_ref().and_then(|f| fs::read_to_string(f).ok()) {
-        if let Some(verdict) = known.strip_prefix(&key) {
-            return verdict_from(verdict.trim());
-        }
+    let known = cache.as_ref().and_then(|f| fs::read_to_string(f).ok());
+    if let Some(verdict) = known.as_ref().and_then(|k| k.strip_prefix(&key)) {
+        return verdict_from(verdict.trim());
     }
     let works = probe();
     if let Some(file) = cache {

@@ -109,13 +109,8 @@ fn build(request: &Request, options: Options) -> Result<Image> {
             eprintln!("skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}");
         }
     }
-    let key = match mkimage::key(&kernel_path, &gathered) {
-        Ok(key) => key,
-        // The kernel's own error says how to get one.
-        Err(_) => {
-            return Kernel::open(&kernel_path).map_err(Into::into).and_then(|_| Err(Error::NoQemu));
-        }
-    };
+    // Where the kernel is missing, its own error says how to get one.
+    let key = mkimage::key(&kernel_path, &gathered).or_else(|e| Kernel::open(&kernel_path).and(Err(e)))?;
     let cache = cache_dir()?;
     let name = Path::new(&options.program).file_name().unwrap_or("image".as_ref()).to_string_lossy();
     let path = cache.join(format!("{name}-{key:016x}.img"));

@@ -70,7 +70,7 @@ pub fn writable() {
 
 /// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went out.
 pub fn send(kind: Outgoing, bytes: &[u8], nonblock: bool) -> SysResult<usize> {
-    let mut attempt = || {
+    let attempt = || {
         // Before the write, so that the interrupt that tells of room comes after.
         FULL.store(true, Ordering::Release);
         let n = channel::write(kind, bytes);

@@ -7,7 +7,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked};
 use super::fault;
-use super::flags::{Access, FaultError, HUGE_SIZE, PAGE_SIZE, Prot, USER_END, VmFlags, page_up};
+use super::flags::{Access, FaultError, HUGE_SIZE, PAGE_SIZE, USER_END, VmFlags, page_up};
 use super::object::{MappedFile, Object};
 
 /// `MADV_*` of madvise(2), by value.

@@ -61,7 +61,7 @@ pub fn setdomainname(name: UserPtr<u8>, len: i32) -> SysResult {
 /// sysinfo(2). Swap and high memory do not exist.
 pub fn sysinfo(info: UserPtr<Sysinfo>) -> SysResult {
     let memory = frames::stats();
-    let bytes = |frames: usize| (frames * PAGE_SIZE as usize) as u64;
+    let bytes = |frames: usize| (frames * PAGE_SIZE) as u64;
     info.write(Sysinfo {
         uptime: (clock::monotonic_ns() / NSEC_PER_SEC) as i64,
         totalram: bytes(memory.total),

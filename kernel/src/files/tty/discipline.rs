@@ -119,10 +119,10 @@ impl Discipline {
                 *unread = Unread::Byte(byte);
             }
         }
-        if let (true, Some(last)) = (self.canonical(), self.input.back_mut()) {
-            if let Unread::Byte(byte) = *last {
-                *last = Unread::Last(byte);
-            }
+        if let (true, Some(last)) = (self.canonical(), self.input.back_mut())
+            && let Unread::Byte(byte) = *last
+        {
+            *last = Unread::Last(byte);
         }
         self.whole = if self.canonical() { self.input.len() } else { 0 };
         self.literal = false;

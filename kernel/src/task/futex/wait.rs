@@ -45,7 +45,7 @@ pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnM
             if deadline <= monotonic_ns() {
                 break Err(WaitError::TimedOut);
             }
-            if !alarm.is_some_and(|(at, _)| at == deadline) {
+            if alarm.is_none_or(|(at, _)| at != deadline) {
                 let new = timer::wake_at(deadline, as_waker.clone());
                 if let Some((_, old)) = alarm.replace((deadline, new)) {
                     timer::cancel(old);

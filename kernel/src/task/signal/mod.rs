@@ -36,7 +36,7 @@ pub use altstack::AltStack;
 pub use deliver::handle;
 pub use fault::{Fault, force, force_fault};
 use pending::Pending;
-pub use send::{send_to_group, send_to_process, send_to_task, wake_to_exit};
+pub use send::wake_to_exit;
 
 /// Number of signals.
 pub const SIGNALS: usize = Signal::MAX as usize;
