@@ -217,14 +217,22 @@ fn push_segment(p: &ProgramHeader, mappings: &mut Vec<Mapping>) {
     if anonymous_end > anonymous_from {
         // `vm_brk_flags`: always readable and writable, executable if the segment is.
         let prot = Prot::PROT_READ | Prot::PROT_WRITE | (prot & Prot::PROT_EXEC);
-        mappings.push(Mapping { vaddr: anonymous_from, len: anonymous_end - anonymous_from, offset: None, prot, zero: None });
+        mappings.push(Mapping {
+            vaddr: anonymous_from,
+            len: anonymous_end - anonymous_from,
+            offset: None,
+            prot,
+            zero: None,
+        });
     }
 }
 
 /// Adjacent segments may meet inside one page; the later one owns it, as its `MAP_FIXED` mapping would replace it.
 fn resolve_shared_pages(mappings: &mut Vec<Mapping>) {
     for i in 1..mappings.len() {
-        let (Some(earlier), later) = (mappings.get(i - 1).copied(), mappings.get(i).map_or(0, |m| m.vaddr)) else { continue };
+        let (Some(earlier), later) = (mappings.get(i - 1).copied(), mappings.get(i).map_or(0, |m| m.vaddr)) else {
+            continue;
+        };
         let Some(m) = mappings.get_mut(i - 1).filter(|_| earlier.vaddr + earlier.len > later) else { continue };
         m.len = later.saturating_sub(m.vaddr);
         m.zero = None;

@@ -31,7 +31,9 @@ impl TooLong {
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the arguments and the environment are too long (a quarter of the stack's limit, or 128 KiB in one string)")
+        f.write_str(
+            "the arguments and the environment are too long (a quarter of the stack's limit, or 128 KiB in one string)",
+        )
     }
 }
 

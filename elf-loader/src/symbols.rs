@@ -88,7 +88,12 @@ fn sections<R: ReadAt + ?Sized>(file: &R, header: &[u8; 64]) -> Option<Vec<Secti
     let mut out = Vec::new();
     for i in 0..u64::from(count) {
         let sh: [u8; SECTION_SIZE] = bytes(file, at.checked_add(i * SECTION_SIZE as u64)?)?;
-        out.push(Section { kind: u32_at(&sh, 4)?, offset: u64_at(&sh, 24)?, size: u64_at(&sh, 32)?, link: u32_at(&sh, 40)? });
+        out.push(Section {
+            kind: u32_at(&sh, 4)?,
+            offset: u64_at(&sh, 24)?,
+            size: u64_at(&sh, 32)?,
+            link: u32_at(&sh, 40)?,
+        });
     }
     Some(out)
 }

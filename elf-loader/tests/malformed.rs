@@ -108,7 +108,10 @@ fn segments() {
     assert_eq!(two(high, low), Err(ElfError::Unsorted));
     // Two segments that meet inside one page are sound: the later one owns the page.
     let plan = two(load(RX, 0, 0x40_0000, 0x1200, 0x1200), load(RW, 0x1200, 0x40_1200, 0x100, 0x100)).unwrap();
-    assert_eq!(plan.mappings.iter().map(|m| (m.vaddr, m.len)).collect::<Vec<_>>(), [(0x40_0000, 0x1000), (0x40_1000, 0x1000)]);
+    assert_eq!(
+        plan.mappings.iter().map(|m| (m.vaddr, m.len)).collect::<Vec<_>>(),
+        [(0x40_0000, 0x1000), (0x40_1000, 0x1000)]
+    );
 }
 
 #[test]

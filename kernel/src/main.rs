@@ -22,11 +22,11 @@ mod mm;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+mod power;
+#[cfg(target_os = "none")]
 mod pseudo;
 #[cfg(target_os = "none")]
 mod symbols;
-#[cfg(target_os = "none")]
-mod power;
 #[cfg(target_os = "none")]
 mod sync;
 #[cfg(target_os = "none")]

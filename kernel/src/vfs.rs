@@ -66,8 +66,7 @@ pub fn namespace() -> &'static Arc<Namespace> {
 }
 
 /// How what is no place for programs is mounted.
-const SECURE: MountFlags =
-    MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
+const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 
 /// A tmpfs that is counted in [`shmem_pages`].
 pub fn new_tmpfs(options: TmpfsOptions) -> SysResult<Arc<Tmpfs>> {

@@ -14,8 +14,12 @@ macro_rules! flag_words {
     )* };
 }
 macro_rules! flag_value {
-    ($flag:ident) => { raw::$flag };
-    ($flag:ident $value:expr) => { $value };
+    ($flag:ident) => {
+        raw::$flag
+    };
+    ($flag:ident $value:expr) => {
+        $value
+    };
 }
 
 flag_words! {

@@ -101,14 +101,8 @@ impl SigSet {
     /// The two that cannot be blocked, caught or ignored.
     pub const UNBLOCKABLE: SigSet = SigSet::of(&[Signal::SIGKILL, Signal::SIGSTOP]);
     /// The signals that a fault raises on the thread that caused it: taken before all others.
-    pub const SYNCHRONOUS: SigSet = SigSet::of(&[
-        Signal::SIGSEGV,
-        Signal::SIGBUS,
-        Signal::SIGILL,
-        Signal::SIGTRAP,
-        Signal::SIGFPE,
-        Signal::SIGSYS,
-    ]);
+    pub const SYNCHRONOUS: SigSet =
+        SigSet::of(&[Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGTRAP, Signal::SIGFPE, Signal::SIGSYS]);
 
     /// The set of these.
     pub const fn of(signals: &[Signal]) -> Self {

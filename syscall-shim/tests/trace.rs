@@ -19,7 +19,8 @@ impl Memory {
 
 impl MemReader for Memory {
     fn read(&self, address: u64, buffer: &mut [u8]) -> usize {
-        let Some((start, bytes)) = self.0.iter().find(|(start, bytes)| (*start..start + bytes.len() as u64).contains(&address))
+        let Some((start, bytes)) =
+            self.0.iter().find(|(start, bytes)| (*start..start + bytes.len() as u64).contains(&address))
         else {
             return 0;
         };
@@ -50,21 +51,33 @@ const AT_FDCWD: u64 = -100i64 as u64;
 fn files() {
     let m = Memory::default().with(0x1000, b"/etc/passwd\0").with(0x2000, b"a\0\x011\n\"\xff").with(0x3000, &[b'x'; 100]);
     let l = |name, args: &[u64], result| line(&m, name, args, result);
-    assert_eq!(l("openat", &[AT_FDCWD, 0x1000, 0o2000000], Ok(3)), r#"openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"#);
+    assert_eq!(
+        l("openat", &[AT_FDCWD, 0x1000, 0o2000000], Ok(3)),
+        r#"openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"#
+    );
     assert_eq!(
         l("openat", &[AT_FDCWD, 0x1000, 0o1101, 0o644], Err(Errno::EACCES)),
         r#"openat(AT_FDCWD, "/etc/passwd", O_WRONLY|O_CREAT|O_TRUNC, 0644) = -1 EACCES (Permission denied)"#
     );
     assert_eq!(l("read", &[3, 0x2000, 4096], Ok(7)), r#"read(3, "a\0\0011\n\"\377", 4096) = 7"#);
-    assert_eq!(l("read", &[3, 0x2000, 4096], Err(Errno::EAGAIN)), "read(3, 0x2000, 4096) = -1 EAGAIN (Resource temporarily unavailable)");
+    assert_eq!(
+        l("read", &[3, 0x2000, 4096], Err(Errno::EAGAIN)),
+        "read(3, 0x2000, 4096) = -1 EAGAIN (Resource temporarily unavailable)"
+    );
     assert_eq!(l("write", &[1, 0x3000, 100], Ok(100)), format!("write(1, \"{}\"..., 100) = 100", "x".repeat(32)));
     assert_eq!(l("write", &[1, 0x9999, 5], Err(Errno::EFAULT)), "write(1, 0x9999, 5) = -1 EFAULT (Bad address)");
-    assert_eq!(l("access", &[0x1000, 4], Err(Errno::ENOENT)), r#"access("/etc/passwd", R_OK) = -1 ENOENT (No such file or directory)"#);
+    assert_eq!(
+        l("access", &[0x1000, 4], Err(Errno::ENOENT)),
+        r#"access("/etc/passwd", R_OK) = -1 ENOENT (No such file or directory)"#
+    );
     assert_eq!(l("lseek", &[3, 0, 2], Ok(10)), "lseek(3, 0, SEEK_END) = 10");
     assert_eq!(l("fcntl", &[3, 3], Ok(0o4002)), "fcntl(3, F_GETFL) = 0x802 (flags O_RDWR|O_NONBLOCK)");
     assert_eq!(l("fcntl", &[3, 2, 1], Ok(0)), "fcntl(3, F_SETFD, FD_CLOEXEC) = 0");
     assert_eq!(l("umask", &[0o22], Ok(0o77)), "umask(022) = 077");
-    assert_eq!(l("ioctl", &[1, 0x5401, 0x7000], Err(Errno::ENOTTY)), "ioctl(1, TCGETS, 0x7000) = -1 ENOTTY (Inappropriate ioctl for device)");
+    assert_eq!(
+        l("ioctl", &[1, 0x5401, 0x7000], Err(Errno::ENOTTY)),
+        "ioctl(1, TCGETS, 0x7000) = -1 ENOTTY (Inappropriate ioctl for device)"
+    );
 }
 
 #[test]
@@ -119,8 +132,14 @@ fn structures() {
         l("writev", &[1, 0x7000, 2], Ok(6)),
         r#"writev(1, [{iov_base="abc", iov_len=3}, {iov_base="def", iov_len=3}], 2) = 6"#
     );
-    assert_eq!(l("readv", &[1, 0x7000, 2], Ok(4)), r#"readv(1, [{iov_base="abc", iov_len=3}, {iov_base="d", iov_len=3}], 2) = 4"#);
-    assert_eq!(l("epoll_ctl", &[5, 1, 3, 0x9000], Ok(0)), "epoll_ctl(5, EPOLL_CTL_ADD, 3, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0");
+    assert_eq!(
+        l("readv", &[1, 0x7000, 2], Ok(4)),
+        r#"readv(1, [{iov_base="abc", iov_len=3}, {iov_base="d", iov_len=3}], 2) = 4"#
+    );
+    assert_eq!(
+        l("epoll_ctl", &[5, 1, 3, 0x9000], Ok(0)),
+        "epoll_ctl(5, EPOLL_CTL_ADD, 3, {events=EPOLLIN|EPOLLET, data={u32=7, u64=7}}) = 0"
+    );
     assert_eq!(
         l("wait4", &[u64::MAX, 0xa000, 0, 0], Ok(12)),
         "wait4(-1, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGSEGV && WCOREDUMP(s)}], 0, NULL) = 12"
@@ -136,7 +155,10 @@ fn sockets() {
         .with(0x4000, &16i32.to_le_bytes())
         .with(0x5000, &1i32.to_le_bytes());
     let l = |name, args: &[u64], result| line(&m, name, args, result);
-    assert_eq!(l("socket", &[2, 0o2004001, 6], Ok(3)), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, IPPROTO_TCP) = 3");
+    assert_eq!(
+        l("socket", &[2, 0o2004001, 6], Ok(3)),
+        "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, IPPROTO_TCP) = 3"
+    );
     let inet = r#"{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}"#;
     assert_eq!(l("bind", &[3, 0x1000, 16], Ok(0)), format!("bind(3, {inet}, 16) = 0"));
     assert_eq!(l("accept4", &[3, 0x1000, 0x4000, 0o4000], Ok(4)), format!("accept4(3, {inet}, [16], SOCK_NONBLOCK) = 4"));
@@ -158,8 +180,10 @@ fn processes() {
     let l = |name, args: &[u64], result| line(&m, name, args, result);
     assert_eq!(l("execve", &[0x3000, 0x1000, 0x1000], Ok(0)), r#"execve("/bin/ls", ["ls", "-l"], 0x1000 /* 2 vars */) = 0"#);
     assert_eq!(l("futex", &[0x10, 129, 1], Ok(1)), "futex(0x10, FUTEX_WAKE_PRIVATE, 1) = 1");
-    assert_eq!(l("futex", &[0x10, 128, 2, 0], Err(Errno::ERESTARTSYS)),
-        "futex(0x10, FUTEX_WAIT_PRIVATE, 2, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)");
+    assert_eq!(
+        l("futex", &[0x10, 128, 2, 0], Err(Errno::ERESTARTSYS)),
+        "futex(0x10, FUTEX_WAIT_PRIVATE, 2, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
+    );
     assert_eq!(l("tgkill", &[1, 2, 23], Ok(0)), "tgkill(1, 2, SIGURG) = 0");
     assert_eq!(l("kill", &[1, 34], Ok(0)), "kill(1, SIGRT_2) = 0");
     let mut out = String::new();

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use syscall_shim::vdso::{IMAGE, IMAGE_PAGES, MODE_SYSCALL, MODE_TSC, VdsoData};
 use zerocopy::IntoBytes;
 
-const NAMES: [&str; 5] = ["__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time", "__vdso_getcpu", "__vdso_clock_getres"];
+const NAMES: [&str; 5] =
+    ["__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time", "__vdso_getcpu", "__vdso_clock_getres"];
 const VERSION: &str = "LINUX_2.6";
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
@@ -46,7 +47,12 @@ struct Symbol {
 fn symbol(index: usize) -> Symbol {
     let d = dynamic();
     let at = d[&6] + index * 24;
-    Symbol { name: string(d[&5] + u32_at(at) as usize), info: IMAGE[at + 4], defined: u16_at(at + 6) != 0, value: u64_at(at + 8) }
+    Symbol {
+        name: string(d[&5] + u32_at(at) as usize),
+        info: IMAGE[at + 4],
+        defined: u16_at(at + 6) != 0,
+        value: u64_at(at + 8),
+    }
 }
 
 fn sysv_hash(name: &str) -> u32 {
@@ -66,7 +72,8 @@ fn version(versym: usize) -> (&'static str, u32, u16) {
     let d = dynamic();
     let mut at = d[&0x6fff_fffc];
     loop {
-        let (flags, index, hash, aux, next) = (u16_at(at + 2), u16_at(at + 4), u32_at(at + 8), u32_at(at + 12), u32_at(at + 16));
+        let (flags, index, hash, aux, next) =
+            (u16_at(at + 2), u16_at(at + 4), u32_at(at + 8), u32_at(at + 12), u32_at(at + 16));
         if index == versym & 0x7fff {
             return (string(d[&5] + u32_at(at + aux as usize) as usize), hash, flags as u16);
         }
@@ -164,7 +171,14 @@ impl Mapped {
         let len = (1 + IMAGE_PAGES) * 4096;
         // SAFETY: a fresh private mapping, written within its length and then made executable.
         unsafe {
-            let page = libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+            let page = libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
             assert_ne!(page, libc::MAP_FAILED);
             let bytes = std::slice::from_raw_parts_mut(page.cast::<u8>(), len);
             bytes[..48].copy_from_slice(data.as_bytes());
@@ -203,7 +217,8 @@ fn kernel_time(clock: i32) -> i128 {
 #[test]
 fn without_a_tsc_it_asks_the_kernel() {
     let vdso = Mapped::new(VdsoData { mode: MODE_SYSCALL, ..Default::default() });
-    for clock in [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_PROCESS_CPUTIME_ID, libc::CLOCK_THREAD_CPUTIME_ID] {
+    for clock in [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_PROCESS_CPUTIME_ID, libc::CLOCK_THREAD_CPUTIME_ID]
+    {
         let (before, (ret, time), after) = (kernel_time(clock), vdso.clock_gettime(clock), kernel_time(clock));
         assert!(ret == 0 && before <= time && time <= after, "{clock}");
     }

@@ -230,7 +230,9 @@ impl Receiver {
     /// Offers what has come in to `consume`. Says whether the device has to be told of new buffers.
     fn run(&mut self, consume: fn(&[u8]) -> usize) -> bool {
         let mut given = false;
-        while let Some((buffer, len, mut done)) = self.current.take().or_else(|| self.take().map(|(buffer, len)| (buffer, len, 0))) {
+        while let Some((buffer, len, mut done)) =
+            self.current.take().or_else(|| self.take().map(|(buffer, len)| (buffer, len, 0)))
+        {
             let rest = buffer.get(done..len).unwrap_or(&[]);
             done += consume(rest).min(rest.len());
             if done < len {

@@ -35,9 +35,7 @@ impl EventFd {
 
     /// Adds `n` as the kernel does on a program's behalf (asynchronous input and output).
     fn add(&self, n: u64) -> bool {
-        self.count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |c| c.checked_add(n).filter(|sum| *sum <= MAX))
-            .is_ok()
+        self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |c| c.checked_add(n).filter(|sum| *sum <= MAX)).is_ok()
     }
 
     fn take(&self) -> Option<u64> {

@@ -10,8 +10,8 @@ use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::open::SharedOps;
+use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
 use crate::channel;
 use crate::channel::frame::Outgoing;

@@ -125,4 +125,3 @@ pub fn release_process(file: &OpenFile, owner: u64) {
         locks.waiters.wake_all();
     }
 }
-

@@ -94,18 +94,12 @@ pub trait FileOps: Any + Send + Sync {
 }
 
 /// Status flags that `F_SETFL` can change.
-const SETTABLE: OpenFlags = OpenFlags::APPEND
-    .union(OpenFlags::NONBLOCK)
-    .union(OpenFlags::ASYNC)
-    .union(OpenFlags::DIRECT)
-    .union(OpenFlags::NOATIME);
+const SETTABLE: OpenFlags =
+    OpenFlags::APPEND.union(OpenFlags::NONBLOCK).union(OpenFlags::ASYNC).union(OpenFlags::DIRECT).union(OpenFlags::NOATIME);
 
 /// Flags of open(2) that act once and are not kept.
-const NOT_KEPT: OpenFlags = OpenFlags::CREAT
-    .union(OpenFlags::EXCL)
-    .union(OpenFlags::NOCTTY)
-    .union(OpenFlags::TRUNC)
-    .union(OpenFlags::CLOEXEC);
+const NOT_KEPT: OpenFlags =
+    OpenFlags::CREAT.union(OpenFlags::EXCL).union(OpenFlags::NOCTTY).union(OpenFlags::TRUNC).union(OpenFlags::CLOEXEC);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 

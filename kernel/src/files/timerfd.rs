@@ -62,7 +62,8 @@ impl TimerFd {
     /// A new, disarmed timer on the clock `id`, open. `EINVAL` for a clock that has no timerfd.
     pub fn open(clock_id: i32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         use linux_raw_sys::general as g;
-        let known = [g::CLOCK_REALTIME, g::CLOCK_MONOTONIC, g::CLOCK_BOOTTIME, g::CLOCK_REALTIME_ALARM, g::CLOCK_BOOTTIME_ALARM];
+        let known =
+            [g::CLOCK_REALTIME, g::CLOCK_MONOTONIC, g::CLOCK_BOOTTIME, g::CLOCK_REALTIME_ALARM, g::CLOCK_BOOTTIME_ALARM];
         if !u32::try_from(clock_id).is_ok_and(|id| known.contains(&id)) {
             return Err(Errno::EINVAL);
         }

@@ -4,7 +4,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::account::RssKind;
 use super::address_space::{AddressSpace, Area, Locked, bytes};
-use super::flags::{Access, FaultError, HUGE_SIZE, MMAP_MIN_ADDR, PAGE_SIZE, Prot, STACK_GUARD_GAP, USER_END, VmFlags, page_down};
+use super::flags::{
+    Access, FaultError, HUGE_SIZE, MMAP_MIN_ADDR, PAGE_SIZE, Prot, STACK_GUARD_GAP, USER_END, VmFlags, page_down,
+};
 use super::limits;
 use super::object::{MappedFile, Object};
 use super::page_table::{ANON, D, NX, NoMemory, P, Pte, SPECIAL, W};
@@ -249,7 +251,8 @@ impl Pages<'_, '_> {
             return self.resolve_present(area, addr, access);
         }
         let zero = old.has(SPECIAL) && area.backing.is_none();
-        let copy = if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;
+        let copy =
+            if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;
         leaf.replace(Pte::new(copy, area.prot, true, ANON | D));
         self.batch.touch(addr, PAGE_SIZE);
         if let Some(kind) = rss_kind(area, old) {

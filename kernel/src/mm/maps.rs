@@ -106,7 +106,8 @@ impl AddressSpace {
         let inner = &locked.inner;
         let sum = |f: &dyn Fn(&Area) -> bool| inner.areas.iter().filter(|a| f(a)).map(Area::len).sum::<u64>();
         let text = inner.layout.end_code.saturating_sub(inner.layout.start_code).next_multiple_of(PAGE_SIZE);
-        let exec = sum(&|a| a.prot.contains(Prot::EXEC) && !a.prot.contains(Prot::WRITE) && !a.flags.contains(VmFlags::GROWSDOWN));
+        let exec =
+            sum(&|a| a.prot.contains(Prot::EXEC) && !a.prot.contains(Prot::WRITE) && !a.flags.contains(VmFlags::GROWSDOWN));
         MemoryUse {
             vm_peak: inner.peak,
             vm_size: inner.areas.bytes(),

@@ -13,7 +13,13 @@ impl AddressSpace {
         may_lock(&limits)?;
         let (start, end) = page_range(addr, len)?;
         let mut locked = self.lock();
-        let count: u64 = locked.inner.areas.overlapping(start, end).filter(|a| !a.flags.contains(VmFlags::LOCKED)).map(|a| a.clip(start, end).len()).sum();
+        let count: u64 = locked
+            .inner
+            .areas
+            .overlapping(start, end)
+            .filter(|a| !a.flags.contains(VmFlags::LOCKED))
+            .map(|a| a.clip(start, end).len())
+            .sum();
         if !limits.may_lock && bytes(locked.inner.locked) + count > limits.memlock {
             return Err(Errno::ENOMEM);
         }

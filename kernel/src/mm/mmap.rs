@@ -110,7 +110,10 @@ impl AddressSpace {
             }
             vm |= VmFlags::LOCKED;
         }
-        if vm.contains(VmFlags::LOCKED) && !limits.may_lock && bytes(locked.inner.locked).saturating_add(len) > limits.memlock {
+        if vm.contains(VmFlags::LOCKED)
+            && !limits.may_lock
+            && bytes(locked.inner.locked).saturating_add(len) > limits.memlock
+        {
             return Err(Errno::EAGAIN);
         }
         let target = match &file {

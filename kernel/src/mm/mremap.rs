@@ -73,7 +73,15 @@ impl AddressSpace {
 
 impl Locked<'_> {
     /// `MREMAP_FIXED` and `MREMAP_DONTUNMAP`.
-    fn remap_to(&mut self, area: &Area, addr: u64, old_len: u64, new_len: u64, flags: RemapFlags, new_addr: u64) -> SysResult<u64> {
+    fn remap_to(
+        &mut self,
+        area: &Area,
+        addr: u64,
+        old_len: u64,
+        new_len: u64,
+        flags: RemapFlags,
+        new_addr: u64,
+    ) -> SysResult<u64> {
         let fixed = flags.contains(RemapFlags::FIXED);
         if self.inner.areas.len() + 2 >= MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
@@ -145,7 +153,15 @@ impl Locked<'_> {
     }
 
     /// Moves `addr..addr + old_len` of `area` to the free range `to..to + new_len` (`move_vma`).
-    fn relocate(&mut self, area: &Area, addr: u64, old_len: u64, new_len: u64, flags: RemapFlags, to: u64) -> SysResult<u64> {
+    fn relocate(
+        &mut self,
+        area: &Area,
+        addr: u64,
+        old_len: u64,
+        new_len: u64,
+        flags: RemapFlags,
+        to: u64,
+    ) -> SysResult<u64> {
         let keep = flags.contains(RemapFlags::DONTUNMAP);
         if self.inner.areas.len() + 3 >= MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);

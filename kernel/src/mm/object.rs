@@ -82,9 +82,7 @@ impl Backing for Object {
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             // As in Linux, where areas merge only when they share the open file description.
-            (Object::File(a), Object::File(b)) => {
-                a.writable == b.writable && a.file.identity() == b.file.identity()
-            }
+            (Object::File(a), Object::File(b)) => a.writable == b.writable && a.file.identity() == b.file.identity(),
             _ => false,
         }
     }

@@ -101,7 +101,8 @@ impl<'a> TlbBatch<'a> {
     /// Releases one reference to a frame once the flush is done.
     pub fn free_frame(&mut self, phys: u64) {
         // Without room to remember it, flush at once: memory is short exactly when it is being given back.
-        if self.frames.len() == self.frames.capacity() && (self.frames.len() >= 512 || self.frames.try_reserve(64).is_err()) {
+        if self.frames.len() == self.frames.capacity() && (self.frames.len() >= 512 || self.frames.try_reserve(64).is_err())
+        {
             self.flush();
         }
         if self.frames.capacity() == 0 {

@@ -2,8 +2,8 @@
 
 use alloc::vec;
 
-use syscall_shim::types::DirentWriter;
 use syscall_shim::SysResult;
+use syscall_shim::types::DirentWriter;
 
 use super::paths::file;
 use crate::files::dir::read_entries;
@@ -45,4 +45,3 @@ pub fn getdents(fd: i32, buf: UserAddr, size: u32) -> SysResult {
     copy_out(buf, bytes.get(..used).unwrap_or_default())?;
     Ok(used)
 }
-

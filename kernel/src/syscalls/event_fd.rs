@@ -87,7 +87,8 @@ pub fn memfd_create(name: UserAddr, flags: u32) -> SysResult {
     const HUGE_SIZE: u32 = 0x3f << 26;
     let known = MemfdFlags::from_bits_truncate(flags);
     let huge = if known.contains(MemfdFlags::MFD_HUGETLB) { HUGE_SIZE } else { 0 };
-    if flags & !(MemfdFlags::all().bits() | huge) != 0 || known.contains(MemfdFlags::MFD_EXEC | MemfdFlags::MFD_NOEXEC_SEAL) {
+    if flags & !(MemfdFlags::all().bits() | huge) != 0 || known.contains(MemfdFlags::MFD_EXEC | MemfdFlags::MFD_NOEXEC_SEAL)
+    {
         return Err(Errno::EINVAL);
     }
     let name = read_cstr_bounded(name, NAME_LIMIT)?.ok_or(Errno::EINVAL)?;

@@ -47,9 +47,7 @@ pub fn futex(addr: UserAddr, op: u32, value: u32, fourth: u64, second: UserAddr,
         g::FUTEX_WAKE => futex::wake(addr, private, value, MATCH_ANY),
         g::FUTEX_WAKE_BITSET => futex::wake(addr, private, value, value3),
         g::FUTEX_REQUEUE => futex::requeue((addr, private), (second, private), value as i32, count2, None),
-        g::FUTEX_CMP_REQUEUE => {
-            futex::requeue((addr, private), (second, private), value as i32, count2, Some(value3))
-        }
+        g::FUTEX_CMP_REQUEUE => futex::requeue((addr, private), (second, private), value as i32, count2, Some(value3)),
         g::FUTEX_WAKE_OP => futex::wake_op(addr, second, private, value, count2 as u32, value3),
         g::FUTEX_LOCK_PI => pi::lock(addr, private, true, time(false, true)?.as_ref()),
         g::FUTEX_LOCK_PI2 => pi::lock(addr, private, true, time(false, realtime)?.as_ref()),
@@ -113,14 +111,7 @@ pub fn futex_wake(addr: UserAddr, mask: u64, count: i32, flags: u32) -> SysResul
 }
 
 /// futex_wait (Linux 6.7).
-pub fn futex_wait(
-    addr: UserAddr,
-    value: u64,
-    mask: u64,
-    flags: u32,
-    time: UserPtr<Timespec>,
-    clock: i32,
-) -> SysResult {
+pub fn futex_wait(addr: UserAddr, value: u64, mask: u64, flags: u32, time: UserPtr<Timespec>, clock: i32) -> SysResult {
     let private = is_private(flags)?;
     let bitset = u32::try_from(mask).map_err(|_| Errno::EINVAL)?;
     let expected = u32::try_from(value).map_err(|_| Errno::EINVAL)?;

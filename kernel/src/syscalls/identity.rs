@@ -188,11 +188,8 @@ pub fn setpgid(pid: i32, pgid: i32) -> SysResult {
         return Err(Errno::EPERM);
     }
     let pgid = if pgid == 0 { target.pid } else { pgid };
-    let exists_in_session = || {
-        table::processes()
-            .iter()
-            .any(|p| p.pgid.load(Ordering::Relaxed) == pgid && p.sid.load(Ordering::Relaxed) == sid)
-    };
+    let exists_in_session =
+        || table::processes().iter().any(|p| p.pgid.load(Ordering::Relaxed) == pgid && p.sid.load(Ordering::Relaxed) == sid);
     if pgid != target.pid && !exists_in_session() {
         return Err(Errno::EPERM);
     }

@@ -116,4 +116,3 @@ pub fn mknodat(dirfd: i32, path: UserAddr, mode: u32, dev: u32) -> SysResult {
 pub fn mknod(path: UserAddr, mode: u32, dev: u32) -> SysResult {
     mknodat(g::AT_FDCWD, path, mode, dev)
 }
-

@@ -196,12 +196,26 @@ fn vectors(iov: UserPtr<[u64; 2]>, count: u64) -> SysResult<alloc::vec::Vec<[u64
 }
 
 /// process_vm_readv(2).
-pub fn process_vm_readv(pid: i32, local: UserPtr<[u64; 2]>, locals: u64, remote: UserPtr<[u64; 2]>, remotes: u64, flags: u64) -> SysResult {
+pub fn process_vm_readv(
+    pid: i32,
+    local: UserPtr<[u64; 2]>,
+    locals: u64,
+    remote: UserPtr<[u64; 2]>,
+    remotes: u64,
+    flags: u64,
+) -> SysResult {
     process_vm(pid, local, locals, remote, remotes, flags, false)
 }
 
 /// process_vm_writev(2).
-pub fn process_vm_writev(pid: i32, local: UserPtr<[u64; 2]>, locals: u64, remote: UserPtr<[u64; 2]>, remotes: u64, flags: u64) -> SysResult {
+pub fn process_vm_writev(
+    pid: i32,
+    local: UserPtr<[u64; 2]>,
+    locals: u64,
+    remote: UserPtr<[u64; 2]>,
+    remotes: u64,
+    flags: u64,
+) -> SysResult {
     process_vm(pid, local, locals, remote, remotes, flags, true)
 }
 
@@ -299,7 +313,14 @@ pub fn migrate_pages(pid: i32, max_node: u64, old: UserPtr<u64>, new: UserPtr<u6
 }
 
 /// move_pages(2): tells of each page that it is on node 0, or that it is not there.
-pub fn move_pages(pid: i32, count: u64, pages: UserPtr<u64>, nodes: UserPtr<i32>, status: UserPtr<i32>, flags: u32) -> SysResult {
+pub fn move_pages(
+    pid: i32,
+    count: u64,
+    pages: UserPtr<u64>,
+    nodes: UserPtr<i32>,
+    status: UserPtr<i32>,
+    flags: u32,
+) -> SysResult {
     const MPOL_MF_MOVE: u32 = 2;
     const MPOL_MF_MOVE_ALL: u32 = 4;
     if flags & !(MPOL_MF_MOVE | MPOL_MF_MOVE_ALL) != 0 {

@@ -60,7 +60,11 @@ pub fn lookup_flags(flags: u32, allowed: u32) -> SysResult<LookupFlags> {
         return Err(Errno::EINVAL);
     }
     let mut lookup = LookupFlags::empty();
-    let follow = if allowed & g::AT_SYMLINK_FOLLOW != 0 { flags & g::AT_SYMLINK_FOLLOW != 0 } else { flags & g::AT_SYMLINK_NOFOLLOW == 0 };
+    let follow = if allowed & g::AT_SYMLINK_FOLLOW != 0 {
+        flags & g::AT_SYMLINK_FOLLOW != 0
+    } else {
+        flags & g::AT_SYMLINK_NOFOLLOW == 0
+    };
     lookup.set(LookupFlags::FOLLOW, follow);
     lookup.set(LookupFlags::EMPTY, flags & g::AT_EMPTY_PATH != 0);
     Ok(lookup)

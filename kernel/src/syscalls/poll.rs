@@ -132,12 +132,17 @@ fn select_until(n: i32, sets: Sets, deadline: Option<Instant>) -> SysResult {
     for (addr, _) in sets {
         asked.push(if addr.is_null() { vec![0; words] } else { addr.cast::<u64>().read_vec(words)? });
     }
-    let wanted = |set: usize, fd: usize| asked.get(set).and_then(|s| s.get(fd / WORD)).is_some_and(|w| w >> (fd % WORD) & 1 != 0);
+    let wanted =
+        |set: usize, fd: usize| asked.get(set).and_then(|s| s.get(fd / WORD)).is_some_and(|w| w >> (fd % WORD) & 1 != 0);
     let mut entries = Vec::with_capacity(n);
     for fd in 0..n {
         // Errors and hang-ups count only for the sets that they belong to, so all is asked and sorted out below.
         let any = (0..3).any(|set| wanted(set, fd));
-        entries.push(if any { Some(SetEntry { file: files.get(fd as i32)?, wanted: [0, 1, 2].map(|set| wanted(set, fd)) }) } else { None });
+        entries.push(if any {
+            Some(SetEntry { file: files.get(fd as i32)?, wanted: [0, 1, 2].map(|set| wanted(set, fd)) })
+        } else {
+            None
+        });
     }
     let events = wait_sets(&entries, &sets, deadline).map_err(|_| Errno::EINTR)?;
     let mut total = 0;
@@ -177,11 +182,7 @@ fn wait_sets(entries: &[Option<SetEntry>], sets: &Sets, deadline: Option<Instant
 
 /// Which events put a descriptor into which set (`POLLIN_SET` and its kin).
 fn sets(read: UserAddr, write: UserAddr, except: UserAddr) -> Sets {
-    [
-        (read, ev::READABLE | ev::RDBAND | ev::HUP | ev::ERR),
-        (write, ev::WRITABLE | ev::WRBAND | ev::ERR),
-        (except, ev::PRI),
-    ]
+    [(read, ev::READABLE | ev::RDBAND | ev::HUP | ev::ERR), (write, ev::WRITABLE | ev::WRBAND | ev::ERR), (except, ev::PRI)]
 }
 
 /// select(2).

@@ -80,7 +80,13 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
             Ok(0)
         }
         p::PR_GET_TIMING => Ok(p::PR_TIMING_STATISTICAL as usize),
-        p::PR_SET_TIMING => if arg2 == u64::from(p::PR_TIMING_STATISTICAL) { Ok(0) } else { Err(Errno::EINVAL) },
+        p::PR_SET_TIMING => {
+            if arg2 == u64::from(p::PR_TIMING_STATISTICAL) {
+                Ok(0)
+            } else {
+                Err(Errno::EINVAL)
+            }
+        }
         // No system-call filter is in force, and none can be set.
         p::PR_GET_SECCOMP => Ok(0),
         p::PR_GET_TSC => put(arg2, p::PR_TSC_ENABLE),
@@ -141,8 +147,13 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         p::PR_SET_VMA => set_vma(arg2, arg3, arg4, arg5),
         p::PR_GET_AUXV => {
             must_be_zero(&[arg4, arg5])?;
-            let bytes: alloc::vec::Vec<u8> =
-                process.auxv.lock().iter().flat_map(|(key, value)| [key.to_le_bytes(), value.to_le_bytes()]).flatten().collect();
+            let bytes: alloc::vec::Vec<u8> = process
+                .auxv
+                .lock()
+                .iter()
+                .flat_map(|(key, value)| [key.to_le_bytes(), value.to_le_bytes()])
+                .flatten()
+                .collect();
             let room = bytes.len().min(arg3 as usize);
             usermem::copy_out(UserAddr(arg2), bytes.get(..room).unwrap_or_default())?;
             Ok(bytes.len())

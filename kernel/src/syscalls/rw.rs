@@ -84,7 +84,8 @@ pub fn pwritev(fd: i32, vector: UserAddr, count: usize, pos: i64, _pos_high: u64
 /// preadv2(2). `RWF_NOWAIT` only where reading never waits: content in memory.
 pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, high: u64, flags: u32) -> SysResult {
     let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
-    if flags.contains(RwfFlags::RWF_APPEND) || (flags.contains(RwfFlags::RWF_NOWAIT) && file(fd)?.inode.mapping().is_none()) {
+    if flags.contains(RwfFlags::RWF_APPEND) || (flags.contains(RwfFlags::RWF_NOWAIT) && file(fd)?.inode.mapping().is_none())
+    {
         return Err(Errno::EOPNOTSUPP);
     }
     if pos == -1 { readv(fd, vector, count) } else { preadv(fd, vector, count, pos, high) }

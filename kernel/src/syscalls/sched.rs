@@ -79,7 +79,8 @@ fn set_policy(task: &Task, policy: u32, priority: u32, nice: Option<i32>) -> Sys
     let old = *task.sched.lock();
     let limit = task.process.rlimit(g::RLIMIT_RTPRIO);
     let realtime = max > 0;
-    let raises = realtime && (policy != old.policy && limit == 0 || priority > old.rt_priority && u64::from(priority) > limit);
+    let raises =
+        realtime && (policy != old.policy && limit == 0 || priority > old.rt_priority && u64::from(priority) > limit);
     let nice = nice.unwrap_or(old.nice);
     let raises_nice = !realtime && nice < old.nice && !may_be_nice(task, nice);
     if (raises || raises_nice) && !current().credentials().capable(CAP_SYS_NICE) {

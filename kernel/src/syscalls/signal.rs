@@ -88,12 +88,7 @@ pub fn rt_sigpending(set: UserPtr<u8>, size: usize) -> SysResult {
 }
 
 /// rt_sigtimedwait(2).
-pub fn rt_sigtimedwait(
-    set: UserPtr<u64>,
-    info: UserPtr<Siginfo>,
-    timeout: UserPtr<Timespec>,
-    size: usize,
-) -> SysResult {
+pub fn rt_sigtimedwait(set: UserPtr<u64>, info: UserPtr<Siginfo>, timeout: UserPtr<Timespec>, size: usize) -> SysResult {
     check_size(size)?;
     let set = SigSet(set.read()?);
     let deadline = match timeout.non_null() {
@@ -167,14 +162,11 @@ fn kill_all(targets: impl Iterator<Item = Arc<Process>>, signal: Option<Signal>)
 pub fn kill(pid: i32, signum: i32) -> SysResult {
     const INIT: i32 = 1;
     let signal = signal_or_probe(signum)?;
-    let of_group = |pgid: i32| {
-        table::processes().into_iter().filter(move |p| p.pgid.load(Ordering::Relaxed) == pgid)
-    };
+    let of_group = |pgid: i32| table::processes().into_iter().filter(move |p| p.pgid.load(Ordering::Relaxed) == pgid);
     match pid {
         1.. => {
             // A thread's id names its process.
-            let process =
-                table::process(pid).or_else(|| table::task(pid).map(|t| t.process.clone())).ok_or(Errno::ESRCH)?;
+            let process = table::process(pid).or_else(|| table::task(pid).map(|t| t.process.clone())).ok_or(Errno::ESRCH)?;
             kill_process(&process, signal)?;
             Ok(0)
         }

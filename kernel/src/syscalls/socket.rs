@@ -163,7 +163,14 @@ fn destination_error(socket: &UnixSocket) -> Errno {
 }
 
 /// recvfrom(2). The peers of a pair have no names.
-pub fn recvfrom(fd: i32, buffer: UserAddr, len: usize, flags: u32, address: UserAddr, address_len: UserPtr<i32>) -> SysResult {
+pub fn recvfrom(
+    fd: i32,
+    buffer: UserAddr,
+    len: usize,
+    flags: u32,
+    address: UserAddr,
+    address_len: UserPtr<i32>,
+) -> SysResult {
     let file = open_socket(fd)?;
     let received = receive(&file, &mut Sink::user(buffer, len)?, flags)?;
     if !address.is_null() {

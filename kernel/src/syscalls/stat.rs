@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use fs::{AccessMask, FileType, Metadata, Path};
 use linux_raw_sys::general as g;
-use syscall_shim::types::{Stat, StatxTimestamp, Statfs, Statx, Timespec};
+use syscall_shim::types::{Stat, Statfs, Statx, StatxTimestamp, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at};

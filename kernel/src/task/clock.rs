@@ -56,10 +56,7 @@ impl Clock {
         Ok(match id as u32 {
             g::CLOCK_REALTIME | g::CLOCK_REALTIME_COARSE => Self::Realtime,
             g::CLOCK_TAI => Self::Tai,
-            g::CLOCK_MONOTONIC
-            | g::CLOCK_MONOTONIC_RAW
-            | g::CLOCK_MONOTONIC_COARSE
-            | g::CLOCK_BOOTTIME => Self::Monotonic,
+            g::CLOCK_MONOTONIC | g::CLOCK_MONOTONIC_RAW | g::CLOCK_MONOTONIC_COARSE | g::CLOCK_BOOTTIME => Self::Monotonic,
             g::CLOCK_PROCESS_CPUTIME_ID => Self::process(&current().process, CpuKind::Total),
             g::CLOCK_THREAD_CPUTIME_ID => Self::Thread(Arc::downgrade(&current_arc()), CpuKind::Total),
             _ => return Err(Errno::EINVAL),
@@ -120,9 +117,7 @@ impl Clock {
         match self {
             Self::Monotonic => time,
             Self::Realtime | Self::Tai => time.saturating_sub(clock::realtime_base_ns()),
-            Self::Process(..) | Self::Thread(..) => {
-                clock::monotonic_ns().saturating_add(time.saturating_sub(self.now()))
-            }
+            Self::Process(..) | Self::Thread(..) => clock::monotonic_ns().saturating_add(time.saturating_sub(self.now())),
         }
     }
 }

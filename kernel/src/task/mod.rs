@@ -4,9 +4,9 @@ pub mod clock;
 pub mod clone;
 pub mod credentials;
 pub mod dump;
-pub mod first;
 pub mod exec;
 pub mod exit;
+pub mod first;
 pub mod futex;
 pub mod history;
 pub mod posix_timer;
@@ -21,8 +21,8 @@ pub mod timer;
 pub mod uts;
 pub mod wait;
 
-pub use process::Process;
 pub use first::start_first_process;
+pub use process::Process;
 pub use sched::{current, current_arc, schedule, yield_now};
 pub use thread::Task;
 

@@ -15,12 +15,12 @@ use syscall_shim::types::Siginfo;
 use syscall_shim::{Errno, Signal, SysResult};
 
 use super::clock::{Clock, CpuKind};
+use super::current;
 use super::process::Process;
 use super::signal::pending::Queued;
 use super::signal::send::{Outcome, post_to_process, post_to_task};
 use super::thread::Task;
 use super::timer::{self, TimerId};
-use super::current;
 use crate::sync::IrqLock;
 
 /// Shortest period that an interval timer gets, so that its interrupts leave the program some time.

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use linux_raw_sys::general as g;
 
+use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
-use super::posix_timer::ProcessTimers;
 use super::wait::WaitQueue;
 use crate::mm::AddressSpace;
 use crate::sync::{IrqLock, SpinLock};

@@ -185,7 +185,8 @@ impl Credentials {
 
     /// capset(2): nothing beyond what is permitted, and what is inheritable comes from what is permitted or bounded.
     pub fn capset(&mut self, effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
-        let inheritable_from = self.cap_inheritable | if self.capable(CAP_SETPCAP) { self.cap_bounding } else { self.cap_permitted };
+        let inheritable_from =
+            self.cap_inheritable | if self.capable(CAP_SETPCAP) { self.cap_bounding } else { self.cap_permitted };
         let fits = permitted & !self.cap_permitted == 0
             && effective & !permitted == 0
             && inheritable & !inheritable_from == 0

@@ -21,8 +21,7 @@ pub fn load_u32_nofault(addr: UserAddr) -> Result<u32, NotPresent> {
 pub fn compare_exchange_u32_nofault(addr: UserAddr, old: u32, new: u32) -> Result<u32, NotPresent> {
     let mut seen = 0;
     // SAFETY: as above.
-    let faulted =
-        !addr.range_ok(4) || unsafe { raw_cmpxchg_nofault(addr.0 as *mut u32, old, new, &mut seen) } != 0;
+    let faulted = !addr.range_ok(4) || unsafe { raw_cmpxchg_nofault(addr.0 as *mut u32, old, new, &mut seen) } != 0;
     if faulted { Err(NotPresent) } else { Ok(seen) }
 }
 

@@ -116,9 +116,36 @@ fn is_out(kind: Arg) -> bool {
     use Arg::*;
     matches!(
         kind,
-        BufOut | IovecOut(_) | StrOut | FdPairOut | StatOut | StatxOut | StatfsOut | DirentsOut | TimespecOut | TimevalOut
-            | ItimervalOut | ItimerspecOut | TimerIdOut | SigSetOut | SigActionOut | SiginfoOut | StackTOut | WstatusOut | RusageOut
-            | RlimitOut | UtsnameOut | SysinfoOut | EpollEventsOut | SockaddrOut | SockLen | SockOptValOut | MsghdrOut | CpuSetOut | RandomOut | IoctlArg(_)
+        BufOut
+            | IovecOut(_)
+            | StrOut
+            | FdPairOut
+            | StatOut
+            | StatxOut
+            | StatfsOut
+            | DirentsOut
+            | TimespecOut
+            | TimevalOut
+            | ItimervalOut
+            | ItimerspecOut
+            | TimerIdOut
+            | SigSetOut
+            | SigActionOut
+            | SiginfoOut
+            | StackTOut
+            | WstatusOut
+            | RusageOut
+            | RlimitOut
+            | UtsnameOut
+            | SysinfoOut
+            | EpollEventsOut
+            | SockaddrOut
+            | SockLen
+            | SockOptValOut
+            | MsghdrOut
+            | CpuSetOut
+            | RandomOut
+            | IoctlArg(_)
     )
 }
 
@@ -171,7 +198,13 @@ impl Printer<'_> {
             "open" | "mq_open" if !creates(self.arg(1)) => 2,
             "openat" if !creates(self.arg(2)) => 3,
             "fcntl" => match self.arg(1) as u32 {
-                raw::F_GETFD | raw::F_GETFL | raw::F_GETOWN | raw::F_GETSIG | raw::F_GETPIPE_SZ | raw::F_GET_SEALS | raw::F_GETLEASE => 2,
+                raw::F_GETFD
+                | raw::F_GETFL
+                | raw::F_GETOWN
+                | raw::F_GETSIG
+                | raw::F_GETPIPE_SZ
+                | raw::F_GET_SEALS
+                | raw::F_GETLEASE => 2,
                 _ => 3,
             },
             "futex" => match self.arg(1) as u32 & !(raw::FUTEX_PRIVATE_FLAG | raw::FUTEX_CLOCK_REALTIME) {

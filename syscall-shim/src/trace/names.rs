@@ -72,30 +72,54 @@ names! {
 
 /// arch_prctl(2) (`arch/x86/include/uapi/asm/prctl.h`).
 pub(super) static ARCH_PRCTL: Names = &[
-    (0x1001, "ARCH_SET_GS"), (0x1002, "ARCH_SET_FS"), (0x1003, "ARCH_GET_FS"), (0x1004, "ARCH_GET_GS"), (0x1011, "ARCH_GET_CPUID"),
-    (0x1012, "ARCH_SET_CPUID"), (0x1021, "ARCH_GET_XCOMP_SUPP"), (0x1022, "ARCH_GET_XCOMP_PERM"), (0x1023, "ARCH_REQ_XCOMP_PERM"),
+    (0x1001, "ARCH_SET_GS"),
+    (0x1002, "ARCH_SET_FS"),
+    (0x1003, "ARCH_GET_FS"),
+    (0x1004, "ARCH_GET_GS"),
+    (0x1011, "ARCH_GET_CPUID"),
+    (0x1012, "ARCH_SET_CPUID"),
+    (0x1021, "ARCH_GET_XCOMP_SUPP"),
+    (0x1022, "ARCH_GET_XCOMP_PERM"),
+    (0x1023, "ARCH_REQ_XCOMP_PERM"),
     (0x3001, "ARCH_CET_STATUS"),
 ];
 
 /// Protocols of socket(2) in the internet families (`IPPROTO_*`).
 pub(super) static PROTOCOL: Names = &[
-    (0, "IPPROTO_IP"), (1, "IPPROTO_ICMP"), (2, "IPPROTO_IGMP"), (6, "IPPROTO_TCP"), (17, "IPPROTO_UDP"), (41, "IPPROTO_IPV6"),
-    (58, "IPPROTO_ICMPV6"), (255, "IPPROTO_RAW"),
+    (0, "IPPROTO_IP"),
+    (1, "IPPROTO_ICMP"),
+    (2, "IPPROTO_IGMP"),
+    (6, "IPPROTO_TCP"),
+    (17, "IPPROTO_UDP"),
+    (41, "IPPROTO_IPV6"),
+    (58, "IPPROTO_ICMPV6"),
+    (255, "IPPROTO_RAW"),
 ];
 
 /// membarrier(2).
 pub(super) static MEMBARRIER: Names = &[
-    (0, "MEMBARRIER_CMD_QUERY"), (1, "MEMBARRIER_CMD_GLOBAL"), (2, "MEMBARRIER_CMD_GLOBAL_EXPEDITED"),
-    (4, "MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED"), (8, "MEMBARRIER_CMD_PRIVATE_EXPEDITED"),
-    (16, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED"), (32, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE"),
+    (0, "MEMBARRIER_CMD_QUERY"),
+    (1, "MEMBARRIER_CMD_GLOBAL"),
+    (2, "MEMBARRIER_CMD_GLOBAL_EXPEDITED"),
+    (4, "MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED"),
+    (8, "MEMBARRIER_CMD_PRIVATE_EXPEDITED"),
+    (16, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED"),
+    (32, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE"),
     (64, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE"),
 ];
 
 /// `f_type` of statfs(2).
 pub(super) static MAGIC: Names = &[
-    (0xef53, "EXT2_SUPER_MAGIC"), (0x0102_1994, "TMPFS_MAGIC"), (0x9fa0, "PROC_SUPER_MAGIC"), (0x6265_6572, "SYSFS_MAGIC"),
-    (0x1cd1, "DEVPTS_SUPER_MAGIC"), (0x5049_5045, "PIPEFS_MAGIC"), (0x534f_434b, "SOCKFS_MAGIC"), (0x0904_1934, "ANON_INODE_FS_MAGIC"),
-    (0x0027_e0eb, "CGROUP_SUPER_MAGIC"), (0x6367_7270, "CGROUP2_SUPER_MAGIC"),
+    (0xef53, "EXT2_SUPER_MAGIC"),
+    (0x0102_1994, "TMPFS_MAGIC"),
+    (0x9fa0, "PROC_SUPER_MAGIC"),
+    (0x6265_6572, "SYSFS_MAGIC"),
+    (0x1cd1, "DEVPTS_SUPER_MAGIC"),
+    (0x5049_5045, "PIPEFS_MAGIC"),
+    (0x534f_434b, "SOCKFS_MAGIC"),
+    (0x0904_1934, "ANON_INODE_FS_MAGIC"),
+    (0x0027_e0eb, "CGROUP_SUPER_MAGIC"),
+    (0x6367_7270, "CGROUP2_SUPER_MAGIC"),
 ];
 
 /// The `si_code` of a signal.
@@ -111,10 +135,28 @@ pub(super) fn si_code(signal: i32, code: i32) -> Option<&'static str> {
         _ => {}
     }
     match signal {
-        4 => by_code(&["ILL_ILLOPC", "ILL_ILLOPN", "ILL_ILLADR", "ILL_ILLTRP", "ILL_PRVOPC", "ILL_PRVREG", "ILL_COPROC", "ILL_BADSTK"]),
+        4 => by_code(&[
+            "ILL_ILLOPC",
+            "ILL_ILLOPN",
+            "ILL_ILLADR",
+            "ILL_ILLTRP",
+            "ILL_PRVOPC",
+            "ILL_PRVREG",
+            "ILL_COPROC",
+            "ILL_BADSTK",
+        ]),
         5 => by_code(&["TRAP_BRKPT", "TRAP_TRACE", "TRAP_BRANCH", "TRAP_HWBKPT"]),
         7 => by_code(&["BUS_ADRALN", "BUS_ADRERR", "BUS_OBJERR"]),
-        8 => by_code(&["FPE_INTDIV", "FPE_INTOVF", "FPE_FLTDIV", "FPE_FLTOVF", "FPE_FLTUND", "FPE_FLTRES", "FPE_FLTINV", "FPE_FLTSUB"]),
+        8 => by_code(&[
+            "FPE_INTDIV",
+            "FPE_INTOVF",
+            "FPE_FLTDIV",
+            "FPE_FLTOVF",
+            "FPE_FLTUND",
+            "FPE_FLTRES",
+            "FPE_FLTINV",
+            "FPE_FLTSUB",
+        ]),
         11 => by_code(&["SEGV_MAPERR", "SEGV_ACCERR", "SEGV_BNDERR", "SEGV_PKUERR"]),
         17 => by_code(&["CLD_EXITED", "CLD_KILLED", "CLD_DUMPED", "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED"]),
         29 => by_code(&["POLL_IN", "POLL_OUT", "POLL_MSG", "POLL_ERR", "POLL_PRI", "POLL_HUP"]),

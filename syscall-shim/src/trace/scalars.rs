@@ -48,7 +48,9 @@ impl Printer<'_> {
             Arg::Fadvice => self.named(names::FADVICE, v, "POSIX_FADV_???"),
             Arg::SockDomain => self.named(names::DOMAIN, v, "AF_???"),
             Arg::SockType => self.socket_type(v),
-            Arg::SockProtocol if matches!(self.arg(0) as u32, net::AF_INET | net::AF_INET6) => self.named(names::PROTOCOL, v, "IPPROTO_???"),
+            Arg::SockProtocol if matches!(self.arg(0) as u32, net::AF_INET | net::AF_INET6) => {
+                self.named(names::PROTOCOL, v, "IPPROTO_???")
+            }
             Arg::SockProtocol => self.fmt(format_args!("{}", v as u32)),
             Arg::ShutHow => self.named(names::SHUT, v, "SHUT_???"),
             Arg::SockLevel => self.named(names::SOL, v, "SOL_???"),
@@ -213,7 +215,13 @@ impl Printer<'_> {
         match names::find(names::IOCTL, u64::from(v as u32)) {
             Some(name) => self.put(name),
             // As `_IOC(dir, type, nr, size)` packs it (ioctl(2)).
-            None => self.fmt(format_args!("_IOC({}, {:#x}, {:#x}, {:#x})", v >> 30 & 3, v >> 8 & 0xff, v & 0xff, v >> 16 & 0x3fff)),
+            None => self.fmt(format_args!(
+                "_IOC({}, {:#x}, {:#x}, {:#x})",
+                v >> 30 & 3,
+                v >> 8 & 0xff,
+                v & 0xff,
+                v >> 16 & 0x3fff
+            )),
         }
     }
 

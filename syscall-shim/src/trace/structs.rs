@@ -313,7 +313,11 @@ impl Printer<'_> {
         }
         let is = |signals: &[Signal]| signals.iter().any(|s| i32::from(s.number()) == info.si_signo);
         if info.si_code == si_code::SI_TIMER {
-            self.fmt(format_args!(", si_timerid={:#x}, si_overrun={}", info.fields[0] as u32, (info.fields[0] >> 32) as u32));
+            self.fmt(format_args!(
+                ", si_timerid={:#x}, si_overrun={}",
+                info.fields[0] as u32,
+                (info.fields[0] >> 32) as u32
+            ));
         } else if info.si_code <= 0 {
             self.fmt(format_args!(", si_pid={}, si_uid={}", info.pid(), info.uid()));
         } else if info.si_code == si_code::SI_KERNEL {
@@ -430,7 +434,11 @@ impl Printer<'_> {
             return self.pointer(address);
         };
         self.put("{msg_name=");
-        if name == 0 { self.put("NULL") } else { self.sockaddr(name, name_len as u32 as u64) }
+        if name == 0 {
+            self.put("NULL")
+        } else {
+            self.sockaddr(name, name_len as u32 as u64)
+        }
         self.fmt(format_args!(", msg_namelen={}, msg_iov=", name_len as u32));
         self.iovecs(iov, iov_len, received.then_some(self.returned() as u64));
         self.fmt(format_args!(", msg_iovlen={iov_len}"));
@@ -487,7 +495,12 @@ impl Printer<'_> {
     fn ioctl_argument(&mut self, request: u32, v: u64) {
         match request {
             _ if self.failed() => self.pointer(v),
-            ioctl::FIONBIO | ioctl::FIOASYNC | ioctl::FIONREAD | ioctl::TIOCGPGRP | ioctl::TIOCSPGRP | ioctl::TIOCGPTN
+            ioctl::FIONBIO
+            | ioctl::FIOASYNC
+            | ioctl::FIONREAD
+            | ioctl::TIOCGPGRP
+            | ioctl::TIOCSPGRP
+            | ioctl::TIOCGPTN
             | ioctl::TIOCSPTLCK => match self.int(v) {
                 Some(value) => self.fmt(format_args!("[{value}]")),
                 None => self.pointer(v),

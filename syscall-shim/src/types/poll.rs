@@ -9,7 +9,16 @@ abi_structs! {
 
 /// `struct epoll_event`, packed on x86-64 (epoll_ctl(2)).
 #[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Default,
+    zerocopy::FromBytes,
+    zerocopy::IntoBytes,
+    zerocopy::Immutable,
+    zerocopy::KnownLayout,
 )]
 #[repr(C, packed)]
 pub struct EpollEvent {

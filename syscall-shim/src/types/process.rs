@@ -101,9 +101,13 @@ mod tests {
 
     #[test]
     fn wait_status_round_trip() {
-        for s in [WaitStatus::Exited(3), WaitStatus::Signaled(11, true), WaitStatus::Signaled(9, false), WaitStatus::Stopped(19),
-            WaitStatus::Continued]
-        {
+        for s in [
+            WaitStatus::Exited(3),
+            WaitStatus::Signaled(11, true),
+            WaitStatus::Signaled(9, false),
+            WaitStatus::Stopped(19),
+            WaitStatus::Continued,
+        ] {
             assert_eq!(WaitStatus::decode(s.encode()), s);
         }
         assert_eq!(WaitStatus::Signaled(11, true).encode(), 139);

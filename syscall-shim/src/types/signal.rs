@@ -164,7 +164,9 @@ impl Siginfo {
                 (out.ssi_status, out.ssi_utime, out.ssi_stime) = (self.status(), self.fields[2], self.fields[3]);
             }
             c if c > 0 && c != si_code::SI_KERNEL && is_fault => out.ssi_addr = self.addr(),
-            c if c > 0 && c != si_code::SI_KERNEL => (out.ssi_band, out.ssi_fd) = (self.fields[0] as u32, self.fields[1] as i32),
+            c if c > 0 && c != si_code::SI_KERNEL => {
+                (out.ssi_band, out.ssi_fd) = (self.fields[0] as u32, self.fields[1] as i32)
+            }
             c if c < 0 => {
                 (out.ssi_pid, out.ssi_uid) = (self.pid() as u32, self.uid());
                 (out.ssi_ptr, out.ssi_int) = (self.value(), self.value() as i32);

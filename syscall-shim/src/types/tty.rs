@@ -11,6 +11,13 @@ abi_structs! {
 
 impl From<Termios2> for Termios {
     fn from(t: Termios2) -> Self {
-        Self { c_iflag: t.c_iflag, c_oflag: t.c_oflag, c_cflag: t.c_cflag, c_lflag: t.c_lflag, c_line: t.c_line, c_cc: t.c_cc }
+        Self {
+            c_iflag: t.c_iflag,
+            c_oflag: t.c_oflag,
+            c_cflag: t.c_cflag,
+            c_lflag: t.c_lflag,
+            c_line: t.c_line,
+            c_cc: t.c_cc,
+        }
     }
 }

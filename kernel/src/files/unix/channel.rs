@@ -139,14 +139,22 @@ impl Channel {
         Ok(())
     }
 
-    pub(super) fn send(&self, from: &mut Source<'_>, limit: usize, nonblock: bool, deadline: Option<u64>) -> SysResult<usize> {
+    pub(super) fn send(
+        &self,
+        from: &mut Source<'_>,
+        limit: usize,
+        nonblock: bool,
+        deadline: Option<u64>,
+    ) -> SysResult<usize> {
         if self.kind != Kind::Stream {
             self.check_open()?;
             if from.remaining() + OVERHEAD > limit {
                 return Err(Errno::EMSGSIZE);
             }
             let bytes = from.take_all(limit)?;
-            self.wait(&self.writers, nonblock, deadline, || self.used() + OVERHEAD <= limit || self.is_closed_for_writing())?;
+            self.wait(&self.writers, nonblock, deadline, || {
+                self.used() + OVERHEAD <= limit || self.is_closed_for_writing()
+            })?;
             self.check_open()?;
             let len = bytes.len();
             self.push(bytes);
@@ -192,7 +200,13 @@ impl Channel {
         self.readers.wake(1, ev::READABLE);
     }
 
-    pub(super) fn receive(&self, to: &mut Sink<'_>, peek: bool, nonblock: bool, deadline: Option<u64>) -> SysResult<Received> {
+    pub(super) fn receive(
+        &self,
+        to: &mut Sink<'_>,
+        peek: bool,
+        nonblock: bool,
+        deadline: Option<u64>,
+    ) -> SysResult<Received> {
         if self.kind == Kind::Stream && to.remaining() == 0 {
             return Ok(Received::default());
         }
@@ -212,7 +226,8 @@ impl Channel {
             if at_end && !self.has_bytes() {
                 return Ok(Received::default());
             }
-            let ready = || self.has_bytes() || self.kind != Kind::Datagram && self.is_ended() || self.unread.load(Ordering::Acquire);
+            let ready =
+                || self.has_bytes() || self.kind != Kind::Datagram && self.is_ended() || self.unread.load(Ordering::Acquire);
             self.wait(&self.readers, nonblock, deadline, ready)?;
         }
     }

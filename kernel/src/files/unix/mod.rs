@@ -21,8 +21,8 @@ use crate::arch::clock;
 use crate::task::current;
 use crate::usermem::UserAddr;
 
-pub use channel::Received;
 use channel::Channel;
+pub use channel::Received;
 
 /// `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

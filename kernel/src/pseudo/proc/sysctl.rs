@@ -80,7 +80,14 @@ fn uuid() -> String {
     let n = u128::from_be_bytes(b);
     // Version 4, variant 1.
     let n = n & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62;
-    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\n", n >> 96, n >> 80 & 0xffff, n >> 64 & 0xffff, n >> 48 & 0xffff, n & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\n",
+        n >> 96,
+        n >> 80 & 0xffff,
+        n >> 64 & 0xffff,
+        n >> 48 & 0xffff,
+        n & 0xffff_ffff_ffff
+    )
 }
 
 fn line(text: Vec<u8>) -> SysResult<Vec<u8>> {
@@ -115,7 +122,8 @@ pub fn add(tree: &Tree) {
     });
     tree.text("sys/fs/pipe-max-size", || line(format!("{}", pipe::MAX_SIZE).into_bytes()));
     tree.text("sys/fs/file-nr", || {
-        let open: usize = table::processes().iter().filter_map(|p| p.threads().first()?.files().ok()).map(|f| f.open_fds().len()).sum();
+        let open: usize =
+            table::processes().iter().filter_map(|p| p.threads().first()?.files().ok()).map(|f| f.open_fds().len()).sum();
         Ok(format!("{open}\t0\t9223372036854775807\n").into_bytes())
     });
     tree.control(

@@ -106,9 +106,11 @@ static ENTRIES: &[Entry] = &[
     entry("loginuid", 0o644, Kind::Text(|_| Ok(b"4294967295".to_vec()))),
     entry("sessionid", 0o444, Kind::Text(|_| Ok(b"4294967295".to_vec()))),
     whole("coredump_filter", 0o644, Kind::Text(|t| t.process().map(|_| b"00000033\n".to_vec()))),
-    whole("timerslack_ns", 0o666, Kind::Text(|t| {
-        Ok(alloc::format!("{}\n", t.task()?.timer_slack.load(Ordering::Relaxed)).into_bytes())
-    })),
+    whole(
+        "timerslack_ns",
+        0o666,
+        Kind::Text(|t| Ok(alloc::format!("{}\n", t.task()?.timer_slack.load(Ordering::Relaxed)).into_bytes())),
+    ),
 ];
 
 /// The directory of a task.
@@ -206,9 +208,18 @@ fn net(dev: u64, _target: Target) -> InodeRef {
     );
     for (name, head) in [
         ("if_inet6", ""),
-        ("route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       \n"),
-        ("tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n"),
-        ("udp", "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops             \n"),
+        (
+            "route",
+            "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       \n",
+        ),
+        (
+            "tcp",
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n",
+        ),
+        (
+            "udp",
+            "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops             \n",
+        ),
         ("unix", "Num       RefCount Protocol Flags    Type St Inode Path\n"),
     ] {
         tree.fixed(name, head);

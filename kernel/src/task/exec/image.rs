@@ -8,8 +8,8 @@ use elf_loader::{BaseChoice, LoadPlan};
 use linux_raw_sys::general::RLIMIT_STACK;
 use syscall_shim::{Errno, SysResult};
 
-use super::program::{self, Program, ProgramFile};
 use super::ExecError;
+use super::program::{self, Program, ProgramFile};
 use crate::arch::{boot, fpu, rng};
 use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
 use crate::task::credentials::Credentials;

@@ -171,7 +171,8 @@ pub fn read_strings(array: crate::usermem::UserPtr<u64>) -> SysResult<Vec<Vec<u8
         if pointer == 0 {
             return Ok(strings);
         }
-        let string = crate::usermem::read_cstr_bounded(crate::usermem::UserAddr(pointer), STRING_MAX)?.ok_or(Errno::E2BIG)?;
+        let string =
+            crate::usermem::read_cstr_bounded(crate::usermem::UserAddr(pointer), STRING_MAX)?.ok_or(Errno::E2BIG)?;
         total += string.len() + 9;
         if total > TOTAL_MAX {
             return Err(Errno::E2BIG);

@@ -31,13 +31,7 @@ pub struct Waiter {
 impl Waiter {
     /// The current thread as a waiter, not queued yet.
     pub fn new(bitset: u32, pi_target: Option<Key>) -> Arc<Self> {
-        Arc::new(Self {
-            task: current_arc(),
-            bitset,
-            woken: AtomicBool::new(false),
-            bucket: AtomicUsize::new(0),
-            pi_target,
-        })
+        Arc::new(Self { task: current_arc(), bitset, woken: AtomicBool::new(false), bucket: AtomicUsize::new(0), pi_target })
     }
 
     /// Marks it as woken and makes its task run. It is off its queue already.

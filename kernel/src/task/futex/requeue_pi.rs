@@ -45,14 +45,7 @@ pub fn wait_requeue_pi(
 
 /// Gives the lock at `to` to the first waiter of `from`, or queues it there, and moves up to `requeue` others to the lock's queue.
 /// Returns how many. `EAGAIN` if the word at `from` is not `expected`; `EINVAL` if a waiter waits for another lock, or `wake` is not 1.
-pub fn requeue_pi(
-    from: UserAddr,
-    to: UserAddr,
-    private: bool,
-    wake: i32,
-    requeue: i32,
-    expected: u32,
-) -> SysResult {
+pub fn requeue_pi(from: UserAddr, to: UserAddr, private: bool, wake: i32, requeue: i32, expected: u32) -> SysResult {
     if wake != 1 || requeue < 0 || from == to {
         return Err(Errno::EINVAL);
     }

@@ -6,9 +6,9 @@ use core::sync::atomic::Ordering;
 
 use syscall_shim::{Errno, SysResult};
 
+use super::MATCH_ANY;
 use super::bucket::{self, Waiter};
 use super::wait::{Timeout, queue_if_equal, sleep};
-use super::MATCH_ANY;
 use crate::task::wait::WaitError;
 use crate::usermem::UserAddr;
 

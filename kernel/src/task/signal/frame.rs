@@ -8,8 +8,8 @@ use syscall_shim::types::{Sigaction, Siginfo};
 use syscall_shim::{Errno, SaFlags, SigSet, Signal, SysResult};
 
 use super::{fault, stack_of};
-use crate::arch::{fpu, xstate};
 use crate::arch::trap::TrapFrame;
+use crate::arch::{fpu, xstate};
 use crate::task::thread::{Task, with_fpu};
 use crate::usermem::{self, UserAddr};
 

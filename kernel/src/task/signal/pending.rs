@@ -125,9 +125,10 @@ impl Pending {
         if candidates.is_empty() {
             return None;
         }
-        let at = self.queue.iter().position(|q| {
-            q.info.si_code > si_code::SI_USER && q.signal().is_some_and(|s| candidates.contains(s))
-        })?;
+        let at = self
+            .queue
+            .iter()
+            .position(|q| q.info.si_code > si_code::SI_USER && q.signal().is_some_and(|s| candidates.contains(s)))?;
         let queued = self.queue.remove(at)?;
         let signal = queued.signal()?;
         if !self.queue.iter().any(|q| q.signal() == Some(signal)) {

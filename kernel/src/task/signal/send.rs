@@ -92,8 +92,7 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
 
 /// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there is none.
 pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
-    let members: Vec<_> =
-        table::processes().into_iter().filter(|p| p.pgid.load(Ordering::Relaxed) == pgid).collect();
+    let members: Vec<_> = table::processes().into_iter().filter(|p| p.pgid.load(Ordering::Relaxed) == pgid).collect();
     if members.is_empty() {
         return Err(Errno::ESRCH);
     }
