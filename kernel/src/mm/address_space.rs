@@ -120,11 +120,6 @@ impl AddressSpace {
         self.cpus.remove(super::cpu_number());
     }
 
-    /// Physical address of the page-table root (CR3).
-    pub fn root(&self) -> u64 {
-        self.root
-    }
-
     /// Says where exec put the parts of the program; the break starts at `start_brk`.
     pub fn set_layout(&self, layout: Layout) {
         let mut locked = self.lock();

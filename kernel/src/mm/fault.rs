@@ -42,11 +42,6 @@ impl AddressSpace {
         }
         self.lock().fault(addr, access)
     }
-
-    /// Faults in `start..end` as far as it is mapped, for `MAP_POPULATE`: errors end it silently.
-    pub fn populate(&self, start: u64, end: u64) {
-        let _ = self.lock().populate(start, end, None);
-    }
 }
 
 fn allows(prot: Prot, access: Access) -> bool {

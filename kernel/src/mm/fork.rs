@@ -10,6 +10,7 @@ use super::flags::VmFlags;
 impl AddressSpace {
     /// A copy-on-write duplicate. `ENOMEM` if the copy cannot be promised its memory; then the original is as it was, some of
     /// its pages merely read-only until their next write fault.
+    #[expect(dead_code, reason = "clone(2) without CLONE_VM will call it")]
     pub fn fork(&self) -> SysResult<Arc<AddressSpace>> {
         let child = AddressSpace::new()?;
         let mut parent = self.lock();

@@ -67,11 +67,6 @@ impl Advice {
             _ => return Err(Errno::EINVAL),
         })
     }
-
-    /// Whether process_madvise(2) takes it for another process.
-    pub fn is_remote(self) -> bool {
-        matches!(self, Advice::Cold | Advice::PageOut | Advice::WillNeed)
-    }
 }
 
 /// A hole to punch once the lock is free: the file keeps its own locks.

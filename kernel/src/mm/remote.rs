@@ -42,11 +42,6 @@ impl AddressSpace {
         done
     }
 
-    /// Fills `buf` from `addr`, or `EFAULT`.
-    pub fn read_exact(&self, addr: u64, buf: &mut [u8]) -> SysResult<()> {
-        if self.read(addr, buf) == buf.len() { Ok(()) } else { Err(Errno::EFAULT) }
-    }
-
     /// Writes all of `buf` to `addr`, or `EFAULT`.
     pub fn write_exact(&self, addr: u64, buf: &[u8]) -> SysResult<()> {
         if self.write(addr, buf) == buf.len() { Ok(()) } else { Err(Errno::EFAULT) }

@@ -18,6 +18,7 @@ pub type Shootdown = fn(cpus: u64, start: u64, end: u64);
 static SHOOTDOWN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Installs the function that flushes other CPUs; until then there is one CPU.
+#[expect(dead_code, reason = "for the start of further CPUs")]
 pub fn set_shootdown(f: Shootdown) {
     SHOOTDOWN.store(f as *mut (), Ordering::Release);
 }

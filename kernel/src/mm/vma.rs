@@ -108,11 +108,6 @@ impl<B: Backing> VmaSet<B> {
         self.areas.len()
     }
 
-    /// Whether nothing is mapped.
-    pub fn is_empty(&self) -> bool {
-        self.areas.is_empty()
-    }
-
     /// Sum of all lengths in bytes (`VmSize`).
     pub fn bytes(&self) -> u64 {
         self.bytes
