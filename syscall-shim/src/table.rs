@@ -208,8 +208,8 @@ macro_rules! for_each_syscall {
             162, sync, [], done;
             163, acct, [Path], absent;
             164, settimeofday, [Timeval Ptr], partial("a time zone is not kept");
-            165, mount, [Path Path Str Hex Ptr], absent;
-            166, umount2, [Path Hex], absent;
+            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, proc, sysfs and bind mounts; no moving");
+            166, umount2, [Path Hex], partial("MNT_EXPIRE never expires");
             167, swapon, [Path Hex], absent;
             168, swapoff, [Path], absent;
             169, reboot, [Hex Hex Hex Ptr], partial("a restart ends the machine");
@@ -296,9 +296,9 @@ macro_rules! for_each_syscall {
             250, keyctl, [Int Hex Hex Hex Hex], absent;
             251, ioprio_set, [Int Int Hex], absent;
             252, ioprio_get, [Int Int], partial("no thread has an I/O priority of its own");
-            253, inotify_init, [], absent;
-            254, inotify_add_watch, [Fd Path InotifyMask], absent;
-            255, inotify_rm_watch, [Fd Int], absent;
+            253, inotify_init, [], done;
+            254, inotify_add_watch, [Fd Path InotifyMask], done;
+            255, inotify_rm_watch, [Fd Int], done;
             256, migrate_pages, [Int UInt Ptr Ptr], done;
             257, openat, [DirFd Path OpenFlags Mode], done;
             258, mkdirat, [DirFd Path Mode], done;
@@ -337,7 +337,7 @@ macro_rules! for_each_syscall {
             291, epoll_create1, [EpollCreateFlags], done;
             292, dup3, [Fd Fd OpenFlags], done;
             293, pipe2, [FdPairOut OpenFlags], done;
-            294, inotify_init1, [OpenFlags], absent;
+            294, inotify_init1, [OpenFlags], done;
             295, preadv, [Fd IovecOut(2) UInt Off Hex], done;
             296, pwritev, [Fd Iovec(2) UInt Off Hex], done;
             297, rt_tgsigqueueinfo, [Int Int Signal Siginfo], done;

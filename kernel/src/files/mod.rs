@@ -15,6 +15,7 @@ pub mod eventfd;
 pub mod events;
 pub mod fd_table;
 pub mod host_stream;
+pub mod inotify;
 pub mod io;
 pub mod locks;
 pub mod mapped;

@@ -1,0 +1,274 @@
+//! inotify(7).
+//!
+//! A [`Mark`] hangs on the inode that it watches and belongs to one instance. The file crate tells of changes with no spin lock
+//! held; events go straight into the queues of the instances.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt::Write as _;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use fs::notify::{FsEvent, FsNotify, event};
+use fs::{InodeRef, OpenFlags};
+use linux_raw_sys::general as g;
+use linux_raw_sys::ioctl::FIONREAD;
+use syscall_shim::types::write_inotify_event;
+use syscall_shim::{Errno, InotifyMask, SysResult};
+
+use super::io::{Sink, put_all};
+use super::poll::{PollQueue, PollTable, ev, poll_queue};
+use super::{FileOps, OpenFile, anon};
+use crate::sync::SpinLock;
+use crate::task::wait::wait_exclusive;
+use crate::usermem::UserAddr;
+
+/// Events that a queue holds (`/proc/sys/fs/inotify/max_queued_events`).
+const MAX_QUEUED: usize = 16384;
+/// What concerns the entry of a directory and is told to the directory alone.
+const ENTRY_ONLY: u32 = event::CREATE | event::DELETE | event::MOVED_FROM | event::MOVED_TO;
+/// What concerns the file itself and is told to it alone.
+const SELF_ONLY: u32 = event::DELETE_SELF | event::MOVE_SELF;
+
+/// Marks that exist: without any, no event is even built.
+static MARKS: AtomicUsize = AtomicUsize::new(0);
+
+/// One watch.
+struct Mark {
+    wd: i32,
+    mask: AtomicU32,
+    inode: InodeRef,
+    instance: Weak<Inotify>,
+}
+
+/// The watches on one inode. A leaf lock.
+#[derive(Default)]
+struct Marks(SpinLock<Vec<Arc<Mark>>>);
+
+#[derive(PartialEq, Eq)]
+struct Event {
+    wd: i32,
+    mask: u32,
+    cookie: u32,
+    name: Vec<u8>,
+}
+
+impl Event {
+    fn size(&self) -> usize {
+        16 + if self.name.is_empty() { 0 } else { (self.name.len() + 1).next_multiple_of(16) }
+    }
+}
+
+/// An inotify instance.
+pub struct Inotify {
+    me: Weak<Inotify>,
+    /// Watches by descriptor, and the next descriptor. A leaf lock.
+    watches: SpinLock<(BTreeMap<i32, Arc<Mark>>, i32)>,
+    /// A leaf lock.
+    events: SpinLock<VecDeque<Event>>,
+    queue: PollQueue,
+}
+
+/// Receives the file crate's events.
+struct Receiver;
+
+impl FsNotify for Receiver {
+    fn active(&self) -> bool {
+        MARKS.load(Ordering::Relaxed) > 0
+    }
+
+    fn notify(&self, event: &FsEvent<'_>) {
+        if let Some(parent) = event.parent.filter(|_| event.mask & SELF_ONLY == 0) {
+            deliver(parent, event, event.name);
+        }
+        if event.mask & ENTRY_ONLY == 0 {
+            deliver(event.inode, event, b"");
+        }
+        if event.mask & event::DELETE_SELF != 0 {
+            for mark in marks_on(event.inode) {
+                if let Some(instance) = mark.instance.upgrade() {
+                    instance.forget(&mark);
+                }
+            }
+        }
+    }
+}
+
+fn marks_on(inode: &InodeRef) -> Vec<Arc<Mark>> {
+    inode.common().get_ext::<Marks>().map(|marks| marks.0.lock().clone()).unwrap_or_default()
+}
+
+fn deliver(watched: &InodeRef, event: &FsEvent<'_>, name: &[u8]) {
+    for mark in marks_on(watched) {
+        let mask = mark.mask.load(Ordering::Relaxed);
+        if mask & event.mask & g::IN_ALL_EVENTS == 0 {
+            continue;
+        }
+        let Some(instance) = mark.instance.upgrade() else { continue };
+        instance.push(Event { wd: mark.wd, mask: event.mask, cookie: event.cookie, name: name.to_vec() });
+        if mask & g::IN_ONESHOT != 0 {
+            instance.forget(&mark);
+        }
+    }
+}
+
+impl Inotify {
+    /// A new instance, open.
+    pub fn open(flags: OpenFlags) -> Arc<OpenFile> {
+        static REGISTERED: spin::Once<()> = spin::Once::new();
+        REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
+        let ops = Arc::new_cyclic(|me| Inotify {
+            me: me.clone(),
+            watches: SpinLock::new((BTreeMap::new(), 1)),
+            events: SpinLock::new(VecDeque::new()),
+            queue: poll_queue(),
+        });
+        let (path, inode) = anon::anon_inode("inotify");
+        OpenFile::new(path, inode, ops, flags)
+    }
+
+    /// inotify_add_watch(2), the file already found: a new watch, or a change of the one that there is.
+    pub fn add(&self, inode: &InodeRef, mask: u32) -> SysResult<i32> {
+        let kept = mask & (g::IN_ALL_EVENTS | g::IN_ONESHOT | g::IN_EXCL_UNLINK | g::IN_UNMOUNT);
+        let marks = inode.common().ext_or_insert(Marks::default);
+        let own = marks.0.lock().iter().find(|m| core::ptr::eq(m.instance.as_ptr(), self)).cloned();
+        if let Some(mark) = own {
+            if mask & g::IN_MASK_CREATE != 0 {
+                return Err(Errno::EEXIST);
+            }
+            if mask & g::IN_MASK_ADD != 0 {
+                mark.mask.fetch_or(kept, Ordering::Relaxed);
+            } else {
+                mark.mask.store(kept, Ordering::Relaxed);
+            }
+            return Ok(mark.wd);
+        }
+        let mark = {
+            let mut watches = self.watches.lock();
+            let wd = watches.1;
+            watches.1 += 1;
+            let mark = Arc::new(Mark { wd, mask: AtomicU32::new(kept), inode: inode.clone(), instance: self.me.clone() });
+            watches.0.insert(wd, mark.clone());
+            mark
+        };
+        MARKS.fetch_add(1, Ordering::Relaxed);
+        let wd = mark.wd;
+        marks.0.lock().push(mark);
+        Ok(wd)
+    }
+
+    /// inotify_rm_watch(2).
+    pub fn remove(&self, wd: i32) -> SysResult<()> {
+        let mark = self.watches.lock().0.get(&wd).cloned().ok_or(Errno::EINVAL)?;
+        self.forget(&mark);
+        Ok(())
+    }
+
+    /// Ends a watch, and says so (`IN_IGNORED`).
+    fn forget(&self, mark: &Arc<Mark>) {
+        if self.watches.lock().0.remove(&mark.wd).is_none() {
+            return;
+        }
+        detach(mark);
+        self.push(Event { wd: mark.wd, mask: g::IN_IGNORED, cookie: 0, name: Vec::new() });
+    }
+
+    fn push(&self, event: Event) {
+        {
+            let mut events = self.events.lock();
+            // The same again tells nothing new.
+            if events.back() == Some(&event) {
+                return;
+            }
+            if events.len() >= MAX_QUEUED {
+                let overflow = Event { wd: -1, mask: g::IN_Q_OVERFLOW, cookie: 0, name: Vec::new() };
+                if events.back() != Some(&overflow) {
+                    events.push_back(overflow);
+                }
+                return;
+            }
+            events.push_back(event);
+        }
+        self.queue.wake(1, ev::READABLE);
+    }
+
+    /// The records that fit into `room`; `None` without an event, `EINVAL` when not even the first fits.
+    fn take(&self, room: usize) -> Option<SysResult<Vec<u8>>> {
+        let mut events = self.events.lock();
+        let mut out = Vec::new();
+        while let Some(next) = events.front() {
+            let size = next.size();
+            if out.len() + size > room {
+                break;
+            }
+            let at = out.len();
+            out.resize(at + size, 0);
+            write_inotify_event(out.get_mut(at..).unwrap_or_default(), next.wd, next.mask, next.cookie, &next.name);
+            events.pop_front();
+        }
+        match (out.is_empty(), events.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(Err(Errno::EINVAL)),
+            _ => Some(Ok(out)),
+        }
+    }
+}
+
+fn detach(mark: &Arc<Mark>) {
+    MARKS.fetch_sub(1, Ordering::Relaxed);
+    if let Some(marks) = mark.inode.common().get_ext::<Marks>() {
+        marks.0.lock().retain(|m| !Arc::ptr_eq(m, mark));
+    }
+}
+
+impl Drop for Inotify {
+    fn drop(&mut self) {
+        let watches = core::mem::take(&mut self.watches.lock().0);
+        for mark in watches.values() {
+            detach(mark);
+        }
+    }
+}
+
+impl FileOps for Inotify {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        let room = to.remaining();
+        let bytes = match self.take(room) {
+            Some(bytes) => bytes?,
+            None if file.nonblocking() => return Err(Errno::EAGAIN),
+            None => wait_exclusive(&self.queue, None, || self.take(room)).map_err(|_| Errno::ERESTARTSYS)??,
+        };
+        put_all(to, &bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        table.add(&self.queue);
+        if self.events.lock().is_empty() { 0 } else { ev::READABLE }
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        match request {
+            FIONREAD => {
+                let n: usize = self.events.lock().iter().map(Event::size).sum();
+                arg.cast::<i32>().write(n as i32).map(|()| 0)
+            }
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
+        let marks: Vec<Arc<Mark>> = self.watches.lock().0.values().cloned().collect();
+        for mark in marks {
+            let m = mark.inode.metadata();
+            let mask = InotifyMask::from_bits_truncate(mark.mask.load(Ordering::Relaxed)).bits();
+            let _ = writeln!(out, "inotify wd:{:x} ino:{:x} sdev:{:x} mask:{mask:x} ignored_mask:0 ", mark.wd, m.ino, m.dev);
+        }
+    }
+}
