@@ -4,6 +4,7 @@ import array
 import asyncio
 import bisect
 import collections
+import concurrent.futures
 import contextlib
 import csv
 import ctypes
@@ -11,6 +12,8 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import errno
+import fcntl
 import fractions
 import functools
 import hashlib
@@ -26,10 +29,14 @@ import pickle
 import queue
 import random
 import re
+import resource
 import select
+import selectors
 import shutil
 import signal
+import socket
 import sqlite3
+import stat
 import statistics
 import struct
 import sys
@@ -334,6 +341,235 @@ def signals_and_pipes():
     assert len(os.read(reader, 1000)) == 100
     os.close(writer)
     assert os.read(reader, 1) == b""
+
+
+@section
+def descriptors():
+    with tempfile.TemporaryDirectory() as name:
+        place = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        fd = os.open("f", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place)
+        assert os.write(fd, b"0123456789") == 10
+        assert os.pread(fd, 4, 3) == b"3456" and os.lseek(fd, 0, os.SEEK_CUR) == 10
+        assert os.pwrite(fd, b"ab", 1) == 2 and os.lseek(fd, -2, os.SEEK_END) == 8
+        assert os.readv(fd, [bytearray(1), bytearray(9)]) == 2
+        assert os.writev(fd, [b"x", b"yz"]) == 3
+        os.fsync(fd)
+        copy = os.dup(fd)
+        os.lseek(copy, 0, os.SEEK_SET)
+        assert os.read(fd, 100) == b"0ab3456789xyz"
+        assert not os.get_inheritable(fd) and os.get_blocking(fd)
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+        os.posix_fallocate(fd, 0, 5000)
+        assert os.fstat(fd).st_size == 5000
+        os.ftruncate(fd, 3)
+        other = os.open(os.path.join(name, "g"), os.O_RDWR | os.O_CREAT)
+        assert os.sendfile(other, fd, 0, 100) == 3 and os.fstat(other).st_size == 3
+        assert os.copy_file_range(fd, other, 3, 0, 3) == 3 and os.fstat(other).st_size == 6
+        with os.scandir(name) as entries:
+            assert sorted((e.name, e.is_file(), e.stat().st_size) for e in entries) == [("f", True, 3), ("g", True, 6)]
+        os.rename("g", "h", src_dir_fd=place, dst_dir_fd=place)
+        os.symlink("h", "s", dir_fd=place)
+        assert os.readlink("s", dir_fd=place) == "h" and stat.S_ISLNK(os.lstat(os.path.join(name, "s")).st_mode)
+        assert os.access("h", os.R_OK, dir_fd=place) and not os.access("none", os.F_OK, dir_fd=place)
+        os.mkfifo(os.path.join(name, "p"))
+        assert stat.S_ISFIFO(os.stat("p", dir_fd=place).st_mode)
+        os.setxattr(fd, "user.key", b"value")
+        assert os.listxattr(fd) == ["user.key"] and os.getxattr(fd, "user.key") == b"value"
+        space = os.statvfs(name)
+        assert space.f_bsize > 0 and 0 < space.f_bavail <= space.f_blocks
+        for what, number in ((lambda: os.mkdir(name), errno.EEXIST), (lambda: os.rmdir(name), errno.ENOTEMPTY),
+                             (lambda: os.close(12345), errno.EBADF), (lambda: os.read(place, 1), errno.EISDIR),
+                             (lambda: os.listdir(os.path.join(name, "f")), errno.ENOTDIR),
+                             (lambda: os.open("f", os.O_CREAT | os.O_EXCL, dir_fd=place), errno.EEXIST)):
+            try:
+                what()
+            except OSError as error:
+                assert error.errno == number, error
+            else:
+                raise AssertionError(number)
+        for one in (fd, copy, other, place):
+            os.close(one)
+    old = os.umask(0o027)
+    assert os.umask(old) == 0o027
+    before = os.getcwd()
+    os.chdir("/tmp")
+    assert os.getcwd() == "/tmp"
+    os.chdir(before)
+
+
+@section
+def readiness():
+    left, right = socket.socketpair()
+    left.sendall(b"question")
+    assert right.recv(3) == b"que" and right.recv(100, socket.MSG_PEEK) == b"stion"
+    poll = select.poll()
+    poll.register(right, select.POLLIN | select.POLLOUT)
+    assert poll.poll(1000) == [(right.fileno(), select.POLLIN | select.POLLOUT)]
+    right.setblocking(False)
+    assert right.recv(100) == b"stion"
+    try:
+        right.recv(1)
+    except BlockingIOError:
+        pass
+    else:
+        raise AssertionError
+    edge = select.epoll()
+    edge.register(right, select.EPOLLIN | select.EPOLLET)
+    assert edge.poll(0) == []
+    left.send(b"x")
+    assert edge.poll(1) == [(right.fileno(), select.EPOLLIN)] and edge.poll(0) == []
+    with selectors.DefaultSelector() as selector:
+        selector.register(right, selectors.EVENT_READ, "data")
+        assert [key.data for key, _ in selector.select(1)] == ["data"]
+    left.shutdown(socket.SHUT_WR)
+    assert right.recv(10) == b"x" and right.recv(10) == b""
+    left.close()
+    right.close()
+    event = os.eventfd(3)
+    assert os.eventfd_read(event) == 3
+    os.close(event)
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    full = 0
+    try:
+        while True:
+            full += os.write(writer, bytes(4096))
+    except BlockingIOError:
+        assert full == 65536
+    os.close(reader)
+    try:
+        os.write(writer, b"x")
+    except BrokenPipeError:
+        os.close(writer)
+    else:
+        raise AssertionError
+
+
+@section
+def mappings():
+    anonymous = mmap.mmap(-1, 1 << 20)
+    anonymous[:5] = b"start"
+    anonymous[-3:] = b"end"
+    assert anonymous.find(b"end") == (1 << 20) - 3 and anonymous[100:104] == bytes(4)
+    anonymous.resize(1 << 21)
+    assert anonymous[:5] == b"start" and len(anonymous) == 1 << 21
+    anonymous.madvise(mmap.MADV_DONTNEED)
+    assert anonymous[:5] == b"start", "shared memory keeps its content"
+    anonymous.close()
+    with tempfile.TemporaryFile() as file:
+        file.write(b"a" * 10000)
+        file.flush()
+        shared = mmap.mmap(file.fileno(), 0)
+        private = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        private[0:1] = b"p"
+        shared[1:2] = b"s"
+        file.seek(0)
+        assert file.read(3) == b"asa" and private[:3] == b"paa"
+        file.seek(2)
+        file.write(b"w")
+        file.flush()
+        assert shared[:4] == b"aswa"
+        shared.close()
+        private.close()
+    region = memoryview(bytearray(64)).cast("I")
+    region[3] = 0xDEADBEEF
+    assert region.tobytes()[12:16] == b"\xef\xbe\xad\xde"
+
+
+@section
+def signals_in_detail():
+    seen = []
+    signal.signal(signal.SIGUSR2, lambda number, frame: seen.append(number))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    os.kill(os.getpid(), signal.SIGUSR2)
+    assert seen == [] and signal.sigpending() == {signal.SIGUSR2}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
+    assert seen == [signal.SIGUSR2]
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+    signal.raise_signal(signal.SIGRTMIN)
+    assert signal.sigtimedwait({signal.SIGRTMIN}, 1).si_signo == signal.SIGRTMIN
+    assert signal.sigtimedwait({signal.SIGRTMIN}, 0.01) is None
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    old = signal.set_wakeup_fd(writer.fileno())
+    signal.raise_signal(signal.SIGUSR2)
+    assert reader.recv(1) == bytes([signal.SIGUSR2])
+    signal.set_wakeup_fd(old)
+    main = threading.get_ident()
+    threading.Timer(0.05, lambda: signal.pthread_kill(main, signal.SIGUSR2)).start()
+    start = time.monotonic()
+    signal.pause()
+    assert time.monotonic() - start >= 0.04 and len(seen) == 3
+    reader.close()
+    writer.close()
+
+
+@section
+def resources():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 0 < soft and (soft <= hard or hard == resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    held = []
+    try:
+        while len(held) < 100:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        assert error.errno == errno.EMFILE and held[-1] == 63
+    for fd in held:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    assert usage.ru_utime + usage.ru_stime > 0 and usage.ru_maxrss > 1000
+    assert time.process_time() > 0 and time.thread_time() > 0
+    assert time.clock_getres(time.CLOCK_MONOTONIC) <= 0.01
+    assert os.getpid() > 0 and os.getuid() == 0 and os.getpgrp() > 0 and os.getgroups() is not None
+    assert os.sched_getaffinity(0) and os.cpu_count() >= 1
+    os.sched_yield()
+
+
+@section
+def watching():
+    libc = ctypes.CDLL(None, use_errno=True)
+    with tempfile.TemporaryDirectory() as name:
+        watcher = libc.inotify_init1(os.O_NONBLOCK)
+        create, delete, modify = 0x100, 0x200, 0x2
+        assert libc.inotify_add_watch(watcher, name.encode(), create | delete | modify) == 1
+        path = pathlib.Path(name) / "seen"
+        path.write_bytes(b"x")
+        path.unlink()
+        data, masks = os.read(watcher, 4096), []
+        while data:
+            _, mask, _, length = struct.unpack_from("iIII", data)
+            assert data[16:16 + length].rstrip(b"\0") == b"seen"
+            masks.append(mask)
+            data = data[16 + length:]
+        assert masks == [create, modify, delete]
+        os.close(watcher)
+
+
+@section
+def work_in_threads():
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(hashlib.sha1, bytes([n]) * 100000) for n in range(8)]
+        assert [f.result().hexdigest() for f in futures] == [hashlib.sha1(bytes([n]) * 100000).hexdigest() for n in range(8)]
+        assert list(pool.map(pow, range(5), [3] * 5)) == [0, 1, 8, 27, 64]
+    barrier, order = threading.Barrier(3), []
+    condition = threading.Condition()
+
+    def turn(n):
+        barrier.wait(5)
+        with condition:
+            condition.wait_for(lambda: len(order) == n, 5)
+            order.append(n)
+            condition.notify_all()
+
+    workers = [threading.Thread(target=turn, args=(n,)) for n in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(10)
+    assert order == [0, 1, 2]
 
 
 @section

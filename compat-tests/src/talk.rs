@@ -22,9 +22,11 @@ fn at_terminal(command: &Command) -> Command {
     }
     words.push(command.get_program().to_string_lossy().into_owned());
     words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
-    let line: Vec<String> = words.iter().map(|w| format!("'{}'", w.replace('\'', "'\\''"))).collect();
+    let quoted: Vec<String> = words.iter().map(|w| format!("'{}'", w.replace('\'', "'\\''"))).collect();
+    // A shell that stayed would die of the program's Ctrl-C.
+    let line = format!("exec {}", quoted.join(" "));
     let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--flush", "--echo", "always", "--command", &line.join(" "), "/dev/null"]);
+    script.args(["--quiet", "--return", "--flush", "--echo", "always", "--command", &line, "/dev/null"]);
     if let Some(dir) = command.get_current_dir() {
         script.current_dir(dir);
     }
