@@ -529,26 +529,6 @@ def resources():
 
 
 @section
-def watching():
-    libc = ctypes.CDLL(None, use_errno=True)
-    with tempfile.TemporaryDirectory() as name:
-        watcher = libc.inotify_init1(os.O_NONBLOCK)
-        create, delete, modify = 0x100, 0x200, 0x2
-        assert libc.inotify_add_watch(watcher, name.encode(), create | delete | modify) == 1
-        path = pathlib.Path(name) / "seen"
-        path.write_bytes(b"x")
-        path.unlink()
-        data, masks = os.read(watcher, 4096), []
-        while data:
-            _, mask, _, length = struct.unpack_from("iIII", data)
-            assert data[16:16 + length].rstrip(b"\0") == b"seen"
-            masks.append(mask)
-            data = data[16 + length:]
-        assert masks == [create, modify, delete]
-        os.close(watcher)
-
-
-@section
 def work_in_threads():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(hashlib.sha1, bytes([n]) * 100000) for n in range(8)]

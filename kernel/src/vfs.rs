@@ -13,7 +13,7 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
 use crate::files::with_fs;
-use crate::mm::{boot_pages, fs_platform};
+use crate::mm::{boot_pages, frames, fs_platform};
 use crate::sync::SpinLock;
 use crate::task::current;
 
@@ -80,10 +80,16 @@ pub fn shmem_pages() -> u64 {
     MEMORY.lock().iter().map(|fs| fs.used_pages()).sum()
 }
 
+/// Bytes of memory, the archives that the root is unpacked from included.
+fn memory() -> u64 {
+    frames::stats().total as u64 * fs::PAGE_SIZE as u64
+}
+
 /// Sets up an empty root and returns it.
 pub fn init() -> SysResult<Path> {
     fs_platform::init();
-    let root = new_tmpfs(TmpfsOptions { name: "rootfs", mode: 0o755, ..TmpfsOptions::default() })?;
+    // Programs ask for free space before they write: it is what memory there is.
+    let root = new_tmpfs(TmpfsOptions { name: "rootfs", size: Some(memory()), mode: 0o755, ..TmpfsOptions::default() })?;
     Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
 }
 
@@ -170,7 +176,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     }
     mount(ns, crate::pseudo::procfs(), "proc", "/proc", SECURE)?;
     mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
-    let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
+    let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", size: Some(memory() / 2), mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
@@ -179,6 +185,6 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
         ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }
     make_dir(ns, "/dev/shm", 0o1777)?;
-    let shm = new_tmpfs(TmpfsOptions::default())?;
+    let shm = new_tmpfs(TmpfsOptions { size: Some(memory() / 2), ..TmpfsOptions::default() })?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
 }
