@@ -176,7 +176,8 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     }
     mount(ns, crate::pseudo::procfs(), "proc", "/proc", SECURE)?;
     mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
-    let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", size: Some(memory() / 2), mode: 0o755, ..TmpfsOptions::default() })?;
+    let dev =
+        new_tmpfs(TmpfsOptions { name: "devtmpfs", size: Some(memory() / 2), mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
