@@ -115,7 +115,7 @@ macro_rules! for_each_syscall {
             69, msgsnd, [Int Ptr Size Hex], absent;
             70, msgrcv, [Int Ptr Size Int Hex], absent;
             71, msgctl, [Int Int Ptr], absent;
-            72, fcntl, [Fd FcntlCmd FcntlArg(1)], partial("leases and directory notification are refused");
+            72, fcntl, [Fd FcntlCmd FcntlArg(1)], partial("leases and directory notification are refused; O_ASYNC sends no SIGIO");
             73, flock, [Fd FlockOp], done;
             74, fsync, [Fd], done;
             75, fdatasync, [Fd], done;
@@ -706,9 +706,15 @@ pub struct Row {
 }
 
 macro_rules! status {
-    (done) => { Status::Done };
-    (absent) => { Status::Absent };
-    (partial $why:literal) => { Status::Partial($why) };
+    (done) => {
+        Status::Done
+    };
+    (absent) => {
+        Status::Absent
+    };
+    (partial $why:literal) => {
+        Status::Partial($why)
+    };
 }
 
 macro_rules! rows {
@@ -768,10 +774,18 @@ mod tests {
     #[test]
     fn numbers_are_linux_s() {
         for (nr, name) in [
-            (raw::__NR_read, "read"), (raw::__NR_rt_sigreturn, "rt_sigreturn"), (raw::__NR_execve, "execve"),
-            (raw::__NR_getcwd, "getcwd"), (raw::__NR_gettid, "gettid"), (raw::__NR_tgkill, "tgkill"),
-            (raw::__NR_openat, "openat"), (raw::__NR_eventfd2, "eventfd2"), (raw::__NR_rseq, "rseq"),
-            (raw::__NR_pidfd_send_signal, "pidfd_send_signal"), (raw::__NR_clone3, "clone3"), (raw::__NR_mseal, "mseal"),
+            (raw::__NR_read, "read"),
+            (raw::__NR_rt_sigreturn, "rt_sigreturn"),
+            (raw::__NR_execve, "execve"),
+            (raw::__NR_getcwd, "getcwd"),
+            (raw::__NR_gettid, "gettid"),
+            (raw::__NR_tgkill, "tgkill"),
+            (raw::__NR_openat, "openat"),
+            (raw::__NR_eventfd2, "eventfd2"),
+            (raw::__NR_rseq, "rseq"),
+            (raw::__NR_pidfd_send_signal, "pidfd_send_signal"),
+            (raw::__NR_clone3, "clone3"),
+            (raw::__NR_mseal, "mseal"),
             (raw::__NR_file_setattr, "file_setattr"),
         ] {
             assert_eq!(number(name), Some(nr));
@@ -783,8 +797,16 @@ mod tests {
     fn lengths_name_an_argument_of_the_same_call() {
         for r in ROWS {
             for a in r.args {
-                if let Arg::BufIn(i) | Arg::Iovec(i) | Arg::IovecOut(i) | Arg::PollFds(i) | Arg::Sockaddr(i)
-                | Arg::SockOptVal(i) | Arg::IoctlArg(i) | Arg::CpuSet(i) | Arg::FcntlArg(i) | Arg::FutexTimeout(i) = a
+                if let Arg::BufIn(i)
+                | Arg::Iovec(i)
+                | Arg::IovecOut(i)
+                | Arg::PollFds(i)
+                | Arg::Sockaddr(i)
+                | Arg::SockOptVal(i)
+                | Arg::IoctlArg(i)
+                | Arg::CpuSet(i)
+                | Arg::FcntlArg(i)
+                | Arg::FutexTimeout(i) = a
                 {
                     assert!(usize::from(*i) < r.args.len(), "{}", r.name);
                 }

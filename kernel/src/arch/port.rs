@@ -9,6 +9,7 @@ macro_rules! port_access {
         /// # Safety
         /// The read must not have a side effect on memory that Rust relies on; the caller owns the device.
         #[inline]
+        #[allow(dead_code, reason = "each width has both directions")]
         pub unsafe fn $in(port: u16) -> $ty {
             let value: $ty;
             // SAFETY: the caller answers for the device behind the port.

@@ -8,8 +8,8 @@ use super::percpu::this_cpu;
 use super::trap::{TrapFrame, vector};
 use super::{apic, irq, vectors};
 use crate::mm::{Access, FaultError};
-use crate::task::signal::{self, Fault};
 use crate::panic;
+use crate::task::signal::{self, Fault};
 use crate::task::{current, dump, exit, sched, timer};
 use crate::usermem::{self, USER_END};
 

@@ -43,7 +43,9 @@ pub fn connect(gsi: u32, handler: fn()) -> bool {
 
 /// Calls the handler of a device vector and acknowledges the interrupt. False when `vector` is not a device's.
 pub fn dispatch(vector: u8) -> bool {
-    let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else { return false };
+    let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else {
+        return false;
+    };
     slot.call();
     apic::eoi();
     true

@@ -106,8 +106,6 @@ pub enum AnonKind {
     Pipe,
     /// socket(2): `socket:[ino]`.
     Socket,
-    /// Everything else: `anon_inode:[name]`.
-    Other,
 }
 
 struct Mounts {
@@ -137,7 +135,7 @@ static MOUNTS: spin::LazyLock<Mounts> = spin::LazyLock::new(|| Mounts {
 pub fn new_node(kind: AnonKind, uid: u32, gid: u32) -> (Path, InodeRef) {
     let (mount, label, mode) = match kind {
         AnonKind::Socket => (&MOUNTS.socket, "socket", fs::S_IFSOCK | 0o777),
-        _ => (&MOUNTS.pipe, "pipe", fs::S_IFIFO | 0o600),
+        AnonKind::Pipe => (&MOUNTS.pipe, "pipe", fs::S_IFIFO | 0o600),
     };
     let inode: InodeRef = AnonInode::new(mount.fs.dev(), mode, uid, gid);
     let name = alloc::format!("{label}:[{}]", inode.metadata().ino);

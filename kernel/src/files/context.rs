@@ -29,11 +29,6 @@ impl FsContext {
         FsContext { places: SpinLock::new(Places { root, cwd }), umask: AtomicU32::new(0o022) }
     }
 
-    /// The kernel's own: everything at the root.
-    pub fn kernel() -> FsContext {
-        FsContext::new(crate::vfs::namespace().root())
-    }
-
     /// A copy for a task created without `CLONE_FS`.
     pub fn duplicate(&self) -> FsContext {
         let places = self.places.lock();

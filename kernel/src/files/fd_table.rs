@@ -47,11 +47,6 @@ pub struct ReservedFd<'a> {
 }
 
 impl ReservedFd<'_> {
-    /// The number.
-    pub fn fd(&self) -> i32 {
-        self.fd as i32
-    }
-
     /// Makes the descriptor usable.
     pub fn install(self, file: Arc<OpenFile>) -> i32 {
         let mut inner = self.table.inner.lock();

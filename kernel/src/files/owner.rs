@@ -23,10 +23,6 @@ pub struct Owner {
     pub kind: OwnerKind,
     /// Id; 0 for nobody.
     pub pid: i32,
-    /// Ids of who set it: the signal is sent with their rights.
-    pub uid: u32,
-    /// As `uid`, effective.
-    pub euid: u32,
     /// `F_SETSIG`; 0 is `SIGIO` without further information.
     pub signal: i32,
 }

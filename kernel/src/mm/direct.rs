@@ -10,8 +10,8 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr, VirtAddr};
 
+use super::LARGE_PAGE_SIZE;
 use super::frames::{self, EarlyFrames};
-use super::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use crate::arch::boot::{BootInfo, PhysRange};
 use crate::sync::IrqLock;
 

@@ -20,8 +20,13 @@ const STACKS_END: u64 = DYNAMIC_AREA + (512 << 30);
 const CACHED_STACKS: usize = 16;
 
 /// Guards the lists of this module; the locks of the page tables, frames and heap are taken while it is held.
-static AREA: IrqLock<Area> =
-    IrqLock::new(Area { next_device: DYNAMIC_AREA, next_stack: STACKS, devices: Vec::new(), cached: Vec::new(), unmapped: Vec::new() });
+static AREA: IrqLock<Area> = IrqLock::new(Area {
+    next_device: DYNAMIC_AREA,
+    next_stack: STACKS,
+    devices: Vec::new(),
+    cached: Vec::new(),
+    unmapped: Vec::new(),
+});
 
 struct Area {
     next_device: u64,

@@ -120,9 +120,8 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
 }
 
 fn set_owner(file: &OpenFile, kind: OwnerKind, pid: i32) -> SysResult {
-    let creds = current().credentials();
     let mut owner = file.owner.lock();
-    *owner = Owner { kind, pid, uid: creds.uid, euid: creds.euid, signal: owner.signal };
+    *owner = Owner { kind, pid, signal: owner.signal };
     Ok(0)
 }
 

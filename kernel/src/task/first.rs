@@ -69,7 +69,8 @@ fn start_program() -> Result<(), Failure> {
     let manifest = vfs::populate().map_err(|text| Failure { status: STATUS_NOT_SET_UP, text })?;
     let Manifest { exec, argv, envp, cwd } = manifest;
     if exec.is_empty() {
-        let text = String::from("the image names no program: make it with mkimage, or append '-- PATH ARGS' to the command line");
+        let text =
+            String::from("the image names no program: make it with mkimage, or append '-- PATH ARGS' to the command line");
         return Err(Failure { status: STATUS_NOT_SET_UP, text });
     }
     vfs::change_directory(&cwd).map_err(|errno| Failure {

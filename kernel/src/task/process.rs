@@ -49,8 +49,6 @@ pub struct Process {
     pub pid: i32,
     /// The parent; empty for the first process.
     pub parent: SpinLock<Weak<Process>>,
-    /// Children, ended ones that nobody waited for included.
-    pub children: SpinLock<Vec<Arc<Process>>>,
     /// Live threads.
     pub threads: IrqLock<Vec<Arc<Task>>>,
     /// The address space; `execve` replaces it.
@@ -111,7 +109,6 @@ impl Process {
         Self {
             pid,
             parent: SpinLock::new(Weak::new()),
-            children: SpinLock::new(Vec::new()),
             threads: IrqLock::new(Vec::new()),
             mm: SpinLock::new(mm),
             sighand,

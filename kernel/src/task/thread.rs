@@ -182,11 +182,6 @@ impl Task {
         self.tid.load(Ordering::Relaxed)
     }
 
-    /// Whether this is the thread whose id is the process's.
-    pub fn is_leader(&self) -> bool {
-        self.tid() == self.process.pid
-    }
-
     /// Lowest and highest address of the kernel stack; zeroes for the boot CPU's idle task.
     pub fn stack_bounds(&self) -> (u64, u64) {
         self.stack.as_ref().map_or((0, 0), |s| (s.bottom(), s.top()))
@@ -247,11 +242,6 @@ impl Task {
         }
         // SAFETY: the top of the stack always holds the frame of the last entry; reading plain integers is sound.
         unsafe { self.frame_ptr().read() }
-    }
-
-    /// FS base of a thread that does not run now.
-    pub fn saved_fs_base(&self) -> u64 {
-        self.fs_base.load(Ordering::Relaxed)
     }
 }
 

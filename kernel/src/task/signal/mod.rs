@@ -69,22 +69,12 @@ impl SigHand {
         self.actions.lock()[signal.index()] = action;
     }
 
-    /// A copy, for a process that does not share them.
-    pub fn duplicate(&self) -> Self {
-        Self::with(*self.actions.lock())
-    }
-
     /// What `execve` leaves: handlers become the default, ignored signals stay ignored.
     pub fn reset_for_exec(&self) {
         for action in self.actions.lock().iter_mut() {
             let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
             *action = Sigaction { handler, ..Sigaction::default() };
         }
-    }
-
-    /// All handlers back to the default, ignored signals included (`CLONE_CLEAR_SIGHAND`: those stay ignored).
-    pub fn clear_handlers(&self) {
-        self.reset_for_exec();
     }
 
     /// Whether `signal` would have no effect on the process.
@@ -142,11 +132,6 @@ impl ThreadSignals {
     /// memory (sigaltstack(2)).
     pub fn for_new_thread(&self) -> Self {
         Self { mask: self.saved_mask.unwrap_or(self.mask), ..Self::default() }
-    }
-
-    /// What a new process with a copy of the memory starts with: as a thread, but with the alternate stack.
-    pub fn for_new_process(&self) -> Self {
-        Self { altstack: self.altstack, ..self.for_new_thread() }
     }
 
     /// What `execve` takes away: the alternate stack and the last fault. Mask and pending signals stay.

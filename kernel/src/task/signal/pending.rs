@@ -27,11 +27,6 @@ impl Charge {
         *count += 1;
         Some(Self(uid))
     }
-
-    /// How many shares user `uid` has: `SigQ` of /proc/PID/status.
-    pub fn count(uid: u32) -> u64 {
-        CHARGED.lock().get(&uid).copied().unwrap_or(0)
-    }
 }
 
 impl Drop for Charge {
@@ -53,6 +48,7 @@ pub struct Queued {
     /// The timer that sent it: taking the signal starts its next period.
     pub timer: Option<Arc<PosixTimer>>,
     /// Its share of the limit, if it has one.
+    #[expect(dead_code, reason = "held for its drop, which gives the share back")]
     pub charge: Option<Charge>,
 }
 

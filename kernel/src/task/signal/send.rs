@@ -15,9 +15,6 @@ use crate::task::process::Process;
 use crate::task::thread::{Task, state};
 use crate::task::{current, sched, table};
 
-/// The process that the image is made for.
-const FIRST_PID: i32 = 1;
-
 /// What became of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -171,14 +168,6 @@ fn notice(task: &Arc<Task>, signal: Signal) {
 pub fn wake_to_exit(task: &Arc<Task>) {
     task.signal_pending.store(true, Ordering::Release);
     sched::wake(task, state::INTERRUPTIBLE | state::STOPPED);
-}
-
-/// Sends to the first process what the host asks for (`skiff run` forwards signals that it gets). Usable from interrupt
-/// handlers.
-pub fn signal_first_process(signal: Signal) {
-    if let Some(process) = table::process(FIRST_PID) {
-        post_to_process(&process, Queued::new(Siginfo::kernel(signal)));
-    }
 }
 
 /// Sends to the current thread what a failed write to a closed pipe or socket, or a file beyond its limit, raises.

@@ -36,23 +36,6 @@ impl StopState {
     pub fn concerns_threads(&self) -> bool {
         self.stopping.is_some() || self.announce_continue
     }
-
-    /// Whether all threads are parked: `T (stopped)` in /proc/PID/status.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped
-    }
-
-    /// The stop that wait(2) has not reported yet; `take` marks it reported.
-    pub fn report_stop(&mut self, take: bool) -> Option<Signal> {
-        if take { self.unreported_stop.take() } else { self.unreported_stop }
-    }
-
-    /// The continuation that wait(2) has not reported yet; `take` marks it reported.
-    pub fn report_continue(&mut self, take: bool) -> bool {
-        let was = self.unreported_continue;
-        self.unreported_continue &= !take;
-        was
-    }
 }
 
 /// What sending `signal` does at once, before it is queued: `SIGCONT` cancels pending stops and wakes a stopped process, a stop
