@@ -5,23 +5,21 @@
 
 mod attr;
 mod dir;
-mod fd;
 mod epoll;
 mod event_fd;
+mod fd;
 mod futex;
 mod identity;
-mod poll;
-mod time_left;
-mod transfer;
 mod inotify;
 mod link;
-mod mount;
 mod lock;
 mod memory;
 mod misc;
+mod mount;
 mod open;
 mod paths;
 mod pipe;
+mod poll;
 mod prctl;
 mod process;
 mod rlimit;
@@ -31,25 +29,27 @@ mod signal;
 mod socket;
 mod stat;
 mod time;
+mod time_left;
 mod timer;
+mod transfer;
 mod xattr;
 
 use attr::*;
 use dir::*;
-use fd::*;
 use epoll::*;
 use event_fd::*;
+use fd::*;
 use futex::*;
 use identity::*;
-use poll::*;
 use inotify::*;
 use link::*;
-use mount::*;
 use lock::*;
 use memory::*;
 use misc::*;
+use mount::*;
 use open::*;
 use pipe::*;
+use poll::*;
 use prctl::*;
 use process::*;
 use rlimit::*;
@@ -58,11 +58,11 @@ use sched::*;
 use signal::*;
 use socket::*;
 use stat::*;
+use syscall_shim::{Errno, SysResult};
 use time::*;
 use timer::*;
 use transfer::*;
 use xattr::*;
-use syscall_shim::{Errno, SysResult};
 
 use crate::task::Task;
 use crate::trace;
@@ -82,10 +82,18 @@ macro_rules! from_arg {
 from_arg! { i32 u32 i64 u64 usize isize u16 u8 }
 
 macro_rules! call {
-    (absent, $name:ident, $a:ident, [$($kind:ident)*]) => { Err(Errno::ENOSYS) };
-    ($s:ident, $name:ident, $a:ident, []) => { $name() };
-    ($s:ident, $name:ident, $a:ident, [$k0:ident]) => { $name(FromArg::from_arg($a[0])) };
-    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident]) => { $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1])) };
+    (absent, $name:ident, $a:ident, [$($kind:ident)*]) => {
+        Err(Errno::ENOSYS)
+    };
+    ($s:ident, $name:ident, $a:ident, []) => {
+        $name()
+    };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident]) => {
+        $name(FromArg::from_arg($a[0]))
+    };
+    ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident]) => {
+        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]))
+    };
     ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident]) => {
         $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]))
     };
@@ -93,12 +101,23 @@ macro_rules! call {
         $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]), FromArg::from_arg($a[3]))
     };
     ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident $k3:ident $k4:ident]) => {
-        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]), FromArg::from_arg($a[3]),
-            FromArg::from_arg($a[4]))
+        $name(
+            FromArg::from_arg($a[0]),
+            FromArg::from_arg($a[1]),
+            FromArg::from_arg($a[2]),
+            FromArg::from_arg($a[3]),
+            FromArg::from_arg($a[4]),
+        )
     };
     ($s:ident, $name:ident, $a:ident, [$k0:ident $k1:ident $k2:ident $k3:ident $k4:ident $k5:ident]) => {
-        $name(FromArg::from_arg($a[0]), FromArg::from_arg($a[1]), FromArg::from_arg($a[2]), FromArg::from_arg($a[3]),
-            FromArg::from_arg($a[4]), FromArg::from_arg($a[5]))
+        $name(
+            FromArg::from_arg($a[0]),
+            FromArg::from_arg($a[1]),
+            FromArg::from_arg($a[2]),
+            FromArg::from_arg($a[3]),
+            FromArg::from_arg($a[4]),
+            FromArg::from_arg($a[5]),
+        )
     };
 }
 
