@@ -46,7 +46,7 @@ int main(void) {
     unlink("/tmp/mmap-random");
     static const int prots[] = {PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_NONE, PROT_READ | PROT_EXEC};
     char b[64];
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 50000; i++) {
         uint64_t first = rnd(PAGES), count = 1 + rnd(rnd(8) ? 16 : 700);
         if (first + count > PAGES) count = PAGES - first;
         char *p = ARENA + first * PAGE;
