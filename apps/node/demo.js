@@ -19,7 +19,7 @@ async function timers() {
   await new Promise(setImmediate);
   process.nextTick(() => order.push('tick'));
   Promise.resolve().then(() => order.push('micro'));
-  await Promise.all([sleep(30).then(() => order.push('30')), sleep(5).then(() => order.push('5')), sleep(15).then(() => order.push('15'))]);
+  await Promise.all([sleep(900).then(() => order.push('third')), sleep(5).then(() => order.push('first')), sleep(450).then(() => order.push('second'))]);
   let n = 0;
   await new Promise(done => { const i = setInterval(() => { if (++n === 5) { clearInterval(i); done(); } }, 2); });
   const start = performance.now();

@@ -76,6 +76,13 @@ impl Cli {
             }
         });
         let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
+        // Programs that look at the clock may fail beside another machine: those that failed get the host to themselves.
+        for (name, outcome) in outcomes.iter_mut().filter(|(_, o)| matches!(o, Outcome::Failed)) {
+            if let Some(case) = cases.iter().find(|c| c.name == *name) {
+                println!("again, alone:");
+                *outcome = one(case, &context);
+            }
+        }
         outcomes.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(path) = &self.report {
             let line = |(name, outcome): &(String, Outcome)| format!("{}\t{name}\n", outcome.word());
