@@ -1,6 +1,6 @@
 //! Nodes made of closures.
 
-use crate::inode::{FileHandle, Inode, InodeCommon, InodeRef, Link, alloc_ino};
+use crate::inode::{FileHandle, Inode, InodeCommon, InodeRef, Link, NewNode, alloc_ino};
 use crate::path::Path;
 use crate::platform::now;
 use crate::types::*;
@@ -13,6 +13,8 @@ use syscall_shim::{Errno, SysResult};
 
 /// Generates a file's text.
 type Read = Box<dyn Fn() -> SysResult<Vec<u8>> + Send + Sync>;
+/// Says whether the caller may open a file, beyond its permission bits.
+type Check = Box<dyn Fn() -> SysResult<()> + Send + Sync>;
 /// Takes what one write(2) wrote.
 type Write = Box<dyn Fn(&[u8]) -> SysResult<()> + Send + Sync>;
 /// Says where a magic link leads.
@@ -77,11 +79,25 @@ pub trait DirSource: Send + Sync {
 }
 
 enum Kind {
-    Dir { fixed: spin::RwLock<Fixed>, dynamic: Option<Box<dyn DirSource>> },
-    Text { read: Option<Read>, write: Option<Write> },
+    Dir {
+        fixed: spin::RwLock<Fixed>,
+        dynamic: Option<Box<dyn DirSource>>,
+    },
+    Text {
+        read: Option<Read>,
+        write: Option<Write>,
+    },
+    /// As `Text`, for reading by those whom the check lets open it.
+    Guarded {
+        check: Check,
+        read: Read,
+    },
     Opener(Open),
     Link(Read),
-    Magic { text: Read, target: Target },
+    Magic {
+        text: Read,
+        target: Target,
+    },
     Special(u64, Option<Arc<dyn Any + Send + Sync>>),
 }
 
@@ -123,6 +139,15 @@ impl PseudoNode {
     /// other reads see the same text (Linux's seq_file).
     pub fn text(spec: NodeSpec, read: impl Fn() -> SysResult<Vec<u8>> + Send + Sync + 'static) -> Arc<PseudoNode> {
         PseudoNode::new(spec, FileType::Regular, Kind::Text { read: Some(Box::new(read)), write: None })
+    }
+
+    /// A read-only file that opens only if `check` says so, as /proc/PID/maps does.
+    pub fn guarded(
+        spec: NodeSpec,
+        check: impl Fn() -> SysResult<()> + Send + Sync + 'static,
+        read: impl Fn() -> SysResult<Vec<u8>> + Send + Sync + 'static,
+    ) -> Arc<PseudoNode> {
+        PseudoNode::new(spec, FileType::Regular, Kind::Guarded { check: Box::new(check), read: Box::new(read) })
     }
 
     /// A read-only file whose text never changes.
@@ -199,6 +224,19 @@ impl PseudoNode {
         fixed.by_cookie.remove(&cookie).map(|(_, node)| node)
     }
 
+    /// Makes the text of a file that is read. `EINVAL` where there is none to read.
+    fn generate(&self) -> SysResult<Vec<u8>> {
+        match &self.kind {
+            Kind::Text { read: Some(read), .. } | Kind::Guarded { read, .. } => read(),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn snapshot(&self) -> SysResult<Arc<dyn FileHandle>> {
+        let node = self.me.upgrade().ok_or(Errno::ENOENT)?;
+        Ok(Arc::new(Snapshot { node, text: spin::Mutex::new(None) }))
+    }
+
     fn read_dynamic(&self, cookie: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> SysResult<u64> {
         let Kind::Dir { dynamic: Some(source), .. } = &self.kind else { return Ok(cookie) };
         let from = u32::try_from(cookie.saturating_sub(DYNAMIC)).unwrap_or(u32::MAX);
@@ -268,6 +306,15 @@ impl Inode for PseudoNode {
         }
     }
 
+    /// procfs looks a name up before it sees that nothing can be created, and says `ENOENT` of a missing one.
+    fn create(&self, _name: &[u8], _node: NewNode) -> SysResult<InodeRef> {
+        Err(if self.cache_children() { Errno::EACCES } else { Errno::ENOENT })
+    }
+
+    fn mkdir(&self, _name: &[u8], _node: NewNode) -> SysResult<InodeRef> {
+        Err(if self.cache_children() { Errno::EPERM } else { Errno::ENOENT })
+    }
+
     fn cache_children(&self) -> bool {
         !matches!(self.kind, Kind::Dir { dynamic: Some(_), .. })
     }
@@ -304,9 +351,10 @@ impl Inode for PseudoNode {
 
     fn open(&self, flags: OpenFlags) -> SysResult<Option<Arc<dyn FileHandle>>> {
         match &self.kind {
-            Kind::Text { .. } => {
-                let node = self.me.upgrade().ok_or(Errno::ENOENT)?;
-                Ok(Some(Arc::new(Snapshot { node, text: spin::Mutex::new(None) })))
+            Kind::Text { .. } => self.snapshot().map(Some),
+            Kind::Guarded { check, .. } => {
+                check()?;
+                self.snapshot().map(Some)
             }
             Kind::Opener(open) => open(flags).map(Some),
             _ => Ok(None),
@@ -321,10 +369,7 @@ impl Inode for PseudoNode {
     }
 
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
-        match &self.kind {
-            Kind::Text { read: Some(read), .. } => Ok(copy_at(&read()?, off, buf)),
-            _ => Err(Errno::EINVAL),
-        }
+        Ok(copy_at(&self.generate()?, off, buf))
     }
 
     fn write_at(&self, _off: u64, buf: &[u8]) -> SysResult<usize> {
@@ -348,12 +393,11 @@ struct Snapshot {
 
 impl FileHandle for Snapshot {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
-        let Kind::Text { read: Some(read), .. } = &self.node.kind else { return Err(Errno::EINVAL) };
         let kept = if off == 0 { None } else { self.text.lock().clone() };
         let text = match kept {
             Some(text) => text,
             None => {
-                let fresh: Arc<[u8]> = Arc::from(read()?);
+                let fresh: Arc<[u8]> = Arc::from(self.node.generate()?);
                 *self.text.lock() = Some(fresh.clone());
                 fresh
             }

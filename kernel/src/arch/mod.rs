@@ -6,6 +6,7 @@ pub mod backtrace;
 pub mod boot;
 pub mod clock;
 pub mod control;
+pub mod cpu_flags;
 pub mod cpuid;
 pub mod entry;
 pub mod fpu;

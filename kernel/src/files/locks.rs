@@ -2,9 +2,11 @@
 //! the locks hang on the inode, and where those who wait for them sleep.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use fs::InodeRef;
-use fs::locks::{Deadlocks, FileLocks, Lock, LockKind, Owner, Range};
+use fs::locks::{Deadlocks, FileLocks, Lock, LockKind, OFFSET_MAX, Owner, Range};
+use fs::pseudo::format::LockLine;
+use fs::{InodeRef, Metadata};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
@@ -31,6 +33,32 @@ fn locks_of(inode: &InodeRef) -> Arc<Locks> {
 fn lock_for(owner: Owner, kind: LockKind, range: Range) -> Lock {
     let pid = if matches!(owner, Owner::Process(_)) { current().process.pid } else { -1 };
     Lock { owner, pid, kind, range }
+}
+
+/// The locks that are held on a file, as /proc/locks and /proc/PID/fdinfo show them.
+pub fn list(inode: &InodeRef) -> Vec<LockLine> {
+    let Some(locks) = inode.common().get_ext::<Locks>() else { return Vec::new() };
+    let Metadata { dev, ino, .. } = inode.metadata();
+    let table = locks.table.lock();
+    let range = table.ranges.iter().map(|lock| LockLine {
+        class: if matches!(lock.owner, Owner::Process(_)) { "POSIX" } else { "OFDLCK" },
+        write: lock.kind == LockKind::Write,
+        pid: lock.pid,
+        dev,
+        ino,
+        start: lock.range.start,
+        end: Some(lock.range.end).filter(|end| *end < OFFSET_MAX),
+    });
+    let whole = table.flocks.iter().map(|(pid, kind)| LockLine {
+        class: "FLOCK",
+        write: kind == LockKind::Write,
+        pid,
+        dev,
+        ino,
+        start: 0,
+        end: None,
+    });
+    range.chain(whole).collect()
 }
 
 /// `F_GETLK`: the lock in the way, if there is one.

@@ -16,6 +16,7 @@ use super::io::{Sink, Source};
 use super::owner::Owner;
 use super::poll::{PollTable, ev};
 use crate::sync::{SleepMutex, SpinLock};
+use crate::task::current;
 use crate::usermem::UserAddr;
 
 /// The behaviour of one kind of open file. The defaults are what Linux answers for a file that lacks the operation.
@@ -253,12 +254,14 @@ impl OpenFile {
     }
 
     fn did_read(&self, n: usize) {
+        current().count_read(n);
         if n > 0 {
             notify::notify_path(&self.path, event::ACCESS);
         }
     }
 
     fn did_write(&self, n: usize) -> SysResult<()> {
+        current().count_written(n);
         if n == 0 {
             return Ok(());
         }
@@ -280,6 +283,12 @@ impl OpenFile {
     /// The file offset now.
     pub fn position(&self) -> u64 {
         *self.pos.lock()
+    }
+
+    /// The file offset for show: never waits, and answers 0 while an operation that moves it is under way. /proc/PID/fdinfo asks
+    /// this of the very file that is being read.
+    pub fn position_now(&self) -> u64 {
+        self.pos.try_lock().map_or(0, |pos| *pos)
     }
 
     /// Runs `f` with the file offset, which it may move.

@@ -91,4 +91,9 @@ impl Rss {
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed).max(self.total())
     }
+
+    /// Starts the peak anew (`/proc/PID/clear_refs` 5).
+    pub fn reset_peak(&self) {
+        self.peak.store(self.total(), Ordering::Relaxed);
+    }
 }

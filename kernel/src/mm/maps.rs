@@ -8,7 +8,7 @@ use super::account::RssKind;
 use super::address_space::{AddressSpace, Area, Layout};
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
 use super::object::{MappedFile, Object};
-use super::page_table::{A, ANON, D, SPECIAL};
+use super::page_table::{A, ANON, D, Pte, SPECIAL};
 use super::user_page;
 
 /// One line of `/proc/PID/maps`.
@@ -76,7 +76,65 @@ impl MemoryUse {
     }
 }
 
+/// A present page, for `/proc/PID/pagemap`.
+#[derive(Clone, Copy, Debug)]
+pub struct PageEntry {
+    /// Physical address of the frame.
+    pub phys: u64,
+    /// Neither a page of a file nor shared anonymous memory.
+    pub anonymous: bool,
+    /// Mapped here alone.
+    pub exclusive: bool,
+}
+
 impl AddressSpace {
+    /// The page at `addr`, if one is present.
+    pub fn page(&self, addr: u64) -> Option<PageEntry> {
+        let locked = self.lock();
+        let leaf = locked.inner.table.leaf(addr)?;
+        let pte = leaf.get();
+        if !pte.has_page() {
+            return None;
+        }
+        let anonymous = pte.has(ANON);
+        let exclusive = !pte.has(SPECIAL) && users(pte) == 1;
+        Some(PageEntry { phys: pte.phys() + (addr - leaf.addr), anonymous, exclusive })
+    }
+
+    /// Takes the referenced marks away from anonymous pages, pages of files, or both (`/proc/PID/clear_refs` 1 to 3).
+    pub fn clear_referenced(&self, anonymous: bool, of_files: bool) {
+        let mut locked = self.lock();
+        let (areas, pages) = locked.parts();
+        for area in areas.iter() {
+            pages.table.for_each(area.start, area.end, |leaf| {
+                let wanted = if leaf.get().has(ANON) { anonymous } else { of_files };
+                if wanted && leaf.clear(A).has(A) {
+                    pages.batch.touch(leaf.addr, leaf.size);
+                }
+            });
+        }
+    }
+
+    /// Starts `VmHWM` anew.
+    pub fn reset_peak_rss(&self) {
+        self.rss.reset_peak();
+    }
+
+    /// Bytes in anonymous pages of 2 MiB, which only areas with `MADV_HUGEPAGE` have.
+    pub fn huge_bytes(&self) -> u64 {
+        let mut locked = self.lock();
+        let (areas, pages) = locked.parts();
+        let mut sum = 0;
+        for area in areas.iter().filter(|area| area.flags.contains(VmFlags::HUGEPAGE)) {
+            pages.table.for_each(area.start, area.end, |leaf| {
+                if leaf.size == HUGE_SIZE && leaf.get().has(ANON) {
+                    sum += leaf.size;
+                }
+            });
+        }
+        sum
+    }
+
     /// All areas as `/proc/PID/maps` lists them.
     pub fn maps(&self) -> Vec<MapsEntry> {
         self.smaps_with(false).into_iter().map(|(entry, _)| entry).collect()
@@ -173,6 +231,11 @@ fn entry(area: &Area, layout: &Layout, brk: u64) -> MapsEntry {
     }
 }
 
+/// How many map the page. The page cache holds one reference to each file page; it is not a user.
+fn users(pte: Pte) -> u32 {
+    user_page::users(pte.phys()).saturating_sub(u32::from(!pte.has(ANON))).max(1)
+}
+
 fn counts(table: &super::page_table::PageTable, area: &Area) -> SmapsCounts {
     let mut c = SmapsCounts::default();
     table.for_each(area.start, area.end, |leaf| {
@@ -191,8 +254,7 @@ fn counts(table: &super::page_table::PageTable, area: &Area) -> SmapsCounts {
                 c.anon_huge += size;
             }
         }
-        // The page cache holds one reference to each file page; it is not a user.
-        let users = user_page::users(pte.phys()).saturating_sub(u32::from(!pte.has(ANON))).max(1);
+        let users = users(pte);
         c.pss_x4096 += size * 4096 / u64::from(users);
         let dirty = pte.has(D) || pte.has(ANON);
         *match (users > 1, dirty) {

@@ -1,43 +1,34 @@
-//! procfs and sysfs: what this kernel's files in /proc and /sys show. The formats are the file crate's.
+//! procfs (proc(5)) and sysfs (sysfs(5)): the state of the kernel, as files.
+//!
+//! The `fs` crate has the nodes and the texts; here is what they tell. A text is made when it is read, from the live state.
 
 mod proc;
 mod sys;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 
-use fs::pseudo::{NodeSpec, PROC_MAGIC, PseudoFs, PseudoNode, SYSFS_MAGIC};
-use fs::{FileSystem, InodeRef};
+use fs::pseudo::{NodeSpec, PseudoNode};
+use fs::{Inode, InodeRef};
 use syscall_shim::SysResult;
 
-/// procfs, for mounting at /proc.
-pub fn procfs() -> Arc<dyn FileSystem> {
-    PseudoFs::new("proc", PROC_MAGIC, proc::root)
-}
+pub use proc::file_system as procfs;
+pub use sys::file_system as sysfs;
 
-/// sysfs, for mounting at /sys.
-pub fn sysfs() -> Arc<dyn FileSystem> {
-    PseudoFs::new("sysfs", SYSFS_MAGIC, sys::root)
-}
-
-/// A tree of fixed directories under construction.
+/// A tree of fixed files under construction. Paths have the form `a/b/c`.
 struct Tree {
     dev: u64,
     root: Arc<PseudoNode>,
 }
 
 impl Tree {
-    /// Inserts `node` at `path` (`a/b/c`), making the directories on the way.
-    fn put(&self, path: &str, node: InodeRef) {
-        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        self.dir(dir).insert(name, node);
-    }
-
-    /// The directory at `path`, made if it is missing.
+    /// The directory at `path`, made with its parents where it is missing.
     fn dir(&self, path: &str) -> Arc<PseudoNode> {
         let mut at = self.root.clone();
-        for name in path.split('/').filter(|n| !n.is_empty()) {
-            at = match fs::Inode::lookup(&*at, name.as_bytes()).ok().and_then(downcast) {
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            at = match at.lookup(name.as_bytes()).ok().and_then(as_pseudo_node) {
                 Some(next) => next,
                 None => {
                     let next = PseudoNode::dir(NodeSpec::new(self.dev, 0o555));
@@ -47,6 +38,11 @@ impl Tree {
             };
         }
         at
+    }
+
+    fn put(&self, path: &str, node: InodeRef) {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        self.dir(dir).insert(name, node);
     }
 
     /// A file whose text never changes.
@@ -59,7 +55,16 @@ impl Tree {
         self.put(path, PseudoNode::text(NodeSpec::new(self.dev, 0o444), read));
     }
 
-    /// A file that can be written, too.
+    /// A file of one line that is made when it is read.
+    fn line(&self, path: &str, read: impl Fn() -> String + Send + Sync + 'static) {
+        self.text(path, move || {
+            let mut line = read();
+            line.push('\n');
+            Ok(line.into_bytes())
+        });
+    }
+
+    /// A file that the super-user writes.
     fn control(
         &self,
         path: &str,
@@ -68,15 +73,9 @@ impl Tree {
     ) {
         self.put(path, PseudoNode::control(NodeSpec::new(self.dev, 0o644), read, write));
     }
-
-    /// A symbolic link.
-    fn link(&self, path: &str, target: &'static str) {
-        self.put(path, PseudoNode::link(NodeSpec::new(self.dev, 0o777), move || Ok(target.as_bytes().to_vec())));
-    }
 }
 
-/// The node as what it is, for going on building below it.
-fn downcast(node: InodeRef) -> Option<Arc<PseudoNode>> {
-    let node: Arc<dyn core::any::Any + Send + Sync> = node;
+fn as_pseudo_node(node: InodeRef) -> Option<Arc<PseudoNode>> {
+    let node: Arc<dyn Any + Send + Sync> = node;
     node.downcast().ok()
 }

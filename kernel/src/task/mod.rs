@@ -9,6 +9,7 @@ pub mod exit;
 pub mod first;
 pub mod futex;
 pub mod history;
+mod load;
 pub mod posix_timer;
 pub mod process;
 pub mod rseq;

@@ -43,6 +43,20 @@ pub fn default_rlimits() -> [Rlimit; RLIMITS] {
     limits
 }
 
+/// Anonymous mappings, the first page of ELF files, and private huge ones: Linux's default.
+const COREDUMP_FILTER: u32 = 0x33;
+
+/// What threads that have ended leave behind, for the figures of their process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ended {
+    /// Minor and major page faults.
+    faults: [u64; 2],
+    /// As [`Task::io`].
+    io: [u64; 4],
+    /// `comm` of the last one.
+    name: [u8; 16],
+}
+
 /// A thread group: Linux's `signal_struct` and what hangs from it.
 pub struct Process {
     /// Process id (thread group id).
@@ -81,6 +95,8 @@ pub struct Process {
     pub exe_name: SpinLock<String>,
     /// Nanoseconds used by threads that have ended: application, kernel.
     pub dead_threads_ns: [AtomicU64; 2],
+    /// What else they leave behind.
+    pub ended: SpinLock<Ended>,
     /// Nanoseconds used by children that were waited for: application, kernel.
     pub children_ns: [AtomicU64; 2],
     /// `prctl(PR_SET_DUMPABLE)`.
@@ -89,6 +105,8 @@ pub struct Process {
     pub started_at: super::Instant,
     /// `/proc/PID/oom_score_adj`.
     pub oom_score_adj: AtomicI32,
+    /// `/proc/PID/coredump_filter`: which kinds of mappings a core file has (core(5)).
+    pub coredump_filter: AtomicU32,
     /// `personality(2)`.
     pub personality: AtomicU32,
     /// The signal that the parent gets at the end (clone's exit signal).
@@ -101,6 +119,10 @@ pub struct Process {
     pub thp_disabled: AtomicBool,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
+}
+
+fn add<const N: usize>(sum: &mut [u64; N], counts: &[AtomicU64; N]) {
+    sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.load(Ordering::Relaxed));
 }
 
 impl Process {
@@ -125,10 +147,12 @@ impl Process {
             auxv: SpinLock::new(Vec::new()),
             exe_name: SpinLock::new(String::new()),
             dead_threads_ns: [const { AtomicU64::new(0) }; 2],
+            ended: SpinLock::new(Ended::default()),
             children_ns: [const { AtomicU64::new(0) }; 2],
             dumpable: AtomicU32::new(1),
             started_at: crate::arch::clock::monotonic_ns(),
             oom_score_adj: AtomicI32::new(0),
+            coredump_filter: AtomicU32::new(COREDUMP_FILTER),
             personality: AtomicU32::new(0),
             exit_signal: AtomicI32::new(17),
             pdeath_signal: AtomicU32::new(0),
@@ -163,6 +187,35 @@ impl Process {
             system += s;
         }
         (user, system)
+    }
+
+    /// Takes over the figures of a thread that is ending.
+    pub fn remember(&self, task: &Task) {
+        let name = *task.comm.lock();
+        let mut ended = self.ended.lock();
+        add(&mut ended.faults, &task.faults);
+        add(&mut ended.io, &task.io);
+        ended.name = name;
+    }
+
+    /// Minor and major page faults of all threads, live and ended.
+    pub fn faults(&self) -> [u64; 2] {
+        let mut sum = self.ended.lock().faults;
+        self.threads().iter().for_each(|thread| add(&mut sum, &thread.faults));
+        sum
+    }
+
+    /// [`Task::io`] of all threads, live and ended.
+    pub fn io(&self) -> [u64; 4] {
+        let mut sum = self.ended.lock().io;
+        self.threads().iter().for_each(|thread| add(&mut sum, &thread.io));
+        sum
+    }
+
+    /// `comm` of a process whose threads have all ended.
+    pub fn ended_name(&self) -> Vec<u8> {
+        let name = self.ended.lock().name;
+        name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
     }
 
     /// The process's parent, if any is left.

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::credentials::Credentials;
+use super::load::Load;
 use super::process::Process;
 use super::signal::{SigHand, ThreadSignals};
 use super::thread::{NewTask, Task, state};
@@ -40,6 +41,7 @@ struct RunQueue {
     /// The address space whose page table is loaded; idle tasks keep the last one.
     mm: Option<Arc<AddressSpace>>,
     slice_end: Instant,
+    load: Load,
 }
 
 static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const {
@@ -51,6 +53,7 @@ static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const {
         previous: None,
         mm: None,
         slice_end: 0,
+        load: Load::new(),
     })
 }; MAX_CPUS];
 
@@ -112,6 +115,17 @@ pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
     queue.current = Some(idle.clone());
     queue.idle = Some(idle);
     Ok(())
+}
+
+/// Load averages of 1, 5 and 15 minutes in hundredths, summed over the CPUs.
+pub fn load_averages() -> [u64; 3] {
+    let now = clock::monotonic_ns();
+    let mut sum = [0; 3];
+    for queue in RUN_QUEUES.iter().take(online_cpus().count_ones() as usize) {
+        let averages = queue.lock().load.averages(now);
+        sum.iter_mut().zip(averages).for_each(|(sum, average)| *sum += average);
+    }
+    sum
 }
 
 /// The idle loop of this CPU: runs what is ready, else halts.
@@ -222,6 +236,9 @@ pub fn schedule() {
     let now = clock::monotonic_ns();
     queue.slice_end = now + TIME_SLICE;
     let others = !queue.is_empty();
+    let runs = usize::from(!queue.idle.as_ref().is_some_and(|idle| Arc::ptr_eq(idle, &next)));
+    let tasks = queue.realtime.len() + queue.normal.len() + runs;
+    queue.load.change(now, tasks);
     if Arc::ptr_eq(&prev, &next) {
         queue.current = Some(prev);
         drop(queue);

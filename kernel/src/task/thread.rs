@@ -98,6 +98,8 @@ pub struct Task {
     pub switches: [AtomicU64; 2],
     /// Minor and major page faults.
     pub faults: [AtomicU64; 2],
+    /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of `/proc/PID/io`.
+    pub io: [AtomicU64; 4],
     /// When the thread started, monotonic.
     pub started_at: Instant,
     /// The last system calls, for the panic report and dumps.
@@ -170,11 +172,24 @@ impl Task {
             charged_at: AtomicU64::new(now),
             switches: [const { AtomicU64::new(0) }; 2],
             faults: [const { AtomicU64::new(0) }; 2],
+            io: [const { AtomicU64::new(0) }; 4],
             started_at: now,
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
             timer_slack: AtomicU64::new(50_000),
         }
+    }
+
+    /// Counts a call that read `bytes`.
+    pub fn count_read(&self, bytes: usize) {
+        self.io[0].fetch_add(bytes as u64, Ordering::Relaxed);
+        self.io[2].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a call that wrote `bytes`.
+    pub fn count_written(&self, bytes: usize) {
+        self.io[1].fetch_add(bytes as u64, Ordering::Relaxed);
+        self.io[3].fetch_add(1, Ordering::Relaxed);
     }
 
     /// The thread id.

@@ -1,210 +1,239 @@
-//! The files of `/proc/PID` about its memory.
+//! The files of a process that show or change its memory: `maps`, `smaps`, `statm`, `mem`, `pagemap`, `cmdline`, `environ`.
 
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::Ordering;
 
-use fs::pseudo::{NodeSpec, PseudoNode, format as text};
-use fs::{FileHandle, InodeRef};
+use fs::OpenFlags;
+use fs::inode::FileHandle;
+use fs::pseudo::format as text;
 use syscall_shim::{Errno, SysResult};
 
-use super::task_dir::Target;
+use super::target::Target;
+use crate::files::capable;
+use crate::mm::flags::{PAGE_SIZE, USER_END, VmFlags};
 use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
-use crate::mm::{AddressSpace, Prot, frames};
+use crate::mm::{AddressSpace, Prot};
 
-/// The most of the arguments and of the environment that is shown.
-const STRINGS_LIMIT: u64 = 2 << 20;
+const CAP_SYS_ADMIN: u32 = 21;
 
-/// The address space; `None` for a zombie.
-fn space(t: &Target) -> SysResult<Option<Arc<AddressSpace>>> {
-    let process = t.process()?;
-    Ok((!process.zombie.load(Ordering::Acquire)).then(|| process.mm()))
-}
-
-fn strings(t: &Target, range: impl Fn(&AddressSpace) -> (u64, u64)) -> SysResult<Vec<u8>> {
-    let Some(mm) = space(t)? else { return Ok(Vec::new()) };
-    let (start, end) = range(&mm);
-    let mut bytes = vec![0; end.saturating_sub(start).min(STRINGS_LIMIT) as usize];
-    let n = mm.read(start, &mut bytes);
-    bytes.truncate(n);
-    Ok(bytes)
-}
-
-/// `/proc/PID/cmdline`.
-pub fn cmdline(t: &Target) -> SysResult<Vec<u8>> {
-    strings(t, |mm| (mm.layout().arg_start, mm.layout().arg_end))
-}
-
-/// `/proc/PID/environ`.
-pub fn environ(t: &Target) -> SysResult<Vec<u8>> {
-    strings(t, |mm| (mm.layout().env_start, mm.layout().env_end))
-}
-
-fn map_entry(e: MapsEntry) -> text::MapEntry {
+fn map_entry(entry: MapsEntry) -> text::MapEntry {
     text::MapEntry {
-        start: e.start,
-        end: e.end,
-        read: e.prot.contains(Prot::READ),
-        write: e.prot.contains(Prot::WRITE),
-        exec: e.prot.contains(Prot::EXEC),
-        shared: e.shared,
-        offset: e.offset,
-        dev: e.dev,
-        ino: e.ino,
-        name: e.path,
+        start: entry.start,
+        end: entry.end,
+        read: entry.prot.contains(Prot::READ),
+        write: entry.prot.contains(Prot::WRITE),
+        exec: entry.prot.contains(Prot::EXEC),
+        shared: entry.shared,
+        offset: entry.offset,
+        dev: entry.dev,
+        ino: entry.ino,
+        name: entry.path,
     }
 }
 
-/// `/proc/PID/maps`.
-pub fn maps(t: &Target) -> SysResult<Vec<u8>> {
-    let entries = space(t)?.map(|mm| mm.maps()).unwrap_or_default();
-    Ok(text::maps(&entries.into_iter().map(map_entry).collect::<Vec<_>>()))
+/// `maps`
+pub fn maps(target: &Target) -> SysResult<Vec<u8>> {
+    let entries: Vec<_> = target.mm()?.map_or_else(Vec::new, |mm| mm.maps().into_iter().map(map_entry).collect());
+    Ok(text::maps(&entries))
 }
 
-fn smaps_entry((e, c): (MapsEntry, SmapsCounts)) -> text::SmapsEntry {
-    let pss = c.pss_x4096 / 4096;
-    let anon = if c.rss == 0 { 0 } else { pss * c.anonymous / c.rss };
+fn smaps_entry((entry, counts): (MapsEntry, SmapsCounts)) -> text::SmapsEntry {
+    let pss = counts.pss_x4096 / PAGE_SIZE;
+    let dirty = counts.shared_dirty + counts.private_dirty;
+    let (pss_anon, pss_file) = if counts.anonymous == counts.rss { (pss, 0) } else { (0, pss) };
     text::SmapsEntry {
-        rss: c.rss,
+        rss: counts.rss,
         pss,
-        pss_dirty: if c.rss == 0 { 0 } else { pss * (c.shared_dirty + c.private_dirty) / c.rss },
-        pss_anon: anon,
-        pss_file: if e.shared { 0 } else { pss - anon },
-        pss_shmem: if e.shared { pss - anon } else { 0 },
-        shared_clean: c.shared_clean,
-        shared_dirty: c.shared_dirty,
-        private_clean: c.private_clean,
-        private_dirty: c.private_dirty,
-        referenced: c.referenced,
-        anonymous: c.anonymous,
+        // Exact where the area's pages are all of one kind, a share otherwise.
+        pss_dirty: if counts.rss == 0 { 0 } else { pss * dirty / counts.rss },
+        pss_anon,
+        pss_file,
+        pss_shmem: 0,
+        shared_clean: counts.shared_clean,
+        shared_dirty: counts.shared_dirty,
+        private_clean: counts.private_clean,
+        private_dirty: counts.private_dirty,
+        referenced: counts.referenced,
+        anonymous: counts.anonymous,
         lazy_free: 0,
-        anon_huge: c.anon_huge,
-        locked: c.locked,
-        thp_eligible: false,
-        vm_flags: vm_flags_line(e.prot, e.flags).into_bytes(),
-        map: map_entry(e),
+        anon_huge: counts.anon_huge,
+        locked: counts.locked,
+        thp_eligible: entry.flags.contains(VmFlags::HUGEPAGE),
+        vm_flags: vm_flags_line(entry.prot, entry.flags).into_bytes(),
+        map: map_entry(entry),
     }
 }
 
-fn smaps_entries(t: &Target) -> SysResult<Vec<text::SmapsEntry>> {
-    let rows = space(t)?.map(|mm| mm.smaps()).unwrap_or_default();
-    Ok(rows.into_iter().map(smaps_entry).collect())
+fn smaps_entries(target: &Target) -> SysResult<Vec<text::SmapsEntry>> {
+    Ok(target.mm()?.map_or_else(Vec::new, |mm| mm.smaps().into_iter().map(smaps_entry).collect()))
 }
 
-/// `/proc/PID/smaps`.
-pub fn smaps(t: &Target) -> SysResult<Vec<u8>> {
-    Ok(text::smaps(&smaps_entries(t)?))
+/// `smaps`
+pub fn smaps(target: &Target) -> SysResult<Vec<u8>> {
+    Ok(text::smaps(&smaps_entries(target)?))
 }
 
-/// `/proc/PID/smaps_rollup`.
-pub fn smaps_rollup(t: &Target) -> SysResult<Vec<u8>> {
-    Ok(text::smaps_rollup(&smaps_entries(t)?))
+/// `smaps_rollup`
+pub fn smaps_rollup(target: &Target) -> SysResult<Vec<u8>> {
+    target.mm()?.ok_or(Errno::ESRCH)?;
+    Ok(text::smaps_rollup(&smaps_entries(target)?))
 }
 
-/// The figures of `status` and `statm`.
-pub fn vm_status(mm: &AddressSpace) -> text::VmStatus {
-    let m: MemoryUse = mm.memory_use();
+/// The figures of `status`, `stat` and `statm`.
+pub fn vm_status(memory: &MemoryUse) -> text::VmStatus {
     text::VmStatus {
-        peak: m.vm_peak,
-        size: m.vm_size,
-        locked: m.vm_lck,
-        hwm: m.vm_hwm,
-        rss_anon: m.rss_anon,
-        rss_file: m.rss_file,
-        rss_shmem: m.rss_shmem,
-        data: m.vm_data,
-        stack: m.vm_stk,
-        exe: m.vm_exe,
-        lib: m.vm_lib,
-        page_tables: m.vm_pte,
+        peak: memory.vm_peak,
+        size: memory.vm_size,
+        locked: memory.vm_lck,
+        hwm: memory.vm_hwm,
+        rss_anon: memory.rss_anon,
+        rss_file: memory.rss_file,
+        rss_shmem: memory.rss_shmem,
+        data: memory.vm_data,
+        stack: memory.vm_stk,
+        exe: memory.vm_exe,
+        lib: memory.vm_lib,
+        page_tables: memory.vm_pte,
     }
 }
 
-/// `/proc/PID/statm`.
-pub fn statm(t: &Target) -> SysResult<Vec<u8>> {
-    Ok(text::statm(&space(t)?.map(|mm| vm_status(&mm)).unwrap_or_default()))
+/// `statm`
+pub fn statm(target: &Target) -> SysResult<Vec<u8>> {
+    let memory = target.mm()?.map(|mm| mm.memory_use()).unwrap_or_default();
+    Ok(text::statm(&vm_status(&memory)))
 }
 
-/// `/proc/PID/oom_score`: the share of memory in thousandths, shifted by the adjustment (`oom_badness`).
-pub fn oom_score(t: &Target) -> SysResult<Vec<u8>> {
-    let adjust = i64::from(t.process()?.oom_score_adj.load(Ordering::Relaxed));
-    let total = frames::stats().total as i64 * 4096;
-    let used = space(t)?.map_or(0, |mm| mm.memory_use().vm_rss() as i64);
-    let points = (used * 1000 / total.max(1) + adjust).clamp(0, 1000);
-    // Printed on a scale where an idle process without adjustment has 666 (since Linux 5.10).
-    Ok(format!("{}\n", (points + 1000) * 2 / 3).into_bytes())
+fn read_range(mm: &AddressSpace, start: u64, end: u64) -> Vec<u8> {
+    /// More than execve(2) lets strings take.
+    const MOST: u64 = 8 << 20;
+    let mut bytes = vec![0; end.saturating_sub(start).min(MOST) as usize];
+    let got = mm.read(start, &mut bytes);
+    bytes.truncate(got);
+    bytes
 }
 
-fn number(bytes: &[u8]) -> SysResult<i32> {
-    core::str::from_utf8(bytes).ok().and_then(|s| s.trim().parse().ok()).ok_or(Errno::EINVAL)
+/// `environ`: as it lies on the stack, with what the program made of it.
+pub fn environ(target: &Target) -> SysResult<Vec<u8>> {
+    let Some(mm) = target.mm()? else { return Ok(Vec::new()) };
+    let layout = mm.layout();
+    Ok(read_range(&mm, layout.env_start, layout.env_end))
 }
 
-/// `/proc/PID/oom_score_adj`.
-pub fn oom_score_adj(t: &Target) -> SysResult<Vec<u8>> {
-    Ok(format!("{}\n", t.process()?.oom_score_adj.load(Ordering::Relaxed)).into_bytes())
-}
-
-/// Writing it. Less than before takes `CAP_SYS_RESOURCE`.
-pub fn set_oom_score_adj(t: &Target, bytes: &[u8]) -> SysResult<()> {
-    let value = number(bytes)?;
-    if !(-1000..=1000).contains(&value) {
-        return Err(Errno::EINVAL);
+/// `cmdline`: the arguments as they lie on the stack. A program that has overwritten the last one's NUL to show a longer title
+/// is read on into the environment, up to the first NUL (proc_pid_cmdline(5)).
+pub fn cmdline(target: &Target) -> SysResult<Vec<u8>> {
+    let Some(mm) = target.mm()? else { return Ok(Vec::new()) };
+    let layout = mm.layout();
+    let arguments = read_range(&mm, layout.arg_start, layout.arg_end);
+    if arguments.last().is_none_or(|byte| *byte == 0) {
+        return Ok(arguments);
     }
-    let process = t.process()?;
-    if value < process.oom_score_adj.load(Ordering::Relaxed) && !crate::files::capable(fs::Cap::SysResource as u32) {
-        return Err(Errno::EACCES);
+    let mut title = read_range(&mm, layout.arg_start, layout.env_end.max(layout.arg_end));
+    let end = title.iter().position(|byte| *byte == 0).map_or(title.len(), |nul| nul + 1);
+    title.truncate(end);
+    Ok(title)
+}
+
+/// `auxv`
+pub fn auxv(target: &Target) -> SysResult<Vec<u8>> {
+    if target.mm()?.is_none() {
+        return Ok(Vec::new());
     }
-    process.oom_score_adj.store(value, Ordering::Relaxed);
+    Ok(text::auxv(&target.process()?.auxv.lock()))
+}
+
+/// `clear_refs`. 5 starts the peak of the resident set anew. The kernel keeps no soft-dirty bits, and it is the processor that
+/// sets the referenced ones.
+pub fn clear_refs(target: &Target, bytes: &[u8]) -> SysResult<()> {
+    let mm = target.mm()?.ok_or(Errno::ESRCH)?;
+    match bytes.trim_ascii() {
+        b"1" | b"2" | b"3" => mm.clear_referenced(bytes.trim_ascii() != b"3", bytes.trim_ascii() != b"2"),
+        b"5" => mm.reset_peak_rss(),
+        _ => return Err(Errno::EINVAL),
+    }
     Ok(())
 }
 
-/// `/proc/PID/oom_adj`: the same on the old scale, -17 to 15.
-pub fn oom_adj(t: &Target) -> SysResult<Vec<u8>> {
-    let value = match t.process()?.oom_score_adj.load(Ordering::Relaxed) {
-        1000 => 15,
-        adjust => adjust * 17 / 1000,
-    };
-    Ok(format!("{value}\n").into_bytes())
+/// An open `mem`: it stays with the memory that there was when it was opened.
+struct Mem(Arc<AddressSpace>);
+
+/// Opens `mem`.
+pub fn open_mem(target: &Target, _flags: OpenFlags) -> SysResult<Arc<dyn FileHandle>> {
+    target.check_access()?;
+    Ok(Arc::new(Mem(target.mm()?.ok_or(Errno::ESRCH)?)))
 }
 
-/// Writing it.
-pub fn set_oom_adj(t: &Target, bytes: &[u8]) -> SysResult<()> {
-    match number(bytes)? {
-        15 => set_oom_score_adj(t, b"1000"),
-        value @ -17..=14 => set_oom_score_adj(t, format!("{}", value * 1000 / 17).as_bytes()),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// `/proc/PID/mem`, open: offsets are addresses.
-struct Memory(Arc<AddressSpace>);
-
-impl FileHandle for Memory {
+impl FileHandle for Mem {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
         match self.0.read(off, buf) {
             0 if !buf.is_empty() => Err(Errno::EIO),
-            n => Ok(n),
+            got => Ok(got),
         }
     }
+
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
         match self.0.write(off, buf) {
             0 if !buf.is_empty() => Err(Errno::EIO),
-            n => Ok(n),
+            put => Ok(put),
         }
     }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
 }
 
-/// `/proc/PID/mem`.
-pub fn mem(_dev: u64, target: Target, spec: NodeSpec) -> InodeRef {
-    PseudoNode::opener(spec, move |_| {
-        let mm = space(&target)?.ok_or(Errno::ESRCH)?;
-        let handle: Arc<dyn FileHandle> = Arc::new(Memory(mm));
-        Ok(handle)
-    })
+/// An open `pagemap`: a word of 64 bits for each page of the address space (Documentation/admin-guide/mm/pagemap.rst).
+struct PageMap {
+    mm: Arc<AddressSpace>,
+    /// Frame numbers are for those who may use them.
+    frames: bool,
+}
+
+/// Bytes of an entry.
+const ENTRY: u64 = 8;
+const PRESENT: u64 = 1 << 63;
+const FILE_OR_SHARED: u64 = 1 << 61;
+const EXCLUSIVE: u64 = 1 << 56;
+
+/// Opens `pagemap`.
+pub fn open_pagemap(target: &Target, _flags: OpenFlags) -> SysResult<Arc<dyn FileHandle>> {
+    target.check_access()?;
+    let mm = target.mm()?.ok_or(Errno::ESRCH)?;
+    Ok(Arc::new(PageMap { mm, frames: capable(CAP_SYS_ADMIN) }))
+}
+
+impl FileHandle for PageMap {
+    /// Whole entries only: `EINVAL` otherwise.
+    fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
+        if !off.is_multiple_of(ENTRY) || !(buf.len() as u64).is_multiple_of(ENTRY) {
+            return Err(Errno::EINVAL);
+        }
+        let mut done = 0;
+        for word in buf.chunks_exact_mut(ENTRY as usize) {
+            let addr = (off + done) / ENTRY * PAGE_SIZE;
+            if addr >= USER_END {
+                break;
+            }
+            let entry = self.mm.page(addr).map_or(0, |page| {
+                let frame = if self.frames { page.phys / PAGE_SIZE } else { 0 };
+                let kind = if page.anonymous { 0 } else { FILE_OR_SHARED };
+                let exclusive = if page.exclusive { EXCLUSIVE } else { 0 };
+                PRESENT | kind | exclusive | frame
+            });
+            word.copy_from_slice(&entry.to_le_bytes());
+            done += ENTRY;
+        }
+        Ok(done as usize)
+    }
+
+    fn write_at(&self, _off: u64, _buf: &[u8]) -> SysResult<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }

@@ -1,74 +1,89 @@
-//! procfs (proc(5)): a directory for each process, and the files about the system as a whole.
+//! /proc.
+//!
+//! [`pid`] has the directory of a process and its table of files; [`system`], [`sys`] and [`net`] have the rest.
 
-mod fds;
+mod access;
+mod fd;
 mod memory;
+mod net;
+mod ns;
+mod pid;
 mod status;
-mod sysctl;
+mod sys;
 mod system;
-mod task_dir;
+mod target;
+mod usage;
 
-use alloc::format;
+use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use fs::pseudo::{DirSource, NodeSpec, PseudoEntry, PseudoNode};
-use fs::{FileType, InodeRef};
+use fs::pseudo::{DirSource, NodeSpec, PROC_MAGIC, PseudoEntry, PseudoFs, PseudoNode};
+use fs::{FileSystem, FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
-use super::Tree;
 use crate::task::{current, table};
-use task_dir::Target;
+use target::{Class, Target};
 
-/// The inode number of entry `kind` of task `id`: the same at each lookup.
-fn ino(id: i32, kind: u32) -> u64 {
-    (id as u64) << 32 | u64::from(kind)
+pub use system::memory_info;
+pub use usage::busy_time;
+
+/// The inode number of procfs's root (`PROC_ROOT_INO`).
+const ROOT_INO: u64 = 1;
+
+/// A procfs.
+pub fn file_system() -> Arc<dyn FileSystem> {
+    PseudoFs::new("proc", PROC_MAGIC, |dev| {
+        let root = PseudoNode::dynamic(NodeSpec::new(dev, 0o555).ino(ROOT_INO), Processes { dev });
+        let link = |name, text: fn() -> SysResult<Vec<u8>>| {
+            root.insert(name, PseudoNode::link(NodeSpec::new(dev, 0o777), text));
+        };
+        link("self", || Ok(current().process.pid.to_string().into_bytes()));
+        link("thread-self", || Ok(alloc::format!("{}/task/{}", current().process.pid, current().tid()).into_bytes()));
+        link("mounts", || Ok(b"self/mounts".to_vec()));
+        link("net", || Ok(b"self/net".to_vec()));
+        system::fill(&root, dev);
+        sys::fill(&root, dev);
+        root
+    })
 }
 
-/// A number as a name, without sign or leading zeros.
-fn parse_id(name: &[u8]) -> Option<i32> {
-    let text = core::str::from_utf8(name).ok()?;
-    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
-    text.parse().ok().filter(|_| plain)
+/// A number as the kernel writes it: no sign, no leading zero. `ENOENT`.
+fn number(name: &[u8]) -> SysResult<i32> {
+    let text = core::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
+    if text.len() > 1 && text.starts_with('0') || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Errno::ENOENT);
+    }
+    text.parse().map_err(|_| Errno::ENOENT)
 }
 
-/// `/proc/PID` for every process. A thread's id leads to its process's files too, as on Linux, but is not listed.
+/// `/proc/PID`.
 struct Processes {
     dev: u64,
 }
 
 impl DirSource for Processes {
+    /// Any thread's id works as a name, though only processes are listed (proc(5)).
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
-        let id = parse_id(name).ok_or(Errno::ENOENT)?;
+        let id = number(name)?;
         let pid = match table::process(id) {
-            Some(process) => process.pid,
+            Some(_) => id,
             None => table::task(id).ok_or(Errno::ENOENT)?.process.pid,
         };
-        Ok(task_dir::node(self.dev, Target { pid, tid: id, whole: true }))
+        Ok(pid::directory(Target::process_of(self.dev, pid)?))
     }
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
-        let pids = table::processes().into_iter().map(|p| p.pid).filter(|pid| *pid > 0 && *pid as u32 >= from);
-        Ok(pids
-            .map(|pid| PseudoEntry {
-                key: pid as u32,
-                name: format!("{pid}").into_bytes(),
-                ino: ino(pid, task_dir::DIRECTORY),
+        let processes = table::processes().into_iter().filter(|process| process.pid as u32 >= from);
+        let entry = |process: Arc<crate::task::Process>| {
+            let target = Target::process_of(self.dev, process.pid).ok()?;
+            Some(PseudoEntry {
+                key: process.pid as u32,
+                name: process.pid.to_string().into_bytes(),
+                ino: target.ino(Class::Process, 0),
                 file_type: FileType::Dir,
             })
-            .collect())
+        };
+        Ok(processes.filter_map(entry).collect())
     }
-}
-
-/// The root directory.
-pub(super) fn root(dev: u64) -> InodeRef {
-    let root = PseudoNode::dynamic(NodeSpec::new(dev, 0o555), Processes { dev });
-    let tree = Tree { dev, root };
-    let own_pid = || Ok(format!("{}", current().process.pid).into_bytes());
-    tree.put("self", PseudoNode::link(NodeSpec::new(dev, 0o777), own_pid));
-    let own_tid = || Ok(format!("{}/task/{}", current().process.pid, current().tid()).into_bytes());
-    tree.put("thread-self", PseudoNode::link(NodeSpec::new(dev, 0o777), own_tid));
-    tree.link("mounts", "self/mounts");
-    tree.link("net", "self/net");
-    system::add(&tree);
-    sysctl::add(&tree);
-    tree.root
 }

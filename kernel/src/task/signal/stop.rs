@@ -32,6 +32,11 @@ pub struct StopState {
 }
 
 impl StopState {
+    /// Whether all threads are parked: `T (stopped)` in /proc/PID/status.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Whether threads have something to do about it on their way out of the kernel.
     pub fn concerns_threads(&self) -> bool {
         self.stopping.is_some() || self.announce_continue

@@ -1,0 +1,74 @@
+//! Where a process is in the tree of files, and what it sees of it: `cwd`, `root`, `exe`, `mounts` and their like.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use fs::Path;
+use fs::namespace::MountLine;
+use fs::pseudo::format as text;
+use syscall_shim::{Errno, SysResult};
+
+use super::target::Target;
+use crate::task::current;
+use crate::vfs;
+
+/// A path as the reader's root shows it.
+pub fn shown(path: Path) -> SysResult<Vec<u8>> {
+    Ok(path.display(&current().fs().root()))
+}
+
+/// `cwd`
+pub fn cwd(target: &Target) -> SysResult<Path> {
+    target.check_access()?;
+    Ok(target.task().map_err(|_| Errno::ENOENT)?.fs().cwd())
+}
+
+/// `root`
+pub fn root(target: &Target) -> SysResult<Path> {
+    target.check_access()?;
+    Ok(target.task().map_err(|_| Errno::ENOENT)?.fs().root())
+}
+
+/// `exe`
+pub fn exe(target: &Target) -> SysResult<Path> {
+    target.check_access()?;
+    target.mm()?.ok_or(Errno::ENOENT)?;
+    let exe = target.process()?.exe.lock().clone();
+    exe.ok_or(Errno::ENOENT)
+}
+
+fn lines(target: &Target) -> SysResult<Vec<MountLine>> {
+    let root = target.task().map_err(|_| Errno::EINVAL)?.fs().root();
+    Ok(vfs::namespace().mount_lines(&root))
+}
+
+/// `mounts`
+pub fn mounts(target: &Target) -> SysResult<Vec<u8>> {
+    Ok(text::mounts(&lines(target)?))
+}
+
+/// `mountinfo`
+pub fn mountinfo(target: &Target) -> SysResult<Vec<u8>> {
+    Ok(text::mountinfo(&lines(target)?))
+}
+
+/// `mountstats`
+pub fn mountstats(target: &Target) -> SysResult<Vec<u8>> {
+    let mut out = Vec::new();
+    for line in lines(target)? {
+        let place = String::from_utf8_lossy(&line.target);
+        out.extend(format!("device {} mounted on {place} with fstype {}\n", line.source, line.fs_type).into_bytes());
+    }
+    Ok(out)
+}
+
+/// `uid_map` and its like: there is one user namespace, which maps every id to itself (user_namespaces(7)).
+pub fn id_map(_: &Target) -> SysResult<Vec<u8>> {
+    Ok(format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX).into_bytes())
+}
+
+/// For what does not change: the maps of the initial user namespace, the login id (nobody has logged in).
+pub fn refuse(_: &Target, _: &[u8]) -> SysResult<()> {
+    Err(Errno::EPERM)
+}

@@ -1,0 +1,179 @@
+//! /proc/PID and /proc/PID/task/TID: which files they have, with which permissions (`tgid_base_stuff` and `tid_base_stuff`).
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use fs::inode::FileHandle;
+use fs::pseudo::{DirSource, PseudoEntry, PseudoNode};
+use fs::{FileType, InodeRef, OpenFlags, Path};
+use syscall_shim::{Errno, SysResult};
+
+use super::target::{Class, Target};
+use super::{access, fd, memory, net, ns, number, status, usage};
+
+type Read = fn(&Target) -> SysResult<Vec<u8>>;
+type Write = fn(&Target, &[u8]) -> SysResult<()>;
+
+/// How an entry behaves.
+enum What {
+    /// Everybody who may open it reads it.
+    Text(Read),
+    /// Opening it asks for the right to look into the process.
+    Private(Read),
+    Control(Read, Write),
+    WriteOnly(Write),
+    Handle(fn(&Target, OpenFlags) -> SysResult<Arc<dyn FileHandle>>),
+    Link(Read, fn(&Target) -> SysResult<Path>),
+    Dir(fn(&Target, fs::pseudo::NodeSpec) -> Arc<PseudoNode>),
+}
+
+use What::{Control, Dir, Handle, Link, Private, Text, WriteOnly};
+
+impl What {
+    fn file_type(&self) -> FileType {
+        match self {
+            Link(..) => FileType::Symlink,
+            Dir(_) => FileType::Dir,
+            _ => FileType::Regular,
+        }
+    }
+}
+
+struct Entry {
+    name: &'static str,
+    mode: u32,
+    what: What,
+    /// Also in the directory of a thread.
+    in_thread: bool,
+    /// Also in the directory of a process.
+    in_process: bool,
+}
+
+/// In both directories.
+const fn both(name: &'static str, mode: u32, what: What) -> Entry {
+    Entry { name, mode, what, in_thread: true, in_process: true }
+}
+
+/// In the process's alone.
+const fn whole(name: &'static str, mode: u32, what: What) -> Entry {
+    Entry { name, mode, what, in_thread: false, in_process: true }
+}
+
+/// In the order in which Linux lists them.
+const ENTRIES: &[Entry] = &[
+    whole("task", 0o555, Dir(|target, spec| PseudoNode::dynamic(spec, Threads(target.clone())))),
+    both("fd", 0o500, Dir(|target, spec| PseudoNode::dynamic(spec, fd::Descriptors(target.clone())))),
+    both("fdinfo", 0o555, Dir(|target, spec| PseudoNode::dynamic(spec, fd::Infos(target.clone())))),
+    both("ns", 0o511, Dir(|target, spec| PseudoNode::dynamic(spec, ns::Namespaces(target.clone())))),
+    both("net", 0o555, Dir(|target, spec| net::directory(target.dev, spec))),
+    both("environ", 0o400, Private(memory::environ)),
+    both("auxv", 0o400, Private(memory::auxv)),
+    both("status", 0o444, Text(status::status)),
+    both("personality", 0o400, Private(status::personality)),
+    both("limits", 0o444, Text(usage::limits)),
+    whole("coredump_filter", 0o644, Control(usage::coredump_filter, usage::set_coredump_filter)),
+    both("comm", 0o644, Control(status::comm, status::set_comm)),
+    both("syscall", 0o400, Private(status::syscall)),
+    both("cmdline", 0o444, Text(memory::cmdline)),
+    both("stat", 0o444, Text(status::stat)),
+    both("statm", 0o444, Text(memory::statm)),
+    both("maps", 0o444, Private(memory::maps)),
+    both("mem", 0o600, Handle(memory::open_mem)),
+    both("cwd", 0o777, Link(|t| access::shown(access::cwd(t)?), access::cwd)),
+    both("root", 0o777, Link(|t| access::shown(access::root(t)?), access::root)),
+    both("exe", 0o777, Link(|t| access::shown(access::exe(t)?), access::exe)),
+    both("mounts", 0o444, Text(access::mounts)),
+    both("mountinfo", 0o444, Text(access::mountinfo)),
+    whole("mountstats", 0o400, Text(access::mountstats)),
+    both("clear_refs", 0o200, WriteOnly(memory::clear_refs)),
+    both("smaps", 0o444, Private(memory::smaps)),
+    both("smaps_rollup", 0o444, Private(memory::smaps_rollup)),
+    both("pagemap", 0o400, Handle(memory::open_pagemap)),
+    both("wchan", 0o444, Text(status::wchan)),
+    both("schedstat", 0o444, Text(usage::schedstat)),
+    both("cgroup", 0o444, Text(|_| Ok(fs::pseudo::format::cgroup_root()))),
+    both("oom_score", 0o444, Text(usage::oom_score)),
+    both("oom_adj", 0o644, Control(usage::oom_adj, usage::set_oom_adj)),
+    both("oom_score_adj", 0o644, Control(usage::oom_score_adj, usage::set_oom_score_adj)),
+    both("io", 0o400, Private(usage::io)),
+    both("loginuid", 0o644, Control(|_| Ok(b"4294967295".to_vec()), access::refuse)),
+    both("sessionid", 0o444, Text(|_| Ok(b"4294967295".to_vec()))),
+    both("uid_map", 0o644, Control(access::id_map, access::refuse)),
+    both("gid_map", 0o644, Control(access::id_map, access::refuse)),
+    both("projid_map", 0o644, Control(access::id_map, access::refuse)),
+    both("setgroups", 0o644, Control(|_| Ok(b"allow\n".to_vec()), access::refuse)),
+    whole("timerslack_ns", 0o666, Control(usage::timer_slack, usage::set_timer_slack)),
+];
+
+fn class(target: &Target) -> Class {
+    if target.is_thread() { Class::Thread } else { Class::Process }
+}
+
+/// The directory of a process or thread.
+pub fn directory(target: Target) -> InodeRef {
+    PseudoNode::dynamic(target.spec(class(&target), 0, 0o555), Files(target))
+}
+
+struct Files(Target);
+
+impl Files {
+    fn has(&self, entry: &Entry) -> bool {
+        if self.0.is_thread() { entry.in_thread } else { entry.in_process }
+    }
+}
+
+impl DirSource for Files {
+    fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
+        self.0.process().map_err(|_| Errno::ENOENT)?;
+        let found = ENTRIES.iter().enumerate().find(|(_, entry)| entry.name.as_bytes() == name && self.has(entry));
+        let (index, entry) = found.ok_or(Errno::ENOENT)?;
+        Ok(node(&self.0, index as u32 + 1, entry))
+    }
+
+    fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
+        self.0.process().map_err(|_| Errno::ENOENT)?;
+        let entries = (1..).zip(ENTRIES).skip_while(|(key, _)| *key < from).filter(|(_, entry)| self.has(entry));
+        let shown = |(key, entry): (u32, &Entry)| PseudoEntry {
+            key,
+            name: entry.name.as_bytes().to_vec(),
+            ino: self.0.ino(class(&self.0), key),
+            file_type: entry.what.file_type(),
+        };
+        Ok(entries.map(shown).collect())
+    }
+}
+
+fn node(target: &Target, key: u32, entry: &Entry) -> InodeRef {
+    let spec = target.spec(class(target), key, entry.mode);
+    let (own, other) = (target.clone(), target.clone());
+    match entry.what {
+        Text(read) => PseudoNode::text(spec, move || read(&own)),
+        Private(read) => PseudoNode::guarded(spec, move || other.check_access(), move || read(&own)),
+        Control(read, write) => PseudoNode::control(spec, move || read(&own), move |bytes| write(&other, bytes)),
+        WriteOnly(write) => PseudoNode::write_only(spec, move |bytes| write(&own, bytes)),
+        Handle(open) => PseudoNode::opener(spec, move |flags| open(&own, flags)),
+        Link(text, to) => PseudoNode::magic(spec, move || text(&own), move || to(&other)),
+        Dir(make) => make(target, spec),
+    }
+}
+
+/// `/proc/PID/task`.
+struct Threads(Target);
+
+impl DirSource for Threads {
+    fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
+        Ok(directory(self.0.thread_of(number(name)?)?))
+    }
+
+    fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
+        let mut threads = self.0.process().map_err(|_| Errno::ENOENT)?.threads();
+        threads.sort_by_key(|task| task.tid());
+        let entry = |tid: i32| {
+            let thread = self.0.thread_of(tid).ok()?;
+            let name = tid.to_string().into_bytes();
+            Some(PseudoEntry { key: tid as u32, name, ino: thread.ino(Class::Thread, 0), file_type: FileType::Dir })
+        };
+        Ok(threads.iter().map(|task| task.tid()).filter(|tid| *tid as u32 >= from).filter_map(entry).collect())
+    }
+}
