@@ -203,7 +203,7 @@ macro_rules! for_each_syscall {
             157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no seccomp, speculation control, memory-merge or PR_SET_MM options");
             158, arch_prctl, [ArchPrctlOp Ptr], partial("GS belongs to the kernel: ARCH_SET_GS is refused");
             159, adjtimex, [Ptr], partial("read only: the clock is not disciplined");
-            160, setrlimit, [Resource Rlimit], partial("RLIMIT_CPU, RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept but not enforced");
+            160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept but not enforced");
             161, chroot, [Path], done;
             162, sync, [], done;
             163, acct, [Path], absent;
@@ -345,7 +345,7 @@ macro_rules! for_each_syscall {
             299, recvmmsg, [Fd Ptr UInt MsgFlags Timespec], absent;
             300, fanotify_init, [Hex Hex], absent;
             301, fanotify_mark, [Fd Hex Hex DirFd Path], absent;
-            302, prlimit64, [Int Resource Rlimit RlimitOut], partial("RLIMIT_CPU, RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept but not enforced");
+            302, prlimit64, [Int Resource Rlimit RlimitOut], partial("RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept but not enforced");
             303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], partial("no file system gives handles");
             304, open_by_handle_at, [Fd Ptr OpenFlags], absent;
             305, clock_adjtime, [ClockId Ptr], partial("read only: the clock is not disciplined");

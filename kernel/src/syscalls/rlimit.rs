@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::RLIMIT_NOFILE;
+use linux_raw_sys::general::{RLIMIT_CPU, RLIMIT_NOFILE};
 use syscall_shim::types::Rlimit;
 use syscall_shim::{Errno, SysResult};
 
@@ -20,7 +20,7 @@ fn get(process: &Process, resource: u32) -> SysResult<Rlimit> {
     Ok(Rlimit { rlim_cur: limit.soft, rlim_max: limit.hard })
 }
 
-fn set(process: &Process, resource: u32, new: Rlimit) -> SysResult<()> {
+fn set(process: &Arc<Process>, resource: u32, new: Rlimit) -> SysResult<()> {
     if new.rlim_cur > new.rlim_max {
         return Err(Errno::EINVAL);
     }
@@ -34,6 +34,10 @@ fn set(process: &Process, resource: u32, new: Rlimit) -> SysResult<()> {
         return Err(Errno::EPERM);
     }
     *limit = process::Rlimit { soft: new.rlim_cur, hard: new.rlim_max };
+    drop(limits);
+    if resource == RLIMIT_CPU {
+        process.timers.set_cpu_limit(process, new.rlim_cur, new.rlim_max);
+    }
     Ok(())
 }
 

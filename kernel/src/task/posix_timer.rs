@@ -1,4 +1,4 @@
-//! Timers that send signals: timer_create(2), setitimer(2), alarm(2).
+//! Timers that send signals: timer_create(2), setitimer(2), alarm(2), `RLIMIT_CPU`.
 //!
 //! A timer that has sent its signal starts its next period when the signal is taken, so that a slow program is not flooded;
 //! what it missed it learns as the overrun count (timer_getoverrun(2)). Interval timers run on whether or not.
@@ -9,9 +9,9 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
-use syscall_shim::types::Siginfo;
+use syscall_shim::types::{NSEC_PER_SEC, RLIM_INFINITY, Siginfo};
 use syscall_shim::{Errno, Signal, SysResult};
 
 use super::clock::{Clock, CpuKind};
@@ -38,6 +38,8 @@ pub enum Notify {
     Thread(Weak<Task>, Signal, u64),
     /// A plain signal for the process (setitimer(2)).
     Interval(Signal),
+    /// What `RLIMIT_CPU` says: `SIGXCPU`, and `SIGKILL` once the time on the clock has reached the hard limit.
+    CpuLimit,
 }
 
 /// When a timer expires next, and how often after that; nanoseconds, 0 for never.
@@ -212,7 +214,7 @@ impl PosixTimer {
                 return;
             }
             let periodic = state.interval != 0;
-            let runs_on = matches!(self.notify, Notify::Interval(_)) || state.queued;
+            let runs_on = matches!(self.notify, Notify::Interval(_) | Notify::CpuLimit) || state.queued;
             if !periodic {
                 state.expiry = None;
             } else if runs_on {
@@ -243,6 +245,12 @@ impl PosixTimer {
             Notify::Nothing => return,
             Notify::Interval(signal) => {
                 post_to_process(process, Queued::new(Siginfo::kernel(*signal)));
+                return;
+            }
+            Notify::CpuLimit => {
+                let over = self.clock.now() >= process.timers.cpu_hard_limit.load(Ordering::Acquire);
+                let signal = if over { Signal::SIGKILL } else { Signal::SIGXCPU };
+                post_to_process(process, Queued::new(Siginfo::kernel(signal)));
                 return;
             }
             Notify::Process(signal, value) => post_to_process(process, queued(*signal, *value)),
@@ -283,6 +291,9 @@ pub struct ProcessTimers {
     /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`; made when first used.
     intervals: IrqLock<[Option<Arc<PosixTimer>>; 3]>,
     uses_cpu_clocks: AtomicBool,
+    /// Watches `RLIMIT_CPU`, whose hard limit, in nanoseconds, is beside it.
+    cpu_limit: IrqLock<Option<Arc<PosixTimer>>>,
+    cpu_hard_limit: AtomicU64,
 }
 
 impl ProcessTimers {
@@ -334,9 +345,24 @@ impl ProcessTimers {
         Ok(slot.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::Interval(signal))).clone())
     }
 
+    /// `RLIMIT_CPU` is `soft` and `hard` seconds from now on, or none where that is `RLIM_INFINITY`.
+    pub fn set_cpu_limit(&self, process: &Arc<Process>, soft: u64, hard: u64) {
+        self.cpu_hard_limit.store(hard.saturating_mul(NSEC_PER_SEC), Ordering::Release);
+        let mut limit = self.cpu_limit.lock();
+        if limit.is_none() && soft == RLIM_INFINITY {
+            return;
+        }
+        let clock = Clock::process(process, CpuKind::Total);
+        let timer = limit.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::CpuLimit));
+        let value = if soft == RLIM_INFINITY { 0 } else { soft.saturating_mul(NSEC_PER_SEC).max(1) };
+        // The soft limit's signal comes again each second.
+        timer.set(Setting { value, interval: NSEC_PER_SEC }, true);
+    }
+
     fn all(&self) -> Vec<Arc<PosixTimer>> {
         let mut all: Vec<_> = self.posix.lock().values().cloned().collect();
         all.extend(self.intervals.lock().iter().flatten().cloned());
+        all.extend(self.cpu_limit.lock().clone());
         all
     }
 
@@ -378,6 +404,7 @@ impl ProcessTimers {
         }
         self.posix.lock().clear();
         *self.intervals.lock() = [None, None, None];
+        *self.cpu_limit.lock() = None;
     }
 }
 
