@@ -185,6 +185,8 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     for (path, target) in LINKS {
         ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }
+    make_dir(ns, "/dev/pts", 0o755)?;
+    mount(ns, crate::files::tty::pty::devpts(), "devpts", "/dev/pts", MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME)?;
     make_dir(ns, "/dev/shm", 0o1777)?;
     let shm = new_tmpfs(TmpfsOptions { size: Some(memory() / 2), ..TmpfsOptions::default() })?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)

@@ -13,9 +13,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::epoll::Watch;
 use super::io::{Sink, Source};
-use super::owner::Owner;
+use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
-use crate::sync::{SleepMutex, SpinLock};
+use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
 
@@ -121,7 +121,9 @@ pub struct OpenFile {
     /// Keeps the program file of a running process from being written.
     _write_access: Option<WriteAccess>,
     /// Who gets `SIGIO`.
-    pub owner: SpinLock<Owner>,
+    pub owner: SharedOwner,
+    /// Signal-driven input and output, while it is on. A leaf lock.
+    pub(super) notifier: SpinLock<Option<Registration>>,
     /// Entries of epoll instances that watch this description. A leaf lock.
     watches: SpinLock<Vec<Weak<Watch>>>,
 }
@@ -148,7 +150,8 @@ impl OpenFile {
             flags: AtomicU32::new((flags & !NOT_KEPT).bits()),
             pos: SleepMutex::new(0),
             _write_access: write_access,
-            owner: SpinLock::new(Owner::default()),
+            owner: Arc::new(IrqLock::new(Owner::default())),
+            notifier: SpinLock::new(None),
             watches: SpinLock::new(Vec::new()),
         })
     }

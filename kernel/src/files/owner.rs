@@ -1,8 +1,20 @@
 //! Who is told by a signal that a file is ready (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`).
+//!
+//! Signal-driven input and output is a waker in the wait queues of the file, which sends the signal. It runs with interrupts off,
+//! so it knows the owner and not the open file, of which it must not hold the last reference.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use syscall_shim::Signal;
+use syscall_shim::types::Siginfo;
 
 use super::OpenFile;
+use super::poll::{PollQueue, PollTable, ev};
+use crate::sync::IrqLock;
+use crate::task::signal::send::{send_to_group, send_to_process, send_to_task};
+use crate::task::table;
+use crate::task::wait::Waker;
 
 /// Whom `pid` names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,7 +37,67 @@ pub struct Owner {
     pub pid: i32,
     /// `F_SETSIG`; 0 is `SIGIO` without further information.
     pub signal: i32,
+    /// The descriptor that `O_ASYNC` was set through, for `si_fd`.
+    pub fd: i32,
+}
+
+/// The owner as the file and its waker share it; a leaf lock.
+pub type SharedOwner = Arc<IrqLock<Owner>>;
+
+/// Sends the signal when the file becomes ready.
+struct Notifier(SharedOwner);
+
+/// `si_code` and the event bits that it stands for (sigaction(2)).
+const CODES: [(u32, i32); 4] = [(ev::READABLE, 1), (ev::WRITABLE, 2), (ev::HUP, 6), (ev::ERR, 4)];
+
+impl Waker for Notifier {
+    fn wake(&self, key: u32) -> bool {
+        let owner = *self.0.lock();
+        if owner.pid == 0 {
+            return false;
+        }
+        let events = if key == 0 { ev::READABLE } else { key };
+        let code = CODES.iter().find(|(bits, _)| events & bits != 0).map_or(1, |(_, code)| *code);
+        let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
+            Some(signal) => Siginfo::poll(signal, code, i64::from(events), owner.fd),
+            None => Siginfo::kernel(Signal::SIGIO),
+        };
+        // An owner that is gone has nobody to tell.
+        let _ = match owner.kind {
+            OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
+            OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
+            OwnerKind::Group => Some(send_to_group(owner.pid, info)),
+        };
+        false
+    }
+}
+
+/// Where a file's notifier is registered.
+pub struct Registration {
+    queues: Vec<PollQueue>,
+    waker: Arc<dyn Waker>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        for queue in &self.queues {
+            queue.remove(&self.waker);
+        }
+    }
 }
 
 /// Starts or ends signal-driven input and output of `file`.
-pub fn set_async(_file: &Arc<OpenFile>, _on: bool) {}
+pub fn set_async(file: &OpenFile, on: bool) {
+    let registration = on.then(|| {
+        let waker: Arc<dyn Waker> = Arc::new(Notifier(file.owner.clone()));
+        let mut table = PollTable::collecting();
+        file.poll(&mut table);
+        let queues = table.into_queues();
+        for queue in &queues {
+            queue.add(waker.clone());
+        }
+        Registration { queues, waker }
+    });
+    let old = core::mem::replace(&mut *file.notifier.lock(), registration);
+    drop(old);
+}

@@ -62,7 +62,10 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
     }
     let file = file(fd)?;
     match cmd {
-        g::F_SETFL => file.set_flags(OpenFlags::from_bits_retain(arg as u32)).map(|()| 0),
+        g::F_SETFL => {
+            file.owner.lock().fd = fd;
+            file.set_flags(OpenFlags::from_bits_retain(arg as u32)).map(|()| 0)
+        }
         g::F_GETLK | g::F_SETLK | g::F_SETLKW | g::F_OFD_GETLK | g::F_OFD_SETLK | g::F_OFD_SETLKW => {
             super::lock::record_lock(&file, cmd, UserAddr(arg))
         }
@@ -121,7 +124,7 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
 
 fn set_owner(file: &OpenFile, kind: OwnerKind, pid: i32) -> SysResult {
     let mut owner = file.owner.lock();
-    *owner = Owner { kind, pid, signal: owner.signal };
+    *owner = Owner { kind, pid, ..*owner };
     Ok(0)
 }
 
@@ -138,6 +141,7 @@ pub fn ioctl(fd: i32, request: u32, arg: UserAddr) -> SysResult {
             let on = arg.cast::<i32>().read()? != 0;
             let mut flags = file.flags();
             flags.set(OpenFlags::ASYNC, on);
+            file.owner.lock().fd = fd;
             file.set_flags(flags).map(|()| 0)
         }
         _ => file.ops.ioctl(&file, request, arg),

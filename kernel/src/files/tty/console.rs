@@ -1,5 +1,8 @@
 //! The host's terminal.
 
+use alloc::sync::Arc;
+
+use fs::makedev;
 use syscall_shim::SysResult;
 
 use super::{Driver, Tty};
@@ -10,10 +13,10 @@ use crate::files::poll::PollTable;
 
 struct Host;
 
-static CONSOLE: spin::LazyLock<Tty> = spin::LazyLock::new(|| Tty::new(&Host));
+static CONSOLE: spin::LazyLock<Arc<Tty>> = spin::LazyLock::new(|| Tty::new(makedev(5, 1), Arc::new(Host)));
 
 /// The terminal that the first process has.
-pub fn console() -> &'static Tty {
+pub fn console() -> &'static Arc<Tty> {
     &CONSOLE
 }
 

@@ -71,6 +71,9 @@ impl Tty {
         if process.sid.load(Ordering::Relaxed) != process.pid {
             return Err(Errno::EPERM);
         }
+        if super::controlling(process).is_some() {
+            return Err(Errno::EPERM);
+        }
         let may_steal = steal && crate::files::capable(fs::Cap::SysAdmin as u32);
         if self.session.load(Ordering::Relaxed) != 0 && !may_steal {
             return Err(Errno::EPERM);

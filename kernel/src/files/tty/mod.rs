@@ -7,10 +7,11 @@ mod console;
 mod discipline;
 mod ioctl;
 mod job;
+pub mod pty;
 
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use fs::{OpenFlags, major, minor};
 use linux_raw_sys::general as g;
@@ -46,6 +47,8 @@ trait Driver: Send + Sync {
     fn show_waiting(&self, bytes: &[u8]) -> SysResult<usize>;
     /// There is room for typed bytes again after [`Tty::receive`] refused some.
     fn input_has_room(&self);
+    /// An open terminal was closed.
+    fn closed(&self) {}
 }
 
 /// What changes under one lock: taken by interrupt handlers too. Only the driver's own locks are taken inside.
@@ -56,8 +59,12 @@ struct State {
 
 /// A terminal.
 pub struct Tty {
+    /// Device number.
+    rdev: u64,
+    /// The other side is gone.
+    hung_up: AtomicBool,
     state: IrqLock<State>,
-    driver: &'static dyn Driver,
+    driver: Arc<dyn Driver>,
     /// Session that it controls; 0 for none.
     session: AtomicI32,
     /// Foreground process group; 0 for none.
@@ -71,8 +78,10 @@ pub struct Tty {
 }
 
 impl Tty {
-    fn new(driver: &'static dyn Driver) -> Self {
-        Self {
+    fn new(rdev: u64, driver: Arc<dyn Driver>) -> Arc<Self> {
+        Arc::new(Self {
+            rdev,
+            hung_up: AtomicBool::new(false),
             state: IrqLock::new(State { discipline: Discipline::new(), size: Winsize::default() }),
             driver,
             session: AtomicI32::new(0),
@@ -81,7 +90,26 @@ impl Tty {
             reading: SleepMutex::new(()),
             input_queue: poll_queue(),
             output_queue: poll_queue(),
+        })
+    }
+
+    /// The other side is gone: readers see the end, and the session is told.
+    fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::Release);
+        let session = self.session.load(Ordering::Relaxed);
+        if let Some(leader) = crate::task::table::process(session).filter(|_| session > 0) {
+            // A leader that has ended need not be told.
+            let _ = send::send_to_process(&leader, Siginfo::kernel(Signal::SIGHUP));
+            let _ = send::send_to_process(&leader, Siginfo::kernel(Signal::SIGCONT));
         }
+        self.signal_foreground(Signal::SIGHUP);
+        self.signal_foreground(Signal::SIGCONT);
+        self.input_queue.wake_all();
+        self.output_queue.wake_all();
+    }
+
+    fn is_hung_up(&self) -> bool {
+        self.hung_up.load(Ordering::Acquire)
     }
 
     /// Makes this the controlling terminal of a process's session, with its group in the foreground.
@@ -150,7 +178,7 @@ impl Tty {
             let canonical = d.termios().c_lflag & g::ICANON != 0;
             (canonical, usize::from(d.character(g::VMIN)), u64::from(d.character(g::VTIME)) * TENTH)
         };
-        let ready = |min: usize| self.state.lock().discipline.ready(min).then_some(());
+        let ready = |min: usize| (self.is_hung_up() || self.state.lock().discipline.ready(min)).then_some(());
         let read = |room| self.state.lock().discipline.read(room);
         let interrupted = |_: WaitError| Errno::ERESTARTSYS;
         if nonblock {
@@ -184,7 +212,7 @@ impl Tty {
             let have = self.state.lock().discipline.readable();
             let deadline = monotonic_ns().saturating_add(time);
             let more = wait_until(&[&self.input_queue], Some(deadline), || ready(wanted.min(have + 1)));
-            if have >= wanted || more.is_err() {
+            if have >= wanted || more.is_err() || self.is_hung_up() {
                 return Ok(read(room));
             }
         }
@@ -210,7 +238,13 @@ impl Tty {
 }
 
 /// An open terminal.
-struct OpenTty(&'static Tty);
+struct OpenTty(Arc<Tty>);
+
+impl Drop for OpenTty {
+    fn drop(&mut self) {
+        self.0.driver.closed();
+    }
+}
 
 impl FileOps for OpenTty {
     fn as_any(&self) -> &dyn Any {
@@ -218,7 +252,7 @@ impl FileOps for OpenTty {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        let tty = self.0;
+        let tty = &*self.0;
         tty.check_foreground(Signal::SIGTTIN)?;
         if to.remaining() == 0 {
             return Ok(0);
@@ -232,7 +266,7 @@ impl FileOps for OpenTty {
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let tty = self.0;
+        let tty = &*self.0;
         if tty.state.lock().discipline.termios().c_lflag & g::TOSTOP != 0 {
             tty.check_foreground(Signal::SIGTTOU)?;
         }
@@ -258,7 +292,7 @@ impl FileOps for OpenTty {
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
-        let tty = self.0;
+        let tty = &*self.0;
         table.add(&tty.input_queue);
         table.add(&tty.output_queue);
         let room = tty.driver.poll_room(table);
@@ -266,6 +300,9 @@ impl FileOps for OpenTty {
         let d = &state.discipline;
         let min = if d.character(g::VTIME) == 0 { usize::from(d.character(g::VMIN)) } else { 1 };
         let readable = if d.ready(min) { ev::READABLE } else { 0 };
+        if tty.is_hung_up() {
+            return readable | ev::READABLE | ev::WRITABLE | ev::HUP;
+        }
         readable | if room && !d.stopped() { ev::WRITABLE } else { 0 }
     }
 
@@ -275,20 +312,40 @@ impl FileOps for OpenTty {
 }
 
 /// Opens a terminal device by number: `/dev/console` and the serial ports are the host's terminal, `/dev/tty` the controlling one.
-pub fn open(rdev: u64, _flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
-    let terminal = console();
-    match (major(rdev), minor(rdev)) {
-        (5, 0) if terminal.session.load(Ordering::Relaxed) != current().process.sid.load(Ordering::Relaxed) => {
-            Err(Errno::ENXIO)
+/// A session leader without a terminal gets the one that it opens, unless with `O_NOCTTY`.
+pub fn open(rdev: u64, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
+    let (tty, ops): (Arc<Tty>, Arc<dyn FileOps>) = match (major(rdev), minor(rdev)) {
+        (5, 2) => return pty::open_master(),
+        (pty::MAJOR, number) => pty::open_slave(number)?,
+        (5, 0) => {
+            let tty = controlling(&current().process).ok_or(Errno::ENXIO)?;
+            if tty.rdev != console().rdev {
+                return pty::open_slave(minor(tty.rdev)).map(|(_, ops)| ops);
+            }
+            return Ok(Arc::new(OpenTty(tty)));
         }
-        (5, 0 | 1) | (4, 0 | 64) => Ok(Arc::new(OpenTty(terminal))),
-        _ => Err(Errno::ENXIO),
+        (5, 1) | (4, 0 | 64) => (console().clone(), Arc::new(OpenTty(console().clone()))),
+        _ => return Err(Errno::ENXIO),
+    };
+    let process = &current().process;
+    let leader = process.pid == process.sid.load(Ordering::Relaxed);
+    let free = tty.session.load(Ordering::Relaxed) == 0 && controlling(process).is_none();
+    if !flags.contains(OpenFlags::NOCTTY) && leader && free {
+        tty.become_controlling(process);
     }
+    Ok(ops)
 }
 
-/// Device number and foreground process group of a process's controlling terminal.
-pub fn controlling(process: &Process) -> Option<(u64, i32)> {
-    let terminal = console();
-    let own = terminal.session.load(Ordering::Relaxed) == process.sid.load(Ordering::Relaxed);
-    own.then(|| (fs::makedev(5, 1), terminal.foreground.load(Ordering::Relaxed)))
+/// A process's controlling terminal.
+pub fn controlling(process: &Process) -> Option<Arc<Tty>> {
+    let session = process.sid.load(Ordering::Relaxed);
+    let own = |tty: &Arc<Tty>| tty.session.load(Ordering::Relaxed) == session;
+    Some(console()).filter(|tty| own(tty)).cloned().or_else(|| pty::terminals().into_iter().find(own))
+}
+
+impl Tty {
+    /// Device number and foreground process group, as /proc/PID/stat shows them.
+    pub fn shown(&self) -> (u64, i32) {
+        (self.rdev, self.foreground.load(Ordering::Relaxed))
+    }
 }

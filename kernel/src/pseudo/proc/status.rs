@@ -143,7 +143,7 @@ pub fn stat(target: &Target) -> SysResult<Vec<u8>> {
         _ => process.faults(),
     };
     let signals = signal_sets(&process, task);
-    let terminal = tty::controlling(&process);
+    let terminal = tty::controlling(&process).map(|tty| tty.shown());
     let mm = target.mm()?;
     let memory = mm.as_ref().map(|mm| mm.memory_use()).unwrap_or_default();
     // Addresses are for those who may look into the process; the others see 1 for 'somewhere' (`do_task_stat`).
