@@ -186,7 +186,13 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
         ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }
     make_dir(ns, "/dev/pts", 0o755)?;
-    mount(ns, crate::files::tty::pty::devpts(), "devpts", "/dev/pts", MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME)?;
+    mount(
+        ns,
+        crate::files::tty::pty::devpts(),
+        "devpts",
+        "/dev/pts",
+        MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,
+    )?;
     make_dir(ns, "/dev/shm", 0o1777)?;
     let shm = new_tmpfs(TmpfsOptions { size: Some(memory() / 2), ..TmpfsOptions::default() })?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
