@@ -139,6 +139,14 @@ pub(super) fn rename(
     }
     let target = there.get(new_name).cloned();
     let swap = flags.contains(RenameFlags::EXCHANGE);
+    // The caller checks this on the names it walked; a directory that moved meanwhile must not become its own ancestor, nor be
+    // locked twice below.
+    if core::ptr::eq(&*source, new_dir) {
+        return Err(Errno::EINVAL);
+    }
+    if target.as_deref().is_some_and(|target| core::ptr::eq(target, old_dir)) {
+        return Err(if swap { Errno::EINVAL } else { Errno::ENOTEMPTY });
+    }
     match &target {
         None if swap => return Err(Errno::ENOENT),
         Some(_) if flags.contains(RenameFlags::NOREPLACE) => return Err(Errno::EEXIST),
