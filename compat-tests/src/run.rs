@@ -3,6 +3,7 @@
 use crate::build::build;
 use crate::case::{Case, Subject};
 use crate::talk::talk;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -81,7 +82,7 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut command = match &case.subject {
         Subject::Source { path, .. } if path.extension().is_some_and(|e| e == "java") => {
-            let mut c = Command::new("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
+            let mut c = in_session("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
             let classes = program.parent().unwrap_or(Path::new("."));
             c.args(java_args(case, program, &classes.display().to_string()));
             c
@@ -90,9 +91,10 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
             for file in files {
                 fs::copy(folder.join(file), dir.path().join(file)).map_err(|e| format!("{file}: {e}"))?;
             }
-            Command::new(program)
+            // script(1) makes the session of a terminal.
+            if case.talk.is_empty() { in_session(program) } else { Command::new(program) }
         }
-        Subject::Source { .. } => Command::new(program),
+        Subject::Source { .. } => in_session(program),
     };
     command.args(&case.args).current_dir(dir.path()).env_clear();
     command.envs(mkimage::environment(&[]).iter().filter_map(|e| e.split_once('=')));
@@ -101,6 +103,14 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
         command.env("HOME", dir.path());
     }
     output(command, case, NATIVE_LIMIT).map_err(|e| format!("on Linux: {e}"))
+}
+
+/// A command in a session of its own, as the first program of a machine is; what called the tests may be out of sight in another
+/// PID namespace.
+fn in_session(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setsid");
+    command.arg(program);
+    command
 }
 
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {

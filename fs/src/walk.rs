@@ -300,6 +300,8 @@ impl<'a> Walker<'a> {
 }
 
 /// The dentry of `name` in `dir`, perhaps negative, from the cache or the file system. `cached` asks the cache only (`EAGAIN`).
+/// The file system is asked under the directory's lock, so that no name gets a second dentry while a rename or a creation is
+/// between the file system and the cache: two dentries of one directory would each cache their own idea of what is in it.
 pub(crate) fn lookup_child(dir: &Arc<Dentry>, name: &[u8], cached: bool) -> SysResult<Arc<Dentry>> {
     if name.len() > NAME_MAX {
         return Err(Errno::ENAMETOOLONG);
@@ -309,6 +311,19 @@ pub(crate) fn lookup_child(dir: &Arc<Dentry>, name: &[u8], cached: bool) -> SysR
     }
     if cached {
         return Err(Errno::EAGAIN);
+    }
+    let inode = dir.inode().ok_or(Errno::ENOENT)?;
+    let _guard = inode.cache_children().then(|| inode.common().lock.lock());
+    lookup_locked(dir, name)
+}
+
+/// As [`lookup_child`], for a caller that holds the lock of `dir`.
+pub(crate) fn lookup_locked(dir: &Arc<Dentry>, name: &[u8]) -> SysResult<Arc<Dentry>> {
+    if name.len() > NAME_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    if let Some(found) = dir.cached(name) {
+        return Ok(found);
     }
     let version = dir.version();
     let inode = match dir.inode().ok_or(Errno::ENOENT)?.lookup(name) {

@@ -77,7 +77,6 @@ fn check(ns: &Namespace, dir: &Path, links: &mut BTreeMap<u64, (u32, u32)>) -> u
 }
 
 #[test]
-#[ignore = "open defect: renames that race on several CPUs can leave a link count or a cached name wrong"]
 fn threads_leave_a_sound_tree() {
     fs::testing::install();
     fs::dentry::set_cache_limit(40);

@@ -6,7 +6,7 @@ use crate::inode::InodeRef;
 use crate::notify::{self, event};
 use crate::path::Path;
 use crate::types::*;
-use crate::walk::{FsContext, Last, LookupFlags, lookup_child};
+use crate::walk::{FsContext, Last, LookupFlags, lookup_locked};
 use syscall_shim::{Errno, SysResult};
 
 impl Namespace {
@@ -25,7 +25,7 @@ impl Namespace {
         let dir = parent.dir;
         let dir_inode = dir.inode()?;
         let guard = dir_inode.common().lock.lock();
-        let old = lookup_child(&dir.dentry, &name, false)?;
+        let old = lookup_locked(&dir.dentry, &name)?;
         if old.inode().is_some() {
             return Err(Errno::EEXIST);
         }
@@ -105,10 +105,12 @@ impl Namespace {
             if !alloc::sync::Arc::ptr_eq(&dir.mount, &source.mount) {
                 return Err(Errno::EXDEV);
             }
-            let m = inode.metadata();
-            if m.file_type() == FileType::Dir {
+            if inode.file_type() == FileType::Dir {
                 return Err(Errno::EPERM);
             }
+            // Its last name must not go between the look at the count and the new name.
+            let _source = inode.common().lock.lock();
+            let m = inode.metadata();
             if m.nlink == 0 && !inode.common().is_linkable() {
                 return Err(Errno::ENOENT);
             }
@@ -143,7 +145,7 @@ impl Namespace {
         want_write(&dir.mount)?;
         let dir_inode = dir.inode()?;
         let guard = dir_inode.common().lock.lock();
-        let victim = lookup_child(&dir.dentry, &name, false)?;
+        let victim = lookup_locked(&dir.dentry, &name)?;
         let inode = victim.inode().cloned().ok_or(Errno::ENOENT)?;
         if parent.trailing && !is_dir {
             return Err(if inode.file_type() == FileType::Dir { Errno::EISDIR } else { Errno::ENOTDIR });
@@ -155,6 +157,7 @@ impl Namespace {
         if is_dir {
             dir_inode.rmdir(&name)?
         } else {
+            let _victim = inode.common().lock.lock();
             dir_inode.unlink(&name)?
         }
         dir.dentry.detach(&victim);

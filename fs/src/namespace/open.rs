@@ -9,7 +9,7 @@ use crate::notify::{self, event};
 use crate::path::Path;
 use crate::platform::now;
 use crate::types::*;
-use crate::walk::{FsContext, Last, LookupFlags, Walker, lookup_child};
+use crate::walk::{FsContext, Last, LookupFlags, Walker, lookup_child, lookup_locked};
 use alloc::format;
 use syscall_shim::{Errno, SysResult};
 
@@ -113,7 +113,7 @@ impl Namespace {
                 let dir_inode = dir.inode()?;
                 let guard = dir_inode.common().lock.lock();
                 // Somebody else may have created it before the lock was ours.
-                dentry = lookup_child(&dir.dentry, &name, false)?;
+                dentry = lookup_locked(&dir.dentry, &name)?;
                 if dentry.inode().is_none() {
                     want_write(&dir.mount)?;
                     may_create(ctx.creds, &dir)?;

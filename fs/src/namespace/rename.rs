@@ -7,7 +7,7 @@ use crate::notify::{self, event};
 use crate::path::Path;
 use crate::sync::SleepGuard;
 use crate::types::*;
-use crate::walk::{FsContext, Last, Parent, lookup_child};
+use crate::walk::{FsContext, Last, Parent, lookup_locked};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use syscall_shim::{Errno, SysResult};
@@ -76,15 +76,20 @@ impl Namespace {
         want_write(&from.dir.mount)?;
 
         let locks = lock_both(&from, &to);
-        let source = lookup_child(&from.dir.dentry, &from.name, false)?;
+        let source = lookup_locked(&from.dir.dentry, &from.name)?;
         let inode = source.inode().cloned().ok_or(Errno::ENOENT)?;
-        let target = lookup_child(&to.dir.dentry, &to.name, false)?;
+        let target = lookup_locked(&to.dir.dentry, &to.name)?;
         check_ends(&from, &to, &source, &target, flags)?;
         if target.inode().is_some_and(|t| same_inode(t, &inode)) {
             return Ok(());
         }
         may_rename(ctx, &from, &to, &source, &target, exchange)?;
-        from.dir_inode.rename(&from.name, &to.dir_inode, &to.name, flags)?;
+        {
+            // A file whose last name may go, against link(2).
+            let file = target.inode().filter(|t| t.file_type() != FileType::Dir);
+            let _target = file.map(|t| t.common().lock.lock());
+            from.dir_inode.rename(&from.name, &to.dir_inode, &to.name, flags)?;
+        }
         if exchange {
             from.dir.dentry.exchange(&source, &to.dir.dentry, &target);
         } else {
