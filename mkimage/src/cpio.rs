@@ -35,12 +35,18 @@ pub struct Header {
 pub struct Writer<W> {
     out: W,
     offset: u64,
+    align: bool,
 }
 
 impl<W: Write> Writer<W> {
     /// Starts an archive; `out` must stand on a page boundary of what will be loaded.
     pub fn new(out: W) -> Self {
-        Self { out, offset: 0 }
+        Self { out, offset: 0, align: true }
+    }
+
+    /// Starts an archive without page alignment, for readers that bound the length of a name (Linux: PATH_MAX).
+    pub fn plain(out: W) -> Self {
+        Self { out, offset: 0, align: false }
     }
 
     /// Writes one member whose `size` bytes of data come from `data`.
@@ -48,7 +54,7 @@ impl<W: Write> Writer<W> {
         let size32 = u32::try_from(size)
             .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "4 GiB is the most that cpio holds of one file"))?;
         let mut name_size = name.len() as u64 + 1;
-        if size >= PAGE {
+        if self.align && size >= PAGE {
             let data_at = (self.offset + HEADER + name_size).next_multiple_of(PAGE);
             name_size = data_at - self.offset - HEADER;
         }
@@ -122,6 +128,15 @@ mod tests {
                 assert_eq!(member.data_offset as u64 % PAGE, 0);
             }
         }
+    }
+
+    #[test]
+    fn a_plain_archive_keeps_names_short() {
+        let mut w = Writer::plain(Vec::new());
+        w.member(b"x", Header { mode: 0o100644, ..Header::default() }, 8192, &mut io::repeat(1)).unwrap();
+        let (bytes, _) = w.finish().unwrap();
+        let member = Reader::new(&bytes).next().unwrap().unwrap();
+        assert_eq!((member.data_offset as u64, member.data.len()), (HEADER + 2, 8192));
     }
 
     #[test]

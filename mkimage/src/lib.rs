@@ -19,7 +19,7 @@ pub use error::{Error, Result};
 pub use gather::{DEFAULT_ENV, Gathered, Options, environment, gather};
 pub use image::{Image, Kernel};
 pub use manifest::Manifest;
-pub use pack::{build, build_split, key, override_archive};
+pub use pack::{build, build_split, key, override_archive, plain_archive};
 pub use tree::{Kind, Node, Tree};
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const S_IFDIR: u32 = 0o040000;
@@ -34,6 +34,16 @@ pub fn build_split(kernel: &Kernel, gathered: &Gathered, kernel_out: &Path, init
         archive(kernel, gathered, &mut sink)?;
         sink.flush().at(part)
     })
+}
+
+/// Writes a tree and further nodes, in their order, as an archive that Linux takes as its initial file system.
+pub fn plain_archive(tree: &Tree, more: &[(PathBuf, Node)], sink: &mut dyn Write) -> Result<()> {
+    let mut writer = Writer::plain(sink);
+    let mut inodes = Inodes::count(tree);
+    for (path, node) in tree.iter().chain(more.iter().map(|(path, node)| (path.as_path(), node))) {
+        member(&mut writer, path, node, &mut inodes)?;
+    }
+    writer.finish().map(drop).at("archive")
 }
 
 /// An archive with a manifest alone, to go over an image's own.

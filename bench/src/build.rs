@@ -1,0 +1,74 @@
+//! Builds the measuring programs from `bench/programs`, unless they are newer than their sources.
+
+use crate::error::{Error, On, Result, fail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How a C program is linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// One file, no loader.
+    Static,
+    /// Position-independent, with glibc's loader: Debian's default.
+    Dynamic,
+}
+
+impl Link {
+    /// The word for it in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dynamic => "dynamic",
+        }
+    }
+}
+
+/// `build/bench` of the checkout, where all that is built here goes.
+pub fn dir() -> Result<PathBuf> {
+    let Some(root) = mkimage::checkout() else { fail!("not in a Skiff checkout") };
+    let dir = root.join("build/bench");
+    fs::create_dir_all(&dir).on(dir.display())?;
+    Ok(dir)
+}
+
+/// Where the sources are.
+pub fn sources() -> Result<PathBuf> {
+    let Some(root) = mkimage::checkout() else { fail!("not in a Skiff checkout") };
+    Ok(root.join("bench/programs"))
+}
+
+/// Builds `NAME.c`.
+pub fn c(name: &str, link: Link) -> Result<PathBuf> {
+    let (dir, sources) = (dir()?, sources()?);
+    let (source, header) = (sources.join(name).with_extension("c"), sources.join("bench.h"));
+    let program = dir.join(format!("{name}-{}", link.name()));
+    if !(newer(&program, &source) && newer(&program, &header)) {
+        let link: &[&str] = if link == Link::Static { &["-static"] } else { &["-fPIE", "-pie"] };
+        let mut gcc = Command::new("gcc");
+        run(gcc.args(["-O2", "-Wall", "-Wextra", "-pthread"]).args(link).arg("-o").arg(&program).arg(&source))?;
+    }
+    Ok(program)
+}
+
+/// The frequency of the host's time-stamp counter, which QEMU's translator passes on.
+pub fn host_tsc_khz() -> Result<u64> {
+    let text = run(&mut Command::new(c("tsc", Link::Static)?))?;
+    text.trim().parse().map_err(|_| Error(format!("tsc: no number: {text}")))
+}
+
+/// Whether a file that was made is newer than what it is made from.
+pub fn newer(made: &Path, from: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    matches!((time(made), time(from)), (Some(m), Some(f)) if m > f)
+}
+
+/// Runs a tool of the host to its end.
+pub fn run(command: &mut Command) -> Result<String> {
+    let tool = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().on(format!("{tool} (run scripts/setup)"))?;
+    if !output.status.success() {
+        fail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
