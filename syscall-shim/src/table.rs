@@ -99,12 +99,12 @@ macro_rules! for_each_syscall {
             53, socketpair, [SockDomain SockType SockProtocol FdPairOut], done;
             54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("buffer sizes, time-outs and SO_PASSCRED only");
             55, getsockopt, [Fd SockLevel SockOpt SockOptValOut SockLen], partial("level SOL_SOCKET only");
-            56, clone, [CloneFlags Ptr Ptr Ptr Ptr], partial("threads only: a process of its own is refused");
-            57, fork, [], absent;
-            58, vfork, [], absent;
+            56, clone, [CloneFlags Ptr Ptr Ptr Ptr], done;
+            57, fork, [], done;
+            58, vfork, [], done;
             59, execve, [Path Argv Envp], done;
             60, exit, [Int], done;
-            61, wait4, [Int WstatusOut WaitOptions RusageOut], partial("no process has children, as fork is absent");
+            61, wait4, [Int WstatusOut WaitOptions RusageOut], done;
             62, kill, [Int Signal], done;
             63, uname, [UtsnameOut], done;
             64, semget, [Hex Int Hex], absent;
@@ -141,7 +141,7 @@ macro_rules! for_each_syscall {
             95, umask, [Mode], done;
             96, gettimeofday, [TimevalOut Ptr], done;
             97, getrlimit, [Resource RlimitOut], done;
-            98, getrusage, [Int RusageOut], partial("faults and switches of ended threads and of children are not counted; no block I/O counts");
+            98, getrusage, [Int RusageOut], partial("no block I/O counts");
             99, sysinfo, [SysinfoOut], partial("load averages, shared and buffer memory are zero");
             100, times, [Ptr], done;
             101, ptrace, [Int Int Ptr Ptr], absent;
@@ -290,7 +290,7 @@ macro_rules! for_each_syscall {
             244, mq_notify, [Fd Sigevent], absent;
             245, mq_getsetattr, [Fd Ptr Ptr], absent;
             246, kexec_load, [Ptr Size Ptr Hex], absent;
-            247, waitid, [WaitIdType Int SiginfoOut WaitOptions RusageOut], partial("no process has children, as fork is absent");
+            247, waitid, [WaitIdType Int SiginfoOut WaitOptions RusageOut], done;
             248, add_key, [Str Str Ptr Size Int], absent;
             249, request_key, [Str Str Str Int], absent;
             250, keyctl, [Int Hex Hex Hex Hex], absent;
@@ -390,7 +390,7 @@ macro_rules! for_each_syscall {
             432, fsmount, [Fd Hex Hex], absent;
             433, fspick, [DirFd Path Hex], absent;
             434, pidfd_open, [Int OpenFlags], absent;
-            435, clone3, [CloneArgs Size], partial("threads only: a process of its own is refused");
+            435, clone3, [CloneArgs Size], done;
             436, close_range, [UInt UInt CloseRangeFlags], done;
             437, openat2, [DirFd Path OpenHow Size], done;
             438, pidfd_getfd, [Fd Fd Hex], absent;

@@ -6,6 +6,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 use x86_64::PhysAddr;
@@ -50,6 +51,8 @@ pub struct Layout {
 pub struct AddressSpace {
     pub(super) me: Weak<AddressSpace>,
     root: u64,
+    /// Processes that use it: more than one after vfork(2) and `clone(CLONE_VM)`.
+    users: AtomicU32,
     pub(super) cpus: CpuMask,
     pub(super) rss: Rss,
     /// Memory policy and barriers.
@@ -102,6 +105,7 @@ impl AddressSpace {
         Ok(Arc::new_cyclic(|me| Self {
             me: me.clone(),
             root,
+            users: AtomicU32::new(0),
             cpus: CpuMask::default(),
             rss: Rss::default(),
             numa: Numa::default(),
@@ -132,9 +136,25 @@ impl AddressSpace {
         self.lock().inner.layout
     }
 
-    /// Unmaps everything: the last thread that used the space is ending, and its memory and files are to go at once,
-    /// whoever still holds on to the empty space.
-    pub fn clear(&self) {
+    /// One process more uses the space.
+    pub fn enter(&self) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A process uses the space no longer. With the last one its memory and files go at once, whoever still holds on to the
+    /// empty space.
+    pub fn leave(&self) {
+        if self.users.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.clear();
+        }
+    }
+
+    /// Whether several processes use the space.
+    pub fn is_shared(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 1
+    }
+
+    fn clear(&self) {
         // Nothing can fail: whole areas never cut a large page.
         let _ = self.lock().unmap(0, USER_END);
     }

@@ -10,10 +10,10 @@ use super::flags::VmFlags;
 impl AddressSpace {
     /// A copy-on-write duplicate. `ENOMEM` if the copy cannot be promised its memory; then the original is as it was, some of
     /// its pages merely read-only until their next write fault.
-    #[expect(dead_code, reason = "clone(2) without CLONE_VM will call it")]
     pub fn fork(&self) -> SysResult<Arc<AddressSpace>> {
         let child = AddressSpace::new()?;
         let mut parent = self.lock();
+        parent.check_memory()?;
         let mut to = child.lock();
         to.inner.layout = parent.inner.layout;
         to.inner.brk = parent.inner.brk;

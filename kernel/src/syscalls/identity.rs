@@ -7,7 +7,7 @@ use syscall_shim::types::{CapData, CapHeader};
 use syscall_shim::{Errno, SysResult};
 
 use crate::task::credentials::{ALL_CAPABILITIES, Credentials};
-use crate::task::{Process, Task, current, current_arc, table};
+use crate::task::{Process, Task, current, current_arc, group, table};
 use crate::usermem::UserPtr;
 
 /// `NGROUPS_MAX`.
@@ -173,38 +173,14 @@ pub fn setpgid(pid: i32, pgid: i32) -> SysResult {
     if pgid < 0 {
         return Err(Errno::EINVAL);
     }
-    let me = &current().process;
-    let target = process_or_own(pid)?;
-    let sid = target.sid.load(Ordering::Relaxed);
-    if !Arc::ptr_eq(&target, me) {
-        if !target.parent().is_some_and(|parent| Arc::ptr_eq(&parent, me)) {
-            return Err(Errno::ESRCH);
-        }
-        if sid != me.sid.load(Ordering::Relaxed) {
-            return Err(Errno::EPERM);
-        }
-    }
-    if sid == target.pid {
-        return Err(Errno::EPERM);
-    }
-    let pgid = if pgid == 0 { target.pid } else { pgid };
-    let exists_in_session =
-        || table::processes().iter().any(|p| p.pgid.load(Ordering::Relaxed) == pgid && p.sid.load(Ordering::Relaxed) == sid);
-    if pgid != target.pid && !exists_in_session() {
-        return Err(Errno::EPERM);
-    }
-    target.pgid.store(pgid, Ordering::Relaxed);
+    group::set(&current().process, &process_or_own(pid)?, pgid)?;
     Ok(0)
 }
 
 /// setsid(2). `EPERM` for the leader of a process group.
 pub fn setsid() -> SysResult {
     let process = &current().process;
-    if table::processes().iter().any(|p| p.pgid.load(Ordering::Relaxed) == process.pid) {
-        return Err(Errno::EPERM);
-    }
-    process.sid.store(process.pid, Ordering::Relaxed);
-    process.pgid.store(process.pid, Ordering::Relaxed);
+    group::new_session(process)?;
     Ok(process.pid as usize)
 }
 

@@ -1,32 +1,51 @@
-//! Processes and threads: clone(2), exit(2), execve(2).
+//! Processes and threads: clone(2), wait(2), exit(2), execve(2).
 
 use alloc::format;
+use core::sync::atomic::Ordering;
 
 use fs::LookupFlags;
-use linux_raw_sys::general::{
-    __WALL, __WCLONE, __WNOTHREAD, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED,
-    WNOHANG, WNOWAIT, WSTOPPED, WUNTRACED,
-};
-use syscall_shim::{CloneFlags, Errno, SysResult};
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, P_ALL, P_PGID, P_PID, P_PIDFD};
+use syscall_shim::types::{Rusage, Siginfo};
+use syscall_shim::{CloneFlags, Errno, Signal, SysResult, WaitOptions};
 
 use super::paths;
 use crate::task::clone::{self, CloneArgs};
-use crate::task::{current, exec, exit};
+use crate::task::reap::{self, Report, Wanted, Which};
+use crate::task::{current, exec, exit, family};
 use crate::usermem::{self, UserAddr, UserPtr};
 
 /// `CSIGNAL`: the exit signal within clone(2)'s flags.
 const CSIGNAL: u64 = 0xff;
 
+/// fork(2).
+pub fn fork() -> SysResult {
+    new_process(CloneFlags::empty())
+}
+
+/// vfork(2).
+pub fn vfork() -> SysResult {
+    new_process(CloneFlags::CLONE_VFORK | CloneFlags::CLONE_VM)
+}
+
+fn new_process(flags: CloneFlags) -> SysResult {
+    let exit_signal = i32::from(Signal::SIGCHLD.number());
+    let args = CloneArgs { flags, exit_signal, child_tid: 0, parent_tid: 0, stack: 0, tls: 0, set_tid: None };
+    clone::clone(&args).map(|pid| pid as usize)
+}
+
 /// clone(2) with x86-64's order of arguments.
 pub fn clone(flags: u64, stack: u64, parent_tid: u64, child_tid: u64, tls: u64) -> SysResult {
-    let flags = CloneFlags::from_bits(flags & !CSIGNAL).ok_or(Errno::EINVAL)?;
-    clone::clone(&CloneArgs { flags, child_tid, parent_tid, stack, tls }).map(|tid| tid as usize)
+    let exit_signal = (flags & CSIGNAL) as i32;
+    let flags = CloneFlags::from_bits_truncate(flags & u64::from(u32::MAX) & !CSIGNAL);
+    clone::clone(&CloneArgs { flags, exit_signal, child_tid, parent_tid, stack, tls, set_tid: None }).map(|tid| tid as usize)
 }
 
 /// `CLONE_ARGS_SIZE_VER0`.
 const CLONE_ARGS_SIZE_VER0: usize = 64;
 /// Fields of the newest `struct clone_args` known here.
 const CLONE_ARGS_WORDS: usize = 11;
+/// `MAX_PID_NS_LEVEL`.
+const SET_TID_MAX: u64 = 32;
 
 /// clone3(2): a larger structure than we know must be zero beyond it.
 pub fn clone3(args: UserAddr, size: usize) -> SysResult {
@@ -41,20 +60,37 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
         return Err(Errno::E2BIG);
     }
     let word = |i: usize| words.get(i).copied().unwrap_or(0);
-    let (flags, exit_signal, stack, stack_size, set_tid_size) = (word(0), word(4), word(5), word(6), word(9));
-    if flags & CSIGNAL != 0 || exit_signal > 64 || (stack == 0) != (stack_size == 0) {
+    let [flags, exit_signal, stack, stack_size] = [0, 4, 5, 6].map(word);
+    let [set_tid, set_tid_size] = [8, 9].map(word);
+    if set_tid_size > SET_TID_MAX || (set_tid == 0) != (set_tid_size == 0) {
+        return Err(Errno::EINVAL);
+    }
+    if exit_signal > 64 || (stack == 0) != (stack_size == 0) {
         return Err(Errno::EINVAL);
     }
     let flags = CloneFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
-    if flags.contains(CloneFlags::CLONE_THREAD) && exit_signal != 0 || set_tid_size != 0 {
+    let no_signal = flags.intersects(CloneFlags::CLONE_THREAD | CloneFlags::CLONE_PARENT);
+    if flags.contains(CloneFlags::CLONE_DETACHED) || no_signal && exit_signal != 0 {
         return Err(Errno::EINVAL);
     }
+    if flags.contains(CloneFlags::CLONE_INTO_CGROUP) {
+        // No file is a cgroup's directory here.
+        return Err(Errno::EBADF);
+    }
+    // One id for each nested namespace, of which there is one.
+    let set_tid = match set_tid_size {
+        0 => None,
+        1 => Some(UserPtr::<i32>::new(set_tid).read()?),
+        _ => return Err(Errno::EINVAL),
+    };
     clone::clone(&CloneArgs {
         flags,
+        exit_signal: exit_signal as i32,
         child_tid: word(2),
         parent_tid: word(3),
         stack: stack.wrapping_add(stack_size),
         tls: word(7),
+        set_tid,
     })
     .map(|tid| tid as usize)
 }
@@ -84,30 +120,78 @@ fn execute(request: exec::Request<'_>) -> SysResult {
     Ok(0)
 }
 
-const WAIT4_OPTIONS: u32 = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
-const WAITID_OPTIONS: u32 = WAIT4_OPTIONS & !WUNTRACED | WSTOPPED | WEXITED | WNOWAIT;
+const WAIT4_OPTIONS: WaitOptions = WaitOptions::WNOHANG
+    .union(WaitOptions::WUNTRACED)
+    .union(WaitOptions::WCONTINUED)
+    .union(WaitOptions::WNOTHREAD)
+    .union(WaitOptions::WCLONE)
+    .union(WaitOptions::WALL);
+const WAITID_OPTIONS: WaitOptions = WAIT4_OPTIONS.union(WaitOptions::WEXITED).union(WaitOptions::WNOWAIT);
+/// `WSTOPPED` is `WUNTRACED` by another name.
+const WAITID_EVENTS: WaitOptions = WaitOptions::WEXITED.union(WaitOptions::WUNTRACED).union(WaitOptions::WCONTINUED);
 
-/// wait4(2). No process has children as long as `fork` is absent.
-pub fn wait4(pid: i32, _status: UserPtr<i32>, options: u32, _usage: UserAddr) -> SysResult {
-    if options & !WAIT4_OPTIONS != 0 {
-        return Err(Errno::EINVAL);
-    }
-    // The one pid that cannot be negated into a process group.
-    Err(if pid == i32::MIN { Errno::ESRCH } else { Errno::ECHILD })
+fn wait_options(bits: u32, allowed: WaitOptions) -> SysResult<WaitOptions> {
+    WaitOptions::from_bits(bits).filter(|options| allowed.contains(*options)).ok_or(Errno::EINVAL)
 }
 
-/// waitid(2). As for wait4.
-pub fn waitid(kind: u32, id: i32, _info: UserAddr, options: u32, _usage: UserAddr) -> SysResult {
-    if options & !WAITID_OPTIONS != 0 || options & (WEXITED | WSTOPPED | WCONTINUED) == 0 {
+fn own_group() -> Which {
+    Which::Group(current().process.pgid.load(Ordering::Relaxed))
+}
+
+/// wait4(2).
+pub fn wait4(pid: i32, status: UserPtr<i32>, options: u32, usage: UserPtr<Rusage>) -> SysResult {
+    let options = wait_options(options, WAIT4_OPTIONS)? | WaitOptions::WEXITED;
+    let which = match pid {
+        // The one pid that cannot be negated into a process group.
+        i32::MIN => return Err(Errno::ESRCH),
+        -1 => Which::Any,
+        0 => own_group(),
+        group if group < 0 => Which::Group(-group),
+        pid => Which::Process(pid),
+    };
+    let Some(report) = reap::wait(&Wanted { which, options })? else { return Ok(0) };
+    status.write_if_some(report.status as i32)?;
+    usage.write_if_some(report.usage.to_rusage())?;
+    Ok(report.pid as usize)
+}
+
+/// waitid(2).
+pub fn waitid(kind: u32, id: i32, info: UserPtr<Siginfo>, options: u32, usage: UserPtr<Rusage>) -> SysResult {
+    let options = wait_options(options, WAITID_OPTIONS)?;
+    if !options.intersects(WAITID_EVENTS) {
         return Err(Errno::EINVAL);
     }
-    match kind {
-        P_ALL => Err(Errno::ECHILD),
-        P_PID if id > 0 => Err(Errno::ECHILD),
-        P_PGID if id >= 0 => Err(Errno::ECHILD),
-        P_PIDFD if id >= 0 => Err(paths::file(id).err().unwrap_or(Errno::EBADF)),
-        _ => Err(Errno::EINVAL),
+    let which = match kind {
+        P_ALL => Which::Any,
+        P_PID if id > 0 => Which::Process(id),
+        P_PGID if id > 0 => Which::Group(id),
+        P_PGID if id == 0 => own_group(),
+        P_PIDFD if id >= 0 => return Err(paths::file(id).err().unwrap_or(Errno::EBADF)),
+        _ => return Err(Errno::EINVAL),
+    };
+    let report = reap::wait(&Wanted { which, options })?;
+    if let Some(report) = &report {
+        usage.write_if_some(report.usage.to_rusage())?;
     }
+    if let Some(info) = info.non_null() {
+        write_wait_info(info, report.as_ref())?;
+    }
+    Ok(0)
+}
+
+/// What waitid(2) writes of a `siginfo_t`: the fields that wait has, and no more. All are 0 if no child changed state.
+fn write_wait_info(info: UserPtr<Siginfo>, report: Option<&Report>) -> SysResult<()> {
+    let mut words = [0i32; 7];
+    if let Some(report) = report {
+        let (code, status) = family::describe(report.status);
+        // si_signo, si_errno, si_code, padding, si_pid, si_uid, si_status.
+        words = [i32::from(Signal::SIGCHLD.number()), 0, code, 0, report.pid, report.uid as i32, status];
+    }
+    let to = info.addr().cast::<i32>();
+    for (index, word) in words.into_iter().enumerate().filter(|(index, _)| *index != 3) {
+        to.add(index).write(word)?;
+    }
+    Ok(())
 }
 
 /// exit(2): the calling thread.
@@ -123,6 +207,6 @@ pub fn exit_group(code: i32) -> SysResult {
 /// set_tid_address(2).
 pub fn set_tid_address(address: UserPtr<i32>) -> SysResult {
     let task = current();
-    task.clear_child_tid.store(address.addr().0, core::sync::atomic::Ordering::Relaxed);
+    task.clear_child_tid.store(address.addr().0, Ordering::Relaxed);
     Ok(task.tid() as usize)
 }

@@ -7,10 +7,11 @@ use syscall_shim::types::{Sigaction, Siginfo, StackT, Timespec, si_code};
 use syscall_shim::{Errno, SaFlags, SigSet, Signal, SysResult};
 
 use crate::arch::clock::monotonic_ns;
+use crate::task::family::FIRST_PID;
 use crate::task::signal::send::{may_signal, send_to_process, send_to_task};
 use crate::task::signal::{frame, wait};
 use crate::task::thread::{Task, with_frame};
-use crate::task::{Process, current, current_arc, table};
+use crate::task::{Process, current, current_arc, group, table};
 use crate::usermem::UserPtr;
 
 /// Size of the kernel's `sigset_t`.
@@ -160,9 +161,7 @@ fn kill_all(targets: impl Iterator<Item = Arc<Process>>, signal: Option<Signal>)
 
 /// kill(2).
 pub fn kill(pid: i32, signum: i32) -> SysResult {
-    const INIT: i32 = 1;
     let signal = signal_or_probe(signum)?;
-    let of_group = |pgid: i32| table::processes().into_iter().filter(move |p| p.pgid.load(Ordering::Relaxed) == pgid);
     match pid {
         1.. => {
             // A thread's id names its process.
@@ -170,13 +169,13 @@ pub fn kill(pid: i32, signum: i32) -> SysResult {
             kill_process(&process, signal)?;
             Ok(0)
         }
-        0 => kill_all(of_group(current().process.pgid.load(Ordering::Relaxed)), signal),
+        0 => kill_all(group::members(current().process.pgid.load(Ordering::Relaxed)), signal),
         -1 => {
             let me = current().process.pid;
-            kill_all(table::processes().into_iter().filter(|p| p.pid != me && p.pid != INIT), signal)
+            kill_all(table::processes().into_iter().filter(|p| p.pid != me && p.pid != FIRST_PID), signal)
         }
         i32::MIN => Err(Errno::ESRCH),
-        group => kill_all(of_group(-group), signal),
+        group => kill_all(group::members(-group), signal),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Time: clock_gettime(2), gettimeofday(2), nanosleep(2), times(2), getrusage(2), adjtimex(2).
 
 use alloc::boxed::Box;
-use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general as g;
 use syscall_shim::types::{NSEC_PER_SEC, Rusage, Timespec, Timeval, Timex, Timezone, Tms};
@@ -9,7 +8,8 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock::{monotonic_ns, realtime_ns};
 use crate::task::clock::{self, Clock};
-use crate::task::{Process, Task, current, sched};
+use crate::task::usage::Usage;
+use crate::task::{current, sched};
 use crate::usermem::UserPtr;
 
 /// Nanoseconds of a clock tick (`sysconf(_SC_CLK_TCK)` is 100).
@@ -133,7 +133,7 @@ pub fn clock_nanosleep(id: i32, flags: u32, request: UserPtr<Timespec>, remainin
 pub fn times(buffer: UserPtr<Tms>) -> SysResult {
     let process = &current().process;
     let (user, system) = process.cpu_time();
-    let [child_user, child_system] = process.children_ns.each_ref().map(|ns| ns.load(Ordering::Relaxed));
+    let [child_user, child_system] = process.children_usage().cpu_ns;
     let ticks = |ns: u64| (ns / TICK) as i64;
     buffer.write_if_some(Tms {
         tms_utime: ticks(user),
@@ -144,55 +144,22 @@ pub fn times(buffer: UserPtr<Tms>) -> SysResult {
     Ok((monotonic_ns() / TICK) as usize)
 }
 
-/// What threads have used: faults and switches.
-fn counts<'a>(threads: impl Iterator<Item = &'a Task>, usage: &mut Rusage) {
-    for thread in threads {
-        let [minor, major] = thread.faults.each_ref().map(|n| n.load(Ordering::Relaxed) as i64);
-        let [voluntary, involuntary] = thread.switches.each_ref().map(|n| n.load(Ordering::Relaxed) as i64);
-        usage.ru_minflt += minor;
-        usage.ru_majflt += major;
-        usage.ru_nvcsw += voluntary;
-        usage.ru_nivcsw += involuntary;
-    }
-}
-
-/// What a process has used, as `RUSAGE_SELF` shows it.
-pub fn usage_of(process: &Process) -> Rusage {
-    let (user, system) = process.cpu_time();
-    let mut usage = Rusage {
-        ru_utime: Timeval::from_ns(user),
-        ru_stime: Timeval::from_ns(system),
-        ru_maxrss: (process.mm().peak_rss() / 1024) as i64,
-        ..Rusage::default()
-    };
-    let threads = process.threads();
-    counts(threads.iter().map(|t| &**t), &mut usage);
-    usage
-}
-
 /// getrusage(2).
 pub fn getrusage(who: i32, usage: UserPtr<Rusage>) -> SysResult {
     let task = current();
     let result = match who {
-        0 => usage_of(&task.process),
-        -1 => {
-            let [user, system] = task.process.children_ns.each_ref().map(|ns| ns.load(Ordering::Relaxed));
-            Rusage { ru_utime: Timeval::from_ns(user), ru_stime: Timeval::from_ns(system), ..Rusage::default() }
-        }
+        0 => task.process.usage(),
+        -1 => task.process.children_usage(),
         1 => {
             let (user, system) = sched::cpu_time(task);
-            let mut result = Rusage {
-                ru_utime: Timeval::from_ns(user),
-                ru_stime: Timeval::from_ns(system),
-                ru_maxrss: (task.process.mm().peak_rss() / 1024) as i64,
-                ..Rusage::default()
-            };
-            counts(core::iter::once(task), &mut result);
+            let peak_rss = task.process.mm().peak_rss();
+            let mut result = Usage { cpu_ns: [user, system], peak_rss, ..Usage::default() };
+            result.add_thread(task);
             result
         }
         _ => return Err(Errno::EINVAL),
     };
-    usage.write(result)?;
+    usage.write(result.to_rusage())?;
     Ok(0)
 }
 

@@ -10,7 +10,7 @@ fn state_name(task: &Task) -> &'static str {
     match task.run_state() {
         state::RUNNING => "running",
         state::INTERRUPTIBLE => "asleep",
-        state::UNINTERRUPTIBLE => "asleep, uninterruptible",
+        state::UNINTERRUPTIBLE | state::KILLABLE => "asleep, uninterruptible",
         state::STOPPED => "stopped",
         _ => "dead",
     }

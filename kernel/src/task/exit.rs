@@ -3,8 +3,11 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use syscall_shim::{Errno, SysResult};
+
+use super::process::Process;
 use super::thread::{Task, state};
-use super::{current, current_arc, sched, signal, table};
+use super::{current, current_arc, family, sched, signal, table};
 use crate::usermem::{UserAddr, UserPtr};
 
 /// Ends the whole process with wait status `status` (`code << 8`, or the number of the signal that killed it): `exit_group(2)`.
@@ -14,7 +17,7 @@ pub fn exit_group(status: u32) -> ! {
 }
 
 /// Marks a process as ending and wakes its threads to notice. The first status given counts.
-pub fn begin_group_exit(process: &super::Process, status: u32) {
+pub fn begin_group_exit(process: &Process, status: u32) {
     if process.exiting.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -37,9 +40,9 @@ pub fn exit(code: i32) -> ! {
 
 /// Ends the calling thread.
 pub fn exit_thread() -> ! {
-    release_user_state();
     let task = current_arc();
     let process = task.process.clone();
+    release_user_state(&task);
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|t| !Arc::ptr_eq(t, &task));
@@ -49,6 +52,10 @@ pub fn exit_thread() -> ! {
         process.dead_threads_ns[1].fetch_add(system, Ordering::Relaxed);
         threads.is_empty()
     };
+    if last {
+        process.exiting.store(true, Ordering::Release);
+        process.leave_space(&process.mm());
+    }
     // Closing files may sleep, so it happens here and not in a destructor. The table is dropped with its last user.
     let files = task.files.lock().take();
     drop(files);
@@ -56,6 +63,8 @@ pub fn exit_thread() -> ! {
     if last {
         end_process(&process);
     } else {
+        signal::stop::thread_ended(&process);
+        family::thread_ended(&task);
         process.exit_wait.wake_all();
     }
     drop(process);
@@ -66,39 +75,50 @@ pub fn exit_thread() -> ! {
 }
 
 /// What Linux's `mm_release` does: robust futexes, and the word that joiners wait for.
-fn release_user_state() {
-    let task = current();
+fn release_user_state(task: &Task) {
     super::futex::exit_robust_list(task);
     let clear = task.clear_child_tid.swap(0, Ordering::AcqRel);
+    // Where nobody is left to see the word, writing it would only copy its page.
+    let seen = task.process.threads.lock().len() > 1 || task.process.mm().is_shared();
     // A bad address is the program's own doing; nobody is left to tell.
-    if clear != 0 && UserPtr::<i32>::new(clear).write(0).is_ok() {
+    if clear != 0 && seen && UserPtr::<i32>::new(clear).write(0).is_ok() {
         super::futex::wake_address(UserAddr(clear), 1);
     }
 }
 
-fn end_process(process: &Arc<super::Process>) {
-    process.exiting.store(true, Ordering::Release);
+/// The last thread has ended.
+fn end_process(process: &Arc<Process>) {
     process.timers.stop_all();
     process.signals.lock().cancel_stop();
-    process.zombie.store(true, Ordering::Release);
-    process.exit_wait.wake_all();
-    match process.parent() {
-        Some(parent) => parent.child_wait.wake_all(),
-        None => crate::power::program_ended(process.exit_status.load(Ordering::Acquire)),
+    // A zombie keeps no files.
+    let exe = process.exe.lock().take();
+    drop(exe);
+    if process.pid == family::FIRST_PID {
+        family::end_all_others(process);
+        crate::power::program_ended(process.exit_status.load(Ordering::Acquire));
     }
+    family::process_ended(process);
+    process.exit_wait.wake_all();
 }
 
-/// Waits until the calling thread is the only one of its process, having told the others to end (for `execve`).
-pub fn end_other_threads() {
+/// Waits until the calling thread is the only one of its process, having told the others to end (for `execve`). `EAGAIN` if
+/// another thread told this one first, or the process ends.
+pub fn end_other_threads() -> SysResult<()> {
     let task = current_arc();
     let process = &task.process;
-    for thread in process.threads() {
-        if !Arc::ptr_eq(&thread, &task) {
+    {
+        let threads = process.threads.lock();
+        if must_exit(&task) {
+            return Err(Errno::EAGAIN);
+        }
+        for thread in threads.iter().filter(|thread| !Arc::ptr_eq(thread, &task)) {
             thread.exit_requested.store(true, Ordering::Release);
-            signal::wake_to_exit(&thread);
+            signal::wake_to_exit(thread);
         }
     }
-    super::wait::wait_uninterruptible(&process.exit_wait, || (process.threads.lock().len() == 1).then_some(()));
+    let alone = || (must_exit(&task) || process.threads.lock().len() == 1).then_some(());
+    super::wait::wait_uninterruptible(&process.exit_wait, alone);
+    if must_exit(&task) { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
 /// Whether the thread must end rather than return to the application.

@@ -9,7 +9,9 @@ use linux_raw_sys::general as g;
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
+use super::usage::{Usage, add};
 use super::wait::WaitQueue;
+use crate::files::poll::{PollQueue, poll_queue};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqLock, SpinLock};
 
@@ -49,20 +51,26 @@ const COREDUMP_FILTER: u32 = 0x33;
 /// What threads that have ended leave behind, for the figures of their process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ended {
-    /// Minor and major page faults.
-    faults: [u64; 2],
+    /// Their faults and switches; the peak of memory of address spaces that were given up.
+    pub(super) usage: Usage,
     /// As [`Task::io`].
     io: [u64; 4],
     /// `comm` of the last one.
     name: [u8; 16],
+    /// Its real user id.
+    uid: u32,
 }
 
 /// A thread group: Linux's `signal_struct` and what hangs from it.
 pub struct Process {
     /// Process id (thread group id).
     pub pid: i32,
-    /// The parent; empty for the first process.
-    pub parent: SpinLock<Weak<Process>>,
+    /// The parent; empty for the first process. Changed by [`super::family`] alone, as are the children.
+    pub(super) parent: SpinLock<Weak<Process>>,
+    /// Children, ended ones that nobody waited for included.
+    pub(super) children: SpinLock<Vec<Arc<Process>>>,
+    /// The thread of the parent that is in the parent's place for `__WNOTHREAD` and `PR_SET_PDEATHSIG`.
+    pub(super) creator: AtomicI32,
     /// Live threads.
     pub threads: IrqLock<Vec<Arc<Task>>>,
     /// The address space; `execve` replaces it.
@@ -86,7 +94,11 @@ pub struct Process {
     /// Woken when a child changes state.
     pub child_wait: WaitQueue,
     /// Woken when a thread of this process ends, and when the process does.
-    pub exit_wait: WaitQueue,
+    pub exit_wait: PollQueue,
+    /// The process has left the address space that it was created in: what vfork(2) waits for.
+    pub left_first_space: AtomicBool,
+    /// The process has called execve(2): setpgid(2) by its parent comes too late.
+    pub has_executed: AtomicBool,
     /// The program's file, for /proc/PID/exe.
     pub exe: SpinLock<Option<fs::Path>>,
     /// The auxiliary vector, for /proc/PID/auxv.
@@ -96,9 +108,9 @@ pub struct Process {
     /// Nanoseconds used by threads that have ended: application, kernel.
     pub dead_threads_ns: [AtomicU64; 2],
     /// What else they leave behind.
-    pub ended: SpinLock<Ended>,
-    /// Nanoseconds used by children that were waited for: application, kernel.
-    pub children_ns: [AtomicU64; 2],
+    pub(super) ended: SpinLock<Ended>,
+    /// What children used that were waited for.
+    pub(super) children_usage: SpinLock<Usage>,
     /// `prctl(PR_SET_DUMPABLE)`.
     pub dumpable: AtomicU32,
     /// When it started, monotonic.
@@ -121,16 +133,15 @@ pub struct Process {
     pub timers: ProcessTimers,
 }
 
-fn add<const N: usize>(sum: &mut [u64; N], counts: &[AtomicU64; N]) {
-    sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.load(Ordering::Relaxed));
-}
-
 impl Process {
-    /// A process without threads.
+    /// A process without threads, which uses `mm` until [`Process::leave_space`].
     pub fn new(pid: i32, mm: Arc<AddressSpace>, sighand: Arc<SigHand>) -> Self {
+        mm.enter();
         Self {
             pid,
             parent: SpinLock::new(Weak::new()),
+            children: SpinLock::new(Vec::new()),
+            creator: AtomicI32::new(0),
             threads: IrqLock::new(Vec::new()),
             mm: SpinLock::new(mm),
             sighand,
@@ -142,13 +153,15 @@ impl Process {
             exit_status: AtomicU32::new(0),
             zombie: AtomicBool::new(false),
             child_wait: WaitQueue::new(),
-            exit_wait: WaitQueue::new(),
+            exit_wait: poll_queue(),
+            left_first_space: AtomicBool::new(false),
+            has_executed: AtomicBool::new(false),
             exe: SpinLock::new(None),
             auxv: SpinLock::new(Vec::new()),
             exe_name: SpinLock::new(String::new()),
             dead_threads_ns: [const { AtomicU64::new(0) }; 2],
             ended: SpinLock::new(Ended::default()),
-            children_ns: [const { AtomicU64::new(0) }; 2],
+            children_usage: SpinLock::new(Usage::default()),
             dumpable: AtomicU32::new(1),
             started_at: crate::arch::clock::monotonic_ns(),
             oom_score_adj: AtomicI32::new(0),
@@ -160,6 +173,35 @@ impl Process {
             thp_disabled: AtomicBool::new(false),
             timers: ProcessTimers::default(),
         }
+    }
+
+    /// A child of this process, by fork(2), "The child process is an exact duplicate ... except".
+    pub fn new_child(&self, pid: i32, mm: Arc<AddressSpace>, sighand: Arc<SigHand>, exit_signal: i32) -> Self {
+        let child = Self::new(pid, mm, sighand);
+        *child.rlimits.lock() = *self.rlimits.lock();
+        *child.exe.lock() = self.exe.lock().clone();
+        *child.auxv.lock() = self.auxv.lock().clone();
+        *child.exe_name.lock() = self.exe_name.lock().clone();
+        let copy = |to: &AtomicU32, from: &AtomicU32| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy(&child.dumpable, &self.dumpable);
+        copy(&child.coredump_filter, &self.coredump_filter);
+        copy(&child.personality, &self.personality);
+        child.oom_score_adj.store(self.oom_score_adj.load(Ordering::Relaxed), Ordering::Relaxed);
+        child.thp_disabled.store(self.thp_disabled.load(Ordering::Relaxed), Ordering::Relaxed);
+        child.exit_signal.store(exit_signal, Ordering::Relaxed);
+        child
+    }
+
+    /// Gives up the address space, and says so to a parent that waits in vfork(2). The last process to use it clears it.
+    pub fn leave_space(&self, mm: &AddressSpace) {
+        let peak = mm.peak_rss();
+        {
+            let mut ended = self.ended.lock();
+            ended.usage.peak_rss = ended.usage.peak_rss.max(peak);
+        }
+        mm.leave();
+        self.left_first_space.store(true, Ordering::Release);
+        self.exit_wait.wake_all();
     }
 
     /// The address space.
@@ -192,17 +234,16 @@ impl Process {
     /// Takes over the figures of a thread that is ending.
     pub fn remember(&self, task: &Task) {
         let name = *task.comm.lock();
+        let uid = task.credentials().uid;
         let mut ended = self.ended.lock();
-        add(&mut ended.faults, &task.faults);
+        ended.usage.add_thread(task);
         add(&mut ended.io, &task.io);
-        ended.name = name;
+        (ended.name, ended.uid) = (name, uid);
     }
 
     /// Minor and major page faults of all threads, live and ended.
     pub fn faults(&self) -> [u64; 2] {
-        let mut sum = self.ended.lock().faults;
-        self.threads().iter().for_each(|thread| add(&mut sum, &thread.faults));
-        sum
+        self.usage().faults
     }
 
     /// [`Task::io`] of all threads, live and ended.
@@ -216,6 +257,12 @@ impl Process {
     pub fn ended_name(&self) -> Vec<u8> {
         let name = self.ended.lock().name;
         name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+    }
+
+    /// The real user id: the first thread's, or the last one's that ended.
+    pub fn uid(&self) -> u32 {
+        let leader = self.threads.lock().first().cloned();
+        leader.map_or_else(|| self.ended.lock().uid, |task| task.credentials().uid)
     }
 
     /// The process's parent, if any is left.

@@ -5,7 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::process::Process;
-use super::thread::Task;
+use super::thread::{KERNEL_STACK_SIZE, Task};
+use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::IrqLock;
 
 /// Highest id plus one (`/proc/sys/kernel/pid_max`).
@@ -19,7 +20,7 @@ struct Table {
     processes: BTreeMap<i32, Arc<Process>>,
 }
 
-/// Taken with no other lock held.
+/// Taken with no other lock held but the family's.
 static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: BTreeMap::new(), processes: BTreeMap::new() });
 
 /// A thread id that nobody has.
@@ -32,6 +33,12 @@ pub fn allocate_id() -> i32 {
             return id;
         }
     }
+}
+
+/// Whether `id` is in use: clone3(2) lets the privileged choose ids.
+pub fn is_taken(id: i32) -> bool {
+    let table = TABLE.lock();
+    table.tasks.contains_key(&id) || table.processes.contains_key(&id)
 }
 
 /// Enters a thread.
@@ -47,6 +54,12 @@ pub fn add_process(process: Arc<Process>) {
 /// Takes out a thread.
 pub fn remove_task(tid: i32) {
     let removed = TABLE.lock().tasks.remove(&tid);
+    drop(removed);
+}
+
+/// Takes out a process.
+pub fn remove_process(pid: i32) {
+    let removed = TABLE.lock().processes.remove(&pid);
     drop(removed);
 }
 
@@ -75,6 +88,14 @@ pub fn try_for_each(mut f: impl FnMut(&Task)) -> Option<()> {
     let table = TABLE.try_lock()?;
     table.tasks.values().for_each(|task| f(task));
     Some(())
+}
+
+/// How many threads there may be (`/proc/sys/kernel/threads-max`): as in Linux, as many as fill an eighth of memory with their
+/// kernel stacks.
+pub fn threads_max() -> u64 {
+    const SHARE: u64 = 8;
+    let memory = frames::stats().total as u64 * PAGE_SIZE as u64;
+    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(20, PID_MAX as u64)
 }
 
 /// Number of threads, and the last id given out.

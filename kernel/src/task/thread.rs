@@ -31,6 +31,8 @@ pub mod state {
     pub const STOPPED: u32 = 4;
     /// Ended; it never runs again.
     pub const DEAD: u32 = 8;
+    /// Asleep; of signals, only one that kills wakes it.
+    pub const KILLABLE: u32 = 16;
 }
 
 /// What a program can set of its scheduling (sched(7)).

@@ -105,7 +105,7 @@ impl Waker for TaskWaker {
         if self.woken.swap(true, Ordering::AcqRel) {
             return false;
         }
-        sched::wake(&self.task, state::INTERRUPTIBLE | state::UNINTERRUPTIBLE);
+        sched::wake(&self.task, state::INTERRUPTIBLE | state::UNINTERRUPTIBLE | state::KILLABLE);
         true
     }
 }
@@ -133,6 +133,9 @@ fn wait_in<T>(
             break Ok(value);
         }
         if sleep_state == state::INTERRUPTIBLE && current().signal_pending.load(Ordering::Acquire) {
+            break Err(WaitError::Interrupted);
+        }
+        if sleep_state == state::KILLABLE && super::signal::is_being_killed(current()) {
             break Err(WaitError::Interrupted);
         }
         if deadline.is_some_and(|at| crate::arch::clock::monotonic_ns() >= at) {
@@ -173,6 +176,11 @@ pub fn wait_exclusive<T>(
     condition: impl FnMut() -> Option<T>,
 ) -> Result<T, WaitError> {
     wait_in(&[queue], deadline, state::INTERRUPTIBLE, true, condition)
+}
+
+/// Sleeps until `condition` gives something; of signals, only one that kills ends the wait.
+pub fn wait_killable<T>(queue: &WaitQueue, condition: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
+    wait_in(&[queue], None, state::KILLABLE, false, condition)
 }
 
 /// Sleeps until `condition` gives something; signals do not end the wait.

@@ -7,7 +7,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 
 use super::Tty;
 use crate::task::signal::send;
-use crate::task::{current, table};
+use crate::task::{current, group};
 
 impl Tty {
     /// Whether this controls the session of the current process.
@@ -18,8 +18,8 @@ impl Tty {
     /// A background process that reads or sets its controlling terminal gets `signal` (`SIGTTIN`, `SIGTTOU`) with its group.
     pub(super) fn check_foreground(&self, signal: Signal) -> SysResult<()> {
         let process = &current().process;
-        let group = process.pgid.load(Ordering::Relaxed);
-        if !self.controls_caller() || group == self.foreground.load(Ordering::Relaxed) {
+        let own_group = process.pgid.load(Ordering::Relaxed);
+        if !self.controls_caller() || own_group == self.foreground.load(Ordering::Relaxed) {
             return Ok(());
         }
         let unheard = current().signals.lock().mask.contains(signal) || process.sighand.ignores(signal);
@@ -28,11 +28,11 @@ impl Tty {
             (true, _) => return Ok(()),
             _ => {}
         }
-        if is_orphaned(group) {
+        if group::is_orphaned(own_group) {
             return Err(Errno::EIO);
         }
         // The caller is a member.
-        let _ = send::send_to_group(group, Siginfo::kernel(signal));
+        let _ = send::send_to_group(own_group, Siginfo::kernel(signal));
         Err(Errno::ERESTARTSYS)
     }
 
@@ -42,23 +42,23 @@ impl Tty {
     }
 
     /// `TIOCSPGRP`. `EPERM` for a group of another session.
-    pub(super) fn set_foreground_group(&self, group: i32) -> SysResult<()> {
+    pub(super) fn set_foreground_group(&self, pgid: i32) -> SysResult<()> {
         if !self.controls_caller() {
             return Err(Errno::ENOTTY);
         }
-        if group < 0 {
+        if pgid < 0 {
             return Err(Errno::EINVAL);
         }
         self.check_foreground(Signal::SIGTTOU)?;
         let session = self.session.load(Ordering::Relaxed);
-        let mut members = table::processes().into_iter().filter(|p| p.pgid.load(Ordering::Relaxed) == group).peekable();
+        let mut members = group::members(pgid).peekable();
         if members.peek().is_none() {
             return Err(Errno::ESRCH);
         }
         if !members.any(|p| p.sid.load(Ordering::Relaxed) == session) {
             return Err(Errno::EPERM);
         }
-        self.foreground.store(group, Ordering::Relaxed);
+        self.foreground.store(pgid, Ordering::Relaxed);
         Ok(())
     }
 
@@ -96,14 +96,4 @@ impl Tty {
         }
         Ok(())
     }
-}
-
-/// Whether no member of the group has a parent in another group of the session, who could continue it.
-fn is_orphaned(group: i32) -> bool {
-    !table::processes().iter().filter(|p| p.pgid.load(Ordering::Relaxed) == group).any(|p| {
-        p.parent().is_some_and(|parent| {
-            parent.pgid.load(Ordering::Relaxed) != group
-                && parent.sid.load(Ordering::Relaxed) == p.sid.load(Ordering::Relaxed)
-        })
-    })
 }

@@ -116,7 +116,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.line("sys/kernel/osrelease", || uts::RELEASE.to_string());
     tree.line("sys/kernel/version", || uts::VERSION.to_string());
     tree.line("sys/kernel/pid_max", || table::PID_MAX.to_string());
-    tree.line("sys/kernel/threads-max", || table::PID_MAX.to_string());
+    tree.line("sys/kernel/threads-max", || table::threads_max().to_string());
     tree.line("sys/kernel/ns_last_pid", || table::counts().1.to_string());
     tree.line("sys/kernel/randomize_va_space", || String::from(if boot::option("aslr") == Some("off") { "0" } else { "2" }));
     tree.line("sys/kernel/random/uuid", uuid);

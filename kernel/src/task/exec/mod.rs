@@ -12,11 +12,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use elf_loader::ElfError;
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, Signal, SysResult};
 
 use super::credentials::{ALL_CAPABILITIES, Credentials};
-use super::thread::{with_fpu, with_frame};
-use super::{current, exit, sched, signal};
+use super::process::Process;
+use super::thread::{Task, with_fpu, with_frame};
+use super::{current, current_arc, exit, sched, signal, table};
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
 use program::Program;
@@ -91,20 +92,29 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     let image = image::build(&program, &request.envp, &credentials, secure)?;
 
     // From here on the old program is gone.
-    exit::end_other_threads();
+    exit::end_other_threads().map_err(|errno| ExecError::new(errno, request.path))?;
     let task = current();
     let process = &task.process;
+    take_over_process_id(process);
     super::futex::exit_robust_list(task);
     task.robust_list.store(0, Ordering::Relaxed);
     task.clear_child_tid.store(0, Ordering::Relaxed);
     task.rseq.store(0, Ordering::Relaxed);
+    image.mm.enter();
     let old_mm = core::mem::replace(&mut *process.mm.lock(), image.mm.clone());
     sched::switch_mm(&image.mm);
+    process.leave_space(&old_mm);
     drop(old_mm);
     signal::reset_for_exec(task);
     process.timers.delete_posix(process);
+    unshare_files(task);
     if let Ok(files) = task.files() {
         files.close_on_exec();
+    }
+    process.has_executed.store(true, Ordering::Relaxed);
+    process.exit_signal.store(i32::from(Signal::SIGCHLD.number()), Ordering::Relaxed);
+    if secure {
+        process.pdeath_signal.store(0, Ordering::Relaxed);
     }
     *task.credentials.lock() = Arc::new(credentials);
     task.set_name(basename(request.shown));
@@ -126,6 +136,29 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
         frame.leave_syscall();
     });
     Ok(())
+}
+
+/// The only thread left is the process's leader from now on, with its id.
+fn take_over_process_id(process: &Process) {
+    let task = current_arc();
+    let old = task.tid();
+    if old != process.pid {
+        table::remove_task(old);
+        task.tid.store(process.pid, Ordering::Relaxed);
+        table::add_task(task);
+    }
+}
+
+/// A table of files that another process shares (`CLONE_FILES`) stays as it is; this one gets a copy.
+fn unshare_files(task: &Task) {
+    let Ok(files) = task.files() else { return };
+    let shares =
+        |other: &Arc<Task>| !core::ptr::eq(&**other, task) && other.files().is_ok_and(|theirs| Arc::ptr_eq(&theirs, &files));
+    if table::tasks().iter().any(shares) {
+        let own = Arc::new(files.duplicate());
+        let shared = task.files.lock().replace(own);
+        drop(shared);
+    }
 }
 
 fn basename(path: &[u8]) -> &[u8] {

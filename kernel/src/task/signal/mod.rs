@@ -36,14 +36,17 @@ pub use altstack::AltStack;
 pub use deliver::handle;
 pub use fault::{Fault, force, force_fault};
 use pending::Pending;
-pub use send::wake_to_exit;
+pub use send::{is_being_killed, wake_to_exit};
 
 /// Number of signals.
 pub const SIGNALS: usize = Signal::MAX as usize;
 
+type Actions = IrqLock<[Sigaction; SIGNALS]>;
+
 /// The actions of a process (sigaction(2)).
 pub struct SigHand {
-    actions: IrqLock<[Sigaction; SIGNALS]>,
+    /// `CLONE_SIGHAND` without `CLONE_THREAD` shares them with another process.
+    actions: IrqLock<Arc<Actions>>,
     /// Woken whenever a signal becomes pending: for signalfd(2).
     pub arrived: Arc<WaitQueue>,
 }
@@ -56,25 +59,43 @@ impl Default for SigHand {
 
 impl SigHand {
     fn with(actions: [Sigaction; SIGNALS]) -> Self {
-        Self { actions: IrqLock::new(actions), arrived: Arc::new(WaitQueue::new()) }
+        Self { actions: IrqLock::new(Arc::new(IrqLock::new(actions))), arrived: Arc::new(WaitQueue::new()) }
+    }
+
+    fn actions(&self) -> Arc<Actions> {
+        self.actions.lock().clone()
+    }
+
+    /// A copy, for a process that does not share them.
+    pub fn duplicate(&self) -> Self {
+        Self::with(*self.actions().lock())
+    }
+
+    /// For a process that shares the actions.
+    pub fn share(&self) -> Self {
+        Self { actions: IrqLock::new(self.actions()), arrived: Arc::new(WaitQueue::new()) }
     }
 
     /// The action for `signal`.
     pub fn action(&self, signal: Signal) -> Sigaction {
-        self.actions.lock()[signal.index()]
+        self.actions().lock()[signal.index()]
     }
 
     /// Replaces the action for `signal`.
     pub fn set_action(&self, signal: Signal, action: Sigaction) {
-        self.actions.lock()[signal.index()] = action;
+        self.actions().lock()[signal.index()] = action;
     }
 
-    /// What `execve` leaves: handlers become the default, ignored signals stay ignored.
+    /// What `execve` leaves: handlers become the default, ignored signals stay ignored, and nobody shares them any more.
     pub fn reset_for_exec(&self) {
-        for action in self.actions.lock().iter_mut() {
+        let mut actions = *self.actions().lock();
+        for action in &mut actions {
             let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
             *action = Sigaction { handler, ..Sigaction::default() };
         }
+        let own = Arc::new(IrqLock::new(actions));
+        let old = core::mem::replace(&mut *self.actions.lock(), own);
+        drop(old);
     }
 
     /// Whether `signal` would have no effect on the process.
@@ -88,7 +109,8 @@ impl SigHand {
 
     /// The signals that are ignored, and those that have handlers: `SigIgn` and `SigCgt` of /proc/PID/status.
     pub fn summary(&self) -> (SigSet, SigSet) {
-        let actions = self.actions.lock();
+        let actions = self.actions();
+        let actions = actions.lock();
         let (mut ignored, mut caught) = (SigSet::EMPTY, SigSet::EMPTY);
         for (signal, action) in (1..).map_while(Signal::new).zip(actions.iter()) {
             match action.handler {
@@ -132,6 +154,13 @@ impl ThreadSignals {
     /// memory (sigaltstack(2)).
     pub fn for_new_thread(&self) -> Self {
         Self { mask: self.saved_mask.unwrap_or(self.mask), ..Self::default() }
+    }
+
+    /// What the thread of a new process starts with. With a copy of the memory, and while the creator waits in vfork(2), the alternate
+    /// stack is its own.
+    pub fn for_new_process(&self, keeps_altstack: bool) -> Self {
+        let altstack = if keeps_altstack { self.altstack } else { AltStack::default() };
+        Self { altstack, ..self.for_new_thread() }
     }
 
     /// What `execve` takes away: the alternate stack and the last fault. Mask and pending signals stay.

@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{CAP_KILL, RLIMIT_SIGPENDING};
-use syscall_shim::types::{Siginfo, si_code};
-use syscall_shim::{Errno, Signal, SysResult};
+use syscall_shim::types::{SIG_DFL, Siginfo, si_code};
+use syscall_shim::{DefaultAction, Errno, Signal, SysResult};
 
 use super::pending::{Charge, Queued};
 use super::stop;
 use crate::task::credentials::Credentials;
 use crate::task::process::Process;
 use crate::task::thread::{Task, state};
-use crate::task::{current, sched, table};
+use crate::task::{current, group, sched};
 
 /// What became of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,9 +87,20 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
     Ok(())
 }
 
+/// Whether the thread is on its way to its end: told to, or by a signal that it neither blocks nor handles.
+pub fn is_being_killed(task: &Task) -> bool {
+    let deadly = |signal: &Signal| {
+        let terminates = matches!(signal.default_action(), DefaultAction::Term | DefaultAction::Core);
+        terminates && task.process.sighand.action(*signal).handler == SIG_DFL
+    };
+    let unblocked = || task.pending_signals().without(task.signals.lock().mask);
+    crate::task::exit::must_exit(task)
+        || (1..).map_while(Signal::new).filter(|s| unblocked().contains(*s)).any(|s| deadly(&s))
+}
+
 /// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there is none.
 pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
-    let members: Vec<_> = table::processes().into_iter().filter(|p| p.pgid.load(Ordering::Relaxed) == pgid).collect();
+    let members: Vec<_> = group::members(pgid).collect();
     if members.is_empty() {
         return Err(Errno::ESRCH);
     }
@@ -161,13 +172,13 @@ fn pick(threads: &[Arc<Task>], signal: Signal) {
 fn notice(task: &Arc<Task>, signal: Signal) {
     task.signal_pending.store(true, Ordering::Release);
     let stopped = if signal == Signal::SIGKILL { state::STOPPED } else { 0 };
-    sched::wake(task, state::INTERRUPTIBLE | stopped);
+    sched::wake(task, state::INTERRUPTIBLE | state::KILLABLE | stopped);
 }
 
 /// Makes a thread notice that it has to end, wherever it sleeps.
 pub fn wake_to_exit(task: &Arc<Task>) {
     task.signal_pending.store(true, Ordering::Release);
-    sched::wake(task, state::INTERRUPTIBLE | state::STOPPED);
+    sched::wake(task, state::INTERRUPTIBLE | state::KILLABLE | state::STOPPED);
 }
 
 /// Sends to the current thread what a failed write to a closed pipe or socket, or a file beyond its limit, raises.

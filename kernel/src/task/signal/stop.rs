@@ -37,6 +37,26 @@ impl StopState {
         self.stopped
     }
 
+    /// The stop that wait(2) has not reported yet; `take` marks it reported.
+    pub fn report_stop(&mut self, take: bool) -> Option<Signal> {
+        if take { self.unreported_stop.take() } else { self.unreported_stop }
+    }
+
+    /// The continuation that wait(2) has not reported yet; `take` marks it reported.
+    pub fn report_continue(&mut self, take: bool) -> bool {
+        let was = self.unreported_continue;
+        self.unreported_continue &= !take;
+        was
+    }
+
+    /// All threads are parked from now on, if they are. Returns the signal that stopped them, for the parent.
+    fn complete(&mut self, threads: usize) -> Option<Signal> {
+        let signal = self.stopping.filter(|_| self.parked >= threads && !self.stopped)?;
+        self.stopped = true;
+        self.unreported_stop = Some(signal);
+        Some(signal)
+    }
+
     /// Whether threads have something to do about it on their way out of the kernel.
     pub fn concerns_threads(&self) -> bool {
         self.stopping.is_some() || self.announce_continue
@@ -103,16 +123,13 @@ pub fn park_if_stopping(task: &Task) -> bool {
         if core::mem::take(&mut shared.stop.announce_continue) {
             Some((si_code::CLD_CONTINUED, Signal::SIGCONT))
         } else {
-            let Some(signal) = shared.stop.stopping else { return false };
+            if shared.stop.stopping.is_none() {
+                return false;
+            }
             // Marked before the lock is free, so that a SIGCONT from now on finds a task to wake.
             sched::set_state(state::STOPPED);
             shared.stop.parked += 1;
-            let all = shared.stop.parked >= threads && !shared.stop.stopped;
-            if all {
-                shared.stop.stopped = true;
-                shared.stop.unreported_stop = Some(signal);
-            }
-            all.then_some((si_code::CLD_STOPPED, signal))
+            shared.stop.complete(threads).map(|signal| (si_code::CLD_STOPPED, signal))
         }
     };
     if let Some((code, signal)) = event {
@@ -126,6 +143,15 @@ pub fn park_if_stopping(task: &Task) -> bool {
     }
     process.signals.lock().stop.parked -= 1;
     true
+}
+
+/// A thread of a process that is being stopped has ended instead: the others may all be parked already.
+pub fn thread_ended(process: &Process) {
+    let threads = process.threads.lock().len();
+    let stopped = process.signals.lock().stop.complete(threads);
+    if let Some(signal) = stopped {
+        notify_parent(process, si_code::CLD_STOPPED, signal);
+    }
 }
 
 /// Tells the parent that the process was stopped or continued: `SIGCHLD`, unless it set `SA_NOCLDSTOP`, and a wake-up.
