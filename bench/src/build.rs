@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Debian's JDK, beside whatever else is on PATH.
+const JAVAC: &str = "/usr/lib/jvm/java-17-openjdk-amd64/bin/javac";
+
 /// How a C program is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
@@ -49,6 +52,26 @@ pub fn c(name: &str, link: Link) -> Result<PathBuf> {
         run(gcc.args(["-O2", "-Wall", "-Wextra", "-pthread"]).args(link).arg("-o").arg(&program).arg(&source))?;
     }
     Ok(program)
+}
+
+/// Builds `NAME.go`.
+pub fn go(name: &str) -> Result<PathBuf> {
+    let (source, program) = (sources()?.join(name).with_extension("go"), dir()?.join(format!("{name}-go")));
+    if !newer(&program, &source) {
+        let mut go = Command::new("go");
+        go.env("CGO_ENABLED", "0").env("GO111MODULE", "off").env("GOTOOLCHAIN", "local");
+        run(go.args(["build", "-o"]).arg(&program).arg(&source))?;
+    }
+    Ok(program)
+}
+
+/// Builds `NAME.java`, and returns the directory of its classes.
+pub fn java(name: &str) -> Result<PathBuf> {
+    let (source, classes) = (sources()?.join(name).with_extension("java"), dir()?.join(format!("{name}-classes")));
+    if !newer(&classes.join(name).with_extension("class"), &source) {
+        run(Command::new(JAVAC).arg("-d").arg(&classes).arg(&source))?;
+    }
+    Ok(classes)
 }
 
 /// The frequency of the host's time-stamp counter, which QEMU's translator passes on.

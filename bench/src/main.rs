@@ -13,6 +13,7 @@ mod guest;
 mod linux;
 mod report;
 mod sample;
+mod smp;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +50,8 @@ enum What {
     Boot,
     /// System calls one by one, in time and guest instructions
     Calls(calls::Calls),
+    /// Work on one CPU and on several, and the speed-up
+    Smp(smp::Smp),
 }
 
 fn main() -> ExitCode {
@@ -66,5 +69,6 @@ fn run(what: What, how: &How) -> Result<()> {
     match what {
         What::Boot => boot::run(),
         What::Calls(calls) => calls::run(&calls, how),
+        What::Smp(smp) => smp::run(&smp, how),
     }
 }

@@ -1,0 +1,100 @@
+//! `bench smp`: the same work with one CPU and with two, and by how much the second speeds it up; on both systems.
+
+use crate::How;
+use crate::build::{self, Link};
+use crate::error::{Result, fail};
+use crate::guest::{Guests, System};
+use crate::linux::Linux;
+use crate::report::{self, Cell, Table, ratio};
+use crate::sample::Samples;
+use crate::vm::Vm;
+use mkimage::Options;
+use skiff::app::App;
+
+/// Which jobs, and on how many CPUs.
+#[derive(clap::Args)]
+pub struct Smp {
+    /// CPUs of the larger machine
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=64))]
+    cpus: u32,
+    /// Jobs: c (pthread, page faults, malloc, futex), go, java
+    #[arg(value_parser = ["c", "go", "java"])]
+    jobs: Vec<String>,
+}
+
+/// A program that is run on machines of both sizes.
+struct Job {
+    name: &'static str,
+    options: Options,
+    memory: u32,
+}
+
+/// Measures, and prints one table.
+pub fn run(smp: &Smp, how: &How) -> Result<()> {
+    let linux = Linux::fetch()?;
+    let wanted = |name: &str| smp.jobs.is_empty() || smp.jobs.iter().any(|j| j == name);
+    let mut samples: [[Samples; 2]; 2] = Default::default();
+    for name in ["c", "go", "java"].into_iter().filter(|n| wanted(n)) {
+        let job = job(name, how.quick)?;
+        let guests = Guests::new(&format!("smp-{}", job.name), &job.options, &linux)?;
+        for turn in 1..=if how.quick { 1 } else { how.runs } {
+            for (large, cpus) in [1, smp.cpus].into_iter().enumerate() {
+                for (system, samples) in System::BOTH.into_iter().zip(&mut samples) {
+                    eprintln!("bench: smp, {name}, {}, CPUs: {cpus}, run {turn}", system.name());
+                    let vm = Vm { cpus, memory: job.memory, ..Vm::new() };
+                    samples[large].add(&vm.start(guests.kernel(system))?.report()?);
+                }
+            }
+        }
+    }
+    report::publish(&[table(&samples, &linux, smp.cpus)], how.tsv.as_deref())
+}
+
+fn table(samples: &[[Samples; 2]; 2], linux: &Linux, cpus: u32) -> Table {
+    let [on_linux, on_skiff] = samples;
+    let many = format!("{cpus} CPUs");
+    let columns =
+        ["ns per operation", "Linux 1 CPU", &many, "speed-up", "Skiff 1 CPU", &many, "speed-up", "Skiff/Linux 1", "many"];
+    let mut table = Table::new(format!("smp, Linux {}", linux.release), &columns);
+    for name in on_linux[0].names() {
+        let [linux_one, linux_many] = [on_linux[0].ns(name), on_linux[1].ns(name)];
+        let [skiff_one, skiff_many] = [on_skiff[0].ns(name), on_skiff[1].ns(name)];
+        table.row(vec![
+            Cell::Text(name.clone()),
+            Cell::Number(linux_one),
+            Cell::Number(linux_many),
+            ratio(linux_one, linux_many),
+            Cell::Number(skiff_one),
+            Cell::Number(skiff_many),
+            ratio(skiff_one, skiff_many),
+            ratio(skiff_one, linux_one),
+            ratio(skiff_many, linux_many),
+        ]);
+    }
+    table
+}
+
+fn job(name: &str, quick: bool) -> Result<Job> {
+    let quick_args = if quick { vec!["--quick".to_owned()] } else { Vec::new() };
+    Ok(match name {
+        "c" => {
+            let args = if quick { ["--round-us=1000", "--rounds=1"] } else { ["--round-us=100000", "--rounds=5"] };
+            let program = build::c("scale", Link::Dynamic)?.display().to_string();
+            let args = args.map(str::to_owned).to_vec();
+            Job { name: "c", options: Options { program, args, ..Options::default() }, memory: 512 }
+        }
+        "go" => {
+            let program = build::go("compute")?.display().to_string();
+            Job { name: "go", options: Options { program, args: quick_args, ..Options::default() }, memory: 512 }
+        }
+        "java" => {
+            let Some(app) = App::find("java")? else { fail!("apps/java is not there") };
+            let classes = build::java("Compute")?;
+            let add = app.add.into_iter().chain([format!("{}:/classes", classes.display())]).collect();
+            let args = ["-cp", "/classes", "Compute"].into_iter().map(str::to_owned).chain(quick_args).collect();
+            let options = Options { program: app.program, args, add, packages: app.packages, ..Options::default() };
+            Job { name: "java", options, memory: 2048 }
+        }
+        _ => fail!("no job {name}"),
+    })
+}
