@@ -9,6 +9,7 @@ pub mod errno_text;
 pub mod flags;
 pub mod signal;
 pub mod signal_frame;
+pub mod sites;
 pub mod table;
 pub mod trace;
 pub mod types;
