@@ -72,6 +72,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::timer::init();
     channel::init();
     trace::init();
+    mm::sites::init();
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;

@@ -3,6 +3,9 @@
 //! When both are off, a call costs one load and one addition.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use syscall_shim::trace::{self, MemReader, Pending};
 use syscall_shim::{NR_SYSCALLS, Status, SysResult, table};
@@ -15,8 +18,8 @@ use crate::usermem::{self, UserAddr};
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// A bit per system call that is traced.
 static TRACED: [AtomicU64; NR_SYSCALLS.div_ceil(64)] = [const { AtomicU64::new(0) }; NR_SYSCALLS.div_ceil(64)];
-/// How often each call was made; the last one counts numbers that do not exist.
-static COUNTS: [AtomicU64; NR_SYSCALLS + 1] = [const { AtomicU64::new(0) }; NR_SYSCALLS + 1];
+/// How often each call was made by the instruction, and by a stub; the last ones count numbers that do not exist.
+static COUNTS: [[AtomicU64; NR_SYSCALLS + 1]; 2] = [const { [const { AtomicU64::new(0) }; NR_SYSCALLS + 1] }; 2];
 
 /// Reads the command line.
 pub fn init() {
@@ -37,9 +40,10 @@ pub fn init() {
 
 /// Counts a call; the first of each that is absent is named in the log.
 #[inline]
-pub fn count(nr: u64) {
+pub fn count(nr: u64, direct: bool) {
     let slot = (nr as usize).min(NR_SYSCALLS);
-    if COUNTS[slot].fetch_add(1, Ordering::Relaxed) == 0 && matches!(table::status(nr), Status::Absent) {
+    if COUNTS[usize::from(direct)][slot].fetch_add(1, Ordering::Relaxed) == 0 && matches!(table::status(nr), Status::Absent)
+    {
         match table::name(nr) {
             Some(name) => kwarn!("{}: system call {name} ({nr}) is absent: ENOSYS", current().name()),
             None => kwarn!("{}: there is no system call {nr}: ENOSYS", current().name()),
@@ -47,9 +51,55 @@ pub fn count(nr: u64) {
     }
 }
 
-/// How often each call was made that was made at all: number, count.
-pub fn counts() -> impl Iterator<Item = (u64, u64)> {
-    COUNTS.iter().enumerate().map(|(nr, count)| (nr as u64, count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0)
+/// How often a call was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    /// The call's number; one that does not exist stands for all those.
+    pub nr: u64,
+    /// By a `syscall` instruction.
+    pub trapped: u64,
+    /// By a jump.
+    pub direct: u64,
+}
+
+/// The counts of the calls that were made at all.
+pub fn counts() -> impl Iterator<Item = Count> {
+    let [trapped, direct] = &COUNTS;
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let rows = trapped.iter().zip(direct).zip(0..);
+    rows.map(move |((trapped, direct), nr)| Count { nr, trapped: load(trapped), direct: load(direct) })
+        .filter(|count| count.trapped + count.direct > 0)
+}
+
+/// The counters, as `stats` prints them and `/proc/skiff/stats` shows them: a number and what it counts.
+pub fn stats() -> String {
+    let mut rows: Vec<Count> = counts().collect();
+    rows.sort_by_key(|row| (Reverse(row.trapped + row.direct), row.nr));
+    let (trapped, direct) = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.trapped, sum.1 + row.direct));
+    let mut text = String::new();
+    let mut line = |count: u64, what: fmt::Arguments<'_>| {
+        let _ = writeln!(text, "{count:>12}  {what}");
+    };
+    line(trapped + direct, format_args!("calls"));
+    line(direct, format_args!("calls direct"));
+    line(trapped, format_args!("calls trapped"));
+    let (patched, restored) = crate::mm::sites::patched();
+    line(patched, format_args!("call sites patched"));
+    line(restored, format_args!("call sites given back"));
+    for (why, count) in crate::mm::sites::refused() {
+        line(count, format_args!("call sites refused: {why}"));
+    }
+    for row in rows {
+        let name = table::name(row.nr).unwrap_or("(no such call)");
+        line(row.trapped + row.direct, format_args!("{name} (trapped {})", row.trapped));
+    }
+    let cpu = crate::arch::percpu::this_cpu();
+    let memory = crate::mm::frames::stats();
+    line(cpu.interrupts.load(Ordering::Relaxed), format_args!("interrupts"));
+    line(cpu.switches.load(Ordering::Relaxed), format_args!("context switches"));
+    let (total, free) = (memory.total as u64 * 4, memory.free as u64 * 4);
+    line(total - free, format_args!("KiB of memory in use of {total}"));
+    text
 }
 
 /// A line that has been begun.
@@ -117,21 +167,5 @@ pub fn print_stats() {
     if !boot::info().command_line().split_ascii_whitespace().any(|word| word == "stats") {
         return;
     }
-    let mut rows: alloc::vec::Vec<(u64, u64)> = counts().collect();
-    rows.sort_by_key(|&(nr, count)| (core::cmp::Reverse(count), nr));
-    let total: u64 = rows.iter().map(|row| row.1).sum();
-    let cpu = crate::arch::percpu::this_cpu();
-    let memory = crate::mm::frames::stats();
-    let mut text = String::new();
-    let mut line = |args: core::fmt::Arguments<'_>| {
-        let _ = core::fmt::Write::write_fmt(&mut text, args);
-    };
-    line(format_args!("{:>12}  calls\n", total));
-    for (nr, count) in rows {
-        line(format_args!("{count:>12}  {}\n", table::name(nr).unwrap_or("(no such call)")));
-    }
-    line(format_args!("{:>12}  interrupts\n", cpu.interrupts.load(Ordering::Relaxed)));
-    line(format_args!("{:>12}  context switches\n", cpu.switches.load(Ordering::Relaxed)));
-    line(format_args!("{:>12}  KiB of memory in use of {}\n", (memory.total - memory.free) * 4, memory.total * 4));
-    output(Outgoing::Log, &text);
+    output(Outgoing::Log, &stats());
 }

@@ -31,8 +31,8 @@ fn load() -> Option<Frames> {
         image.push(frame.into_raw());
     }
     Some(Frames {
-        data: Arc::new(SpecialPages { name: "[vvar]", frames: alloc::vec![data] }),
-        image: Arc::new(SpecialPages { name: "[vdso]", frames: image }),
+        data: Arc::new(SpecialPages { name: "[vvar]", frames: alloc::vec![data], owned: false }),
+        image: Arc::new(SpecialPages { name: "[vdso]", frames: image, owned: false }),
     })
 }
 

@@ -63,6 +63,9 @@ struct Run {
     /// Print system calls as strace does, all or only those named
     #[arg(long, value_name = "CALLS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     trace: Option<String>,
+    /// Print at the end how often each system call was made, and which call sites became jumps
+    #[arg(long)]
+    stats: bool,
     /// End the machine after that many seconds, with the state of every task
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
@@ -90,6 +93,9 @@ struct Run {
     /// The kernel [default: the checkout's, or $SKIFF_KERNEL]
     #[arg(long, value_name = "FILE", help_heading = "What goes into the image")]
     kernel: Option<PathBuf>,
+    /// Leave the program's code as it is: every system call traps
+    #[arg(long, help_heading = "For kernel developers")]
+    no_patch: bool,
     /// A further option for the kernel's command line
     #[arg(long, value_name = "OPTION", help_heading = "For kernel developers")]
     append: Vec<String>,
@@ -142,6 +148,12 @@ impl Run {
         }
         if self.no_aslr {
             options.push("aslr=off".into());
+        }
+        if self.stats {
+            options.push("stats".into());
+        }
+        if self.no_patch {
+            options.push("no-patch".into());
         }
         options.extend(self.append);
         // Lives until the machine has ended.

@@ -20,6 +20,12 @@ pub fn init() {
     }
 }
 
+/// Has this CPU forget the instructions that it has fetched ahead (SDM vol. 3, 9.3: a move to a control register serializes).
+pub fn serialize() {
+    // SAFETY: CR2 gets the value that it has; nothing but the page-fault handler reads it, and that at once.
+    unsafe { core::arch::asm!("mov {0}, cr2", "mov cr2, {0}", out(reg) _, options(nostack, preserves_flags)) };
+}
+
 /// The registers that say which mode the CPU is in.
 #[derive(Clone, Copy, Debug)]
 pub struct ControlRegisters {

@@ -5,7 +5,8 @@
 //! From then on the IST stack is free again, interrupts may be on, and the handler may sleep or be switched away.
 //! Which of the two was running is told by the stack pointer: the kernel's lies within the running task's kernel stack.
 //!
-//! `syscall` arrives at LSTAR on the application's stack with interrupts masked by FMASK; nothing is written there. No FPU
+//! `syscall` arrives at LSTAR on the application's stack with interrupts masked by FMASK; nothing is written there. A call
+//! site that has become a jump arrives at [`direct_entry`] by way of its stub, in the same state but for what FMASK does. No FPU
 //! state is saved at any entry: the kernel is soft-float.
 
 use core::arch::{global_asm, naked_asm};
@@ -185,6 +186,8 @@ pub unsafe extern "C" fn syscall_entry() {
         "mov dword ptr [rsp + 4], 1",
         push_registers!(),
         "sti",
+        ".global syscall_common",
+        "syscall_common:",
         "mov rdi, rsp",
         "call {handler}",
         // The handler returns with interrupts off, and tells whether the frame needs the full return.
@@ -226,6 +229,62 @@ pub unsafe extern "C" fn syscall_entry() {
         handler = sym super::traps::syscall_handler,
         full = sym return_from_trap,
     )
+}
+
+// Where stubs jump to: rax and the arguments as for `syscall`, rcx where to return to. Interrupts are on. One that comes
+// before the second instruction finds the application's stack pointer, and the thread goes on or begins anew from there;
+// one that comes after it finds the kernel's, as it must be: nothing in memory is written before.
+global_asm!(
+    ".section .text.direct_entry, \"ax\"",
+    ".balign 64",
+    ".global direct_entry",
+    "direct_entry:",
+    "mov r11, rsp",
+    "mov rsp, gs:[{stack_top}]",
+    ".global direct_entry_switched",
+    "direct_entry_switched:",
+    "push {ss}",
+    "push r11",
+    "pushfq",
+    "push {cs}",
+    "push rcx",
+    "push rax",
+    "push {vector}",
+    "mov dword ptr [rsp + 4], 3",
+    push_registers!(),
+    "mov rax, [rsp + {off_rflags}]",
+    "mov [rsp + {off_r11}], rax",
+    "test eax, {unusual}",
+    "jz syscall_common",
+    "push {usual}",
+    "popfq",
+    "jmp syscall_common",
+    ".previous",
+    stack_top = const STACK_TOP,
+    ss = const KERNEL_SS,
+    cs = const KERNEL_CS,
+    vector = const TrapFrame::SYSCALL,
+    off_rflags = const OFF_RFLAGS,
+    off_r11 = const core::mem::offset_of!(TrapFrame, r11),
+    unusual = const SYSCALL_FLAG_MASK & !0x200,
+    usual = const 0x202,
+);
+
+unsafe extern "C" {
+    fn direct_entry();
+    static direct_entry_switched: u8;
+}
+
+static DIRECT_ENTRY: unsafe extern "C" fn() = direct_entry;
+
+/// Address of the pointer to [`direct_entry`], which lies in the highest 2 GiB, as all the kernel does.
+pub fn direct_entry_pointer() -> i32 {
+    (&raw const DIRECT_ENTRY as u64) as i32
+}
+
+/// Whether `rip` is in the direct entry, where the application's stack is still in use.
+pub fn is_before_stack_switch(rip: u64) -> bool {
+    (direct_entry as *const () as u64..&raw const direct_entry_switched as u64).contains(&rip)
 }
 
 const IA32_EFER: u32 = 0xc000_0080;

@@ -38,12 +38,19 @@ impl TrapFrame {
     pub const SYSCALL: u64 = 0x100;
     /// Flag in `vector`: the application was running, not the kernel.
     pub const FROM_APP: u64 = 1 << 32;
+    /// Flag in `vector`: the system call came by a stub, not by the instruction.
+    pub const DIRECT: u64 = 1 << 33;
     /// Size in bytes.
     pub const SIZE: usize = size_of::<Self>();
 
     /// Whether the entry came from the application.
     pub fn came_from_app(&self) -> bool {
         self.vector & Self::FROM_APP != 0
+    }
+
+    /// Whether the entry is a system call that a stub made.
+    pub fn is_direct(&self) -> bool {
+        self.vector & Self::DIRECT != 0
     }
 
     /// The vector number, 0..=255, or [`Self::SYSCALL`].

@@ -7,6 +7,7 @@ use linux_raw_sys::general as g;
 use super::percpu::this_cpu;
 use super::trap::{TrapFrame, vector};
 use super::{apic, irq, vectors};
+use crate::mm::sites::Redirect;
 use crate::mm::{Access, FaultError};
 use crate::panic;
 use crate::task::signal::{self, Fault};
@@ -85,8 +86,36 @@ fn interrupt(number: u8) {
 
 const SI_KERNEL: u32 = 0x80;
 
+/// Sends a thread on that has come to a call site's jump other than by executing it. An `int3` is reported behind the byte.
+fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
+    let mm = current().process.mm();
+    let at = if number == vector::BREAKPOINT { frame.rip.wrapping_sub(1) } else { frame.rip };
+    match mm.redirect(at) {
+        Redirect::To(to) => frame.rip = to,
+        Redirect::Often(to, site) => {
+            frame.rip = to;
+            mm.ban_site(site);
+        }
+        Redirect::No => return false,
+    }
+    true
+}
+
 /// What an exception of the application becomes: a page, or a signal (signal(7), sigaction(2)).
 fn application_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
+    if matches!(number, vector::BREAKPOINT | vector::INVALID_OPCODE) && at_call_site(frame, number) {
+        return;
+    }
+    let stepped = if number == vector::DEBUG { debug_code() } else { 0 };
+    if stepped == g::TRAP_TRACE
+        && let Some(to) = current().process.mm().single_step(frame)
+    {
+        frame.rip = to;
+        return;
+    }
+    if number != vector::PAGE_FAULT {
+        current().process.mm().original_ip(frame);
+    }
     let rip = frame.rip;
     let (signo, code, addr) = match number {
         vector::PAGE_FAULT => match page_fault(frame, cr2) {
@@ -94,7 +123,7 @@ fn application_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
             Some((signo, code)) => (signo, code, cr2),
         },
         vector::DIVIDE_ERROR => (g::SIGFPE, g::FPE_INTDIV, rip),
-        vector::DEBUG => (g::SIGTRAP, debug_code(), rip),
+        vector::DEBUG => (g::SIGTRAP, stepped, rip),
         vector::BREAKPOINT => (g::SIGTRAP, SI_KERNEL, 0),
         vector::INVALID_OPCODE => (g::SIGILL, g::ILL_ILLOPN, rip),
         vector::X87 | vector::SIMD => (g::SIGFPE, fpu_code(number), rip),
@@ -229,8 +258,11 @@ pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
     let task = current();
     let nr = frame.error;
     let args = [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9];
+    if !frame.is_direct() {
+        task.process.mm().call_trapped(frame);
+    }
     task.history.enter(nr, &args);
-    let value = match crate::syscalls::call(task, nr, args) {
+    let value = match crate::syscalls::call(task, nr, args, frame.is_direct()) {
         Ok(value) => value as i64,
         Err(errno) => -i64::from(errno.0),
     };
@@ -259,7 +291,9 @@ pub fn leave_to_application(frame: &mut TrapFrame) {
             crate::task::rseq::abort_section(frame);
         }
         if pending {
+            task.process.mm().original_ip(frame);
             signal::handle(frame);
+            task.process.mm().resume(frame);
         }
         irq::disable();
     }

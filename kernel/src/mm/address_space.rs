@@ -19,6 +19,7 @@ use super::numa::Numa;
 use super::object::Object;
 use super::page_table::PageTable;
 use super::pages::Pages;
+use super::sites::Sites;
 use super::tlb::{CpuMask, TlbBatch};
 use super::user_page;
 use super::vma::{Vma, VmaSet};
@@ -57,6 +58,8 @@ pub struct AddressSpace {
     pub(super) rss: Rss,
     /// Memory policy and barriers.
     pub numa: Numa,
+    /// Call sites that are jumps.
+    pub(super) sites: Sites,
     pub(super) inner: MapLock<Inner>,
 }
 
@@ -109,6 +112,7 @@ impl AddressSpace {
             cpus: CpuMask::default(),
             rss: Rss::default(),
             numa: Numa::default(),
+            sites: Sites::default(),
             inner: MapLock::new(inner),
         }))
     }
@@ -228,9 +232,10 @@ impl<'a> Locked<'a> {
 
     /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing has changed.
     pub fn unmap(&mut self, start: u64, end: u64) -> SysResult<()> {
+        self.parts().1.split_edges(start, end)?;
+        self.forget_sites(start, end);
         let inner = &mut *self.inner;
         let mut pages = Pages { table: &mut inner.table, batch: &mut self.batch, rss: &self.space.rss };
-        pages.split_edges(start, end)?;
         let first = self.dead.len();
         inner.areas.remove(start, end, &mut self.dead);
         for area in self.dead.iter().skip(first) {

@@ -30,6 +30,7 @@ impl AddressSpace {
                 pages.duplicate(area, &mut to.inner.table, &child.rss)?;
             }
         }
+        child.inherit_sites(self);
         drop(to);
         drop(parent);
         Ok(child)

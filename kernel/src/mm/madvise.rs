@@ -226,6 +226,7 @@ impl Locked<'_> {
 
     /// Takes the pages of the part out; they come back as zeroes or from the file.
     fn drop_pages(&mut self, part: &Area) -> SysResult<()> {
+        self.forget_sites(part.start, part.end);
         let (_, mut pages) = self.parts();
         pages.split_edges(part.start, part.end)?;
         pages.zap(part, part.start, part.end, true);

@@ -370,6 +370,10 @@ impl Locked<'_> {
                 return Err(Errno::ENOMEM);
             }
         }
+        // What the program may write is its own code again.
+        if prot.contains(Prot::WRITE) {
+            self.restore_sites(start, end);
+        }
         let (_, mut pages) = self.parts();
         pages.split_edges(start, end)?;
         if charge {

@@ -22,6 +22,7 @@ pub mod object;
 pub mod page_table;
 mod pages;
 pub mod remote;
+pub mod sites;
 pub mod tlb;
 pub mod user_page;
 pub mod vma;

@@ -174,6 +174,7 @@ impl Locked<'_> {
             self.charge(new_len / PAGE_SIZE)?;
         }
         if old_len > 0 {
+            self.restore_sites(addr, addr + old_len);
             let (_, mut pages) = self.parts();
             if let Err(e) = pages.relocate(addr, old_len, to) {
                 if charged {

@@ -35,12 +35,22 @@ pub trait MappedFile: Send + Sync {
     fn punch_hole(&self, start: u64, end: u64) -> SysResult<()>;
 }
 
-/// Frames that the kernel lends to programs, such as the vDSO; never written back, never freed.
+/// Frames that the kernel lends to programs, such as the vDSO; never written back.
 pub struct SpecialPages {
     /// As `/proc/PID/maps` shows it: `[vdso]`, `[vvar]`.
     pub name: &'static str,
     /// Physical addresses, one a page.
     pub frames: Vec<u64>,
+    /// Freed with this, rather than the kernel's for good.
+    pub owned: bool,
+}
+
+impl Drop for SpecialPages {
+    fn drop(&mut self) {
+        if self.owned {
+            self.frames.drain(..).for_each(super::user_page::put);
+        }
+    }
 }
 
 /// One mapping of a file, shared by the areas that it was split into.

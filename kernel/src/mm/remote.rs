@@ -4,8 +4,8 @@
 use fs::{Mapping, MappingObserver};
 use syscall_shim::{Errno, SysResult};
 
-use super::address_space::AddressSpace;
-use super::flags::{Access, PAGE_SIZE, USER_END};
+use super::address_space::{AddressSpace, Area};
+use super::flags::{Access, PAGE_SIZE, Prot, USER_END, VmFlags};
 use super::object::Object;
 use super::user_page;
 
@@ -64,7 +64,7 @@ impl AddressSpace {
         let locked = self.lock();
         let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?;
         Ok(match &area.backing {
-            Some(Object::File(map)) if area.flags.contains(super::flags::VmFlags::MAYSHARE) => {
+            Some(Object::File(map)) if area.flags.contains(VmFlags::MAYSHARE) => {
                 Some((alloc::sync::Arc::as_ptr(map.file.mapping()) as usize, area.offset_of(addr)))
             }
             _ => None,
@@ -75,8 +75,24 @@ impl AddressSpace {
 impl MappingObserver for AddressSpace {
     fn invalidate(&self, mapping: &Mapping, first: u64, end: u64, even_cow: bool) {
         let mut locked = self.lock();
-        let (areas, mut pages) = locked.parts();
         let (first, end) = (first.saturating_mul(PAGE_SIZE), end.saturating_mul(PAGE_SIZE));
+        if even_cow {
+            // Truncation takes the pages from areas, whose sites go with them.
+            let of_file = |area: &&Area| {
+                let file = area.backing.as_ref().and_then(Object::file);
+                file.is_some_and(|file| core::ptr::eq(alloc::sync::Arc::as_ptr(file.mapping()), mapping))
+            };
+            let code: alloc::vec::Vec<(u64, u64)> = locked
+                .inner
+                .areas
+                .iter()
+                .filter(|area| area.prot.contains(Prot::EXEC) && !area.flags.contains(VmFlags::SHARED))
+                .filter(of_file)
+                .map(|area| (area.start, area.end))
+                .collect();
+            code.into_iter().for_each(|(start, end)| locked.restore_sites(start, end));
+        }
+        let (areas, mut pages) = locked.parts();
         for area in areas.iter() {
             let Some(file) = area.backing.as_ref().and_then(Object::file) else { continue };
             if !core::ptr::eq(alloc::sync::Arc::as_ptr(file.mapping()), mapping) {

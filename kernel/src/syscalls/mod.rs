@@ -134,9 +134,9 @@ macro_rules! dispatcher {
 }
 syscall_shim::for_each_syscall! { dispatcher }
 
-/// Runs system call `nr` for `task`, the current one, counted and traced: what the entry code calls.
-pub fn call(task: &Task, nr: u64, args: [u64; 6]) -> SysResult {
-    trace::count(nr);
+/// Runs system call `nr` for `task`, the current one, counted and traced: what the entry code calls. `direct` says how it came.
+pub fn call(task: &Task, nr: u64, args: [u64; 6], direct: bool) -> SysResult {
+    trace::count(nr, direct);
     let line = trace::enter(task, nr, &args);
     let result = dispatch(nr, args);
     if let Some(line) = line {

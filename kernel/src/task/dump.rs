@@ -52,7 +52,9 @@ pub fn all_tasks() {
     let Some(()) = table::try_for_each(|task| {
         emergency!("\ntask {} of process {}, {}", task.tid(), task.process.pid, state_name(task));
         let frame = task.app_frame();
-        emergency!("application at rip {:#x} rsp {:#x}", frame.rip, frame.rsp);
+        let mm = task.process.mm.try_lock().map(|mm| mm.clone());
+        let rip = mm.and_then(|mm| mm.try_original_ip(frame.rip)).unwrap_or(frame.rip);
+        emergency!("application at rip {rip:#x} rsp {:#x}", frame.rsp);
         if !core::ptr::eq(task, running) {
             // `switch_stacks` pushed r15, r14, r13, r12, rbp, rbx below the return address.
             let rsp = task.saved_stack_pointer();

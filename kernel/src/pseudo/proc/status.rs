@@ -226,7 +226,8 @@ pub fn syscall(target: &Target) -> SysResult<Vec<u8>> {
     if task.run_state() == state::RUNNING && !core::ptr::eq(&*task, current()) {
         return Ok(b"running\n".to_vec());
     }
-    let frame = task.app_frame();
+    let mut frame = task.app_frame();
+    task.process.mm().original_ip(&mut frame);
     if !frame.in_syscall() {
         return Ok(format!("-1 {:#x} {:#x}\n", frame.rsp, frame.rip).into_bytes());
     }

@@ -41,6 +41,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.fixed("misc", "");
     tree.fixed("modules", "");
     tree.text("partitions", || Ok(text::partitions(&[])));
+    tree.text("skiff/stats", || Ok(crate::trace::stats().into_bytes()));
     tree.text("stat", || Ok(stat()));
     tree.text("swaps", || Ok(text::swaps()));
     tree.text("uptime", || Ok(text::uptime(clock::monotonic_ns() / TICK, idle_time() / TICK)));

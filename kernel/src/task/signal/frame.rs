@@ -134,8 +134,9 @@ pub fn push(
 pub fn pop(frame: &mut TrapFrame, task: &Task) {
     *task.restart.lock() = None;
     frame.leave_syscall();
-    if restore(frame, task).is_err() {
-        fault::force_segv(None);
+    match restore(frame, task) {
+        Ok(()) => task.process.mm().resume(frame),
+        Err(_) => fault::force_segv(None),
     }
 }
 

@@ -1,0 +1,127 @@
+//! Pages of stubs: `[skiff-calls]` in `/proc/PID/maps`, which the program may execute and read.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use syscall_shim::sites::{INT3, STUB_MAX, Window, is_guarded, places};
+
+use crate::mm::address_space::{Area, Locked};
+use crate::mm::flags::{MMAP_MIN_ADDR, PAGE_SIZE, Prot, USER_END, VmFlags, page_down};
+use crate::mm::object::{Object, SpecialPages};
+use crate::mm::user_page;
+
+/// Pages in one arena.
+const PAGES: u64 = 4;
+/// Stubs begin at multiples of this many bytes.
+const GRAIN: u64 = 16;
+/// Grains in one arena.
+const GRAINS: usize = (PAGES * PAGE_SIZE / GRAIN) as usize;
+
+/// A piece of address space with room for stubs.
+pub(super) struct Arena {
+    pub at: u64,
+    pages: Arc<SpecialPages>,
+    /// A bit per grain in use.
+    used: [u64; GRAINS / 64],
+    /// Shared with the space that this one was forked from, or no longer what it was: nothing is added.
+    closed: bool,
+}
+
+impl Arena {
+    /// The arena as a forked child has it.
+    pub fn shared(&self) -> Self {
+        Self { at: self.at, pages: self.pages.clone(), used: self.used, closed: true }
+    }
+
+    pub fn overlaps(&self, start: u64, end: u64) -> bool {
+        start < self.at + PAGES * PAGE_SIZE && self.at < end
+    }
+
+    pub fn contains(&self, at: u64) -> bool {
+        self.overlaps(at, at + 1)
+    }
+
+    /// Adds no more stubs.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    fn is_free(&self, grain: usize) -> bool {
+        self.used.get(grain / 64).is_some_and(|word| word >> (grain % 64) & 1 == 0)
+    }
+
+    /// Takes room for the longest stub at a place that suits the window.
+    pub fn take(&mut self, window: &Window, site: u64) -> Option<u64> {
+        const LENGTH: usize = STUB_MAX.div_ceil(GRAIN as usize);
+        if self.closed {
+            return None;
+        }
+        let suits = |first: &usize| {
+            (*first..first + LENGTH).all(|grain| self.is_free(grain))
+                && is_guarded(window, site, self.at + *first as u64 * GRAIN)
+        };
+        let first = (0..=GRAINS - LENGTH).find(suits)?;
+        for grain in first..first + LENGTH {
+            if let Some(word) = self.used.get_mut(grain / 64) {
+                *word |= 1 << (grain % 64);
+            }
+        }
+        Some(self.at + first as u64 * GRAIN)
+    }
+
+    /// Gives room back that [`Self::take`] gave and nothing was written to, beyond `len` bytes.
+    pub fn trim(&mut self, at: u64, len: usize) {
+        let first = ((at - self.at) / GRAIN) as usize;
+        let (from, to) = (first + len.div_ceil(GRAIN as usize), first + STUB_MAX.div_ceil(GRAIN as usize));
+        for grain in from..to {
+            if let Some(word) = self.used.get_mut(grain / 64) {
+                *word &= !(1 << (grain % 64));
+            }
+        }
+    }
+
+    /// Writes a stub's code.
+    pub fn write(&self, mut at: u64, mut code: &[u8]) {
+        while let Some(&phys) = self.pages.frames.get(((at - self.at) / PAGE_SIZE) as usize)
+            && !code.is_empty()
+        {
+            let offset = (at % PAGE_SIZE) as usize;
+            let (now, rest) = code.split_at(code.len().min(PAGE_SIZE as usize - offset));
+            user_page::write(phys, offset, now);
+            (at, code) = (at + now.len() as u64, rest);
+        }
+    }
+}
+
+impl Locked<'_> {
+    /// Maps a new arena where a stub for this window can be. `None` when memory or address space is short.
+    pub(super) fn new_arena(&mut self, window: &Window, site: u64) -> Option<Arena> {
+        let len = PAGES * PAGE_SIZE;
+        let fits = |at: &u64| {
+            *at >= MMAP_MIN_ADDR && *at <= USER_END - len && {
+                let areas = &self.inner.areas;
+                !areas.any(*at, at + len) && areas.find_from(*at).is_none_or(|next| at + len <= next.start_gap())
+            }
+        };
+        let at = places(window, site).map(page_down).find(fits)?;
+        let mut frames = Vec::new();
+        for _ in 0..PAGES {
+            match user_page::alloc() {
+                Some(phys) => frames.push(phys),
+                None => {
+                    frames.into_iter().for_each(user_page::put);
+                    return None;
+                }
+            }
+        }
+        for &phys in &frames {
+            user_page::write(phys, 0, &[INT3; PAGE_SIZE as usize]);
+        }
+        let pages = Arc::new(SpecialPages { name: "[skiff-calls]", frames, owned: true });
+        let flags = VmFlags::MAYREAD | VmFlags::MAYEXEC | VmFlags::DONTEXPAND;
+        let backing = Some(Object::Special(pages.clone()));
+        let prot = Prot::READ | Prot::EXEC;
+        self.insert(Area { start: at, end: at + len, prot, flags, offset: 0, backing, name: None });
+        Some(Arena { at, pages, used: [0; GRAINS / 64], closed: false })
+    }
+}
