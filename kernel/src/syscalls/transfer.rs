@@ -37,6 +37,11 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     if to.flags().contains(fs::OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
+    // What is read from a stream and not taken by the target would be lost; into a pipe no more is read than it takes.
+    let keeps = if to.ops_as::<PipeEnd>().is_some() { from.ops_as::<PipeEnd>().is_none() } else { from.ops.seekable() };
+    if !keeps || from.inode.file_type() == fs::FileType::Dir {
+        return Err(Errno::EINVAL);
+    }
     let n = splice::copy(&from, start, &to, Place::Position, count.min(MAX_RW_COUNT))?;
     advance(offset, start, n)?;
     Ok(n)
