@@ -8,7 +8,9 @@
 mod boot;
 mod build;
 mod calls;
+mod compare;
 mod error;
+mod fork;
 mod guest;
 mod linux;
 mod report;
@@ -50,6 +52,8 @@ enum What {
     Boot,
     /// System calls one by one, in time and guest instructions
     Calls(calls::Calls),
+    /// Making, executing and ending processes, in time and guest instructions
+    Fork(fork::Fork),
     /// Work on one CPU and on several, and the speed-up
     Smp(smp::Smp),
 }
@@ -69,6 +73,7 @@ fn run(what: What, how: &How) -> Result<()> {
     match what {
         What::Boot => boot::run(),
         What::Calls(calls) => calls::run(&calls, how),
+        What::Fork(fork) => fork::run(&fork, how),
         What::Smp(smp) => smp::run(&smp, how),
     }
 }

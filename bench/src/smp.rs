@@ -81,11 +81,11 @@ fn job(name: &str, quick: bool) -> Result<Job> {
             let args = if quick { ["--round-us=1000", "--rounds=1"] } else { ["--round-us=100000", "--rounds=5"] };
             let program = build::c("scale", Link::Dynamic)?.display().to_string();
             let args = args.map(str::to_owned).to_vec();
-            Job { name: "c", options: Options { program, args, ..Options::default() }, memory: 512 }
+            Job { name: "c", options: Options { program, args, ..Options::default() }, memory: 1024 }
         }
         "go" => {
             let program = build::go("compute")?.display().to_string();
-            Job { name: "go", options: Options { program, args: quick_args, ..Options::default() }, memory: 512 }
+            Job { name: "go", options: Options { program, args: quick_args, ..Options::default() }, memory: 1024 }
         }
         "java" => {
             let Some(app) = App::find("java")? else { fail!("apps/java is not there") };
