@@ -25,6 +25,9 @@ struct Cli {
     /// How many to run at the same time
     #[arg(short, long, default_value_t = 2)]
     jobs: usize,
+    /// Give Skiff that many CPUs where a test does not say
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
     /// Print the names only
     #[arg(long)]
     list: bool,
@@ -60,7 +63,7 @@ impl Cli {
             return Ok(true);
         }
         let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
-        let context = Context { skiff, out: root.join("build/compat") };
+        let context = Context { skiff, out: root.join("build/compat"), cpus: self.cpus };
         fs::create_dir_all(&context.out).map_err(|e| e.to_string())?;
 
         let next = AtomicUsize::new(0);

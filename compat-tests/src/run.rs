@@ -36,6 +36,8 @@ pub struct Context {
     pub skiff: PathBuf,
     /// Where programs are built.
     pub out: PathBuf,
+    /// CPUs for tests that do not say; `None` is what `skiff run` takes.
+    pub cpus: Option<u32>,
 }
 
 /// Runs one case; `Err` says what is wrong.
@@ -116,6 +118,9 @@ fn in_session(program: impl AsRef<OsStr>) -> Command {
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
     let mut command = Command::new(&context.skiff);
     command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags);
+    if let Some(cpus) = context.cpus.filter(|_| !case.flags.iter().any(|flag| flag.starts_with("--cpus"))) {
+        command.arg(format!("--cpus={cpus}"));
+    }
     let mut args = case.args.clone();
     match &case.subject {
         Subject::App { name, folder, files, .. } => {

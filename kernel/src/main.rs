@@ -53,7 +53,7 @@ const STATUS_NOT_STARTED: u8 = 125;
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::serial::init();
-    arch::percpu::init_boot_cpu(arch::boot_stack());
+    arch::percpu::init(0, arch::boot_stack());
     // SAFETY: first of all, with the loader's own values and the boot page tables.
     let boot = unsafe { arch::boot::init(protocol, info) };
     log::init();
@@ -76,6 +76,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
+        arch::smp::start_others();
         task::start_first_process(root)
     });
     if let Err(errno) = started {

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::arch::control::ControlRegisters;
 use crate::arch::hook::Hook;
-use crate::arch::{backtrace, irq, poweroff};
+use crate::arch::{backtrace, ipi, irq, poweroff};
 use crate::channel::{self, ExitKind};
 use crate::mm::heap;
 use crate::symbols::{ReturnAddress, Symbolised};
@@ -48,7 +48,8 @@ pub fn in_progress() -> bool {
 pub fn die(message: fmt::Arguments<'_>, context: Option<&Context<'_>>) -> ! {
     irq::save_and_disable();
     match PANICS.fetch_add(1, Ordering::AcqRel) {
-        0 => {}
+        // The others stop before they can see what is broken, or mix their output with this.
+        0 => ipi::stop_others(crate::task::sched::online_cpus()),
         1 => {
             emergency!("skiff: panic within a panic: {message}");
             poweroff::poweroff(PANIC_STATUS as u8);

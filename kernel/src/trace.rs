@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use syscall_shim::trace::{self, MemReader, Pending};
 use syscall_shim::{NR_SYSCALLS, Status, SysResult, table};
 
-use crate::arch::{boot, serial};
+use crate::arch::{boot, percpu, serial};
 use crate::channel::{self, frame::Outgoing};
 use crate::task::{Task, current};
 use crate::usermem::{self, UserAddr};
@@ -93,10 +93,12 @@ pub fn stats() -> String {
         let name = table::name(row.nr).unwrap_or("(no such call)");
         line(row.trapped + row.direct, format_args!("{name} (trapped {})", row.trapped));
     }
-    let cpu = crate::arch::percpu::this_cpu();
+    let cpus = || percpu::each(crate::task::sched::online_cpus());
+    let interrupts = cpus().map(|cpu| cpu.interrupts.load(Ordering::Relaxed)).sum();
+    let switches = cpus().map(|cpu| cpu.switches.load(Ordering::Relaxed)).sum();
     let memory = crate::mm::frames::stats();
-    line(cpu.interrupts.load(Ordering::Relaxed), format_args!("interrupts"));
-    line(cpu.switches.load(Ordering::Relaxed), format_args!("context switches"));
+    line(interrupts, format_args!("interrupts"));
+    line(switches, format_args!("context switches"));
     let (total, free) = (memory.total as u64 * 4, memory.free as u64 * 4);
     line(total - free, format_args!("KiB of memory in use of {total}"));
     text

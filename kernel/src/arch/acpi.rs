@@ -8,10 +8,9 @@ use core::ptr;
 use spin::Once;
 
 use super::boot::{self, List};
+use super::percpu::MAX_CPUS;
 use crate::mm::{phys_to_virt, vmalloc};
 
-/// CPUs that are kept; further ones are not started.
-const MAX_CPUS: usize = 64;
 const HEADER_SIZE: u32 = 36;
 /// No table we read is near this size.
 const TABLE_LIMIT: u32 = 1 << 20;
@@ -91,7 +90,7 @@ fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(offset..)?.first_chunk().copied()?))
 }
 
-fn checksum_holds(bytes: &[u8]) -> bool {
+pub(super) fn checksum_holds(bytes: &[u8]) -> bool {
     bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) == 0
 }
 

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::percpu::this_cpu;
 use super::port::outb;
-use super::{cpuid, msr, vectors};
+use super::{cpuid, irq, msr, vectors};
 use crate::mm::{virt_to_phys, vmalloc};
 
 const ID: u32 = 0x020;
@@ -15,6 +15,8 @@ const TASK_PRIORITY: u32 = 0x080;
 const END_OF_INTERRUPT: u32 = 0x0b0;
 const SPURIOUS: u32 = 0x0f0;
 const ERROR_STATUS: u32 = 0x280;
+const COMMAND_LOW: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
 const LVT_TIMER: u32 = 0x320;
 const LVT_LINT0: u32 = 0x350;
 const LVT_LINT1: u32 = 0x360;
@@ -32,6 +34,13 @@ const LVT_NMI: u32 = 4 << 8;
 const TIMER_ONE_SHOT: u32 = 0;
 const TIMER_TSC_DEADLINE: u32 = 2 << 17;
 const DIVIDE_BY_1: u32 = 0b1011;
+
+/// Bits of the interrupt command register (SDM volume 3A, figure 11-12).
+const DELIVERY_NMI: u32 = 4 << 8;
+const DELIVERY_INIT: u32 = 5 << 8;
+const DELIVERY_STARTUP: u32 = 6 << 8;
+const DELIVERY_PENDING: u32 = 1 << 12;
+const LEVEL_ASSERT: u32 = 1 << 14;
 
 const PIC_MASTER_DATA: u16 = 0x21;
 const PIC_SLAVE_DATA: u16 = 0xa1;
@@ -88,6 +97,7 @@ pub fn init() {
         let registers = vmalloc::map_device(base & BASE_ADDRESS, 0x1000).expect("no room to map the local APIC");
         REGISTERS.store(registers, Ordering::Relaxed);
     }
+    this_cpu().apic_id.store(id(), Ordering::Relaxed);
     write(TASK_PRIORITY, 0);
     write(LVT_LINT0, LVT_MASKED);
     write(LVT_LINT1, LVT_NMI);
@@ -108,7 +118,12 @@ pub fn init() {
 /// This CPU's APIC id.
 pub fn id() -> u32 {
     let id = read(ID);
-    if REGISTERS.load(Ordering::Relaxed).is_null() { id } else { id >> 24 }
+    if is_x2apic() { id } else { id >> 24 }
+}
+
+/// Whether ids have 32 bits; else 8.
+pub fn is_x2apic() -> bool {
+    REGISTERS.load(Ordering::Relaxed).is_null()
 }
 
 /// Ends the interrupt being handled.
@@ -119,6 +134,47 @@ pub fn eoi() {
         return;
     }
     write(END_OF_INTERRUPT, 0);
+}
+
+/// Sends an interrupt to the CPU with `apic_id`. What was stored before is visible to its handler.
+fn command(apic_id: u32, value: u32) {
+    if is_x2apic() {
+        // SAFETY: x2APIC mode has the register. Unlike a store to the xAPIC's, the write does not wait for earlier stores, so
+        // fences do (SDM volume 3A, 11.12.3).
+        unsafe {
+            core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
+            msr::write(msr::X2APIC + COMMAND_LOW / 16, u64::from(apic_id) << 32 | u64::from(value));
+        }
+        return;
+    }
+    // The two halves are one command: a handler that sends one as well must not come in between.
+    let interrupts = irq::save_and_disable();
+    write(COMMAND_HIGH, apic_id << 24);
+    write(COMMAND_LOW, value);
+    while read(COMMAND_LOW) & DELIVERY_PENDING != 0 {
+        core::hint::spin_loop();
+    }
+    irq::restore(interrupts);
+}
+
+/// Interrupts the CPU with `apic_id` at `vector`.
+pub fn send(apic_id: u32, vector: u8) {
+    command(apic_id, LEVEL_ASSERT | u32::from(vector));
+}
+
+/// Interrupts the CPU with `apic_id` even where it has interrupts off.
+pub fn send_nmi(apic_id: u32) {
+    command(apic_id, LEVEL_ASSERT | DELIVERY_NMI);
+}
+
+/// Resets the CPU with `apic_id`; it then waits for [`send_startup`].
+pub(super) fn send_init(apic_id: u32) {
+    command(apic_id, LEVEL_ASSERT | DELIVERY_INIT);
+}
+
+/// Has a CPU that was reset start in real mode at the page at `phys`, below 1 MiB; one that runs does not mind.
+pub(super) fn send_startup(apic_id: u32, phys: u64) {
+    command(apic_id, LEVEL_ASSERT | DELIVERY_STARTUP | (phys >> 12) as u32);
 }
 
 /// The errors since the last call, and clears them.

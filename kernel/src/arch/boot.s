@@ -94,6 +94,84 @@ long_mode_high:
     call kmain
     ud2
 
+# Where further CPUs begin: arch::smp copies this to the page at TRAMPOLINE. Real mode, cs = TRAMPOLINE >> 4, ip = 0.
+.set TRAMPOLINE, 0x8000
+.set CR0_PE_ET, 0x11
+
+.section .rodata.trampoline, "a"
+.balign 16
+.globl ap_trampoline
+ap_trampoline:
+.code16
+    cli
+    cld
+    movw %cs, %ax
+    movw %ax, %ds
+    lgdtl ap_gdt_pointer - ap_trampoline
+    movl $CR0_PE_ET, %eax
+    movl %eax, %cr0
+    ljmpl $0x08, $(TRAMPOLINE + ap_protected - ap_trampoline)
+
+.code32
+ap_protected:
+    movl $0x10, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl %cr4, %eax
+    orl $CR4_PAE, %eax
+    movl %eax, %cr4
+    movl $(boot_pml4 - KERNEL_BASE), %eax
+    movl %eax, %cr3
+    movl $MSR_EFER, %ecx
+    rdmsr
+    orl $EFER_LME_NXE, %eax
+    wrmsr
+    # Caches are on from here: an INIT leaves CD and NW set.
+    movl $CR0_PG_WP_PE, %eax
+    movl %eax, %cr0
+    ljmp $0x18, $(TRAMPOLINE + ap_long - ap_trampoline)
+
+.code64
+ap_long:
+    movabsq $ap_high, %rax
+    jmpq *%rax
+
+.balign 8
+ap_gdt:
+    .quad 0
+    .quad 0x00cf9b000000ffff
+    .quad 0x00cf93000000ffff
+    .quad 0x00af9b000000ffff
+ap_gdt_pointer:
+    .word ap_gdt_pointer - ap_gdt - 1
+    .long TRAMPOLINE + ap_gdt - ap_trampoline
+.globl ap_trampoline_end
+ap_trampoline_end:
+
+.section .boot.text, "ax"
+# On the boot page tables. The stack may lie where only the kernel's own tables show it.
+ap_high:
+    lgdt boot_gdt_pointer
+    xorl %eax, %eax
+    movl %eax, %fs
+    movl %eax, %gs
+    movl $0x10, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movq ap_page_table, %rax
+    movq %rax, %cr3
+    movq ap_stack_top, %rsp
+    pushq $0x08
+    pushq $1f
+    lretq
+1:  xorl %ebp, %ebp
+    pushq %rbp
+    movl ap_index, %edi
+    call ap_main
+    ud2
+
 .section .rodata.boot, "a"
 .align 8
 boot_gdt:

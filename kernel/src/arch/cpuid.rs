@@ -24,6 +24,11 @@ fn is_hypervisor(name: [u32; 3]) -> bool {
     hypervisor_leaf().is_some_and(|leaf| [leaf.ebx, leaf.ecx, leaf.edx] == name)
 }
 
+/// Whether any hypervisor says that it runs us.
+pub fn is_virtual() -> bool {
+    hypervisor_leaf().is_some()
+}
+
 /// Whether KVM runs us.
 pub fn is_kvm() -> bool {
     is_hypervisor(KVM_NAME)

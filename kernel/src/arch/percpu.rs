@@ -8,8 +8,11 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use crate::task::Task;
 
-/// The per-CPU block. The offsets of the fields that assembly uses are checked below.
-#[repr(C)]
+/// CPUs that the tables have room for.
+pub const MAX_CPUS: usize = 64;
+
+/// The per-CPU block. The offsets of the fields that assembly uses are checked below. Blocks share no cache line.
+#[repr(C, align(128))]
 pub struct PerCpu {
     self_ptr: Cell<*const PerCpu>,
     /// The running task; the run queue holds the reference count.
@@ -22,8 +25,18 @@ pub struct PerCpu {
     pub scratch: Cell<u64>,
     /// Index of this CPU, from 0.
     pub id: Cell<u32>,
+    /// Its local APIC's id, by which others interrupt it.
+    pub apic_id: AtomicU32,
     /// Set when the running task should give way at the next return to the application.
     pub need_resched: AtomicBool,
+    /// Tasks that wait for this CPU, for others to read without its queue's lock.
+    pub waiting: AtomicU32,
+    /// CPUs whose request to drop translations waits here, a bit each.
+    pub flush_requests: AtomicU64,
+    /// The CPU is idle and will look at `need_resched` by itself.
+    pub polling: AtomicBool,
+    /// The CPU is idle and uses the address space that it has loaded for nothing: it flushes before it does again.
+    pub lazy: AtomicBool,
     /// Under KVM, bit 0 is set while the end of an interrupt may be told by clearing it.
     pub pv_eoi: AtomicU32,
     /// When the one-shot timer is set to fire, monotonic; `u64::MAX` when it is not.
@@ -51,7 +64,12 @@ impl PerCpu {
             stack_bottom: Cell::new(0),
             scratch: Cell::new(0),
             id: Cell::new(0),
+            apic_id: AtomicU32::new(0),
             need_resched: AtomicBool::new(false),
+            waiting: AtomicU32::new(0),
+            flush_requests: AtomicU64::new(0),
+            polling: AtomicBool::new(false),
+            lazy: AtomicBool::new(false),
             pv_eoi: AtomicU32::new(0),
             timer_armed: Cell::new(u64::MAX),
             interrupts: AtomicU64::new(0),
@@ -60,27 +78,40 @@ impl PerCpu {
     }
 }
 
-static BOOT_CPU: PerCpu = PerCpu::new();
+static CPUS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
 
 const IA32_GS_BASE: u32 = 0xc000_0101;
 
-/// Points GS base of the boot CPU at its block. `stack` is the stack that boot runs on, lowest and highest address.
-pub fn init_boot_cpu(stack: (u64, u64)) {
-    let cpu = &BOOT_CPU;
+/// Points GS base of this CPU at its block, the one with index `id`. `stack` is the stack that it runs on, lowest and highest
+/// address. The first thing that a CPU does: locks, interrupts and the scheduler need it.
+pub fn init(id: u32, stack: (u64, u64)) {
+    let cpu = of(id);
     cpu.self_ptr.set(cpu);
+    cpu.id.set(id);
     cpu.stack_bottom.set(stack.0);
     cpu.stack_top.set(stack.1);
     // SAFETY: the kernel alone uses GS, and the block is static.
     unsafe { super::msr::write(IA32_GS_BASE, core::ptr::from_ref(cpu) as u64) };
 }
 
+/// The block of the CPU with index `id`, of which another CPU may use the atomics.
+pub fn of(id: u32) -> &'static PerCpu {
+    &CPUS[id as usize % MAX_CPUS]
+}
+
+/// The blocks of the CPUs in `mask`, a bit each.
+pub fn each(mask: u64) -> impl Iterator<Item = &'static PerCpu> {
+    (0..MAX_CPUS).filter(move |id| mask >> id & 1 != 0).map(|id| &CPUS[id])
+}
+
 /// This CPU's block. Valid until the caller can be moved to another CPU, that is, until it sleeps.
 #[inline]
 pub fn this_cpu() -> &'static PerCpu {
     let ptr: *const PerCpu;
-    // SAFETY: GS base points at a static PerCpu whose first field is its own address.
+    // SAFETY: GS base points at a static PerCpu whose first field is its own address. The read must not be moved across a call
+    // that can sleep, so it is not declared free of side effects.
     unsafe {
-        asm!("mov {}, gs:[0]", out(reg) ptr, options(nostack, preserves_flags, readonly));
+        asm!("mov {}, gs:[0]", out(reg) ptr, options(nostack, preserves_flags));
         &*ptr
     }
 }

@@ -6,7 +6,7 @@ use linux_raw_sys::general as g;
 
 use super::percpu::this_cpu;
 use super::trap::{TrapFrame, vector};
-use super::{apic, irq, vectors};
+use super::{apic, ipi, irq, vectors};
 use crate::mm::sites::Redirect;
 use crate::mm::{Access, FaultError};
 use crate::panic;
@@ -68,7 +68,15 @@ fn interrupt(number: u8) {
             apic::eoi();
             timer::interrupt();
         }
-        vectors::RESCHEDULE | vectors::TLB_FLUSH => apic::eoi(),
+        vectors::RESCHEDULE => {
+            apic::eoi();
+            // Somebody waits now, so the running task's turn has an end.
+            timer::reprogram();
+        }
+        vectors::TLB_FLUSH => {
+            apic::eoi();
+            ipi::answer();
+        }
         vectors::ERROR => {
             let errors = apic::take_errors();
             apic::eoi();
@@ -231,14 +239,12 @@ fn kernel_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
     }
 }
 
-/// The host asks what everybody does (its watchdog found a hang), or another CPU panics.
+/// The host asks what everybody does (its watchdog found a hang), a CPU does not answer the others, or another CPU panics.
 fn non_maskable(frame: &TrapFrame) {
     if panic::in_progress() {
         irq::halt_forever();
     }
-    crate::emergency!("\nskiff: dump of all tasks, at the host's request\n{frame}");
-    panic::print_backtrace(Some(frame.rip), frame.rbp);
-    dump::all_tasks();
+    dump::this_cpu(frame);
 }
 
 fn fatal(frame: &TrapFrame, what: &str) -> ! {
@@ -282,12 +288,17 @@ pub fn leave_to_application(frame: &mut TrapFrame) {
     loop {
         let resched = this_cpu().need_resched.load(Ordering::Relaxed);
         let pending = task.signal_pending.load(Ordering::Acquire) || exit::must_exit(task);
-        if !resched && !pending {
+        let moved = task.moved.load(Ordering::Relaxed);
+        if !resched && !pending && !moved {
             break;
         }
         irq::enable();
         if resched {
             crate::task::schedule();
+        }
+        if resched || moved {
+            // Cleared first: to write the number of the CPU may take a page fault, and that a move.
+            task.moved.store(false, Ordering::Relaxed);
             crate::task::rseq::abort_section(frame);
         }
         if pending {

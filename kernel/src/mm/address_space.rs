@@ -20,7 +20,7 @@ use super::object::Object;
 use super::page_table::PageTable;
 use super::pages::Pages;
 use super::sites::Sites;
-use super::tlb::{CpuMask, TlbBatch};
+use super::tlb::{CpuMask, Generation, TlbBatch};
 use super::user_page;
 use super::vma::{Vma, VmaSet};
 use super::{MapGuard, MapLock};
@@ -55,6 +55,7 @@ pub struct AddressSpace {
     /// Processes that use it: more than one after vfork(2) and `clone(CLONE_VM)`.
     users: AtomicU32,
     pub(super) cpus: CpuMask,
+    pub(super) generation: Generation,
     pub(super) rss: Rss,
     /// Memory policy and barriers.
     pub numa: Numa,
@@ -110,6 +111,7 @@ impl AddressSpace {
             root,
             users: AtomicU32::new(0),
             cpus: CpuMask::default(),
+            generation: Generation::default(),
             rss: Rss::default(),
             numa: Numa::default(),
             sites: Sites::default(),
@@ -117,10 +119,24 @@ impl AddressSpace {
         }))
     }
 
-    /// Makes this CPU use the address space; nothing happens if it already does. The caller keeps it alive for as long.
-    pub fn activate(&self) {
+    /// Makes this CPU use the address space, without stale translations. Returns the generation of those that it has then.
+    /// The caller keeps the space alive until [`Self::deactivate`].
+    pub fn activate(&self) -> u64 {
         self.cpus.add(super::cpu_number());
+        // Read first: a change that comes later finds this CPU in the mask, or is seen by the CPU when it walks the tables.
+        let generation = self.generation.get();
         load_root(self.root);
+        generation
+    }
+
+    /// Makes sure that this CPU, which has had the address space loaded without using it, has no translation older than the
+    /// space's generation; `have` is that of what it has.
+    pub fn refresh(&self, have: &mut u64) {
+        let now = self.generation.get();
+        if *have != now {
+            *have = now;
+            x86_64::instructions::tlb::flush_all();
+        }
     }
 
     /// Notes that this CPU has gone on to another address space.
@@ -164,27 +180,25 @@ impl AddressSpace {
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
-        Locked { batch: TlbBatch::new(&self.cpus), inner: self.inner.lock(), dead: Vec::new(), space: self }
+        Locked {
+            batch: TlbBatch::new(&self.cpus, &self.generation),
+            inner: self.inner.lock(),
+            dead: Vec::new(),
+            space: self,
+        }
     }
 }
 
 fn load_root(root: u64) {
-    let (now, flags) = Cr3::read();
-    if now.start_address().as_u64() != root {
-        let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
-        debug_assert!(flags == Cr3Flags::empty());
-        // SAFETY: every root has the kernel's upper half, so code, stack and data of the kernel stay mapped as they are.
-        unsafe { Cr3::write(frame, Cr3Flags::empty()) };
-    }
+    let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
+    // SAFETY: every root has the kernel's upper half, so code, stack and data of the kernel stay mapped as they are.
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
 }
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        // A CPU may still have it loaded lazily, between two programs.
-        if Cr3::read().0.start_address().as_u64() == self.root {
-            load_root(super::kernel_pml4_phys());
-        }
-        self.deactivate();
+        // Whoever has it loaded keeps it alive.
+        debug_assert!(self.cpus.bits() == 0 && Cr3::read().0.start_address().as_u64() != self.root);
         self.clear();
     }
 }

@@ -415,7 +415,10 @@ pub(super) fn init(boot: &BootInfo, mut early: EarlyFrames) {
     for range in early.ranges.as_slice() {
         free_frames(*range);
     }
-    // Nothing uses the boot page tables any more.
+}
+
+/// Gives back the page tables that CPUs start with: to be called when none will start any more.
+pub fn free_boot_tables() {
     for phys in super::direct::boot_tables().pages() {
         dec(phys);
     }

@@ -1,37 +1,44 @@
 //! Translation look-aside buffers: what must be flushed after page tables change, and what may be freed only then.
 
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::vec::Vec;
 use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
+use x86_64::registers::control::{Cr4, Cr4Flags};
 
 use super::flags::PAGE_SIZE;
 use super::user_page;
+use crate::arch::{ipi, irq, percpu};
+use crate::task::sched;
+
+/// First address of the kernel's half.
+const KERNEL_HALF: u64 = 1 << 63;
 
 /// More pages than this are flushed by reloading CR3 (Linux's `tlb_single_page_flush_ceiling`).
 const FLUSH_ALL_ABOVE: u64 = 33;
 
-/// Flushes other CPUs, those online of the mask: `(cpus, start, end)`, all of the lower half when `end - start` is large. Returns when they have.
-pub type Shootdown = fn(cpus: u64, start: u64, end: u64);
-
-static SHOOTDOWN: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-
-/// Installs the function that flushes other CPUs; until then there is one CPU.
-#[expect(dead_code, reason = "for the start of further CPUs")]
-pub fn set_shootdown(f: Shootdown) {
-    SHOOTDOWN.store(f as *mut (), Ordering::Release);
-}
-
 /// Flushes the translations of `start..end` on this CPU. Also what a shootdown's receiver calls.
 pub fn flush_local(start: u64, end: u64) {
     if (end - start) / PAGE_SIZE > FLUSH_ALL_ABOVE {
-        tlb::flush_all();
+        if start >= KERNEL_HALF { flush_global() } else { tlb::flush_all() }
     } else {
         for addr in (start..end).step_by(PAGE_SIZE as usize) {
             tlb::flush(VirtAddr::new_truncate(addr));
         }
     }
+}
+
+/// Flushes everything, global translations too (SDM volume 3A, 4.10.4.1: a change of CR4.PGE does).
+fn flush_global() {
+    let cr4 = Cr4::read();
+    let interrupts = irq::save_and_disable();
+    // SAFETY: only PGE changes, and is restored at once.
+    unsafe {
+        Cr4::write(cr4 & !Cr4Flags::PAGE_GLOBAL);
+        Cr4::write(cr4);
+    }
+    irq::restore(interrupts);
 }
 
 /// Interrupts the other CPUs of `cpus` and waits until each has been: a memory barrier there (membarrier(2)).
@@ -46,13 +53,32 @@ pub fn interrupt_all() {
     shoot_down(u64::MAX, 0, PAGE_SIZE);
 }
 
+/// Flushes `start..end`, of the kernel's half, everywhere.
+pub fn flush_kernel(start: u64, end: u64) {
+    flush_local(start, end);
+    shoot_down(u64::MAX, start, end);
+}
+
 fn shoot_down(cpus: u64, start: u64, end: u64) {
-    let others = cpus & !(1 << super::cpu_number());
-    let hook = SHOOTDOWN.load(Ordering::Acquire);
-    if others != 0 && !hook.is_null() {
-        // SAFETY: the only value ever stored besides null is a `Shootdown`.
-        let hook: Shootdown = unsafe { core::mem::transmute(hook) };
-        hook(others, start, end);
+    let others = cpus & sched::online_cpus() & !(1 << super::cpu_number());
+    if others != 0 {
+        ipi::flush(others, start, end);
+    }
+}
+
+/// Counts the changes of an address space that CPUs have had to flush. One that uses it for nothing at the moment is not
+/// interrupted; it compares before it goes on.
+#[derive(Default)]
+pub struct Generation(AtomicU64);
+
+impl Generation {
+    /// The number of changes so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn advance(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -81,6 +107,7 @@ impl CpuMask {
 /// here and are released after the flush; dropping the batch does both.
 pub struct TlbBatch<'a> {
     cpus: &'a CpuMask,
+    generation: &'a Generation,
     start: u64,
     end: u64,
     frames: Vec<u64>,
@@ -89,8 +116,8 @@ pub struct TlbBatch<'a> {
 
 impl<'a> TlbBatch<'a> {
     /// An empty batch for the address space that runs on `cpus`.
-    pub fn new(cpus: &'a CpuMask) -> Self {
-        Self { cpus, start: u64::MAX, end: 0, frames: Vec::new(), tables: false }
+    pub fn new(cpus: &'a CpuMask, generation: &'a Generation) -> Self {
+        Self { cpus, generation, start: u64::MAX, end: 0, frames: Vec::new(), tables: false }
     }
 
     /// The translations of `addr..addr + size` changed in a way that CPUs must see.
@@ -127,12 +154,18 @@ impl<'a> TlbBatch<'a> {
             self.end = self.end.max((FLUSH_ALL_ABOVE + 1) * PAGE_SIZE);
         }
         if self.start < self.end {
+            // The tables have changed before; a CPU that goes on with the space from here on sees the new generation, and one
+            // that has seen the old one is not lazy any more.
+            self.generation.advance();
             let cpus = self.cpus.bits();
             let here = 1 << super::cpu_number();
             if cpus & here != 0 {
                 flush_local(self.start, self.end);
             }
-            shoot_down(cpus, self.start, self.end);
+            // Freed tables are not left to a lazy CPU either: it might walk them of its own accord.
+            let lazy = |cpu: &percpu::PerCpu| !self.tables && cpu.lazy.load(Ordering::SeqCst);
+            let in_use = percpu::each(cpus & !here).filter(|cpu| !lazy(cpu)).map(|cpu| 1 << cpu.id.get()).sum();
+            shoot_down(in_use, self.start, self.end);
         }
         (self.start, self.end, self.tables) = (u64::MAX, 0, false);
         for phys in self.frames.drain(..) {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ptr;
 
 use super::direct::{self, DYNAMIC_AREA};
-use super::{PAGE_SIZE, frames};
+use super::{PAGE_SIZE, frames, tlb};
 use crate::sync::IrqLock;
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -26,6 +26,7 @@ static AREA: IrqLock<Area> = IrqLock::new(Area {
     devices: Vec::new(),
     cached: Vec::new(),
     unmapped: Vec::new(),
+    flushed: Vec::new(),
 });
 
 struct Area {
@@ -35,8 +36,10 @@ struct Area {
     devices: Vec<(u64, u64)>,
     /// Free stacks with their memory.
     cached: Vec<Slot>,
-    /// Free address ranges of stacks whose memory was given back.
+    /// Free address ranges of stacks whose memory was given back. CPUs may still have translations of them.
     unmapped: Vec<Slot>,
+    /// Free address ranges of which no CPU has translations.
+    flushed: Vec<Slot>,
 }
 
 /// The addresses of a stack, without its guard page.
@@ -113,16 +116,31 @@ impl KernelStack {
             if let Some(slot) = Area::take(&mut area.cached, size) {
                 return Some(Self { slot });
             }
-            match Area::take(&mut area.unmapped, size) {
-                Some(slot) => slot,
-                None => area.new_slot(size)?,
-            }
+            Area::take(&mut area.flushed, size)
+        };
+        let slot = match slot {
+            Some(slot) => slot,
+            None => Self::clean_slot(size)?,
         };
         if slot.map().is_none() {
             AREA.lock().unmapped.push(slot);
             return None;
         }
         Some(Self { slot })
+    }
+
+    /// An address range without memory: one that was in use, once all CPUs have forgotten what was there, or a new one.
+    fn clean_slot(size: u64) -> Option<Slot> {
+        let mut dirty = core::mem::take(&mut AREA.lock().unmapped);
+        let start = dirty.iter().map(|slot| slot.bottom).min();
+        let end = dirty.iter().map(|slot| slot.bottom + slot.size).max();
+        if let (Some(start), Some(end)) = (start, end) {
+            tlb::flush_kernel(start, end);
+        }
+        let slot = Area::take(&mut dirty, size);
+        let mut area = AREA.lock();
+        area.flushed.append(&mut dirty);
+        slot.or_else(|| area.new_slot(size))
     }
 
     /// Lowest address.

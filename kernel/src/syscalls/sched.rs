@@ -19,8 +19,6 @@ const RESET_ON_FORK: u32 = 0x4000_0000;
 const MAX_RT_PRIORITY: u32 = 99;
 /// Bytes of the kernel's CPU mask.
 const CPU_MASK_SIZE: usize = 8;
-/// `SCHED_RR`'s time slice.
-const RR_INTERVAL_NS: u64 = 100_000_000;
 
 /// The thread `tid`, the caller for 0. `EINVAL` for negative ids, `ESRCH`.
 fn thread(tid: i32) -> SysResult<Arc<Task>> {
@@ -69,7 +67,7 @@ pub fn sched_get_priority_min(policy: u32) -> SysResult {
 }
 
 /// Gives `task` another policy. Deadline scheduling is not there: `EINVAL`, as on a kernel built without it.
-fn set_policy(task: &Task, policy: u32, priority: u32, nice: Option<i32>) -> SysResult<()> {
+fn set_policy(task: &Arc<Task>, policy: u32, priority: u32, nice: Option<i32>) -> SysResult<()> {
     let policy = policy & !RESET_ON_FORK;
     let (min, max) = priorities(policy)?;
     if policy == g::SCHED_DEADLINE || !(min..=max).contains(&priority) {
@@ -86,7 +84,7 @@ fn set_policy(task: &Task, policy: u32, priority: u32, nice: Option<i32>) -> Sys
     if (raises || raises_nice) && !current().credentials().capable(CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
-    *task.sched.lock() = SchedParams { policy, rt_priority: priority, nice };
+    sched::change_parameters(task, || *task.sched.lock() = SchedParams { policy, rt_priority: priority, nice });
     Ok(())
 }
 
@@ -95,7 +93,7 @@ pub fn sched_setscheduler(tid: i32, policy: i32, param: UserPtr<SchedParam>) -> 
     let policy = u32::try_from(policy).map_err(|_| Errno::EINVAL)?;
     let param = param.non_null().ok_or(Errno::EINVAL)?.read()?;
     let priority = u32::try_from(param.sched_priority).map_err(|_| Errno::EINVAL)?;
-    set_policy(&*thread(tid)?, policy, priority, None)?;
+    set_policy(&thread(tid)?, policy, priority, None)?;
     Ok(0)
 }
 
@@ -180,7 +178,7 @@ pub fn sched_getattr(tid: i32, attr: UserPtr<u8>, size: u32, flags: u32) -> SysR
 pub fn sched_rr_get_interval(tid: i32, interval: UserPtr<Timespec>) -> SysResult {
     let policy = thread(tid)?.sched.lock().policy;
     let ns = match policy {
-        g::SCHED_RR => RR_INTERVAL_NS,
+        g::SCHED_RR => sched::RR_SLICE,
         g::SCHED_FIFO => 0,
         _ => sched::TIME_SLICE,
     };
@@ -201,7 +199,7 @@ pub fn sched_setaffinity(tid: i32, len: usize, mask: UserPtr<u8>) -> SysResult {
     if cpus == 0 {
         return Err(Errno::EINVAL);
     }
-    task.affinity.store(cpus, Ordering::Relaxed);
+    sched::change_parameters(&task, || task.affinity.store(cpus, Ordering::Relaxed));
     Ok(0)
 }
 
@@ -251,7 +249,7 @@ pub fn setpriority(which: i32, who: i32, nice: i32) -> SysResult {
         });
         match allowed {
             Ok(()) => {
-                task.sched.lock().nice = nice;
+                sched::change_parameters(&task, || task.sched.lock().nice = nice);
                 result = if result == Err(Errno::ESRCH) { Ok(0) } else { result };
             }
             Err(errno) => result = Err(errno),

@@ -117,7 +117,12 @@ impl Clock {
         match self {
             Self::Monotonic => time,
             Self::Realtime | Self::Tai => time.saturating_sub(clock::realtime_base_ns()),
-            Self::Process(..) | Self::Thread(..) => clock::monotonic_ns().saturating_add(time.saturating_sub(self.now())),
+            // Several threads of a process can run at a time.
+            Self::Process(..) => {
+                let left = time.saturating_sub(self.now());
+                clock::monotonic_ns().saturating_add(left.div_ceil(u64::from(sched::online_cpus().count_ones())))
+            }
+            Self::Thread(..) => clock::monotonic_ns().saturating_add(time.saturating_sub(self.now())),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! What tasks are doing, for panics and for the host's watchdog. Prints to the serial port and waits for no lock.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use super::history::Call;
 use super::table;
 use super::thread::{Task, state};
-use crate::arch::percpu::this_cpu;
+use crate::arch::trap::TrapFrame;
+use crate::arch::{ipi, percpu};
 use crate::panic::print_backtrace;
 
 fn state_name(task: &Task) -> &'static str {
@@ -36,7 +39,7 @@ fn print_calls(task: &Task) {
 
 /// The running task and its last system calls.
 pub fn current_task() {
-    let task = this_cpu().current.get();
+    let task = percpu::this_cpu().current.get();
     if task.is_null() {
         return;
     }
@@ -46,16 +49,39 @@ pub fn current_task() {
     print_calls(task);
 }
 
+/// What this CPU does; the one that comes first then shows every task, unless only the CPUs' stacks are wanted. For an NMI, which
+/// all CPUs get at about the same time: they take turns.
+pub fn this_cpu(frame: &TrapFrame) {
+    /// Turns to wait for the others, each as long as a pause; one that never ends must not keep the rest from showing.
+    const PATIENCE: u32 = 50_000_000;
+    static TURN: AtomicBool = AtomicBool::new(false);
+    static ALL_SHOWN: AtomicBool = AtomicBool::new(false);
+    let mut patience = PATIENCE;
+    while TURN.swap(true, Ordering::Acquire) && patience > 0 {
+        core::hint::spin_loop();
+        patience -= 1;
+    }
+    let cpu = percpu::this_cpu();
+    emergency!("\nskiff: CPU {}\n{frame}", cpu.id.get());
+    print_backtrace(Some(frame.rip), frame.rbp);
+    if ipi::stack_wanted() {
+        current_task();
+    } else if !ALL_SHOWN.swap(true, Ordering::Relaxed) {
+        emergency!("\nskiff: dump of all tasks, at the host's request");
+        all_tasks();
+    }
+    TURN.store(false, Ordering::Release);
+}
+
 /// Every task: state, where it is in the application and in the kernel, and its last system calls.
 pub fn all_tasks() {
-    let running = this_cpu().current.get();
     let Some(()) = table::try_for_each(|task| {
         emergency!("\ntask {} of process {}, {}", task.tid(), task.process.pid, state_name(task));
         let frame = task.app_frame();
         let mm = task.process.mm.try_lock().map(|mm| mm.clone());
         let rip = mm.and_then(|mm| mm.try_original_ip(frame.rip)).unwrap_or(frame.rip);
         emergency!("application at rip {rip:#x} rsp {:#x}", frame.rsp);
-        if !core::ptr::eq(task, running) {
+        if !task.on_cpu.load(Ordering::Relaxed) {
             // `switch_stacks` pushed r15, r14, r13, r12, rbp, rbx below the return address.
             let rsp = task.saved_stack_pointer();
             let (bottom, top) = task.stack_bounds();

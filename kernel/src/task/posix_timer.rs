@@ -200,7 +200,7 @@ impl PosixTimer {
             let Some(expiry) = state.expiry else { return };
             if self.base(&state).now() < expiry {
                 // Time used goes on only while the process runs: the scheduler says when it does again.
-                if self.clock.is_cpu() && current().process.pid != process.pid {
+                if self.clock.is_cpu() && !process.is_running() {
                     state.dormant = true;
                 } else {
                     self.arm(&mut state);

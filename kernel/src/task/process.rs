@@ -73,8 +73,8 @@ pub struct Process {
     pub(super) creator: AtomicI32,
     /// Live threads.
     pub threads: IrqLock<Vec<Arc<Task>>>,
-    /// The address space; `execve` replaces it.
-    pub mm: SpinLock<Arc<AddressSpace>>,
+    /// The address space; `execve` replaces it. The scheduler reads it with its queue locked.
+    pub mm: IrqLock<Arc<AddressSpace>>,
     /// Signal handlers.
     pub sighand: Arc<SigHand>,
     /// Signals pending for the process as a whole.
@@ -143,7 +143,7 @@ impl Process {
             children: SpinLock::new(Vec::new()),
             creator: AtomicI32::new(0),
             threads: IrqLock::new(Vec::new()),
-            mm: SpinLock::new(mm),
+            mm: IrqLock::new(mm),
             sighand,
             signals: IrqLock::new(SharedSignals::default()),
             rlimits: SpinLock::new(default_rlimits()),
@@ -229,6 +229,11 @@ impl Process {
             system += s;
         }
         (user, system)
+    }
+
+    /// Whether a CPU runs one of its threads.
+    pub fn is_running(&self) -> bool {
+        self.threads.lock().iter().any(|thread| thread.on_cpu.load(Ordering::SeqCst))
     }
 
     /// Takes over the figures of a thread that is ending.

@@ -64,6 +64,16 @@ pub struct Task {
     pub(super) state: AtomicU32,
     /// On a run queue or running; guarded by the run queue's lock.
     pub(super) queued: AtomicBool,
+    /// The CPU whose run queue it belongs to; changed under the lock of that queue, or while it is marked as queued and is on none.
+    pub cpu: AtomicU32,
+    /// Switched away from a CPU that it may not run on any more, and not yet sent to another.
+    pub(super) in_transit: AtomicBool,
+    /// Virtual time, as the fair queues count it; guarded by the run queue's lock.
+    pub(super) vruntime: AtomicU64,
+    /// What a CPU runs when it has nothing to run: it has no application state.
+    pub(super) idle: bool,
+    /// A CPU runs it.
+    pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
     pub sched: IrqLock<SchedParams>,
     /// Bit per CPU that the thread may run on.
@@ -88,6 +98,10 @@ pub struct Task {
     pub robust_list: AtomicU64,
     /// `rseq(2)`: address, or 0.
     pub rseq: AtomicU64,
+    /// The CPU that it ran on last; rseq's memory tells the application.
+    pub(super) last_cpu: AtomicU32,
+    /// It runs on another CPU than when it was last in the application, which rseq's memory does not say yet.
+    pub moved: AtomicBool,
     /// Signature of the rseq registration.
     pub rseq_signature: AtomicU32,
     /// Where `restart_syscall(2)` goes on.
@@ -96,6 +110,8 @@ pub struct Task {
     pub(super) cpu_ns: [AtomicU64; 2],
     /// When the thread was last charged, monotonic.
     pub(super) charged_at: AtomicU64,
+    /// Odd while the two above change.
+    pub(super) charge_sequence: AtomicU32,
     /// Voluntary and involuntary context switches.
     pub switches: [AtomicU64; 2],
     /// Minor and major page faults.
@@ -156,6 +172,11 @@ impl Task {
             fs_base: AtomicU64::new(0),
             state: AtomicU32::new(state::RUNNING),
             queued: AtomicBool::new(false),
+            cpu: AtomicU32::new(0),
+            in_transit: AtomicBool::new(false),
+            vruntime: AtomicU64::new(0),
+            idle: false,
+            on_cpu: AtomicBool::new(false),
             sched: IrqLock::new(SchedParams::default()),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
@@ -168,10 +189,13 @@ impl Task {
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             rseq: AtomicU64::new(0),
+            last_cpu: AtomicU32::new(0),
+            moved: AtomicBool::new(false),
             rseq_signature: AtomicU32::new(0),
             restart: SpinLock::new(None),
             cpu_ns: [const { AtomicU64::new(0) }; 2],
             charged_at: AtomicU64::new(now),
+            charge_sequence: AtomicU32::new(0),
             switches: [const { AtomicU64::new(0) }; 2],
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],

@@ -1,6 +1,7 @@
 //! What is due at which time.
 //!
-//! One queue of deadlines on the monotonic clock; the timer interrupt runs what is due and sets the next one-shot.
+//! Each CPU has a queue of deadlines on the monotonic clock, those that were set while it ran; its timer interrupt runs what is
+//! due and sets the next one-shot.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::wait::Waker;
 use super::{Instant, sched};
-use crate::arch::percpu::this_cpu;
+use crate::arch::percpu::{MAX_CPUS, this_cpu};
 use crate::arch::{clock, irq, timer as hardware};
 use crate::sync::IrqLock;
 
@@ -17,6 +18,7 @@ use crate::sync::IrqLock;
 pub struct TimerId {
     deadline: Instant,
     serial: u64,
+    cpu: u32,
 }
 
 /// What happens at a deadline. Runs in interrupt context: it takes only [`IrqLock`]s and does not sleep.
@@ -25,19 +27,28 @@ enum Action {
     Call(Arc<dyn Fn() + Send + Sync>),
 }
 
-/// Deadlines in order. Its lock is never held while an action runs.
-static QUEUE: IrqLock<BTreeMap<TimerId, Action>> = IrqLock::new(BTreeMap::new());
+type Queue = IrqLock<BTreeMap<TimerId, Action>>;
+
+/// Deadlines in order, by CPU. No other lock but the heap's is taken while one is held, and no action runs.
+static QUEUES: [Queue; MAX_CPUS] = [const { IrqLock::new(BTreeMap::new()) }; MAX_CPUS];
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
+fn queue_of(cpu: u32) -> &'static Queue {
+    &QUEUES[cpu as usize % MAX_CPUS]
+}
+
 fn add(deadline: Instant, action: Action) -> TimerId {
-    let id = TimerId { deadline, serial: SERIAL.fetch_add(1, Ordering::Relaxed) };
-    let mut queue = QUEUE.lock();
+    let interrupts = irq::save_and_disable();
+    let cpu = this_cpu().id.get();
+    let id = TimerId { deadline, serial: SERIAL.fetch_add(1, Ordering::Relaxed), cpu };
+    let mut queue = queue_of(cpu).lock();
     let first = queue.first_key_value().is_none_or(|(next, _)| id < *next);
     queue.insert(id, action);
     drop(queue);
     if first {
-        reprogram();
+        no_later_than(deadline);
     }
+    irq::restore(interrupts);
     id
 }
 
@@ -53,7 +64,7 @@ pub fn call_at(deadline: Instant, f: Arc<dyn Fn() + Send + Sync>) -> TimerId {
 
 /// Takes a deadline out. Whether it was still there: if not, its action has run or runs now.
 pub fn cancel(id: TimerId) -> bool {
-    let removed = QUEUE.lock().remove(&id);
+    let removed = queue_of(id.cpu).lock().remove(&id);
     removed.is_some()
 }
 
@@ -61,27 +72,31 @@ pub fn cancel(id: TimerId) -> bool {
 /// comes earlier is left alone, since setting it costs a VM exit; it finds nothing due and sets the next.
 pub fn reprogram() {
     let interrupts = irq::save_and_disable();
-    let next = QUEUE.lock().first_key_value().map(|(id, _)| id.deadline);
+    let next = queue_of(this_cpu().id.get()).lock().first_key_value().map(|(id, _)| id.deadline);
     let slice = sched::slice_end();
-    let soonest = match (next, slice) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
-    let armed = &this_cpu().timer_armed;
-    if let Some(soonest) = soonest.filter(|soonest| *soonest < armed.get()) {
-        armed.set(soonest);
-        hardware::program(Some(soonest));
+    if let Some(soonest) = next.into_iter().chain(slice).min() {
+        no_later_than(soonest);
     }
     irq::restore(interrupts);
+}
+
+/// Makes sure that this CPU's one-shot comes no later than `deadline`. Interrupts are off.
+pub fn no_later_than(deadline: Instant) {
+    let armed = &this_cpu().timer_armed;
+    if deadline < armed.get() {
+        armed.set(deadline);
+        hardware::program(Some(deadline));
+    }
 }
 
 /// The timer interrupt.
 pub fn interrupt() {
     this_cpu().timer_armed.set(Instant::MAX);
     let now = clock::monotonic_ns();
+    let queue = queue_of(this_cpu().id.get());
     loop {
         let due = {
-            let mut queue = QUEUE.lock();
+            let mut queue = queue.lock();
             match queue.first_key_value() {
                 Some((id, _)) if id.deadline <= now => queue.pop_first(),
                 _ => None,

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use fs::pseudo::PseudoNode;
@@ -12,7 +13,7 @@ use syscall_shim::SysResult;
 
 use super::busy_time;
 use super::status::TICK;
-use crate::arch::percpu::this_cpu;
+use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
 use crate::files::locks;
 use crate::mm::{account, direct, frames};
@@ -149,8 +150,7 @@ fn cpuinfo() -> Vec<u8> {
 
 /// Nanoseconds that the CPUs had nothing to do, summed.
 fn idle_time() -> u64 {
-    let (user, system) = busy_time();
-    (clock::monotonic_ns() * u64::from(cpus())).saturating_sub(user + system)
+    (0..cpus()).map(sched::idle_time).sum()
 }
 
 fn runnable() -> u32 {
@@ -159,14 +159,20 @@ fn runnable() -> u32 {
 
 fn stat() -> Vec<u8> {
     let (user, system) = busy_time();
-    // Times are kept by task, not by CPU.
-    let share = |ns: u64| ns / TICK / u64::from(cpus());
-    let times = CpuTimes { user: share(user), system: share(system), idle: share(idle_time()), ..CpuTimes::default() };
-    let cpu = this_cpu();
+    let uptime = clock::monotonic_ns();
+    // What is kept by CPU is the time without work; the rest is divided as it is over all of them.
+    let times = |cpu: u32| {
+        let idle = sched::idle_time(cpu);
+        let busy = uptime.saturating_sub(idle);
+        let system = (u128::from(busy) * u128::from(system) / u128::from((user + system).max(1))) as u64;
+        CpuTimes { user: (busy - system) / TICK, system: system / TICK, idle: idle / TICK, ..CpuTimes::default() }
+    };
+    let sum =
+        |count: fn(&PerCpu) -> &AtomicU64| percpu::each(sched::online_cpus()).map(|cpu| count(cpu).load(Relaxed)).sum();
     text::system_stat(&SystemStat {
-        cpus: (0..cpus()).map(|_| times).collect(),
-        interrupts: cpu.interrupts.load(Relaxed),
-        ctxt: cpu.switches.load(Relaxed),
+        cpus: (0..cpus()).map(times).collect(),
+        interrupts: sum(|cpu| &cpu.interrupts),
+        ctxt: sum(|cpu| &cpu.switches),
         btime: clock::realtime_base_ns() / 1_000_000_000,
         processes: table::counts().1 as u64,
         procs_running: u64::from(runnable()),

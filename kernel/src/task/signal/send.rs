@@ -172,13 +172,18 @@ fn pick(threads: &[Arc<Task>], signal: Signal) {
 fn notice(task: &Arc<Task>, signal: Signal) {
     task.signal_pending.store(true, Ordering::Release);
     let stopped = if signal == Signal::SIGKILL { state::STOPPED } else { 0 };
-    sched::wake(task, state::INTERRUPTIBLE | state::KILLABLE | stopped);
+    sched::notify(task, state::INTERRUPTIBLE | state::KILLABLE | stopped);
 }
 
 /// Makes a thread notice that it has to end, wherever it sleeps.
 pub fn wake_to_exit(task: &Arc<Task>) {
-    task.signal_pending.store(true, Ordering::Release);
-    sched::wake(task, state::INTERRUPTIBLE | state::KILLABLE | state::STOPPED);
+    {
+        // With both queues locked, since somebody may be recomputing it who has not seen that the task must end.
+        let _shared = task.process.signals.lock();
+        let _own = task.signals.lock();
+        task.signal_pending.store(true, Ordering::Release);
+    }
+    sched::notify(task, state::INTERRUPTIBLE | state::KILLABLE | state::STOPPED);
 }
 
 /// Sends to the current thread what a failed write to a closed pipe or socket, or a file beyond its limit, raises.

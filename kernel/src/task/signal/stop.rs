@@ -91,7 +91,7 @@ pub fn prepare(process: &Process, signal: Signal) {
             dropped.extend(thread.signals.lock().pending.remove(cancels));
             if !STOP_SIGNALS.contains(signal) {
                 thread.signal_pending.store(true, Ordering::Release);
-                sched::wake(thread, state::STOPPED);
+                sched::notify(thread, state::STOPPED);
             }
         }
     }
@@ -109,7 +109,7 @@ pub fn begin(signal: Signal) {
     shared.stop = StopState { stopping: Some(signal), parked: shared.stop.parked, ..StopState::default() };
     for thread in threads.iter() {
         thread.signal_pending.store(true, Ordering::Release);
-        sched::wake(thread, state::INTERRUPTIBLE);
+        sched::notify(thread, state::INTERRUPTIBLE);
     }
 }
 

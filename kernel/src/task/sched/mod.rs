@@ -1,0 +1,510 @@
+//! The scheduler: a run queue per CPU, and the switch between tasks.
+//!
+//! The kernel is preempted only at the way out to the application (and where it sleeps), so the interrupt handlers merely ask
+//! for it by `need_resched`. A task belongs to the queue that its `cpu` names: the lock of that queue guards its place there,
+//! and it is held across the switch and freed by the next task, so that no CPU can take a task whose registers are not saved
+//! yet. A task is moved by marking it as queued under the lock of its old queue, and entering it under that of the new one; two
+//! such locks are never held together.
+
+mod balance;
+mod cpu_time;
+mod queue;
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::credentials::Credentials;
+use super::process::Process;
+use super::signal::{SigHand, ThreadSignals};
+use super::thread::{NewTask, Task, state};
+use super::{Instant, timer};
+pub use crate::arch::percpu::MAX_CPUS;
+use crate::arch::percpu::{self, this_cpu};
+use crate::arch::trap::TrapFrame;
+use crate::arch::{clock, ipi, irq, msr, switch};
+use crate::files::{FdTable, FsContext};
+use crate::mm::AddressSpace;
+use crate::sync::{IrqGuard, IrqLock};
+pub use cpu_time::{charge_application, charge_kernel, cpu_time};
+pub use queue::RR_SLICE;
+use queue::{Arrival, RunQueue};
+
+/// Time that a task runs while others are ready, in nanoseconds.
+pub const TIME_SLICE: Instant = 4_000_000;
+/// What a task that ran alone keeps of its turn when another one comes.
+const WAKEUP_PATIENCE: Instant = 1_000_000;
+/// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
+const POLL_TIME: Instant = 20_000;
+
+/// Each CPU's queue. The locks are innermost but for those of a task's parameters and of the heap.
+static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const { IrqLock::new(RunQueue::new()) }; MAX_CPUS];
+/// The CPUs that run tasks, a bit each.
+static ONLINE: AtomicU64 = AtomicU64::new(1);
+
+fn queue_of(cpu: u32) -> &'static IrqLock<RunQueue> {
+    &RUN_QUEUES[cpu as usize % MAX_CPUS]
+}
+
+fn my_queue() -> &'static IrqLock<RunQueue> {
+    queue_of(this_cpu().id.get())
+}
+
+/// The CPUs that run tasks, a bit each.
+pub fn online_cpus() -> u64 {
+    ONLINE.load(Ordering::Acquire)
+}
+
+/// The idle task of a CPU. `stack` is `None` for the boot CPU's, which keeps the boot stack.
+fn new_idle(process: Arc<Process>, fs: Arc<FsContext>, own_stack: bool) -> syscall_shim::SysResult<Arc<Task>> {
+    let mut comm = [0; 16];
+    comm[..4].copy_from_slice(b"idle");
+    let new = NewTask {
+        tid: 0,
+        process,
+        files: Arc::new(FdTable::new()),
+        fs,
+        credentials: Arc::new(Credentials::root()),
+        comm,
+        signals: ThreadSignals::default(),
+    };
+    let mut task = if own_stack { Task::new(new)? } else { Task::with_stack(new, None) };
+    task.idle = true;
+    task.queued = true.into();
+    task.on_cpu = true.into();
+    Ok(Arc::new(task))
+}
+
+/// Makes the code that runs now, on the boot stack, the idle task of this CPU. `root` is the file system's root.
+pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
+    let mm = AddressSpace::new()?;
+    let process = Arc::new(Process::new(0, mm, Arc::new(SigHand::default())));
+    let idle = new_idle(process, Arc::new(FsContext::new(root)), false)?;
+    let mut queue = my_queue().lock();
+    this_cpu().current.set(Arc::as_ptr(&idle));
+    queue.current = Some(idle.clone());
+    queue.idle = Some(idle);
+    Ok(())
+}
+
+/// Makes the idle task of CPU `cpu`, which is about to start on its stack: the top of that. `None` when memory is out.
+pub fn prepare_cpu(cpu: u32) -> Option<u64> {
+    let boot_idle = my_queue().lock().idle.clone()?;
+    let idle = new_idle(boot_idle.process.clone(), boot_idle.fs(), true).ok()?;
+    idle.cpu.store(cpu, Ordering::Relaxed);
+    let (_, top) = idle.stack_bounds();
+    let mut queue = queue_of(cpu).lock();
+    queue.cpu = cpu;
+    queue.current = Some(idle.clone());
+    // A CPU that was prepared before and not accepted leaves its idle task behind, whose stack it may halt on.
+    if let Some(refused) = queue.idle.replace(idle) {
+        core::mem::forget(refused);
+    }
+    Some(top)
+}
+
+/// The stack of CPU `cpu`'s idle task, lowest and highest address.
+pub fn idle_stack(cpu: u32) -> (u64, u64) {
+    queue_of(cpu).lock().idle.as_ref().map_or((0, 0), |idle| idle.stack_bounds())
+}
+
+/// Called by a further CPU when it has its tables: from now on it may get tasks.
+pub fn cpu_is_up() {
+    let cpu = this_cpu();
+    if let Some(idle) = &my_queue().lock().idle {
+        cpu.current.set(Arc::as_ptr(idle));
+    }
+    ONLINE.fetch_or(1 << cpu.id.get(), Ordering::AcqRel);
+}
+
+/// Load averages of 1, 5 and 15 minutes in hundredths, summed over the CPUs.
+pub fn load_averages() -> [u64; 3] {
+    let now = clock::monotonic_ns();
+    let mut sum = [0; 3];
+    for cpu in percpu::each(online_cpus()) {
+        let averages = queue_of(cpu.id.get()).lock().load.averages(now);
+        sum.iter_mut().zip(averages).for_each(|(sum, average)| *sum += average);
+    }
+    sum
+}
+
+/// Nanoseconds for which CPU `cpu` had nothing to do.
+pub fn idle_time(cpu: u32) -> u64 {
+    let idle = queue_of(cpu).lock().idle.clone();
+    idle.map_or(0, |idle| {
+        let (open, closed) = cpu_time(&idle);
+        open + closed
+    })
+}
+
+/// The idle loop of this CPU: runs what is ready here or elsewhere, else halts.
+pub fn idle() -> ! {
+    loop {
+        schedule();
+        irq::enable();
+        if balance::pull() {
+            continue;
+        }
+        let cpu = this_cpu();
+        poll_for_work(cpu);
+        irq::disable();
+        // Whoever sends work after this look interrupts the halt.
+        if cpu.need_resched.load(Ordering::SeqCst) {
+            irq::enable();
+        } else {
+            irq::enable_and_halt();
+        }
+    }
+}
+
+/// Looks for work for a short time, in which others need not interrupt this CPU.
+fn poll_for_work(cpu: &percpu::PerCpu) {
+    if online_cpus().count_ones() < 2 {
+        return;
+    }
+    cpu.polling.store(true, Ordering::SeqCst);
+    let end = clock::monotonic_ns() + POLL_TIME;
+    while !cpu.need_resched.load(Ordering::Relaxed) && clock::monotonic_ns() < end {
+        core::hint::spin_loop();
+    }
+    // Ordered before the next look at `need_resched`; see `ask`.
+    cpu.polling.swap(false, Ordering::SeqCst);
+}
+
+/// Has CPU `cpu` choose anew who runs.
+fn ask(cpu: u32) {
+    let target = percpu::of(cpu);
+    // Where it was asked already, the interrupt is on its way, or it is in the kernel and looks before it leaves.
+    if !target.need_resched.swap(true, Ordering::SeqCst)
+        && cpu != this_cpu().id.get()
+        && !target.polling.load(Ordering::SeqCst)
+    {
+        ipi::kick(cpu);
+    }
+}
+
+/// The running task. The reference is good while the caller runs; what is kept longer takes [`current_arc`].
+pub fn current() -> &'static Task {
+    // SAFETY: the run queue holds a count of the running task, which therefore outlives everything that it runs.
+    unsafe { &*this_cpu().current.get() }
+}
+
+/// The running task, counted.
+pub fn current_arc() -> Arc<Task> {
+    let ptr = this_cpu().current.get();
+    // SAFETY: the pointer comes from an Arc that the run queue holds.
+    unsafe {
+        Arc::increment_strong_count(ptr);
+        Arc::from_raw(ptr)
+    }
+}
+
+/// Says what the running task is about to do; `schedule` acts on it.
+pub fn set_state(new: u32) {
+    current().state.swap(new, Ordering::SeqCst);
+}
+
+/// Makes `task` ready if its state is among `mask`. Returns whether it was.
+pub fn wake(task: &Arc<Task>, mask: u32) -> bool {
+    wake_or(task, mask, |_, _| {})
+}
+
+/// Makes `task` look at what is pending for it: wakes it if its state is among `mask`; if it runs on another CPU, that is
+/// interrupted. The caller has stored what is pending.
+pub fn notify(task: &Arc<Task>, mask: u32) {
+    wake_or(task, mask, |queue, cpu| {
+        let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
+        if runs && cpu != this_cpu().id.get() {
+            ipi::kick(cpu);
+        }
+    });
+}
+
+/// Locks the queue that `task` belongs to.
+fn lock_queue(task: &Task) -> (IrqGuard<'static, RunQueue>, u32) {
+    loop {
+        let cpu = task.cpu.load(Ordering::Acquire);
+        let queue = queue_of(cpu).lock();
+        if task.cpu.load(Ordering::Acquire) == cpu {
+            return (queue, cpu);
+        }
+    }
+}
+
+fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) -> bool {
+    let (mut queue, cpu) = lock_queue(task);
+    loop {
+        let was = task.state.load(Ordering::SeqCst);
+        if was & mask == 0 {
+            otherwise(&queue, cpu);
+            return false;
+        }
+        // The task itself may change its state meanwhile, without the lock.
+        if task.state.compare_exchange(was, state::RUNNING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            break;
+        }
+    }
+    // Still running, it sees the new state before it sleeps.
+    if task.queued.swap(true, Ordering::Relaxed) {
+        return true;
+    }
+    let arrival = Arrival::Woken(task.charged_at.load(Ordering::Relaxed));
+    let target = balance::choose(task, cpu);
+    if target == cpu {
+        enqueue(&mut queue, cpu, task.clone(), arrival, clock::monotonic_ns());
+    } else {
+        task.cpu.store(target, Ordering::Release);
+        drop(queue);
+        balance::send(task.clone(), target, arrival);
+    }
+    true
+}
+
+/// Adds a ready task to the queue of `cpu`, and has that CPU notice.
+fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, now: Instant) {
+    let alone = queue.is_empty();
+    queue.push(task.clone(), arrival, now);
+    if queue.preempts(&task, now) {
+        ask(cpu);
+    } else if alone {
+        // Until now the running task's turn had no end.
+        queue.slice_end = queue.slice_end.max(now + WAKEUP_PATIENCE);
+        if cpu == this_cpu().id.get() {
+            timer::no_later_than(queue.slice_end);
+        } else {
+            ipi::kick(cpu);
+        }
+    }
+}
+
+/// Makes a new task ready for the first time.
+pub fn start(task: &Arc<Task>) {
+    task.cpu.store(this_cpu().id.get(), Ordering::Relaxed);
+    task.state.store(state::INTERRUPTIBLE, Ordering::SeqCst);
+    wake(task, state::INTERRUPTIBLE);
+}
+
+/// Acts on a change of what `change` changes: `task`'s policy, priority, nice value or the CPUs that it may run on.
+pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
+    let now = clock::monotonic_ns();
+    let (mut queue, cpu) = lock_queue(task);
+    queue.count(now);
+    let taken = queue.take(|waiting| core::ptr::eq(waiting, &raw const **task));
+    let result = change();
+    match taken {
+        Some(task) if balance::may_run(&task, cpu) => enqueue(&mut queue, cpu, task, Arrival::Moved, now),
+        Some(task) => {
+            let target = balance::choose(&task, cpu);
+            task.cpu.store(target, Ordering::Release);
+            drop(queue);
+            balance::send(task, target, Arrival::Moved);
+        }
+        None => {
+            let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
+            if runs {
+                ask(cpu);
+            }
+        }
+    }
+    result
+}
+
+/// When the running task's slice ends, if somebody else is ready.
+pub fn slice_end() -> Option<Instant> {
+    let queue = my_queue().lock();
+    (!queue.is_empty() && queue.slice_end != Instant::MAX).then_some(queue.slice_end)
+}
+
+/// Called by the timer interrupt: asks for a switch when the slice is over.
+pub fn tick(now: Instant) {
+    let mut queue = my_queue().lock();
+    if queue.is_empty() || now < queue.slice_end {
+        return;
+    }
+    queue.count(now);
+    drop(queue);
+    balance::hand_on();
+    ask(this_cpu().id.get());
+}
+
+/// Gives way to another ready task, if there is one.
+pub fn yield_now() {
+    switch(Arrival::Yielded);
+}
+
+/// Runs another task, if one is ready or the present one is not. Returns when the caller is chosen again.
+pub fn schedule() {
+    switch(Arrival::Preempted);
+}
+
+/// What the task switched away from leaves to be freed: its end, and the address space that was given up for the next one. Freed with
+/// no lock held and interrupts on, because much may hang from it.
+type Leftovers = (Option<Arc<Task>>, Option<Arc<AddressSpace>>);
+
+/// The switch. `arrival` tells how the running task goes back to the queue if it is ready; a turn that is over overrides
+/// [`Arrival::Preempted`].
+fn switch(arrival: Arrival) {
+    let interrupts = irq::save_and_disable();
+    let cpu = this_cpu();
+    let own = cpu.id.get();
+    // Before the queue is locked: who asks from now on finds its task chosen, or this CPU asked again.
+    cpu.need_resched.swap(false, Ordering::SeqCst);
+    let mut queue = my_queue().lock();
+    let now = clock::monotonic_ns();
+    queue.count(now);
+    let Some(prev) = queue.current.take() else { unreachable!("a CPU always runs a task") };
+    let ready = prev.state.load(Ordering::SeqCst) == state::RUNNING;
+    if !prev.idle {
+        if ready && balance::may_run(&prev, own) {
+            let over = arrival == Arrival::Preempted && now >= queue.slice_end;
+            queue.push(prev.clone(), if over { Arrival::Expired } else { arrival }, now);
+        } else {
+            queue.leave(&prev);
+            // One that may not run here any more is sent away once it is off this CPU; until then it counts as queued.
+            prev.queued.store(ready, Ordering::Relaxed);
+            prev.in_transit.store(ready, Ordering::Relaxed);
+        }
+    }
+    let Some(next) = queue.pop().or_else(|| queue.idle.clone()) else { unreachable!("every CPU has an idle task") };
+    balance::set_idle(own, next.idle);
+    if !next.idle && !balance::may_run(&next, own) {
+        // Its CPUs were changed on its way here: it goes on as soon as it gets to the application.
+        cpu.need_resched.store(true, Ordering::Relaxed);
+    }
+    let runs = queue.waiting() + usize::from(!next.idle);
+    queue.load.change(now, runs);
+    queue.begin(next.clone(), now);
+    if Arc::ptr_eq(&prev, &next) {
+        drop(queue);
+        timer::reprogram();
+        irq::restore(interrupts);
+        return;
+    }
+    prev.switches[usize::from(ready)].fetch_add(1, Ordering::Relaxed);
+    cpu.switches.fetch_add(1, Ordering::Relaxed);
+    cpu_time::suspend(&prev, now);
+    cpu_time::resume(&next, now);
+    use_address_space(&mut queue, cpu, &next);
+    let (bottom, top) = match next.stack_bounds() {
+        (_, 0) => crate::arch::boot_stack(),
+        bounds => bounds,
+    };
+    cpu.stack_bottom.set(bottom);
+    cpu.stack_top.set(top);
+    if !prev.idle {
+        // SAFETY: this CPU runs `prev`, whose state is in the registers.
+        unsafe { (*prev.fpu.get()).save() };
+        prev.fs_base.store(msr::fs_base(), Ordering::Relaxed);
+    }
+    if !next.idle {
+        // SAFETY: `next` runs nowhere; its area was saved by a switch or made for it.
+        unsafe { (*next.fpu.get()).restore() };
+        msr::set_fs_base(next.fs_base.load(Ordering::Relaxed));
+    }
+    if next.last_cpu.swap(own, Ordering::Relaxed) != own {
+        next.moved.store(true, Ordering::Relaxed);
+    }
+    cpu.current.set(Arc::as_ptr(&next));
+    let save = prev.saved_rsp.get();
+    // SAFETY: `next` runs nowhere, so its saved stack pointer is settled.
+    let load = unsafe { *next.saved_rsp.get() };
+    queue.previous.0 = Some(prev);
+    drop(next);
+    core::mem::forget(queue);
+    // SAFETY: interrupts are off and both tasks are kept alive by the run queue. The lock stays held until the other side
+    // has the CPU; `finish_switch` frees it.
+    unsafe { switch::switch_stacks(save, load) };
+    let leftovers = finish_switch();
+    irq::restore(interrupts);
+    drop(leftovers);
+}
+
+/// Loads the address space of `next`. An idle task keeps what is loaded and uses nothing of it: other CPUs then need not
+/// interrupt this one when they change it.
+fn use_address_space(queue: &mut RunQueue, cpu: &percpu::PerCpu, next: &Task) {
+    if next.idle {
+        cpu.lazy.store(true, Ordering::SeqCst);
+        return;
+    }
+    let was_lazy = cpu.lazy.swap(false, Ordering::SeqCst);
+    let mm = next.process.mm();
+    match &queue.mm {
+        Some(loaded) if Arc::ptr_eq(loaded, &mm) => {
+            if was_lazy {
+                mm.refresh(&mut queue.mm_generation);
+            }
+        }
+        _ => {
+            queue.mm_generation = mm.activate();
+            let old = queue.mm.replace(mm);
+            if let Some(old) = &old {
+                old.deactivate();
+            }
+            queue.previous.1 = old;
+        }
+    }
+}
+
+/// The first thing that a task does after it was switched to.
+fn finish_switch() -> Leftovers {
+    let queue_lock = my_queue();
+    // SAFETY: `switch` left the lock held by this CPU and forgot the guard; interrupts are off, so nobody else can have it.
+    let (mut previous, mm, in_transit) = unsafe {
+        let (previous, mm) = core::mem::take(&mut queue_lock.leaked().previous);
+        // Read before others can have the task.
+        let in_transit = previous.as_ref().is_some_and(|task| task.in_transit.swap(false, Ordering::Relaxed));
+        queue_lock.force_unlock();
+        (previous, mm, in_transit)
+    };
+    if in_transit && let Some(task) = previous.take() {
+        let target = balance::choose(&task, this_cpu().id.get());
+        balance::send(task, target, Arrival::Moved);
+    }
+    let task = current();
+    task.process.timers.process_runs();
+    timer::reprogram();
+    (previous, mm)
+}
+
+/// Where a new thread starts: on its way to the application with the frame at the top of its stack.
+pub extern "C" fn first_switch(frame: &mut TrapFrame) {
+    let leftovers = finish_switch();
+    irq::enable();
+    drop(leftovers);
+    irq::disable();
+    crate::arch::traps::leave_to_application(frame);
+}
+
+/// Where a new kernel thread starts.
+pub extern "C" fn first_switch_kernel() {
+    let leftovers = finish_switch();
+    irq::enable();
+    drop(leftovers);
+}
+
+/// Lays out `task`'s kernel stack so that it starts in the application with `frame`'s registers and FS base.
+pub fn prepare(task: &Task, frame: &TrapFrame, fs_base: u64) {
+    task.fs_base.store(fs_base, Ordering::Relaxed);
+    // SAFETY: the task has not run yet, so its stack and its saved stack pointer are the caller's.
+    unsafe { *task.saved_rsp.get() = switch::prepare(task.stack_bounds().1, frame) };
+}
+
+/// Gives a task that has not run yet the FPU state of the current one.
+pub fn copy_fpu(task: &Task) {
+    let copy = super::thread::fpu_state();
+    // SAFETY: the task has not run yet.
+    unsafe { *task.fpu.get() = copy };
+}
+
+/// Loads another address space for the current process, which `execve` has just given it.
+pub fn switch_mm(mm: &Arc<AddressSpace>) {
+    let mut queue = my_queue().lock();
+    queue.mm_generation = mm.activate();
+    let old = queue.mm.replace(mm.clone());
+    if let Some(old) = &old
+        && !Arc::ptr_eq(old, mm)
+    {
+        old.deactivate();
+    }
+    drop(queue);
+    drop(old);
+}

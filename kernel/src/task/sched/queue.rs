@@ -1,0 +1,272 @@
+//! The ready tasks of one CPU, and who of them is next.
+//!
+//! Real-time tasks come first, by priority. The others share the CPU by virtual time: what a task has run, in nanoseconds,
+//! divided by the weight that its nice value gives it; the one that has had least is next.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use super::super::Instant;
+use super::super::load::Load;
+use super::super::thread::{SchedParams, Task};
+use super::TIME_SLICE;
+use crate::arch::percpu;
+use crate::mm::AddressSpace;
+
+const SCHED_FIFO: u32 = 1;
+const SCHED_RR: u32 = 2;
+const SCHED_BATCH: u32 = 3;
+const SCHED_IDLE: u32 = 5;
+
+/// `SCHED_RR`'s time slice.
+pub const RR_SLICE: Instant = 100_000_000;
+/// Virtual time by which a task may be ahead of the others after a sleep.
+const SLEEP_CREDIT: i64 = TIME_SLICE as i64;
+/// By how much one may be behind: the task with the least weight after a few turns.
+const MAX_DEBT: i64 = 10_000_000_000;
+/// How much more virtual time the running task must have had for one that wakes up to take its place at once.
+const WAKEUP_GRANULARITY: u64 = 1_000_000;
+/// Where virtual time begins, so that what is ahead does not wrap.
+const ORIGIN: u64 = 1 << 40;
+
+/// Weight of nice 0.
+const UNIT: u64 = 1024;
+const IDLE_WEIGHT: u64 = 3;
+
+/// Weights of nice -20 to 19: each step is a factor of 1.25 (sched(7): about 10 % of the CPU between two tasks).
+const WEIGHTS: [u64; 40] = {
+    let mut weights = [UNIT; 40];
+    let mut at = 20;
+    // In units of 1/1024, so that rounding does not add up.
+    let mut scaled = UNIT << 10;
+    while at > 0 {
+        at -= 1;
+        scaled = scaled * 5 / 4;
+        weights[at] = (scaled + 512) >> 10;
+    }
+    at = 20;
+    scaled = UNIT << 10;
+    while at < 39 {
+        at += 1;
+        scaled = scaled * 4 / 5;
+        weights[at] = (scaled + 512) >> 10;
+    }
+    weights
+};
+
+fn weight(params: SchedParams) -> u64 {
+    if params.policy == SCHED_IDLE {
+        return IDLE_WEIGHT;
+    }
+    WEIGHTS.get((params.nice + 20) as usize).copied().unwrap_or(UNIT)
+}
+
+fn realtime_priority(params: SchedParams) -> Option<u32> {
+    matches!(params.policy, SCHED_FIFO | SCHED_RR).then_some(params.rt_priority)
+}
+
+/// The real-time priority of a task, if it has one.
+pub fn priority(task: &Task) -> Option<u32> {
+    realtime_priority(*task.sched.lock())
+}
+
+/// How a task comes to a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It has slept, since this time.
+    Woken(Instant),
+    /// It comes from another queue, or is new.
+    Moved,
+    /// It was running here and was taken off for another one.
+    Preempted,
+    /// It was running here, and its turn is over.
+    Expired,
+    /// It was running here and gave way.
+    Yielded,
+}
+
+/// The ready tasks of one CPU, and the running one.
+pub struct RunQueue {
+    /// Whose it is.
+    pub cpu: u32,
+    /// Ready real-time tasks, highest priority first, in order of their turns within one.
+    realtime: VecDeque<(u32, Arc<Task>)>,
+    /// All other ready tasks by virtual time.
+    fair: VecDeque<(u64, Arc<Task>)>,
+    /// The running task.
+    pub current: Option<Arc<Task>>,
+    /// What runs when nothing is ready.
+    pub idle: Option<Arc<Task>>,
+    /// The task that was switched away last, and the address space that was given up for it, until the next task has freed the
+    /// lock.
+    pub previous: (Option<Arc<Task>>, Option<Arc<AddressSpace>>),
+    /// The address space whose page table is loaded; idle tasks keep the last one.
+    pub mm: Option<Arc<AddressSpace>>,
+    /// Its generation when this CPU was last without stale translations of it.
+    pub mm_generation: u64,
+    /// When the running task's turn ends.
+    pub slice_end: Instant,
+    /// Up to when the running task's virtual time is counted.
+    counted_to: Instant,
+    /// Virtual time of the task that has had least; it never goes back.
+    min_vruntime: u64,
+    /// For the load averages.
+    pub load: Load,
+}
+
+impl RunQueue {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self {
+            cpu: 0,
+            realtime: VecDeque::new(),
+            fair: VecDeque::new(),
+            current: None,
+            idle: None,
+            previous: (None, None),
+            mm: None,
+            mm_generation: 0,
+            slice_end: 0,
+            counted_to: 0,
+            min_vruntime: ORIGIN,
+            load: Load::new(),
+        }
+    }
+
+    /// Tasks that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.realtime.len() + self.fair.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.realtime.is_empty() && self.fair.is_empty()
+    }
+
+    /// Whether the CPU has nothing to run.
+    pub fn is_idle(&self) -> bool {
+        match (&self.current, &self.idle) {
+            (Some(current), Some(idle)) => Arc::ptr_eq(current, idle),
+            _ => false,
+        }
+    }
+
+    /// Lets other CPUs see without the lock how many tasks wait.
+    fn publish(&self) {
+        percpu::of(self.cpu).waiting.store(self.waiting() as u32, Ordering::Relaxed);
+    }
+
+    /// Adds a ready task.
+    pub fn push(&mut self, task: Arc<Task>, arrival: Arrival, now: Instant) {
+        let params = *task.sched.lock();
+        match realtime_priority(params) {
+            Some(priority) => {
+                // A task that was preempted keeps its turn (sched(7)).
+                let first = arrival == Arrival::Preempted;
+                let behind = |other: u32| if first { other > priority } else { other >= priority };
+                let at = self.realtime.partition_point(|(other, _)| behind(*other));
+                self.realtime.insert(at, (priority, task));
+            }
+            None => {
+                let vruntime = self.place(&task, arrival, now);
+                task.vruntime.store(vruntime, Ordering::Relaxed);
+                let at = self.fair.partition_point(|(other, _)| *other <= vruntime);
+                self.fair.insert(at, (vruntime, task));
+            }
+        }
+        self.publish();
+    }
+
+    /// The virtual time with which a task joins the fair ones.
+    fn place(&self, task: &Task, arrival: Arrival, now: Instant) -> u64 {
+        let own = task.vruntime.load(Ordering::Relaxed);
+        // Away from queues it is relative to the last one's minimum.
+        let relative = |slept: i64| {
+            let lag = (own as i64).saturating_sub(slept).clamp(-SLEEP_CREDIT, MAX_DEBT);
+            self.min_vruntime.saturating_add_signed(lag)
+        };
+        match arrival {
+            Arrival::Woken(since) => relative(now.saturating_sub(since) as i64),
+            Arrival::Moved => relative(0),
+            // One that was a real-time task until now has had no virtual time.
+            Arrival::Preempted | Arrival::Expired => own.max(self.min_vruntime - SLEEP_CREDIT as u64),
+            Arrival::Yielded => self.fair.back().map_or(own, |(last, _)| own.max(*last)).max(self.min_vruntime),
+        }
+    }
+
+    /// Notes that `task` leaves this CPU: its virtual time becomes relative.
+    pub fn leave(&mut self, task: &Task) {
+        let own = if priority(task).is_some() { self.min_vruntime } else { task.vruntime.load(Ordering::Relaxed) };
+        task.vruntime.store(own.wrapping_sub(self.min_vruntime), Ordering::Relaxed);
+    }
+
+    /// Takes out the task that is next.
+    pub fn pop(&mut self) -> Option<Arc<Task>> {
+        let task = match self.realtime.pop_front() {
+            Some((_, task)) => Some(task),
+            None => self.fair.pop_front().map(|(_, task)| task),
+        };
+        self.publish();
+        task
+    }
+
+    /// Takes out a waiting task, for another CPU: the first that `wanted` accepts.
+    pub fn take(&mut self, wanted: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
+        let task = if let Some(at) = self.realtime.iter().position(|(_, task)| wanted(task)) {
+            self.realtime.remove(at)?.1
+        } else {
+            let at = self.fair.iter().position(|(_, task)| wanted(task))?;
+            self.fair.remove(at)?.1
+        };
+        self.leave(&task);
+        self.publish();
+        Some(task)
+    }
+
+    /// Counts the running task's time up to `now`.
+    pub fn count(&mut self, now: Instant) {
+        let ran = now.saturating_sub(core::mem::replace(&mut self.counted_to, now));
+        let (Some(current), false) = (&self.current, self.is_idle()) else { return };
+        let params = *current.sched.lock();
+        if realtime_priority(params).is_some() {
+            return;
+        }
+        let vruntime = current.vruntime.load(Ordering::Relaxed) + ran * UNIT / weight(params);
+        current.vruntime.store(vruntime, Ordering::Relaxed);
+        let least = self.fair.front().map_or(vruntime, |(first, _)| vruntime.min(*first));
+        self.min_vruntime = self.min_vruntime.max(least);
+    }
+
+    /// Begins the turn of `task`, which becomes the running one.
+    pub fn begin(&mut self, task: Arc<Task>, now: Instant) {
+        self.counted_to = now;
+        let params = *task.sched.lock();
+        self.slice_end = match params.policy {
+            SCHED_FIFO => Instant::MAX,
+            SCHED_RR => now + RR_SLICE,
+            _ => now + TIME_SLICE,
+        };
+        self.current = Some(task);
+    }
+
+    /// Whether `task`, which has just become ready, is to run before the running one's turn ends.
+    pub fn preempts(&mut self, task: &Task, now: Instant) -> bool {
+        if self.is_idle() {
+            return true;
+        }
+        self.count(now);
+        let Some(current) = &self.current else { return false };
+        let (new, old) = (*task.sched.lock(), *current.sched.lock());
+        let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
+        if rank.is_some() || rank_now.is_some() {
+            return rank > rank_now;
+        }
+        match (new.policy, old.policy) {
+            (SCHED_IDLE, _) => false,
+            (_, SCHED_IDLE) => true,
+            (SCHED_BATCH, _) => false,
+            _ => task.vruntime.load(Ordering::Relaxed) + WAKEUP_GRANULARITY < current.vruntime.load(Ordering::Relaxed),
+        }
+    }
+}
