@@ -129,7 +129,7 @@ impl<T: ?Sized> SleepMutex<T> {
         self.held
             .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            .then_some(SleepGuard { mutex: self })
+            .then(|| SleepGuard { mutex: self })
     }
 
     /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait.
