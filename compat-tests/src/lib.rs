@@ -30,6 +30,7 @@ pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<
         cpus: 1,
         options: vec!["stdio=ppp".into()],
         channel: Channel::Virtio,
+        network: None,
         monitor: false,
     };
     let start = Instant::now();

@@ -20,6 +20,8 @@ mod files;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
+mod net;
+#[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
 mod power;
@@ -71,6 +73,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     vdso::publish_clock();
     arch::timer::init();
     channel::init();
+    net::init();
     trace::init();
     mm::sites::init();
     panic::register_dump_hook(task::dump::current_task);

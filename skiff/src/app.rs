@@ -30,6 +30,11 @@ pub struct App {
     pub cwd: Option<String>,
     /// Memory, as for `--memory`.
     pub memory: Option<String>,
+    /// Ports that are published where the user publishes none, as for `--publish`. Where the host's is taken, another is found.
+    #[serde(default)]
+    pub publish: Vec<String>,
+    /// How the first of these is written for a user, `{}` standing for address and port.
+    pub url: Option<String>,
     /// Directory that becomes the guest's root, in the application's folder.
     pub rootfs: Option<PathBuf>,
     /// Smoke tests: run natively and on Skiff, output and status must be equal.

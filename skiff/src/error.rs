@@ -41,6 +41,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A port of the host cannot be had.
+    #[error("port {port} of {address}: {why}: publish another (--publish PORT:GUESTPORT; port 0 is any free one)")]
+    Port {
+        /// The address.
+        address: std::net::IpAddr,
+        /// The port.
+        port: u16,
+        /// What the host said.
+        why: io::Error,
+    },
     /// An option with a value that means nothing.
     #[error("{0}")]
     Usage(String),

@@ -8,6 +8,7 @@ pub mod frame;
 mod kvm;
 pub mod machine;
 pub mod memory;
+pub mod network;
 pub mod prepare;
 pub mod session;
 pub mod terminal;

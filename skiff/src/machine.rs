@@ -2,6 +2,7 @@
 
 use crate::error::{Error, On, Result};
 use crate::kvm;
+use crate::network::Network;
 use rustix::io::FdFlags;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -61,6 +62,8 @@ pub struct Machine {
     pub options: Vec<String>,
     /// How to talk to it.
     pub channel: Channel,
+    /// How it is attached to the network, if it is.
+    pub network: Option<Network>,
     /// Whether the watchdog needs QEMU's monitor.
     pub monitor: bool,
 }
@@ -111,6 +114,10 @@ impl Machine {
         } else {
             None
         };
+        if let Some(network) = &self.network {
+            command.args(network.arguments(if self.kind == MachineType::Microvm { "device" } else { "pci" }));
+            options.extend(network.options());
+        }
         let monitor = if self.monitor {
             let (ours, number) = socket(&mut inherited)?;
             command.args(["-chardev", &format!("socket,id=monitor,fd={number}")]);

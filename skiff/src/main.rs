@@ -5,7 +5,8 @@
 use clap::{Args, Parser, Subcommand};
 use skiff::error::{Error, On, Result};
 use skiff::machine::{Accel, Channel, Machine, MachineType};
-use skiff::prepare::{self, Request};
+use skiff::network::{Network, Publish};
+use skiff::prepare::{self, Prepared, Request};
 use skiff::terminal::Streams;
 use skiff::{memory, session};
 use std::io::Write;
@@ -78,6 +79,21 @@ struct Run {
     /// Who executes the guest's code
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
+    /// Let a port of the host lead to one of the guest's, over QEMU's user networking; port 0 is any free one
+    #[arg(long, value_name = "[ADDRESS:]PORT:GUESTPORT[/udp]", help_heading = "Network")]
+    publish: Vec<Publish>,
+    /// Give the machine a network card, even if no port is published
+    #[arg(long, help_heading = "Network")]
+    net: bool,
+    /// Attach the machine to an existing tap interface of the host
+    #[arg(long, value_name = "NAME", conflicts_with = "publish", help_heading = "Network")]
+    tap: Option<String>,
+    /// An address of the machine on that tap [default: by DHCP]
+    #[arg(long, value_name = "ADDRESS/PREFIX", requires = "tap", help_heading = "Network")]
+    ip: Vec<String>,
+    /// The machine's router on that tap
+    #[arg(long, value_name = "ADDRESS", requires = "tap", help_heading = "Network")]
+    gateway: Vec<String>,
     /// Directory that becomes the guest's root
     #[arg(long, value_name = "DIR", help_heading = "What goes into the image")]
     rootfs: Option<PathBuf>,
@@ -131,6 +147,8 @@ impl Run {
             term: std::env::var("TERM").ok().filter(|_| streams.tty.contains(&true)),
         };
         let prepared = prepare::prepare(&request)?;
+        let network = network(self.publish, self.net, self.tap.map(|name| (name, self.ip, self.gateway)), &prepared)?;
+        let timeout = self.timeout;
         let asked = match (self.memory, &prepared.memory) {
             (None, Some(text)) => Some(memory::parse(text).map_err(Error::Usage)?),
             (asked, _) => asked,
@@ -167,14 +185,43 @@ impl Run {
             cpus: self.cpus,
             options,
             channel,
-            monitor: self.timeout.is_some(),
+            network,
+            monitor: timeout.is_some(),
         };
-        let timeout = match self.timeout.map(Duration::try_from_secs_f64).transpose() {
+        let timeout = match timeout.map(Duration::try_from_secs_f64).transpose() {
             Ok(timeout) => timeout,
             Err(e) => return Err(Error::Usage(format!("--timeout: {e}"))),
         };
         session::run(&machine, streams, timeout)
     }
+}
+
+/// How the machine is attached: as the user says, else by the application's own ports.
+fn network(
+    publish: Vec<Publish>,
+    always: bool,
+    tap: Option<(String, Vec<String>, Vec<String>)>,
+    prepared: &Prepared,
+) -> Result<Option<Network>> {
+    if let Some((name, addresses, gateways)) = tap {
+        return Ok(Some(Network::Tap { name, addresses, gateways }));
+    }
+    let chosen: Result<Vec<Publish>> = if publish.is_empty() {
+        let own = prepared.publish.iter().map(|text| text.parse::<Publish>().map_err(Error::Usage));
+        own.map(|port| port.and_then(|port| port.clone().settle().or_else(|_| Publish { host: 0, ..port }.settle())))
+            .collect()
+    } else {
+        publish.into_iter().map(Publish::settle).collect()
+    };
+    let chosen = chosen?;
+    for (n, port) in chosen.iter().enumerate() {
+        let place = format!("{}:{}", port.address, port.host);
+        match &prepared.url {
+            Some(url) if n == 0 => eprintln!("skiff: {}", url.replace("{}", &place)),
+            _ => eprintln!("skiff: {place} leads to port {}", port.guest),
+        }
+    }
+    Ok((always || !chosen.is_empty()).then_some(Network::User(chosen)))
 }
 
 fn write_archive(manifest: &mkimage::Manifest) -> Result<tempfile::NamedTempFile> {

@@ -44,17 +44,22 @@ pub struct Prepared {
     pub manifest: Option<Manifest>,
     /// The application's memory size.
     pub memory: Option<String>,
+    /// The application's ports, as for `--publish`.
+    pub publish: Vec<String>,
+    /// How the first of them is shown.
+    pub url: Option<String>,
 }
 
 /// Finds or builds the image.
 pub fn prepare(request: &Request) -> Result<Prepared> {
     let path = Path::new(&request.target);
     let app = App::find(&request.target)?;
-    let (image, memory) = match app {
-        Some(app) => {
-            let memory = app.memory.clone();
-            (build(request, from_app(request, app))?, memory)
-        }
+    let (memory, publish, url) = match &app {
+        Some(app) => (app.memory.clone(), app.publish.clone(), app.url.clone()),
+        None => (None, Vec::new(), None),
+    };
+    let image = match app {
+        Some(app) => build(request, from_app(request, app))?,
         None if path.is_file() && mkimage::image::is_image(path) => {
             if request.rootfs.is_some() || !request.add.is_empty() || !request.packages.is_empty() || request.learn {
                 return Err(Error::Usage(format!(
@@ -62,12 +67,12 @@ pub fn prepare(request: &Request) -> Result<Prepared> {
                     path.display()
                 )));
             }
-            (Image::open(path)?, None)
+            Image::open(path)?
         }
-        None => (build(request, options(request, request.target.clone()))?, None),
+        None => build(request, options(request, request.target.clone()))?,
     };
     let manifest = changes(request, &image);
-    Ok(Prepared { manifest, image, memory })
+    Ok(Prepared { manifest, image, memory, publish, url })
 }
 
 fn options(request: &Request, program: String) -> Options {

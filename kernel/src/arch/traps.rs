@@ -286,6 +286,11 @@ pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
 pub fn leave_to_application(frame: &mut TrapFrame) {
     let task = current();
     loop {
+        if crate::net::pending() {
+            irq::enable();
+            crate::net::poll();
+            irq::disable();
+        }
         let resched = this_cpu().need_resched.load(Ordering::Relaxed);
         let pending = task.signal_pending.load(Ordering::Acquire) || exit::must_exit(task);
         let moved = task.moved.load(Ordering::Relaxed);

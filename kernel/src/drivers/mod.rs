@@ -3,6 +3,7 @@
 pub mod console;
 mod hal;
 mod mmio;
+pub mod net;
 mod pci;
 mod rng;
 

@@ -161,6 +161,19 @@ impl Sink<'_> {
         }
     }
 
+    /// Leaves the next `n` bytes as they are.
+    pub fn skip(&mut self, n: usize) {
+        match self {
+            Sink::User(segments) => {
+                segments.advance(n, |_, _, n| n);
+            }
+            Sink::Kernel(buffer) => {
+                let n = n.min(buffer.len());
+                *buffer = core::mem::take(buffer).split_at_mut(n).1;
+            }
+        }
+    }
+
     /// Puts `n` zeros.
     pub fn put_zeros(&mut self, n: usize) -> SysResult<usize> {
         self.put_page(None, 0, n)

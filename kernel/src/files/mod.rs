@@ -29,6 +29,7 @@ pub mod poll;
 pub mod pseudo_file;
 pub mod regular;
 pub mod signalfd;
+pub mod socket;
 pub mod splice;
 pub mod stdio;
 pub mod timerfd;

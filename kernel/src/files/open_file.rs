@@ -27,6 +27,11 @@ pub trait FileOps: Any + Send + Sync {
     /// For downcasting.
     fn as_any(&self) -> &dyn Any;
 
+    /// The socket, if it is one.
+    fn as_socket(&self) -> Option<&dyn super::socket::Socket> {
+        None
+    }
+
     /// Whether there is a file position, so that `read_at` and `write_at` serve all reading and writing; else `read` and `write` do.
     fn seekable(&self) -> bool {
         false

@@ -1,21 +1,25 @@
-//! Sockets (socket(2), unix(7)): `AF_UNIX` pairs. Other families, and sockets with names, are for the network to come.
+//! Sockets (socket(2)): which kind, addresses, options. Sending and receiving is [`super::message`]'s.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
+use alloc::vec::Vec;
 
-use fs::{LookupFlags, OpenFlags};
+use fs::OpenFlags;
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths;
-use crate::files::io::{Segments, Sink, Source};
+use crate::files::OpenFile;
+use crate::files::socket::Socket;
 use crate::files::unix::{Kind, UnixSocket};
-use crate::files::{OpenFile, events};
+use crate::net::socket::Family;
 use crate::task::current;
 use crate::usermem::{self, UserAddr, UserPtr};
 
 const SOCK_TYPE_MASK: u32 = 0xf;
-const MSG_ERRORS: u32 = net::MSG_OOB;
+/// `sizeof(struct sockaddr_storage)`.
+pub const SOCKADDR_MAX: usize = 128;
+/// The longest option that is read.
+const OPTION_MAX: usize = 256;
 
 fn type_and_flags(kind: u32) -> SysResult<(u32, OpenFlags)> {
     let flags = OpenFlags::from_bits_retain(kind & !SOCK_TYPE_MASK);
@@ -25,32 +29,34 @@ fn type_and_flags(kind: u32) -> SysResult<(u32, OpenFlags)> {
     Ok((kind & SOCK_TYPE_MASK, flags))
 }
 
-/// The kind of socket that a family, type and protocol ask for. Families without a driver give `EAFNOSUPPORT`.
-fn unix_kind(family: u32, kind: u32, protocol: u32) -> SysResult<Kind> {
-    if family > AF_MAX || family != net::AF_UNIX {
-        return Err(Errno::EAFNOSUPPORT);
-    }
+/// The kind of `AF_UNIX` socket that type and protocol ask for.
+fn unix_kind(kind: u32, protocol: u32) -> SysResult<Kind> {
     if protocol != 0 && protocol != net::AF_UNIX {
         return Err(Errno::EPROTONOSUPPORT);
     }
     Kind::from_type(kind)
 }
 
-/// One more than the highest family of Linux 6.1.
-const AF_MAX: u32 = 46;
-
 /// socket(2).
 pub fn socket(family: u32, kind: u32, protocol: u32) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    let kind = unix_kind(family, kind, protocol)?;
-    let file = UnixSocket::open_one(kind, flags);
+    let file = match family {
+        net::AF_UNIX => UnixSocket::open_one(unix_kind(kind, protocol)?, flags),
+        net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags)?,
+        net::AF_INET6 => crate::net::socket::create(Family::V6, kind, protocol, flags)?,
+        _ => return Err(Errno::EAFNOSUPPORT),
+    };
     current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC)).map(|fd| fd as usize)
 }
 
 /// socketpair(2).
 pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    let kind = unix_kind(family, kind, protocol)?;
+    let kind = match family {
+        net::AF_UNIX => unix_kind(kind, protocol)?,
+        net::AF_INET | net::AF_INET6 => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EAFNOSUPPORT),
+    };
     let files = current().files()?;
     let fds = files.insert_pair(UnixSocket::open_pair(kind, flags), flags.contains(OpenFlags::CLOEXEC))?;
     if let Err(errno) = out.write(fds) {
@@ -63,44 +69,69 @@ pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>)
 }
 
 /// The open file of a socket. `EBADF`, `ENOTSOCK`.
-fn open_socket(fd: i32) -> SysResult<Arc<OpenFile>> {
+pub(super) fn open_socket(fd: i32) -> SysResult<Arc<OpenFile>> {
     let file = paths::file(fd)?;
-    if file.ops_as::<UnixSocket>().is_some() { Ok(file) } else { Err(Errno::ENOTSOCK) }
+    if file.ops.as_socket().is_some() { Ok(file) } else { Err(Errno::ENOTSOCK) }
 }
 
-fn socket_of(file: &OpenFile) -> SysResult<&UnixSocket> {
-    file.ops_as::<UnixSocket>().ok_or(Errno::ENOTSOCK)
+/// The socket of an open file.
+pub(super) fn socket_of(file: &OpenFile) -> SysResult<&dyn Socket> {
+    file.ops.as_socket().ok_or(Errno::ENOTSOCK)
 }
 
-/// `sizeof(struct sockaddr_un)`.
-const SOCKADDR_UN_SIZE: usize = 110;
+/// Reads an address argument.
+pub(super) fn read_address(address: UserAddr, len: u32) -> SysResult<Vec<u8>> {
+    if len as usize > SOCKADDR_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let mut bytes = alloc::vec![0; len as usize];
+    usermem::copy_in(&mut bytes, address)?;
+    Ok(bytes)
+}
 
-/// connect(2). Nothing listens yet, so the answer tells what stands in the way.
+/// Gives the caller an address: as much as there is room for, and its full length.
+pub(super) fn write_address(bytes: &[u8], address: UserAddr, len: UserPtr<i32>) -> SysResult<()> {
+    let room = len.read()?;
+    if room < 0 {
+        return Err(Errno::EINVAL);
+    }
+    usermem::copy_out(address, bytes.get(..bytes.len().min(room as usize)).unwrap_or_default())?;
+    len.write(bytes.len() as i32)
+}
+
+/// bind(2).
+pub fn bind(fd: i32, address: UserAddr, len: u32) -> SysResult {
+    let file = open_socket(fd)?;
+    let address = read_address(address, len)?;
+    socket_of(&file)?.bind(&address).map(|()| 0)
+}
+
+/// listen(2).
+pub fn listen(fd: i32, backlog: i32) -> SysResult {
+    socket_of(&*open_socket(fd)?)?.listen(backlog).map(|()| 0)
+}
+
+/// accept(2).
+pub fn accept(fd: i32, address: UserAddr, len: UserPtr<i32>) -> SysResult {
+    accept4(fd, address, len, 0)
+}
+
+/// accept4(2).
+pub fn accept4(fd: i32, address: UserAddr, len: UserPtr<i32>, flags: u32) -> SysResult {
+    let (0, flags) = type_and_flags(flags)? else { return Err(Errno::EINVAL) };
+    let file = open_socket(fd)?;
+    let (accepted, peer) = socket_of(&file)?.accept(file.nonblocking(), flags)?;
+    if !address.is_null() {
+        write_address(&peer, address, len)?;
+    }
+    current().files()?.insert(accepted, flags.contains(OpenFlags::CLOEXEC)).map(|fd| fd as usize)
+}
+
+/// connect(2).
 pub fn connect(fd: i32, address: UserAddr, len: u32) -> SysResult {
     let file = open_socket(fd)?;
-    if len as usize > SOCKADDR_UN_SIZE || (len as usize) < 2 {
-        return Err(Errno::EINVAL);
-    }
-    let mut bytes = [0; SOCKADDR_UN_SIZE];
-    let bytes = bytes.get_mut(..len as usize).ok_or(Errno::EINVAL)?;
-    usermem::copy_in(bytes, address)?;
-    if u32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) != net::AF_UNIX {
-        return Err(Errno::EINVAL);
-    }
-    if socket_of(&file)?.is_connected() {
-        return Err(Errno::EISCONN);
-    }
-    let path = bytes.get(2..).unwrap_or_default();
-    if path.is_empty() {
-        return Err(Errno::EINVAL);
-    }
-    if path.first() == Some(&0) {
-        return Err(Errno::ECONNREFUSED);
-    }
-    let text = path.split(|&b| b == 0).next().unwrap_or_default().to_vec();
-    let found = paths::find(&paths::Name { base: None, text }, LookupFlags::FOLLOW)?;
-    found.inode()?;
-    Err(Errno::ECONNREFUSED)
+    let address = read_address(address, len)?;
+    socket_of(&file)?.connect(&address, file.nonblocking()).map(|()| 0)
 }
 
 /// shutdown(2).
@@ -115,220 +146,43 @@ pub fn shutdown(fd: i32, how: u32) -> SysResult {
     socket_of(&file)?.shutdown(read, write).map(|()| 0)
 }
 
-fn send(file: &OpenFile, from: &mut Source<'_>, flags: u32) -> SysResult {
-    if flags & MSG_ERRORS != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let socket = socket_of(file)?;
-    let result = socket.send(from, file.nonblocking() || flags & net::MSG_DONTWAIT != 0);
-    if result == Err(Errno::EPIPE) && flags & net::MSG_NOSIGNAL == 0 && socket.kind != Kind::Datagram {
-        events::broken_pipe();
-    }
-    result
-}
-
-fn receive(file: &OpenFile, to: &mut Sink<'_>, flags: u32) -> SysResult<crate::files::unix::Received> {
-    if flags & MSG_ERRORS != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let socket = socket_of(file)?;
-    let nonblock = file.nonblocking() || flags & net::MSG_DONTWAIT != 0;
-    let peek = flags & net::MSG_PEEK != 0;
-    let mut received = socket.receive(to, nonblock, peek)?;
-    let all = flags & net::MSG_WAITALL != 0 && !peek && socket.kind == Kind::Stream;
-    while all && to.remaining() > 0 {
-        match socket.receive(to, nonblock, false) {
-            Ok(more) if more.copied > 0 => received.copied += more.copied,
-            _ => break,
-        }
-    }
-    Ok(received)
-}
-
-/// sendto(2). A connected socket takes no address.
-pub fn sendto(fd: i32, buffer: UserAddr, len: usize, flags: u32, address: UserAddr, _address_len: u32) -> SysResult {
-    let file = open_socket(fd)?;
-    if !address.is_null() {
-        return Err(destination_error(socket_of(&file)?));
-    }
-    send(&file, &mut Source::user(buffer, len)?, flags)
-}
-
-fn destination_error(socket: &UnixSocket) -> Errno {
-    match (socket.kind, socket.is_connected()) {
-        (Kind::Datagram, _) => Errno::ECONNREFUSED,
-        (_, true) => Errno::EISCONN,
-        (_, false) => Errno::EOPNOTSUPP,
-    }
-}
-
-/// recvfrom(2). The peers of a pair have no names.
-pub fn recvfrom(
-    fd: i32,
-    buffer: UserAddr,
-    len: usize,
-    flags: u32,
-    address: UserAddr,
-    address_len: UserPtr<i32>,
-) -> SysResult {
-    let file = open_socket(fd)?;
-    let received = receive(&file, &mut Sink::user(buffer, len)?, flags)?;
-    if !address.is_null() {
-        address_len.write(0)?;
-    }
-    Ok(if flags & net::MSG_TRUNC != 0 { received.full } else { received.copied })
-}
-
-/// `struct msghdr` as words: name, length, vector, its count, control, its length, flags.
-type MsgHdr = [u64; 7];
-
-/// sendmsg(2). Control messages come with named sockets.
-pub fn sendmsg(fd: i32, message: UserPtr<MsgHdr>, flags: u32) -> SysResult {
-    let file = open_socket(fd)?;
-    let [name, _, vector, count, _, control_len, _] = message.read()?;
-    if control_len != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    if name != 0 {
-        return Err(destination_error(socket_of(&file)?));
-    }
-    if count > 1024 {
-        return Err(Errno::EMSGSIZE);
-    }
-    send(&file, &mut Source::User(Segments::from_iovec(UserAddr(vector), count as usize)?), flags)
-}
-
-/// recvmsg(2).
-pub fn recvmsg(fd: i32, message: UserPtr<MsgHdr>, flags: u32) -> SysResult {
-    let file = open_socket(fd)?;
-    let mut header = message.read()?;
-    let (vector, count) = (header[2], header[3]);
-    if count > 1024 {
-        return Err(Errno::EMSGSIZE);
-    }
-    let mut sink = Sink::User(Segments::from_iovec(UserAddr(vector), count as usize)?);
-    let received = receive(&file, &mut sink, flags)?;
-    let result_flags = if received.full > received.copied { net::MSG_TRUNC } else { 0 };
-    // `msg_namelen` is an int: its upper half is padding that the caller keeps.
-    header[1] &= !u64::from(u32::MAX);
-    header[5] = 0;
-    header[6] = header[6] & !u64::from(u32::MAX) | u64::from(result_flags);
-    message.write(header)?;
-    Ok(if flags & net::MSG_TRUNC != 0 { received.full } else { received.copied })
-}
-
-/// An address without a name: the family alone.
-fn write_unnamed(address: UserAddr, len: UserPtr<i32>) -> SysResult {
-    let room = len.read()?;
-    if room < 0 {
-        return Err(Errno::EINVAL);
-    }
-    let family = (net::AF_UNIX as u16).to_ne_bytes();
-    usermem::copy_out(address, &family[..family.len().min(room as usize)])?;
-    len.write(family.len() as i32)?;
-    Ok(0)
-}
-
 /// getsockname(2).
 pub fn getsockname(fd: i32, address: UserAddr, len: UserPtr<i32>) -> SysResult {
-    open_socket(fd)?;
-    write_unnamed(address, len)
+    let file = open_socket(fd)?;
+    write_address(&socket_of(&file)?.local_address()?, address, len).map(|()| 0)
 }
 
 /// getpeername(2).
 pub fn getpeername(fd: i32, address: UserAddr, len: UserPtr<i32>) -> SysResult {
     let file = open_socket(fd)?;
-    if !socket_of(&file)?.is_connected() {
-        return Err(Errno::ENOTCONN);
-    }
-    write_unnamed(address, len)
+    write_address(&socket_of(&file)?.peer_address()?, address, len).map(|()| 0)
 }
 
-/// `struct timeval` to nanoseconds.
-fn timeval_ns([seconds, microseconds]: [i64; 2]) -> SysResult<u64> {
-    if !(0..1_000_000).contains(&microseconds) {
-        return Err(Errno::EDOM);
-    }
-    Ok((seconds.max(0) as u64).saturating_mul(1_000_000_000).saturating_add(microseconds as u64 * 1000))
-}
-
-/// setsockopt(2), level `SOL_SOCKET`.
+/// setsockopt(2).
 pub fn setsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: i32) -> SysResult {
-    /// Least buffer that Linux grants (`SOCK_MIN_SNDBUF`), and the most without privilege (`wmem_max`), both doubled.
-    const BUFFER: core::ops::RangeInclusive<u32> = 4608..=425_984;
     let file = open_socket(fd)?;
-    let socket = socket_of(&file)?;
-    if level != net::SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    if matches!(option, net::SO_RCVTIMEO | net::SO_SNDTIMEO) {
-        if (len as usize) < 16 {
-            return Err(Errno::EINVAL);
-        }
-        let ns = timeval_ns(value.cast::<[i64; 2]>().read()?)?;
-        let slot = if option == net::SO_RCVTIMEO { &socket.receive_timeout } else { &socket.send_timeout };
-        slot.store(ns, Ordering::Relaxed);
-        return Ok(0);
-    }
-    if (len as usize) < size_of::<i32>() {
-        return Err(Errno::EINVAL);
-    }
-    let number = value.cast::<i32>().read()?;
-    match option {
-        net::SO_SNDBUF | net::SO_RCVBUF => {
-            let granted = (number.max(0) as u32).saturating_mul(2).clamp(*BUFFER.start(), *BUFFER.end());
-            let slot = if option == net::SO_SNDBUF { &socket.send_buffer } else { &socket.receive_buffer };
-            slot.store(granted, Ordering::Relaxed);
-        }
-        net::SO_PASSCRED => socket.pass_credentials.store(number != 0, Ordering::Relaxed),
-        _ => return Err(Errno::ENOPROTOOPT),
-    }
-    Ok(0)
+    let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
+    let mut bytes = alloc::vec![0; len.min(OPTION_MAX)];
+    usermem::copy_in(&mut bytes, value)?;
+    socket_of(&file)?.set_option(level, option, &bytes).map(|()| 0)
 }
 
-/// getsockopt(2), level `SOL_SOCKET`.
+/// getsockopt(2).
 pub fn getsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: UserPtr<i32>) -> SysResult {
     let file = open_socket(fd)?;
     let socket = socket_of(&file)?;
-    if level != net::SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let room = len.read()?;
-    if room < 0 {
-        return Err(Errno::EINVAL);
-    }
-    let mut bytes = [0u8; 16];
-    let size = match option {
-        net::SO_PEERCRED => {
-            let (pid, uid, gid) = socket.peer().map_or((0, u32::MAX, u32::MAX), |peer| (peer.pid, peer.uid, peer.gid));
-            bytes[..4].copy_from_slice(&pid.to_ne_bytes());
-            bytes[4..8].copy_from_slice(&uid.to_ne_bytes());
-            bytes[8..12].copy_from_slice(&gid.to_ne_bytes());
-            12
-        }
-        net::SO_RCVTIMEO | net::SO_SNDTIMEO => {
-            let slot = if option == net::SO_RCVTIMEO { &socket.receive_timeout } else { &socket.send_timeout };
-            let ns = slot.load(Ordering::Relaxed);
-            bytes[..8].copy_from_slice(&(ns / 1_000_000_000).to_ne_bytes());
-            bytes[8..].copy_from_slice(&(ns % 1_000_000_000 / 1000).to_ne_bytes());
-            16
-        }
-        _ => {
-            let number = match option {
-                net::SO_TYPE => socket.kind.number(),
-                net::SO_DOMAIN => net::AF_UNIX,
-                net::SO_PROTOCOL | net::SO_ERROR | net::SO_ACCEPTCONN => 0,
-                net::SO_SNDBUF => socket.send_buffer.load(Ordering::Relaxed),
-                net::SO_RCVBUF => socket.receive_buffer.load(Ordering::Relaxed),
-                net::SO_PASSCRED => u32::from(socket.pass_credentials.load(Ordering::Relaxed)),
-                _ => return Err(Errno::ENOPROTOOPT),
-            };
-            bytes[..4].copy_from_slice(&number.to_ne_bytes());
-            4
-        }
+    let room = usize::try_from(len.read()?).map_err(|_| Errno::EINVAL)?;
+    let number = match (level, option) {
+        (net::SOL_SOCKET, net::SO_TYPE) => Some(socket.kind()),
+        (net::SOL_SOCKET, net::SO_DOMAIN) => Some(socket.family()),
+        (net::SOL_SOCKET, net::SO_PROTOCOL) => Some(socket.protocol()),
+        _ => None,
     };
-    let shown = size.min(room as usize);
-    usermem::copy_out(value, bytes.get(..shown).unwrap_or_default())?;
-    len.write(shown as i32)?;
-    Ok(0)
+    let bytes = match number {
+        Some(number) => number.to_ne_bytes().to_vec(),
+        None => socket.get_option(level, option, room)?,
+    };
+    let shown = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+    usermem::copy_out(value, shown)?;
+    len.write(shown.len() as i32).map(|()| 0)
 }

@@ -6,20 +6,22 @@
 mod channel;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use fs::OpenFlags;
+use fs::{LookupFlags, OpenFlags};
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
 use super::poll::{PollTable, ev};
-use super::{FileOps, OpenFile, anon};
-use crate::arch::clock;
-use crate::task::current;
+use super::socket::{self, Address, Ancillary, PeerCredentials, Received as Message, Socket, deadline, int};
+use super::with_fs;
+use super::{FileOps, OpenFile};
 use crate::usermem::UserAddr;
+use crate::vfs::namespace;
 
 use channel::Channel;
 pub use channel::Received;
@@ -54,17 +56,6 @@ impl Kind {
             Kind::SeqPacket => net::SOCK_SEQPACKET,
         }
     }
-}
-
-/// The ids that `SO_PEERCRED` tells: those of the process that made the pair.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerCredentials {
-    /// Process id.
-    pub pid: i32,
-    /// Effective user id.
-    pub uid: u32,
-    /// Effective group id.
-    pub gid: u32,
 }
 
 /// A connection's two directions, as one side sees them.
@@ -108,24 +99,17 @@ impl UnixSocket {
         })
     }
 
-    fn open(socket: Arc<UnixSocket>, flags: OpenFlags) -> Arc<OpenFile> {
-        let credentials = current().credentials();
-        let (path, inode) = anon::new_node(anon::AnonKind::Socket, credentials.fsuid, credentials.fsgid);
-        OpenFile::new(path, inode, socket, OpenFlags::RDWR | flags & OpenFlags::NONBLOCK)
-    }
-
     /// socket(2): a socket that is not connected.
     pub fn open_one(kind: Kind, flags: OpenFlags) -> Arc<OpenFile> {
-        Self::open(UnixSocket::new(kind, None), flags)
+        socket::open(UnixSocket::new(kind, None), flags)
     }
 
     /// socketpair(2).
     pub fn open_pair(kind: Kind, flags: OpenFlags) -> [Arc<OpenFile>; 2] {
-        let credentials = current().credentials();
-        let peer = PeerCredentials { pid: current().process.pid, uid: credentials.euid, gid: credentials.egid };
+        let peer = PeerCredentials::of_current();
         let (a, b) = (Channel::new(kind), Channel::new(kind));
         [(a.clone(), b.clone()), (b, a)]
-            .map(|(receive, send)| Self::open(UnixSocket::new(kind, Some(Link { receive, send, peer })), flags))
+            .map(|(receive, send)| socket::open(UnixSocket::new(kind, Some(Link { receive, send, peer })), flags))
     }
 
     /// Whether the socket has a peer.
@@ -152,25 +136,6 @@ impl UnixSocket {
         };
         link.receive.receive(to, peek, nonblock, deadline(&self.receive_timeout))
     }
-
-    /// shutdown(2). `ENOTCONN`.
-    pub fn shutdown(&self, read: bool, write: bool) -> SysResult<()> {
-        let link = self.link.as_ref().ok_or(Errno::ENOTCONN)?;
-        if read {
-            link.receive.close_reading();
-        }
-        if write {
-            link.send.close_writing();
-        }
-        Ok(())
-    }
-}
-
-fn deadline(timeout: &AtomicU64) -> Option<u64> {
-    match timeout.load(Ordering::Relaxed) {
-        0 => None,
-        ns => Some(clock::monotonic_ns().saturating_add(ns)),
-    }
 }
 
 impl Drop for UnixSocket {
@@ -189,6 +154,10 @@ impl Drop for UnixSocket {
 impl FileOps for UnixSocket {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn as_socket(&self) -> Option<&dyn Socket> {
+        Some(self)
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
@@ -237,5 +206,139 @@ impl FileOps for UnixSocket {
             _ => return Err(Errno::ENOTTY),
         };
         arg.cast::<i32>().write(bytes as i32).map(|()| 0)
+    }
+}
+
+/// `sizeof(struct sockaddr_un)`.
+const SOCKADDR_UN_SIZE: usize = 110;
+/// The address of who has no name: the family alone.
+fn unnamed() -> Address {
+    (net::AF_UNIX as u16).to_ne_bytes().to_vec()
+}
+
+impl Socket for UnixSocket {
+    fn family(&self) -> u32 {
+        net::AF_UNIX
+    }
+
+    fn kind(&self) -> u32 {
+        self.kind.number()
+    }
+
+    fn bind(&self, _address: &[u8]) -> SysResult<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn connect(&self, address: &[u8], _nonblock: bool) -> SysResult<()> {
+        let Some((family, path)) = address.split_first_chunk::<2>().filter(|_| address.len() <= SOCKADDR_UN_SIZE) else {
+            return Err(Errno::EINVAL);
+        };
+        if u32::from(u16::from_ne_bytes(*family)) != net::AF_UNIX || path.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        if self.is_connected() {
+            return Err(Errno::EISCONN);
+        }
+        if path.first() == Some(&0) {
+            return Err(Errno::ECONNREFUSED);
+        }
+        let text = path.split(|&b| b == 0).next().unwrap_or_default();
+        let found = with_fs(|ctx| namespace().resolve(ctx, None, text, LookupFlags::FOLLOW))?;
+        found.inode()?;
+        Err(Errno::ECONNREFUSED)
+    }
+
+    fn local_address(&self) -> SysResult<Address> {
+        Ok(unnamed())
+    }
+
+    fn peer_address(&self) -> SysResult<Address> {
+        if self.is_connected() { Ok(unnamed()) } else { Err(Errno::ENOTCONN) }
+    }
+
+    fn shutdown(&self, read: bool, write: bool) -> SysResult<()> {
+        let link = self.link.as_ref().ok_or(Errno::ENOTCONN)?;
+        if read {
+            link.receive.close_reading();
+        }
+        if write {
+            link.send.close_writing();
+        }
+        Ok(())
+    }
+
+    fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
+        if flags & net::MSG_OOB != 0 || !with.files.is_empty() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if to.is_some() {
+            return Err(match (self.kind, self.is_connected()) {
+                (Kind::Datagram, _) => Errno::ECONNREFUSED,
+                (_, true) => Errno::EISCONN,
+                (_, false) => Errno::EOPNOTSUPP,
+            });
+        }
+        self.send(from, flags & net::MSG_DONTWAIT != 0)
+    }
+
+    fn receive_message(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<Message> {
+        if flags & net::MSG_OOB != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let nonblock = flags & net::MSG_DONTWAIT != 0;
+        let peek = flags & net::MSG_PEEK != 0;
+        let mut received = self.receive(to, nonblock, peek)?;
+        let all = flags & net::MSG_WAITALL != 0 && !peek && self.kind == Kind::Stream;
+        while all && to.remaining() > 0 {
+            match self.receive(to, nonblock, false) {
+                Ok(more) if more.copied > 0 => received.copied += more.copied,
+                _ => break,
+            }
+        }
+        Ok(Message { copied: received.copied, full: received.full, ..Message::default() })
+    }
+
+    fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        /// Least buffer that Linux grants (`SOCK_MIN_SNDBUF`), and the most without privilege (`wmem_max`), both doubled.
+        const BUFFER: core::ops::RangeInclusive<u32> = 4608..=425_984;
+        if level != net::SOL_SOCKET {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if matches!(option, net::SO_RCVTIMEO | net::SO_SNDTIMEO) {
+            let slot = if option == net::SO_RCVTIMEO { &self.receive_timeout } else { &self.send_timeout };
+            slot.store(socket::timeval(value)?, Ordering::Relaxed);
+            return Ok(());
+        }
+        let number = int(value)?;
+        match option {
+            net::SO_SNDBUF | net::SO_RCVBUF => {
+                let granted = (number.max(0) as u32).saturating_mul(2).clamp(*BUFFER.start(), *BUFFER.end());
+                let slot = if option == net::SO_SNDBUF { &self.send_buffer } else { &self.receive_buffer };
+                slot.store(granted, Ordering::Relaxed);
+            }
+            net::SO_PASSCRED => self.pass_credentials.store(number != 0, Ordering::Relaxed),
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    fn get_option(&self, level: u32, option: u32, _room: usize) -> SysResult<Vec<u8>> {
+        if level != net::SOL_SOCKET {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let number = match option {
+            net::SO_PEERCRED => {
+                let nobody = PeerCredentials { pid: 0, uid: u32::MAX, gid: u32::MAX };
+                return Ok(self.peer().unwrap_or(nobody).bytes().to_vec());
+            }
+            net::SO_RCVTIMEO => return Ok(socket::timeval_bytes(self.receive_timeout.load(Ordering::Relaxed))),
+            net::SO_SNDTIMEO => return Ok(socket::timeval_bytes(self.send_timeout.load(Ordering::Relaxed))),
+            net::SO_ERROR | net::SO_ACCEPTCONN => 0,
+            net::SO_SNDBUF => self.send_buffer.load(Ordering::Relaxed),
+            net::SO_RCVBUF => self.receive_buffer.load(Ordering::Relaxed),
+            net::SO_PASSCRED => u32::from(self.pass_credentials.load(Ordering::Relaxed)),
+            _ => return Err(Errno::ENOPROTOOPT),
+        };
+        Ok(number.to_ne_bytes().to_vec())
     }
 }

@@ -141,6 +141,7 @@ pub fn idle() -> ! {
     loop {
         schedule();
         irq::enable();
+        crate::net::poll();
         if balance::pull() {
             continue;
         }
@@ -148,7 +149,7 @@ pub fn idle() -> ! {
         poll_for_work(cpu);
         irq::disable();
         // Whoever sends work after this look interrupts the halt.
-        if cpu.need_resched.load(Ordering::SeqCst) {
+        if cpu.need_resched.load(Ordering::SeqCst) || crate::net::pending() {
             irq::enable();
         } else {
             irq::enable_and_halt();
@@ -163,7 +164,7 @@ fn poll_for_work(cpu: &percpu::PerCpu) {
     }
     cpu.polling.store(true, Ordering::SeqCst);
     let end = clock::monotonic_ns() + POLL_TIME;
-    while !cpu.need_resched.load(Ordering::Relaxed) && clock::monotonic_ns() < end {
+    while !cpu.need_resched.load(Ordering::Relaxed) && !crate::net::pending() && clock::monotonic_ns() < end {
         core::hint::spin_loop();
     }
     // Ordered before the next look at `need_resched`; see `ask`.

@@ -1,0 +1,74 @@
+//! Congestion control: slow start, congestion avoidance, fast recovery (RFC 5681, RFC 6582). Windows are in bytes.
+
+use super::Seq;
+
+/// Segments of the first window (RFC 6928).
+const INITIAL_SEGMENTS: u32 = 10;
+
+/// What the path is thought to bear.
+#[derive(Clone, Debug)]
+pub struct Congestion {
+    /// The congestion window.
+    pub window: u32,
+    /// Where slow start ends.
+    pub threshold: u32,
+    /// Acknowledged since the window last grew, in congestion avoidance.
+    acknowledged: u32,
+    /// While losses are repaired: the number that ends it.
+    recover: Option<Seq>,
+    mss: u32,
+}
+
+impl Congestion {
+    pub fn new(mss: u32) -> Self {
+        Self { window: INITIAL_SEGMENTS * mss, threshold: u32::MAX, acknowledged: 0, recover: None, mss }
+    }
+
+    /// Whether losses are being repaired.
+    pub fn recovering(&self) -> bool {
+        self.recover.is_some()
+    }
+
+    /// `bytes` more have arrived, up to `ack`. Whether the segment that is now first is lost too (a partial acknowledgement).
+    pub fn acknowledged(&mut self, bytes: u32, ack: Seq) -> bool {
+        if let Some(recover) = self.recover {
+            if ack >= recover {
+                self.recover = None;
+                self.window = self.threshold;
+                return false;
+            }
+            self.window = self.window.saturating_sub(bytes).saturating_add(self.mss).max(self.mss);
+            return true;
+        }
+        if self.window < self.threshold {
+            self.window = self.window.saturating_add(bytes);
+        } else {
+            self.acknowledged = self.acknowledged.saturating_add(bytes);
+            if self.acknowledged >= self.window {
+                self.acknowledged -= self.window;
+                self.window = self.window.saturating_add(self.mss);
+            }
+        }
+        false
+    }
+
+    /// The third duplicate acknowledgement, with `flight` bytes on their way and everything before `sent` sent.
+    pub fn lost(&mut self, flight: u32, sent: Seq) {
+        self.threshold = (flight / 2).max(2 * self.mss);
+        self.window = self.threshold + 3 * self.mss;
+        self.recover = Some(sent);
+    }
+
+    /// A further duplicate: another segment has left the path.
+    pub fn inflate(&mut self) {
+        self.window = self.window.saturating_add(self.mss);
+    }
+
+    /// The retransmission timer has run out.
+    pub fn timed_out(&mut self, flight: u32) {
+        self.threshold = (flight / 2).max(2 * self.mss);
+        self.window = self.mss;
+        self.acknowledged = 0;
+        self.recover = None;
+    }
+}

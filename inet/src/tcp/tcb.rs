@@ -1,0 +1,530 @@
+//! The state of a connection, and what the application does to it.
+
+use bitflags::bitflags;
+
+use super::congestion::Congestion;
+use super::receive_queue::ReceiveQueue;
+use super::request::Request;
+use super::rtt::Rtt;
+use super::send_queue::SendQueue;
+use super::{Flags, Header, Instant, MS, SECOND, Seq, TIME_WAIT};
+use crate::Bytes;
+
+/// States of RFC 9293, 3.3.2, except those before there is a connection: `LISTEN` and `SYN-RECEIVED` (see [`Request`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum State {
+    SynSent,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+    Closed,
+}
+
+/// Why a connection failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The other side refused it.
+    Refused,
+    /// The other side reset it.
+    Reset,
+    /// It was reset after the other side had sent all it had.
+    BrokenPipe,
+    /// The other side did not answer.
+    TimedOut,
+    /// The network or the host cannot be reached (set from ICMP).
+    Unreachable,
+}
+
+bitflags! {
+    /// What has changed, for those who wait.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Events: u8 {
+        /// There is more to read.
+        const READABLE = 1;
+        /// There is room to write again.
+        const WRITABLE = 2;
+        /// The connection is established.
+        const CONNECTED = 4;
+        /// The other side has sent all it had.
+        const ENDED = 8;
+        /// The connection is no more, or has failed.
+        const CLOSED = 16;
+    }
+}
+
+/// What the interface and the socket give to a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The largest payload that fits a packet of the interface.
+    pub mss: u16,
+    /// What a segment may carry where the other side names no limit.
+    pub default_mss: u16,
+    /// Bytes that may wait to be read, at first, and to be acknowledged.
+    pub limits: Limits,
+}
+
+/// Sizes of the buffers, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of what has arrived and was not read.
+    pub receive: usize,
+    /// What `receive` may grow to.
+    pub receive_max: usize,
+    /// Of what was written and not acknowledged.
+    pub send: usize,
+}
+
+/// What the application may set at any time.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `TCP_NODELAY`.
+    pub no_delay: bool,
+    /// `TCP_CORK`, or the last write said that more comes.
+    pub cork: bool,
+    /// `SO_KEEPALIVE`.
+    pub keep_alive: bool,
+    /// `TCP_KEEPIDLE` in nanoseconds.
+    pub keep_idle: u64,
+    /// `TCP_KEEPINTVL` in nanoseconds.
+    pub keep_interval: u64,
+    /// `TCP_KEEPCNT`.
+    pub keep_count: u32,
+    /// `TCP_USER_TIMEOUT` in nanoseconds; 0 leaves it to the number of tries.
+    pub user_timeout: u64,
+    /// `TCP_SYNCNT`.
+    pub syn_retries: u32,
+    /// How long an orphan waits for the other side's `FIN`.
+    pub linger2: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            no_delay: false,
+            cork: false,
+            keep_alive: false,
+            keep_idle: 7200 * SECOND,
+            keep_interval: 75 * SECOND,
+            keep_count: 9,
+            user_timeout: 0,
+            syn_retries: 6,
+            linger2: TIME_WAIT,
+        }
+    }
+}
+
+/// Timers, as moments.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timers {
+    /// Retransmission, or the probe of a closed window.
+    pub resend: Option<Instant>,
+    pub delayed_ack: Option<Instant>,
+    pub cork: Option<Instant>,
+    pub keep_alive: Option<Instant>,
+    /// End of `TIME_WAIT`, or of an orphan's `FIN_WAIT2`.
+    pub end: Option<Instant>,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Tcb {
+    pub(super) state: State,
+    pub(super) ports: (u16, u16),
+    pub(super) config: Config,
+    /// What the application has set; [`Tcb::settings_changed`] is to be called after a change.
+    pub settings: Settings,
+
+    /// The largest payload that the other side takes.
+    pub(super) mss: u32,
+    pub(super) una: Seq,
+    pub(super) nxt: Seq,
+    /// Behind the highest number ever sent.
+    pub(super) max: Seq,
+    pub(super) window: u32,
+    /// The largest window ever offered.
+    pub(super) window_max: u32,
+    pub(super) wl1: Seq,
+    pub(super) wl2: Seq,
+    pub(super) send_shift: u8,
+    pub(super) send: SendQueue,
+    /// The application has nothing more to send.
+    pub(super) fin_queued: bool,
+    pub(super) congestion: Congestion,
+    pub(super) duplicates: u32,
+    /// The first unacknowledged segment is to be sent again.
+    pub(super) resend_first: bool,
+    /// A probe of a closed window, or of the other side's life, is to be sent.
+    pub(super) probe: bool,
+    /// Probes of a closed window so far.
+    pub(super) probe_backoff: u32,
+    /// Tries since the other side last answered.
+    pub(super) tries: u32,
+    /// Since when it has not answered.
+    pub(super) silent_since: Option<Instant>,
+    /// Keep-alive probes without an answer.
+    pub(super) probes: u32,
+    pub(super) rtt: Rtt,
+    pub(super) heard_at: Instant,
+    /// A write found no room: say when there is some.
+    pub(super) wants_room: bool,
+
+    pub(super) rcv_nxt: Seq,
+    /// Right edge of the window that was last offered.
+    pub(super) advertised: Seq,
+    pub(super) receive_shift: u8,
+    pub(super) queue: ReceiveQueue,
+    pub(super) receive_limit: usize,
+    /// Bytes read, and when counting began, to see whether the window is what holds the sender up.
+    pub(super) measured: (usize, Instant),
+    pub(super) sack: bool,
+    pub(super) fin_received: bool,
+    /// An `ACK` is due now.
+    pub(super) ack_now: bool,
+    /// Bytes that arrived since the last `ACK`.
+    pub(super) unacknowledged: u32,
+    pub(super) last_challenge: Instant,
+
+    pub(super) timers: Timers,
+    /// Nobody holds the socket any more.
+    pub(super) orphan: bool,
+    /// The application does not read any more.
+    pub(super) read_closed: bool,
+    pub(super) error: Option<Error>,
+    pub(super) events: Events,
+    /// Segments sent again, in all.
+    pub(super) retransmits: u32,
+}
+
+/// How long `ACK`s wait for company (Linux's `TCP_DELACK_MIN`).
+pub(super) const DELAYED_ACK: u64 = 40 * MS;
+
+/// The shift that makes a window of `max` bytes fit 16 bits.
+pub(super) fn window_shift(max: usize) -> u8 {
+    let mut shift = 0;
+    while shift < super::MAX_WINDOW_SCALE && max >> shift > 0xffff {
+        shift += 1;
+    }
+    shift
+}
+
+impl Tcb {
+    fn new(state: State, ports: (u16, u16), iss: Seq, config: Config, settings: Settings, now: Instant) -> Tcb {
+        let mss = u32::from(config.mss.min(config.default_mss));
+        Tcb {
+            state,
+            ports,
+            config,
+            settings,
+            mss,
+            una: iss,
+            nxt: iss,
+            max: iss,
+            window: 0,
+            window_max: 0,
+            wl1: Seq(0),
+            wl2: iss,
+            send_shift: 0,
+            send: SendQueue::default(),
+            fin_queued: false,
+            congestion: Congestion::new(mss),
+            duplicates: 0,
+            resend_first: false,
+            probe: false,
+            probe_backoff: 0,
+            tries: 0,
+            silent_since: None,
+            probes: 0,
+            rtt: Rtt::default(),
+            heard_at: now,
+            wants_room: false,
+            rcv_nxt: Seq(0),
+            advertised: Seq(0),
+            receive_shift: window_shift(config.limits.receive_max),
+            queue: ReceiveQueue::default(),
+            receive_limit: config.limits.receive,
+            measured: (0, now),
+            sack: false,
+            fin_received: false,
+            ack_now: false,
+            unacknowledged: 0,
+            last_challenge: 0,
+            timers: Timers::default(),
+            orphan: false,
+            read_closed: false,
+            error: None,
+            events: Events::empty(),
+            retransmits: 0,
+        }
+    }
+
+    /// An active open: the next segment to send is the `SYN`. `ports` are ours and the other side's.
+    pub fn connect(ports: (u16, u16), iss: Seq, config: Config, settings: Settings, now: Instant) -> Tcb {
+        Tcb::new(State::SynSent, ports, iss, config, settings, now)
+    }
+
+    /// A passive open whose `SYN,ACK` was answered by `ack`, which [`Tcb::receive`] is to see next.
+    pub fn accept(request: &Request, ack: &Header, config: Config, settings: Settings, now: Instant) -> Tcb {
+        let ports = (ack.destination, ack.source);
+        let mut tcb = Tcb::new(State::Established, ports, request.iss, config, settings, now);
+        tcb.una = request.iss + 1;
+        (tcb.nxt, tcb.max, tcb.wl2) = (tcb.una, tcb.una, tcb.una);
+        tcb.wl1 = request.irs;
+        tcb.rcv_nxt = request.irs + 1;
+        tcb.advertised = tcb.rcv_nxt + u32::from(request.window);
+        tcb.agree(request.mss, request.window_shift, request.sack);
+        tcb.set_window(u32::from(ack.window) << tcb.send_shift);
+        if let Some(took) = request.round_trip(now) {
+            tcb.rtt.sample(took);
+        }
+        tcb.arm_keep_alive(now);
+        tcb
+    }
+
+    /// What both sides said in their `SYN`s.
+    pub(super) fn agree(&mut self, mss: Option<u16>, window_shift: Option<u8>, sack: bool) {
+        self.mss = u32::from(mss.unwrap_or(self.config.default_mss).min(self.config.mss).max(64));
+        self.congestion = Congestion::new(self.mss);
+        self.sack = sack;
+        match window_shift {
+            Some(shift) => self.send_shift = shift,
+            // Both or none (RFC 7323, 2.2).
+            None => self.receive_shift = 0,
+        }
+    }
+
+    pub(super) fn set_window(&mut self, window: u32) {
+        self.window = window;
+        if window > 0 {
+            self.probe_backoff = 0;
+        }
+        self.window_max = self.window_max.max(window);
+    }
+
+    /// Bytes on their way, `FIN` included.
+    pub(super) fn flight(&self) -> u32 {
+        self.nxt - self.una
+    }
+
+    /// Whether our `FIN` was sent.
+    pub(super) fn fin_sent(&self) -> bool {
+        self.fin_queued && self.max - self.una > self.send.len() as u32
+    }
+
+    /// Where the connection is.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Takes what has changed since the last call.
+    pub fn take_events(&mut self) -> Events {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Takes the error, as `SO_ERROR` does.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
+    }
+
+    /// The error, if there is one that nobody has taken.
+    pub fn error(&self) -> Option<Error> {
+        self.error
+    }
+
+    /// Bytes to read.
+    pub fn readable(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing more will come: the other side ended, or the connection.
+    pub fn read_ended(&self) -> bool {
+        self.fin_received || self.read_closed || self.state == State::Closed
+    }
+
+    /// Whether nothing more may be written.
+    pub fn write_ended(&self) -> bool {
+        self.fin_queued || self.state == State::Closed
+    }
+
+    /// Bytes that the connection holds, in both directions.
+    pub fn held(&self) -> usize {
+        self.queue.held() + self.send.len()
+    }
+
+    /// Bytes that may be written now.
+    pub fn room(&self) -> usize {
+        self.config.limits.send.saturating_sub(self.send.len())
+    }
+
+    /// Bytes written and not acknowledged.
+    pub fn unsent(&self) -> usize {
+        self.send.len()
+    }
+
+    /// Asks for [`Events::WRITABLE`].
+    pub fn want_room(&mut self) {
+        self.wants_room = true;
+    }
+
+    /// Whether a write would be taken, by Linux's measure (`sk_stream_is_writeable`): a third of the buffer is free.
+    pub fn is_writable(&self) -> bool {
+        self.room() >= self.send.len() / 2 && self.room() > 0
+    }
+
+    /// Takes bytes to send; the caller has looked for [`Tcb::room`], which may be overdrawn by one write.
+    pub fn write(&mut self, bytes: Bytes) {
+        self.send.push(bytes);
+    }
+
+    /// The part to read `skip` bytes on.
+    pub fn peek(&self, skip: usize) -> Option<Bytes> {
+        self.queue.peek(skip)
+    }
+
+    /// The application has read `n` bytes. An `ACK` may be due that opens the window.
+    pub fn consume(&mut self, n: usize, now: Instant) {
+        self.queue.consume(n);
+        self.grow_window(n, now);
+        let open = self.receive_window();
+        let offered = self.advertised.max(self.rcv_nxt) - self.rcv_nxt;
+        let step = (2 * self.mss as usize).min(self.receive_limit / 2) as u32;
+        if open.saturating_sub(offered) >= step && open >= offered.saturating_mul(2) && !self.fin_received {
+            self.ack_now = true;
+        }
+    }
+
+    /// An application that reads a whole window within two round trips is held up by the window: it grows.
+    fn grow_window(&mut self, n: usize, now: Instant) {
+        let (count, since) = &mut self.measured;
+        *count += n;
+        if *count < self.receive_limit / 2 {
+            return;
+        }
+        let quick = now.saturating_sub(*since) <= 2 * self.rtt.smoothed.max(MS);
+        (*count, *since) = (0, now);
+        if quick {
+            self.receive_limit = (self.receive_limit * 2).min(self.config.limits.receive_max);
+        }
+    }
+
+    /// `SO_RCVBUF` and `SO_SNDBUF` were set.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.config.limits = limits;
+        self.receive_limit = limits.receive;
+    }
+
+    /// The window that may be offered: what there is room for.
+    pub(super) fn receive_window(&self) -> u32 {
+        let free = self.receive_limit.saturating_sub(self.queue.len()) as u32;
+        let most = 0xffff << self.receive_shift;
+        // A window too small for a segment is none (RFC 9293, 3.8.6.2.2).
+        if free < self.mss.min(self.receive_limit as u32 / 2) { 0 } else { free.min(most) }
+    }
+
+    /// The application has nothing more to send: `FIN` follows what it has written.
+    pub fn close_write(&mut self) {
+        let next = match self.state {
+            State::Established => State::FinWait1,
+            State::CloseWait => State::LastAck,
+            State::SynSent => return self.finish(None),
+            _ => return,
+        };
+        self.state = next;
+        self.fin_queued = true;
+    }
+
+    /// The application does not read any more.
+    pub fn close_read(&mut self) {
+        self.read_closed = true;
+        self.events |= Events::ENDED;
+    }
+
+    /// The socket is closed: what was written is still sent, and an orphan does not wait for ever. Answers whether the connection
+    /// must be reset because bytes are left unread (RFC 2525, 2.17); then [`Tcb::abort`] follows.
+    pub fn release(&mut self, now: Instant) -> bool {
+        self.orphan = true;
+        if self.queue.len() > 0 {
+            return true;
+        }
+        self.read_closed = true;
+        self.close_write();
+        if self.state == State::FinWait2 {
+            self.timers.end = Some(now + self.settings.linger2);
+        }
+        false
+    }
+
+    /// Ends the connection at once. The `RST` to send, where the other side knows of the connection.
+    pub fn abort(&mut self) -> Option<Header> {
+        let known = !matches!(self.state, State::SynSent | State::TimeWait | State::Closed);
+        let header = Header {
+            source: self.ports.0,
+            destination: self.ports.1,
+            seq: self.max,
+            ack: self.rcv_nxt,
+            flags: Flags::RST | Flags::ACK,
+            ..Header::default()
+        };
+        self.finish(None);
+        known.then_some(header)
+    }
+
+    /// The network says that the other side cannot be reached. Only what is not established yet gives up (RFC 1122, 4.2.3.9).
+    pub fn unreachable(&mut self, error: Error) {
+        if self.state == State::SynSent {
+            self.finish(Some(error));
+        }
+    }
+
+    /// The connection is no more.
+    pub(super) fn finish(&mut self, error: Option<Error>) {
+        self.state = State::Closed;
+        self.error = self.error.or(error);
+        self.send.clear();
+        if self.orphan {
+            self.queue.clear();
+        }
+        self.timers = Timers::default();
+        (self.ack_now, self.probe, self.resend_first) = (false, false, false);
+        self.events |= Events::CLOSED | Events::READABLE | Events::WRITABLE;
+    }
+
+    /// What a `TIME_WAIT` has to remember: next number to send, next to receive.
+    pub fn time_wait(&self) -> (Seq, Seq) {
+        (self.max, self.rcv_nxt)
+    }
+
+    /// Whether the socket was closed.
+    pub fn is_orphan(&self) -> bool {
+        self.orphan
+    }
+
+    /// Ready for what `TCP_INFO` tells: round trip and its variation in nanoseconds, congestion window in segments, slow start
+    /// threshold, segment size, retransmissions, unacknowledged segments.
+    pub fn info(&self) -> [u64; 7] {
+        let mss = u64::from(self.mss.max(1));
+        [
+            self.rtt.smoothed,
+            self.rtt.variation,
+            u64::from(self.congestion.window) / mss,
+            u64::from(self.congestion.threshold) / mss,
+            mss,
+            u64::from(self.retransmits),
+            u64::from(self.flight()).div_ceil(mss),
+        ]
+    }
+
+    /// The largest payload of a segment.
+    pub fn segment_size(&self) -> u32 {
+        self.mss
+    }
+
+    /// Shifts of the windows, sent and received.
+    pub fn window_shifts(&self) -> (u8, u8) {
+        (self.send_shift, self.receive_shift)
+    }
+}

@@ -1,0 +1,373 @@
+//! virtio-net: Ethernet frames in and out (virtio 1.2, 5.1).
+//!
+//! A received frame is handed on in the buffer that the device filled; a sent one is gathered from where its parts are, and these
+//! are kept until the device is done with them. Interrupts say only that there is something to do: while somebody takes frames they
+//! are off. Sent buffers are taken back with the next frame that is sent, so that sending needs no interrupt at all.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use arrayvec::ArrayVec;
+use bitflags::bitflags;
+use inet::Bytes;
+use spin::Once;
+use virtio_drivers::queue::VirtQueue;
+use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
+
+use super::{Device, SkiffHal};
+use crate::arch::hook::Hook;
+use crate::sync::{IrqLock, SpinLock};
+
+const RECEIVE_QUEUE: u16 = 0;
+const TRANSMIT_QUEUE: u16 = 1;
+/// Descriptors of each queue.
+const QUEUE_SIZE: usize = 128;
+/// Room for the device's header and a frame of up to 2,036 bytes.
+const RECEIVE_BUFFER: usize = 2048;
+/// `struct virtio_net_hdr` with `num_buffers`, as version 1 always has it.
+pub const HEADER_LEN: usize = 12;
+/// Frames that wait while the device has no free descriptor. More are lost, as on a full wire.
+const BACKLOG: usize = 1024;
+/// The most parts of a frame, its head included.
+const MAX_PARTS: usize = 9;
+/// Payloads up to this size are copied behind the head: one descriptor is cheaper than two.
+const COPY_BELOW: usize = 512;
+
+const HDR_F_NEEDS_CSUM: u8 = 1;
+const HDR_F_DATA_VALID: u8 = 2;
+const HDR_GSO_TCPV4: u8 = 1;
+const HDR_GSO_TCPV6: u8 = 4;
+
+bitflags! {
+    /// The features that we take.
+    #[derive(Clone, Copy, Debug)]
+    struct Features: u64 {
+        const CSUM = 1 << 0;
+        const GUEST_CSUM = 1 << 1;
+        const MTU = 1 << 3;
+        const MAC = 1 << 5;
+        const HOST_TSO4 = 1 << 11;
+        const HOST_TSO6 = 1 << 12;
+        const VERSION_1 = 1 << 32;
+    }
+}
+
+/// What the device is to do with a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Offload {
+    /// Where the checksum's range begins, from the start of the frame.
+    pub start: u16,
+    /// Where in that range the checksum stands, holding the sum of the pseudo header.
+    pub offset: u16,
+    /// To be cut into segments with payloads of this size, after a head of that length.
+    pub segments: Option<(u16, u16)>,
+    /// Over IPv6.
+    pub v6: bool,
+}
+
+/// A frame to send.
+pub struct Frame {
+    /// [`HEADER_LEN`] bytes for the device, then the frame's first bytes.
+    pub head: Vec<u8>,
+    /// The rest.
+    pub payload: inet::tcp::Pieces,
+    /// Work for the device.
+    pub offload: Option<Offload>,
+}
+
+/// A frame that was received.
+pub struct Received {
+    /// Its bytes, from the Ethernet header on.
+    pub frame: Bytes,
+    /// The device vouches for its checksums, or it comes from this machine and has none.
+    pub checked: bool,
+}
+
+/// A queue, which is too large for the stack.
+type Queue = Box<VirtQueue<SkiffHal, QUEUE_SIZE>>;
+
+/// Sets a queue up. Apart, so that the stack holds one at a time.
+#[inline(never)]
+fn new_queue(transport: &mut SomeTransport<'static>, index: u16) -> Result<Queue, virtio_drivers::Error> {
+    VirtQueue::new(transport, index, false, false).map(Box::new)
+}
+
+struct Receiver {
+    queue: Queue,
+    /// Buffers that the device has, by descriptor.
+    busy: Vec<Option<Vec<u8>>>,
+}
+
+struct Transmitter {
+    queue: Queue,
+    /// Frames that the device has, by descriptor.
+    busy: Vec<Option<Frame>>,
+    backlog: alloc::collections::VecDeque<Frame>,
+    /// The device is to be told of new frames.
+    unsaid: bool,
+}
+
+/// Packets, bytes, and what went wrong, in one direction.
+#[derive(Default)]
+pub struct Traffic {
+    /// Frames.
+    pub packets: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Frames that were lost here.
+    pub dropped: AtomicU64,
+    /// Notifications sent, or interrupts taken: each costs VM exits.
+    pub exits: AtomicU64,
+}
+
+impl Traffic {
+    /// Counts a frame.
+    pub fn count(&self, bytes: usize) {
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A network card.
+pub struct Nic {
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// The largest packet of the upper protocol.
+    pub mtu: u16,
+    /// It completes checksums.
+    pub checksums: bool,
+    /// It cuts TCP segments, over IPv4 and IPv6.
+    pub segments: [bool; 2],
+    acknowledge: bool,
+    /// Its registers. Taken last, also by the interrupt handler.
+    transport: IrqLock<SomeTransport<'static>>,
+    /// Nothing but `transport` is taken while it is held.
+    receiver: SpinLock<Receiver>,
+    /// As for `receiver`.
+    transmitter: SpinLock<Transmitter>,
+    /// Frames in.
+    pub received: Traffic,
+    /// Frames out.
+    pub sent: Traffic,
+}
+
+static NICS: Once<Vec<Arc<Nic>>> = Once::new();
+/// Called from interrupt context when there is something to receive.
+static ARRIVAL: Hook = Hook::new();
+
+/// Starts all network cards. `arrival` is called from interrupt context when frames have come.
+pub fn init(arrival: fn()) -> &'static [Arc<Nic>] {
+    ARRIVAL.set(arrival);
+    NICS.call_once(|| {
+        let mut nics = Vec::new();
+        while let Some(device) = super::take(DeviceType::Network) {
+            match Nic::start(device) {
+                Ok(nic) => nics.push(nic),
+                Err(error) => crate::kerr!("virtio-net does not start: {error}"),
+            }
+        }
+        nics
+    })
+}
+
+fn handle_interrupt() {
+    for nic in NICS.get().map(Vec::as_slice).unwrap_or_default() {
+        if nic.acknowledge {
+            nic.transport.lock().ack_interrupt();
+        }
+        nic.received.exits.fetch_add(1, Ordering::Relaxed);
+    }
+    ARRIVAL.call();
+}
+
+impl Nic {
+    fn start(device: Device) -> Result<Arc<Nic>, virtio_drivers::Error> {
+        let (mut transport, interrupt) = device.split();
+        let features = transport.begin_init(Features::all());
+        let mac = if features.contains(Features::MAC) { transport.read_config_space::<[u8; 6]>(0)? } else { random_mac() };
+        let mtu = if features.contains(Features::MTU) { transport.read_config_space::<u16>(10)? } else { 1500 };
+        let mut receive = new_queue(&mut transport, RECEIVE_QUEUE)?;
+        let mut transmit = new_queue(&mut transport, TRANSMIT_QUEUE)?;
+        transmit.set_dev_notify(false);
+        receive.set_dev_notify(true);
+        transport.finish_init();
+        let mut receiver = Receiver { queue: receive, busy: (0..QUEUE_SIZE).map(|_| None).collect() };
+        for _ in 0..QUEUE_SIZE {
+            receiver.give(vec![0; RECEIVE_BUFFER])?;
+        }
+        transport.notify(RECEIVE_QUEUE);
+        let nic = Arc::new(Nic {
+            mac,
+            mtu: mtu.clamp(576, (RECEIVE_BUFFER - HEADER_LEN - 14) as u16),
+            checksums: features.contains(Features::CSUM),
+            segments: [Features::HOST_TSO4, Features::HOST_TSO6]
+                .map(|tso| features.contains(tso) && features.contains(Features::CSUM)),
+            acknowledge: interrupt.needs_acknowledge(),
+            transport: IrqLock::new(transport),
+            receiver: SpinLock::new(receiver),
+            transmitter: SpinLock::new(Transmitter {
+                queue: transmit,
+                busy: (0..QUEUE_SIZE).map(|_| None).collect(),
+                backlog: Default::default(),
+                unsaid: false,
+            }),
+            received: Traffic::default(),
+            sent: Traffic::default(),
+        });
+        if !interrupt.connect(TRANSMIT_QUEUE + 1, handle_interrupt) {
+            crate::kerr!("virtio-net has no interrupt: frames will not arrive");
+        }
+        Ok(nic)
+    }
+
+    /// Takes up to `budget` received frames, and gives the device new buffers for them. Whether there may be more.
+    pub fn receive(&self, budget: usize, out: &mut Vec<Received>) -> bool {
+        let mut receiver = self.receiver.lock();
+        let mut taken = 0;
+        while taken < budget {
+            let Some((buffer, len)) = receiver.take() else { break };
+            taken += 1;
+            let flags = buffer.first().copied().unwrap_or(0);
+            let frame = Bytes::from(buffer).slice(HEADER_LEN, len.saturating_sub(HEADER_LEN));
+            self.received.count(frame.len());
+            out.push(Received { frame, checked: flags & (HDR_F_DATA_VALID | HDR_F_NEEDS_CSUM) != 0 });
+            if receiver.give(vec![0; RECEIVE_BUFFER]).is_err() {
+                break;
+            }
+        }
+        let tell = taken > 0 && receiver.queue.should_notify();
+        let more = receiver.queue.can_pop();
+        drop(receiver);
+        if tell {
+            self.received.exits.fetch_add(1, Ordering::Relaxed);
+            self.transport.lock().notify(RECEIVE_QUEUE);
+        }
+        more
+    }
+
+    /// Turns interrupts for received frames on or off. Whether frames are there already, for which none may come any more.
+    pub fn set_interrupts(&self, on: bool) -> bool {
+        let mut receiver = self.receiver.lock();
+        receiver.queue.set_dev_notify(on);
+        // The device reads the flag after it has written the ring, and we the other way round (virtio 1.2, 2.7.7.2).
+        core::sync::atomic::fence(Ordering::SeqCst);
+        receiver.queue.can_pop()
+    }
+
+    /// Sends a frame. The device learns of it with [`Nic::kick`].
+    pub fn transmit(&self, mut frame: Frame) {
+        let payload: usize = frame.payload.iter().map(|piece| piece.len()).sum();
+        self.sent.count(frame.head.len() - HEADER_LEN + payload);
+        frame.write_header();
+        if payload <= COPY_BELOW {
+            for piece in core::mem::take(&mut frame.payload) {
+                frame.head.extend_from_slice(&piece);
+            }
+        }
+        let mut transmitter = self.transmitter.lock();
+        transmitter.collect();
+        if transmitter.backlog.len() >= BACKLOG {
+            self.sent.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        transmitter.backlog.push_back(frame);
+        transmitter.fill();
+    }
+
+    /// Tells the device of what was sent since the last call, if it wants to know. To be called when a batch is complete.
+    pub fn kick(&self) {
+        let mut transmitter = self.transmitter.lock();
+        if !transmitter.backlog.is_empty() {
+            transmitter.collect();
+            transmitter.fill();
+        }
+        let tell = core::mem::take(&mut transmitter.unsaid) && transmitter.queue.should_notify();
+        drop(transmitter);
+        if tell {
+            self.sent.exits.fetch_add(1, Ordering::Relaxed);
+            self.transport.lock().notify(TRANSMIT_QUEUE);
+        }
+    }
+}
+
+/// A locally administered address, for a device that has none.
+fn random_mac() -> [u8; 6] {
+    let [_, b, c, d, e, f, ..] = crate::arch::rng::next_u64().to_le_bytes();
+    [0x02, b, c, d, e, f]
+}
+
+impl Frame {
+    /// Fills in what the device reads before the frame (virtio 1.2, 5.1.6.2).
+    fn write_header(&mut self) {
+        let Some(header) = self.head.first_chunk_mut::<HEADER_LEN>() else { return };
+        header.fill(0);
+        let Some(offload) = self.offload else { return };
+        header[0] = HDR_F_NEEDS_CSUM;
+        if let Some((size, head)) = offload.segments {
+            header[1] = if offload.v6 { HDR_GSO_TCPV6 } else { HDR_GSO_TCPV4 };
+            header[2..4].copy_from_slice(&head.to_le_bytes());
+            header[4..6].copy_from_slice(&size.to_le_bytes());
+        }
+        header[6..8].copy_from_slice(&offload.start.to_le_bytes());
+        header[8..10].copy_from_slice(&offload.offset.to_le_bytes());
+    }
+
+    fn parts(&self) -> ArrayVec<&[u8], MAX_PARTS> {
+        let payload = self.payload.iter().map(|piece| &**piece).filter(|piece| !piece.is_empty());
+        core::iter::once(self.head.as_slice()).chain(payload).take(MAX_PARTS).collect()
+    }
+}
+
+impl Receiver {
+    fn give(&mut self, mut buffer: Vec<u8>) -> Result<(), virtio_drivers::Error> {
+        // SAFETY: the buffer stays in `busy`, untouched, until its token is used; a vector's memory does not move with it.
+        let token = unsafe { self.queue.add(&[], &mut [&mut buffer[..]]) }?;
+        if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+            *slot = Some(buffer);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<(Vec<u8>, usize)> {
+        let token = self.queue.peek_used()?;
+        let mut buffer = self.busy.get_mut(usize::from(token)).and_then(Option::take)?;
+        // SAFETY: the buffer that was added under this token.
+        let len = unsafe { self.queue.pop_used(token, &[], &mut [&mut buffer[..]]) }.unwrap_or(0);
+        Some((buffer, len as usize))
+    }
+}
+
+impl Transmitter {
+    /// Takes back what the device is done with.
+    fn collect(&mut self) {
+        while let Some(token) = self.queue.peek_used() {
+            let Some(frame) = self.busy.get_mut(usize::from(token)).and_then(Option::take) else { return };
+            // SAFETY: the parts that were added under this token.
+            if unsafe { self.queue.pop_used(token, &frame.parts(), &mut []) }.is_err() {
+                // Kept, because the device may still read it.
+                Box::leak(Box::new(frame));
+                return;
+            }
+        }
+    }
+
+    /// Gives the device what there are descriptors for.
+    fn fill(&mut self) {
+        while let Some(frame) = self.backlog.front() {
+            let parts = frame.parts();
+            if self.queue.available_desc() < parts.len() {
+                return;
+            }
+            // SAFETY: the frame stays in `busy`, untouched, until its token is used; the memory of its parts does not move with it.
+            let Ok(token) = (unsafe { self.queue.add(&parts, &mut []) }) else { return };
+            drop(parts);
+            if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+                *slot = self.backlog.pop_front();
+            }
+            self.unsaid = true;
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The network: interfaces and routes below, sockets on top, and between them the state machines of the crate `inet`.
+//!
+//! Everything runs in the context of whoever comes by: [`poll`] takes what has arrived and does what is due, when an application
+//! is about to go on, when a CPU is about to halt, and when a socket call has something for the loopback interface. Interrupt
+//! handlers only say that there is something to do, so no lock here is taken by one, and all of them are spin locks.
+//!
+//! A packet finds its socket by one look into a hashed table; nothing done per packet, per wake-up or per timer grows with the
+//! number of sockets.
+//!
+//! Locks, in the order in which they may be taken: a listener, a connection, the tables of ports and connections, routes and
+//! addresses, neighbours, a queue of an interface. Wait queues may be woken under any of them.
+
+mod arp;
+mod config;
+mod input;
+mod interface;
+mod neighbor;
+mod output;
+mod poll;
+mod ports;
+mod route;
+pub mod socket;
+mod tcp;
+mod timers;
+
+pub use poll::{pending, poll};
+
+use inet::siphash::Key;
+use spin::Once;
+
+/// The secret of this boot: table positions, first numbers, cookies.
+fn secret() -> Key {
+    static KEY: Once<Key> = Once::new();
+    *KEY.call_once(|| Key(crate::arch::rng::next_u64(), crate::arch::rng::next_u64()))
+}
+
+/// Finds the network cards and gives the interfaces their addresses. The random numbers are ready.
+pub fn init() {
+    interface::init();
+    config::init();
+}

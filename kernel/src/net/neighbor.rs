@@ -1,0 +1,160 @@
+//! Who is reached at which hardware address (RFC 826, RFC 4861), and the packets that wait to learn it.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::arp;
+use super::interface::Interface;
+use super::timers;
+use crate::arch::clock;
+use crate::drivers::net::Frame;
+use crate::sync::SpinLock;
+use crate::task::Instant;
+
+const SECOND: u64 = 1_000_000_000;
+/// How long an address is good without being confirmed.
+const GOOD_FOR: u64 = 60 * SECOND;
+/// Time between two questions, and how many there are.
+const ASK_EVERY: u64 = SECOND;
+const QUESTIONS: u32 = 3;
+/// Packets that wait for one answer; the oldest go.
+const WAITING: usize = 64;
+/// Neighbours remembered.
+const MOST: usize = 1024;
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+enum Neighbor {
+    Known { mac: Mac, since: Instant, asked: Instant },
+    Sought { waiting: Vec<Frame>, questions: u32, asked: Instant },
+}
+
+/// The neighbours of an interface.
+#[derive(Default)]
+pub struct Neighbors(SpinLock<HashMap<IpAddr, Neighbor>>);
+
+/// Offset of the destination's hardware address in a frame's head.
+const DESTINATION: usize = crate::drivers::net::HEADER_LEN;
+
+fn address_frame(frame: &mut Frame, mac: &Mac) {
+    if let Some(room) = frame.head.get_mut(DESTINATION..DESTINATION + 6) {
+        room.copy_from_slice(mac);
+    }
+}
+
+/// The hardware address that needs no asking: everybody's, or a group's (RFC 1112, 6.4; RFC 2464, 7).
+fn fixed(interface: &Interface, to: &IpAddr) -> Option<Mac> {
+    match to {
+        IpAddr::V4(v4) if interface.is_broadcast(v4) => Some([0xff; 6]),
+        IpAddr::V4(v4) if v4.is_multicast() => {
+            let [_, b, c, d] = v4.octets();
+            Some([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddr::V6(v6) if v6.is_multicast() => {
+            let [.., a, b, c, d] = v6.octets();
+            Some([0x33, 0x33, a, b, c, d])
+        }
+        _ => None,
+    }
+}
+
+impl Neighbors {
+    /// Sends a frame to `to`, as soon as it is known where that is.
+    pub fn send(&self, interface: &Interface, to: &IpAddr, mut frame: Frame) {
+        let Some(nic) = interface.nic() else { return };
+        if let Some(mac) = fixed(interface, to) {
+            address_frame(&mut frame, &mac);
+            return nic.transmit(frame);
+        }
+        let now = clock::monotonic_ns();
+        let mut table = self.0.lock();
+        let ask = match table.get_mut(to) {
+            Some(Neighbor::Known { mac, since, asked }) => {
+                address_frame(&mut frame, mac);
+                let stale = now.saturating_sub(*since) > GOOD_FOR && now.saturating_sub(*asked) > ASK_EVERY;
+                if stale {
+                    *asked = now;
+                }
+                nic.transmit(frame);
+                stale
+            }
+            Some(Neighbor::Sought { waiting, .. }) => {
+                if waiting.len() >= WAITING {
+                    waiting.remove(0);
+                }
+                waiting.push(frame);
+                false
+            }
+            None => {
+                if table.len() >= MOST {
+                    table.retain(|_, n| matches!(n, Neighbor::Known { since, .. } if now.saturating_sub(*since) < GOOD_FOR));
+                }
+                if table.len() >= MOST {
+                    return;
+                }
+                table.insert(*to, Neighbor::Sought { waiting: alloc::vec![frame], questions: 1, asked: now });
+                timers::at(now + ASK_EVERY, timers::Due::Neighbors(interface.index));
+                true
+            }
+        };
+        drop(table);
+        if ask {
+            arp::ask(interface, to);
+        }
+    }
+
+    /// `ip` is at `mac`. Only those who were sought, or `known` already, are noted unless `insert`.
+    pub fn learn(&self, interface: &Interface, ip: IpAddr, mac: Mac, insert: bool) {
+        let Some(nic) = interface.nic() else { return };
+        let now = clock::monotonic_ns();
+        let mut table = self.0.lock();
+        if !table.contains_key(&ip) && (!insert || table.len() >= MOST) {
+            return;
+        }
+        let before = table.insert(ip, Neighbor::Known { mac, since: now, asked: now });
+        drop(table);
+        if let Some(Neighbor::Sought { waiting, .. }) = before {
+            for mut frame in waiting {
+                address_frame(&mut frame, &mac);
+                nic.transmit(frame);
+            }
+        }
+    }
+
+    /// Asks again for those who have not answered, and gives up on some.
+    pub fn on_timer(&self, interface: &Interface, now: Instant) {
+        let mut again = Vec::new();
+        let mut left = false;
+        self.0.lock().retain(|ip, neighbor| {
+            let Neighbor::Sought { questions, asked, .. } = neighbor else { return true };
+            if now.saturating_sub(*asked) >= ASK_EVERY {
+                *questions += 1;
+                *asked = now;
+                if *questions > QUESTIONS {
+                    return false;
+                }
+                again.push(*ip);
+            }
+            left = true;
+            true
+        });
+        for ip in again {
+            arp::ask(interface, &ip);
+        }
+        if left {
+            timers::at(now + ASK_EVERY, timers::Due::Neighbors(interface.index));
+        }
+    }
+
+    /// Who is known, for /proc/net/arp and netlink.
+    pub fn list(&self) -> Vec<(IpAddr, Mac)> {
+        let known = |(ip, neighbor): (&IpAddr, &Neighbor)| match neighbor {
+            Neighbor::Known { mac, .. } => Some((*ip, *mac)),
+            Neighbor::Sought { .. } => None,
+        };
+        self.0.lock().iter().filter_map(known).collect()
+    }
+}

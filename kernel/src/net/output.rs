@@ -1,0 +1,254 @@
+//! Packets out: IP headers, checksums, and the choice of what carries them.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use inet::Bytes;
+use inet::checksum::{self, Sum};
+use inet::ip::octets;
+use inet::tcp::Pieces;
+use smoltcp::wire::EthernetProtocol;
+use syscall_shim::{Errno, SysResult};
+
+use super::arp;
+use super::interface::{Interface, Link, Looped};
+use super::route::Hop;
+use crate::drivers::net::{Frame, HEADER_LEN, Offload};
+
+/// Protocol numbers.
+pub const ICMP: u8 = 1;
+/// See [`ICMP`].
+pub const TCP: u8 = 6;
+/// See [`ICMP`].
+pub const UDP: u8 = 17;
+/// See [`ICMP`].
+pub const ICMPV6: u8 = 58;
+
+/// Default hop limit (`net.ipv4.ip_default_ttl`).
+pub const TTL: u8 = 64;
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+
+/// A packet of an upper protocol.
+pub struct Outgoing<'a> {
+    /// Our address.
+    pub source: IpAddr,
+    /// Where it goes, of the same family.
+    pub destination: IpAddr,
+    /// The upper protocol.
+    pub protocol: u8,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+    /// Type of service, or traffic class.
+    pub tos: u8,
+    /// The upper protocol's header, its checksum 0.
+    pub header: &'a [u8],
+    /// Where in `header` the checksum belongs, if the protocol has one over the pseudo header.
+    pub checksum_at: Option<usize>,
+    /// What follows.
+    pub payload: Pieces,
+    /// The payload is to be cut into segments of this size by the device.
+    pub segment_size: Option<u16>,
+}
+
+/// Numbers IPv4 packets, for their fragments' sake.
+static IDENTIFICATION: AtomicU16 = AtomicU16::new(1);
+
+/// Length of the IP header of a family.
+pub fn header_len(address: &IpAddr) -> usize {
+    if address.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
+}
+
+/// Appends the IP header. `fragment` is IPv4's flags and offset.
+fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u16, out: &mut Vec<u8>) {
+    let start = out.len();
+    match (packet.source, packet.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let [l0, l1] = ((IPV4_HEADER + len) as u16).to_be_bytes();
+            let ([i0, i1], [f0, f1]) = (identification.to_be_bytes(), fragment.to_be_bytes());
+            out.extend_from_slice(&[0x45, packet.tos, l0, l1, i0, i1, f0, f1, packet.ttl, packet.protocol, 0, 0]);
+            out.extend_from_slice(&source.octets());
+            out.extend_from_slice(&destination.octets());
+            let sum = checksum::of(out.get(start..).unwrap_or_default());
+            if let Some(room) = out.get_mut(start + 10..start + 12) {
+                room.copy_from_slice(&sum);
+            }
+        }
+        (source, destination) => {
+            let [l0, l1] = (len as u16).to_be_bytes();
+            out.extend_from_slice(&[0x60 | packet.tos >> 4, packet.tos << 4, 0, 0, l0, l1, packet.protocol, packet.ttl]);
+            out.extend_from_slice(&octets(&source).0);
+            out.extend_from_slice(&octets(&destination).0);
+        }
+    }
+}
+
+fn payload_len(pieces: &Pieces) -> usize {
+    pieces.iter().map(|piece| piece.len()).sum()
+}
+
+fn pseudo_header(packet: &Outgoing<'_>, len: usize) -> Sum {
+    let ((source, n), (destination, _)) = (octets(&packet.source), octets(&packet.destination));
+    let mut sum = Sum::default();
+    sum.add_pseudo_header(
+        source.get(..n).unwrap_or_default(),
+        destination.get(..n).unwrap_or_default(),
+        packet.protocol,
+        len,
+    );
+    sum
+}
+
+/// The checksum of the whole packet.
+fn full_checksum(packet: &Outgoing<'_>, len: usize) -> [u8; 2] {
+    let mut sum = pseudo_header(packet, len);
+    sum.add(packet.header);
+    for piece in &packet.payload {
+        sum.add(piece);
+    }
+    match sum.finish() {
+        // UDP says 'no checksum' by zeroes (RFC 768).
+        [0, 0] if packet.protocol == UDP => [0xff, 0xff],
+        sum => sum,
+    }
+}
+
+/// Sends a packet. `EMSGSIZE` if it does not fit the interface.
+pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
+    let len = packet.header.len() + payload_len(&packet.payload);
+    let whole = header_len(&packet.source) + len;
+    match &hop.interface.link {
+        Link::Loopback(_) => {
+            if whole > 65535 + IPV6_HEADER {
+                return Err(Errno::EMSGSIZE);
+            }
+            loop_back(&hop.interface, packet, len);
+            Ok(())
+        }
+        Link::Ethernet(nic, neighbors) => {
+            let fits = whole <= usize::from(nic.mtu) || packet.segment_size.is_some();
+            if !fits {
+                return fragment(hop, packet);
+            }
+            let mut head = start_frame(&hop.interface, &packet, packet.header.len());
+            let ip_at = head.len();
+            ip_header(&packet, len, IDENTIFICATION.fetch_add(1, Ordering::Relaxed), DONT_FRAGMENT, &mut head);
+            let at = head.len();
+            head.extend_from_slice(packet.header);
+            let mut offload = None;
+            if let Some(offset) = packet.checksum_at {
+                let sum = if nic.checksums {
+                    let head_len = (at - HEADER_LEN + packet.header.len()) as u16;
+                    offload = Some(Offload {
+                        start: (at - HEADER_LEN) as u16,
+                        offset: offset as u16,
+                        segments: packet.segment_size.map(|size| (size, head_len)),
+                        v6: packet.source.is_ipv6(),
+                    });
+                    pseudo_header(&packet, len).folded()
+                } else {
+                    full_checksum(&packet, len)
+                };
+                if let Some(room) = head.get_mut(at + offset..at + offset + 2) {
+                    room.copy_from_slice(&sum);
+                }
+            }
+            debug_assert!(ip_at > HEADER_LEN);
+            neighbors.send(&hop.interface, &hop.next, Frame { head, payload: packet.payload, offload });
+            Ok(())
+        }
+    }
+}
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+
+fn start_frame(interface: &Interface, packet: &Outgoing<'_>, room: usize) -> Vec<u8> {
+    let protocol = if packet.source.is_ipv4() { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
+    // Small payloads are copied behind the head later.
+    arp::ethernet_head(interface, [0; 6], protocol, header_len(&packet.source) + room + 64)
+}
+
+fn loop_back(interface: &Interface, packet: Outgoing<'_>, len: usize) {
+    let mut head = Vec::with_capacity(header_len(&packet.source) + packet.header.len());
+    // Longer than 64 KiB only for our own eyes: the length field is not looked at there.
+    ip_header(&packet, len.min(65535 - IPV4_HEADER), 0, DONT_FRAGMENT, &mut head);
+    head.extend_from_slice(packet.header);
+    let mut pieces = packet.payload.into_iter();
+    let tail = match (pieces.next(), pieces.next()) {
+        (None, _) => Bytes::default(),
+        (Some(only), None) => only,
+        (Some(first), Some(second)) => {
+            let mut all = first.to_vec();
+            all.extend_from_slice(&second);
+            pieces.for_each(|piece| all.extend_from_slice(&piece));
+            all.into()
+        }
+    };
+    interface.loop_back(Looped { head: head.into(), tail });
+}
+
+/// Sends a packet in fragments (RFC 791, 3.2; RFC 8200, 4.5).
+fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
+    let Link::Ethernet(nic, neighbors) = &hop.interface.link else { return Err(Errno::EMSGSIZE) };
+    let len = packet.header.len() + payload_len(&packet.payload);
+    if len > 65535 - IPV4_HEADER {
+        return Err(Errno::EMSGSIZE);
+    }
+    let mut body = packet.header.to_vec();
+    for piece in &packet.payload {
+        body.extend_from_slice(piece);
+    }
+    if let Some(at) = packet.checksum_at {
+        let sum = full_checksum(&packet, len);
+        if let Some(room) = body.get_mut(at..at + 2) {
+            room.copy_from_slice(&sum);
+        }
+    }
+    let v4 = packet.source.is_ipv4();
+    let extra = if v4 { 0 } else { 8 };
+    let step = (usize::from(nic.mtu) - header_len(&packet.source) - extra) & !7;
+    let identification = IDENTIFICATION.fetch_add(1, Ordering::Relaxed);
+    let mut offset = 0;
+    while let Some(part) = body.get(offset..body.len().min(offset + step)).filter(|part| !part.is_empty()) {
+        let last = offset + part.len() == body.len();
+        let mut head = start_frame(&hop.interface, &packet, part.len());
+        if v4 {
+            let flags = (offset / 8) as u16 | if last { 0 } else { MORE_FRAGMENTS };
+            ip_header(&packet, part.len(), identification, flags, &mut head);
+        } else {
+            const FRAGMENT: u8 = 44;
+            let outer = Outgoing { protocol: FRAGMENT, payload: Pieces::new(), header: &[], ..packet };
+            ip_header(&outer, 8 + part.len(), 0, 0, &mut head);
+            let field = (offset as u16 & !7) | u16::from(!last);
+            head.extend_from_slice(&[packet.protocol, 0]);
+            head.extend_from_slice(&field.to_be_bytes());
+            head.extend_from_slice(&u32::from(identification).to_be_bytes());
+        }
+        head.extend_from_slice(part);
+        neighbors.send(&hop.interface, &hop.next, Frame { head, payload: Pieces::new(), offload: None });
+        offset += step;
+    }
+    Ok(())
+}
+
+/// Sends a complete message to somebody on the interface's own link.
+pub fn send_on_link(interface: &Interface, source: &IpAddr, to: &IpAddr, protocol: u8, ttl: u8, message: &[u8]) {
+    let Link::Ethernet(_, neighbors) = &interface.link else { return };
+    let packet = Outgoing {
+        source: *source,
+        destination: *to,
+        protocol,
+        ttl,
+        tos: 0,
+        header: message,
+        checksum_at: None,
+        payload: Pieces::new(),
+        segment_size: None,
+    };
+    let mut head = start_frame(interface, &packet, message.len());
+    ip_header(&packet, message.len(), 0, DONT_FRAGMENT, &mut head);
+    head.extend_from_slice(message);
+    neighbors.send(interface, to, Frame { head, payload: Pieces::new(), offload: None });
+}

@@ -1,0 +1,112 @@
+//! Taking turns at the network's work.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::interface::{self, Interface, Link};
+use super::tcp::Connection;
+use super::{input, timers};
+use crate::arch::clock;
+use crate::sync::SpinLock;
+
+/// Packets taken from one interface before the others have their turn.
+const BUDGET: usize = 64;
+/// Rounds before whoever polls may go on with its own business.
+const ROUNDS: usize = 16;
+
+/// There is something to do.
+static PENDING: AtomicBool = AtomicBool::new(false);
+/// Somebody does it: one CPU at a time, which sees to it that packets stay in order.
+static BUSY: AtomicBool = AtomicBool::new(false);
+/// Connections that have something to send when the batch is done. A leaf lock.
+static DIRTY: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
+
+/// Whether [`poll`] has something to do.
+pub fn pending() -> bool {
+    PENDING.load(Ordering::Relaxed)
+}
+
+/// Asks for [`poll`], from any context.
+pub fn request() {
+    PENDING.store(true, Ordering::Release);
+}
+
+/// Frames have arrived: interrupts for more stay off until they are taken. Runs in interrupt context.
+pub fn arrived() {
+    request();
+}
+
+/// Has a connection send what is due when the present batch of packets is done.
+pub fn send_later(connection: Arc<Connection>) {
+    DIRTY.lock().push(connection);
+}
+
+/// Does what is to be done, unless another CPU is at it, which then does this too. The caller holds no spin lock and may be an idle
+/// task: nothing here sleeps.
+pub fn poll() {
+    let mut rounds = 0;
+    while PENDING.load(Ordering::Acquire) && rounds < ROUNDS {
+        if BUSY.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        PENDING.store(false, Ordering::SeqCst);
+        if round() {
+            request();
+        }
+        BUSY.store(false, Ordering::SeqCst);
+        rounds += 1;
+    }
+}
+
+/// One turn for everybody. Whether there is more.
+fn round() -> bool {
+    let mut more = false;
+    for interface in interface::all() {
+        more |= take(interface);
+    }
+    timers::run(clock::monotonic_ns());
+    flush();
+    for nic in interface::all().iter().filter_map(|i| i.nic()) {
+        nic.kick();
+    }
+    more
+}
+
+/// Lets the connections send that have something to.
+fn flush() {
+    let dirty = core::mem::take(&mut *DIRTY.lock());
+    let now = clock::monotonic_ns();
+    for connection in dirty {
+        connection.flush(now);
+    }
+}
+
+fn take(interface: &Arc<Interface>) -> bool {
+    match &interface.link {
+        Link::Loopback(queue) => {
+            for _ in 0..BUDGET {
+                let Some(packet) = queue.lock().pop_front() else { return false };
+                input::ip(interface, packet.head, packet.tail, true);
+            }
+            !queue.lock().is_empty()
+        }
+        Link::Ethernet(nic, _) => {
+            nic.set_interrupts(false);
+            let mut frames = Vec::new();
+            let more = nic.receive(BUDGET, &mut frames);
+            for frame in frames {
+                input::ethernet(interface, frame);
+            }
+            more || nic.set_interrupts(true)
+        }
+    }
+}
+
+/// Tells the devices of what a system call has sent, and lets the loopback's packets arrive.
+pub fn sent() {
+    for nic in interface::all().iter().filter_map(|i| i.nic()) {
+        nic.kick();
+    }
+    poll();
+}

@@ -1,0 +1,181 @@
+//! A connection: its state, the way to the other side, and those who wait for it.
+
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use inet::Bytes;
+use inet::ip::Flow;
+use inet::tcp::{Events, Flags, Header, State, Tcb};
+
+use super::{batch, send, send_header, table};
+use crate::files::poll::{PollQueue, ev};
+use crate::net::output::TTL;
+use crate::net::ports::Lease;
+use crate::net::route::Hop;
+use crate::net::{poll, timers};
+use crate::sync::SpinLock;
+use crate::task::Instant;
+
+/// A connection. The table of connections keeps it until it is closed on both sides, whether or not a socket does.
+pub struct Connection {
+    me: Weak<Connection>,
+    /// Both ends.
+    pub flow: Flow,
+    /// The state machine. Segments leave while it is held, which keeps them in order.
+    pub tcb: SpinLock<Tcb>,
+    /// The way to the other side.
+    pub hop: Hop,
+    /// Woken when there is something to read.
+    pub readers: PollQueue,
+    /// Woken when there is room to write.
+    pub writers: PollQueue,
+    /// The local port.
+    _lease: Lease,
+    /// Type of service, and time to live.
+    pub tos: AtomicU8,
+    /// See `tos`.
+    pub ttl: AtomicU8,
+    /// On the list of those who send when the batch is done.
+    scheduled: AtomicBool,
+    /// When the entry in the queue of deadlines calls; `MAX` without one.
+    alarm: AtomicU64,
+    /// The owner of the socket, for /proc/net/tcp: user and inode.
+    pub owner: SpinLock<(u32, u64)>,
+}
+
+impl Connection {
+    /// A connection that is not in the table yet. The queues are those of the socket that it belongs to.
+    pub fn new(flow: Flow, tcb: Tcb, hop: Hop, lease: Lease, [readers, writers]: [PollQueue; 2]) -> Arc<Connection> {
+        Arc::new_cyclic(|me| Connection {
+            me: me.clone(),
+            flow,
+            tcb: SpinLock::new(tcb),
+            hop,
+            readers,
+            writers,
+            _lease: lease,
+            tos: AtomicU8::new(0),
+            ttl: AtomicU8::new(TTL),
+            scheduled: AtomicBool::new(false),
+            alarm: AtomicU64::new(Instant::MAX),
+            owner: SpinLock::new((0, 0)),
+        })
+    }
+
+    /// Takes a segment. What it calls for is sent when the batch of packets is done.
+    pub fn receive(&self, header: &Header, payload: Bytes, now: Instant) {
+        let mut tcb = self.tcb.lock();
+        let reset = tcb.receive(header, payload, now);
+        let events = tcb.take_events();
+        let state = tcb.state();
+        drop(tcb);
+        if let Some(reset) = reset {
+            send_header(&self.flow, &reset);
+        }
+        self.wake(events);
+        if state == State::Closed {
+            table::remove(self);
+        } else if !self.scheduled.swap(true, Ordering::AcqRel)
+            && let Some(me) = self.me.upgrade()
+        {
+            poll::send_later(me);
+        }
+    }
+
+    /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
+    fn wake(&self, events: Events) {
+        if events.intersects(Events::CONNECTED | Events::ENDED | Events::CLOSED) {
+            self.readers.wake_all();
+            self.writers.wake_all();
+            return;
+        }
+        if events.contains(Events::READABLE) {
+            self.readers.wake(1, ev::READABLE | ev::RDBAND | ev::PRI);
+        }
+        if events.contains(Events::WRITABLE) {
+            self.writers.wake(1, ev::WRITABLE | ev::WRBAND);
+        }
+    }
+
+    /// Sends what is due.
+    pub fn flush(&self, now: Instant) {
+        self.scheduled.store(false, Ordering::Release);
+        self.transmit(&mut self.tcb.lock(), now);
+    }
+
+    /// Sends what is due, and sees to the next deadline.
+    pub fn transmit(&self, tcb: &mut Tcb, now: Instant) {
+        let (bytes, pieces) = batch(&self.hop, &self.flow);
+        let (tos, ttl) = (self.tos.load(Ordering::Relaxed), self.ttl.load(Ordering::Relaxed));
+        while let Some(segment) = tcb.poll_transmit(now, bytes, pieces) {
+            // What cannot leave is lost, and comes back as what is lost on the way does.
+            let _ = send(&self.hop, &self.flow, segment, tos, ttl);
+        }
+        if let Some(deadline) = tcb.deadline() {
+            self.arm(deadline);
+        }
+    }
+
+    fn arm(&self, deadline: Instant) {
+        if self.alarm.fetch_min(deadline, Ordering::AcqRel) > deadline {
+            timers::at(deadline, timers::Due::Connection(self.me.clone()));
+        }
+    }
+
+    /// The deadline has come, or had moved back meanwhile.
+    pub fn on_timer(&self, now: Instant) {
+        self.alarm.store(Instant::MAX, Ordering::Release);
+        let mut tcb = self.tcb.lock();
+        match tcb.deadline() {
+            None => return,
+            Some(at) if at > now => return self.arm(at),
+            Some(_) => tcb.on_timer(now),
+        }
+        self.transmit(&mut tcb, now);
+        let events = tcb.take_events();
+        let closed = tcb.state() == State::Closed;
+        drop(tcb);
+        self.wake(events);
+        if closed {
+            table::remove(self);
+        }
+    }
+
+    /// Whether a `SYN` may take the flow over, because the connection only waits for stragglers; it is gone then.
+    pub fn make_way(&self, syn: &Header) -> bool {
+        let mut tcb = self.tcb.lock();
+        if tcb.state() != State::TimeWait || syn.flags.contains(Flags::RST) || syn.seq < tcb.time_wait().1 {
+            return false;
+        }
+        tcb.abort();
+        drop(tcb);
+        table::remove(self);
+        true
+    }
+
+    /// The socket is closed. `linger`: `Some(0)` throws away what was not sent.
+    pub fn release(&self, now: Instant, abort: bool) {
+        let mut tcb = self.tcb.lock();
+        if tcb.state() == State::Closed {
+            drop(tcb);
+            return table::remove(self);
+        }
+        let unread = tcb.release(now);
+        if abort || unread {
+            let reset = tcb.abort();
+            drop(tcb);
+            table::remove(self);
+            if let Some(reset) = reset {
+                send_header(&self.flow, &reset);
+            }
+        } else {
+            self.transmit(&mut tcb, now);
+            let closed = tcb.state() == State::Closed;
+            drop(tcb);
+            if closed {
+                table::remove(self);
+            }
+        }
+        poll::sent();
+    }
+}

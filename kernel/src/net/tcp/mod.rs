@@ -1,0 +1,106 @@
+//! TCP: which connection or listener a segment belongs to, and what they send.
+
+mod connection;
+mod listener;
+mod options;
+mod socket;
+mod table;
+
+use core::net::SocketAddr;
+
+use inet::ip::Flow;
+use inet::tcp::{Config, Flags, Header, Limits, Transmit, reset_for};
+use syscall_shim::SysResult;
+
+use super::input::Incoming;
+use super::output::{self, Outgoing, TCP, TTL};
+use super::route::{self, Hop};
+use crate::arch::clock;
+
+pub use connection::Connection;
+pub use listener::Listener;
+pub use socket::TcpSocket;
+
+/// Length of the header without options.
+const HEADER: u32 = 20;
+/// What segments may carry over paths of unknown width, IPv4 and IPv6.
+const DEFAULT_MSS: [u16; 2] = inet::tcp::DEFAULT_MSS;
+/// The largest payload of the loopback interface, as on Linux.
+const LOOPBACK_MSS: u32 = 65495;
+/// What a device is given to cut at most.
+const MAX_CUT: usize = 60 * 1024;
+
+/// A segment has come in.
+pub fn receive(incoming: &Incoming<'_>) {
+    if !incoming.checksum_is_right(TCP) {
+        return;
+    }
+    let Some((header, end)) = Header::parse(&incoming.head) else { return };
+    let payload = incoming.payload(end);
+    let flow = Flow {
+        local: SocketAddr::new(incoming.destination, header.destination),
+        remote: SocketAddr::new(incoming.source, header.source),
+    };
+    let now = clock::monotonic_ns();
+    if let Some(connection) = table::find(&flow) {
+        // A new connection may take the place of one that only waits for stragglers (RFC 9293, 3.6.1).
+        let opens = header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK);
+        if !(opens && connection.make_way(&header)) {
+            return connection.receive(&header, payload, now);
+        }
+    }
+    let handled = table::listener_for(&flow).is_some_and(|listener| listener.receive(&flow, &header, payload.clone(), now));
+    if !handled && let Some(reset) = reset_for(&header, payload.len()) {
+        send_header(&flow, &reset);
+    }
+}
+
+/// Sends a segment without payload that belongs to no connection.
+fn send_header(flow: &Flow, header: &Header) {
+    if let Ok(hop) = route::lookup(&flow.remote.ip()) {
+        let transmit = Transmit { header: header.clone(), payload: Default::default(), len: 0, segment_size: 0 };
+        let _ = send(&hop, flow, transmit, 0, TTL);
+    }
+}
+
+/// Sends a segment.
+fn send(hop: &Hop, flow: &Flow, transmit: Transmit, tos: u8, ttl: u8) -> SysResult<()> {
+    let mut header = [0; 60];
+    let len = transmit.header.emit(&mut header);
+    let cut = transmit.segment_size > 0 && transmit.len > transmit.segment_size && !hop.interface.is_loopback();
+    output::send(
+        hop,
+        Outgoing {
+            source: flow.local.ip(),
+            destination: flow.remote.ip(),
+            protocol: TCP,
+            ttl,
+            tos,
+            header: header.get(..len).unwrap_or_default(),
+            checksum_at: Some(16),
+            payload: transmit.payload,
+            segment_size: cut.then_some(transmit.segment_size as u16),
+        },
+    )
+}
+
+/// The most that a segment to that hop may carry.
+fn segment_size(hop: &Hop, flow: &Flow) -> u16 {
+    let headers = output::header_len(&flow.remote.ip()) as u32 + HEADER;
+    hop.interface.mtu().saturating_sub(headers).min(LOOPBACK_MSS) as u16
+}
+
+fn config(hop: &Hop, flow: &Flow, limits: Limits) -> Config {
+    let mss = segment_size(hop, flow);
+    let default_mss = DEFAULT_MSS[usize::from(flow.remote.is_ipv6())];
+    Config { mss, default_mss, limits }
+}
+
+/// What a connection may hand over at once: bytes, and pieces of memory.
+fn batch(hop: &Hop, flow: &Flow) -> (usize, usize) {
+    match hop.interface.nic() {
+        Some(nic) if nic.segments[usize::from(flow.remote.is_ipv6())] => (MAX_CUT, 8),
+        Some(_) => (0, 8),
+        None => (0, 1),
+    }
+}

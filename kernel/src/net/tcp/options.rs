@@ -1,0 +1,227 @@
+//! Options of the level `IPPROTO_TCP` (tcp(7)).
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use inet::tcp::{SECOND, Settings, State, TIME_WAIT, Tcb};
+use linux_raw_sys::net as n;
+use syscall_shim::{Errno, SysResult};
+
+use crate::files::socket::int;
+use crate::net::socket::Common;
+
+/// `TCP_CONGESTION`: the name of what the state machine does.
+const CONGESTION: &[u8] = b"reno";
+const MS: u64 = 1_000_000;
+
+/// The options.
+pub struct TcpOptions {
+    no_delay: AtomicBool,
+    cork: AtomicBool,
+    keep_idle: AtomicU64,
+    keep_interval: AtomicU64,
+    keep_count: AtomicU32,
+    user_timeout: AtomicU64,
+    syn_count: AtomicU32,
+    linger2: AtomicU64,
+    defer_accept: AtomicU32,
+    max_segment: AtomicU32,
+    quick_ack: AtomicBool,
+    fast_open: AtomicU32,
+    window_clamp: AtomicU32,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self {
+            no_delay: AtomicBool::new(false),
+            cork: AtomicBool::new(false),
+            keep_idle: AtomicU64::new(7200 * SECOND),
+            keep_interval: AtomicU64::new(75 * SECOND),
+            keep_count: AtomicU32::new(9),
+            user_timeout: AtomicU64::new(0),
+            syn_count: AtomicU32::new(6),
+            linger2: AtomicU64::new(TIME_WAIT),
+            defer_accept: AtomicU32::new(0),
+            max_segment: AtomicU32::new(0),
+            quick_ack: AtomicBool::new(true),
+            fast_open: AtomicU32::new(0),
+            window_clamp: AtomicU32::new(0),
+        }
+    }
+}
+
+impl TcpOptions {
+    /// A copy, for an accepted connection.
+    pub fn inherit(&self) -> TcpOptions {
+        let copy = TcpOptions::default();
+        copy.no_delay.store(self.no_delay.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (from, to) in [
+            (&self.keep_idle, &copy.keep_idle),
+            (&self.keep_interval, &copy.keep_interval),
+            (&self.user_timeout, &copy.user_timeout),
+            (&self.linger2, &copy.linger2),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        copy.keep_count.store(self.keep_count.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy.max_segment.store(self.max_segment.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy
+    }
+
+    /// What the state machine needs to know.
+    pub fn settings(&self, common: &Common) -> Settings {
+        Settings {
+            no_delay: self.no_delay.load(Ordering::Relaxed),
+            cork: self.cork.load(Ordering::Relaxed),
+            keep_alive: common.keep_alive.load(Ordering::Relaxed),
+            keep_idle: self.keep_idle.load(Ordering::Relaxed),
+            keep_interval: self.keep_interval.load(Ordering::Relaxed),
+            keep_count: self.keep_count.load(Ordering::Relaxed),
+            user_timeout: self.user_timeout.load(Ordering::Relaxed),
+            syn_retries: self.syn_count.load(Ordering::Relaxed),
+            linger2: self.linger2.load(Ordering::Relaxed),
+        }
+    }
+
+    /// `TCP_DEFER_ACCEPT` is on.
+    pub fn defers_accept(&self) -> bool {
+        self.defer_accept.load(Ordering::Relaxed) > 0
+    }
+
+    /// `TCP_CORK` is on.
+    pub fn is_corked(&self) -> bool {
+        self.cork.load(Ordering::Relaxed)
+    }
+
+    /// A segment size within `TCP_MAXSEG`.
+    pub fn clamp_segment(&self, size: u16) -> u16 {
+        match self.max_segment.load(Ordering::Relaxed) {
+            0 => size,
+            most => size.min(most as u16),
+        }
+    }
+
+    /// setsockopt(2).
+    pub fn set(&self, option: u32, value: &[u8]) -> SysResult<()> {
+        if option == n::TCP_CONGESTION {
+            let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+            return if name == CONGESTION { Ok(()) } else { Err(Errno::ENOENT) };
+        }
+        let number = int(value)?;
+        let within =
+            |low: i32, high: i32| if (low..=high).contains(&number) { Ok(number as u64) } else { Err(Errno::EINVAL) };
+        match option {
+            n::TCP_NODELAY => self.no_delay.store(number != 0, Ordering::Relaxed),
+            n::TCP_CORK => self.cork.store(number != 0, Ordering::Relaxed),
+            n::TCP_KEEPIDLE => self.keep_idle.store(within(1, 32767)? * SECOND, Ordering::Relaxed),
+            n::TCP_KEEPINTVL => self.keep_interval.store(within(1, 32767)? * SECOND, Ordering::Relaxed),
+            n::TCP_KEEPCNT => self.keep_count.store(within(1, 127)? as u32, Ordering::Relaxed),
+            n::TCP_SYNCNT => self.syn_count.store(within(1, 127)? as u32, Ordering::Relaxed),
+            n::TCP_USER_TIMEOUT => self.user_timeout.store(within(0, i32::MAX)? * MS, Ordering::Relaxed),
+            n::TCP_LINGER2 => {
+                let seconds = if number < 0 { 0 } else { (number as u64).min(TIME_WAIT / SECOND) };
+                self.linger2.store(if number == 0 { TIME_WAIT } else { seconds * SECOND }, Ordering::Relaxed);
+            }
+            n::TCP_DEFER_ACCEPT => self.defer_accept.store(number.max(0) as u32, Ordering::Relaxed),
+            n::TCP_MAXSEG => {
+                if number != 0 && !(88..=32767).contains(&number) {
+                    return Err(Errno::EINVAL);
+                }
+                self.max_segment.store(number as u32, Ordering::Relaxed);
+            }
+            n::TCP_QUICKACK => self.quick_ack.store(number != 0, Ordering::Relaxed),
+            n::TCP_FASTOPEN => self.fast_open.store(within(0, i32::MAX)? as u32, Ordering::Relaxed),
+            n::TCP_FASTOPEN_CONNECT => {
+                within(0, 1)?;
+            }
+            n::TCP_WINDOW_CLAMP => self.window_clamp.store(number.max(0) as u32, Ordering::Relaxed),
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    /// getsockopt(2), except `TCP_INFO` and the segment size of a connection.
+    pub fn get(&self, option: u32) -> SysResult<Vec<u8>> {
+        let seconds = |slot: &AtomicU64| (slot.load(Ordering::Relaxed) / SECOND) as i32;
+        let count = |slot: &AtomicU32| slot.load(Ordering::Relaxed) as i32;
+        let number = match option {
+            n::TCP_NODELAY => i32::from(self.no_delay.load(Ordering::Relaxed)),
+            n::TCP_CORK => i32::from(self.cork.load(Ordering::Relaxed)),
+            n::TCP_KEEPIDLE => seconds(&self.keep_idle),
+            n::TCP_KEEPINTVL => seconds(&self.keep_interval),
+            n::TCP_KEEPCNT => count(&self.keep_count),
+            n::TCP_SYNCNT => count(&self.syn_count),
+            n::TCP_USER_TIMEOUT => (self.user_timeout.load(Ordering::Relaxed) / MS) as i32,
+            n::TCP_LINGER2 => seconds(&self.linger2),
+            n::TCP_DEFER_ACCEPT => count(&self.defer_accept),
+            n::TCP_MAXSEG => match count(&self.max_segment) {
+                0 => 536,
+                most => most,
+            },
+            n::TCP_QUICKACK => i32::from(self.quick_ack.load(Ordering::Relaxed)),
+            n::TCP_FASTOPEN => count(&self.fast_open),
+            n::TCP_FASTOPEN_CONNECT => 0,
+            n::TCP_WINDOW_CLAMP => count(&self.window_clamp),
+            n::TCP_CONGESTION => {
+                let mut name = CONGESTION.to_vec();
+                name.resize(16, 0);
+                return Ok(name);
+            }
+            _ => return Err(Errno::ENOPROTOOPT),
+        };
+        Ok(number.to_ne_bytes().to_vec())
+    }
+}
+
+/// The number of a state (`TCP_ESTABLISHED` and so on).
+pub fn state_number(state: State) -> u8 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        State::TimeWait => 6,
+        State::Closed => 7,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Closing => 11,
+    }
+}
+
+/// `struct tcp_info` of Linux 3.7: what later ones append is left out, as for a shorter buffer.
+pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
+    let [rtt, variation, window, threshold, mss, retransmits, unacked] = tcb.info();
+    let (send, receive) = tcb.window_shifts();
+    let us = |ns: u64| (ns / 1000) as u32;
+    let mut out = alloc::vec![state_number(tcb.state()), 0, 0, 0, 0, 2 | 4, send | receive << 4, 0];
+    let threshold = (threshold as u32).min(i32::MAX as u32);
+    let words = [
+        us(rtt) + us(variation) * 4,
+        40_000,
+        mss as u32,
+        mss as u32,
+        unacked as u32,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        tcb.segment_size(),
+        0,
+        us(rtt),
+        us(variation),
+        threshold,
+        window as u32,
+        mss as u32,
+        3,
+        0,
+        0,
+        retransmits as u32,
+    ];
+    out.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+    out
+}
