@@ -82,7 +82,7 @@ impl Request {
         segment.flags.contains(Flags::ACK)
             && !segment.flags.intersects(Flags::SYN | Flags::RST)
             && segment.ack == self.iss + 1
-            && segment.seq >= self.irs + 1
+            && segment.seq > self.irs
             && segment.seq <= self.irs + 1 + u32::from(self.window)
     }
 

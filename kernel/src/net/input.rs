@@ -9,7 +9,7 @@ use inet::ip::octets;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
 use super::interface::Interface;
-use super::{arp, config, output, tcp};
+use super::{arp, config, icmp, output, tcp, udp};
 use crate::drivers::net::Received;
 
 /// A packet of an upper protocol.
@@ -24,6 +24,10 @@ pub struct Incoming<'a> {
     pub head: Bytes,
     /// What follows elsewhere; empty for all that came over a wire.
     pub tail: Bytes,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+    /// Type of service, or traffic class.
+    pub tos: u8,
     /// Its checksums need no look.
     pub checked: bool,
 }
@@ -88,7 +92,8 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
     }
     let ours = interface.owns(&IpAddr::V4(destination)) || looped;
     let for_all = interface.is_broadcast(&destination) || destination.is_multicast();
-    let protocol = view.next_header();
+    let (protocol, ttl) = (view.next_header(), view.hop_limit());
+    let tos = packet.get(1).copied().unwrap_or(0);
     let header = usize::from(view.header_len());
     let total = if looped { packet.len() } else { usize::from(view.total_len()) };
     let head = packet.slice(header, total.saturating_sub(header));
@@ -102,10 +107,20 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
     if !ours && !for_all {
         return;
     }
-    let incoming =
-        Incoming { interface, source: IpAddr::V4(source), destination: IpAddr::V4(destination), head, tail, checked };
+    let incoming = Incoming {
+        interface,
+        source: IpAddr::V4(source),
+        destination: IpAddr::V4(destination),
+        head,
+        tail,
+        ttl,
+        tos,
+        checked,
+    };
     match protocol {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
+        IpProtocol::Udp => udp::receive(&incoming, for_all),
+        IpProtocol::Icmp if looped || inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
         _ => {}
     }
 }
@@ -126,18 +141,28 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
         if looped { packet.len() } else { output::header_len(&IpAddr::V6(source)) + usize::from(view.payload_len()) };
     let header = output::header_len(&IpAddr::V6(source));
     let head = packet.slice(header, total.saturating_sub(header));
+    let tos = view.traffic_class();
     let (protocol, hops) = (view.next_header(), view.hop_limit());
-    let incoming =
-        Incoming { interface, source: IpAddr::V6(source), destination: IpAddr::V6(destination), head, tail, checked };
+    let incoming = Incoming {
+        interface,
+        source: IpAddr::V6(source),
+        destination: IpAddr::V6(destination),
+        head,
+        tail,
+        ttl: hops,
+        tos,
+        checked,
+    };
     match protocol {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
+        IpProtocol::Udp => udp::receive(&incoming, !ours),
         IpProtocol::Icmpv6 if incoming.checksum_is_right(output::ICMPV6) => {
             let Ok(message) = Icmpv6Packet::new_checked(&incoming.head[..]) else { return };
             let capabilities = smoltcp::phy::ChecksumCapabilities::ignored();
-            if let Ok(Icmpv6Repr::Ndisc(ndisc)) = Icmpv6Repr::parse(&source, &destination, &message, &capabilities)
-                && hops == 255
-            {
-                arp::receive_ndisc(interface, &source, &ndisc);
+            match Icmpv6Repr::parse(&source, &destination, &message, &capabilities) {
+                Ok(Icmpv6Repr::Ndisc(ndisc)) if hops == 255 => arp::receive_ndisc(interface, &source, &ndisc),
+                Ok(Icmpv6Repr::Ndisc(_)) => {}
+                _ => icmp::receive(&incoming, !ours),
             }
         }
         _ => {}

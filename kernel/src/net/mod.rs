@@ -12,8 +12,10 @@
 
 mod arp;
 mod config;
+mod icmp;
 mod input;
 mod interface;
+pub mod ioctl;
 mod neighbor;
 mod output;
 mod poll;
@@ -22,6 +24,7 @@ mod route;
 pub mod socket;
 mod tcp;
 mod timers;
+mod udp;
 
 pub use poll::{pending, poll};
 

@@ -84,6 +84,11 @@ fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u
     }
 }
 
+/// Appends the header that a packet with `len` bytes behind it has had.
+pub fn write_header(packet: &Outgoing<'_>, len: usize, out: &mut Vec<u8>) {
+    ip_header(packet, len, 0, DONT_FRAGMENT, out);
+}
+
 fn payload_len(pieces: &Pieces) -> usize {
     pieces.iter().map(|piece| piece.len()).sum()
 }

@@ -13,12 +13,14 @@ use syscall_shim::{Errno, SysResult};
 use super::output::TTL;
 use super::ports::Sharing;
 use super::tcp::TcpSocket;
+use super::udp::UdpSocket;
 use crate::files::socket::{int, open, timeval, timeval_bytes};
 use crate::files::{OpenFile, capable};
 use crate::sync::SpinLock;
 use crate::task::current;
 
 const IPPROTO_TCP: u32 = 6;
+const IPPROTO_UDP: u32 = 17;
 
 /// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC 2133's).
 const SOCKADDR_IN: usize = 16;
@@ -469,6 +471,7 @@ impl Common {
 pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     match (kind, protocol) {
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(open(TcpSocket::new(family), flags)),
+        (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family), flags)),
         (n::SOCK_STREAM | n::SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }

@@ -141,6 +141,19 @@ impl Connection {
         }
     }
 
+    /// The network says that the other side cannot be reached.
+    pub fn unreachable(&self, error: inet::tcp::Error) {
+        let mut tcb = self.tcb.lock();
+        tcb.unreachable(error);
+        let events = tcb.take_events();
+        let closed = tcb.state() == State::Closed;
+        drop(tcb);
+        self.wake(events);
+        if closed {
+            table::remove(self);
+        }
+    }
+
     /// Whether a `SYN` may take the flow over, because the connection only waits for stragglers; it is gone then.
     pub fn make_way(&self, syn: &Header) -> bool {
         let mut tcb = self.tcb.lock();

@@ -55,6 +55,13 @@ pub fn receive(incoming: &Incoming<'_>) {
     }
 }
 
+/// The network says that a segment of ours did not arrive.
+pub fn failed(flow: &Flow, error: inet::tcp::Error) {
+    if let Some(connection) = table::find(flow) {
+        connection.unreachable(error);
+    }
+}
+
 /// Sends a segment without payload that belongs to no connection.
 fn send_header(flow: &Flow, header: &Header) {
     if let Ok(hop) = route::lookup(&flow.remote.ip()) {

@@ -412,16 +412,15 @@ impl FileOps for TcpSocket {
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        if !matches!(request, FIONREAD | TIOCOUTQ) {
+            return crate::net::ioctl::interface(request, arg);
+        }
         let bytes = match (request, &*self.role.lock()) {
             (FIONREAD | TIOCOUTQ, Role::Listening(_)) => return Err(Errno::EINVAL),
             (FIONREAD, Role::Connected(connection, _)) => connection.tcb.lock().readable(),
             (TIOCOUTQ, Role::Connected(connection, _)) => connection.tcb.lock().unsent(),
-            (FIONREAD | TIOCOUTQ, Role::Idle(_)) => 0,
-            _ => usize::MAX,
+            _ => 0,
         };
-        if bytes == usize::MAX {
-            return Err(Errno::ENOTTY);
-        }
         arg.cast::<i32>().write(bytes as i32).map(|()| 0)
     }
 }
