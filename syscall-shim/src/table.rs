@@ -315,7 +315,7 @@ macro_rules! for_each_syscall {
             269, faccessat, [DirFd Path AccessMode], done;
             270, pselect6, [Int Ptr Ptr Ptr Timespec Ptr], done;
             271, ppoll, [PollFds(1) UInt Timespec SigSet Size], done;
-            272, unshare, [CloneFlags], absent;
+            272, unshare, [CloneFlags], partial("there are no namespaces: EPERM");
             273, set_robust_list, [Ptr Size], done;
             274, get_robust_list, [Int Ptr Ptr], done;
             275, splice, [Fd Ptr Fd Ptr Size SpliceFlags], done;
@@ -351,11 +351,11 @@ macro_rules! for_each_syscall {
             305, clock_adjtime, [ClockId Ptr], partial("read only: the clock is not disciplined");
             306, syncfs, [Fd], done;
             307, sendmmsg, [Fd Ptr UInt MsgFlags], done;
-            308, setns, [Fd CloneFlags], absent;
+            308, setns, [Fd CloneFlags], partial("there are no namespaces to enter: EINVAL");
             309, getcpu, [Ptr Ptr Ptr], done;
             310, process_vm_readv, [Int Ptr UInt Ptr UInt Hex], done;
             311, process_vm_writev, [Int Ptr UInt Ptr UInt Hex], done;
-            312, kcmp, [Int Int Int Hex Hex], absent;
+            312, kcmp, [Int Int Int Hex Hex], partial("not KCMP_IO, KCMP_SYSVSEM, KCMP_EPOLL_TFD");
             313, finit_module, [Fd Str Hex], absent;
             314, sched_setattr, [Int Ptr Hex], partial("no SCHED_DEADLINE; utilisation clamps are ignored");
             315, sched_getattr, [Int Ptr UInt Hex], done;
@@ -379,7 +379,7 @@ macro_rules! for_each_syscall {
             333, io_pgetevents, [Hex Int Int Ptr Timespec Ptr], absent;
             334, rseq, [Ptr Hex Hex Hex], done;
             335, uretprobe, [], absent;
-            424, pidfd_send_signal, [Fd Signal Siginfo Hex], absent;
+            424, pidfd_send_signal, [Fd Signal Siginfo Hex], done;
             425, io_uring_setup, [UInt Ptr], absent;
             426, io_uring_enter, [Fd UInt UInt Hex Ptr Size], absent;
             427, io_uring_register, [Fd UInt Ptr UInt], absent;
@@ -389,11 +389,11 @@ macro_rules! for_each_syscall {
             431, fsconfig, [Fd UInt Str Ptr Int], absent;
             432, fsmount, [Fd Hex Hex], absent;
             433, fspick, [DirFd Path Hex], absent;
-            434, pidfd_open, [Int OpenFlags], absent;
+            434, pidfd_open, [Int OpenFlags], done;
             435, clone3, [CloneArgs Size], done;
             436, close_range, [UInt UInt CloseRangeFlags], done;
             437, openat2, [DirFd Path OpenHow Size], done;
-            438, pidfd_getfd, [Fd Fd Hex], absent;
+            438, pidfd_getfd, [Fd Fd Hex], done;
             439, faccessat2, [DirFd Path AccessMode AtFlags], done;
             440, process_madvise, [Fd Iovec(2) Size Madvice Hex], absent;
             441, epoll_pwait2, [Fd EpollEventsOut Int Timespec SigSet Size], done;

@@ -47,6 +47,11 @@ pub struct ReservedFd<'a> {
 }
 
 impl ReservedFd<'_> {
+    /// Its number.
+    pub fn number(&self) -> i32 {
+        self.fd as i32
+    }
+
     /// Makes the descriptor usable.
     pub fn install(self, file: Arc<OpenFile>) -> i32 {
         let mut inner = self.table.inner.lock();

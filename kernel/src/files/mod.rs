@@ -24,6 +24,7 @@ pub mod open;
 pub mod open_file;
 pub mod owner;
 mod page_copy;
+pub mod pidfd;
 pub mod pipe;
 pub mod poll;
 pub mod pseudo_file;

@@ -53,6 +53,7 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Dir => Dir::ops(),
         FileType::Fifo => match inode.common().get_ext::<SharedOps>() {
             Some(shared) => shared.0.clone(),
+            None if path.dentry.is_anonymous() => Pipe::open_again(&inode, flags),
             None => Pipe::open_fifo(&inode, flags)?,
         },
         FileType::Char => devices::open(&inode, flags)?,

@@ -84,7 +84,12 @@ impl Pipe {
             .map(|flags| OpenFile::new(path.clone(), inode.clone(), PipeEnd::new(&pipe, flags), flags))
     }
 
-    /// open(2) of a FIFO, or of a pipe through /proc/PID/fd: waits for the other side as fifo(7) says.
+    /// open(2) of a pipe through /proc/PID/fd: there is nobody to wait for.
+    pub fn open_again(inode: &InodeRef, flags: OpenFlags) -> Arc<PipeEnd> {
+        PipeEnd::new(&inode.common().ext_or_insert(Pipe::new), flags)
+    }
+
+    /// open(2) of a FIFO: waits for the other side as fifo(7) says.
     pub fn open_fifo(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<PipeEnd>> {
         let pipe = inode.common().ext_or_insert(Pipe::new);
         let nonblock = flags.contains(OpenFlags::NONBLOCK);

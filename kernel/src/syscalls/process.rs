@@ -9,6 +9,7 @@ use syscall_shim::types::{Rusage, Siginfo};
 use syscall_shim::{CloneFlags, Errno, Signal, SysResult, WaitOptions};
 
 use super::paths;
+use crate::files::pidfd::PidFd;
 use crate::task::clone::{self, CloneArgs};
 use crate::task::reap::{self, Report, Wanted, Which};
 use crate::task::{current, exec, exit, family};
@@ -29,7 +30,7 @@ pub fn vfork() -> SysResult {
 
 fn new_process(flags: CloneFlags) -> SysResult {
     let exit_signal = i32::from(Signal::SIGCHLD.number());
-    let args = CloneArgs { flags, exit_signal, child_tid: 0, parent_tid: 0, stack: 0, tls: 0, set_tid: None };
+    let args = CloneArgs { flags, exit_signal, child_tid: 0, pidfd: 0, parent_tid: 0, stack: 0, tls: 0, set_tid: None };
     clone::clone(&args).map(|pid| pid as usize)
 }
 
@@ -37,7 +38,8 @@ fn new_process(flags: CloneFlags) -> SysResult {
 pub fn clone(flags: u64, stack: u64, parent_tid: u64, child_tid: u64, tls: u64) -> SysResult {
     let exit_signal = (flags & CSIGNAL) as i32;
     let flags = CloneFlags::from_bits_truncate(flags & u64::from(u32::MAX) & !CSIGNAL);
-    clone::clone(&CloneArgs { flags, exit_signal, child_tid, parent_tid, stack, tls, set_tid: None }).map(|tid| tid as usize)
+    clone::clone(&CloneArgs { flags, exit_signal, child_tid, pidfd: parent_tid, parent_tid, stack, tls, set_tid: None })
+        .map(|tid| tid as usize)
 }
 
 /// `CLONE_ARGS_SIZE_VER0`.
@@ -87,6 +89,7 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
         flags,
         exit_signal: exit_signal as i32,
         child_tid: word(2),
+        pidfd: word(1),
         parent_tid: word(3),
         stack: stack.wrapping_add(stack_size),
         tls: word(7),
@@ -161,15 +164,25 @@ pub fn waitid(kind: u32, id: i32, info: UserPtr<Siginfo>, options: u32, usage: U
     if !options.intersects(WAITID_EVENTS) {
         return Err(Errno::EINVAL);
     }
+    let mut nonblocking = false;
     let which = match kind {
         P_ALL => Which::Any,
         P_PID if id > 0 => Which::Process(id),
         P_PGID if id > 0 => Which::Group(id),
         P_PGID if id == 0 => own_group(),
-        P_PIDFD if id >= 0 => return Err(paths::file(id).err().unwrap_or(Errno::EBADF)),
+        P_PIDFD if id >= 0 => {
+            let file = paths::file(id)?;
+            nonblocking = file.nonblocking();
+            Which::Exactly(PidFd::process_of(&file)?.clone())
+        }
         _ => return Err(Errno::EINVAL),
     };
+    let hangs = !options.contains(WaitOptions::WNOHANG);
+    let options = if nonblocking { options | WaitOptions::WNOHANG } else { options };
     let report = reap::wait(&Wanted { which, options })?;
+    if report.is_none() && nonblocking && hangs {
+        return Err(Errno::EAGAIN);
+    }
     if let Some(report) = &report {
         usage.write_if_some(report.usage.to_rusage())?;
     }

@@ -22,7 +22,7 @@ fn check_size(size: usize) -> SysResult<()> {
 }
 
 /// Signal `signum`; `None` is signal 0, which only asks whether it could be sent. `EINVAL`.
-fn signal_or_probe(signum: i32) -> SysResult<Option<Signal>> {
+pub(super) fn signal_or_probe(signum: i32) -> SysResult<Option<Signal>> {
     match signum {
         0 => Ok(None),
         n => u32::try_from(n).ok().and_then(Signal::new).map(Some).ok_or(Errno::EINVAL),
@@ -134,7 +134,7 @@ fn info_from_me(signal: Signal, code: i32) -> Siginfo {
     Siginfo::kill(signal, code, task.process.pid, task.credentials().uid)
 }
 
-fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> SysResult<()> {
+pub(super) fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> SysResult<()> {
     if let Some(task) = process.threads.lock().first().cloned()
         && !may_signal(&current().credentials(), &task, signal)
     {
@@ -211,7 +211,7 @@ pub fn tgkill(tgid: i32, tid: i32, signum: i32) -> SysResult {
 
 /// The information that a program passes along with a signal. It cannot pretend to be the kernel or kill(2), except to
 /// itself.
-fn info_from_user(signum: i32, info: UserPtr<Siginfo>, pid: i32) -> SysResult<(Option<Signal>, Siginfo)> {
+pub(super) fn info_from_user(signum: i32, info: UserPtr<Siginfo>, pid: i32) -> SysResult<(Option<Signal>, Siginfo)> {
     let mut info = info.read()?;
     info.si_signo = signum;
     if (info.si_code >= 0 || info.si_code == si_code::SI_TKILL) && current().process.pid != pid {
@@ -224,13 +224,18 @@ fn info_from_user(signum: i32, info: UserPtr<Siginfo>, pid: i32) -> SysResult<(O
 pub fn rt_sigqueueinfo(tgid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResult {
     let (signal, info) = info_from_user(signum, info, tgid)?;
     let process = table::process(tgid).ok_or(Errno::ESRCH)?;
+    send_checked(&process, signal, info)
+}
+
+/// Sends a signal with a program's own information, if the caller may.
+pub(super) fn send_checked(process: &Arc<Process>, signal: Option<Signal>, info: Siginfo) -> SysResult {
     if let Some(task) = process.threads.lock().first().cloned()
         && !may_signal(&current().credentials(), &task, signal)
     {
         return Err(Errno::EPERM);
     }
     if signal.is_some() {
-        send_to_process(&process, info)?;
+        send_to_process(process, info)?;
     }
     Ok(0)
 }

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use fs::OpenFlags;
 use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT_NPROC};
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
@@ -10,6 +11,9 @@ use super::process::{Process, RLIM_INFINITY};
 use super::signal::SigHand;
 use super::thread::{NewTask, Task, with_frame};
 use super::{current, sched, table};
+use crate::files::FdTable;
+use crate::files::fd_table::ReservedFd;
+use crate::files::pidfd::PidFd;
 use crate::mm::AddressSpace;
 use crate::usermem::{USER_END, UserPtr};
 
@@ -22,6 +26,8 @@ pub struct CloneArgs {
     pub exit_signal: i32,
     /// Where `CLONE_CHILD_SETTID` and `CLONE_CHILD_CLEARTID` write.
     pub child_tid: u64,
+    /// Where `CLONE_PIDFD` writes.
+    pub pidfd: u64,
     /// Where `CLONE_PARENT_SETTID` writes.
     pub parent_tid: u64,
     /// Initial stack pointer; 0 keeps the caller's.
@@ -33,7 +39,7 @@ pub struct CloneArgs {
 }
 
 /// What needs `CAP_SYS_ADMIN` in Linux. There are no namespaces here, so nobody has the privilege.
-const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
+pub const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
     .union(CloneFlags::CLONE_NEWCGROUP)
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWIPC)
@@ -51,6 +57,8 @@ fn check(args: &CloneArgs) -> SysResult<()> {
         || has(CloneFlags::CLONE_SIGHAND) && !has(CloneFlags::CLONE_VM)
         || has(CloneFlags::CLONE_SIGHAND | CloneFlags::CLONE_CLEAR_SIGHAND)
         || thread && args.flags.intersects(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)
+        || has(CloneFlags::CLONE_PIDFD) && (thread || has(CloneFlags::CLONE_DETACHED))
+        || has(CloneFlags::CLONE_PIDFD | CloneFlags::CLONE_PARENT_SETTID) && args.pidfd == args.parent_tid
         || has(CloneFlags::CLONE_SYSVSEM | CloneFlags::CLONE_NEWIPC)
         || has(CloneFlags::CLONE_PARENT) && current().process.pid == family::FIRST_PID
     {
@@ -98,6 +106,7 @@ pub fn clone(args: &CloneArgs) -> SysResult<i32> {
     }
     check_limits(parent)?;
     let flags = args.flags;
+    let files = parent.files()?;
     let tid = choose_id(args.set_tid)?;
     let process = if flags.contains(CloneFlags::CLONE_THREAD) {
         parent.process.clone()
@@ -106,6 +115,13 @@ pub fn clone(args: &CloneArgs) -> SysResult<i32> {
     };
     let child = match new_task(parent, tid, &process, flags) {
         Ok(child) => Arc::new(child),
+        Err(errno) => {
+            abandon(&process, flags);
+            return Err(errno);
+        }
+    };
+    let pidfd = match reserve_pidfd(&files, args) {
+        Ok(pidfd) => pidfd,
         Err(errno) => {
             abandon(&process, flags);
             return Err(errno);
@@ -121,6 +137,9 @@ pub fn clone(args: &CloneArgs) -> SysResult<i32> {
     if entered.is_none() {
         abandon(&process, flags);
         return Err(Errno::ERESTARTNOINTR);
+    }
+    if let Some(pidfd) = pidfd {
+        pidfd.install(PidFd::open(process.clone(), OpenFlags::empty()));
     }
     if flags.contains(CloneFlags::CLONE_PARENT_SETTID) {
         // A fault is not reported: the child exists already.
@@ -151,6 +170,16 @@ fn new_process(parent: &Task, pid: i32, args: &CloneArgs) -> SysResult<Process> 
     let sibling = flags.contains(CloneFlags::CLONE_PARENT);
     let exit_signal = if sibling { parent.process.exit_signal.load(Ordering::Relaxed) } else { args.exit_signal };
     Ok(parent.process.new_child(pid, mm, Arc::new(sighand), exit_signal))
+}
+
+/// A descriptor for `CLONE_PIDFD`, whose number the program is told at once.
+fn reserve_pidfd<'a>(files: &'a FdTable, args: &CloneArgs) -> SysResult<Option<ReservedFd<'a>>> {
+    if !args.flags.contains(CloneFlags::CLONE_PIDFD) {
+        return Ok(None);
+    }
+    let reserved = files.reserve(true)?;
+    UserPtr::<i32>::new(args.pidfd).write(reserved.number())?;
+    Ok(Some(reserved))
 }
 
 /// A process that never came to be gives its memory back.

@@ -93,6 +93,7 @@ fn end_process(process: &Arc<Process>) {
     // A zombie keeps no files.
     let exe = process.exe.lock().take();
     drop(exe);
+    crate::files::tty::session_ended(process);
     if process.pid == family::FIRST_PID {
         family::end_all_others(process);
         crate::power::program_ended(process.exit_status.load(Ordering::Acquire));

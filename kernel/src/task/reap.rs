@@ -1,5 +1,6 @@
 //! Waiting for children (wait4(2), waitid(2)).
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use syscall_shim::types::WaitStatus;
@@ -20,6 +21,8 @@ pub enum Which {
     Process(i32),
     /// Those of this process group.
     Group(i32),
+    /// The one that a pidfd is for.
+    Exactly(Arc<Process>),
 }
 
 /// What to wait for.
@@ -47,6 +50,7 @@ impl Wanted {
         let chosen = match &self.which {
             Which::Any => true,
             Which::Process(pid) => child.pid == *pid,
+            Which::Exactly(process) => core::ptr::eq(child, &**process),
             Which::Group(pgid) => child.pgid.load(Ordering::Relaxed) == *pgid,
         };
         // A child that ends with another signal than SIGCHLD is a "clone" child.

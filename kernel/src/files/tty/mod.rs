@@ -343,6 +343,17 @@ pub fn controlling(process: &Process) -> Option<Arc<Tty>> {
     Some(console()).filter(|tty| own(tty)).cloned().or_else(|| pty::terminals().into_iter().find(own))
 }
 
+/// The leader of a session ends: the foreground group of its terminal is told, and the terminal is free.
+pub fn session_ended(leader: &Process) {
+    if leader.pid == leader.sid.load(Ordering::Relaxed)
+        && let Some(tty) = controlling(leader)
+    {
+        tty.signal_foreground(Signal::SIGHUP);
+        tty.session.store(0, Ordering::Relaxed);
+        tty.foreground.store(0, Ordering::Relaxed);
+    }
+}
+
 impl Tty {
     /// Device number and foreground process group, as /proc/PID/stat shows them.
     pub fn shown(&self) -> (u64, i32) {

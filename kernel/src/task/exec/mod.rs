@@ -149,8 +149,8 @@ fn take_over_process_id(process: &Process) {
     }
 }
 
-/// A table of files that another process shares (`CLONE_FILES`) stays as it is; this one gets a copy.
-fn unshare_files(task: &Task) {
+/// A table of files that another task shares (`CLONE_FILES`) stays as it is; this one gets a copy.
+pub fn unshare_files(task: &Task) {
     let Ok(files) = task.files() else { return };
     let shares =
         |other: &Arc<Task>| !core::ptr::eq(&**other, task) && other.files().is_ok_and(|theirs| Arc::ptr_eq(&theirs, &files));

@@ -72,6 +72,10 @@ pub fn open(at: Option<&fs::Path>, name: &[u8], lookup: LookupFlags) -> SysResul
     let path = with_fs(|ctx| {
         let path = namespace.resolve(ctx, at, name, lookup)?;
         let inode = path.inode()?;
+        if inode.file_type() == fs::FileType::Symlink {
+            // Not to be followed, or it would have been.
+            return Err(Errno::ELOOP);
+        }
         if inode.file_type() != fs::FileType::Regular || path.mount.flags().contains(MountFlags::NOEXEC) {
             return Err(Errno::EACCES);
         }

@@ -76,6 +76,11 @@ impl SigHand {
         Self { actions: IrqLock::new(self.actions()), arrived: Arc::new(WaitQueue::new()) }
     }
 
+    /// The same for processes that share their actions, and for no others.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.actions()).addr()
+    }
+
     /// The action for `signal`.
     pub fn action(&self, signal: Signal) -> Sigaction {
         self.actions().lock()[signal.index()]

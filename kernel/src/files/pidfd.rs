@@ -1,0 +1,49 @@
+//! A process as a file: pidfd_open(2).
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::fmt::Write as _;
+use core::sync::atomic::Ordering;
+
+use fs::OpenFlags;
+use syscall_shim::{Errno, SysResult};
+
+use super::poll::{PollTable, ev};
+use super::{FileOps, OpenFile, anon};
+use crate::task::{Process, table};
+
+/// A pidfd. It keeps what is left of an ended process, so that the number cannot come to mean another.
+pub struct PidFd {
+    process: Arc<Process>,
+}
+
+impl PidFd {
+    /// A new one, open.
+    pub fn open(process: Arc<Process>, flags: OpenFlags) -> Arc<OpenFile> {
+        let (path, inode) = anon::anon_inode("[pidfd]");
+        OpenFile::new(path, inode, Arc::new(PidFd { process }), flags | OpenFlags::RDWR)
+    }
+
+    /// The process of a pidfd. `EBADF` for another kind of file.
+    pub fn process_of(file: &OpenFile) -> SysResult<&Arc<Process>> {
+        file.ops_as::<PidFd>().map(|pidfd| &pidfd.process).ok_or(Errno::EBADF)
+    }
+}
+
+impl FileOps for PidFd {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        table.add(&self.process.exit_wait);
+        if self.process.zombie.load(Ordering::Acquire) { ev::READABLE } else { 0 }
+    }
+
+    fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
+        let listed = table::process(self.process.pid).is_some_and(|process| Arc::ptr_eq(&process, &self.process));
+        let pid = if listed { self.process.pid } else { -1 };
+        let _ = write!(out, "Pid:\t{pid}\nNSpid:\t{pid}\n");
+    }
+}
