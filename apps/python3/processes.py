@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 
 def square(x):
@@ -82,9 +81,10 @@ def main():
     pid, fd = pty.fork()
     if pid == 0:
         os.execv("/bin/sh", ["sh", "-c", "test -t 0 && echo on a terminal; stty size; read line; echo got $line"])
-    time.sleep(0.2)
-    os.write(fd, b"typed\n")
     output = b""
+    while b"0 0" not in output:
+        output += os.read(fd, 100)
+    os.write(fd, b"typed\n")
     while True:
         try:
             output += os.read(fd, 100)
