@@ -54,6 +54,16 @@ pub fn c(name: &str, link: Link) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Builds `NAME.c` as a plugin for QEMU.
+pub fn plugin(name: &str) -> Result<PathBuf> {
+    let (source, library) = (sources()?.join(name).with_extension("c"), dir()?.join(format!("{name}.so")));
+    if !newer(&library, &source) {
+        let options = ["-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden"];
+        run(Command::new("gcc").args(options).arg("-o").arg(&library).arg(&source))?;
+    }
+    Ok(library)
+}
+
 /// Builds `NAME.go`.
 pub fn go(name: &str) -> Result<PathBuf> {
     let (source, program) = (sources()?.join(name).with_extension("go"), dir()?.join(format!("{name}-go")));

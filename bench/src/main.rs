@@ -13,6 +13,7 @@ mod error;
 mod fork;
 mod guest;
 mod linux;
+mod net;
 mod report;
 mod sample;
 mod smp;
@@ -54,6 +55,8 @@ enum What {
     Calls(calls::Calls),
     /// Making, executing and ending processes, in time and guest instructions
     Fork(fork::Fork),
+    /// Servers under load from outside, with a table and a plot
+    Net(net::Net),
     /// Work on one CPU and on several, and the speed-up
     Smp(smp::Smp),
 }
@@ -74,6 +77,7 @@ fn run(what: What, how: &How) -> Result<()> {
         What::Boot => boot::run(),
         What::Calls(calls) => calls::run(&calls, how),
         What::Fork(fork) => fork::run(&fork, how),
+        What::Net(net) => net::run(&net, how),
         What::Smp(smp) => smp::run(&smp, how),
     }
 }

@@ -127,8 +127,14 @@ impl Running {
         fail!("ended without a result; it said last:\n{}", self.last())
     }
 
+    /// Whether it has ended.
+    pub fn ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// The last lines of its serial port.
-    pub fn last(&self) -> String {
+    pub fn last(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter());
         let from = self.seen.len().saturating_sub(30);
         self.seen[from..].join("\n")
     }

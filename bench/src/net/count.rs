@@ -1,0 +1,126 @@
+//! Counts of what a guest does, live: instructions and halts by a plugin (`programs/count.c`), accesses to devices and to
+//! the interrupt controller by QEMU's own trace. What is counted is what leaves the guest under KVM; of the accesses to the
+//! interrupt controller, newer CPUs spare most.
+
+use crate::build;
+use crate::error::{On, Result, fail};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// End-of-interrupt register of the local APIC (SDM 3A, 10.8.5): each interrupt is acknowledged there once.
+const EOI: &str = "addr 0xfee000b0";
+const APIC: &str = "addr 0xfee";
+/// The trace is written by another process: it is complete after this.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// So many of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Counts {
+    /// Executed instructions; each round of a repeated string instruction is one.
+    pub instructions: f64,
+    /// How often the CPU went idle.
+    pub halts: f64,
+    /// Reads and writes of device registers.
+    pub device: f64,
+    /// Reads and writes of the interrupt controller's registers.
+    pub apic: f64,
+    /// Interrupts that were acknowledged.
+    pub interrupts: f64,
+}
+
+impl Counts {
+    /// What has happened since.
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.each(earlier, |now, then| now - then)
+    }
+
+    /// For one of so many requests.
+    pub fn per(&self, requests: f64) -> Self {
+        self.each(self, |n, _| n / requests)
+    }
+
+    fn each(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            instructions: f(self.instructions, other.instructions),
+            halts: f(self.halts, other.halts),
+            device: f(self.device, other.device),
+            apic: f(self.apic, other.apic),
+            interrupts: f(self.interrupts, other.interrupts),
+        }
+    }
+
+    /// A line of the trace: `memory_region_ops_write cpu 0 mr 0x... addr 0xfee000b0 value 0x0 size 4 name 'apic-msi'`.
+    fn trace(&mut self, line: &str) {
+        if !line.starts_with("memory_region_ops_") || line.contains("name 'serial'") {
+            return;
+        }
+        if line.contains(APIC) {
+            self.apic += 1.0;
+        } else {
+            self.device += 1.0;
+        }
+        if line.contains("_write ") && line.contains(EOI) {
+            self.interrupts += 1.0;
+        }
+    }
+}
+
+/// Counts for one machine.
+pub struct Counter {
+    plugin: PathBuf,
+    numbers: PathBuf,
+    trace: PathBuf,
+}
+
+impl Counter {
+    /// With the built plugin.
+    pub fn new(plugin: &Path) -> Result<Self> {
+        let dir = build::dir()?;
+        let counter = Self { plugin: plugin.into(), numbers: dir.join("counts"), trace: dir.join("trace.log") };
+        fs::write(&counter.trace, "").on(counter.trace.display())?;
+        Ok(counter)
+    }
+
+    /// What QEMU needs to be told.
+    pub fn qemu_args(&self) -> Vec<String> {
+        vec![
+            "-plugin".into(),
+            format!("{},out={}", self.plugin.display(), self.numbers.display()),
+            "-d".into(),
+            "trace:memory_region_ops_read,trace:memory_region_ops_write".into(),
+            "-D".into(),
+            self.trace.display().to_string(),
+        ]
+    }
+
+    /// All since the machine's start.
+    pub fn read(&self) -> Result<Counts> {
+        thread::sleep(SETTLE);
+        let bytes = fs::read(&self.numbers).on(self.numbers.display())?;
+        let Some((numbers, _)) = bytes.split_first_chunk::<16>() else { fail!("the counting plugin has not run") };
+        let number = |at: usize| numbers[at..at + 8].iter().rev().fold(0u64, |n, byte| n << 8 | u64::from(*byte)) as f64;
+        let mut counts = Counts { instructions: number(0), halts: number(8), ..Counts::default() };
+        let trace = BufReader::new(File::open(&self.trace).on(self.trace.display())?);
+        trace.lines().map_while(std::io::Result::ok).for_each(|line| counts.trace(&line));
+        Ok(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_trace() {
+        let mut c = Counts::default();
+        c.trace("memory_region_ops_write cpu 0 mr 0x5 addr 0xfee000b0 value 0x0 size 4 name 'apic-msi'");
+        c.trace("memory_region_ops_read cpu 0 mr 0x5 addr 0xfee00390 value 0x7 size 4 name 'apic-msi'");
+        c.trace("memory_region_ops_write cpu 0 mr 0x5 addr 0xfeb00e50 value 0x1 size 4 name 'virtio-mmio'");
+        c.trace("memory_region_ops_write cpu 0 mr 0x5 addr 0x3f8 value 0x1 size 1 name 'serial'");
+        assert_eq!((c.apic, c.device, c.interrupts), (2.0, 1.0, 1.0));
+        assert_eq!(c.since(&Counts { apic: 1.0, ..Counts::default() }).per(2.0).apic, 0.5);
+    }
+}
