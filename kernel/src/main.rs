@@ -14,6 +14,8 @@ mod arch;
 #[cfg(target_os = "none")]
 mod channel;
 #[cfg(target_os = "none")]
+mod counters;
+#[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
 mod files;

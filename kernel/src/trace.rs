@@ -1,25 +1,23 @@
 //! `trace`, `trace=CALLS`: system calls in strace's format, sent to the host; and the counts of calls for `stats`.
 //!
-//! When both are off, a call costs one load and one addition.
+//! When nothing is traced, that costs a call one load.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use syscall_shim::trace::{self, MemReader, Pending};
-use syscall_shim::{NR_SYSCALLS, Status, SysResult, table};
+use syscall_shim::{NR_SYSCALLS, SysResult, table};
 
-use crate::arch::{boot, percpu, serial};
+use crate::arch::{boot, direct, percpu, serial};
 use crate::channel::{self, frame::Outgoing};
-use crate::task::{Task, current};
+use crate::counters;
+use crate::task::Task;
 use crate::usermem::{self, UserAddr};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// A bit per system call that is traced.
 static TRACED: [AtomicU64; NR_SYSCALLS.div_ceil(64)] = [const { AtomicU64::new(0) }; NR_SYSCALLS.div_ceil(64)];
-/// How often each call was made by the instruction, and by a stub; the last ones count numbers that do not exist.
-static COUNTS: [[AtomicU64; NR_SYSCALLS + 1]; 2] = [const { [const { AtomicU64::new(0) }; NR_SYSCALLS + 1] }; 2];
 
 /// Reads the command line.
 pub fn init() {
@@ -36,44 +34,14 @@ pub fn init() {
             None => kwarn!("trace={name}: there is no such system call"),
         }
     }
-}
-
-/// Counts a call; the first of each that is absent is named in the log.
-#[inline]
-pub fn count(nr: u64, direct: bool) {
-    let slot = (nr as usize).min(NR_SYSCALLS);
-    if COUNTS[usize::from(direct)][slot].fetch_add(1, Ordering::Relaxed) == 0 && matches!(table::status(nr), Status::Absent)
-    {
-        match table::name(nr) {
-            Some(name) => kwarn!("{}: system call {name} ({nr}) is absent: ENOSYS", current().name()),
-            None => kwarn!("{}: there is no system call {nr}: ENOSYS", current().name()),
-        }
+    if is_active() {
+        direct::disable_quick();
     }
-}
-
-/// How often a call was made.
-#[derive(Clone, Copy, Debug)]
-pub struct Count {
-    /// The call's number; one that does not exist stands for all those.
-    pub nr: u64,
-    /// By a `syscall` instruction.
-    pub trapped: u64,
-    /// By a jump.
-    pub direct: u64,
-}
-
-/// The counts of the calls that were made at all.
-pub fn counts() -> impl Iterator<Item = Count> {
-    let [trapped, direct] = &COUNTS;
-    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let rows = trapped.iter().zip(direct).zip(0..);
-    rows.map(move |((trapped, direct), nr)| Count { nr, trapped: load(trapped), direct: load(direct) })
-        .filter(|count| count.trapped + count.direct > 0)
 }
 
 /// The counters, as `stats` prints them and `/proc/skiff/stats` shows them: a number and what it counts.
 pub fn stats() -> String {
-    let mut rows: Vec<Count> = counts().collect();
+    let mut rows = counters::calls();
     rows.sort_by_key(|row| (Reverse(row.trapped + row.direct), row.nr));
     let (trapped, direct) = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.trapped, sum.1 + row.direct));
     let mut text = String::new();
@@ -118,17 +86,15 @@ impl MemReader for Memory {
     }
 }
 
-/// Begins the line of a call, if it is traced.
+/// Whether any call is traced.
 #[inline]
-pub fn enter(task: &Task, nr: u64, args: &[u64; 6]) -> Option<Line> {
-    if !ACTIVE.load(Ordering::Relaxed) {
-        return None;
-    }
-    begin(task, nr, args)
+pub fn is_active() -> bool {
+    ACTIVE.load(Ordering::Relaxed)
 }
 
+/// Begins the line of a call, if it is traced.
 #[cold]
-fn begin(task: &Task, nr: u64, args: &[u64; 6]) -> Option<Line> {
+pub fn enter(task: &Task, nr: u64, args: &[u64; 6]) -> Option<Line> {
     let word = TRACED.get(nr as usize / 64)?;
     if word.load(Ordering::Relaxed) >> (nr % 64) & 1 == 0 {
         return None;

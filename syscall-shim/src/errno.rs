@@ -32,6 +32,14 @@ errnos! {
     EOWNERDEAD ENOTRECOVERABLE
 }
 
+/// The result that `rax` tells: negative errnos are -4095..=-1.
+pub fn from_rax(rax: i64) -> SysResult {
+    match rax {
+        -4095..0 => Err(Errno(rax.unsigned_abs() as u16)),
+        value => Ok(value as usize),
+    }
+}
+
 impl Errno {
     /// Interrupted; restart the call if the handler has `SA_RESTART` (or no handler ran), else `EINTR`.
     pub const ERESTARTSYS: Errno = Errno(512);

@@ -6,10 +6,10 @@
 //! Which of the two was running is told by the stack pointer: the kernel's lies within the running task's kernel stack.
 //!
 //! `syscall` arrives at LSTAR on the application's stack with interrupts masked by FMASK; nothing is written there. A call
-//! site that has become a jump arrives at [`direct_entry`] by way of its stub, in the same state but for what FMASK does. No FPU
-//! state is saved at any entry: the kernel is soft-float.
+//! site that has become a jump arrives in [`super::direct`]. No FPU state is saved at any entry: the kernel is soft-float.
 
 use core::arch::{global_asm, naked_asm};
+use core::mem::offset_of;
 
 use super::gdt::{KERNEL_CS, KERNEL_SS};
 use super::percpu::{SCRATCH, STACK_BOTTOM, STACK_TOP};
@@ -86,10 +86,10 @@ macro_rules! pop_registers {
 }
 
 const WORDS: usize = TrapFrame::SIZE / 8;
-const OFF_VECTOR: usize = core::mem::offset_of!(TrapFrame, vector);
-const OFF_RIP: usize = core::mem::offset_of!(TrapFrame, rip);
-const OFF_RSP: usize = core::mem::offset_of!(TrapFrame, rsp);
-const OFF_RFLAGS: usize = core::mem::offset_of!(TrapFrame, rflags);
+const OFF_VECTOR: usize = offset_of!(TrapFrame, vector);
+const OFF_RIP: usize = offset_of!(TrapFrame, rip);
+const OFF_RSP: usize = offset_of!(TrapFrame, rsp);
+const OFF_RFLAGS: usize = offset_of!(TrapFrame, rflags);
 
 #[unsafe(naked)]
 unsafe extern "C" fn trap_common() {
@@ -190,35 +190,34 @@ pub unsafe extern "C" fn syscall_entry() {
         "syscall_common:",
         "mov rdi, rsp",
         "call {handler}",
-        // The handler returns with interrupts off, and tells whether the frame needs the full return.
+        // The handler returns with interrupts off, and tells whether the frame needs the full return. Without it, the registers
+        // that a call preserves are still the application's.
         "test al, al",
         "jnz {full}",
+        "mov r10, [rsp + {off_r10}]",
+        "mov r9, [rsp + {off_r9}]",
+        "mov r8, [rsp + {off_r8}]",
+        "mov rax, [rsp + {off_rax}]",
+        "mov rdx, [rsp + {off_rdx}]",
+        "mov rsi, [rsp + {off_rsi}]",
+        "mov rdi, [rsp + {off_rdi}]",
+        "mov rcx, [rsp + {off_rip}]",
         "mov r11, [rsp + {off_rflags}]",
-        "mov rcx, [rsp + {off_rsp}]",
-        "mov gs:[{scratch}], rcx",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbp",
-        "pop rbx",
-        "add rsp, 8",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rax",
-        "add rsp, 8",
-        "pop rdx",
-        "pop rsi",
-        "pop rdi",
-        "mov rcx, [rsp + 16]",
         // Arithmetic flags first, with interrupts still off; `sti` then holds them back until the jump has left the kernel.
         "push r11",
         "and qword ptr [rsp], ~0x200",
         "popfq",
-        "mov rsp, gs:[{scratch}]",
+        "mov rsp, [rsp + {off_rsp}]",
         "sti",
         "jmp rcx",
+        off_r10 = const offset_of!(TrapFrame, r10),
+        off_r9 = const offset_of!(TrapFrame, r9),
+        off_r8 = const offset_of!(TrapFrame, r8),
+        off_rax = const offset_of!(TrapFrame, rax),
+        off_rdx = const offset_of!(TrapFrame, rdx),
+        off_rsi = const offset_of!(TrapFrame, rsi),
+        off_rdi = const offset_of!(TrapFrame, rdi),
+        off_rip = const OFF_RIP,
         scratch = const SCRATCH,
         stack_top = const STACK_TOP,
         ss = const KERNEL_SS,
@@ -231,68 +230,12 @@ pub unsafe extern "C" fn syscall_entry() {
     )
 }
 
-// Where stubs jump to: rax and the arguments as for `syscall`, rcx where to return to. Interrupts are on. One that comes
-// before the second instruction finds the application's stack pointer, and the thread goes on or begins anew from there;
-// one that comes after it finds the kernel's, as it must be: nothing in memory is written before.
-global_asm!(
-    ".section .text.direct_entry, \"ax\"",
-    ".balign 64",
-    ".global direct_entry",
-    "direct_entry:",
-    "mov r11, rsp",
-    "mov rsp, gs:[{stack_top}]",
-    ".global direct_entry_switched",
-    "direct_entry_switched:",
-    "push {ss}",
-    "push r11",
-    "pushfq",
-    "push {cs}",
-    "push rcx",
-    "push rax",
-    "push {vector}",
-    "mov dword ptr [rsp + 4], 3",
-    push_registers!(),
-    "mov rax, [rsp + {off_rflags}]",
-    "mov [rsp + {off_r11}], rax",
-    "test eax, {unusual}",
-    "jz syscall_common",
-    "push {usual}",
-    "popfq",
-    "jmp syscall_common",
-    ".previous",
-    stack_top = const STACK_TOP,
-    ss = const KERNEL_SS,
-    cs = const KERNEL_CS,
-    vector = const TrapFrame::SYSCALL,
-    off_rflags = const OFF_RFLAGS,
-    off_r11 = const core::mem::offset_of!(TrapFrame, r11),
-    unusual = const SYSCALL_FLAG_MASK & !0x200,
-    usual = const 0x202,
-);
-
-unsafe extern "C" {
-    fn direct_entry();
-    static direct_entry_switched: u8;
-}
-
-static DIRECT_ENTRY: unsafe extern "C" fn() = direct_entry;
-
-/// Address of the pointer to [`direct_entry`], which lies in the highest 2 GiB, as all the kernel does.
-pub fn direct_entry_pointer() -> i32 {
-    (&raw const DIRECT_ENTRY as u64) as i32
-}
-
-/// Whether `rip` is in the direct entry, where the application's stack is still in use.
-pub fn is_before_stack_switch(rip: u64) -> bool {
-    (direct_entry as *const () as u64..&raw const direct_entry_switched as u64).contains(&rip)
-}
-
 const IA32_EFER: u32 = 0xc000_0080;
 const IA32_STAR: u32 = 0xc000_0081;
 const IA32_LSTAR: u32 = 0xc000_0082;
 const IA32_FMASK: u32 = 0xc000_0084;
 /// TF, IF, DF, IOPL, NT, RF, AC: what Linux masks as well, so that entry starts from known flags.
-const SYSCALL_FLAG_MASK: u64 = 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x1_0000 | 0x4_0000;
+pub(super) const SYSCALL_FLAG_MASK: u64 = 0x100 | 0x200 | 0x400 | 0x3000 | 0x4000 | 0x1_0000 | 0x4_0000;
 
 /// Lets `syscall` enter at [`syscall_entry`] on this CPU.
 pub fn init_syscall() {

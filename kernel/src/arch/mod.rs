@@ -8,6 +8,7 @@ pub mod clock;
 pub mod control;
 pub mod cpu_flags;
 pub mod cpuid;
+pub mod direct;
 pub mod entry;
 pub mod fpu;
 mod fw_cfg;
@@ -54,4 +55,5 @@ pub fn init_cpu() {
     idt::load();
     fpu::init_cpu();
     entry::init_syscall();
+    crate::counters::init_cpu();
 }

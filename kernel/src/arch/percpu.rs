@@ -6,6 +6,7 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use crate::counters::CallCounts;
 use crate::task::Task;
 
 /// CPUs that the tables have room for.
@@ -23,6 +24,8 @@ pub struct PerCpu {
     pub stack_bottom: Cell<u64>,
     /// The application's stack pointer, for the first instructions of an entry.
     pub scratch: Cell<u64>,
+    /// Its counts of system calls; set before the first.
+    pub counts: Cell<*const CallCounts>,
     /// Index of this CPU, from 0.
     pub id: Cell<u32>,
     /// Its local APIC's id, by which others interrupt it.
@@ -49,6 +52,8 @@ pub struct PerCpu {
 
 pub(super) const STACK_TOP: usize = offset_of!(PerCpu, stack_top);
 pub(super) const STACK_BOTTOM: usize = offset_of!(PerCpu, stack_bottom);
+pub(super) const CURRENT: usize = offset_of!(PerCpu, current);
+pub(super) const COUNTS: usize = offset_of!(PerCpu, counts);
 pub(super) const SCRATCH: usize = offset_of!(PerCpu, scratch);
 const _: () = assert!(offset_of!(PerCpu, self_ptr) == 0);
 
@@ -56,6 +61,12 @@ const _: () = assert!(offset_of!(PerCpu, self_ptr) == 0);
 unsafe impl Sync for PerCpu {}
 
 impl PerCpu {
+    /// Its counts of system calls.
+    pub fn call_counts(&self) -> Option<&'static CallCounts> {
+        // SAFETY: null, or what `counters::init_cpu` made for good.
+        unsafe { self.counts.get().as_ref() }
+    }
+
     const fn new() -> Self {
         Self {
             self_ptr: Cell::new(core::ptr::null()),
@@ -63,6 +74,7 @@ impl PerCpu {
             stack_top: Cell::new(0),
             stack_bottom: Cell::new(0),
             scratch: Cell::new(0),
+            counts: Cell::new(core::ptr::null()),
             id: Cell::new(0),
             apic_id: AtomicU32::new(0),
             need_resched: AtomicBool::new(false),

@@ -7,12 +7,12 @@ use linux_raw_sys::general as g;
 use super::percpu::this_cpu;
 use super::trap::{TrapFrame, vector};
 use super::{apic, ipi, irq, vectors};
-use crate::mm::sites::Redirect;
+use crate::mm::sites::{self, Redirect};
 use crate::mm::{Access, FaultError};
-use crate::panic;
 use crate::task::signal::{self, Fault};
 use crate::task::{current, dump, exit, sched, timer};
 use crate::usermem::{self, USER_END};
+use crate::{counters, panic};
 
 const RFLAGS_TF: u64 = 1 << 8;
 const RFLAGS_IF: u64 = 1 << 9;
@@ -257,21 +257,19 @@ pub(super) extern "C" fn kernel_stack_overflow(frame: &TrapFrame) -> ! {
     fatal(frame, "kernel stack overflow")
 }
 
-/// A `syscall` instruction. Returns whether every register must be taken from the frame (else rcx and r11 are clobbered, as
-/// the instruction does). Returns with interrupts off.
+/// A system call. Returns whether every register must be taken from the frame (else rcx and r11 are clobbered, as the
+/// instruction does, and the registers that a function call preserves have not changed). Returns with interrupts off.
 pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
     sched::charge_application();
     let task = current();
     let nr = frame.error;
-    let args = [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9];
     if !frame.is_direct() {
-        task.process.mm().call_trapped(frame);
+        counters::trapped(nr);
+        sites::call_trapped(task, frame);
     }
+    let args = [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9];
     task.history.enter(nr, &args);
-    let value = match crate::syscalls::call(task, nr, args, frame.is_direct()) {
-        Ok(value) => value as i64,
-        Err(errno) => -i64::from(errno.0),
-    };
+    let value = crate::syscalls::call(task, nr, args);
     task.history.leave(value);
     // rt_sigreturn and execve leave a frame that is no system call's any more.
     if frame.in_syscall() {

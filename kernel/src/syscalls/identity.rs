@@ -19,7 +19,7 @@ fn change<T>(f: impl FnOnce(&mut Credentials) -> SysResult<T>) -> SysResult<T> {
     let task = current();
     let mut new = (*task.credentials()).clone();
     let result = f(&mut new)?;
-    *task.credentials.lock() = Arc::new(new);
+    task.set_credentials(new);
     Ok(result)
 }
 
@@ -48,27 +48,27 @@ pub fn gettid() -> SysResult {
 
 /// getppid(2): 0 for the first process.
 pub fn getppid() -> SysResult {
-    Ok(current().process.parent().map_or(0, |parent| parent.pid as usize))
+    Ok(current().process.ppid.load(Ordering::Relaxed) as usize)
 }
 
 /// getuid(2).
 pub fn getuid() -> SysResult {
-    Ok(current().credentials().uid as usize)
+    Ok(current().ids.uid.load(Ordering::Relaxed) as usize)
 }
 
 /// geteuid(2).
 pub fn geteuid() -> SysResult {
-    Ok(current().credentials().euid as usize)
+    Ok(current().ids.euid.load(Ordering::Relaxed) as usize)
 }
 
 /// getgid(2).
 pub fn getgid() -> SysResult {
-    Ok(current().credentials().gid as usize)
+    Ok(current().ids.gid.load(Ordering::Relaxed) as usize)
 }
 
 /// getegid(2).
 pub fn getegid() -> SysResult {
-    Ok(current().credentials().egid as usize)
+    Ok(current().ids.egid.load(Ordering::Relaxed) as usize)
 }
 
 /// getresuid(2).

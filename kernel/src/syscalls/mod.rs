@@ -63,7 +63,7 @@ use sched::*;
 use signal::*;
 use socket::*;
 use stat::*;
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, NR_SYSCALLS, SysResult};
 use time::*;
 use timer::*;
 use transfer::*;
@@ -71,7 +71,7 @@ use unshare::*;
 use xattr::*;
 
 use crate::task::Task;
-use crate::trace;
+use crate::{counters, trace};
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
 /// `int` parameter ignores the upper half.
@@ -127,26 +127,56 @@ macro_rules! call {
     };
 }
 
+/// A handler as the table has it: registers in, what the caller finds in rax out.
+type Handler = fn([u64; 6]) -> i64;
+
+fn encode(result: SysResult) -> i64 {
+    match result {
+        Ok(value) => value as i64,
+        Err(errno) => -i64::from(errno.0),
+    }
+}
+
 macro_rules! dispatcher {
     ($($nr:literal, $name:ident, [$($kind:ident $(($len:literal))?)*], $status:ident $(($why:literal))?;)*) => {
-        /// Runs the handler of system call `nr`; a number without one answers `ENOSYS`.
-        pub fn dispatch(nr: u64, args: [u64; 6]) -> SysResult {
-            match nr {
-                $($nr => call!($status, $name, args, [$($kind)*]),)*
-                _ => Err(Errno::ENOSYS),
+        /// The handlers by number; one without answers `ENOSYS`.
+        static HANDLERS: [Handler; NR_SYSCALLS] = {
+            fn absent(_: [u64; 6]) -> i64 {
+                encode(Err(Errno::ENOSYS))
             }
-        }
+            let mut handlers = [absent as Handler; NR_SYSCALLS];
+            $({
+                #[allow(unused_variables)]
+                fn handler(args: [u64; 6]) -> i64 {
+                    encode(call!($status, $name, args, [$($kind)*]))
+                }
+                handlers[$nr] = handler;
+            })*
+            handlers
+        };
     };
 }
 syscall_shim::for_each_syscall! { dispatcher }
 
-/// Runs system call `nr` for `task`, the current one, counted and traced: what the entry code calls. `direct` says how it came.
-pub fn call(task: &Task, nr: u64, args: [u64; 6], direct: bool) -> SysResult {
-    trace::count(nr, direct);
+fn dispatch(nr: u64, args: [u64; 6]) -> i64 {
+    const ENOSYS: i64 = -(Errno::ENOSYS.0 as i64);
+    let result = HANDLERS.get(nr as usize).map_or(ENOSYS, |handler| handler(args));
+    if result == ENOSYS {
+        counters::absent(nr);
+    }
+    result
+}
+
+/// Runs system call `nr` for `task`, the current one, traced if that is wanted: what the entry code calls. Returns what the
+/// caller finds in rax.
+pub fn call(task: &Task, nr: u64, args: [u64; 6]) -> i64 {
+    if !trace::is_active() {
+        return dispatch(nr, args);
+    }
     let line = trace::enter(task, nr, &args);
     let result = dispatch(nr, args);
     if let Some(line) = line {
-        trace::exit(line, nr, &args, result);
+        trace::exit(line, nr, &args, syscall_shim::errno::from_rax(result));
     }
     result
 }

@@ -1,6 +1,5 @@
 //! prctl(2) and arch_prctl(2).
 
-use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use linux_raw_sys::prctl as p;
@@ -34,7 +33,7 @@ fn flag(value: u64) -> SysResult<bool> {
 fn change(task: &Task, f: impl FnOnce(&mut Credentials) -> SysResult<()>) -> SysResult {
     let mut new = (*task.credentials()).clone();
     f(&mut new)?;
-    *task.credentials.lock() = Arc::new(new);
+    task.set_credentials(new);
     Ok(0)
 }
 

@@ -50,7 +50,7 @@ pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation) -> Op
     for (to, from) in [(&child.pgid, &me.process.pgid), (&child.sid, &me.process.sid)] {
         to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
     }
-    *child.parent.lock() = Arc::downgrade(&parent);
+    child.set_parent(&parent);
     child.creator.store(creator, Ordering::Relaxed);
     parent.children.lock().push(child.clone());
     child.threads.lock().push(thread.clone());
@@ -89,7 +89,7 @@ pub fn process_ended(process: &Arc<Process>) {
     let reaper = reaper_for(process);
     let orphans = core::mem::take(&mut *process.children.lock());
     for child in orphans {
-        *child.parent.lock() = Arc::downgrade(&reaper);
+        child.set_parent(&reaper);
         child.creator.store(reaper.pid, Ordering::Relaxed);
         child.exit_signal.store(i32::from(Signal::SIGCHLD.number()), Ordering::Relaxed);
         reaper.children.lock().push(child.clone());

@@ -66,7 +66,9 @@ pub struct Process {
     /// Process id (thread group id).
     pub pid: i32,
     /// The parent; empty for the first process. Changed by [`super::family`] alone, as are the children.
-    pub(super) parent: SpinLock<Weak<Process>>,
+    parent: SpinLock<Weak<Process>>,
+    /// The parent's id; 0 for the first process.
+    pub ppid: AtomicI32,
     /// Children, ended ones that nobody waited for included.
     pub(super) children: SpinLock<Vec<Arc<Process>>>,
     /// The thread of the parent that is in the parent's place for `__WNOTHREAD` and `PR_SET_PDEATHSIG`.
@@ -140,6 +142,7 @@ impl Process {
         Self {
             pid,
             parent: SpinLock::new(Weak::new()),
+            ppid: AtomicI32::new(0),
             children: SpinLock::new(Vec::new()),
             creator: AtomicI32::new(0),
             threads: IrqLock::new(Vec::new()),
@@ -273,5 +276,12 @@ impl Process {
     /// The process's parent, if any is left.
     pub fn parent(&self) -> Option<Arc<Process>> {
         self.parent.lock().upgrade()
+    }
+
+    /// Gives the process a parent, its first or another.
+    pub(super) fn set_parent(&self, parent: &Arc<Process>) {
+        let mut link = self.parent.lock();
+        self.ppid.store(parent.pid, Ordering::Relaxed);
+        *link = Arc::downgrade(parent);
     }
 }

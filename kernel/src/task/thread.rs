@@ -49,12 +49,41 @@ pub struct SchedParams {
 /// `restart_syscall(2)`'s continuation.
 pub type Restart = Box<dyn FnOnce() -> SysResult + Send>;
 
+/// User and group ids as the quickest calls tell them: those of [`Task::credentials`].
+#[derive(Default)]
+pub struct Ids {
+    /// Real user id.
+    pub uid: AtomicU32,
+    /// Effective user id.
+    pub euid: AtomicU32,
+    /// Real group id.
+    pub gid: AtomicU32,
+    /// Effective group id.
+    pub egid: AtomicU32,
+}
+
+impl Ids {
+    fn set(&self, credentials: &Credentials) {
+        let Credentials { uid, euid, gid, egid, .. } = credentials;
+        for (id, value) in [(&self.uid, uid), (&self.euid, euid), (&self.gid, gid), (&self.egid, egid)] {
+            id.store(*value, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Offset in [`Task`] of the pointer to its process, for the entry code.
+pub const OFF_PROCESS: usize = core::mem::offset_of!(Task, process_ptr);
+
 /// One thread: Linux's `task_struct`.
 pub struct Task {
     /// Thread id; the leader's is the process id.
     pub tid: AtomicI32,
     /// The thread group.
     pub process: Arc<Process>,
+    /// The same, for the entry code.
+    process_ptr: *const Process,
+    /// For the entry code too.
+    pub ids: Ids,
     /// `None` for the boot CPU's idle task, which keeps the boot stack.
     stack: Option<KernelStack>,
     pub(super) saved_rsp: UnsafeCell<u64>,
@@ -83,7 +112,7 @@ pub struct Task {
     /// Working directory, root and umask; `clone` shares or copies it.
     pub fs: SpinLock<Arc<FsContext>>,
     /// User and group ids, per thread as in Linux.
-    pub credentials: SpinLock<Arc<Credentials>>,
+    credentials: SpinLock<Arc<Credentials>>,
     /// `comm`: at most 15 bytes and a NUL.
     pub comm: SpinLock<[u8; 16]>,
     /// Mask, pending signals and alternate stack.
@@ -163,9 +192,13 @@ impl Task {
 
     pub(super) fn with_stack(new: NewTask, stack: Option<KernelStack>) -> Self {
         let now = crate::arch::clock::monotonic_ns();
+        let ids = Ids::default();
+        ids.set(&new.credentials);
         Self {
             tid: AtomicI32::new(new.tid),
+            process_ptr: Arc::as_ptr(&new.process),
             process: new.process,
+            ids,
             stack,
             saved_rsp: UnsafeCell::new(0),
             fpu: UnsafeCell::new(FpuArea::new()),
@@ -252,6 +285,13 @@ impl Task {
     /// User and group ids of the thread.
     pub fn credentials(&self) -> Arc<Credentials> {
         self.credentials.lock().clone()
+    }
+
+    /// Gives the thread other ids.
+    pub fn set_credentials(&self, new: Credentials) {
+        let mut credentials = self.credentials.lock();
+        self.ids.set(&new);
+        *credentials = Arc::new(new);
     }
 
     /// `comm` without the padding.

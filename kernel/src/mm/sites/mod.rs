@@ -19,9 +19,10 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, TRAPS};
 
 use super::address_space::AddressSpace;
-use crate::arch::entry;
+use crate::arch::direct;
 use crate::arch::trap::TrapFrame;
 use crate::sync::IrqLock;
+use crate::task::Task;
 use arena::Arena;
 
 static SWITCHED_OFF: AtomicBool = AtomicBool::new(false);
@@ -29,7 +30,8 @@ static PATCHED: AtomicU64 = AtomicU64::new(0);
 static RESTORED: AtomicU64 = AtomicU64::new(0);
 static REFUSED: [AtomicU64; Refusal::COUNT] = [const { AtomicU64::new(0) }; Refusal::COUNT];
 
-/// Sites that were found to be refused, so that the next trap need not look again. A site is kept mixed with its space.
+/// Sites that were found to be refused, so that the next trap need not look again. Kept as the address behind
+/// it, mixed with the process.
 static KNOWN: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
 /// How often a site's window may be branched into before it is given back.
@@ -105,8 +107,17 @@ impl Table {
     fn retire(&mut self, site: u64) {
         if let Some(active) = self.active.remove(&site) {
             self.former.insert(site, Former { stub: active.stub, retries: RETRIES });
-            RESTORED.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A call of `task`, the current one, has trapped: looks at its site, unless it is known to be refused.
+#[inline]
+pub fn call_trapped(task: &Task, frame: &mut TrapFrame) {
+    let mixed = frame.rip ^ core::ptr::from_ref(&*task.process).addr() as u64;
+    let known = &KNOWN[frame.rip as usize % KNOWN.len()];
+    if known.load(Ordering::Relaxed) != mixed {
+        task.process.mm().call_trapped(frame, known, mixed);
     }
 }
 
@@ -123,14 +134,8 @@ pub enum Redirect {
 impl AddressSpace {
     /// The frame is of a thread that has executed a `syscall` instruction, at `frame.rip - 2`, and is about to make the call.
     /// Makes the site a jump if it can be one.
-    pub fn call_trapped(&self, frame: &mut TrapFrame) {
-        let site = frame.rip.wrapping_sub(SYSCALL_LEN as u64);
-        let Some(known) = KNOWN.get(site as usize % KNOWN.len()) else { return };
-        let mixed = self.mixed(site);
-        if known.load(Ordering::Relaxed) == mixed {
-            return;
-        }
-        match self.patch(site, frame.error) {
+    fn call_trapped(&self, frame: &mut TrapFrame, known: &AtomicU64, mixed: u64) {
+        match self.patch(frame.rip.wrapping_sub(SYSCALL_LEN as u64), frame.error) {
             Ok(stub) => frame.rip = stub + RETURN,
             // Calls that do not return say nothing about what follows the instruction.
             Err(None) => {}
@@ -143,15 +148,14 @@ impl AddressSpace {
         }
     }
 
-    fn mixed(&self, site: u64) -> u64 {
-        site ^ core::ptr::from_ref(self).addr() as u64
-    }
-
     /// If the frame's `rip` is in a stub, or on the way from one into the kernel, puts the program's own address in its place,
     /// and what `syscall` leaves in rcx.
     pub fn original_ip(&self, frame: &mut TrapFrame) {
         let table = self.sites.table.lock();
-        let rip = if entry::is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
+        if direct::is_last_jump(frame.rip) {
+            frame.rip = frame.rcx;
+        }
+        let rip = if direct::is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
         let Some(stub) = table.stub_at(rip) else { return };
         frame.rip = stub.original(rip);
         if rip == stub.at + RETURN {
@@ -203,7 +207,7 @@ impl AddressSpace {
     /// Where a thread goes on that single-steps and is at `rip`, on the way into the kernel: at the stub's own `syscall`.
     pub fn single_step(&self, frame: &TrapFrame) -> Option<u64> {
         let table = self.sites.table.lock();
-        let rip = if entry::is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
+        let rip = if direct::is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
         let stub = table.stub_at(rip).filter(|stub| rip < stub.at + RETRY)?;
         Some(stub.at + RETRY)
     }

@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering;
 use linux_raw_sys::general::{__NR_execve, __NR_execveat, __NR_exit, __NR_exit_group, __NR_rt_sigreturn};
 use syscall_shim::sites::{INT3, JUMP_LEN, LOOK_AHEAD, Refusal, Stub, Window, window};
 
-use super::{Active, KNOWN, PATCHED, REFUSED, SWITCHED_OFF};
-use crate::arch::{control, entry};
+use super::{Active, KNOWN, PATCHED, REFUSED, RESTORED, SWITCHED_OFF};
+use crate::arch::{control, direct};
 use crate::mm::account::RssKind;
 use crate::mm::address_space::{AddressSpace, Locked};
 use crate::mm::flags::{Access, PAGE_SIZE, Prot, VmFlags, page_down};
@@ -118,7 +118,7 @@ impl Locked<'_> {
 
     /// A stub for the window, written and ready: the one that the site had before, or a new one.
     fn stub_for(&mut self, window: &Window, site: u64) -> Result<Stub, Refusal> {
-        let entry = entry::direct_entry_pointer();
+        let entry = direct::entry_pointer();
         let former = {
             let table = self.space.sites.table.lock();
             table.former.get(&site).and_then(|former| table.stubs.get(&former.stub)).cloned()
@@ -275,6 +275,7 @@ impl Locked<'_> {
             self.batch.flush();
             self.write_original(site, &guards, original);
             self.space.sites.table.lock().retire(site);
+            RESTORED.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -116,7 +116,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     if secure {
         process.pdeath_signal.store(0, Ordering::Relaxed);
     }
-    *task.credentials.lock() = Arc::new(credentials);
+    task.set_credentials(credentials);
     task.set_name(basename(request.shown));
     *process.exe_name.lock() = String::from_utf8_lossy(request.shown).into_owned();
     *process.auxv.lock() = image.auxv;
