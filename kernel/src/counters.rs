@@ -11,16 +11,25 @@ use crate::sync::SpinLock;
 use crate::task::current;
 
 /// One for each number; the last stands for numbers that do not exist.
-type PerCall = [AtomicU64; NR_SYSCALLS + 1];
+pub type PerCall = [AtomicU64; NR_SYSCALLS + 1];
 
 /// The counts of one CPU, which alone changes them. The entry code counts direct calls itself.
 #[repr(C)]
 pub struct CallCounts {
+    /// By stubs. First, because the entry code relies on it.
     direct: PerCall,
-    trapped: PerCall,
+    /// By `syscall` instructions.
+    pub trapped: PerCall,
 }
 
-const NONE: PerCall = [const { AtomicU64::new(0) }; NR_SYSCALLS + 1];
+impl CallCounts {
+    const fn new() -> Self {
+        Self {
+            direct: [const { AtomicU64::new(0) }; NR_SYSCALLS + 1],
+            trapped: [const { AtomicU64::new(0) }; NR_SYSCALLS + 1],
+        }
+    }
+}
 
 /// Every CPU's counts.
 static CPUS: SpinLock<Vec<&'static CallCounts>> = SpinLock::new(Vec::new());
@@ -29,7 +38,7 @@ static MISSED: [AtomicU64; NR_SYSCALLS.div_ceil(64) + 1] = [const { AtomicU64::n
 
 /// Gives this CPU its counters.
 pub fn init_cpu() {
-    let counts: &CallCounts = Box::leak(Box::new(CallCounts { direct: NONE, trapped: NONE }));
+    let counts: &CallCounts = Box::leak(Box::new(CallCounts::new()));
     this_cpu().counts.set(counts);
     CPUS.lock().push(counts);
 }

@@ -138,7 +138,8 @@ unsafe extern "C" {
     fn direct_entry();
     static direct_entry_switched: u8;
     static direct_last_jump: u8;
-    fn direct_general();
+    /// The long way: a frame, and the handler.
+    pub(super) fn direct_general();
     fn direct_pid();
     fn direct_ppid();
     fn direct_tid();
@@ -162,7 +163,7 @@ const QUICK: [(u32, Code); 7] = [
 ];
 
 /// Where each call goes on.
-static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
+pub(super) static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
     let mut entries = [const { AtomicPtr::new(direct_general as *const () as *mut ()) }; NR_SYSCALLS];
     let mut i = 0;
     while i < QUICK.len() {

@@ -12,7 +12,7 @@ use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
 
 use super::gdt::{KERNEL_CS, KERNEL_SS};
-use super::percpu::{SCRATCH, STACK_BOTTOM, STACK_TOP};
+use super::percpu::{COUNTS, CURRENT, SCRATCH, STACK_BOTTOM, STACK_TOP};
 use super::trap::TrapFrame;
 
 // One 16-byte stub per vector: push a zero where the CPU pushes no error code, push the vector, go on in common.
@@ -170,7 +170,8 @@ pub unsafe extern "C" fn enter_application(frame: *mut TrapFrame) -> ! {
     naked_asm!("mov rsp, rdi", "jmp {back}", back = sym return_from_trap)
 }
 
-/// The target of LSTAR. Interrupts are off by FMASK until the registers are on the thread's kernel stack.
+/// The target of LSTAR. Interrupts are off by FMASK until the registers are on the thread's kernel stack. A call that
+/// [`super::direct`] answers on the spot is answered on the spot here too, once its site is known to stay as it is.
 #[unsafe(naked)]
 pub unsafe extern "C" fn syscall_entry() {
     naked_asm!(
@@ -179,6 +180,25 @@ pub unsafe extern "C" fn syscall_entry() {
         "push {ss}",
         "push qword ptr gs:[{scratch}]",
         "push r11",
+        "cmp rax, {calls}",
+        "jae 2f",
+        "cmp qword ptr [{table} + rax * 8], offset {general}",
+        "je 2f",
+        "test r11d, {single_step}",
+        "jnz 2f",
+        "mov r11, gs:[{current}]",
+        "mov r11, [r11 + {process}]",
+        "xor r11, rcx",
+        "push rax",
+        "movzx eax, cl",
+        "cmp r11, [{known} + rax * 8]",
+        "pop rax",
+        "jne 2f",
+        "mov r11, gs:[{counts}]",
+        "inc qword ptr [r11 + rax * 8 + {trapped}]",
+        "jmp qword ptr [{table} + rax * 8]",
+        "2:",
+        "mov r11, [rsp]",
         "push {cs}",
         "push rcx",
         "push rax",
@@ -217,6 +237,15 @@ pub unsafe extern "C" fn syscall_entry() {
         off_rdx = const offset_of!(TrapFrame, rdx),
         off_rsi = const offset_of!(TrapFrame, rsi),
         off_rdi = const offset_of!(TrapFrame, rdi),
+        calls = const syscall_shim::NR_SYSCALLS,
+        table = sym super::direct::ENTRIES,
+        general = sym super::direct::direct_general,
+        single_step = const 0x100,
+        current = const CURRENT,
+        process = const crate::task::thread::OFF_PROCESS,
+        known = sym crate::mm::sites::KNOWN,
+        counts = const COUNTS,
+        trapped = const offset_of!(crate::counters::CallCounts, trapped),
         off_rip = const OFF_RIP,
         scratch = const SCRATCH,
         stack_top = const STACK_TOP,

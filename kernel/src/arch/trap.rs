@@ -48,6 +48,12 @@ impl TrapFrame {
         self.vector & Self::FROM_APP != 0
     }
 
+    /// The arguments of a system call.
+    #[inline]
+    pub fn arguments(&self) -> [u64; 6] {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
+    }
+
     /// Whether the entry is a system call that a stub made.
     pub fn is_direct(&self) -> bool {
         self.vector & Self::DIRECT != 0

@@ -10,7 +10,7 @@ use super::{apic, ipi, irq, vectors};
 use crate::mm::sites::{self, Redirect};
 use crate::mm::{Access, FaultError};
 use crate::task::signal::{self, Fault};
-use crate::task::{current, dump, exit, sched, timer};
+use crate::task::{Task, current, dump, exit, sched, timer};
 use crate::usermem::{self, USER_END};
 use crate::{counters, panic};
 
@@ -32,7 +32,7 @@ pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
         _ => {}
     }
     if frame.came_from_app() {
-        sched::charge_application();
+        sched::enter_kernel(current());
     }
     if number >= 32 {
         interrupt(number as u8);
@@ -259,18 +259,26 @@ pub(super) extern "C" fn kernel_stack_overflow(frame: &TrapFrame) -> ! {
 
 /// A system call. Returns whether every register must be taken from the frame (else rcx and r11 are clobbered, as the
 /// instruction does, and the registers that a function call preserves have not changed). Returns with interrupts off.
-pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
-    sched::charge_application();
+///
+/// # Safety
+/// `frame` is the frame at the top of the current thread's kernel stack.
+pub(super) unsafe extern "C" fn syscall_handler(frame: *mut TrapFrame) -> bool {
     let task = current();
-    let nr = frame.error;
-    if !frame.is_direct() {
-        counters::trapped(nr);
-        sites::call_trapped(task, frame);
-    }
-    let args = [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9];
-    task.history.enter(nr, &args);
-    let value = crate::syscalls::call(task, nr, args);
+    sched::enter_kernel(task);
+    let value = {
+        // SAFETY: by the caller. Not kept beyond the call, in which the frame may change (`with_frame`).
+        let frame = unsafe { &mut *frame };
+        let nr = frame.error;
+        if !frame.is_direct() {
+            counters::trapped(nr);
+            sites::call_trapped(task, frame);
+        }
+        task.history.enter(nr, &frame.arguments());
+        crate::syscalls::call(task, nr, frame)
+    };
     task.history.leave(value);
+    // SAFETY: as above, and nobody else refers to it now.
+    let frame = unsafe { &mut *frame };
     // rt_sigreturn and execve leave a frame that is no system call's any more.
     if frame.in_syscall() {
         frame.rax = value as u64;
@@ -281,35 +289,43 @@ pub(super) extern "C" fn syscall_handler(frame: &mut TrapFrame) -> bool {
 }
 
 /// The last steps before the application goes on: other tasks' turn, signals, the end. Interrupts are off before and after.
+#[inline]
 pub fn leave_to_application(frame: &mut TrapFrame) {
     let task = current();
-    loop {
-        if crate::net::pending() {
-            irq::enable();
-            crate::net::poll();
-            irq::disable();
-        }
-        let resched = this_cpu().need_resched.load(Ordering::Relaxed);
-        let pending = task.signal_pending.load(Ordering::Acquire) || exit::must_exit(task);
-        let moved = task.moved.load(Ordering::Relaxed);
-        if !resched && !pending && !moved {
-            break;
-        }
+    while crate::net::pending()
+        || this_cpu().need_resched.load(Ordering::Relaxed)
+        // Whoever wants a thread to end sets this too.
+        || task.signal_pending.load(Ordering::Acquire)
+        || task.moved.load(Ordering::Relaxed)
+    {
+        handle_work(task, frame);
+    }
+    sched::leave_kernel(task);
+}
+
+#[cold]
+fn handle_work(task: &Task, frame: &mut TrapFrame) {
+    if crate::net::pending() {
         irq::enable();
-        if resched {
-            crate::task::schedule();
-        }
-        if resched || moved {
-            // Cleared first: to write the number of the CPU may take a page fault, and that a move.
-            task.moved.store(false, Ordering::Relaxed);
-            crate::task::rseq::abort_section(frame);
-        }
-        if pending {
-            task.process.mm().original_ip(frame);
-            signal::handle(frame);
-            task.process.mm().resume(frame);
-        }
+        crate::net::poll();
         irq::disable();
     }
-    sched::charge_kernel();
+    let resched = this_cpu().need_resched.load(Ordering::Relaxed);
+    let pending = task.signal_pending.load(Ordering::Acquire);
+    let moved = task.moved.load(Ordering::Relaxed);
+    irq::enable();
+    if resched {
+        crate::task::schedule();
+    }
+    if resched || moved {
+        // Cleared first: to write the number of the CPU may take a page fault, and that a move.
+        task.moved.store(false, Ordering::Relaxed);
+        crate::task::rseq::abort_section(frame);
+    }
+    if pending {
+        task.process.mm().original_ip(frame);
+        signal::handle(frame);
+        task.process.mm().resume(frame);
+    }
+    irq::disable();
 }

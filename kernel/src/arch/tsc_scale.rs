@@ -39,9 +39,13 @@ impl TscScale {
 
     /// Nanoseconds since boot at `tsc`.
     pub fn to_ns(self, tsc: u64) -> u64 {
-        let delta = tsc.saturating_sub(self.base_tsc);
-        let shifted = if self.shift < 0 { delta >> -self.shift } else { delta << self.shift };
-        self.base_ns.wrapping_add(((u128::from(shifted) * u128::from(self.mult)) >> 32) as u64)
+        self.base_ns.wrapping_add(self.duration_ns(tsc.saturating_sub(self.base_tsc)))
+    }
+
+    /// Nanoseconds that so many ticks take.
+    pub fn duration_ns(self, ticks: u64) -> u64 {
+        let shifted = if self.shift < 0 { ticks >> -self.shift } else { ticks << self.shift };
+        ((u128::from(shifted) * u128::from(self.mult)) >> 32) as u64
     }
 
     /// The TSC at `ns` nanoseconds since boot.

@@ -70,6 +70,7 @@ use transfer::*;
 use unshare::*;
 use xattr::*;
 
+use crate::arch::trap::TrapFrame;
 use crate::task::Task;
 use crate::{counters, trace};
 
@@ -127,8 +128,8 @@ macro_rules! call {
     };
 }
 
-/// A handler as the table has it: registers in, what the caller finds in rax out.
-type Handler = fn([u64; 6]) -> i64;
+/// A handler as the table has it: takes its arguments from the frame, and answers what the caller finds in rax.
+type Handler = fn(&TrapFrame) -> i64;
 
 fn encode(result: SysResult) -> i64 {
     match result {
@@ -141,13 +142,14 @@ macro_rules! dispatcher {
     ($($nr:literal, $name:ident, [$($kind:ident $(($len:literal))?)*], $status:ident $(($why:literal))?;)*) => {
         /// The handlers by number; one without answers `ENOSYS`.
         static HANDLERS: [Handler; NR_SYSCALLS] = {
-            fn absent(_: [u64; 6]) -> i64 {
+            fn absent(_: &TrapFrame) -> i64 {
                 encode(Err(Errno::ENOSYS))
             }
             let mut handlers = [absent as Handler; NR_SYSCALLS];
             $({
                 #[allow(unused_variables)]
-                fn handler(args: [u64; 6]) -> i64 {
+                fn handler(frame: &TrapFrame) -> i64 {
+                    let args = frame.arguments();
                     encode(call!($status, $name, args, [$($kind)*]))
                 }
                 handlers[$nr] = handler;
@@ -158,23 +160,31 @@ macro_rules! dispatcher {
 }
 syscall_shim::for_each_syscall! { dispatcher }
 
-fn dispatch(nr: u64, args: [u64; 6]) -> i64 {
+#[inline]
+fn dispatch(nr: u64, frame: &TrapFrame) -> i64 {
     const ENOSYS: i64 = -(Errno::ENOSYS.0 as i64);
-    let result = HANDLERS.get(nr as usize).map_or(ENOSYS, |handler| handler(args));
+    let result = HANDLERS.get(nr as usize).map_or(ENOSYS, |handler| handler(frame));
     if result == ENOSYS {
         counters::absent(nr);
     }
     result
 }
 
-/// Runs system call `nr` for `task`, the current one, traced if that is wanted: what the entry code calls. Returns what the
-/// caller finds in rax.
-pub fn call(task: &Task, nr: u64, args: [u64; 6]) -> i64 {
-    if !trace::is_active() {
-        return dispatch(nr, args);
+/// Runs the system call of `frame` for `task`, the current one, traced if that is wanted: what the entry code calls. Returns
+/// what the caller finds in rax. (A handler that changes the frame does so by [`crate::task::thread::with_frame`].)
+#[inline]
+pub fn call(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
+    if trace::is_active() {
+        return traced(task, nr, frame);
     }
+    dispatch(nr, frame)
+}
+
+#[cold]
+fn traced(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
+    let args = frame.arguments();
     let line = trace::enter(task, nr, &args);
-    let result = dispatch(nr, args);
+    let result = dispatch(nr, frame);
     if let Some(line) = line {
         trace::exit(line, nr, &args, syscall_shim::errno::from_rax(result));
     }

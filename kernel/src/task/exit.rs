@@ -23,7 +23,9 @@ pub fn begin_group_exit(process: &Process, status: u32) {
     }
     process.exit_status.store(status, Ordering::Release);
     for thread in process.threads() {
-        if !core::ptr::eq(&*thread, current()) {
+        if core::ptr::eq(&*thread, current()) {
+            thread.signal_pending.store(true, Ordering::Release);
+        } else {
             signal::wake_to_exit(&thread);
         }
     }

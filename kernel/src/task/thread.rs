@@ -9,6 +9,7 @@ use syscall_shim::{Errno, SysResult};
 use super::credentials::Credentials;
 use super::history::History;
 use super::process::Process;
+use super::sched::CpuTime;
 use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
@@ -135,12 +136,8 @@ pub struct Task {
     pub rseq_signature: AtomicU32,
     /// Where `restart_syscall(2)` goes on.
     pub restart: SpinLock<Option<Restart>>,
-    /// Nanoseconds charged so far: application, kernel.
-    pub(super) cpu_ns: [AtomicU64; 2],
-    /// When the thread was last charged, monotonic.
-    pub(super) charged_at: AtomicU64,
-    /// Odd while the two above change.
-    pub(super) charge_sequence: AtomicU32,
+    /// Time used.
+    pub(super) cpu_time: CpuTime,
     /// Voluntary and involuntary context switches.
     pub switches: [AtomicU64; 2],
     /// Minor and major page faults.
@@ -226,9 +223,7 @@ impl Task {
             moved: AtomicBool::new(false),
             rseq_signature: AtomicU32::new(0),
             restart: SpinLock::new(None),
-            cpu_ns: [const { AtomicU64::new(0) }; 2],
-            charged_at: AtomicU64::new(now),
-            charge_sequence: AtomicU32::new(0),
+            cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],

@@ -32,7 +32,7 @@ static REFUSED: [AtomicU64; Refusal::COUNT] = [const { AtomicU64::new(0) }; Refu
 
 /// Sites that were found to be refused, so that the next trap need not look again. Kept as the address behind
 /// it, mixed with the process.
-static KNOWN: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+pub static KNOWN: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
 /// How often a site's window may be branched into before it is given back.
 const BRANCHES: u32 = 1000;

@@ -25,7 +25,7 @@ use crate::arch::{clock, ipi, irq, msr, switch};
 use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqGuard, IrqLock};
-pub use cpu_time::{charge_application, charge_kernel, cpu_time};
+pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
 pub use queue::RR_SLICE;
 use queue::{Arrival, RunQueue};
 
@@ -248,7 +248,7 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
     if task.queued.swap(true, Ordering::Relaxed) {
         return true;
     }
-    let arrival = Arrival::Woken(task.charged_at.load(Ordering::Relaxed));
+    let arrival = Arrival::Woken(task.cpu_time.switched_at());
     let target = balance::choose(task, cpu);
     if target == cpu {
         enqueue(&mut queue, cpu, task.clone(), arrival, clock::monotonic_ns());

@@ -189,7 +189,11 @@ impl Task {
     fn recalculate(&self, shared: &SharedSignals, own: &ThreadSignals) {
         let pending = shared.pending.set().union(own.pending.set());
         let wanted = !pending.without(own.mask).is_empty() || shared.stop.concerns_threads();
-        self.signal_pending.store(wanted || super::exit::must_exit(self), Ordering::Release);
+        self.signal_pending.swap(wanted, Ordering::SeqCst);
+        // Who has the thread end says so before it sets the flag, which alone is looked at on the way out.
+        if super::exit::must_exit(self) {
+            self.signal_pending.store(true, Ordering::Release);
+        }
     }
 
     /// Recomputes whether the thread has something to handle.
