@@ -1,8 +1,9 @@
 //! Where the stubs of call sites jump to.
 //!
-//! rax and the arguments are as for `syscall`; rcx has the stub's address to return to. Interrupts are on. One that comes before
-//! the second instruction finds the application's stack pointer, and the thread goes on or makes the call anew; one that comes
-//! after it finds the kernel's, as it must be. Nothing in memory is written before.
+//! rax and the arguments are as for `syscall`; rcx has the stub's address to return to. Interrupts are on, and go off with the
+//! first instruction: one that comes before it finds the application's stack pointer, and the thread goes on from there or
+//! makes the call anew. They come on again when the frame is complete, or with the last jump, so that no interrupt finds
+//! the kernel where it would not look for work on its way out.
 //!
 //! Calls that only tell a number of the caller's ([`QUICK`]) are answered on the spot: they can neither sleep nor fail nor
 //! change the frame, so there is none. Neither the history of calls nor the time used knows them.
@@ -25,6 +26,7 @@ global_asm!(
     ".balign 64",
     ".global direct_entry",
     "direct_entry:",
+    "cli",
     "mov r11, rsp",
     "mov rsp, gs:[{stack_top}]",
     ".global direct_entry_switched",
@@ -43,6 +45,7 @@ global_asm!(
     "inc qword ptr [r11 + {calls} * 8]",
     ".global direct_general",
     "direct_general:",
+    "or dword ptr [rsp], {interrupts}",
     "push {cs}",
     "push rcx",
     "push rax",
@@ -105,11 +108,12 @@ global_asm!(
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {egid}]",
     "direct_return:",
-    "mov r11, [rsp]",
+    // Arithmetic flags with interrupts still off; `sti` holds them back until the jump has left the kernel.
+    "mov r11d, [rsp]",
+    "or r11d, {interrupts}",
     "popfq",
     "mov rsp, [rsp]",
-    ".global direct_last_jump",
-    "direct_last_jump:",
+    "sti",
     "jmp rcx",
     ".previous",
     stack_top = const STACK_TOP,
@@ -123,7 +127,8 @@ global_asm!(
     rflags_from_r10 = const offset_of!(TrapFrame, rflags) - offset_of!(TrapFrame, r10),
     off_rflags = const offset_of!(TrapFrame, rflags),
     unusual = const SYSCALL_FLAG_MASK & !0x200,
-    usual = const 0x202,
+    usual = const 2,
+    interrupts = const 0x200,
     process = const thread::OFF_PROCESS,
     pid = const offset_of!(Process, pid),
     ppid = const offset_of!(Process, ppid),
@@ -137,7 +142,6 @@ global_asm!(
 unsafe extern "C" {
     fn direct_entry();
     static direct_entry_switched: u8;
-    static direct_last_jump: u8;
     /// The long way: a frame, and the handler.
     pub(super) fn direct_general();
     fn direct_pid();
@@ -190,10 +194,4 @@ pub fn entry_pointer() -> i32 {
 /// Whether `rip` is where the application's stack is still in use.
 pub fn is_before_stack_switch(rip: u64) -> bool {
     (direct_entry as *const () as u64..&raw const direct_entry_switched as u64).contains(&rip)
-}
-
-/// Whether `rip` is the last instruction of a call that was answered on the spot: the application's registers are complete,
-/// and it goes on at rcx.
-pub fn is_last_jump(rip: u64) -> bool {
-    rip == &raw const direct_last_jump as u64
 }

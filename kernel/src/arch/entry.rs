@@ -196,6 +196,7 @@ pub unsafe extern "C" fn syscall_entry() {
         "jne 2f",
         "mov r11, gs:[{counts}]",
         "inc qword ptr [r11 + rax * 8 + {trapped}]",
+        "and dword ptr [rsp], ~0x200",
         "jmp qword ptr [{table} + rax * 8]",
         "2:",
         "mov r11, [rsp]",
@@ -205,9 +206,10 @@ pub unsafe extern "C" fn syscall_entry() {
         "push {vector}",
         "mov dword ptr [rsp + 4], 1",
         push_registers!(),
-        "sti",
+        // The frame is complete; the direct entry joins here.
         ".global syscall_common",
         "syscall_common:",
+        "sti",
         "mov rdi, rsp",
         "call {handler}",
         // The handler returns with interrupts off, and tells whether the frame needs the full return. Without it, the registers

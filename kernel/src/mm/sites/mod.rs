@@ -152,9 +152,6 @@ impl AddressSpace {
     /// and what `syscall` leaves in rcx.
     pub fn original_ip(&self, frame: &mut TrapFrame) {
         let table = self.sites.table.lock();
-        if direct::is_last_jump(frame.rip) {
-            frame.rip = frame.rcx;
-        }
         let rip = if direct::is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
         let Some(stub) = table.stub_at(rip) else { return };
         frame.rip = stub.original(rip);
