@@ -1,7 +1,7 @@
 //! Who waits for whom among the processes that sleep in `F_SETLKW`.
 
 use super::Owner;
-use alloc::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// How far a chain is followed (`MAX_DEADLK_ITERATIONS`).
 const MAX_STEPS: usize = 10;
@@ -10,13 +10,13 @@ const MAX_STEPS: usize = 10;
 /// Linux: such a lock can be released by any process that shares the description.
 #[derive(Default, Debug)]
 pub struct Deadlocks {
-    waits: BTreeMap<Owner, Owner>,
+    waits: LiteMap<Owner, Owner>,
 }
 
 impl Deadlocks {
     /// An empty graph.
     pub const fn new() -> Deadlocks {
-        Deadlocks { waits: BTreeMap::new() }
+        Deadlocks { waits: LiteMap::new_vec() }
     }
 
     /// Records that `waiter` is about to sleep for `blocker`. False (`EDEADLK`) when `blocker` waits, however indirectly, for

@@ -9,6 +9,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
+use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
 
 /// Generates a file's text.
@@ -104,7 +105,7 @@ enum Kind {
 /// Entries that stay: by name, and by cookie in the order of insertion.
 #[derive(Default)]
 struct Fixed {
-    by_name: BTreeMap<Vec<u8>, u64>,
+    by_name: LiteMap<Vec<u8>, u64>,
     by_cookie: BTreeMap<u64, (Vec<u8>, InodeRef)>,
     next: u64,
 }

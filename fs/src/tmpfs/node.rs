@@ -8,11 +8,11 @@ use crate::mapping::Mapping;
 use crate::platform::{PAGE_SIZE, now};
 use crate::types::*;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::Ordering;
+use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
 
 /// What differs by file type.
@@ -43,7 +43,7 @@ pub(super) struct TmpNode {
     /// A leaf lock.
     attrs: spin::RwLock<Attrs>,
     /// A leaf lock.
-    xattrs: spin::Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    xattrs: spin::Mutex<LiteMap<Vec<u8>, Vec<u8>>>,
     pub(super) kind: Kind,
     me: Weak<TmpNode>,
 }
@@ -67,7 +67,7 @@ impl TmpNode {
             sup: sup.clone(),
             ino,
             attrs: spin::RwLock::new(attrs),
-            xattrs: spin::Mutex::new(BTreeMap::new()),
+            xattrs: spin::Mutex::new(LiteMap::new_vec()),
             kind,
             me: me.clone(),
         }))

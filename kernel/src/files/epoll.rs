@@ -7,7 +7,7 @@
 //! Lock order: [`NESTING`], `Epoll::interest` (both sleep), then a file's own locks; a file's wait queue, then `Core::ready`, then the
 //! instance's wait queues, which for nested instances continue the same chain. Loops are refused with `ELOOP`.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -16,6 +16,7 @@ use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use fs::OpenFlags;
+use hashbrown::HashMap;
 use syscall_shim::types::EpollEvent;
 use syscall_shim::{EpollFlags, Errno, SysResult};
 
@@ -129,7 +130,7 @@ impl Watch {
 pub struct Epoll {
     me: Weak<Epoll>,
     core: Arc<Core>,
-    interest: SleepMutex<BTreeMap<(usize, i32), Arc<Watch>>>,
+    interest: SleepMutex<HashMap<(usize, i32), Arc<Watch>>>,
     /// The description of the instance, to find who watches it.
     file: SpinLock<Weak<OpenFile>>,
 }
@@ -141,7 +142,7 @@ impl Epoll {
         let epoll = Arc::new_cyclic(|me| Epoll {
             me: me.clone(),
             core: Arc::new(core),
-            interest: SleepMutex::new(BTreeMap::new()),
+            interest: SleepMutex::new(HashMap::new()),
             file: SpinLock::new(Weak::new()),
         });
         let (path, inode) = anon::anon_inode("[eventpoll]");

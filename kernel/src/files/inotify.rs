@@ -3,7 +3,7 @@
 //! A [`Mark`] hangs on the inode that it watches and belongs to one instance. The file crate tells of changes with no spin lock
 //! held; events go straight into the queues of the instances.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -24,6 +24,7 @@ use super::{FileOps, OpenFile, anon};
 use crate::sync::SpinLock;
 use crate::task::wait::wait_exclusive;
 use crate::usermem::UserAddr;
+use litemap::LiteMap;
 
 /// Events that a queue holds (`/proc/sys/fs/inotify/max_queued_events`).
 const MAX_QUEUED: usize = 16384;
@@ -65,7 +66,7 @@ impl Event {
 pub struct Inotify {
     me: Weak<Inotify>,
     /// Watches by descriptor, and the next descriptor. A leaf lock.
-    watches: SpinLock<(BTreeMap<i32, Arc<Mark>>, i32)>,
+    watches: SpinLock<(LiteMap<i32, Arc<Mark>>, i32)>,
     /// A leaf lock.
     events: SpinLock<VecDeque<Event>>,
     queue: PollQueue,
@@ -121,7 +122,7 @@ impl Inotify {
         REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
         let ops = Arc::new_cyclic(|me| Inotify {
             me: me.clone(),
-            watches: SpinLock::new((BTreeMap::new(), 1)),
+            watches: SpinLock::new((LiteMap::new_vec(), 1)),
             events: SpinLock::new(VecDeque::new()),
             queue: poll_queue(),
         });

@@ -6,7 +6,6 @@
 //! A timer on a CPU clock guesses when its time will have been used at the earliest, looks then, and guesses again. While
 //! its process does not run it waits for the scheduler to say that it does.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -22,6 +21,7 @@ use super::signal::send::{Outcome, post_to_process, post_to_task};
 use super::thread::Task;
 use super::timer::{self, TimerId};
 use crate::sync::IrqLock;
+use litemap::LiteMap;
 
 /// Shortest period that an interval timer gets, so that its interrupts leave the program some time.
 const MIN_PERIOD: u64 = 20_000;
@@ -286,7 +286,7 @@ impl PosixTimer {
 /// The timers of a process.
 #[derive(Default)]
 pub struct ProcessTimers {
-    posix: IrqLock<BTreeMap<i32, Arc<PosixTimer>>>,
+    posix: IrqLock<LiteMap<i32, Arc<PosixTimer>>>,
     next_id: AtomicI32,
     /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`; made when first used.
     intervals: IrqLock<[Option<Arc<PosixTimer>>; 3]>,

@@ -1,6 +1,5 @@
 //! Which threads and processes there are, by id.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -8,6 +7,7 @@ use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::IrqLock;
+use litemap::LiteMap;
 
 /// Highest id plus one (`/proc/sys/kernel/pid_max`).
 pub const PID_MAX: i32 = 4_194_304;
@@ -16,12 +16,12 @@ const RESERVED_PIDS: i32 = 300;
 
 struct Table {
     last: i32,
-    tasks: BTreeMap<i32, Arc<Task>>,
-    processes: BTreeMap<i32, Arc<Process>>,
+    tasks: LiteMap<i32, Arc<Task>>,
+    processes: LiteMap<i32, Arc<Process>>,
 }
 
 /// Taken with no other lock held but the family's.
-static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: BTreeMap::new(), processes: BTreeMap::new() });
+static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: LiteMap::new_vec(), processes: LiteMap::new_vec() });
 
 /// A thread id that nobody has.
 pub fn allocate_id() -> i32 {

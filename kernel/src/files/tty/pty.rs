@@ -2,7 +2,7 @@
 //!
 //! The master side is the terminal's driver: what the terminal shows, the master reads; what the master writes is typed.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,6 +22,7 @@ use crate::sync::{IrqLock, SpinLock};
 use crate::task::current;
 use crate::task::wait::wait_until;
 use crate::usermem::UserAddr;
+use litemap::LiteMap;
 
 /// Major number of the terminals.
 pub const MAJOR: u32 = 136;
@@ -58,7 +59,7 @@ struct Line {
 }
 
 /// The pairs whose master is open, by number. A leaf lock.
-static PAIRS: SpinLock<BTreeMap<u32, Arc<Pair>>> = SpinLock::new(BTreeMap::new());
+static PAIRS: SpinLock<LiteMap<u32, Arc<Pair>>> = SpinLock::new(LiteMap::new_vec());
 
 impl Driver for Line {
     fn show(&self, bytes: &[u8]) -> usize {
@@ -253,7 +254,8 @@ impl DirSource for Names {
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
         let pairs = PAIRS.lock();
         Ok(pairs
-            .range(from..)
+            .iter()
+            .filter(|(n, _)| **n >= from)
             .map(|(n, _)| PseudoEntry {
                 key: *n,
                 name: format!("{n}").into_bytes(),

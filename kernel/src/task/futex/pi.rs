@@ -4,7 +4,6 @@
 //! The owner's own priority is not raised meanwhile: with one CPU per run queue and no real-time throttling a waiter of higher
 //! priority is asleep, so only threads of a priority in between could keep the owner from running.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -19,6 +18,7 @@ use crate::task::thread::Task;
 use crate::task::wait::WaitError;
 use crate::task::{current, table};
 use crate::usermem::{self, UserAddr};
+use litemap::LiteMap;
 
 /// A contended lock: it has waiters.
 struct Lock {
@@ -29,11 +29,11 @@ struct Lock {
 
 /// The contended locks, and which of them each sleeping thread waits for.
 struct Table {
-    locks: BTreeMap<Key, Lock>,
-    waits_for: BTreeMap<u32, Key>,
+    locks: LiteMap<Key, Lock>,
+    waits_for: LiteMap<u32, Key>,
 }
 
-static TABLE: IrqLock<Table> = IrqLock::new(Table { locks: BTreeMap::new(), waits_for: BTreeMap::new() });
+static TABLE: IrqLock<Table> = IrqLock::new(Table { locks: LiteMap::new_vec(), waits_for: LiteMap::new_vec() });
 
 /// Real-time priority, 0 for other policies.
 fn priority(task: &Task) -> u32 {

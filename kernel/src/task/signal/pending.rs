@@ -1,6 +1,6 @@
 //! A queue of pending signals.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -9,9 +9,10 @@ use syscall_shim::{SigSet, Signal};
 
 use crate::sync::IrqLock;
 use crate::task::posix_timer::PosixTimer;
+use litemap::LiteMap;
 
 /// How many queued signals count against each user's `RLIMIT_SIGPENDING`. Innermost.
-static CHARGED: IrqLock<BTreeMap<u32, u64>> = IrqLock::new(BTreeMap::new());
+static CHARGED: IrqLock<LiteMap<u32, u64>> = IrqLock::new(LiteMap::new_vec());
 
 /// One queued signal's share of a user's `RLIMIT_SIGPENDING`; dropping it gives the share back.
 pub struct Charge(u32);
