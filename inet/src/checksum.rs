@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn as_the_rfc_sums_it() {
-        let bytes: alloc::vec::Vec<u8> = (0..4000u32).map(|n| (n * 7919 >> 3) as u8).collect();
+        let bytes: alloc::vec::Vec<u8> = (0..4000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
         for len in [0, 1, 2, 3, 7, 8, 9, 20, 1459, 1460, 4000] {
             assert_eq!(of(&bytes[..len]), slow(&bytes[..len]), "{len}");
         }

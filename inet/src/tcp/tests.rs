@@ -106,7 +106,7 @@ fn reliable() -> (usize, bool) {
 }
 
 fn text(len: usize) -> Vec<u8> {
-    (0..len).map(|n| (n * 31 >> 4) as u8).collect()
+    (0..len).map(|n| ((n * 31) >> 4) as u8).collect()
 }
 
 #[test]
