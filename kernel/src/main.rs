@@ -20,6 +20,8 @@ mod drivers;
 #[cfg(target_os = "none")]
 mod files;
 #[cfg(target_os = "none")]
+mod ipc;
+#[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
 mod net;

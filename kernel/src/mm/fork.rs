@@ -6,6 +6,7 @@ use syscall_shim::SysResult;
 
 use super::address_space::AddressSpace;
 use super::flags::VmFlags;
+use super::object::Object;
 
 impl AddressSpace {
     /// A copy-on-write duplicate. `ENOMEM` if the copy cannot be promised its memory; then the original is as it was, some of
@@ -20,6 +21,7 @@ impl AddressSpace {
         let (areas, mut pages) = parent.parts();
         for area in areas.iter().filter(|a| !a.flags.contains(VmFlags::DONTCOPY)) {
             let mut copy = area.clone();
+            copy.backing = area.backing.as_ref().map(Object::for_child);
             // mlock(2): memory locks are not inherited.
             copy.flags -= VmFlags::LOCKED | VmFlags::LOCKONFAULT;
             if copy.flags.contains(VmFlags::ACCOUNT) {

@@ -31,6 +31,14 @@ pub trait MappedFile: Send + Sync {
     fn identity(&self) -> usize {
         core::ptr::from_ref(self).cast::<()>().addr()
     }
+    /// For a segment of shmat(2): its size in bytes.
+    fn attached_size(&self) -> Option<u64> {
+        None
+    }
+    /// What a child of fork(2) maps in place of this, where it counts apart.
+    fn for_child(&self) -> Option<Arc<dyn MappedFile>> {
+        None
+    }
     /// Frees the byte range (`MADV_REMOVE`), leaving a hole.
     fn punch_hole(&self, start: u64, end: u64) -> SysResult<()>;
 }
@@ -99,6 +107,17 @@ impl Backing for Object {
 }
 
 impl Object {
+    /// The same for a child of fork(2).
+    pub fn for_child(&self) -> Self {
+        match self {
+            Object::File(map) => match map.file.for_child() {
+                Some(file) => Object::File(FileMap::new(file, map.writable)),
+                None => self.clone(),
+            },
+            Object::Special(_) => self.clone(),
+        }
+    }
+
     /// The file, if it is one.
     pub fn file(&self) -> Option<&Arc<dyn MappedFile>> {
         match self {

@@ -96,6 +96,7 @@ fn end_process(process: &Arc<Process>) {
     let exe = process.exe.lock().take();
     drop(exe);
     crate::files::tty::session_ended(process);
+    crate::ipc::sem::process_ended(process.pid);
     if process.pid == family::FIRST_PID {
         family::end_all_others(process);
         crate::power::program_ended(process.exit_status.load(Ordering::Acquire));

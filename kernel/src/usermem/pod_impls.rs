@@ -46,6 +46,11 @@ pod!(
     t::CapHeader,
     t::CapData,
     t::FutexWaitv,
+    t::ShmidDs,
+    t::Shminfo,
+    t::SemidDs,
+    t::Sembuf,
+    t::MsqidDs,
 );
 
 pod!(

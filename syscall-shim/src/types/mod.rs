@@ -2,6 +2,7 @@
 //! of the man pages. All are plain bytes (`zerocopy`), padding is explicit, and sizes are checked at compile time.
 
 mod file;
+mod ipc;
 mod poll;
 mod process;
 mod signal;
@@ -9,6 +10,7 @@ mod time;
 mod tty;
 
 pub use file::*;
+pub use ipc::*;
 pub use poll::*;
 pub use process::*;
 pub use signal::*;

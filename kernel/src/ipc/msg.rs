@@ -1,0 +1,204 @@
+//! Message queues (msgget(2), msgsnd(2), msgrcv(2), msgctl(2)).
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::CAP_SYS_RESOURCE;
+use syscall_shim::types::MsqidDs;
+use syscall_shim::{Errno, SysResult};
+
+use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, now};
+use crate::sync::SpinLock;
+use crate::task::current;
+use crate::task::wait::{WaitQueue, wait_until};
+
+/// `MSGMAX`: bytes of one message.
+pub const MSGMAX: usize = 8192;
+/// `MSGMNB`: bytes of one queue.
+pub const MSGMNB: u64 = 16384;
+const MSG_NOERROR: u32 = 0o10000;
+const MSG_EXCEPT: u32 = 0o20000;
+const MSG_COPY: u32 = 0o40000;
+
+static QUEUES: Registry<Queue> = Registry::new();
+
+/// A message.
+#[derive(Clone)]
+pub struct Message {
+    /// Its type, at least 1.
+    pub kind: i64,
+    /// Its content.
+    pub text: Vec<u8>,
+}
+
+struct State {
+    messages: VecDeque<Message>,
+    bytes: u64,
+    limit: u64,
+    sent: (i64, i32),
+    received: (i64, i32),
+    changed: i64,
+    removed: bool,
+}
+
+/// A queue.
+pub struct Queue {
+    permissions: SpinLock<Permissions>,
+    /// A leaf lock.
+    state: SpinLock<State>,
+    /// Woken by every change: senders wait for room, receivers for messages.
+    waiters: WaitQueue,
+}
+
+impl Object for Queue {
+    fn permissions(&self) -> &SpinLock<Permissions> {
+        &self.permissions
+    }
+}
+
+/// msgget(2).
+pub fn get(key: i32, flags: u32) -> SysResult<i32> {
+    QUEUES.get(
+        key,
+        flags,
+        |_| Ok(()),
+        |permissions| {
+            let state = State {
+                messages: VecDeque::new(),
+                bytes: 0,
+                limit: MSGMNB,
+                sent: (0, 0),
+                received: (0, 0),
+                changed: now(),
+                removed: false,
+            };
+            Ok(Queue { permissions: SpinLock::new(permissions), state: SpinLock::new(state), waiters: WaitQueue::new() })
+        },
+    )
+}
+
+/// The queue `id`. `EINVAL`.
+pub fn find(id: i32) -> SysResult<Arc<Queue>> {
+    QUEUES.find(id)
+}
+
+/// Highest index in use.
+pub fn highest() -> usize {
+    QUEUES.highest()
+}
+
+/// Which message msgrcv(2) takes.
+fn choose(messages: &VecDeque<Message>, kind: i64, flags: u32) -> Option<usize> {
+    match kind {
+        0 => (!messages.is_empty()).then_some(0),
+        k if k > 0 && flags & MSG_EXCEPT != 0 => messages.iter().position(|m| m.kind != k),
+        k if k > 0 => messages.iter().position(|m| m.kind == k),
+        k => {
+            let lowest = messages.iter().map(|m| m.kind).filter(|kind| *kind <= k.saturating_neg()).min()?;
+            messages.iter().position(|m| m.kind == lowest)
+        }
+    }
+}
+
+impl Queue {
+    /// Waits as long as `step` gives nothing. A signal ends the wait with `EINTR`, always.
+    fn wait<T>(&self, mut step: impl FnMut(&mut State) -> Option<SysResult<T>>) -> SysResult<T> {
+        let locked = || {
+            let mut state = self.state.lock();
+            if state.removed { Some(Err(Errno::EIDRM)) } else { step(&mut state) }
+        };
+        let result = wait_until(&[&self.waiters], None, locked).unwrap_or(Err(Errno::ERESTARTNOHAND));
+        if result.is_ok() {
+            self.waiters.wake_all();
+        }
+        result
+    }
+
+    /// msgsnd(2). `EAGAIN` with `IPC_NOWAIT` when there is no room.
+    pub fn send(&self, message: Message, flags: u32) -> SysResult<()> {
+        let permissions = *self.permissions.lock();
+        permissions.check(WRITE)?;
+        let pid = current().process.pid;
+        let mut message = Some(message);
+        self.wait(|state| {
+            let size = message.as_ref().map_or(0, |message| message.text.len() as u64);
+            if state.bytes + size > state.limit || state.messages.len() as u64 >= state.limit {
+                return (flags & IPC_NOWAIT != 0).then_some(Err(Errno::EAGAIN));
+            }
+            state.messages.extend(message.take());
+            state.bytes += size;
+            state.sent = (now(), pid);
+            Some(Ok(()))
+        })
+    }
+
+    /// msgrcv(2) into `room` bytes. `ENOMSG` with `IPC_NOWAIT`, `E2BIG` without `MSG_NOERROR`.
+    pub fn receive(&self, room: usize, kind: i64, flags: u32) -> SysResult<Message> {
+        if flags & MSG_COPY != 0 {
+            return Err(if flags & IPC_NOWAIT == 0 { Errno::EINVAL } else { Errno::ENOSYS });
+        }
+        let permissions = *self.permissions.lock();
+        permissions.check(READ)?;
+        let pid = current().process.pid;
+        self.wait(|state| {
+            let Some(at) = choose(&state.messages, kind, flags) else {
+                return (flags & IPC_NOWAIT != 0).then_some(Err(Errno::ENOMSG));
+            };
+            let size = state.messages.get(at).map_or(0, |message| message.text.len());
+            if size > room && flags & MSG_NOERROR == 0 {
+                return Some(Err(Errno::E2BIG));
+            }
+            let mut message = state.messages.remove(at)?;
+            state.bytes -= size as u64;
+            state.received = (now(), pid);
+            message.text.truncate(room);
+            Some(Ok(message))
+        })
+    }
+
+    /// `IPC_STAT`. `EACCES`.
+    pub fn stat(&self) -> SysResult<MsqidDs> {
+        let permissions = *self.permissions.lock();
+        permissions.check(READ)?;
+        let state = self.state.lock();
+        Ok(MsqidDs {
+            msg_perm: permissions.show(0),
+            msg_stime: state.sent.0,
+            msg_rtime: state.received.0,
+            msg_ctime: state.changed,
+            msg_cbytes: state.bytes,
+            msg_qnum: state.messages.len() as u64,
+            msg_qbytes: state.limit,
+            msg_lspid: state.sent.1,
+            msg_lrpid: state.received.1,
+            ..MsqidDs::default()
+        })
+    }
+
+    /// `IPC_SET`. `EPERM`, also for more bytes than the limit without privilege.
+    pub fn set(&self, new: &MsqidDs) -> SysResult<()> {
+        {
+            let mut permissions = self.permissions.lock();
+            permissions.check_owner()?;
+            if new.msg_qbytes > MSGMNB && !current().credentials().capable(CAP_SYS_RESOURCE) {
+                return Err(Errno::EPERM);
+            }
+            permissions.set(&new.msg_perm);
+        }
+        let mut state = self.state.lock();
+        (state.limit, state.changed) = (new.msg_qbytes, now());
+        drop(state);
+        self.waiters.wake_all();
+        Ok(())
+    }
+}
+
+/// `IPC_RMID`: those who wait get `EIDRM`. `EPERM`.
+pub fn remove(queue: &Arc<Queue>) -> SysResult<()> {
+    queue.permissions.lock().check_owner()?;
+    QUEUES.remove(queue);
+    queue.state.lock().removed = true;
+    queue.waiters.wake_all();
+    Ok(())
+}
