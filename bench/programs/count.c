@@ -1,5 +1,6 @@
 // A plugin for QEMU's translator (docs/devel/tcg-plugins.rst, interface version 1) that counts what the guest does: executed
-// instructions, and how often its CPU went idle. Both stand in a file, as two 64-bit numbers that may be read at any time.
+// instructions, how often its CPU went idle, and the instructions of each translated block. All stand in a file that may be
+// read at any time, as 64-bit numbers: instructions, idle, number of blocks; then address and instructions of each block.
 //
 // The few declarations that it needs are made here, as Debian ships no header.
 #include <fcntl.h>
@@ -18,16 +19,27 @@ void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, tb_callback);
 void qemu_plugin_register_vcpu_idle_cb(plugin_id, cpu_callback);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int operation, void *to, uint64_t value);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
+enum { MOST = 1 << 19 };
+
 static struct {
-    uint64_t instructions, idle;
+    uint64_t instructions, idle, blocks;
+    struct {
+        uint64_t address, instructions;
+    } block[MOST];
 } *counts;
 
 static void translated(plugin_id id, struct qemu_plugin_tb *block) {
     (void)id;
-    qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &counts->instructions, qemu_plugin_tb_n_insns(block));
+    uint64_t length = qemu_plugin_tb_n_insns(block), number = __atomic_fetch_add(&counts->blocks, 1, __ATOMIC_RELAXED);
+    qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &counts->instructions, length);
+    if (number < MOST) {
+        counts->block[number].address = qemu_plugin_tb_vaddr(block);
+        qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &counts->block[number].instructions, length);
+    }
 }
 
 static void idle(plugin_id id, unsigned cpu) {

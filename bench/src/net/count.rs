@@ -4,6 +4,7 @@
 
 use crate::build;
 use crate::error::{On, Result, fail};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -99,13 +100,26 @@ impl Counter {
     /// All since the machine's start.
     pub fn read(&self) -> Result<Counts> {
         thread::sleep(SETTLE);
-        let bytes = fs::read(&self.numbers).on(self.numbers.display())?;
-        let Some((numbers, _)) = bytes.split_first_chunk::<16>() else { fail!("the counting plugin has not run") };
-        let number = |at: usize| numbers[at..at + 8].iter().rev().fold(0u64, |n, byte| n << 8 | u64::from(*byte)) as f64;
-        let mut counts = Counts { instructions: number(0), halts: number(8), ..Counts::default() };
+        let numbers = self.numbers()?;
+        let &[instructions, halts, ..] = &numbers[..] else { fail!("the counting plugin has not run") };
+        let mut counts = Counts { instructions: instructions as f64, halts: halts as f64, ..Counts::default() };
         let trace = BufReader::new(File::open(&self.trace).on(self.trace.display())?);
         trace.lines().map_while(std::io::Result::ok).for_each(|line| counts.trace(&line));
         Ok(counts)
+    }
+
+    /// Instructions by the address of their block, since the machine's start.
+    pub fn blocks(&self) -> Result<BTreeMap<u64, u64>> {
+        let mut blocks = BTreeMap::new();
+        for pair in self.numbers()?.get(3..).unwrap_or_default().chunks_exact(2).filter(|pair| pair[1] != 0) {
+            *blocks.entry(pair[0]).or_default() += pair[1];
+        }
+        Ok(blocks)
+    }
+
+    fn numbers(&self) -> Result<Vec<u64>> {
+        let bytes = fs::read(&self.numbers).on(self.numbers.display())?;
+        Ok(bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect())
     }
 }
 

@@ -5,6 +5,7 @@
 mod count;
 mod load;
 mod plot;
+mod profile;
 mod server;
 mod tap;
 
@@ -18,6 +19,7 @@ use crate::sample::median;
 use crate::vm::Vm;
 use count::{Counter, Counts};
 use load::{Figure, Load};
+use profile::Symbols;
 use server::Server;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,6 +30,9 @@ pub struct Net {
     /// Servers: redis, nginx, iperf3, echo [default: all]
     #[arg(value_parser = Server::NAMES)]
     servers: Vec<String>,
+    /// Also say in which of Skiff's functions the instructions are
+    #[arg(long)]
+    profile: bool,
     /// The plot of the ratios
     #[arg(long, value_name = "FILE", default_value = "build/bench/net.svg")]
     svg: PathBuf,
@@ -66,6 +71,7 @@ pub fn run(net: &Net, how: &How) -> Result<()> {
         return tap::enter_namespace();
     }
     tap::create()?;
+    let symbols = [Symbols::none(), Symbols::load()?];
     let mut results = Results::new();
     let wanted = |name: &str| net.servers.is_empty() || net.servers.iter().any(|s| s == name);
     for name in Server::NAMES.into_iter().filter(|n| wanted(n)) {
@@ -73,11 +79,13 @@ pub fn run(net: &Net, how: &How) -> Result<()> {
         let guests = Guests::new(&format!("net-{name}"), &server.options, &linux)?;
         let runs = if how.quick { 1 } else { how.runs };
         for turn in 0..=runs {
-            for system in System::BOTH {
+            for (system, symbols) in System::BOTH.into_iter().zip(&symbols) {
                 let what = if turn == 0 { "counting".into() } else { format!("timed run {turn} of {runs}") };
                 eprintln!("bench: net, {name}, {}: {what}", system.name());
                 let counter = (turn == 0).then(|| Counter::new(&plugin)).transpose()?;
-                if let Err(e) = one(&server, &guests, system, counter, how.quick, &mut results) {
+                if let Err(e) =
+                    one(&server, &guests, system, counter, Some(symbols).filter(|_| net.profile), how.quick, &mut results)
+                {
                     eprintln!("bench: net, {name}, {}: {e}", system.name());
                 }
             }
@@ -102,6 +110,7 @@ fn one(
     guests: &Guests,
     system: System,
     counter: Option<Counter>,
+    symbols: Option<&Symbols>,
     quick: bool,
     results: &mut Results,
 ) -> Result<()> {
@@ -115,7 +124,13 @@ fn one(
     tap::wait_for(server.port, &mut running)?;
     for load in load::ALL.iter().filter(|l| l.server == server.name) {
         let before = counter.as_ref().map(Counter::read).transpose()?;
+        let watched = counter.as_ref().zip(symbols);
+        let blocks = watched.map(|(counter, _)| counter.blocks()).transpose()?;
         let figure = load.run(quick || counter.is_some())?;
+        if let (Some((counter, symbols)), Some(blocks)) = (watched, blocks) {
+            let title = format!("{}, {}", load.name, system.name());
+            profile::print(&title, symbols, &blocks, &counter.blocks()?, figure.requests);
+        }
         let measured = results.entry((load.name, system.name())).or_default();
         match (&counter, before) {
             (Some(counter), Some(before)) => measured.counts = Some(counter.read()?.since(&before).per(figure.requests)),

@@ -116,7 +116,8 @@ impl Clock {
     pub fn monotonic_at(&self, time: u64) -> Instant {
         match self {
             Self::Monotonic => time,
-            Self::Realtime | Self::Tai => time.saturating_sub(clock::realtime_base_ns()),
+            // Where the time of day was set to less than the time since boot, the base is negative.
+            Self::Realtime | Self::Tai => time.saturating_add_signed((clock::realtime_base_ns() as i64).wrapping_neg()),
             // Several threads of a process can run at a time.
             Self::Process(..) => {
                 let left = time.saturating_sub(self.now());
