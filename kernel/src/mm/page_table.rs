@@ -81,6 +81,10 @@ impl Pte {
     }
 }
 
+/// The table that the last leaf went into: the 2 MiB that it covers, and its physical address.
+#[derive(Default)]
+pub struct LastTable(Option<(u64, u64)>);
+
 /// A leaf met on a walk.
 pub struct Leaf<'a> {
     /// First address that the leaf maps.
@@ -174,6 +178,11 @@ impl PageTable {
 
     /// The entry of `level` for `addr`, with the tables above it made as needed.
     fn entry(&mut self, addr: u64, level: u32) -> Result<&'static AtomicU64, NoMemory> {
+        Ok(&table(self.table_of(addr, level)?)[index(addr, level)])
+    }
+
+    /// The table of `level` for `addr`, made as needed.
+    fn table_of(&mut self, addr: u64, level: u32) -> Result<u64, NoMemory> {
         let mut phys = self.root;
         for l in (level + 1..4).rev() {
             let entry = &table(phys)[index(addr, l)];
@@ -189,7 +198,7 @@ impl PageTable {
                 new
             };
         }
-        Ok(&table(phys)[index(addr, level)])
+        Ok(phys)
     }
 
     /// Makes the tables that a leaf at `addr` needs.
@@ -202,6 +211,18 @@ impl PageTable {
         let entry = self.entry(addr, 0)?;
         debug_assert!(!Pte(entry.load(Ordering::Relaxed)).has_page());
         entry.store(pte.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// As [`PageTable::map`], for many leaves in ascending order: the walk down is done once for each table, which `last` remembers.
+    pub fn map_after(&mut self, last: &mut LastTable, addr: u64, pte: Pte) -> Result<(), NoMemory> {
+        let base = addr & !(span(1) - 1);
+        let phys = match last.0 {
+            Some((of, phys)) if of == base => phys,
+            _ => self.table_of(addr, 0)?,
+        };
+        last.0 = Some((base, phys));
+        table(phys)[index(addr, 0)].store(pte.0, Ordering::Release);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::account::{Rss, RssKind};
 use super::address_space::Area;
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
 use super::object::Object;
-use super::page_table::{ANON, D, NoMemory, PageTable, Pte, SPECIAL, W};
+use super::page_table::{ANON, D, LastTable, NoMemory, PageTable, Pte, SPECIAL, W};
 use super::tlb::TlbBatch;
 use super::user_page;
 
@@ -116,13 +116,9 @@ impl Pages<'_, '_> {
         if area.flags.contains(VmFlags::SHARED) {
             return Ok(());
         }
-        let mut at = area.start;
-        while at < area.end {
-            self.table.split_huge(at)?;
-            at = (at & !(HUGE_SIZE - 1)) + HUGE_SIZE;
-        }
         let (table, batch) = (&*self.table, &mut *self.batch);
         let mut result = Ok(());
+        let mut last = LastTable::default();
         table.for_each(area.start, area.end, |leaf| {
             if result.is_err() || !leaf.get().has(ANON) {
                 return;
@@ -131,13 +127,19 @@ impl Pages<'_, '_> {
             if old.has(W) {
                 batch.touch(leaf.addr, leaf.size);
             }
-            user_page::get(old.phys());
-            match child.map(leaf.addr, Pte(old.0 & !W)) {
-                Ok(()) => child_rss.add(RssKind::Anon, 1),
-                Err(e) => {
-                    user_page::put(old.phys());
-                    result = Err(Errno::from(e));
+            let copy = Pte(old.0 & !W);
+            // A large page stays one until somebody writes to it.
+            let mapped = if leaf.is_huge() {
+                child.map_huge(leaf.addr, copy).and_then(|placed| placed.then_some(()).ok_or(NoMemory))
+            } else {
+                child.map_after(&mut last, leaf.addr, copy)
+            };
+            match mapped {
+                Ok(()) => {
+                    (old.phys()..old.phys() + leaf.size).step_by(PAGE_SIZE as usize).for_each(user_page::get);
+                    child_rss.add(RssKind::Anon, leaf.size / PAGE_SIZE);
                 }
+                Err(e) => result = Err(Errno::from(e)),
             }
         });
         result
