@@ -6,12 +6,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use fs::cpio::{self, Manifest as ArchiveManifest};
+use fs::file::WriteRequest;
+use fs::namespace::OpenHow;
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
-use fs::{FileSystem, LookupFlags, MountFlags, Namespace, PageRef, Path, makedev};
+use fs::{FileSystem, LookupFlags, MountFlags, Namespace, OpenFlags, PageRef, Path, makedev};
 use spin::Once;
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
+use crate::files::io::Source;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, frames, fs_platform};
 use crate::sync::SpinLock;
@@ -119,6 +122,7 @@ pub fn populate() -> Result<Manifest, String> {
         }
     }
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
+    write_resolv_conf(namespace()).map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?;
     if let Some(hostname) = manifest.hostname.take() {
         crate::task::uts::set_hostname(&hostname);
     }
@@ -167,6 +171,20 @@ fn make_dir(ns: &Namespace, path: &str, mode: u32) -> SysResult<()> {
 fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, flags: MountFlags) -> SysResult<()> {
     let target = ns.resolve(&ns.kernel_context(), None, target.as_bytes(), LookupFlags::FOLLOW | LookupFlags::DIRECTORY)?;
     ns.mount(fs, source, &target, flags).map(|_| ())
+}
+
+/// Tells programs the name servers, unless the image brings a file of its own (resolv.conf(5)).
+fn write_resolv_conf(ns: &Namespace) -> SysResult<()> {
+    let Some(text) = crate::net::resolv_conf() else { return Ok(()) };
+    let flags = OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::WRONLY;
+    let how = OpenHow { flags, mode: 0o644, resolve: LookupFlags::empty() };
+    let opened = match ns.open(&ns.kernel_context(), None, b"/etc/resolv.conf", &how) {
+        Err(Errno::EEXIST) => return Ok(()),
+        opened => opened?,
+    };
+    let request = WriteRequest { pos: 0, len: text.len(), append: false, fsize_limit: u64::MAX, keep_setid: true };
+    let mut from = Source::Kernel(text.as_bytes());
+    fs::file::write(&opened.inode, &request, &mut |page, off, n| from.take_page(page, off, n)).map(|_| ())
 }
 
 fn mount_standard(ns: &Namespace) -> SysResult<()> {

@@ -20,12 +20,14 @@ mod neighbor;
 mod output;
 mod poll;
 mod ports;
+pub mod report;
 mod route;
 pub mod socket;
 mod tcp;
 mod timers;
 mod udp;
 
+pub use config::resolv_conf;
 pub use poll::{pending, poll};
 
 use inet::siphash::Key;

@@ -9,7 +9,8 @@ use syscall_shim::{Errno, SysResult};
 
 use super::Kind;
 use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::files::poll::{PollQueue, ev};
+use crate::files::socket::{Address, Ancillary, Received};
 use crate::sync::SleepMutex;
 use crate::task::wait::{WaitError, WaitQueue, wait_exclusive};
 
@@ -22,15 +23,10 @@ struct Message {
     bytes: Vec<u8>,
     /// Bytes that a stream's reader has had.
     read: usize,
-}
-
-/// What came of receiving.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Received {
-    /// Bytes that went into the buffer.
-    pub copied: usize,
-    /// Length of the datagram, of which the buffer may have taken less.
-    pub full: usize,
+    /// What goes along: with a stream, it is for the reader of the first byte.
+    with: Ancillary,
+    /// The address of the sender; empty if it has none.
+    from: Address,
 }
 
 /// Messages on their way.
@@ -51,7 +47,8 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(kind: Kind) -> Arc<Channel> {
+    /// An empty channel. The queues are the receiver's and the sender's.
+    pub(super) fn new(kind: Kind, readers: PollQueue, writers: PollQueue) -> Arc<Channel> {
         Arc::new(Channel {
             kind,
             queue: SleepMutex::new(VecDeque::new()),
@@ -60,8 +57,8 @@ impl Channel {
             ended: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             reset: AtomicBool::new(false),
-            readers: poll_queue(),
-            writers: poll_queue(),
+            readers,
+            writers,
         })
     }
 
@@ -91,6 +88,11 @@ impl Channel {
 
     pub(super) fn is_reset(&self) -> bool {
         self.reset.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection was reset, which is told once.
+    pub(super) fn take_reset(&self) -> bool {
+        self.reset.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a write would not wait (Linux's `unix_writable`: a quarter of the buffer in use at most).
@@ -142,6 +144,7 @@ impl Channel {
     pub(super) fn send(
         &self,
         from: &mut Source<'_>,
+        (with, sender): (Ancillary, Address),
         limit: usize,
         nonblock: bool,
         deadline: Option<u64>,
@@ -157,9 +160,11 @@ impl Channel {
             })?;
             self.check_open()?;
             let len = bytes.len();
-            self.push(bytes);
+            self.push(bytes, with, sender);
             return Ok(len);
         }
+        let credentials = with.credentials;
+        let mut with = Some(with);
         let mut done = 0;
         let result = loop {
             if let Err(errno) = self.check_open() {
@@ -180,7 +185,9 @@ impl Channel {
             match from.take(&mut piece) {
                 Ok(n) => {
                     piece.truncate(n);
-                    self.push(piece);
+                    // The first piece takes the files along.
+                    let with = with.take().unwrap_or(Ancillary { credentials, ..Ancillary::default() });
+                    self.push(piece, with, sender.clone());
                     done += n;
                 }
                 Err(errno) => break Err(errno),
@@ -192,9 +199,9 @@ impl Channel {
         }
     }
 
-    fn push(&self, bytes: Vec<u8>) {
+    fn push(&self, bytes: Vec<u8>, with: Ancillary, from: Address) {
         let mut queue = self.queue.lock();
-        queue.push_back(Message { bytes, read: 0 });
+        queue.push_back(Message { bytes, read: 0, with, from });
         self.publish(&queue);
         drop(queue);
         self.readers.wake(1, ev::READABLE);
@@ -206,13 +213,14 @@ impl Channel {
         peek: bool,
         nonblock: bool,
         deadline: Option<u64>,
+        by_sender: bool,
     ) -> SysResult<Received> {
         if self.kind == Kind::Stream && to.remaining() == 0 {
             return Ok(Received::default());
         }
         loop {
             let received = match self.kind {
-                Kind::Stream => self.take_bytes(to, peek)?,
+                Kind::Stream => self.take_bytes(to, peek, by_sender)?,
                 _ => self.take_message(to, peek)?,
             };
             if let Some(received) = received {
@@ -232,11 +240,19 @@ impl Channel {
         }
     }
 
-    fn take_bytes(&self, to: &mut Sink<'_>, peek: bool) -> SysResult<Option<Received>> {
+    /// Takes bytes of a stream. Those of different senders are not mixed with `by_sender`, nor are bytes behind files with what is
+    /// before them (unix(7), `SCM_RIGHTS`).
+    fn take_bytes(&self, to: &mut Sink<'_>, peek: bool, by_sender: bool) -> SysResult<Option<Received>> {
         let mut queue = self.queue.lock();
         let mut done = 0;
         let mut result = Ok(());
+        let mut with = Ancillary::default();
+        let mut from = Address::new();
         for message in queue.iter_mut() {
+            let new_sender = by_sender && message.with.credentials != with.credentials;
+            if done > 0 && (new_sender || !message.with.files.is_empty() || !with.files.is_empty()) {
+                break;
+            }
             let rest = message.bytes.get(message.read..).unwrap_or_default();
             let want = rest.len().min(to.remaining());
             if want == 0 {
@@ -244,7 +260,14 @@ impl Channel {
             }
             match to.put(rest.get(..want).unwrap_or_default()) {
                 Ok(n) => {
-                    if !peek {
+                    if done == 0 {
+                        from = message.from.clone();
+                        with.credentials = message.with.credentials;
+                    }
+                    if peek {
+                        with.files.extend(message.with.files.iter().cloned());
+                    } else {
+                        with.files.append(&mut message.with.files);
                         message.read += n;
                     }
                     done += n;
@@ -269,7 +292,8 @@ impl Channel {
         if !peek {
             self.writers.wake(1, ev::WRITABLE);
         }
-        Ok(Some(Received { copied: done, full: done }))
+        let address = (!from.is_empty()).then_some(from);
+        Ok(Some(Received { copied: done, full: done, address, ancillary: with, flags: 0 }))
     }
 
     fn take_message(&self, to: &mut Sink<'_>, peek: bool) -> SysResult<Option<Received>> {
@@ -277,13 +301,17 @@ impl Channel {
         let Some(message) = queue.front() else { return Ok(None) };
         let full = message.bytes.len();
         let copied = if full == 0 || to.remaining() == 0 { 0 } else { to.put(&message.bytes)? };
-        if !peek {
-            queue.pop_front();
+        let (with, from) = if peek {
+            (message.with.clone(), message.from.clone())
+        } else {
+            let taken = queue.pop_front().map(|message| (message.with, message.from));
             self.publish(&queue);
-        }
+            taken.unwrap_or_default()
+        };
         drop(queue);
         self.writers.wake(1, ev::WRITABLE);
-        Ok(Some(Received { copied, full }))
+        let address = (!from.is_empty()).then_some(from);
+        Ok(Some(Received { copied, full, address, ancillary: with, flags: 0 }))
     }
 
     /// Sleeps until `ready`. `EAGAIN` if it may not, or when the socket's time-out has passed.

@@ -19,7 +19,9 @@ use crate::arch::clock;
 
 pub use connection::Connection;
 pub use listener::Listener;
+pub use options::state_number;
 pub use socket::TcpSocket;
+pub use table::{connections, listeners};
 
 /// Length of the header without options.
 const HEADER: u32 = 20;

@@ -506,6 +506,10 @@ impl Socket for TcpSocket {
                 let connection = self.start_connecting(&mut role, to)?;
                 drop(role);
                 poll::sent();
+                // Even over the loopback interface, where it is decided by now (as on Linux).
+                if nonblock {
+                    return Err(Errno::EINPROGRESS);
+                }
                 connection
             }
         };

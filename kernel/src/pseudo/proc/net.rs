@@ -1,9 +1,12 @@
-//! /proc/PID/net: tables of the network. There is none yet, so those of the protocols have their heading only.
+//! /proc/PID/net: tables of the network.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 
 use fs::pseudo::{NodeSpec, PseudoNode};
+
+use crate::net::report;
 
 /// Names, the widths that headings are padded to, and headings (proc_pid_net(5)). What has no heading on Linux is empty.
 const TABLES: &[(&str, usize, &str)] = &[
@@ -45,11 +48,26 @@ pub fn directory(dev: u64, spec: NodeSpec) -> Arc<PseudoNode> {
     let dir = PseudoNode::dir(spec);
     for (key, (name, width, text)) in (1..).zip(TABLES) {
         let spec = NodeSpec::new(dev, 0o444).ino(spec.ino + (key << 20));
-        let padded = move || match text.strip_suffix('\n') {
-            Some(line) => Ok(format!("{line:<width$}\n").into_bytes()),
-            None => Ok(alloc::vec::Vec::new()),
+        let padded = move || {
+            let heading = text.strip_suffix('\n').map(|line| format!("{line:<width$}\n")).unwrap_or_default();
+            Ok((heading + &lines(name)).into_bytes())
         };
         dir.insert(name, PseudoNode::text(spec, padded));
     }
     dir
+}
+
+/// What stands under the heading of a table.
+fn lines(name: &str) -> String {
+    match name {
+        "tcp" => report::tcp(false),
+        "tcp6" => report::tcp(true),
+        "udp" => report::udp(false),
+        "udp6" => report::udp(true),
+        "dev" => report::dev(),
+        "route" => report::route(),
+        "if_inet6" => report::if_inet6(),
+        "arp" => report::arp(),
+        _ => String::new(),
+    }
 }

@@ -1,0 +1,196 @@
+//! The tables of /proc/net (proc(5)).
+
+use alloc::string::String;
+use core::fmt::Write as _;
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::Ordering;
+
+use inet::ip::octets;
+
+use super::interface::{self, Interface, Link};
+use super::{route, tcp, udp};
+
+/// Route flags `RTF_UP` and `RTF_GATEWAY`.
+const UP: u32 = 1;
+const GATEWAY: u32 = 2;
+/// `TCP_LISTEN`.
+const LISTENING: u8 = 10;
+/// States of UDP sockets, by the numbers of TCP: connected or not.
+const UDP_STATES: [u8; 2] = [7, 1];
+
+/// An address as the tables have it: words of the host's order in hexadecimal.
+fn hex(address: &SocketAddr, v6: bool) -> String {
+    let mut out = String::new();
+    let ip = match address.ip() {
+        IpAddr::V4(v4) if v6 => IpAddr::V6(v4.to_ipv6_mapped()),
+        ip => ip,
+    };
+    let (bytes, len) = octets(&ip);
+    for word in bytes.get(..len).unwrap_or_default().chunks_exact(4) {
+        let _ = write!(out, "{:08X}", u32::from_ne_bytes(word.try_into().unwrap_or_default()));
+    }
+    let _ = write!(out, ":{:04X}", address.port());
+    out
+}
+
+/// A line's numbers: state, bytes to send and to read, user and inode.
+struct Line {
+    local: SocketAddr,
+    remote: SocketAddr,
+    state: u8,
+    queues: (usize, usize),
+    owner: (u32, u64),
+}
+
+fn nobody(like: &SocketAddr) -> SocketAddr {
+    SocketAddr::new(inet::ip::unspecified(&like.ip()), 0)
+}
+
+fn tcp_lines(v6: bool) -> impl Iterator<Item = Line> {
+    let listeners = tcp::listeners().into_iter().map(|listener| Line {
+        local: listener.local,
+        remote: nobody(&listener.local),
+        state: LISTENING,
+        queues: (0, listener.ready_len()),
+        owner: (listener.lease.sharing().uid, 0),
+    });
+    let connections = tcp::connections().into_iter().map(|connection| {
+        let tcb = connection.tcb.lock();
+        let (state, queues) = (tcp::state_number(tcb.state()), (tcb.unsent(), tcb.readable()));
+        drop(tcb);
+        let owner = *connection.owner.lock();
+        Line { local: connection.flow.local, remote: connection.flow.remote, state, queues, owner }
+    });
+    listeners.chain(connections).filter(move |line| line.local.is_ipv6() == v6)
+}
+
+/// `tcp`, `tcp6`: the lines behind the heading.
+pub fn tcp(v6: bool) -> String {
+    let mut out = String::new();
+    for (n, line) in tcp_lines(v6).enumerate() {
+        let text = alloc::format!(
+            "{n:4}: {} {} {:02X} {:08X}:{:08X} 00:00000000 00000000 {:5} {:8} {} 1 {:016x} 20 4 0 10 -1",
+            hex(&line.local, v6),
+            hex(&line.remote, v6),
+            line.state,
+            line.queues.0,
+            line.queues.1,
+            line.owner.0,
+            0,
+            line.owner.1,
+            0
+        );
+        let _ = if v6 { writeln!(out, "{text}") } else { writeln!(out, "{text:<149}") };
+    }
+    out
+}
+
+/// `udp`, `udp6`.
+pub fn udp(v6: bool) -> String {
+    let mut out = String::new();
+    for (n, socket) in udp::sockets().iter().enumerate() {
+        let (local, remote) = socket.ends();
+        if local.is_ipv6() != v6 {
+            continue;
+        }
+        let text = alloc::format!(
+            "{n:5}: {} {} {:02X} {:08X}:{:08X} 00:00000000 00000000 {:5} {:8} {} 2 {:016x} {}",
+            hex(&local, v6),
+            hex(&remote.unwrap_or(nobody(&local)), v6),
+            UDP_STATES[usize::from(remote.is_some())],
+            0,
+            socket.waiting(),
+            socket.owner,
+            0,
+            0,
+            0,
+            socket.drops.load(Ordering::Relaxed)
+        );
+        let _ = if v6 { writeln!(out, "{text}") } else { writeln!(out, "{text:<127}") };
+    }
+    out
+}
+
+/// `dev`.
+pub fn dev() -> String {
+    let mut out = String::new();
+    for interface in interface::all() {
+        let (received, sent) = interface.traffic();
+        let [rb, rp, rd] = [&received.bytes, &received.packets, &received.dropped].map(|n| n.load(Ordering::Relaxed));
+        let [sb, sp, sd] = [&sent.bytes, &sent.packets, &sent.dropped].map(|n| n.load(Ordering::Relaxed));
+        let _ = writeln!(
+            out,
+            "{:>6}: {rb:7} {rp:7} {:4} {rd:4} {:4} {:5} {:10} {:9} {sb:8} {sp:7} {:4} {sd:4} {:4} {:5} {:7} {:10}",
+            interface.name, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        );
+    }
+    out
+}
+
+fn route_line(out: &mut String, interface: &Interface, destination: IpAddr, gateway: Option<IpAddr>, mask: u32) {
+    let word = |ip: IpAddr| match ip {
+        IpAddr::V4(v4) => u32::from_ne_bytes(v4.octets()),
+        IpAddr::V6(_) => 0,
+    };
+    let flags = UP | if gateway.is_some() { GATEWAY } else { 0 };
+    let text = alloc::format!(
+        "{}\t{:08X}\t{:08X}\t{flags:04X}\t0\t0\t0\t{:08X}\t0\t0\t0",
+        interface.name,
+        word(destination),
+        gateway.map_or(0, word),
+        u32::from_ne_bytes(mask.to_be_bytes())
+    );
+    let _ = writeln!(out, "{text:<127}");
+}
+
+/// `route`: IPv4 alone.
+pub fn route() -> String {
+    let mut out = String::new();
+    for route in route::gateways().iter().filter(|route| route.gateway.is_ipv4()) {
+        let mask = route.destination.netmask().to_bits();
+        route_line(&mut out, &route.interface, route.destination.address, Some(route.gateway), mask);
+    }
+    for interface in interface::all().iter().filter(|interface| !interface.is_loopback()) {
+        for own in interface.addresses.lock().iter() {
+            if let IpAddr::V4(address) = own.address {
+                let mask = own.netmask().to_bits();
+                let network = core::net::Ipv4Addr::from_bits(address.to_bits() & mask);
+                route_line(&mut out, interface, network.into(), None, mask);
+            }
+        }
+    }
+    out
+}
+
+/// `if_inet6`.
+pub fn if_inet6() -> String {
+    let mut out = String::new();
+    for interface in interface::all() {
+        for own in interface.addresses.lock().iter() {
+            let IpAddr::V6(address) = own.address else { continue };
+            let scope = match address {
+                address if address.is_loopback() => 0x10,
+                address if address.is_unicast_link_local() => 0x20,
+                _ => 0,
+            };
+            for byte in address.octets() {
+                let _ = write!(out, "{byte:02x}");
+            }
+            let _ = writeln!(out, " {:02x} {:02x} {scope:02x} 80 {:>8}", interface.index, own.prefix, interface.name);
+        }
+    }
+    out
+}
+
+/// `arp`.
+pub fn arp() -> String {
+    let mut out = String::new();
+    for interface in interface::all() {
+        let Link::Ethernet(_, neighbors) = &interface.link else { continue };
+        for (ip, [a, b, c, d, e, f]) in neighbors.list().into_iter().filter(|(ip, _)| ip.is_ipv4()) {
+            let mac = alloc::format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+            let _ = writeln!(out, "{ip:<16} 0x{:<10x}0x{:<10x}{mac}     *        {}", 1, 2, interface.name);
+        }
+    }
+    out
+}
