@@ -84,7 +84,7 @@ macro_rules! for_each_syscall {
             38, setitimer, [ItimerWhich Itimerval ItimervalOut], done;
             39, getpid, [], done;
             40, sendfile, [Fd Fd Ptr Size], done;
-            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, streams and datagrams of AF_INET and AF_INET6; no raw sockets, no netlink");
+            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, NETLINK_ROUTE, streams and datagrams of AF_INET and AF_INET6; no raw sockets");
             42, connect, [Fd Sockaddr(2) UInt], done;
             43, accept, [Fd SockaddrOut SockLen], done;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], done;

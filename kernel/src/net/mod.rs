@@ -17,6 +17,7 @@ mod input;
 mod interface;
 pub mod ioctl;
 mod neighbor;
+pub mod netlink;
 mod output;
 mod poll;
 mod ports;

@@ -44,6 +44,7 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> SysResult {
         net::AF_UNIX => UnixSocket::open_one(unix_kind(kind, protocol)?, flags),
         net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags)?,
         net::AF_INET6 => crate::net::socket::create(Family::V6, kind, protocol, flags)?,
+        crate::net::netlink::FAMILY => crate::net::netlink::create(kind, protocol, flags)?,
         _ => return Err(Errno::EAFNOSUPPORT),
     };
     current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC)).map(|fd| fd as usize)
