@@ -17,14 +17,16 @@ pub struct Smp {
     /// CPUs of the larger machine
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=64))]
     cpus: u32,
-    /// Jobs: c (pthread, page faults, malloc, futex), go, java
-    #[arg(value_parser = ["c", "go", "java"])]
+    /// Jobs: c (pthread, page faults, malloc, futex), go, java, openssl
+    #[arg(value_parser = ["c", "go", "java", "openssl"])]
     jobs: Vec<String>,
 }
 
+/// Stands for the number of CPUs in a job's arguments.
+const CPUS: &str = "CPUS";
+
 /// A program that is run on machines of both sizes.
 struct Job {
-    name: &'static str,
     options: Options,
     memory: u32,
 }
@@ -34,20 +36,36 @@ pub fn run(smp: &Smp, how: &How) -> Result<()> {
     let linux = Linux::fetch()?;
     let wanted = |name: &str| smp.jobs.is_empty() || smp.jobs.iter().any(|j| j == name);
     let mut samples: [[Samples; 2]; 2] = Default::default();
-    for name in ["c", "go", "java"].into_iter().filter(|n| wanted(n)) {
+    for name in ["c", "go", "java", "openssl"].into_iter().filter(|n| wanted(n)) {
         let job = job(name, how.quick)?;
-        let guests = Guests::new(&format!("smp-{}", job.name), &job.options, &linux)?;
+        let guests = |cpus: u32| {
+            let mut options = job.options.clone();
+            options.args.iter_mut().filter(|a| *a == CPUS).for_each(|a| *a = cpus.to_string());
+            Guests::new(&format!("smp-{name}-{cpus}"), &options, &linux)
+        };
+        let guests = [guests(1)?, guests(smp.cpus)?];
         for turn in 1..=if how.quick { 1 } else { how.runs } {
             for (large, cpus) in [1, smp.cpus].into_iter().enumerate() {
                 for (system, samples) in System::BOTH.into_iter().zip(&mut samples) {
                     eprintln!("bench: smp, {name}, {}, CPUs: {cpus}, run {turn}", system.name());
                     let vm = Vm { cpus, memory: job.memory, ..Vm::new() };
-                    samples[large].add(&vm.start(guests.kernel(system))?.report()?);
+                    let mut running = vm.start(guests[large].kernel(system))?;
+                    let lines = if name == "openssl" { speed(&running.to_end()?)? } else { running.report()? };
+                    samples[large].add(&lines);
                 }
             }
         }
     }
     report::publish(&[table(&samples, &linux, smp.cpus)], how.tsv.as_deref())
+}
+
+/// The line of a sample from what `openssl speed -mr` prints at its end: `+F:number:algorithm:bytes a second`.
+fn speed(lines: &[String]) -> Result<Vec<String>> {
+    let total = lines.iter().rev().find_map(|l| l.strip_prefix("+F:")?.rsplit(':').next()?.parse::<f64>().ok());
+    match total.filter(|rate| *rate > 0.0) {
+        Some(rate) => Ok(vec![format!("bench openssl-speed,sha256-of-1-KiB 1 {} 0", 1024.0 * 1e9 / rate)]),
+        None => fail!("openssl has no result; it said last:\n{}", lines.last().map_or("", String::as_str)),
+    }
 }
 
 fn table(samples: &[[Samples; 2]; 2], linux: &Linux, cpus: u32) -> Table {
@@ -81,11 +99,11 @@ fn job(name: &str, quick: bool) -> Result<Job> {
             let args = if quick { ["--round-us=1000", "--rounds=1"] } else { ["--round-us=100000", "--rounds=5"] };
             let program = build::c("scale", Link::Dynamic)?.display().to_string();
             let args = args.map(str::to_owned).to_vec();
-            Job { name: "c", options: Options { program, args, ..Options::default() }, memory: 1024 }
+            Job { options: Options { program, args, ..Options::default() }, memory: 1024 }
         }
         "go" => {
             let program = build::go("compute")?.display().to_string();
-            Job { name: "go", options: Options { program, args: quick_args, ..Options::default() }, memory: 1024 }
+            Job { options: Options { program, args: quick_args, ..Options::default() }, memory: 1024 }
         }
         "java" => {
             let Some(app) = App::find("java")? else { fail!("apps/java is not there") };
@@ -93,7 +111,13 @@ fn job(name: &str, quick: bool) -> Result<Job> {
             let add = app.add.into_iter().chain([format!("{}:/classes", classes.display())]).collect();
             let args = ["-cp", "/classes", "Compute"].into_iter().map(str::to_owned).chain(quick_args).collect();
             let options = Options { program: app.program, args, add, packages: app.packages, ..Options::default() };
-            Job { name: "java", options, memory: 2048 }
+            Job { options, memory: 2048 }
+        }
+        "openssl" => {
+            let seconds = if quick { "1" } else { "3" };
+            let args = ["speed", "-mr", "-seconds", seconds, "-bytes", "1024", "-evp", "sha256", "-multi", CPUS];
+            let args = args.map(str::to_owned).to_vec();
+            Job { options: Options { program: "openssl".into(), args, ..Options::default() }, memory: 1024 }
         }
         _ => fail!("no job {name}"),
     })

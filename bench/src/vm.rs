@@ -127,6 +127,12 @@ impl Running {
         fail!("ended without a result; it said last:\n{}", self.last())
     }
 
+    /// Reads to the machine's end.
+    pub fn to_end(&mut self) -> Result<Vec<String>> {
+        while self.line()?.is_some() {}
+        Ok(self.seen.clone())
+    }
+
     /// Whether it has ended.
     pub fn ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
