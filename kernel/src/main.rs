@@ -84,6 +84,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
         arch::smp::start_others();
+        sync::order::start();
         task::start_first_process(root)
     });
     if let Err(errno) = started {

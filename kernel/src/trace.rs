@@ -67,6 +67,7 @@ pub fn stats() -> String {
     let memory = crate::mm::frames::stats();
     line(interrupts, format_args!("interrupts"));
     line(switches, format_args!("context switches"));
+    line(crate::sync::contended(crate::task::sched::online_cpus()), format_args!("waits for a spin lock"));
     let (total, free) = (memory.total as u64 * 4, memory.free as u64 * 4);
     line(total - free, format_args!("KiB of memory in use of {total}"));
     text

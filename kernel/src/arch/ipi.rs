@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::percpu::{self, MAX_CPUS, this_cpu};
 use super::{apic, clock, irq, vectors};
 use crate::mm::tlb;
+use crate::sync::order;
 
 /// Interrupts CPU `cpu`, so that it looks at what has changed for it on its way out of the kernel.
 pub fn kick(cpu: u32) {
@@ -30,6 +31,7 @@ const STUCK_AFTER: u64 = 20_000_000_000;
 /// since the CPUs that wait for each other answer each other; but no spin lock may be held, because a CPU that waits for one
 /// with interrupts off does not answer.
 pub fn flush(cpus: u64, start: u64, end: u64) {
+    order::may_wait_for_cpus();
     // An interrupt in between would do no harm, but being moved to another CPU would; nothing here sleeps.
     let own = this_cpu().id.get();
     let request = &REQUESTS[own as usize % MAX_CPUS];
@@ -77,6 +79,14 @@ pub fn report_stuck(cpus: u64) {
     SHOW.store(true, Ordering::SeqCst);
     for cpu in percpu::each(cpus) {
         emergency!("skiff: CPU {} has not answered an interrupt for seconds; it is here:", cpu.id.get());
+        apic::send_nmi(cpu.apic_id.load(Ordering::Relaxed));
+    }
+}
+
+/// Has all CPUs print their stacks.
+pub fn show_stacks() {
+    SHOW.store(true, Ordering::SeqCst);
+    for cpu in percpu::each(crate::task::sched::online_cpus()) {
         apic::send_nmi(cpu.apic_id.load(Ordering::Relaxed));
     }
 }

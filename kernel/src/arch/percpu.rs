@@ -48,6 +48,8 @@ pub struct PerCpu {
     pub interrupts: AtomicU64,
     /// Context switches.
     pub switches: AtomicU64,
+    /// Spin locks that were not free when this CPU came.
+    pub contended: AtomicU64,
 }
 
 pub(super) const STACK_TOP: usize = offset_of!(PerCpu, stack_top);
@@ -86,6 +88,7 @@ impl PerCpu {
             timer_armed: Cell::new(u64::MAX),
             interrupts: AtomicU64::new(0),
             switches: AtomicU64::new(0),
+            contended: AtomicU64::new(0),
         }
     }
 }

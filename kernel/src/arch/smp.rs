@@ -19,6 +19,7 @@ use crate::task::sched;
 static PAGE_TABLE: AtomicU64 = AtomicU64::new(0);
 #[unsafe(export_name = "ap_stack_top")]
 static STACK_TOP: AtomicU64 = AtomicU64::new(0);
+static STACK_BOTTOM: AtomicU64 = AtomicU64::new(0);
 #[unsafe(export_name = "ap_index")]
 static INDEX: AtomicU32 = AtomicU32::new(0);
 
@@ -78,11 +79,11 @@ pub fn start_others() {
     let mut next = 1;
     let mut missing = false;
     for &apic_id in ids.as_slice().iter().filter(|id| **id != own) {
-        let Some(stack_top) = sched::prepare_cpu(next) else {
+        let Some(stack) = sched::prepare_cpu(next) else {
             kwarn!("CPU with APIC id {apic_id}: no memory to start it");
             break;
         };
-        match start(next, apic_id, stack_top) {
+        match start(next, apic_id, stack) {
             Ok(()) => next += 1,
             Err(NotStarted::Silent) => {
                 kwarn!("CPU with APIC id {apic_id} does not answer; it and the CPUs after it are left out");
@@ -114,8 +115,9 @@ enum NotStarted {
     TscDisagrees(u64),
 }
 
-fn start(index: u32, apic_id: u32, stack_top: u64) -> Result<(), NotStarted> {
-    STACK_TOP.store(stack_top, Ordering::Relaxed);
+fn start(index: u32, apic_id: u32, (bottom, top): (u64, u64)) -> Result<(), NotStarted> {
+    STACK_BOTTOM.store(bottom, Ordering::Relaxed);
+    STACK_TOP.store(top, Ordering::Relaxed);
     INDEX.store(index, Ordering::Relaxed);
     STEP.store(CALLED, Ordering::SeqCst);
     let begin = clock::monotonic_ns();
@@ -159,7 +161,7 @@ extern "C" fn ap_main(index: u32) -> ! {
     if STEP.compare_exchange(CALLED, ANSWERED, Ordering::AcqRel, Ordering::Acquire).is_err() {
         super::irq::halt_forever();
     }
-    percpu::init(index, sched::idle_stack(index));
+    percpu::init(index, (STACK_BOTTOM.load(Ordering::Relaxed), STACK_TOP.load(Ordering::Relaxed)));
     wait_for(COMPARING);
     tsc_sync::take_part();
     loop {

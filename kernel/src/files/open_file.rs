@@ -324,7 +324,8 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        for watch in core::mem::take(&mut *self.watches.lock()) {
+        let watches = core::mem::take(&mut *self.watches.lock());
+        for watch in watches {
             if let Some(watch) = watch.upgrade() {
                 watch.file_closed();
             }

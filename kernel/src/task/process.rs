@@ -110,7 +110,7 @@ pub struct Process {
     /// Nanoseconds used by threads that have ended: application, kernel.
     pub dead_threads_ns: [AtomicU64; 2],
     /// What else they leave behind.
-    pub(super) ended: SpinLock<Ended>,
+    pub(super) ended: IrqLock<Ended>,
     /// What children used that were waited for.
     pub(super) children_usage: SpinLock<Usage>,
     /// `prctl(PR_SET_DUMPABLE)`.
@@ -163,7 +163,7 @@ impl Process {
             auxv: SpinLock::new(Vec::new()),
             exe_name: SpinLock::new(String::new()),
             dead_threads_ns: [const { AtomicU64::new(0) }; 2],
-            ended: SpinLock::new(Ended::default()),
+            ended: IrqLock::new(Ended::default()),
             children_usage: SpinLock::new(Usage::default()),
             dumpable: AtomicU32::new(1),
             started_at: crate::arch::clock::monotonic_ns(),

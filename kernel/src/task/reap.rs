@@ -81,8 +81,10 @@ impl Wanted {
 
 /// Looks once: `None` if a child that is waited for has nothing to tell yet, `ECHILD` if there is no such child.
 fn look(parent: &Process, wanted: &Wanted) -> Option<SysResult<Report>> {
+    // Dropped after the lock is free: the last reference to a child may be among them.
+    let children;
     let family = family::lock();
-    let children = family::children(parent);
+    children = family::children(parent);
     let mut any = false;
     for child in children.iter().filter(|child| wanted.covers(child)) {
         any = true;

@@ -113,9 +113,9 @@ pub struct Task {
     /// Working directory, root and umask; `clone` shares or copies it.
     pub fs: SpinLock<Arc<FsContext>>,
     /// User and group ids, per thread as in Linux.
-    credentials: SpinLock<Arc<Credentials>>,
+    credentials: IrqLock<Arc<Credentials>>,
     /// `comm`: at most 15 bytes and a NUL.
-    pub comm: SpinLock<[u8; 16]>,
+    pub comm: IrqLock<[u8; 16]>,
     /// Mask, pending signals and alternate stack.
     pub signals: IrqLock<ThreadSignals>,
     /// Whether a signal, or the end of the process, waits to be handled on the way out of the kernel.
@@ -211,8 +211,8 @@ impl Task {
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
-            credentials: SpinLock::new(new.credentials),
-            comm: SpinLock::new(new.comm),
+            credentials: IrqLock::new(new.credentials),
+            comm: IrqLock::new(new.comm),
             signals: IrqLock::new(new.signals),
             signal_pending: AtomicBool::new(false),
             exit_requested: AtomicBool::new(false),

@@ -24,7 +24,7 @@ use crate::arch::trap::TrapFrame;
 use crate::arch::{clock, ipi, irq, msr, switch};
 use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
-use crate::sync::{IrqGuard, IrqLock};
+use crate::sync::{IrqGuard, IrqLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
 pub use queue::RR_SLICE;
 use queue::{Arrival, RunQueue};
@@ -86,12 +86,13 @@ pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
     Ok(())
 }
 
-/// Makes the idle task of CPU `cpu`, which is about to start on its stack: the top of that. `None` when memory is out.
-pub fn prepare_cpu(cpu: u32) -> Option<u64> {
+/// Makes the idle task of CPU `cpu`, which is about to start on its stack: lowest and highest address of that. `None`
+/// when memory is out.
+pub fn prepare_cpu(cpu: u32) -> Option<(u64, u64)> {
     let boot_idle = my_queue().lock().idle.clone()?;
     let idle = new_idle(boot_idle.process.clone(), boot_idle.fs(), true).ok()?;
     idle.cpu.store(cpu, Ordering::Relaxed);
-    let (_, top) = idle.stack_bounds();
+    let stack = idle.stack_bounds();
     let mut queue = queue_of(cpu).lock();
     queue.cpu = cpu;
     queue.current = Some(idle.clone());
@@ -99,12 +100,7 @@ pub fn prepare_cpu(cpu: u32) -> Option<u64> {
     if let Some(refused) = queue.idle.replace(idle) {
         core::mem::forget(refused);
     }
-    Some(top)
-}
-
-/// The stack of CPU `cpu`'s idle task, lowest and highest address.
-pub fn idle_stack(cpu: u32) -> (u64, u64) {
-    queue_of(cpu).lock().idle.as_ref().map_or((0, 0), |idle| idle.stack_bounds())
+    Some(stack)
 }
 
 /// Called by a further CPU when it has its tables: from now on it may get tasks.
@@ -312,7 +308,7 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
 /// When the running task's slice ends, if somebody else is ready.
 pub fn slice_end() -> Option<Instant> {
     let queue = my_queue().lock();
-    (!queue.is_empty() && queue.slice_end != Instant::MAX).then_some(queue.slice_end)
+    (!queue.is_empty()).then_some(queue.slice_end)
 }
 
 /// Called by the timer interrupt: asks for a switch when the slice is over.
@@ -321,10 +317,12 @@ pub fn tick(now: Instant) {
     if queue.is_empty() || now < queue.slice_end {
         return;
     }
-    queue.count(now);
+    let over = queue.expire(now);
     drop(queue);
     balance::hand_on();
-    ask(this_cpu().id.get());
+    if over {
+        ask(this_cpu().id.get());
+    }
 }
 
 /// Gives way to another ready task, if there is one.
@@ -344,6 +342,7 @@ type Leftovers = (Option<Arc<Task>>, Option<Arc<AddressSpace>>);
 /// The switch. `arrival` tells how the running task goes back to the queue if it is ready; a turn that is over overrides
 /// [`Arrival::Preempted`].
 fn switch(arrival: Arrival) {
+    order::may_sleep();
     let interrupts = irq::save_and_disable();
     let cpu = this_cpu();
     let own = cpu.id.get();

@@ -21,6 +21,9 @@ const SCHED_IDLE: u32 = 5;
 
 /// `SCHED_RR`'s time slice.
 pub const RR_SLICE: Instant = 100_000_000;
+/// Real-time tasks leave the others a twentieth of each second (`sched_rt_period_us`, `sched_rt_runtime_us` of sched(7)).
+const RT_PERIOD: Instant = 1_000_000_000;
+const RT_RUNTIME: Instant = 950_000_000;
 /// Virtual time by which a task may be ahead of the others after a sleep.
 const SLEEP_CREDIT: i64 = TIME_SLICE as i64;
 /// By how much one may be behind: the task with the least weight after a few turns.
@@ -107,6 +110,9 @@ pub struct RunQueue {
     pub mm_generation: u64,
     /// When the running task's turn ends.
     pub slice_end: Instant,
+    /// When the present period of real-time tasks began, and what they have run in it.
+    rt_period: Instant,
+    rt_used: Instant,
     /// Up to when the running task's virtual time is counted.
     counted_to: Instant,
     /// Virtual time of the task that has had least; it never goes back.
@@ -128,6 +134,8 @@ impl RunQueue {
             mm: None,
             mm_generation: 0,
             slice_end: 0,
+            rt_period: 0,
+            rt_used: 0,
             counted_to: 0,
             min_vruntime: ORIGIN,
             load: Load::new(),
@@ -162,8 +170,9 @@ impl RunQueue {
         let params = *task.sched.lock();
         match realtime_priority(params) {
             Some(priority) => {
-                // A task that was preempted keeps its turn (sched(7)).
-                let first = arrival == Arrival::Preempted;
+                // A task that was preempted keeps its turn (sched(7)); a FIFO task's has no other end.
+                let fifo = params.policy == SCHED_FIFO && arrival == Arrival::Expired;
+                let first = arrival == Arrival::Preempted || fifo;
                 let behind = |other: u32| if first { other > priority } else { other >= priority };
                 let at = self.realtime.partition_point(|(other, _)| behind(*other));
                 self.realtime.insert(at, (priority, task));
@@ -201,9 +210,15 @@ impl RunQueue {
         task.vruntime.store(own.wrapping_sub(self.min_vruntime), Ordering::Relaxed);
     }
 
+    /// Whether real-time tasks have had their share of the period, and others wait.
+    fn is_throttled(&self) -> bool {
+        self.rt_used >= RT_RUNTIME && !self.fair.is_empty()
+    }
+
     /// Takes out the task that is next.
     pub fn pop(&mut self) -> Option<Arc<Task>> {
-        let task = match self.realtime.pop_front() {
+        let realtime = if self.is_throttled() { None } else { self.realtime.pop_front() };
+        let task = match realtime {
             Some((_, task)) => Some(task),
             None => self.fair.pop_front().map(|(_, task)| task),
         };
@@ -227,9 +242,13 @@ impl RunQueue {
     /// Counts the running task's time up to `now`.
     pub fn count(&mut self, now: Instant) {
         let ran = now.saturating_sub(core::mem::replace(&mut self.counted_to, now));
+        if now.saturating_sub(self.rt_period) >= RT_PERIOD {
+            (self.rt_period, self.rt_used) = (now, 0);
+        }
         let (Some(current), false) = (&self.current, self.is_idle()) else { return };
         let params = *current.sched.lock();
         if realtime_priority(params).is_some() {
+            self.rt_used += ran;
             return;
         }
         let vruntime = current.vruntime.load(Ordering::Relaxed) + ran * UNIT / weight(params);
@@ -243,11 +262,22 @@ impl RunQueue {
         self.counted_to = now;
         let params = *task.sched.lock();
         self.slice_end = match params.policy {
-            SCHED_FIFO => Instant::MAX,
             SCHED_RR => now + RR_SLICE,
+            // A FIFO task's turn does not end so; it is a time to look at the others.
             _ => now + TIME_SLICE,
         };
         self.current = Some(task);
+    }
+
+    /// The running task's slice is over. Whether it is to give way; else it gets another one.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        self.count(now);
+        let policy = self.current.as_ref().map(|current| current.sched.lock().policy);
+        if policy == Some(SCHED_FIFO) && !self.is_throttled() {
+            self.slice_end = now + TIME_SLICE;
+            return false;
+        }
+        true
     }
 
     /// Whether `task`, which has just become ready, is to run before the running one's turn ends.
@@ -257,10 +287,11 @@ impl RunQueue {
         }
         self.count(now);
         let Some(current) = &self.current else { return false };
-        let (new, old) = (*task.sched.lock(), *current.sched.lock());
+        let new = *task.sched.lock();
+        let old = *current.sched.lock();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
         if rank.is_some() || rank_now.is_some() {
-            return rank > rank_now;
+            return rank > rank_now && !self.is_throttled();
         }
         match (new.policy, old.policy) {
             (SCHED_IDLE, _) => false,

@@ -1,0 +1,95 @@
+//! The spin lock that interrupt handlers may take.
+
+use core::ops::{Deref, DerefMut};
+
+use super::spin_lock::{Raw, RawGuard};
+use crate::arch::irq;
+
+/// A spin lock that keeps interrupts off on this CPU while it is held.
+pub struct IrqLock<T: ?Sized>(Raw<T>);
+
+impl<T> IrqLock<T> {
+    /// A new, free lock round `value`.
+    #[track_caller]
+    pub const fn new(value: T) -> Self {
+        Self(Raw::new(value))
+    }
+
+    /// The value of a lock that this CPU holds with its guard forgotten.
+    ///
+    /// # Safety
+    /// As for [`Self::force_unlock`], and no other reference to the value is in use.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn leaked(&self) -> &mut T {
+        // SAFETY: this CPU holds the lock, and the caller promises that nothing else refers to the value.
+        unsafe { &mut *self.0.as_mut_ptr() }
+    }
+}
+
+impl<T: Default> Default for IrqLock<T> {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized> IrqLock<T> {
+    /// Turns interrupts off and takes the lock.
+    pub fn lock(&self) -> IrqGuard<'_, T> {
+        let saved = irq::save_and_disable();
+        IrqGuard { inner: Some(self.0.lock()), saved }
+    }
+
+    /// Takes the lock if it is free.
+    pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
+        let saved = irq::save_and_disable();
+        match self.0.try_lock() {
+            Some(guard) => Some(IrqGuard { inner: Some(guard), saved }),
+            None => {
+                irq::restore(saved);
+                None
+            }
+        }
+    }
+
+    /// Frees a lock that this CPU left held across a context switch.
+    ///
+    /// # Safety
+    /// The caller took the lock and forgot its guard; interrupts stay off.
+    pub unsafe fn force_unlock(&self) {
+        // SAFETY: the caller promises that this CPU holds the lock and that no guard will free it a second time.
+        unsafe { self.0.unlock() }
+    }
+}
+
+/// The guard of an [`IrqLock`]; dropping it frees the lock and then restores the interrupt flag.
+pub struct IrqGuard<'a, T: ?Sized> {
+    inner: Option<RawGuard<'a, T>>,
+    saved: bool,
+}
+
+impl<T: ?Sized> Deref for IrqGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        match &self.inner {
+            Some(guard) => guard,
+            None => unreachable!("the guard is taken only by drop"),
+        }
+    }
+}
+
+impl<T: ?Sized> DerefMut for IrqGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        match &mut self.inner {
+            Some(guard) => guard,
+            None => unreachable!("the guard is taken only by drop"),
+        }
+    }
+}
+
+impl<T: ?Sized> Drop for IrqGuard<'_, T> {
+    fn drop(&mut self) {
+        drop(self.inner.take());
+        irq::restore(self.saved);
+    }
+}
