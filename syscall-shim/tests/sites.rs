@@ -93,6 +93,22 @@ fn every_covered_instruction_is_guarded() {
 }
 
 #[test]
+fn what_stands_behind_a_branch_stays() {
+    // ret, and the next function; jmp -2, and a call
+    for (code, len, kept) in [(&[0xc3, 0x55, 0x48][..], 3, 2), (&[0xeb, 0xfe, 0xe8], 4, 1)] {
+        let w = behind(code).unwrap();
+        assert_eq!((w.len, w.covered().collect::<Vec<_>>()), (len, vec![2]));
+        for at in places(&w, SITE).take(1000).flat_map(|at| [at, at + 255]) {
+            let jump = Stub::build(&w, SITE, at, ENTRY).unwrap().jump_here().unwrap();
+            assert_eq!(jump[5 - kept..], code[3 - kept..], "{jump:x?}");
+            assert!(TRAPS.contains(&jump[2]) && is_guarded(&w, SITE, at));
+        }
+        assert_eq!(body(&stub(&w)).len(), 1, "nothing comes back");
+    }
+    assert_eq!(window(SITE, &[0x0f, 0x05, 0xc3, 0x90]), Err(Refusal::EndOfCode));
+}
+
+#[test]
 fn low_sites_find_places_above() {
     let w = behind(&[0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff]).unwrap();
     let at = places(&w, 0x40_1000).find(|at| *at < 0x7fff_ffff_0000).unwrap();
@@ -107,9 +123,6 @@ fn what_cannot_move_is_refused() {
     assert_eq!(behind(&[0xcd, 0x80, 0x90]), Err(Refusal::Immovable), "int 0x80");
     assert_eq!(behind(&[0x67, 0x48, 0x8b, 0x05, 0, 0, 0, 0]), Err(Refusal::Immovable), "relative to eip");
     assert_eq!(behind(&[0x06]), Err(Refusal::Undecodable));
-    assert_eq!(behind(&[0xc3, 0x55, 0x55]), Err(Refusal::EndOfCode), "the next function");
-    assert_eq!(behind(&[0xc3]), Err(Refusal::EndOfCode));
-    assert!(behind(&[0xc3, 0x90, 0x90]).is_ok_and(|w| w.len == 5));
     assert_eq!(window(SITE, &[0x90; 16]), Err(Refusal::Undecodable), "no syscall");
     for len in 0..6 {
         let code = [0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff];
@@ -157,7 +170,7 @@ fn sites_of_real_programs_have_windows() {
         }
         let count: usize = refused.values().map(Vec::len).sum();
         eprintln!("{path}: {} sites, refused {refused:x?}", sites.len());
-        assert!(count * 100 <= sites.len() * 5, "{path}: {count} of {} sites are refused", sites.len());
+        assert!(count <= 4, "{path}: {count} of {} sites are refused", sites.len());
     }
 }
 
@@ -178,7 +191,7 @@ fn check(w: &Window, site: u64, code: &[u8]) {
         assert_eq!(s.original(a.ip()), b.ip());
         assert_eq!(s.moved(b.ip()), Some(a.ip()));
     }
-    assert!(w.len >= JUMP_LEN && after.len() >= before.len());
+    assert!(after.len() >= before.len() && (w.len >= JUMP_LEN || after.len() == before.len()));
     if let Some(back) = after.get(before.len()) {
         assert_eq!(back.near_branch64(), site + w.len as u64);
     }

@@ -24,8 +24,11 @@
 //! system call that was entered before the window was replaced) traps, and the kernel sends him to the same instruction in
 //! the stub. Wrong guesses cost time, never correctness.
 //!
-//! **What is refused** stays as it is and goes on trapping; [`Refusal`] names the reasons. Bytes behind an unconditional branch
-//! need not be code, so there only padding is taken. A call in the window would push the stub's address.
+//! **Behind an unconditional branch** need not be code at all. Where one comes so early that the jump reaches beyond it, padding is
+//! moved like code; before anything else the stub is put where the last bytes of the displacement are what stands there already.
+//!
+//! **What is refused** stays as it is and goes on trapping; [`Refusal`] names the reasons. A call in the window would push the
+//! stub's address.
 //!
 //! The first byte of a patched site is written last and restored first; between the two it is `int3`
 //! (Intel SDM vol. 3, 9.1.3 "Handling Self- and Cross-Modifying Code"; AMD APM vol. 2, 7.6.1).
@@ -63,7 +66,7 @@ pub enum Refusal {
     Call,
     /// An instruction in the window cannot be moved.
     Immovable,
-    /// Behind an unconditional branch in the window there is no padding.
+    /// The memory ends before the jump would.
     EndOfCode,
     /// The memory is shared with others, who would see the change.
     Shared,

@@ -126,23 +126,29 @@ fn displacement(site: u64, at: u64) -> Option<i32> {
     relative(site.wrapping_add(JUMP_LEN as u64), at).ok()
 }
 
-/// Whether every instruction that the jump from `site` to `at` covers is guarded by a byte of [`TRAPS`].
+/// Whether the jump from `site` to `at` is as it must be: every instruction that it covers is guarded by a byte of [`TRAPS`],
+/// and what stands behind the window stays.
 pub fn is_guarded(window: &Window, site: u64, at: u64) -> bool {
     let Some(bytes) = displacement(site, at).map(i32::to_le_bytes) else { return false };
     window.covered().all(|offset| bytes.get(offset - 1).is_some_and(|byte| TRAPS.contains(byte)))
+        && (1..).zip(bytes).all(|(offset, byte)| window.kept(offset).is_none_or(|kept| kept == byte))
 }
 
 /// The highest bytes of displacements that lead about a gigabyte away, where neither heap nor mappings soon grow to. They are
-/// [`TRAPS`] too, so that stubs of all sites can share pages.
+/// [`TRAPS`] too, so that stubs of most sites can share pages.
 const FAR: [u8; 8] = [0xcc, 0xce, 0xd6, 0x61, 0x60, 0x3f, 0x37, 0x2f];
 
 /// The ranges of 256 addresses, by their first ones, where a stub for `site` may begin ([`is_guarded`] holds for each
 /// of them), best first.
 pub fn places(window: &Window, site: u64) -> impl Iterator<Item = u64> {
-    let free_choice = !window.covered().any(|offset| offset == 3);
-    FAR.into_iter().flat_map(move |high| {
-        (0..=u8::MAX).filter(move |byte| free_choice || TRAPS.contains(byte)).flat_map(move |middle| {
-            TRAPS.into_iter().filter_map(move |low| {
+    let guarded = window.covered().any(|offset| offset == 3);
+    let (low, middle, high) = (window.kept(2), window.kept(3), window.kept(4));
+    let is = |kept: Option<u8>, byte: u8| kept.is_none_or(|kept| kept == byte);
+    let highs = FAR.into_iter().filter(move |_| high.is_none()).chain(high);
+    highs.flat_map(move |high| {
+        let middles = (0..=u8::MAX).filter(move |byte| is(middle, *byte) && (!guarded || TRAPS.contains(byte)));
+        middles.flat_map(move |middle| {
+            TRAPS.into_iter().filter(move |byte| is(low, *byte)).filter_map(move |low| {
                 let displacement = i32::from_le_bytes([0, low, middle, high]);
                 site.checked_add(JUMP_LEN as u64)?.checked_add_signed(displacement.into())
             })

@@ -43,8 +43,10 @@ pub struct Window {
     pub(super) moved: ArrayVec<Moved, MOVED_MAX>,
     /// Length in bytes, `syscall` included.
     pub len: usize,
-    /// Whether control leaves before the end, so that nothing need jump back to it.
+    /// Whether control leaves at the end, so that nothing need jump back to it.
     pub(super) ends: bool,
+    /// Behind the end: what the last bytes of the jump must be, because it stands there and stays.
+    pub(super) kept: ArrayVec<u8, MOVED_MAX>,
 }
 
 impl Window {
@@ -52,21 +54,25 @@ impl Window {
     pub fn covered(&self) -> impl Iterator<Item = usize> {
         self.moved.iter().map(|m| m.offset).filter(|&offset| offset < JUMP_LEN)
     }
+
+    /// What the jump's byte at `offset` from the site must be, if it must be what stands there.
+    pub fn kept(&self, offset: usize) -> Option<u8> {
+        self.kept.get(offset.checked_sub(self.len)?).copied()
+    }
 }
 
 /// The window of the site at address `site`, where the bytes `code` stand and control goes on behind the `syscall`.
 pub fn window(site: u64, code: &[u8]) -> Result<Window, Refusal> {
     let rest = code.strip_prefix(&SYSCALL).ok_or(Refusal::Undecodable)?;
     let mut decoder = Decoder::with_ip(64, rest, site.wrapping_add(SYSCALL_LEN as u64), DecoderOptions::NONE);
-    let mut window = Window { moved: ArrayVec::new(), len: SYSCALL_LEN, ends: false };
+    let mut window = Window { moved: ArrayVec::new(), len: SYSCALL_LEN, ends: false, kept: ArrayVec::new() };
     while window.len < JUMP_LEN {
         let instruction = decoder.decode();
-        if instruction.is_invalid() {
-            // Behind a branch anything may stand.
-            return Err(if window.ends { Refusal::EndOfCode } else { Refusal::Undecodable });
-        }
         if window.ends && !is_padding(&instruction) {
-            return Err(Refusal::EndOfCode);
+            break;
+        }
+        if instruction.is_invalid() {
+            return Err(Refusal::Undecodable);
         }
         let bytes = rest.get(window.len - SYSCALL_LEN..).and_then(|rest| rest.get(..instruction.len()));
         let bytes = bytes.and_then(|bytes| ArrayVec::try_from(bytes).ok()).ok_or(Refusal::Undecodable)?;
@@ -77,6 +83,10 @@ pub fn window(site: u64, code: &[u8]) -> Result<Window, Refusal> {
             instruction.flow_control(),
             FlowControl::Return | FlowControl::UnconditionalBranch | FlowControl::IndirectBranch
         );
+    }
+    if window.len < JUMP_LEN {
+        let behind = code.get(window.len..JUMP_LEN).ok_or(Refusal::EndOfCode)?;
+        window.kept.try_extend_from_slice(behind).map_err(|_| Refusal::EndOfCode)?;
     }
     Ok(window)
 }

@@ -10,7 +10,7 @@ use crate::mm::flags::{MMAP_MIN_ADDR, PAGE_SIZE, Prot, USER_END, VmFlags, page_d
 use crate::mm::object::{Object, SpecialPages};
 use crate::mm::user_page;
 
-/// Pages in one arena.
+/// Pages in one arena: a few that suit nearly every site, or one for a site with less of a choice.
 const PAGES: u64 = 4;
 /// Stubs begin at multiples of this many bytes.
 const GRAIN: u64 = 16;
@@ -33,8 +33,12 @@ impl Arena {
         Self { at: self.at, pages: self.pages.clone(), used: self.used, closed: true }
     }
 
+    fn end(&self) -> u64 {
+        self.at + self.pages.frames.len() as u64 * PAGE_SIZE
+    }
+
     pub fn overlaps(&self, start: u64, end: u64) -> bool {
-        start < self.at + PAGES * PAGE_SIZE && self.at < end
+        start < self.end() && self.at < end
     }
 
     pub fn contains(&self, at: u64) -> bool {
@@ -60,7 +64,8 @@ impl Arena {
             (*first..first + LENGTH).all(|grain| self.is_free(grain))
                 && is_guarded(window, site, self.at + *first as u64 * GRAIN)
         };
-        let first = (0..=GRAINS - LENGTH).find(suits)?;
+        let grains = ((self.end() - self.at) / GRAIN) as usize;
+        let first = (0..=grains - LENGTH).find(suits)?;
         for grain in first..first + LENGTH {
             if let Some(word) = self.used.get_mut(grain / 64) {
                 *word |= 1 << (grain % 64);
@@ -96,16 +101,19 @@ impl Arena {
 impl Locked<'_> {
     /// Maps a new arena where a stub for this window can be. `None` when memory or address space is short.
     pub(super) fn new_arena(&mut self, window: &Window, site: u64) -> Option<Arena> {
-        let len = PAGES * PAGE_SIZE;
+        let count = if window.kept(4).is_none() { PAGES } else { 1 };
+        let len = count * PAGE_SIZE;
         let fits = |at: &u64| {
             *at >= MMAP_MIN_ADDR && *at <= USER_END - len && {
                 let areas = &self.inner.areas;
                 !areas.any(*at, at + len) && areas.find_from(*at).is_none_or(|next| at + len <= next.start_gap())
             }
         };
-        let at = places(window, site).map(page_down).find(fits)?;
+        // A stub at the first address of the place must not reach over the end.
+        let room = |at: &u64| at % PAGE_SIZE <= PAGE_SIZE - 256;
+        let at = places(window, site).filter(room).map(page_down).find(fits)?;
         let mut frames = Vec::new();
-        for _ in 0..PAGES {
+        for _ in 0..count {
             match user_page::alloc() {
                 Some(phys) => frames.push(phys),
                 None => {

@@ -61,7 +61,9 @@ impl Locked<'_> {
         let (code, len) = self.code_at(site)?;
         let code = code.get(..len).unwrap_or(&[]);
         let window = window(site, code)?;
-        if (site + 1..site + window.len as u64).any(|at| self.space.sites.table.lock().active.contains_key(&at)) {
+        // Jumps must not share bytes, nor a window hold the beginning of another.
+        let near = site.saturating_sub(JUMP_LEN as u64 - 1)..site + window.len.max(JUMP_LEN) as u64;
+        if self.space.sites.table.lock().active.range(near).next().is_some() {
             return Err(Refusal::Immovable);
         }
         let stub = self.stub_for(&window, site)?;
