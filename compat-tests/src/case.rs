@@ -54,6 +54,8 @@ pub struct Case {
     pub timeout: u64,
     /// Further options of `skiff run`.
     pub flags: Vec<String>,
+    /// How many percent of the system calls must be direct.
+    pub direct: Option<u32>,
     /// What Skiff's standard error must contain.
     pub stderr: Option<String>,
     /// The expected exit status where Linux is not asked.
@@ -90,9 +92,9 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
     let settings = settings(&text);
     let get = |key: &str| settings.get(key).cloned();
     let list = |key: &str| get(key).map(|v| split(&v)).unwrap_or_default();
-    const KNOWN: [&str; 13] = [
+    const KNOWN: [&str; 14] = [
         "variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags", "native", "status", "skip",
-        "jvm",
+        "jvm", "direct",
     ];
     if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
         return Err(format!("{}: unknown setting {unknown}", path.display()));
@@ -118,6 +120,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         talk: Vec::new(),
         timeout: get("timeout").and_then(|t| t.parse().ok()).unwrap_or(TIMEOUT),
         flags: flags.clone(),
+        direct: get("direct").and_then(|d| d.parse().ok()),
         stderr: get("stderr"),
         status: (get("native").as_deref() == Some("no")).then(|| get("status").and_then(|s| s.parse().ok()).unwrap_or(0)),
         skip: get("skip").map(|s| s.replace('_', " ")),
@@ -143,6 +146,7 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
         talk: test.talk.clone(),
         timeout: test.timeout.unwrap_or(TIMEOUT),
         flags: Vec::new(),
+        direct: test.direct,
         stderr: None,
         status: (!test.native).then_some(test.status),
         skip: None,

@@ -28,6 +28,9 @@ struct Cli {
     /// Give Skiff that many CPUs where a test does not say
     #[arg(long, value_name = "N")]
     cpus: Option<u32>,
+    /// Have every system call trap: no call site becomes a jump
+    #[arg(long)]
+    no_patch: bool,
     /// Print the names only
     #[arg(long)]
     list: bool,
@@ -63,7 +66,7 @@ impl Cli {
             return Ok(true);
         }
         let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
-        let context = Context { skiff, out: root.join("build/compat"), cpus: self.cpus };
+        let context = Context { skiff, out: root.join("build/compat"), cpus: self.cpus, no_patch: self.no_patch };
         fs::create_dir_all(&context.out).map_err(|e| e.to_string())?;
 
         let next = AtomicUsize::new(0);

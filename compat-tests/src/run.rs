@@ -38,6 +38,8 @@ pub struct Context {
     pub out: PathBuf,
     /// CPUs for tests that do not say; `None` is what `skiff run` takes.
     pub cpus: Option<u32>,
+    /// Leave the programs' call sites as they are.
+    pub no_patch: bool,
 }
 
 /// Runs one case; `Err` says what is wrong.
@@ -48,10 +50,10 @@ pub fn run(case: &Case, context: &Context) -> Result<(), String> {
         None => native(case, &program)?,
     };
     let got = guest(case, &program, context)?;
-    compare(case, &expected, &got)
+    compare(case, context, &expected, &got)
 }
 
-fn compare(case: &Case, expected: &Output, got: &Output) -> Result<(), String> {
+fn compare(case: &Case, context: &Context, expected: &Output, got: &Output) -> Result<(), String> {
     let mut problems = Vec::new();
     if got.status != expected.status {
         problems.push(format!("exit status {}, on Linux {}", got.status, expected.status));
@@ -67,11 +69,27 @@ fn compare(case: &Case, expected: &Output, got: &Output) -> Result<(), String> {
     if let Some(text) = case.stderr.as_deref().filter(|t| !String::from_utf8_lossy(&got.stderr).contains(t)) {
         problems.push(format!("standard error does not say {text:?}"));
     }
+    if let Some(wanted) = case.direct.filter(|_| !context.no_patch) {
+        match direct_share(&String::from_utf8_lossy(&got.stderr)) {
+            Some(share) if share >= f64::from(wanted) => {}
+            Some(share) => problems.push(format!("{share:.2} % of the system calls are direct, not {wanted} %")),
+            None => problems.push("no count of system calls".into()),
+        }
+    }
     if problems.is_empty() {
         return Ok(());
     }
     let tail = &got.stderr[got.stderr.len().saturating_sub(6 * EXCERPT)..];
     Err(format!("{}\n  standard error: {}", problems.join("\n"), String::from_utf8_lossy(tail).trim_end()))
+}
+
+/// Percent of the system calls that were direct, by what `--stats` prints.
+fn direct_share(stats: &str) -> Option<f64> {
+    let count = |what: &str| {
+        let rows = stats.lines().filter_map(|line| line.trim().split_once("  "));
+        rows.filter(|(_, name)| *name == what).find_map(|(count, _)| count.parse::<f64>().ok())
+    };
+    Some(count("calls direct")? * 100.0 / count("calls")?)
 }
 
 fn excerpt(output: &[u8], from: usize) -> String {
@@ -118,6 +136,12 @@ fn in_session(program: impl AsRef<OsStr>) -> Command {
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
     let mut command = Command::new(&context.skiff);
     command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags);
+    if case.direct.is_some() {
+        command.arg("--stats");
+    }
+    if context.no_patch {
+        command.arg("--no-patch");
+    }
     if let Some(cpus) = context.cpus.filter(|_| !case.flags.iter().any(|flag| flag.starts_with("--cpus"))) {
         command.arg(format!("--cpus={cpus}"));
     }

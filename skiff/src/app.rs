@@ -68,6 +68,8 @@ pub struct Test {
     pub status: i32,
     /// Seconds it may take on Skiff.
     pub timeout: Option<u64>,
+    /// How many percent of its system calls must be direct (`skiff run --stats`).
+    pub direct: Option<u32>,
 }
 
 /// A step of a session at a terminal.
