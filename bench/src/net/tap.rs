@@ -16,6 +16,8 @@ const DEVICE: &str = "bench0";
 const MARK: &str = "SKIFF_BENCH_NAMESPACE";
 /// A guest that has no open port after this has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// A server that takes one client at a time has to see first that the probe was none.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Whether this process is in a namespace of its own already.
 pub fn in_namespace() -> bool {
@@ -70,6 +72,7 @@ pub fn wait_for(port: u16, running: &mut Running) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+            thread::sleep(SETTLE);
             return Ok(());
         }
         if running.ended() {
