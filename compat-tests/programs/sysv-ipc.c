@@ -51,6 +51,19 @@ static int end_of(pid_t child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+static void until_asleep(pid_t pid) {
+    char path[40], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    while (state != 'S') {
+        usleep(5000);
+        FILE *f = fopen(path, "r");
+        if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+            state = 0;
+        if (f)
+            fclose(f);
+    }
+}
+
 static void on_signal(int sig) {
     (void)sig;
 }
@@ -236,7 +249,7 @@ static void queues(void) {
         int result = msgsnd(id, &big, sizeof big.text, 0);
         _exit(result == 0 ? 3 : 4);
     }
-    usleep(20000);
+    until_asleep(child);
     (void)!msgrcv(id, &big, sizeof big.text, 0, 0);
     printf("sent when there was room: %d\n", end_of(child));
     while (msgrcv(id, &big, sizeof big.text, 0, IPC_NOWAIT) >= 0)
@@ -244,7 +257,7 @@ static void queues(void) {
     child = fork();
     if (child == 0)
         _exit(msgrcv(id, &big, sizeof big.text, 0, 0) < 0 && errno == EIDRM);
-    usleep(20000);
+    until_asleep(child);
     msgctl(id, IPC_RMID, NULL);
     printf("removed under a waiter: %d", end_of(child));
     printf(", %s\n", err(msgctl(id, IPC_STAT, &info)));

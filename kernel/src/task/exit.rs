@@ -48,12 +48,12 @@ pub fn exit_thread() -> ! {
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|t| !Arc::ptr_eq(t, &task));
-        process.remember(&task);
         let (user, system) = sched::cpu_time(&task);
         process.dead_threads_ns[0].fetch_add(user, Ordering::Relaxed);
         process.dead_threads_ns[1].fetch_add(system, Ordering::Relaxed);
         threads.is_empty()
     };
+    process.remember(&task);
     if last {
         process.exiting.store(true, Ordering::Release);
         process.leave_space(&process.mm());
