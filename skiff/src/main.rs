@@ -86,9 +86,9 @@ struct Run {
     #[arg(long, help_heading = "Network")]
     net: bool,
     /// Attach the machine to an existing tap interface of the host
-    #[arg(long, value_name = "NAME", conflicts_with = "publish", help_heading = "Network")]
+    #[arg(long, value_name = "NAME", conflicts_with = "publish", requires = "ip", help_heading = "Network")]
     tap: Option<String>,
-    /// An address of the machine on that tap [default: by DHCP]
+    /// An address of the machine on that tap
     #[arg(long, value_name = "ADDRESS/PREFIX", requires = "tap", help_heading = "Network")]
     ip: Vec<String>,
     /// The machine's router on that tap

@@ -72,7 +72,7 @@ pub enum Network {
     Tap {
         /// Its name.
         name: String,
-        /// The guest's addresses with their prefixes; none means DHCP.
+        /// The guest's addresses with their prefixes.
         addresses: Vec<String>,
         /// The guest's routers.
         gateways: Vec<String>,

@@ -198,7 +198,12 @@ pub struct Tcb {
     pub(super) events: Events,
     /// Segments sent again, in all.
     pub(super) retransmits: u32,
+    /// Memory is short: little is promised to the other side, and little taken from the application.
+    pub(super) short: bool,
 }
+
+/// What a connection may hold in each direction while memory is short.
+const SHORT: usize = 16 << 10;
 
 /// How long `ACK`s wait for company (Linux's `TCP_DELACK_MIN`).
 pub(super) const DELAYED_ACK: u64 = 40 * MS;
@@ -259,6 +264,7 @@ impl Tcb {
             error: None,
             events: Events::empty(),
             retransmits: 0,
+            short: false,
         }
     }
 
@@ -357,7 +363,9 @@ impl Tcb {
 
     /// Bytes that may be written now.
     pub fn room(&self) -> usize {
-        self.config.limits.send.saturating_sub(self.send.len())
+        let limit = self.config.limits.send;
+        let limit = if self.short { limit.min(SHORT) } else { limit };
+        limit.saturating_sub(self.send.len())
     }
 
     /// Bytes written and not acknowledged.
@@ -417,9 +425,15 @@ impl Tcb {
         self.receive_limit = limits.receive;
     }
 
+    /// Says whether memory is short.
+    pub fn set_short(&mut self, short: bool) {
+        self.short = short;
+    }
+
     /// The window that may be offered: what there is room for.
     pub(super) fn receive_window(&self) -> u32 {
-        let free = self.receive_limit.saturating_sub(self.queue.len()) as u32;
+        let limit = if self.short { self.receive_limit.min(SHORT) } else { self.receive_limit };
+        let free = limit.saturating_sub(self.queue.len()) as u32;
         let most = 0xffff << self.receive_shift;
         // A window too small for a segment is none (RFC 9293, 3.8.6.2.2).
         if free < self.mss.min(self.receive_limit as u32 / 2) { 0 } else { free.min(most) }

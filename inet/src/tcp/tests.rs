@@ -331,6 +331,28 @@ fn corks_and_no_delay() {
 }
 
 #[test]
+fn little_is_promised_while_memory_is_short() {
+    let [a, b] = &mut pair(CONFIG);
+    b.tcb.set_short(true);
+    a.tcb.write(text(60_000).into());
+    for _ in 0..100 {
+        for packet in a.output(0) {
+            b.input(packet, 0);
+        }
+        for packet in b.output(0) {
+            a.input(packet, 0);
+        }
+    }
+    // What was promised before is kept; nothing is added.
+    assert!(b.tcb.held() <= 64 << 10);
+    b.tcb.consume(b.tcb.readable(), 0);
+    b.tcb.write(text(20_000).into());
+    assert_eq!(b.tcb.room(), 0);
+    b.tcb.set_short(false);
+    assert!(b.tcb.room() > 0);
+}
+
+#[test]
 fn cookies() {
     let flow = Flow { local: "10.0.0.1:80".parse().unwrap(), remote: "10.0.0.2:1000".parse().unwrap() };
     let key = Key(1, 2);

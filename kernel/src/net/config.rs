@@ -1,18 +1,16 @@
-//! Addresses, routes and name servers of the interfaces: from the kernel's command line, else from a DHCP server.
+//! Addresses, routes and name servers of the interfaces: from the kernel's command line.
 //!
 //! `ip=ADDRESS/PREFIX` (any number), `gateway=ADDRESS` (one for each family), `dns=ADDRESS` (any number).
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::fmt::Write as _;
 use core::net::IpAddr;
 
 use inet::ip::Cidr;
 
-use super::interface::{self, Interface};
+use super::interface;
 use super::route;
 use crate::arch::boot;
-use crate::task::Instant;
 
 /// Configures the first card.
 pub fn init() {
@@ -39,11 +37,3 @@ pub fn resolv_conf() -> Option<String> {
     }
     (!text.is_empty()).then_some(text)
 }
-
-/// Whether a packet that is for none of our addresses is a DHCP server's answer.
-pub fn wants(_interface: &Arc<Interface>, _packet: &[u8]) -> bool {
-    false
-}
-
-/// The time for the next question has come.
-pub fn on_timer(_now: Instant) {}

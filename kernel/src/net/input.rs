@@ -9,7 +9,7 @@ use inet::ip::octets;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
 use super::interface::Interface;
-use super::{arp, config, icmp, output, tcp, udp};
+use super::{arp, icmp, output, tcp, udp};
 use crate::drivers::net::Received;
 
 /// A packet of an upper protocol.
@@ -98,10 +98,6 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
     let total = if looped { packet.len() } else { usize::from(view.total_len()) };
     let head = packet.slice(header, total.saturating_sub(header));
     if view.more_frags() || view.frag_offset() != 0 {
-        return;
-    }
-    // Before there is an address, the answers of a DHCP server are for us.
-    if protocol == IpProtocol::Udp && !ours && config::wants(interface, &packet) {
         return;
     }
     if !ours && !for_all {

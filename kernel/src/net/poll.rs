@@ -8,6 +8,7 @@ use super::interface::{self, Interface, Link};
 use super::tcp::Connection;
 use super::{input, timers};
 use crate::arch::clock;
+use crate::mm::frames;
 use crate::sync::SpinLock;
 
 /// Packets taken from one interface before the others have their turn.
@@ -19,6 +20,8 @@ const ROUNDS: usize = 16;
 static PENDING: AtomicBool = AtomicBool::new(false);
 /// Somebody does it: one CPU at a time, which sees to it that packets stay in order.
 static BUSY: AtomicBool = AtomicBool::new(false);
+/// Less memory is free than a sixteenth of all: connections hold little, and new ones have to wait.
+static SHORT: AtomicBool = AtomicBool::new(false);
 /// Connections that have something to send when the batch is done. A leaf lock.
 static DIRTY: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
 
@@ -59,9 +62,16 @@ pub fn poll() {
     }
 }
 
+/// Whether memory is short, as of the last packets.
+pub fn short_of_memory() -> bool {
+    SHORT.load(Ordering::Relaxed)
+}
+
 /// One turn for everybody. Whether there is more.
 fn round() -> bool {
     let mut more = false;
+    let memory = frames::stats();
+    SHORT.store(memory.free < memory.total / 16, Ordering::Relaxed);
     for interface in interface::all() {
         more |= take(interface);
     }

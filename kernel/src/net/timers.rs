@@ -21,8 +21,6 @@ pub enum Due {
     Listener(Weak<Listener>),
     /// The neighbours of the interface with this index.
     Neighbors(u32),
-    /// The address of an interface is to be obtained or renewed.
-    Configuration,
 }
 
 /// By time and order of arrival. A leaf lock.
@@ -80,7 +78,6 @@ pub fn run(now: Instant) {
                     neighbors.on_timer(interface, now);
                 }
             }
-            Some((_, Due::Configuration)) => super::config::on_timer(now),
             None => return,
         }
     }

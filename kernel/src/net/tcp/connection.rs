@@ -65,6 +65,7 @@ impl Connection {
     /// Takes a segment. What it calls for is sent when the batch of packets is done.
     pub fn receive(&self, header: &Header, payload: Bytes, now: Instant) {
         let mut tcb = self.tcb.lock();
+        tcb.set_short(poll::short_of_memory());
         let reset = tcb.receive(header, payload, now);
         let events = tcb.take_events();
         let state = tcb.state();

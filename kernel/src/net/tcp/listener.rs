@@ -114,7 +114,7 @@ impl Listener {
             return;
         }
         // The other side tries again while there is no room (tcp(7), tcp_abort_on_overflow).
-        if self.is_full(waiting) {
+        if self.is_full(waiting) || poll::short_of_memory() {
             return;
         }
         let limits = self.common.tcp_limits();
