@@ -8,5 +8,7 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=-T{dir}/link.ld");
         println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
         println!("cargo:rustc-link-arg-bins=-zmax-page-size=4096");
+        // Code that is the same for several types is kept once; a backtrace names any one of them.
+        println!("cargo:rustc-link-arg-bins=--icf=all");
     }
 }

@@ -4,7 +4,6 @@ pub mod msg;
 pub mod sem;
 pub mod shm;
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
 use linux_raw_sys::general::CAP_SYS_ADMIN;
@@ -13,6 +12,7 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::sync::SpinLock;
 use crate::task::current;
+use litemap::LiteMap;
 
 /// `IPC_PRIVATE`: no key.
 const IPC_PRIVATE: i32 = 0;
@@ -102,7 +102,7 @@ pub trait Object: Sized {
 
 struct Entries<T> {
     /// By index.
-    objects: BTreeMap<usize, Arc<T>>,
+    objects: LiteMap<usize, Arc<T>>,
     sequence: u16,
 }
 
@@ -112,7 +112,7 @@ pub struct Registry<T>(SpinLock<Entries<T>>);
 impl<T: Object> Registry<T> {
     /// Without objects.
     pub const fn new() -> Self {
-        Self(SpinLock::new(Entries { objects: BTreeMap::new(), sequence: 0 }))
+        Self(SpinLock::new(Entries { objects: LiteMap::new_vec(), sequence: 0 }))
     }
 
     /// The `*get` calls: the id of the object that `key` names, which `suits`, or of a new one that `make` makes.
@@ -168,7 +168,7 @@ impl<T: Object> Registry<T> {
 
     /// Highest index in use: what `IPC_INFO` returns.
     pub fn highest(&self) -> usize {
-        self.0.lock().objects.keys().next_back().copied().unwrap_or(0)
+        self.0.lock().objects.last().map_or(0, |(index, _)| *index)
     }
 
     /// All objects.

@@ -1,6 +1,5 @@
 //! Semaphore sets (semget(2), semop(2), semctl(2)).
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, now};
 use crate::sync::SpinLock;
 use crate::task::wait::{WaitError, WaitQueue, wait_until};
 use crate::task::{Instant, current};
+use litemap::LiteMap;
 
 /// `SEMMSL`: semaphores of one set.
 pub const SEMMSL: usize = 32000;
@@ -41,7 +41,7 @@ pub struct Semaphore {
 struct State {
     semaphores: Vec<Semaphore>,
     /// By process: what is added to each value when it ends.
-    undo: BTreeMap<i32, Vec<i32>>,
+    undo: LiteMap<i32, Vec<i32>>,
     operated: i64,
     changed: i64,
     removed: bool,
@@ -73,7 +73,7 @@ pub fn get(key: i32, count: i32, flags: u32) -> SysResult<i32> {
         let mut semaphores = Vec::new();
         semaphores.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         semaphores.resize(count, Semaphore::default());
-        let state = State { semaphores, undo: BTreeMap::new(), operated: 0, changed: now(), removed: false };
+        let state = State { semaphores, undo: LiteMap::new_vec(), operated: 0, changed: now(), removed: false };
         Ok(Set { permissions: SpinLock::new(permissions), state: SpinLock::new(state), waiters: WaitQueue::new() })
     })
 }
@@ -211,7 +211,7 @@ impl Set {
             for (semaphore, value) in to.iter_mut().zip(values) {
                 (semaphore.value, semaphore.pid) = (*value, pid);
             }
-            for undo in state.undo.values_mut() {
+            for undo in state.undo.iter_mut().map(|(_, undo)| undo) {
                 undo.get_mut(range.clone()).into_iter().for_each(|part| part.fill(0));
             }
             state.changed = now();
