@@ -5,7 +5,6 @@ use crate::path::Path;
 use crate::platform::now;
 use crate::types::*;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
@@ -106,7 +105,7 @@ enum Kind {
 #[derive(Default)]
 struct Fixed {
     by_name: LiteMap<Vec<u8>, u64>,
-    by_cookie: BTreeMap<u64, (Vec<u8>, InodeRef)>,
+    by_cookie: LiteMap<u64, (Vec<u8>, InodeRef)>,
     next: u64,
 }
 
@@ -325,7 +324,7 @@ impl Inode for PseudoNode {
         let mut next = cookie;
         if cookie < DYNAMIC {
             let fixed = fixed.read();
-            for (at, (name, node)) in fixed.by_cookie.range(cookie..) {
+            for (at, (name, node)) in fixed.by_cookie.iter().filter(|(at, _)| **at >= cookie) {
                 let out = DirEntry { name, ino: node.metadata().ino, file_type: node.file_type(), next: at + 1 };
                 if !emit(out) {
                     return Ok(*at);

@@ -142,12 +142,6 @@ impl<T: ?Sized> SpinLock<T> {
         order::interrupts_may_come(&self.0.class);
         self.0.lock()
     }
-
-    /// Takes the lock if it is free.
-    #[inline]
-    pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
-        self.0.try_lock()
-    }
 }
 
 /// How often a CPU of `cpus` had to wait for a spin lock.

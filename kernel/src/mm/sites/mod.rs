@@ -12,10 +12,11 @@
 mod arena;
 mod patch;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use litemap::LiteMap;
 use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, TRAPS};
 
 use super::address_space::AddressSpace;
@@ -72,7 +73,7 @@ struct Table {
     stubs: BTreeMap<u64, Stub>,
     arenas: Vec<Arena>,
     /// Sites that are branched into too often.
-    banned: BTreeSet<u64>,
+    banned: LiteMap<u64, ()>,
 }
 
 #[derive(Clone)]

@@ -39,7 +39,7 @@ impl AddressSpace {
     pub fn ban_site(&self, site: u64) {
         let mut locked = self.lock();
         locked.restore_sites(site, site + 1);
-        self.sites.table.lock().banned.insert(site);
+        self.sites.table.lock().banned.insert(site, ());
         if let Some(count) = REFUSED.get(Refusal::BranchedInto as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -53,7 +53,7 @@ impl Locked<'_> {
             if let Some(active) = table.active.get(&site) {
                 return Ok(active.stub);
             }
-            if table.banned.contains(&site) {
+            if table.banned.contains_key(&site) {
                 return Err(Refusal::BranchedInto);
             }
         }
@@ -257,7 +257,7 @@ impl Locked<'_> {
         let mut table = self.space.sites.table.lock();
         there.into_iter().for_each(|site| table.retire(site));
         table.arenas.retain(|arena| !arena.overlaps(start, end));
-        table.banned.retain(|site| !(start..end).contains(site));
+        table.banned.retain(|site, ()| !(start..end).contains(site));
         forget_known();
     }
 
