@@ -38,6 +38,8 @@ int main(void) {
     later(100);
     start = ms();
     raise(SIGSTOP);
+    // Either thread may run the handler.
+    for (int i = 0; i < 500 && !conts; i++) usleep(1000);
     printf("again: %d, handler ran: %d\n", ms() - start >= 90, conts);
     signal(SIGTSTP, on);
     raise(SIGTSTP);

@@ -199,25 +199,10 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
         Err(FaultError::Accerr) => Some((g::SIGSEGV, g::SEGV_ACCERR)),
         Err(FaultError::BusAdrerr) => Some((g::SIGBUS, g::BUS_ADRERR)),
         Err(FaultError::Oom) => {
-            out_of_memory();
+            exit::out_of_memory();
             Some((g::SIGKILL, SI_KERNEL))
         }
     }
-}
-
-/// Kills the process for want of memory. The thread ends on its way out of the kernel, once it has freed what it holds there.
-fn out_of_memory() {
-    let total = crate::mm::frames::stats().total * 4 / 1024;
-    let task = current();
-    if !exit::must_exit(task) {
-        kerr!(
-            "out of memory: {} (pid {}) needs more than this machine's {total} MiB: raise --memory",
-            task.name(),
-            task.process.pid
-        );
-    }
-    exit::begin_group_exit(&task.process, g::SIGKILL);
-    task.signal_pending.store(true, Ordering::Release);
 }
 
 /// An exception in the kernel: a copy to or from the application may fault, anything else is the kernel's own bug.

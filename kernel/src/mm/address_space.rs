@@ -203,6 +203,13 @@ impl Drop for AddressSpace {
     }
 }
 
+/// No memory is left for more areas.
+pub fn memory_is_short() -> bool {
+    /// The heap's growth for one call, generously.
+    const SLACK: u64 = 32;
+    !user_page::available(SLACK)
+}
+
 impl<'a> Locked<'a> {
     /// The areas, and the pages beside them.
     pub fn parts(&mut self) -> (&mut VmaSet<Object>, Pages<'_, 'a>) {
@@ -214,9 +221,7 @@ impl<'a> Locked<'a> {
     /// `ENOMEM` when memory is so short that the kernel could not keep account of more areas: these calls fail, rather than
     /// the kernel's own allocations.
     pub fn check_memory(&self) -> SysResult<()> {
-        /// The heap's growth for one call, generously.
-        const SLACK: u64 = 32;
-        if user_page::available(SLACK) { Ok(()) } else { Err(Errno::ENOMEM) }
+        if memory_is_short() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
     /// Charges `pages` to `Committed_AS`.

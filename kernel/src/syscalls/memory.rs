@@ -4,12 +4,13 @@ use alloc::vec;
 
 use syscall_shim::{Errno, SysResult};
 
+use crate::mm::address_space::memory_is_short;
 use crate::mm::flags::{PAGE_SIZE, page_up};
 use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
 use crate::mm::numa::{self, Policy};
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
-use crate::task::current;
+use crate::task::{current, exit};
 use crate::usermem::{UserAddr, UserPtr, copy_out, zero_partial};
 
 const PROT_SEM: u32 = 8;
@@ -43,7 +44,12 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
         Some(file)
     };
     let prot = Prot::from_bits_truncate(prot);
-    mm().mmap(MapRequest { addr, len, prot, flags, file }).map(|addr| addr as usize)
+    let result = mm().mmap(MapRequest { addr, len, prot, flags, file });
+    if result == Err(Errno::ENOMEM) && memory_is_short() {
+        // Overcommitted: nobody expects a small mapping to fail, and who asks again and again would never come to use it.
+        exit::out_of_memory();
+    }
+    result.map(|addr| addr as usize)
 }
 
 /// munmap(2).
