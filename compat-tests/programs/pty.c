@@ -16,6 +16,8 @@ static int m, s;
 static void show(const char *what, int fd) {
     char b[256];
     struct pollfd p = {.fd = fd, .events = POLLIN};
+    // The line discipline works behind the writer's back, and may be half done.
+    usleep(30000);
     if (poll(&p, 1, 200) <= 0) {
         printf("%s: nothing\n", what);
         return;
