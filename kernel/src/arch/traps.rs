@@ -104,9 +104,16 @@ fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
             frame.rip = to;
             mm.ban_site(site);
         }
+        // The page was given back, or mapped anew, since: without an `int3` there any more, what stands there now is to be run.
+        Redirect::No if number == vector::BREAKPOINT && !breakpoint_stands(at) => frame.rip = at,
         Redirect::No => return false,
     }
     true
+}
+
+/// Whether the byte at `at`, the last of a breakpoint that came, is (still) one's: `int3`, or the end of `int 3`.
+fn breakpoint_stands(at: u64) -> bool {
+    usermem::UserAddr(at).cast::<u8>().read().is_ok_and(|byte| matches!(byte, 0xcc | 0x03))
 }
 
 /// What an exception of the application becomes: a page, or a signal (signal(7), sigaction(2)).
