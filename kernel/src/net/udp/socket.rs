@@ -21,7 +21,7 @@ use crate::files::{FileOps, OpenFile};
 use crate::net::output::{self, Outgoing, UDP};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::{Common, Family, flag};
-use crate::net::{interface, poll, route};
+use crate::net::{poll, route};
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -471,18 +471,7 @@ impl Socket for UdpSocket {
     }
 
     fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        match (level, option) {
-            // Membership: every interface hands up all groups, so that joining has nothing left to do but to be checked.
-            (n::SOL_IP, n::IP_ADD_MEMBERSHIP | n::IP_DROP_MEMBERSHIP) => {
-                let group: [u8; 4] = *value.first_chunk().filter(|_| value.len() >= 8).ok_or(Errno::EINVAL)?;
-                let multicast = core::net::Ipv4Addr::from(group).is_multicast();
-                if !multicast {
-                    return Err(Errno::EINVAL);
-                }
-                if interface::all().len() < 2 { Err(Errno::ENODEV) } else { Ok(()) }
-            }
-            _ => self.common.set(level, option, value),
-        }
+        self.common.set(level, option, value)
     }
 
     fn get_option(&self, level: u32, option: u32, _room: usize) -> SysResult<Vec<u8>> {
