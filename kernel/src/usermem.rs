@@ -292,6 +292,9 @@ pub fn compare_exchange_u32(addr: UserAddr, old: u32, new: u32) -> SysResult<u32
 
 global_asm!(
     ".section .text.usermem, \"ax\"",
+    // Global, since the code that names them may land in another codegen unit.
+    ".global usermem_copy, usermem_copy_words, usermem_copy_bytes, usermem_fixup_words, usermem_fixup_bytes",
+    ".global usermem_cas, usermem_cas_access, usermem_fixup_cas",
     "usermem_copy:",
     "mov rcx, rdx",
     "and edx, 7",
