@@ -11,4 +11,5 @@ pub mod memory;
 pub mod network;
 pub mod prepare;
 pub mod session;
+pub mod suite;
 pub mod terminal;

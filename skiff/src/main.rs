@@ -8,7 +8,7 @@ use skiff::machine::{Accel, Channel, Machine, MachineType};
 use skiff::network::{Network, Publish};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::terminal::Streams;
-use skiff::{memory, session};
+use skiff::{memory, session, suite};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +36,10 @@ enum Command {
     /// program's (128 + N if signal N killed it), 120 after a kernel panic, 121 if the machine vanished, 124 after
     /// --timeout, 125 if it could not be started.
     Run(Run),
+    /// Run tests on Linux and on Skiff, and say where they differ
+    ///
+    /// Without --dir: the suite of system calls in compat-tests/cases.
+    Test(suite::cli::TestArgs),
 }
 
 /// The options of `skiff run`.
@@ -121,8 +125,11 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let Command::Run(run) = Cli::parse().command;
-    match run.run() {
+    let result = match Cli::parse().command {
+        Command::Run(run) => run.run(),
+        Command::Test(test) => test.run().map(|same| u8::from(!same)),
+    };
+    match result {
         Ok(status) => ExitCode::from(status),
         Err(e) => {
             eprintln!("skiff: {e}");

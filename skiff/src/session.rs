@@ -5,7 +5,7 @@ use crate::frame::{self, Exit, ExitKind, FromGuest, ToGuest};
 use crate::machine::{Channel, Machine};
 use crate::terminal::{self, RawMode, Streams};
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -148,6 +148,11 @@ impl Session {
                     if let Some((rows, cols)) = terminal::size().filter(|_| self.streams.tty.contains(&true)) {
                         self.send(&ToGuest::Winsize { rows, cols });
                     }
+                }
+                // Whoever waits for us is out of patience.
+                Ok(Event::Signal(SIGUSR1)) if monitor.is_some() => {
+                    self.timeout = Some(self.start.elapsed());
+                    deadline = Some(Instant::now());
                 }
                 Ok(Event::Signal(number)) => {
                     if warned || !self.send(&ToGuest::Signal(number as u32)) {
@@ -343,7 +348,7 @@ fn collect(stderr: impl Read) -> Vec<String> {
 }
 
 fn spawn_signals(events: Sender<Event>) -> io::Result<signal_hook::iterator::Handle> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH])?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGWINCH])?;
     let handle = signals.handle();
     thread::spawn(move || {
         for signal in signals.forever() {
