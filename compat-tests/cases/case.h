@@ -47,17 +47,17 @@
 #define NOFD 987
 #define NOBODY 65534
 
-struct group {
+struct cases {
     const char *name;
     void (*run)(void);
-    struct group *next;
+    struct cases *next;
 };
-static struct group *first_group, **last_group = &first_group;
+static struct cases *first_group, **last_group = &first_group;
 static const char *current = "";
 
 #define GROUP(call)                                                                                                              \
     static void group_##call(void);                                                                                             \
-    static struct group entry_##call = {#call, group_##call, 0};                                                                \
+    static struct cases entry_##call = {#call, group_##call, 0};                                                                \
     __attribute__((constructor)) static void enter_##call(void)                                                                 \
     {                                                                                                                            \
         *last_group = &entry_##call;                                                                                             \
@@ -246,7 +246,7 @@ static int wanted_group(const char *name, int argc, char **argv)
 int main(int argc, char **argv)
 {
     setvbuf(stdout, 0, _IOLBF, 0);
-    for (struct group *group = first_group; group; group = group->next) {
+    for (struct cases *group = first_group; group; group = group->next) {
         if (!wanted_group(group->name, argc, argv))
             continue;
         char dir[128];
