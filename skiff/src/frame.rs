@@ -21,10 +21,34 @@ pub enum FromGuest {
     Log(Vec<u8>),
     /// Lines of the system-call trace.
     Trace(Vec<u8>),
+    /// Bytes of a core file.
+    Core(Vec<u8>),
+    /// What goes with them.
+    CoreMark(CoreMark),
     /// The end.
     Exit(Exit),
     /// A frame of a later version.
     Unknown(u8),
+}
+
+/// Between the bytes of a core file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoreMark {
+    /// One begins.
+    Begin {
+        /// The process.
+        pid: u32,
+        /// The thread that the signal hit.
+        tid: u32,
+        /// The signal; 0 for a process that lives on.
+        signal: u32,
+        /// The thread's name.
+        name: String,
+    },
+    /// That many zero bytes.
+    Hole(u64),
+    /// The end; whether it is whole.
+    End(bool),
 }
 
 /// How the guest ended.
@@ -67,6 +91,8 @@ pub enum ToGuest<'a> {
     },
     /// A signal to the first process.
     Signal(u32),
+    /// Write a core file of this process.
+    Core(u32),
 }
 
 impl ToGuest<'_> {
@@ -78,6 +104,7 @@ impl ToGuest<'_> {
             Self::Tty(bytes) => (0x83, bytes.to_vec()),
             Self::Winsize { rows, cols } => (0x84, [rows.to_le_bytes(), cols.to_le_bytes()].concat()),
             Self::Signal(number) => (0x85, number.to_le_bytes().to_vec()),
+            Self::Core(pid) => (0x87, pid.to_le_bytes().to_vec()),
         };
         let mut frame = vec![kind, 0, 0, 0];
         frame.extend_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -111,8 +138,26 @@ pub fn read(stream: &mut impl Read) -> io::Result<Option<FromGuest>> {
         4 => FromGuest::Log(payload),
         5 => FromGuest::Exit(exit(&payload)?),
         6 => FromGuest::Trace(payload),
+        7 => FromGuest::Core(payload),
+        8 => FromGuest::CoreMark(core_mark(&payload)?),
         other => FromGuest::Unknown(other),
     }))
+}
+
+fn core_mark(payload: &[u8]) -> io::Result<CoreMark> {
+    let word = |at: usize| payload.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let mark = match payload.first() {
+        Some(0) => word(1).zip(word(5)).zip(word(9)).map(|((pid, tid), signal)| CoreMark::Begin {
+            pid,
+            tid,
+            signal,
+            name: String::from_utf8_lossy(&payload[13..]).into_owned(),
+        }),
+        Some(1) => word(1).zip(word(5)).map(|(low, high)| CoreMark::Hole(u64::from(low) | u64::from(high) << 32)),
+        Some(2) => payload.get(1).map(|whole| CoreMark::End(*whole != 0)),
+        _ => None,
+    };
+    mark.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "core frame cut off"))
 }
 
 fn exit(payload: &[u8]) -> io::Result<Exit> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod core;
 pub mod error;
 pub mod frame;
 mod kvm;

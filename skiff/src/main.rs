@@ -3,15 +3,18 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
+use skiff::core::Cores;
 use skiff::error::{Error, On, Result};
 use skiff::machine::{Accel, Channel, Machine, MachineType};
 use skiff::network::{Network, Publish};
 use skiff::prepare::{self, Prepared, Request};
+use skiff::session::Settings;
 use skiff::terminal::Streams;
 use skiff::{memory, session, suite};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// Exit status when the machine could not be started, as of `docker run`.
@@ -71,6 +74,10 @@ struct Run {
     /// Print at the end how often each system call was made, and which call sites became jumps
     #[arg(long)]
     stats: bool,
+    /// Write a core file to FILE on the host when a signal like SIGSEGV kills a process (of others than the first, to
+    /// FILE.PID) [default FILE: core]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "core")]
+    core: Option<PathBuf>,
     /// End the machine after that many seconds, with the state of every task
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
@@ -171,6 +178,9 @@ impl Run {
             Some(calls) => options.push(format!("trace={calls}")),
             None => {}
         }
+        if self.core.is_some() {
+            options.push("core=host".into());
+        }
         if self.no_aslr {
             options.push("aslr=off".into());
         }
@@ -199,7 +209,8 @@ impl Run {
             Ok(timeout) => timeout,
             Err(e) => return Err(Error::Usage(format!("--timeout: {e}"))),
         };
-        session::run(&machine, streams, timeout)
+        let cores = Cores::new(self.core.as_deref().unwrap_or("core".as_ref()));
+        session::run(&machine, streams, Settings { timeout, cores: Arc::new(Mutex::new(cores)) })
     }
 }
 

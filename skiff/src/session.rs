@@ -1,5 +1,6 @@
 //! A machine's run, from its start to its end: streams, signals, the time limit, and the exit status.
 
+use crate::core::{Cores, Progress};
 use crate::error::{Error, On, Result};
 use crate::frame::{self, Exit, ExitKind, FromGuest, ToGuest};
 use crate::machine::{Channel, Machine};
@@ -40,8 +41,18 @@ enum Event {
     End,
 }
 
+/// What goes on beside the program's own input and output.
+#[derive(Debug)]
+pub struct Settings {
+    /// Ends the machine after that long.
+    pub timeout: Option<Duration>,
+    /// Takes core files.
+    pub cores: Arc<Mutex<Cores>>,
+}
+
 /// Runs a machine to its end and returns the status for our own exit.
-pub fn run(machine: &Machine, streams: Streams, timeout: Option<Duration>) -> Result<u8> {
+pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8> {
+    let Settings { timeout, cores } = settings;
     let start = Instant::now();
     let mut running = machine.start()?;
     let raw = streams.interactive().then(RawMode::on).flatten();
@@ -58,7 +69,7 @@ pub fn run(machine: &Machine, streams: Streams, timeout: Option<Duration>) -> Re
         let input = writer.clone();
         let events_in = events.clone();
         thread::spawn(move || forward_input(&input, streams, &events_in));
-        readers.push(spawn_channel(stream, streams, events.clone()));
+        readers.push(spawn_channel(stream, streams, cores, events.clone()));
         to_guest = Some(writer);
     }
     if let Some(stdin) = running.child.stdin.take() {
@@ -266,7 +277,12 @@ fn each_chunk(input: &mut impl Read, mut take: impl FnMut(&[u8]) -> bool) {
     }
 }
 
-fn spawn_channel(mut stream: UnixStream, streams: Streams, events: Sender<Event>) -> JoinHandle<()> {
+fn spawn_channel(
+    mut stream: UnixStream,
+    streams: Streams,
+    cores: Arc<Mutex<Cores>>,
+    events: Sender<Event>,
+) -> JoinHandle<()> {
     thread::spawn(move || {
         let raw = streams.interactive();
         let mut tty: Box<dyn Write> = match (streams.tty, OpenOptions::new().write(true).open("/dev/tty")) {
@@ -284,6 +300,10 @@ fn spawn_channel(mut stream: UnixStream, streams: Streams, events: Sender<Event>
                     let _ = events.send(Event::Exit(exit));
                     Ok(())
                 }
+                Ok(Some(FromGuest::Core(bytes))) => {
+                    take_core(&cores, raw, |cores| cores.data(&bytes).map(|()| Progress::Going))
+                }
+                Ok(Some(FromGuest::CoreMark(mark))) => take_core(&cores, raw, |cores| cores.mark(&mark)),
                 Ok(Some(FromGuest::Unknown(_))) => Ok(()),
                 Ok(None) => break,
                 // QEMU left with input unread.
@@ -301,6 +321,18 @@ fn spawn_channel(mut stream: UnixStream, streams: Streams, events: Sender<Event>
         }
         let _ = events.send(Event::End);
     })
+}
+
+/// Passes a frame on, and says what came of it. A file that cannot be written must not end the machine.
+fn take_core(cores: &Mutex<Cores>, raw: bool, take: impl FnOnce(&mut Cores) -> io::Result<Progress>) -> io::Result<()> {
+    let Ok(mut cores) = cores.lock() else { return Ok(()) };
+    let text = match take(&mut cores) {
+        Ok(Progress::Going) => return Ok(()),
+        Ok(Progress::Done(path)) => format!("skiff: core file written: {}\n", path.display()),
+        Ok(Progress::Cut(path)) => format!("skiff: core file cut short: {}\n", path.display()),
+        Err(e) => format!("skiff: core file: {e}\n"),
+    };
+    put(&mut io::stderr(), &lines(text.as_bytes(), raw))
 }
 
 fn put(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {

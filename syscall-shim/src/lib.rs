@@ -2,8 +2,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 #[macro_use]
 mod layout;
+pub mod core_file;
 pub mod errno;
 pub mod errno_text;
 pub mod flags;

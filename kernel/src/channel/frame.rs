@@ -21,6 +21,10 @@ pub enum Outgoing {
     Exit = 5,
     /// A line of system call trace.
     Trace = 6,
+    /// Bytes of a core file.
+    Core = 7,
+    /// Begin, hole or end of a core file.
+    CoreMark = 8,
 }
 
 /// Types of frames from the host.
@@ -31,6 +35,7 @@ mod incoming {
     pub const WINSIZE: u8 = 0x84;
     pub const SIGNAL: u8 = 0x85;
     pub const DUMP: u8 = 0x86;
+    pub const CORE: u8 = 0x87;
 }
 
 /// The two byte streams from the host.
@@ -58,6 +63,8 @@ pub enum Control {
     Signal(u32),
     /// Show the state of every task.
     Dump,
+    /// Write a core file of this process.
+    Core(i32),
 }
 
 /// Header of an outgoing frame.
@@ -146,6 +153,7 @@ impl Parser {
             }
             (incoming::SIGNAL, &[a, b, c, d, ..]) => Control::Signal(u32::from_le_bytes([a, b, c, d])),
             (incoming::DUMP, _) => Control::Dump,
+            (incoming::CORE, &[a, b, c, d, ..]) => Control::Core(i32::from_le_bytes([a, b, c, d])),
             _ => return,
         };
         control(frame);

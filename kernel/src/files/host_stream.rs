@@ -17,7 +17,7 @@ use crate::channel;
 use crate::channel::frame::Outgoing;
 use crate::sync::IrqLock;
 use crate::task::current;
-use crate::task::wait::wait_until;
+use crate::task::wait::{wait_uninterruptible, wait_until};
 use crate::usermem::UserAddr;
 
 /// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)).
@@ -83,6 +83,22 @@ pub fn send(kind: Outgoing, bytes: &[u8], nonblock: bool) -> SysResult<usize> {
         return attempt().ok_or(Errno::EAGAIN);
     }
     wait_until(&[&ROOM], None, attempt).map_err(|_| Errno::ERESTARTSYS)
+}
+
+/// Sends all of `bytes`, asleep while the host takes none, whatever signals come.
+pub fn send_all(kind: Outgoing, bytes: &[u8]) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let sent = wait_uninterruptible(&ROOM, || {
+            FULL.store(true, Ordering::Release);
+            let n = channel::write(kind, rest);
+            if n == rest.len() {
+                FULL.store(false, Ordering::Release);
+            }
+            (n > 0).then_some(n)
+        });
+        rest = rest.get(sent..).unwrap_or_default();
+    }
 }
 
 /// Makes the queues, which interrupt handlers use.

@@ -11,7 +11,7 @@ use super::{OpenFile, host_stream, tty, with_fs};
 use crate::channel::frame::{Control, Outgoing, Stream};
 use crate::channel::{self, Handlers, Stdio};
 use crate::task::signal::send;
-use crate::task::{current, dump, table};
+use crate::task::{core_dump, current, dump, table};
 use crate::vfs::namespace;
 
 /// Id of the first process, which gets the host's signals.
@@ -35,6 +35,9 @@ fn control(control: Control) {
             }
         }
         Control::Dump => dump::all_tasks(),
+        Control::Core(pid) => {
+            core_dump::request(pid);
+        }
     }
 }
 

@@ -101,6 +101,21 @@ impl AddressSpace {
         Some(PageEntry { phys: pte.phys() + (addr - leaf.addr), anonymous, exclusive })
     }
 
+    /// The parts of `start..end` that have pages, in order.
+    pub fn present(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        let locked = self.lock();
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        locked.inner.table.for_each(start, end, |leaf| {
+            let (from, to) = (leaf.addr.max(start), (leaf.addr + leaf.size).min(end));
+            match ranges.last_mut() {
+                _ if !leaf.get().has_page() => {}
+                Some(last) if last.1 == from => last.1 = to,
+                _ => ranges.push((from, to)),
+            }
+        });
+        ranges
+    }
+
     /// Takes the referenced marks away from anonymous pages, pages of files, or both (`/proc/PID/clear_refs` 1 to 3).
     pub fn clear_referenced(&self, anonymous: bool, of_files: bool) {
         let mut locked = self.lock();

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 
 use syscall_shim::{Errno, Signal, SysResult};
 
+use super::core_dump::Hold;
 use super::process::Process;
 use super::thread::{Task, state};
 use super::{current, current_arc, family, sched, signal, table};
@@ -16,10 +17,10 @@ pub fn exit_group(status: u32) -> ! {
     exit_thread()
 }
 
-/// Marks a process as ending and wakes its threads to notice. The first status given counts.
-pub fn begin_group_exit(process: &Process, status: u32) {
+/// Marks a process as ending and wakes its threads to notice. The first status given counts: whether it was this one.
+pub fn begin_group_exit(process: &Process, status: u32) -> bool {
     if process.exiting.swap(true, Ordering::AcqRel) {
-        return;
+        return false;
     }
     process.exit_status.store(status, Ordering::Release);
     for thread in process.threads() {
@@ -29,6 +30,7 @@ pub fn begin_group_exit(process: &Process, status: u32) {
             signal::wake_to_exit(&thread);
         }
     }
+    true
 }
 
 /// `exit(2)`: ends the calling thread with `code`; the last one ends the process.
@@ -44,6 +46,7 @@ pub fn exit(code: i32) -> ! {
 pub fn exit_thread() -> ! {
     let task = current_arc();
     let process = task.process.clone();
+    Hold::park(&task);
     release_user_state(&task);
     let last = {
         let mut threads = process.threads.lock();

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod clone;
+pub mod core_dump;
 pub mod credentials;
 pub mod dump;
 pub mod exec;

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use linux_raw_sys::general as g;
 
+use super::core_dump::Hold;
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
@@ -131,6 +132,8 @@ pub struct Process {
     pub child_subreaper: AtomicBool,
     /// `prctl(PR_SET_THP_DISABLE)`.
     pub thp_disabled: AtomicBool,
+    /// Keeps the threads still for a core file.
+    pub hold: Hold,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
 }
@@ -174,6 +177,7 @@ impl Process {
             pdeath_signal: AtomicU32::new(0),
             child_subreaper: AtomicBool::new(false),
             thp_disabled: AtomicBool::new(false),
+            hold: Hold::default(),
             timers: ProcessTimers::default(),
         }
     }

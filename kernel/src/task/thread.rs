@@ -262,6 +262,17 @@ impl Task {
         unsafe { self.saved_rsp.get().read_volatile() }
     }
 
+    /// FS base of a task that does not run.
+    pub fn saved_fs_base(&self) -> u64 {
+        self.fs_base.load(Ordering::Relaxed)
+    }
+
+    /// A copy of the FPU state that was saved when the task was switched away. It must not run meanwhile.
+    pub fn saved_fpu(&self) -> FpuArea {
+        // SAFETY: only a switch writes the area, and the caller keeps the task from running.
+        unsafe { (*self.fpu.get()).clone() }
+    }
+
     /// What the task does: one of [`state`].
     pub fn run_state(&self) -> u32 {
         self.state.load(Ordering::Acquire)

@@ -190,3 +190,12 @@ pub fn wait_uninterruptible<T>(queue: &WaitQueue, condition: impl FnMut() -> Opt
         Err(_) => unreachable!("no deadline and no signal can end this wait"),
     }
 }
+
+/// As [`wait_uninterruptible`], until `deadline` at the latest.
+pub fn wait_uninterruptible_until<T>(
+    queue: &WaitQueue,
+    deadline: Instant,
+    condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    wait_in(&[queue], Some(deadline), state::UNINTERRUPTIBLE, false, condition).ok()
+}

@@ -167,6 +167,19 @@ impl AddressSpace {
         table.stub_at(rip).map(|stub| stub.original(rip))
     }
 
+    /// Puts the program's own bytes into `code`, read from `at` on, where call sites are jumps.
+    pub fn unpatched(&self, at: u64, code: &mut [u8]) {
+        let table = self.sites.table.lock();
+        let first = at.saturating_sub(JUMP_LEN as u64 - 1);
+        for (site, active) in table.active.range(first..at.saturating_add(code.len() as u64)) {
+            for (address, byte) in (*site..).zip(active.original) {
+                if let Some(place) = address.checked_sub(at).and_then(|offset| code.get_mut(offset as usize)) {
+                    *place = byte;
+                }
+            }
+        }
+    }
+
     /// If the frame's `rip` is amid a window whose bytes are a jump now, has the thread go on in the stub.
     pub fn resume(&self, frame: &mut TrapFrame) {
         let table = self.sites.table.lock();

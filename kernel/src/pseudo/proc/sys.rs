@@ -19,7 +19,7 @@ use crate::files::pipe;
 use crate::mm::account::{OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
 use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
 use crate::pseudo::Tree;
-use crate::task::{table, uts};
+use crate::task::{core_dump, table, uts};
 
 /// Settings that are what they are.
 const FIXED: &[(&str, &str)] = &[
@@ -46,8 +46,6 @@ const FIXED: &[(&str, &str)] = &[
     ("fs/protected_symlinks", "0\n"),
     ("fs/suid_dumpable", "0\n"),
     ("kernel/cap_last_cap", "40\n"),
-    ("kernel/core_pattern", "core\n"),
-    ("kernel/core_uses_pid", "0\n"),
     ("kernel/dmesg_restrict", "1\n"),
     ("kernel/io_uring_disabled", "2\n"),
     ("kernel/kptr_restrict", "1\n"),
@@ -124,6 +122,12 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
         static BOOT_ID: Once<String> = Once::new();
         BOOT_ID.call_once(uuid).clone()
     });
+    tree.control(
+        "sys/kernel/core_pattern",
+        || Ok([&core_dump::pattern()[..], b"\n"].concat()),
+        |bytes| core_dump::set_pattern(bytes.split(|byte| *byte == b'\n' || *byte == 0).next().unwrap_or_default()),
+    );
+    setting(&tree, "sys/kernel/core_uses_pid", &core_dump::USES_PID, 0..=1);
     name(&tree, "sys/kernel/hostname", uts::hostname, uts::set_hostname);
     name(&tree, "sys/kernel/domainname", uts::domainname, uts::set_domainname);
     tree.line("sys/vm/max_map_count", || MAX_MAP_COUNT.to_string());

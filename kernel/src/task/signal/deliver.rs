@@ -6,7 +6,7 @@ use syscall_shim::{DefaultAction, Errno, SaFlags, SigSet, Signal};
 use super::{fault, frame as signal_frame, report, restore_saved_mask, stop};
 use crate::arch::trap::TrapFrame;
 use crate::task::thread::Task;
-use crate::task::{current, exit};
+use crate::task::{core_dump, current, exit};
 
 const NR_RESTART_SYSCALL: u64 = 219;
 /// Length of the `syscall` instruction.
@@ -20,7 +20,7 @@ pub fn handle(frame: &mut TrapFrame) {
         if exit::must_exit(task) {
             exit::exit_thread();
         }
-        if stop::park_if_stopping(task) {
+        if core_dump::attend(task, frame) || stop::park_if_stopping(task) {
             continue;
         }
         let Some(info) = next(task) else { break };
@@ -71,7 +71,7 @@ fn default_action(frame: &TrapFrame, signal: Signal, info: &Siginfo) {
         DefaultAction::Term => exit::exit_group(u32::from(signal.number())),
         DefaultAction::Core => {
             report::fatal_signal(frame, signal, info);
-            exit::exit_group(u32::from(signal.number()))
+            core_dump::killed(frame, signal, info)
         }
     }
 }

@@ -188,7 +188,8 @@ impl Task {
     /// Recomputes `signal_pending`. `shared` and `own` are the locked queues of the process and of this thread.
     fn recalculate(&self, shared: &SharedSignals, own: &ThreadSignals) {
         let pending = shared.pending.set().union(own.pending.set());
-        let wanted = !pending.without(own.mask).is_empty() || shared.stop.concerns_threads();
+        let wanted =
+            !pending.without(own.mask).is_empty() || shared.stop.concerns_threads() || self.process.hold.concerns_threads();
         self.signal_pending.swap(wanted, Ordering::SeqCst);
         // Who has the thread end says so before it sets the flag, which alone is looked at on the way out.
         if super::exit::must_exit(self) {

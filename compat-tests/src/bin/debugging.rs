@@ -1,0 +1,130 @@
+//! `debugging`: what `skiff` offers to those who look for a fault, tried with the tools that they would use.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output, Stdio};
+
+/// One thread computes, one sleeps, one waits for another, one has followed a bad pointer.
+const CRASH: &str = "
+#include <pthread.h>
+#include <unistd.h>
+static pthread_barrier_t ready;
+static double compute(double x) { for (;;) x = x * 1.0000001 + 0.5; return x; }
+static void *computer(void *arg) { pthread_barrier_wait(&ready); compute(*(double *)arg); return NULL; }
+static void *sleeper(void *arg) { pthread_barrier_wait(&ready); pause(); return arg; }
+static void *crasher(void *arg) {
+  pthread_barrier_wait(&ready);
+  usleep(50000);
+  *(volatile int *)arg = 1; // the fault
+  return NULL;
+}
+int main(void) {
+  pthread_t a, b, c;
+  double one = 1.5;
+  pthread_barrier_init(&ready, NULL, 4);
+  pthread_create(&a, NULL, computer, &one);
+  pthread_create(&b, NULL, sleeper, NULL);
+  pthread_create(&c, NULL, crasher, (void *)0x10);
+  pthread_barrier_wait(&ready);
+  pthread_join(a, NULL); // main waits here
+}
+";
+
+type Check = (&'static str, fn(&Lab) -> Result<(), String>);
+const CHECKS: &[Check] = &[("gdb opens a core file of four threads", core_file)];
+
+struct Lab {
+    dir: PathBuf,
+    skiff: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args().skip(1).collect();
+    let lab = match Lab::new() {
+        Ok(lab) => lab,
+        Err(e) => {
+            eprintln!("debugging: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let mut failed = false;
+    for (name, check) in CHECKS.iter().filter(|(name, _)| wanted(name)) {
+        match check(&lab) {
+            Ok(()) => println!("ok   {name}"),
+            Err(e) => {
+                failed = true;
+                println!("FAIL {name}: {e}");
+            }
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+impl Lab {
+    fn new() -> Result<Self, String> {
+        let dir = mkimage::checkout().ok_or("not in a Skiff checkout")?.join("build/debugging");
+        std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+        let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
+        Ok(Self { dir, skiff })
+    }
+
+    fn compile(&self, name: &str, source: &str) -> Result<PathBuf, String> {
+        let (program, file) = (self.dir.join(name), self.dir.join(format!("{name}.c")));
+        std::fs::write(&file, source).map_err(|e| e.to_string())?;
+        let done = Command::new("gcc").args(["-g", "-O0", "-pthread", "-o"]).arg(&program).arg(&file).status();
+        if done.is_ok_and(|status| status.success()) { Ok(program) } else { Err(format!("gcc {}", file.display())) }
+    }
+
+    fn skiff(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.skiff);
+        command.args(arguments).current_dir(&self.dir).stdin(Stdio::null());
+        command
+    }
+}
+
+fn output(command: &mut Command) -> Result<Output, String> {
+    command.output().map_err(|e| format!("{command:?}: {e}"))
+}
+
+fn gdb(program: &Path, core: &Path, commands: &[&str]) -> Result<String, String> {
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-batch"]).args(commands.iter().flat_map(|c| ["-ex", c])).arg(program).arg(core);
+    let done = output(gdb.stdin(Stdio::null()))?;
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr))
+}
+
+/// All of `wanted` are in `text`.
+fn contains(text: &str, wanted: &[&str]) -> Result<(), String> {
+    match wanted.iter().find(|part| !text.contains(*part)) {
+        Some(part) => Err(format!("no {part:?} in\n{text}")),
+        None => Ok(()),
+    }
+}
+
+fn line_of(marker: &str) -> String {
+    let before = CRASH.split(marker).next().unwrap_or_default();
+    format!("crash.c:{}", before.lines().count())
+}
+
+fn core_file(lab: &Lab) -> Result<(), String> {
+    let program = lab.compile("crash", CRASH)?;
+    let core = lab.dir.join("crash.core");
+    let _ = std::fs::remove_file(&core);
+    let option = format!("--core={}", core.display());
+    let done = output(&mut lab.skiff(&["run", &program.to_string_lossy(), &option, "--cpus", "2", "--timeout", "60"]))?;
+    if done.status.code() != Some(139) {
+        return Err(format!("{}: {}", done.status, String::from_utf8_lossy(&done.stderr)));
+    }
+    let text = gdb(
+        &program,
+        &core,
+        &["info threads", "thread apply all bt", "p $_siginfo._sifields._sigfault.si_addr", "p $xmm0"],
+    )?;
+    let (fault, wait) = (line_of("// the fault"), line_of("// main waits"));
+    contains(&text, &["signal SIGSEGV", "(LWP 4)", "compute (x=", "in sleeper (", &fault, "(void *) 0x10", "v4_float"])?;
+    // The waiter is in the C library, called from its own line.
+    let main = text.split("\n\n").find(|thread| thread.contains("(LWP 1)") && thread.contains("main ()"));
+    contains(main.unwrap_or_default(), &[&wait]).map_err(|e| format!("{e}\n{text}"))
+}
