@@ -211,6 +211,8 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,
     )?;
+    make_dir(ns, "/dev/mqueue", 0o1777)?;
+    mount(ns, crate::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
     make_dir(ns, "/dev/shm", 0o1777)?;
     let shm = new_tmpfs(TmpfsOptions { size: Some(memory() / 2), ..TmpfsOptions::default() })?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)

@@ -203,7 +203,7 @@ macro_rules! for_each_syscall {
             157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no seccomp, speculation control, memory-merge or PR_SET_MM options");
             158, arch_prctl, [ArchPrctlOp Ptr], partial("GS belongs to the kernel: ARCH_SET_GS is refused");
             159, adjtimex, [Ptr], partial("read only: the clock is not disciplined");
-            160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept but not enforced");
+            160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
             161, chroot, [Path], done;
             162, sync, [], done;
             163, acct, [Path], absent;
@@ -283,12 +283,12 @@ macro_rules! for_each_syscall {
             237, mbind, [Ptr Size Int Ptr UInt Hex], partial("checked, and without effect on the one node");
             238, set_mempolicy, [Int Ptr UInt], partial("the policy is the process's, not the thread's");
             239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], partial("areas have no policy of their own");
-            240, mq_open, [Str OpenFlags Mode Ptr], absent;
-            241, mq_unlink, [Str], absent;
-            242, mq_timedsend, [Fd BufIn(2) Size UInt Timespec], absent;
-            243, mq_timedreceive, [Fd BufOut Size Ptr Timespec], absent;
-            244, mq_notify, [Fd Sigevent], absent;
-            245, mq_getsetattr, [Fd Ptr Ptr], absent;
+            240, mq_open, [Str OpenFlags Mode Ptr], done;
+            241, mq_unlink, [Str], done;
+            242, mq_timedsend, [Fd BufIn(2) Size UInt Timespec], done;
+            243, mq_timedreceive, [Fd BufOut Size Ptr Timespec], done;
+            244, mq_notify, [Fd Sigevent], done;
+            245, mq_getsetattr, [Fd Ptr Ptr], done;
             246, kexec_load, [Ptr Size Ptr Hex], absent;
             247, waitid, [WaitIdType Int SiginfoOut WaitOptions RusageOut], done;
             248, add_key, [Str Str Ptr Size Int], absent;
@@ -345,7 +345,7 @@ macro_rules! for_each_syscall {
             299, recvmmsg, [Fd Ptr UInt MsgFlags Timespec], done;
             300, fanotify_init, [Hex Hex], absent;
             301, fanotify_mark, [Fd Hex Hex DirFd Path], absent;
-            302, prlimit64, [Int Resource Rlimit RlimitOut], partial("RLIMIT_RSS, RLIMIT_LOCKS, RLIMIT_MSGQUEUE and RLIMIT_RTTIME are kept but not enforced");
+            302, prlimit64, [Int Resource Rlimit RlimitOut], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
             303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], partial("no file system gives handles");
             304, open_by_handle_at, [Fd Ptr OpenFlags], absent;
             305, clock_adjtime, [ClockId Ptr], partial("read only: the clock is not disciplined");

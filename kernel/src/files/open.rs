@@ -15,6 +15,7 @@ use super::poll::{PollTable, ev};
 use super::pseudo_file::PseudoFile;
 use super::regular::Regular;
 use super::{FileOps, OpenFile, devices};
+use crate::ipc::mqueue::QueueFile;
 
 /// `O_PATH`: a place only.
 struct PathOnly;
@@ -49,7 +50,10 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Regular if inode.mapping().is_some() => Regular::ops(),
         // `anon_inode:` files cannot be opened a second time through /proc.
         FileType::Regular if path.dentry.is_anonymous() => return Err(Errno::ENXIO),
-        FileType::Regular => PseudoFile::open(&inode, flags)?,
+        FileType::Regular => match inode.special().and_then(|object| object.downcast::<QueueFile>().ok()) {
+            Some(queue) => queue,
+            None => PseudoFile::open(&inode, flags)?,
+        },
         FileType::Dir => Dir::ops(),
         FileType::Fifo => match inode.common().get_ext::<SharedOps>() {
             Some(shared) => shared.0.clone(),

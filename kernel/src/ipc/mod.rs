@@ -1,5 +1,7 @@
-//! System V interprocess communication (sysvipc(7)): objects that keys and ids name, and their permissions.
+//! Interprocess communication. Here that of System V (sysvipc(7)): objects that keys and ids name, and their permissions.
+//! [`mqueue`] has POSIX message queues, which are files.
 
+pub mod mqueue;
 pub mod msg;
 pub mod sem;
 pub mod shm;

@@ -11,7 +11,7 @@ use super::limits;
 use super::object::{MappedFile, Object};
 use super::page_table::{ANON, D, NX, NoMemory, P, Pte, SPECIAL, W};
 use super::pages::{Pages, rss_kind};
-use super::user_page;
+use super::{huge, user_page};
 
 /// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
 /// `fault_around_bytes`, 64 KiB).
@@ -146,7 +146,8 @@ impl Pages<'_, '_> {
     }
 
     fn resolve_anonymous(&mut self, area: &Area, addr: u64, write: bool) -> Result<(), FaultError> {
-        if area.flags.contains(VmFlags::HUGEPAGE) && self.resolve_huge(area, addr)? {
+        // A read of untouched memory gets the page of zeroes, unless large pages are asked for.
+        if (write || area.flags.contains(VmFlags::HUGEPAGE)) && self.resolve_huge(area, addr)? {
             return Ok(());
         }
         if write {
@@ -161,15 +162,17 @@ impl Pages<'_, '_> {
     /// Maps a large page over `addr` if the area covers it, nothing is mapped there yet and memory is free in one piece.
     fn resolve_huge(&mut self, area: &Area, addr: u64) -> Result<bool, FaultError> {
         let base = addr & !(HUGE_SIZE - 1);
-        if base < area.start || base + HUGE_SIZE > area.end || !self.table.huge_slot_free(base) {
+        if base < area.start
+            || base + HUGE_SIZE > area.end
+            || !huge::eligible(area.flags)
+            || !self.table.huge_slot_free(base)
+        {
             return Ok(false);
         }
-        let Some(phys) = user_page::alloc_huge() else { return Ok(false) };
+        let Some(phys) = huge::alloc(area.flags.contains(VmFlags::HUGEPAGE)) else { return Ok(false) };
         let mapped = self.table.map_huge(base, Pte::new(phys, area.prot, true, ANON | D));
         if mapped != Ok(true) {
-            for frame in (phys..phys + HUGE_SIZE).step_by(PAGE_SIZE as usize) {
-                user_page::put(frame);
-            }
+            huge::put(phys);
             return Ok(mapped?);
         }
         self.rss.add(RssKind::Anon, HUGE_SIZE / PAGE_SIZE);
@@ -236,7 +239,7 @@ impl Pages<'_, '_> {
             leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
             return Ok(());
         }
-        if old.has(ANON) && user_page::is_exclusive(old.phys(), leaf.size) {
+        if old.has(ANON) && leaf.is_exclusive(old) {
             leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
             return Ok(());
         }

@@ -71,7 +71,7 @@ bitflags! {
         const POPULATE = 0x8000;
         /// With `POPULATE`: only what is already in memory.
         const NONBLOCK = 0x10000;
-        /// A hint with no effect.
+        /// A thread's stack: no large pages, as in Linux since 6.7.
         const STACK = 0x20000;
         /// From the pool of huge pages.
         const HUGETLB = 0x40000;

@@ -28,6 +28,8 @@ use crate::sync::IrqLock;
 const ORDERS: usize = 15;
 /// Order of a 2 MiB page.
 pub const LARGE_PAGE_ORDER: usize = 9;
+/// Frames in a 2 MiB page.
+pub const LARGE_PAGE_FRAMES: usize = 1 << LARGE_PAGE_ORDER;
 
 const FREE_BLOCK: u32 = 0x8000_0000;
 const NOT_RAM: u32 = u32::MAX;
@@ -329,6 +331,11 @@ fn is_used(phys: u64) -> bool {
 /// Called at most once for each frame, and only for frames of [`boot::payload`] or of the boot modules.
 pub unsafe fn adopt(phys: u64) -> Option<Frame> {
     is_used(phys).then_some(Frame(phys))
+}
+
+/// First physical address behind all memory.
+pub fn end() -> u64 {
+    (states().len() * PAGE_SIZE) as u64
 }
 
 /// How much memory there is and how much of it is free.

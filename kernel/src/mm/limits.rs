@@ -20,6 +20,11 @@ pub struct Limits {
     pub may_lock: bool,
 }
 
+/// Whether the current process gets no large pages (`PR_SET_THP_DISABLE`).
+pub fn huge_pages_disabled() -> bool {
+    crate::task::current().process.thp_disabled.load(core::sync::atomic::Ordering::Relaxed)
+}
+
 /// Those of the current task.
 pub fn current() -> Limits {
     const CAP_IPC_LOCK: u32 = 14;

@@ -8,8 +8,8 @@ use super::account::RssKind;
 use super::address_space::{AddressSpace, Area, Layout};
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
 use super::object::{MappedFile, Object};
-use super::page_table::{A, ANON, D, Pte, SPECIAL};
-use super::user_page;
+use super::page_table::{A, ANON, D, Leaf, Pte, SPECIAL};
+use super::{huge, user_page};
 
 /// One line of `/proc/PID/maps`.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl AddressSpace {
             return None;
         }
         let anonymous = pte.has(ANON);
-        let exclusive = !pte.has(SPECIAL) && users(pte) == 1;
+        let exclusive = !pte.has(SPECIAL) && users(&leaf, pte) == 1;
         Some(PageEntry { phys: pte.phys() + (addr - leaf.addr), anonymous, exclusive })
     }
 
@@ -133,21 +133,6 @@ impl AddressSpace {
     /// Starts `VmHWM` anew.
     pub fn reset_peak_rss(&self) {
         self.rss.reset_peak();
-    }
-
-    /// Bytes in anonymous pages of 2 MiB, which only areas with `MADV_HUGEPAGE` have.
-    pub fn huge_bytes(&self) -> u64 {
-        let mut locked = self.lock();
-        let (areas, pages) = locked.parts();
-        let mut sum = 0;
-        for area in areas.iter().filter(|area| area.flags.contains(VmFlags::HUGEPAGE)) {
-            pages.table.for_each(area.start, area.end, |leaf| {
-                if leaf.size == HUGE_SIZE && leaf.get().has(ANON) {
-                    sum += leaf.size;
-                }
-            });
-        }
-        sum
     }
 
     /// All areas as `/proc/PID/maps` lists them.
@@ -247,7 +232,10 @@ fn entry(area: &Area, layout: &Layout, brk: u64) -> MapsEntry {
 }
 
 /// How many map the page. The page cache holds one reference to each file page; it is not a user.
-fn users(pte: Pte) -> u32 {
+fn users(leaf: &Leaf<'_>, pte: Pte) -> u32 {
+    if leaf.is_huge() {
+        return huge::users(pte.phys());
+    }
     user_page::users(pte.phys()).saturating_sub(u32::from(!pte.has(ANON))).max(1)
 }
 
@@ -269,7 +257,7 @@ fn counts(table: &super::page_table::PageTable, area: &Area) -> SmapsCounts {
                 c.anon_huge += size;
             }
         }
-        let users = users(pte);
+        let users = users(&leaf, pte).max(1);
         c.pss_x4096 += size * 4096 / u64::from(users);
         let dirty = pte.has(D) || pte.has(ANON);
         *match (users > 1, dirty) {

@@ -104,6 +104,7 @@ impl AddressSpace {
 
         let mut vm = VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC | locked.inner.future;
         vm.set(VmFlags::GROWSDOWN, flags.contains(MapFlags::GROWSDOWN));
+        vm.set(VmFlags::NOHUGEPAGE, flags.contains(MapFlags::STACK));
         if flags.contains(MapFlags::LOCKED) {
             if !limits.may_lock && limits.memlock == 0 {
                 return Err(Errno::EPERM);

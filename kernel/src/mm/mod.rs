@@ -11,6 +11,7 @@ mod fork;
 pub mod frames;
 pub mod fs_platform;
 pub mod heap;
+pub mod huge;
 pub mod limits;
 pub mod madvise;
 pub mod maps;

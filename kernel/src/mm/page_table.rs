@@ -1,13 +1,13 @@
 //! The lower half of a 4-level x86-64 page table: where application memory is mapped.
 //!
-//! Every leaf that is not `SPECIAL` owns one reference to its frame (a large leaf owns one to each of its 512 frames).
+//! Every leaf that is not `SPECIAL` owns one reference to its frame (a large leaf shares in one to each of its 512 frames, see `huge`).
 //! Application pages are supervisor pages: the program runs in ring 0 beside the kernel, and CR0.WP and NX bind it.
 //! Format: Intel SDM volume 3A, 4.5 "4-level paging".
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot};
-use super::user_page;
+use super::{huge, user_page};
 
 /// Present.
 pub const P: u64 = 1 << 0;
@@ -113,6 +113,11 @@ impl Leaf<'_> {
     /// Whether this is a 2 MiB leaf.
     pub fn is_huge(&self) -> bool {
         self.size == HUGE_SIZE
+    }
+
+    /// Whether this leaf's references to the frames of the anonymous page `pte` are the only ones.
+    pub fn is_exclusive(&self, pte: Pte) -> bool {
+        if self.is_huge() { huge::is_exclusive(pte.phys()) } else { user_page::is_exclusive(pte.phys()) }
     }
 }
 
@@ -261,6 +266,7 @@ impl PageTable {
             entry.store((old.0 & !PS) + i as u64 * PAGE_SIZE, Ordering::Relaxed);
         }
         leaf.replace(Pte(new | P | W | A));
+        huge::split(old.phys());
         self.tables += 1;
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
 use super::object::Object;
 use super::page_table::{ANON, D, LastTable, NoMemory, PageTable, Pte, SPECIAL, W};
 use super::tlb::TlbBatch;
-use super::user_page;
+use super::{huge, user_page};
 
 /// The page tables of a locked address space, with what changes to them entail.
 pub(super) struct Pages<'p, 'a> {
@@ -61,8 +61,10 @@ impl Pages<'_, '_> {
             }
             if let Some(kind) = rss_kind(area, old) {
                 rss.sub(kind, leaf.size / PAGE_SIZE);
-                for phys in (old.phys()..old.phys() + leaf.size).step_by(PAGE_SIZE as usize) {
-                    batch.free_frame(phys);
+                if leaf.is_huge() {
+                    batch.free_huge(old.phys());
+                } else {
+                    batch.free_frame(old.phys());
                 }
             }
         });
@@ -74,7 +76,7 @@ impl Pages<'_, '_> {
         let (table, batch) = (&*self.table, &mut *self.batch);
         table.for_each(start, end, |leaf| {
             let old = leaf.get();
-            let writable = old.has(W) || (!shared && old.has(ANON) && user_page::is_exclusive(old.phys(), leaf.size));
+            let writable = old.has(W) || (!shared && old.has(ANON) && leaf.is_exclusive(old));
             let new = old.with_prot(prot, writable);
             if new != old {
                 leaf.replace(new);
@@ -136,7 +138,11 @@ impl Pages<'_, '_> {
             };
             match mapped {
                 Ok(()) => {
-                    (old.phys()..old.phys() + leaf.size).step_by(PAGE_SIZE as usize).for_each(user_page::get);
+                    if leaf.is_huge() {
+                        huge::get(old.phys())
+                    } else {
+                        user_page::get(old.phys())
+                    }
                     child_rss.add(RssKind::Anon, leaf.size / PAGE_SIZE);
                 }
                 Err(e) => result = Err(Errno::from(e)),

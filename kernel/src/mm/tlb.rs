@@ -8,7 +8,7 @@ use x86_64::instructions::tlb;
 use x86_64::registers::control::{Cr4, Cr4Flags};
 
 use super::flags::PAGE_SIZE;
-use super::user_page;
+use super::{huge, user_page};
 use crate::arch::{ipi, irq, percpu};
 use crate::task::sched;
 
@@ -17,6 +17,9 @@ const KERNEL_HALF: u64 = 1 << 63;
 
 /// More pages than this are flushed by reloading CR3 (Linux's `tlb_single_page_flush_ceiling`).
 const FLUSH_ALL_ABOVE: u64 = 33;
+
+/// Marks the address of a large page among those of frames.
+const HUGE: u64 = 1;
 
 /// Flushes the translations of `start..end` on this CPU. Also what a shootdown's receiver calls.
 pub fn flush_local(start: u64, end: u64) {
@@ -128,13 +131,22 @@ impl<'a> TlbBatch<'a> {
 
     /// Releases one reference to a frame once the flush is done.
     pub fn free_frame(&mut self, phys: u64) {
+        self.free(phys);
+    }
+
+    /// Releases what a large leaf has of the page `phys` once the flush is done.
+    pub fn free_huge(&mut self, phys: u64) {
+        self.free(phys | HUGE);
+    }
+
+    fn free(&mut self, phys: u64) {
         // Without room to remember it, flush at once: memory is short exactly when it is being given back.
         if self.frames.len() == self.frames.capacity() && (self.frames.len() >= 512 || self.frames.try_reserve(64).is_err())
         {
             self.flush();
         }
         if self.frames.capacity() == 0 {
-            user_page::put(phys);
+            release(phys);
         } else {
             self.frames.push(phys);
         }
@@ -168,10 +180,12 @@ impl<'a> TlbBatch<'a> {
             shoot_down(in_use, self.start, self.end);
         }
         (self.start, self.end, self.tables) = (u64::MAX, 0, false);
-        for phys in self.frames.drain(..) {
-            user_page::put(phys);
-        }
+        self.frames.drain(..).for_each(release);
     }
+}
+
+fn release(phys: u64) {
+    if phys & HUGE != 0 { huge::put(phys & !HUGE) } else { user_page::put(phys) }
 }
 
 impl Drop for TlbBatch<'_> {

@@ -49,18 +49,8 @@ pub fn alloc_zeroed() -> Option<u64> {
     Some(phys)
 }
 
-/// 512 contiguous zeroed frames, 2 MiB aligned, each with one reference.
-pub fn alloc_huge() -> Option<u64> {
-    // Large pages are a luxury: never with the last quarter of memory.
-    if (frames::stats().free as u64) < frames::stats().total as u64 / 4 + 512 {
-        return None;
-    }
-    let phys = frames::alloc_order(frames::LARGE_PAGE_ORDER)?;
-    zero(phys, super::flags::HUGE_SIZE);
-    Some(phys)
-}
-
-fn zero(phys: u64, len: u64) {
+/// Fills frames that were just allocated with zeroes.
+pub(super) fn zero(phys: u64, len: u64) {
     // SAFETY: the frames were just allocated, so nobody else uses them, and they lie in the direct map.
     unsafe { ptr(phys).write_bytes(0, len as usize) };
 }
@@ -84,9 +74,9 @@ pub fn put(phys: u64) {
     frames::dec(phys);
 }
 
-/// Whether the caller's reference is the only one to each frame of `phys..phys + len`.
-pub fn is_exclusive(phys: u64, len: u64) -> bool {
-    (phys..phys + len).step_by(PAGE_SIZE as usize).all(|frame| frames::refcount(frame) == 1)
+/// Whether the caller's reference is the only one to the frame.
+pub fn is_exclusive(phys: u64) -> bool {
+    frames::refcount(phys) == 1
 }
 
 /// The frame of zeroes that read faults on untouched anonymous memory share.

@@ -3,14 +3,19 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 
 use fs::FileSystem;
 use fs::pseudo::{NodeSpec, PseudoFs, PseudoNode, SYSFS_MAGIC};
 use raw_cpuid::{CacheType, CpuId};
+use syscall_shim::Errno;
 
 use super::Tree;
 use super::proc::memory_info;
 use crate::arch::cpuid;
+use crate::mm::flags::HUGE_SIZE;
+use crate::mm::huge;
 use crate::task::sched::{MAX_CPUS, online_cpus};
 
 /// A sysfs.
@@ -151,14 +156,32 @@ fn node(tree: &Tree) {
     });
 }
 
-/// What is done with large pages: transparent ones where a program asks by madvise(2), no pool of others.
+/// The policies for transparent large pages, the chosen one in brackets.
+fn policies() -> String {
+    let chosen = usize::from(huge::POLICY.load(Relaxed));
+    let names = huge::POLICIES.iter().enumerate();
+    let words: Vec<String> =
+        names.map(|(i, name)| if i == chosen { format!("[{name}]") } else { name.to_string() }).collect();
+    words.join(" ") + "\n"
+}
+
+/// What is done with large pages: transparent ones, no pool of others.
 fn memory(tree: &Tree) {
     let thp = "kernel/mm/transparent_hugepage";
-    tree.fixed(&format!("{thp}/enabled"), "always [madvise] never\n");
+    tree.control(
+        &format!("{thp}/enabled"),
+        || Ok(policies().into_bytes()),
+        |bytes| {
+            let word = bytes.trim_ascii();
+            let chosen = huge::POLICIES.iter().position(|name| name.as_bytes() == word).ok_or(Errno::EINVAL)?;
+            huge::POLICY.store(chosen as u8, Relaxed);
+            Ok(())
+        },
+    );
     tree.fixed(&format!("{thp}/defrag"), "always defer defer+madvise madvise [never]\n");
     tree.fixed(&format!("{thp}/shmem_enabled"), "always within_size advise [never] deny force\n");
     tree.fixed(&format!("{thp}/use_zero_page"), "0\n");
-    tree.line(&format!("{thp}/hpage_pmd_size"), || crate::mm::flags::HUGE_SIZE.to_string());
+    tree.line(&format!("{thp}/hpage_pmd_size"), || HUGE_SIZE.to_string());
     let pool = "kernel/mm/hugepages/hugepages-2048kB";
     for name in ["nr_hugepages", "free_hugepages", "resv_hugepages", "surplus_hugepages", "nr_overcommit_hugepages"] {
         tree.fixed(&format!("{pool}/{name}"), "0\n");

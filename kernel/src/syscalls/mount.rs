@@ -67,6 +67,7 @@ fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
         "tmpfs" | "ramfs" => vfs::new_tmpfs(tmpfs_options(data)?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
+        "mqueue" => crate::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     })
 }

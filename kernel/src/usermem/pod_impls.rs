@@ -26,6 +26,7 @@ pod!(
     t::StackT,
     t::Siginfo,
     t::Sigevent,
+    t::MqAttr,
     t::SignalfdSiginfo,
     t::Timespec,
     t::Timeval,

@@ -1,4 +1,4 @@
-//! System V interprocess communication: shmctl(2), semctl(2), msgctl(2), semop(2).
+//! System V interprocess communication: shmctl(2), semctl(2), msgctl(2), semop(2); POSIX message queues: mq_open(2).
 
 abi_structs! {
     /// `struct ipc64_perm` (shmctl(2)).
@@ -23,4 +23,6 @@ abi_structs! {
         msg_perm: IpcPerm, msg_stime: i64, msg_rtime: i64, msg_ctime: i64, msg_cbytes: u64, msg_qnum: u64, msg_qbytes: u64,
         msg_lspid: i32, msg_lrpid: i32, unused: [u64; 2],
     }
+    /// `struct mq_attr` (mq_open(3)).
+    MqAttr [64] { mq_flags: i64, mq_maxmsg: i64, mq_msgsize: i64, mq_curmsgs: i64, reserved: [i64; 4], }
 }

@@ -160,7 +160,7 @@ impl Locked<'_> {
         }
         let leaf = pages.table.leaf(addr).ok_or(Refusal::Undecodable)?;
         let old = leaf.get();
-        if old.has(ANON) && user_page::is_exclusive(old.phys(), leaf.size) {
+        if old.has(ANON) && leaf.is_exclusive(old) {
             return Ok(());
         }
         let copy = user_page::alloc_copy(old.phys()).ok_or(Refusal::OutOfMemory)?;

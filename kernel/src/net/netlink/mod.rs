@@ -127,6 +127,12 @@ impl NetlinkSocket {
         }
     }
 
+    /// Appends a message of the kernel's that answers no request (mq_notify(2)).
+    pub fn deliver(&self, message: Vec<u8>) {
+        self.replies.lock().push_back(message);
+        self.readers.wake(1, ev::READABLE);
+    }
+
     fn error(&self, request: &Request, original: &[u8], errno: Option<Errno>) {
         let mut body = (-errno.map_or(0, |errno| i32::from(errno.0))).to_ne_bytes().to_vec();
         let quoted = if errno.is_some() { original } else { original.get(..HEADER).unwrap_or(original) };

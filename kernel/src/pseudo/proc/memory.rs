@@ -12,7 +12,8 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
 use crate::files::capable;
-use crate::mm::flags::{PAGE_SIZE, USER_END, VmFlags};
+use crate::mm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
+use crate::mm::huge;
 use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
 use crate::mm::{AddressSpace, Prot};
 
@@ -60,7 +61,7 @@ fn smaps_entry((entry, counts): (MapsEntry, SmapsCounts)) -> text::SmapsEntry {
         lazy_free: 0,
         anon_huge: counts.anon_huge,
         locked: counts.locked,
-        thp_eligible: entry.flags.contains(VmFlags::HUGEPAGE),
+        thp_eligible: entry.dev == 0 && !entry.shared && entry.end - entry.start >= HUGE_SIZE && huge::eligible(entry.flags),
         vm_flags: vm_flags_line(entry.prot, entry.flags).into_bytes(),
         map: map_entry(entry),
     }

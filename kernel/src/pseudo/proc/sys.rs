@@ -16,6 +16,7 @@ use syscall_shim::Errno;
 use super::usage::parse;
 use crate::arch::{boot, rng};
 use crate::files::pipe;
+use crate::ipc::mqueue;
 use crate::mm::account::{OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
 use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
 use crate::pseudo::Tree;
@@ -30,11 +31,6 @@ const FIXED: &[(&str, &str)] = &[
     ("fs/inotify/max_queued_events", "16384\n"),
     ("fs/inotify/max_user_instances", "128\n"),
     ("fs/inotify/max_user_watches", "65536\n"),
-    ("fs/mqueue/msg_default", "10\n"),
-    ("fs/mqueue/msg_max", "10\n"),
-    ("fs/mqueue/msgsize_default", "8192\n"),
-    ("fs/mqueue/msgsize_max", "8192\n"),
-    ("fs/mqueue/queues_max", "256\n"),
     ("fs/nr_open", "1048576\n"),
     ("fs/overflowgid", "65534\n"),
     ("fs/overflowuid", "65534\n"),
@@ -134,6 +130,11 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.line("sys/vm/mmap_min_addr", || MMAP_MIN_ADDR.to_string());
     setting(&tree, "sys/vm/overcommit_memory", &OVERCOMMIT_MEMORY, 0..=2);
     setting(&tree, "sys/vm/overcommit_ratio", &OVERCOMMIT_RATIO, 0..=i32::MAX as u32);
+    setting(&tree, "sys/fs/mqueue/msg_default", &mqueue::MSG_DEFAULT, 1..=65536);
+    setting(&tree, "sys/fs/mqueue/msg_max", &mqueue::MSG_MAX, 1..=65536);
+    setting(&tree, "sys/fs/mqueue/msgsize_default", &mqueue::MSGSIZE_DEFAULT, 128..=16 << 20);
+    setting(&tree, "sys/fs/mqueue/msgsize_max", &mqueue::MSGSIZE_MAX, 128..=16 << 20);
+    setting(&tree, "sys/fs/mqueue/queues_max", &mqueue::QUEUES_MAX, 0..=i32::MAX as u32);
     tree.put("sys/vm/drop_caches", drop_caches(dev));
     tree.line("sys/fs/pipe-max-size", || pipe::MAX_SIZE.to_string());
     tree.line("sys/fs/file-nr", || format!("{}\t0\t{}", open_files(), i64::MAX));

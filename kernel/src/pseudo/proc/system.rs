@@ -16,7 +16,7 @@ use super::status::TICK;
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
 use crate::files::locks;
-use crate::mm::{account, direct, frames};
+use crate::mm::{account, direct, frames, huge};
 use crate::pseudo::Tree;
 use crate::task::thread::{KERNEL_STACK_SIZE, state};
 use crate::task::{sched, table, uts};
@@ -33,7 +33,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("devices", || Ok(text::devices(&[(1, "mem"), (5, "/dev/tty"), (5, "/dev/console"), (5, "/dev/ptmx")], &[])));
     tree.fixed("diskstats", "");
     tree.text("filesystems", || {
-        let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs"];
+        let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue"];
         Ok(text::filesystems(&names.map(|name| (name, false))))
     });
     tree.text("loadavg", loadavg);
@@ -53,14 +53,13 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
 /// The figures of `meminfo`. Files live in memory and nowhere else, so nothing that they hold counts as available.
 pub fn memory_info() -> MemInfo {
     let stats = frames::stats();
-    let (mut anon, mut mapped, mut tables, mut locked, mut anon_huge) = (0, 0, 0, 0, 0);
+    let (mut anon, mut mapped, mut tables, mut locked) = (0, 0, 0, 0);
     for process in table::processes().iter().filter(|process| !process.zombie.load(Acquire)) {
         let memory = process.mm().memory_use();
         anon += memory.rss_anon;
         mapped += memory.rss_file + memory.rss_shmem;
         tables += memory.vm_pte;
         locked += memory.vm_lck;
-        anon_huge += process.mm().huge_bytes();
     }
     let shmem = vfs::shmem_pages() * PAGE;
     let total = stats.total as u64 * PAGE;
@@ -80,7 +79,7 @@ pub fn memory_info() -> MemInfo {
         commit_limit: account::commit_limit() * PAGE,
         committed: account::committed() * PAGE,
         vmalloc_total: direct::KERNEL_BASE - direct::DYNAMIC_AREA,
-        anon_huge,
+        anon_huge: huge::bytes(),
         direct_2m: total.next_multiple_of(2 << 20),
         ..MemInfo::default()
     }

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use elf_loader::ElfError;
+use fs::AccessMask;
 use syscall_shim::{Errno, Signal, SysResult};
 
 use super::credentials::{ALL_CAPABILITIES, Credentials};
@@ -20,6 +21,8 @@ use super::thread::{Task, with_fpu, with_frame};
 use super::{current, current_arc, exit, sched, signal, table};
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
+use crate::files::with_fs;
+use crate::vfs::namespace;
 use program::Program;
 
 /// What to execute.
@@ -90,6 +93,8 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     let credentials = credentials_after(&old, &program);
     let secure = credentials.euid != credentials.uid || credentials.egid != credentials.gid;
     let image = image::build(&program, &request.envp, &credentials, secure)?;
+    // Whoever may not read the program may not have its memory dumped either (`would_dump`).
+    let readable = with_fs(|ctx| namespace().access(ctx, &program.path, AccessMask::READ)).is_ok();
 
     // From here on the old program is gone.
     exit::end_other_threads().map_err(|errno| ExecError::new(errno, request.path))?;
@@ -121,7 +126,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     *process.exe_name.lock() = String::from_utf8_lossy(request.shown).into_owned();
     *process.auxv.lock() = image.auxv;
     *process.exe.lock() = Some(program.path.clone());
-    process.dumpable.store(u32::from(!secure), Ordering::Relaxed);
+    process.dumpable.store(u32::from(!secure && readable), Ordering::Relaxed);
     with_fpu(|fpu| fpu.reset());
     crate::arch::msr::set_fs_base(0);
     with_frame(|frame| {
