@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
-use super::OpenFile;
+use super::{OpenFile, open_file};
+use crate::mm::{PAGE_SIZE, user_page};
 use crate::sync::SpinLock;
 use crate::task::current;
 
@@ -72,6 +73,14 @@ impl Drop for ReservedFd<'_> {
     }
 }
 
+/// More slots than these are made only where memory is plenty.
+const FEW: usize = 1024;
+
+/// Pages that a table of so many slots takes.
+const fn pages(slots: usize) -> u64 {
+    (slots * size_of::<Slot>()).div_ceil(PAGE_SIZE) as u64
+}
+
 impl Slots {
     fn allocate(&mut self, from: usize, limit: usize) -> SysResult<usize> {
         let start = from.max(self.first_free);
@@ -93,6 +102,9 @@ impl Slots {
     fn grow(&mut self, fd: usize) -> SysResult<()> {
         if fd >= self.slots.len() {
             let more = fd + 1 - self.slots.len();
+            if more > FEW && !user_page::available(pages(fd + 1)) {
+                return Err(Errno::ENOMEM);
+            }
             self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
             self.slots.resize_with(fd + 1, Slot::default);
             self.cloexec.resize(self.slots.len().div_ceil(64), 0);
@@ -144,13 +156,19 @@ impl FdTable {
     }
 
     /// A copy that shares the open file descriptions: for a child of fork(2), and for `unshare(CLONE_FILES)`.
-    pub fn duplicate(&self) -> FdTable {
-        let mut slots = self.inner.lock().clone();
+    /// `ENOMEM` where a large table finds memory short.
+    pub fn duplicate(&self) -> SysResult<FdTable> {
+        let inner = self.inner.lock();
+        if inner.slots.len() > FEW && !user_page::available(pages(inner.slots.len())) {
+            return Err(Errno::ENOMEM);
+        }
+        let mut slots = inner.clone();
+        drop(inner);
         for slot in slots.slots.iter_mut().filter(|s| matches!(s, Slot::Reserved)) {
             *slot = Slot::Free;
         }
         slots.first_free = slots.slots.iter().position(|s| matches!(s, Slot::Free)).unwrap_or(slots.slots.len());
-        FdTable::with(slots)
+        Ok(FdTable::with(slots))
     }
 
     /// The description behind a descriptor; `EBADF`, also for `O_PATH` ones.
@@ -176,13 +194,15 @@ impl FdTable {
         self.reserve_from(0, cloexec)
     }
 
-    /// Gives `file` the lowest free number.
+    /// Gives `file` the lowest free number. `ENFILE` if it is one too many.
     pub fn insert(&self, file: Arc<OpenFile>, cloexec: bool) -> SysResult<i32> {
+        open_file::check_count()?;
         Ok(self.reserve(cloexec)?.install(file))
     }
 
     /// Gives two files their numbers, or neither: pipe(2), socketpair(2).
     pub fn insert_pair(&self, files: [Arc<OpenFile>; 2], cloexec: bool) -> SysResult<[i32; 2]> {
+        open_file::check_count()?;
         let first = self.reserve(cloexec)?;
         let second = self.reserve(cloexec)?;
         let [a, b] = files;

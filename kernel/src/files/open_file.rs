@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
@@ -15,6 +15,7 @@ use super::epoll::Watch;
 use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
+use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -108,6 +109,25 @@ const NOT_KEPT: OpenFlags =
     OpenFlags::CREAT.union(OpenFlags::EXCL).union(OpenFlags::NOCTTY).union(OpenFlags::TRUNC).union(OpenFlags::CLOEXEC);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// Open file descriptions that there are.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// How many files are open (`/proc/sys/fs/file-nr`).
+pub fn count() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// How many may be (`/proc/sys/fs/file-max`): as Linux has it, as many as take a tenth of memory at a KiB each. It binds root
+/// too, which nearly every program of a machine is.
+pub fn limit() -> usize {
+    const LEAST: usize = 8192;
+    (frames::stats().total * (PAGE_SIZE / 1024) / 10).max(LEAST)
+}
+
+/// `ENFILE` if there are more open files than may be.
+pub fn check_count() -> SysResult<()> {
+    if count() > limit() { Err(Errno::ENFILE) } else { Ok(()) }
+}
 
 /// An open file description.
 pub struct OpenFile {
@@ -147,6 +167,7 @@ impl OpenFile {
         flags: OpenFlags,
         write_access: Option<WriteAccess>,
     ) -> Arc<OpenFile> {
+        COUNT.fetch_add(1, Ordering::Relaxed);
         Arc::new(OpenFile {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             path,
@@ -324,6 +345,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
         let watches = core::mem::take(&mut *self.watches.lock());
         for watch in watches {
             if let Some(watch) = watch.upgrade() {

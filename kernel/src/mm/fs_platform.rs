@@ -33,8 +33,9 @@ fn byte(phys: u64, off: usize, len: usize) -> (*mut u8, usize) {
 
 impl Platform for Machine {
     fn alloc_page(&self) -> Option<u64> {
-        // Files leave the kernel its reserve, as programs do.
-        user_page::alloc_zeroed()
+        // Files leave the kernel its reserve, as programs do, and programs something to go on with: a full disk is no reason to end.
+        let left = frames::stats().total as u64 / 32;
+        if user_page::available(left) { user_page::alloc_zeroed() } else { None }
     }
 
     fn ref_page(&self, phys: u64) {

@@ -6,7 +6,7 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, ResolveFlags, SysResult, types};
 
 use super::paths::{Name, name_at};
-use crate::files::{open as open_files, with_fs};
+use crate::files::{open as open_files, open_file, with_fs};
 use crate::task::current;
 use crate::usermem::{UserAddr, copy_in};
 use crate::vfs::namespace;
@@ -17,6 +17,7 @@ const VALID_OPEN_FLAGS: u32 = 0o37777703 | g::O_CREAT;
 fn open_name(name: &Name, how: &OpenHow) -> SysResult {
     let files = current().files()?;
     let slot = files.reserve(how.flags.contains(OpenFlags::CLOEXEC))?;
+    open_file::check_count()?;
     let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, how))?;
     let file = open_files::open(opened, how.flags)?;
     Ok(slot.install(file) as usize)
@@ -106,7 +107,7 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> SysResult {
     }
     let task = current();
     if flags & UNSHARE != 0 {
-        let copy = alloc::sync::Arc::new(task.files()?.duplicate());
+        let copy = alloc::sync::Arc::new(task.files()?.duplicate()?);
         let old = task.files.lock().replace(copy);
         drop(old);
     }

@@ -37,7 +37,7 @@ pub fn unshare(flags: u64) -> SysResult {
         drop(shared);
     }
     if flags.contains(CloneFlags::CLONE_FILES) {
-        crate::task::exec::unshare_files(task);
+        crate::task::exec::unshare_files(task)?;
     }
     Ok(0)
 }

@@ -191,7 +191,7 @@ fn abandon(process: &Process, flags: CloneFlags) {
 
 fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) -> SysResult<Task> {
     let files = parent.files()?;
-    let files = if flags.contains(CloneFlags::CLONE_FILES) { files } else { Arc::new(files.duplicate()) };
+    let files = if flags.contains(CloneFlags::CLONE_FILES) { files } else { Arc::new(files.duplicate()?) };
     let fs = parent.fs();
     let fs = if flags.contains(CloneFlags::CLONE_FS) { fs } else { Arc::new(fs.duplicate()) };
     let shares_memory = flags.contains(CloneFlags::CLONE_VM);

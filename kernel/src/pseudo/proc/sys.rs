@@ -15,7 +15,7 @@ use syscall_shim::Errno;
 
 use super::usage::parse;
 use crate::arch::{boot, rng};
-use crate::files::pipe;
+use crate::files::{open_file, pipe};
 use crate::ipc::mqueue;
 use crate::mm::account::{OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
 use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
@@ -27,7 +27,6 @@ const FIXED: &[(&str, &str)] = &[
     ("fs/aio-max-nr", "65536\n"),
     ("fs/aio-nr", "0\n"),
     ("fs/epoll/max_user_watches", "1048576\n"),
-    ("fs/file-max", "9223372036854775807\n"),
     ("fs/inotify/max_queued_events", "16384\n"),
     ("fs/inotify/max_user_instances", "128\n"),
     ("fs/inotify/max_user_watches", "65536\n"),
@@ -137,7 +136,8 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     setting(&tree, "sys/fs/mqueue/queues_max", &mqueue::QUEUES_MAX, 0..=i32::MAX as u32);
     tree.put("sys/vm/drop_caches", drop_caches(dev));
     tree.line("sys/fs/pipe-max-size", || pipe::MAX_SIZE.to_string());
-    tree.line("sys/fs/file-nr", || format!("{}\t0\t{}", open_files(), i64::MAX));
+    tree.line("sys/fs/file-max", || open_file::limit().to_string());
+    tree.line("sys/fs/file-nr", || format!("{}\t0\t{}", open_file::count(), open_file::limit()));
 }
 
 /// A number that the super-user sets. `EINVAL` outside `range`.
@@ -184,10 +184,4 @@ fn uuid() -> String {
     let id = random & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62;
     let field = |shift: u32, bits: u32| id >> shift & ((1 << bits) - 1);
     format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", field(96, 32), field(80, 16), field(64, 16), field(48, 16), field(0, 48))
-}
-
-/// Descriptors that processes have open.
-fn open_files() -> usize {
-    let files = table::processes().into_iter().filter_map(|process| process.threads().first()?.files().ok());
-    files.map(|files| files.open_fds().len()).sum()
 }

@@ -112,7 +112,8 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     drop(old_mm);
     signal::reset_for_exec(task);
     process.timers.delete_posix(process);
-    unshare_files(task);
+    // Short of memory the table stays shared, rather than that a program is lost half-way.
+    let _ = unshare_files(task);
     if let Ok(files) = task.files() {
         files.close_on_exec();
     }
@@ -155,15 +156,17 @@ fn take_over_process_id(process: &Process) {
 }
 
 /// A table of files that another task shares (`CLONE_FILES`) stays as it is; this one gets a copy.
-pub fn unshare_files(task: &Task) {
-    let Ok(files) = task.files() else { return };
+/// `ENOMEM`.
+pub fn unshare_files(task: &Task) -> SysResult<()> {
+    let Ok(files) = task.files() else { return Ok(()) };
     let shares =
         |other: &Arc<Task>| !core::ptr::eq(&**other, task) && other.files().is_ok_and(|theirs| Arc::ptr_eq(&theirs, &files));
     if table::tasks().iter().any(shares) {
-        let own = Arc::new(files.duplicate());
+        let own = Arc::new(files.duplicate()?);
         let shared = task.files.lock().replace(own);
         drop(shared);
     }
+    Ok(())
 }
 
 fn basename(path: &[u8]) -> &[u8] {
