@@ -45,6 +45,10 @@ impl EventFd {
 }
 
 impl FileOps for EventFd {
+    fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
+        Ok(pos)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

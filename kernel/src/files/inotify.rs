@@ -108,7 +108,9 @@ fn deliver(watched: &InodeRef, event: &FsEvent<'_>, name: &[u8]) {
             continue;
         }
         let Some(instance) = mark.instance.upgrade() else { continue };
-        instance.push(Event { wd: mark.wd, mask: event.mask, cookie: event.cookie, name: name.to_vec() });
+        // What an inode tells of its own end does not say what it was.
+        let told = if event.mask & SELF_ONLY != 0 { event.mask & !event::ISDIR } else { event.mask };
+        instance.push(Event { wd: mark.wd, mask: told, cookie: event.cookie, name: name.to_vec() });
         if mask & g::IN_ONESHOT != 0 {
             instance.forget(&mark);
         }
@@ -234,6 +236,10 @@ impl Drop for Inotify {
 }
 
 impl FileOps for Inotify {
+    fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
+        Ok(pos)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

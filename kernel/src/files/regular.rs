@@ -96,7 +96,7 @@ impl FileOps for Regular {
     }
 }
 
-/// lseek(2) for the three whences that need no look at the data. `EINVAL` for a negative result, `EOVERFLOW` past the largest.
+/// lseek(2) for the three whences that need no look at the data. `EINVAL` for a negative result or one past the largest.
 pub fn seek_to(pos: u64, size: u64, offset: i64, whence: u32) -> SysResult<u64> {
     let base = match whence {
         g::SEEK_SET => 0,
@@ -104,6 +104,6 @@ pub fn seek_to(pos: u64, size: u64, offset: i64, whence: u32) -> SysResult<u64> 
         g::SEEK_END => size as i64,
         _ => return Err(Errno::EINVAL),
     };
-    let new = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+    let new = base.checked_add(offset).ok_or(Errno::EINVAL)?;
     u64::try_from(new).map_err(|_| Errno::EINVAL)
 }

@@ -43,6 +43,10 @@ impl SignalFd {
 }
 
 impl FileOps for SignalFd {
+    fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
+        Ok(pos)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

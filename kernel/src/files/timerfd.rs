@@ -160,6 +160,10 @@ impl Drop for TimerFd {
 }
 
 impl FileOps for TimerFd {
+    fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
+        Ok(pos)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

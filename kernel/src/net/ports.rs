@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hashbrown::HashMap;
 use syscall_shim::{Errno, SysResult};
 
+use crate::files::capable;
+
 use crate::arch::rng;
 use crate::sync::SpinLock;
 
@@ -77,6 +79,16 @@ impl Entry {
         let both_ports = self.sharing.port && sharing.port && self.sharing.uid == sharing.uid;
         !(both_addresses && quiet || both_ports)
     }
+}
+
+/// `EACCES` for a port that is the super-user's to give, asked for by somebody else (ip(7)).
+pub fn may_take(port: u16) -> SysResult<()> {
+    const FIRST_UNPRIVILEGED: u16 = 1024;
+    const CAP_NET_BIND_SERVICE: u32 = 10;
+    if (1..FIRST_UNPRIVILEGED).contains(&port) && !capable(CAP_NET_BIND_SERVICE) {
+        return Err(Errno::EACCES);
+    }
+    Ok(())
 }
 
 /// Takes `local`; port 0 asks for a free one. `EADDRINUSE`.

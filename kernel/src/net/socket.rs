@@ -467,12 +467,16 @@ impl Common {
     }
 }
 
+/// `IPPROTO_MAX`.
+const MOST_PROTOCOLS: u32 = 263;
+
 /// socket(2) for `AF_INET` and `AF_INET6`.
 pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     match (kind, protocol) {
+        (_, MOST_PROTOCOLS..) => Err(Errno::EINVAL),
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(open(TcpSocket::new(family), flags)),
         (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family), flags)),
-        (n::SOCK_STREAM | n::SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
+        (n::SOCK_STREAM | n::SOCK_DGRAM, _) | (n::SOCK_RAW, 0) => Err(Errno::EPROTONOSUPPORT),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }
 }

@@ -10,7 +10,7 @@ use super::paths::{any_file, file};
 use crate::files::owner::{Owner, OwnerKind};
 use crate::files::pipe::PipeEnd;
 use crate::files::{OpenFile, capable};
-use crate::task::current;
+use crate::task::{current, group, table};
 use crate::usermem::UserAddr;
 
 /// dup(2).
@@ -122,7 +122,17 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
     }
 }
 
+/// `ESRCH` for who is not there; 0 is nobody.
 fn set_owner(file: &OpenFile, kind: OwnerKind, pid: i32) -> SysResult {
+    let there = match kind {
+        _ if pid == 0 => true,
+        OwnerKind::Thread => table::task(pid).is_some(),
+        OwnerKind::Process => table::process(pid).is_some(),
+        OwnerKind::Group => group::members(pid).next().is_some(),
+    };
+    if !there {
+        return Err(Errno::ESRCH);
+    }
     let mut owner = file.owner.lock();
     *owner = Owner { kind, pid, ..*owner };
     Ok(0)

@@ -138,7 +138,9 @@ pub fn getgroups(size: i32, list: UserPtr<u32>) -> SysResult {
         if room < groups.len() {
             return Err(Errno::EINVAL);
         }
-        list.write_slice(groups)?;
+        if !groups.is_empty() {
+            list.write_slice(groups)?;
+        }
     }
     Ok(groups.len())
 }

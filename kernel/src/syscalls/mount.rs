@@ -78,6 +78,10 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
     if !capable(Cap::SysAdmin as u32) {
         return Err(Errno::EPERM);
     }
+    // All texts are read before the first is looked up.
+    let kind = text(kind)?;
+    let label = if flags & g::MS_BIND != 0 { String::new() } else { text(source)? };
+    let data = text(data)?;
     let place = find(&name(target)?, LookupFlags::FOLLOW)?;
     let mut per_mount = MountFlags::from_bits_truncate(flags);
     if !per_mount.intersects(MountFlags::NOATIME | MountFlags::STRICTATIME) {
@@ -100,8 +104,8 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
     } else if flags & g::MS_MOVE != 0 {
         return Err(Errno::EINVAL);
     } else {
-        let fs = file_system(&text(kind)?, &text(data)?)?;
-        let mut source = text(source)?;
+        let fs = file_system(&kind, &data)?;
+        let mut source = label;
         if source.is_empty() {
             source.push_str("none");
         }

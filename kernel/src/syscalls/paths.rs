@@ -44,8 +44,19 @@ pub fn name(path: UserAddr) -> SysResult<Name> {
 
 /// A path relative to `dirfd`, which is not looked at when the path is absolute.
 pub fn name_at(dirfd: i32, path: UserAddr) -> SysResult<Name> {
-    let text = read_path(path)?;
-    let base = if dirfd == g::AT_FDCWD || text.first() == Some(&b'/') { None } else { Some(any_file(dirfd)?.path.clone()) };
+    name_of(dirfd, read_path(path)?)
+}
+
+fn name_of(dirfd: i32, text: Vec<u8>) -> SysResult<Name> {
+    if dirfd == g::AT_FDCWD || text.first() == Some(&b'/') {
+        return Ok(Name { base: None, text });
+    }
+    let base = match any_file(dirfd) {
+        Ok(file) => Some(file.path.clone()),
+        // The path is read before the descriptor is looked up.
+        Err(_) if text.is_empty() => return Err(Errno::ENOENT),
+        Err(e) => return Err(e),
+    };
     Ok(Name { base, text })
 }
 
@@ -70,16 +81,21 @@ pub fn lookup_flags(flags: u32, allowed: u32) -> SysResult<LookupFlags> {
     Ok(lookup)
 }
 
+/// The file that a descriptor itself stands for, or the working directory.
+fn of_descriptor(dirfd: i32) -> SysResult<Path> {
+    if dirfd == g::AT_FDCWD { Ok(current().fs().cwd()) } else { Ok(any_file(dirfd)?.path.clone()) }
+}
+
 /// Finds the file of a call with `dirfd`, path and `AT_*` flags. With `AT_EMPTY_PATH` the path may be empty (or, as later kernels
 /// allow, NULL) and means the descriptor itself, whatever its type.
 pub fn find_at(dirfd: i32, path: UserAddr, flags: u32, allowed: u32) -> SysResult<Path> {
     let lookup = lookup_flags(flags, allowed)?;
     if lookup.contains(LookupFlags::EMPTY) && path.is_null() {
-        return if dirfd == g::AT_FDCWD { Ok(current().fs().cwd()) } else { Ok(any_file(dirfd)?.path.clone()) };
+        return of_descriptor(dirfd);
     }
-    let name = name_at(dirfd, path)?;
-    if name.text.is_empty() && lookup.contains(LookupFlags::EMPTY) {
-        return Ok(name.base.unwrap_or_else(|| current().fs().cwd()));
+    let text = read_path(path)?;
+    if text.is_empty() && lookup.contains(LookupFlags::EMPTY) {
+        return of_descriptor(dirfd);
     }
-    find(&name, lookup)
+    find(&name_of(dirfd, text)?, lookup)
 }

@@ -160,6 +160,19 @@ pub fn wait4(pid: i32, status: UserPtr<i32>, options: u32, usage: UserPtr<Rusage
 
 /// waitid(2).
 pub fn waitid(kind: u32, id: i32, info: UserPtr<Siginfo>, options: u32, usage: UserPtr<Rusage>) -> SysResult {
+    let waited = wait_by_id(kind, id, options);
+    let report = waited.as_ref().ok().and_then(Option::as_ref);
+    if let Some(report) = report {
+        usage.write_if_some(report.usage.to_rusage())?;
+    }
+    // Also where waiting has failed: all zeroes then.
+    if let Some(info) = info.non_null() {
+        write_wait_info(info, report)?;
+    }
+    waited.map(|_| 0)
+}
+
+fn wait_by_id(kind: u32, id: i32, options: u32) -> SysResult<Option<Report>> {
     let options = wait_options(options, WAITID_OPTIONS)?;
     if !options.intersects(WAITID_EVENTS) {
         return Err(Errno::EINVAL);
@@ -183,13 +196,7 @@ pub fn waitid(kind: u32, id: i32, info: UserPtr<Siginfo>, options: u32, usage: U
     if report.is_none() && nonblocking && hangs {
         return Err(Errno::EAGAIN);
     }
-    if let Some(report) = &report {
-        usage.write_if_some(report.usage.to_rusage())?;
-    }
-    if let Some(info) = info.non_null() {
-        write_wait_info(info, report.as_ref())?;
-    }
-    Ok(0)
+    Ok(report)
 }
 
 /// What waitid(2) writes of a `siginfo_t`: the fields that wait has, and no more. All are 0 if no child changed state.

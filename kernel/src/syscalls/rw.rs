@@ -6,6 +6,7 @@ use syscall_shim::{Errno, RwfFlags, SysResult};
 
 use super::paths::{self, file, name};
 use crate::files::io::{Segments, Sink, Source};
+use crate::files::poll::{PollTable, ev};
 use crate::files::regular::{checked_size, file_size_limit};
 use crate::files::{OpenFile, capable, with_fs};
 use crate::usermem::UserAddr;
@@ -44,6 +45,20 @@ fn position(pos: i64) -> SysResult<u64> {
     u64::try_from(pos).map_err(|_| Errno::EINVAL)
 }
 
+/// A position for `count` bytes, which must not go past the largest (`rw_verify_area`).
+fn position_for(pos: i64, count: usize) -> SysResult<u64> {
+    i64::try_from(count).ok().and_then(|count| pos.checked_add(count)).ok_or(Errno::EINVAL)?;
+    position(pos)
+}
+
+/// Whether `RWF_NOWAIT` finds what it needs: `EAGAIN` where reading or writing would wait, `EOPNOTSUPP` where a file cannot say.
+fn must_not_wait(file: &OpenFile, events: u32) -> SysResult<()> {
+    if file.inode.mapping().is_some() || file.poll(&mut PollTable::none()) & events != 0 {
+        return Ok(());
+    }
+    Err(if file.ops.pollable() { Errno::EAGAIN } else { Errno::EOPNOTSUPP })
+}
+
 /// `ESPIPE` for what has no positions.
 fn seekable(file: &OpenFile) -> SysResult<()> {
     if file.ops.seekable() { Ok(()) } else { Err(Errno::ESPIPE) }
@@ -51,18 +66,20 @@ fn seekable(file: &OpenFile) -> SysResult<()> {
 
 /// pread(2).
 pub fn pread64(fd: i32, buf: UserAddr, count: usize, pos: i64) -> SysResult {
-    let pos = position(pos)?;
+    position(pos)?;
     let file = file(fd)?;
     seekable(&file)?;
-    file.read_at(pos, &mut Sink::user(buf, count)?)
+    file.check_readable()?;
+    file.read_at(position_for(pos, count)?, &mut Sink::user(buf, count)?)
 }
 
 /// pwrite(2).
 pub fn pwrite64(fd: i32, buf: UserAddr, count: usize, pos: i64) -> SysResult {
-    let pos = position(pos)?;
+    position(pos)?;
     let file = file(fd)?;
     seekable(&file)?;
-    file.write_at(pos, &mut Source::user(buf, count)?, false)
+    file.check_writable()?;
+    file.write_at(position_for(pos, count)?, &mut Source::user(buf, count)?, false)
 }
 
 /// preadv(2).
@@ -81,12 +98,14 @@ pub fn pwritev(fd: i32, vector: UserAddr, count: usize, pos: i64, _pos_high: u64
     file.write_at(pos, &mut Source::User(Segments::from_iovec(vector, count)?), false)
 }
 
-/// preadv2(2). `RWF_NOWAIT` only where reading never waits: content in memory.
+/// preadv2(2).
 pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, high: u64, flags: u32) -> SysResult {
     let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
-    if flags.contains(RwfFlags::RWF_APPEND) || (flags.contains(RwfFlags::RWF_NOWAIT) && file(fd)?.inode.mapping().is_none())
-    {
+    if flags.contains(RwfFlags::RWF_APPEND) {
         return Err(Errno::EOPNOTSUPP);
+    }
+    if flags.contains(RwfFlags::RWF_NOWAIT) {
+        must_not_wait(&*file(fd)?, ev::READABLE)?;
     }
     if pos == -1 { readv(fd, vector, count) } else { preadv(fd, vector, count, pos, high) }
 }
@@ -95,8 +114,8 @@ pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, high: u64, fla
 pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, flags: u32) -> SysResult {
     let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
     let file = file(fd)?;
-    if flags.contains(RwfFlags::RWF_NOWAIT) && file.inode.mapping().is_none() {
-        return Err(Errno::EOPNOTSUPP);
+    if flags.contains(RwfFlags::RWF_NOWAIT) {
+        must_not_wait(&file, ev::WRITABLE)?;
     }
     file.check_writable()?;
     let append = flags.contains(RwfFlags::RWF_APPEND);

@@ -111,11 +111,13 @@ pub fn nanosleep(request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> Sy
 
 /// clock_nanosleep(2).
 pub fn clock_nanosleep(id: i32, flags: u32, request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> SysResult {
-    if id == g::CLOCK_THREAD_CPUTIME_ID as i32 {
-        return Err(Errno::EINVAL);
-    }
-    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones) cannot be waited for.
-    if id >= 0 && matches!(id as u32, g::CLOCK_MONOTONIC_RAW | g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE) {
+    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own, cannot be waited for.
+    if id >= 0
+        && matches!(
+            id as u32,
+            g::CLOCK_THREAD_CPUTIME_ID | g::CLOCK_MONOTONIC_RAW | g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE
+        )
+    {
         return Err(Errno::EOPNOTSUPP);
     }
     let clock = Clock::from_id(id)?;
@@ -171,9 +173,13 @@ pub fn adjtimex(buffer: UserPtr<Timex>) -> SysResult {
     const TICK_US: i64 = 10_000;
     /// 500 parts per million, scaled by 2^16.
     const TOLERANCE: i64 = 32_768_000;
+    const ADJ_TICK: u32 = 0x4000;
     let request = buffer.read()?;
     if request.modes != 0 {
         may_set_time()?;
+        if request.modes & ADJ_TICK != 0 && !(TICK_US * 9 / 10..=TICK_US * 11 / 10).contains(&request.tick) {
+            return Err(Errno::EINVAL);
+        }
         return Err(Errno::EOPNOTSUPP);
     }
     buffer.write(Timex {

@@ -60,8 +60,8 @@ pub fn copy_file_range(
         return Err(Errno::EINVAL);
     }
     let (from, to) = (file(in_fd)?, file(out_fd)?);
-    splice::check_copy(&from, &to)?;
     let (start, end) = (place(in_offset)?, place(out_offset)?);
+    splice::check_copy(&from, &to)?;
     splice::check_overlap(&from, start, &to, end, count)?;
     let n = splice::copy(&from, start, &to, end, count.min(MAX_RW_COUNT))?;
     advance(in_offset, start, n)?;

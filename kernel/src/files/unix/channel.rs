@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 use super::Kind;
-use crate::files::io::{Sink, Source};
+use crate::files::io::{Sink, Source, put_all};
 use crate::files::poll::{PollQueue, ev};
 use crate::files::socket::{Address, Ancillary, Received};
 use crate::sync::SleepMutex;
@@ -300,7 +300,10 @@ impl Channel {
         let mut queue = self.queue.lock();
         let Some(message) = queue.front() else { return Ok(None) };
         let full = message.bytes.len();
-        let copied = if full == 0 || to.remaining() == 0 { 0 } else { to.put(&message.bytes)? };
+        let copied = full.min(to.remaining());
+        // A message that does not arrive whole is an error, and is gone.
+        let arrived =
+            message.bytes.get(..copied).map_or(Ok(()), |bytes| if copied == 0 { Ok(()) } else { put_all(to, bytes) });
         let (with, from) = if peek {
             (message.with.clone(), message.from.clone())
         } else {
@@ -310,6 +313,7 @@ impl Channel {
         };
         drop(queue);
         self.writers.wake(1, ev::WRITABLE);
+        arrived?;
         let address = (!from.is_empty()).then_some(from);
         Ok(Some(Received { copied, full, address, ancillary: with, flags: 0 }))
     }

@@ -443,6 +443,7 @@ impl Socket for TcpSocket {
         if !self.common.may_bind(&local.ip()) || local.ip().is_multicast() {
             return Err(Errno::EADDRNOTAVAIL);
         }
+        ports::may_take(local.port())?;
         let mut role = self.role.lock();
         let Role::Idle(None) = *role else { return Err(Errno::EINVAL) };
         *role = Role::Idle(Some(ports::take(Protocol::Tcp, local, self.common.sharing())?));

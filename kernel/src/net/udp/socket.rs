@@ -352,6 +352,7 @@ impl Socket for UdpSocket {
         if !self.common.may_bind(&local.ip()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
+        ports::may_take(local.port())?;
         let mut ends = self.ends.lock();
         if ends.lease.is_some() {
             return Err(Errno::EINVAL);

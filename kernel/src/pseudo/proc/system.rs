@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use fs::pseudo::PseudoNode;
 use fs::pseudo::format::{self as text, CpuInfo, CpuTimes, LockLine, MemInfo, SystemStat};
+use fs::pseudo::{NodeSpec, PseudoNode};
 use raw_cpuid::CpuId;
-use syscall_shim::SysResult;
+use syscall_shim::{Errno, SysResult};
 
 use super::busy_time;
 use super::status::TICK;
@@ -19,7 +19,7 @@ use crate::files::locks;
 use crate::mm::{account, direct, frames, huge};
 use crate::pseudo::Tree;
 use crate::task::thread::{KERNEL_STACK_SIZE, state};
-use crate::task::{sched, table, uts};
+use crate::task::{dump, sched, table, uts};
 use crate::vfs;
 
 const PAGE: u64 = 4096;
@@ -44,10 +44,22 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("partitions", || Ok(text::partitions(&[])));
     tree.text("skiff/stats", || Ok(crate::trace::stats().into_bytes()));
     tree.text("stat", || Ok(stat()));
+    tree.put("sysrq-trigger", PseudoNode::write_only(NodeSpec::new(dev, 0o200), sysrq));
     tree.text("swaps", || Ok(text::swaps()));
     tree.text("uptime", || Ok(text::uptime(clock::monotonic_ns() / TICK, idle_time() / TICK)));
     tree.text("version", || Ok(text::version("Linux", uts::RELEASE, "skiff", uts::VERSION)));
     tree.text("vmstat", || Ok(vmstat()));
+}
+
+/// Documentation/admin-guide/sysrq: `t` shows what every task does, on the serial port. No other key is there.
+fn sysrq(keys: &[u8]) -> SysResult<()> {
+    match keys.first() {
+        Some(b't') => {
+            dump::all_tasks();
+            Ok(())
+        }
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// The figures of `meminfo`. Files live in memory and nowhere else, so nothing that they hold counts as available.
