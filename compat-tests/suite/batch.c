@@ -117,6 +117,7 @@ static void run(char **words, int n)
         if (null > 2)
             close(null);
         dup2(1, 2);
+        close_range(3, ~0u, 0);
         if (chdir(dir) < 0) {
             printf("%s: %s\n", dir, strerror(errno));
             fflush(stdout);
