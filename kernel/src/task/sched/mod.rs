@@ -305,8 +305,12 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     result
 }
 
-/// When the running task's slice ends, if somebody else is ready.
+/// When the running task's slice ends, if somebody else is ready. One that is over and has been seen to be is none any more: the
+/// timer would fire again and again until the task leaves the kernel.
 pub fn slice_end() -> Option<Instant> {
+    if this_cpu().need_resched.load(Ordering::Relaxed) {
+        return None;
+    }
     let queue = my_queue().lock();
     (!queue.is_empty()).then_some(queue.slice_end)
 }
