@@ -62,12 +62,14 @@ pub fn stats() -> String {
         line(row.trapped + row.direct, format_args!("{name} (trapped {})", row.trapped));
     }
     let cpus = || percpu::each(crate::task::sched::online_cpus());
-    let interrupts = cpus().map(|cpu| cpu.interrupts.load(Ordering::Relaxed)).sum();
-    let switches = cpus().map(|cpu| cpu.switches.load(Ordering::Relaxed)).sum();
+    let sum = |count: fn(&percpu::PerCpu) -> &AtomicU64| cpus().map(|cpu| count(cpu).load(Ordering::Relaxed)).sum();
     let memory = crate::mm::frames::stats();
-    line(interrupts, format_args!("interrupts"));
-    line(switches, format_args!("context switches"));
-    line(crate::sync::contended(crate::task::sched::online_cpus()), format_args!("waits for a spin lock"));
+    line(sum(|cpu| &cpu.interrupts), format_args!("interrupts"));
+    line(sum(|cpu| &cpu.flushes), format_args!("interrupts to drop translations"));
+    line(sum(|cpu| &cpu.kicks), format_args!("interrupts to look at the run queue"));
+    line(sum(|cpu| &cpu.switches), format_args!("context switches"));
+    line(sum(|cpu| &cpu.contended), format_args!("waits for a spin lock"));
+    line(sum(|cpu| &cpu.lock_sleeps), format_args!("sleeps for a lock"));
     let (total, free) = (memory.total as u64 * 4, memory.free as u64 * 4);
     line(total - free, format_args!("KiB of memory in use of {total}"));
     text

@@ -46,10 +46,16 @@ pub struct PerCpu {
     pub timer_armed: Cell<u64>,
     /// Interrupts taken.
     pub interrupts: AtomicU64,
+    /// Of these, those by which other CPUs had it drop translations.
+    pub flushes: AtomicU64,
+    /// And those by which they had it look at its run queue.
+    pub kicks: AtomicU64,
     /// Context switches.
     pub switches: AtomicU64,
     /// Spin locks that were not free when this CPU came.
     pub contended: AtomicU64,
+    /// Times that a task slept for a lock.
+    pub lock_sleeps: AtomicU64,
 }
 
 pub(super) const STACK_TOP: usize = offset_of!(PerCpu, stack_top);
@@ -87,8 +93,11 @@ impl PerCpu {
             pv_eoi: AtomicU32::new(0),
             timer_armed: Cell::new(u64::MAX),
             interrupts: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            kicks: AtomicU64::new(0),
             switches: AtomicU64::new(0),
             contended: AtomicU64::new(0),
+            lock_sleeps: AtomicU64::new(0),
         }
     }
 }

@@ -70,11 +70,13 @@ fn interrupt(number: u8) {
         }
         vectors::RESCHEDULE => {
             apic::eoi();
+            this_cpu().kicks.fetch_add(1, Ordering::Relaxed);
             // Somebody waits now, so the running task's turn has an end.
             timer::reprogram();
         }
         vectors::TLB_FLUSH => {
             apic::eoi();
+            this_cpu().flushes.fetch_add(1, Ordering::Relaxed);
             ipi::answer();
         }
         vectors::ERROR => {

@@ -2,7 +2,7 @@
 //!
 //! The kernel is preempted only where it says so, so a [`SpinLock`] may be held with interrupts on as long as no interrupt
 //! handler takes it. What interrupt handlers touch (run queues, wait queues, timers, pending signals, the heap) is behind an
-//! [`IrqLock`]. Only a [`SleepMutex`] may be held over something that can sleep: a page fault, a copy to or from the
+//! [`IrqLock`]. Only a [`SleepMutex`] or a [`SleepRwLock`] may be held over something that can sleep: a page fault, a copy to or from the
 //! application, a disk read.
 //!
 //! With an [`IrqLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a handler that wants the former.
@@ -11,9 +11,11 @@
 
 mod irq_lock;
 pub mod order;
+mod rw;
 mod sleep;
 mod spin_lock;
 
 pub use irq_lock::{IrqGuard, IrqLock};
+pub use rw::{ReadGuard, SleepRwLock, WriteGuard};
 pub use sleep::{SleepGuard, SleepMutex};
-pub use spin_lock::{SpinGuard, SpinLock, contended};
+pub use spin_lock::{SpinGuard, SpinLock};

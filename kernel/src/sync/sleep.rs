@@ -2,19 +2,64 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::order;
-use crate::task::wait::WaitQueue;
+use crate::arch::{clock, percpu};
+use crate::task::sched;
+use crate::task::wait::{WaitQueue, wait_uninterruptible};
 
-/// How often a taken mutex is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
+/// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
 const SPINS: u32 = 200;
+/// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper each time would have all
+/// wait until that gets a CPU; under a hypervisor its virtual CPU may itself have to wait for one.
+const PATIENCE: u64 = 4_000_000;
+/// Looks of [`sleep_until`] at its condition before the task is in the queue, and in it before it sleeps.
+pub(super) const LOOKS_BEFORE_SLEEP: u32 = 2;
 
-/// A mutex whose waiters sleep; it may be held over page faults and copies to and from the application.
+/// How often to look at a taken lock before the sleep.
+pub(super) fn spins() -> u32 {
+    if sched::online_cpus().count_ones() > 1 { SPINS } else { 0 }
+}
+
+/// Sleeps in `queue` until `condition` gives something. Counts.
+pub(super) fn sleep_until<T>(queue: &WaitQueue, condition: impl FnMut() -> Option<T>) -> T {
+    percpu::this_cpu().lock_sleeps.fetch_add(1, Ordering::Relaxed);
+    wait_uninterruptible(queue, condition)
+}
+
+/// Since when somebody has waited for a lock and nobody of those who wait has got it.
+pub(super) struct Patience(AtomicU64);
+
+impl Patience {
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// One more waits.
+    pub fn begin(&self, first: bool) {
+        if first {
+            self.renew();
+        }
+    }
+
+    /// One of those who waited has the lock.
+    pub fn renew(&self) {
+        self.0.store(clock::monotonic_ns(), Ordering::SeqCst);
+    }
+
+    /// Whether nobody may pass those who wait any more. Means nothing where nobody waits.
+    pub fn is_over(&self) -> bool {
+        clock::monotonic_ns().saturating_sub(self.0.load(Ordering::SeqCst)) > PATIENCE
+    }
+}
+
+/// A mutex whose waiters sleep; it may be held over page faults and copies to and from the application. Those who come may
+/// pass those who wait, but not for longer than [`PATIENCE`].
 pub struct SleepMutex<T: ?Sized> {
     held: AtomicBool,
-    /// Waiters that were woken in vain.
-    starving: AtomicU32,
+    waiting: AtomicU32,
+    patience: Patience,
     waiters: WaitQueue,
     value: UnsafeCell<T>,
 }
@@ -29,7 +74,8 @@ impl<T> SleepMutex<T> {
     pub const fn new(value: T) -> Self {
         Self {
             held: AtomicBool::new(false),
-            starving: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            patience: Patience::new(),
             waiters: WaitQueue::new(),
             value: UnsafeCell::new(value),
         }
@@ -45,14 +91,26 @@ impl<T: ?Sized> SleepMutex<T> {
             .then(|| SleepGuard { mutex: self })
     }
 
-    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait. A waiter that was woken and came too late all
-    /// the same has the next turn: those who come later queue up behind it, or threads that keep their CPU would keep the
-    /// mutex too.
+    /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits itself.
+    fn may_pass(&self, own: u32) -> bool {
+        self.waiting.load(Ordering::SeqCst) == own || !self.patience.is_over()
+    }
+
+    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait.
     pub fn lock(&self) -> SleepGuard<'_, T> {
         order::may_sleep();
-        let spins = if crate::task::sched::online_cpus().count_ones() > 1 { SPINS } else { 0 };
-        for spin in 0..=spins {
-            if self.starving.load(Ordering::SeqCst) != 0 {
+        if self.may_pass(0)
+            && let Some(guard) = self.try_lock()
+        {
+            return guard;
+        }
+        self.wait()
+    }
+
+    #[cold]
+    fn wait(&self) -> SleepGuard<'_, T> {
+        for _ in 0..spins() {
+            if !self.may_pass(0) {
                 break;
             }
             if !self.held.load(Ordering::Relaxed)
@@ -60,36 +118,18 @@ impl<T: ?Sized> SleepMutex<T> {
             {
                 return guard;
             }
-            if spin < spins {
-                core::hint::spin_loop();
-            }
+            core::hint::spin_loop();
         }
-        self.wait()
-    }
-
-    #[cold]
-    fn wait(&self) -> SleepGuard<'_, T> {
-        /// Looks before this task is in the queue, and in it before it sleeps.
-        const BEFORE_SLEEP: u32 = 2;
-        let (mut looks, mut starves) = (0, false);
-        let guard = crate::task::wait::wait_uninterruptible(&self.waiters, || {
+        // Counted before the looks that precede the sleep: whoever frees the mutex after those sees that somebody waits.
+        self.patience.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
+        let mut looks = 0;
+        let guard = sleep_until(&self.waiters, || {
             looks += 1;
-            // Whoever starves gets the mutex and frees it later, which wakes the next one in the queue.
-            if looks > BEFORE_SLEEP || self.starving.load(Ordering::SeqCst) == 0 {
-                let guard = self.try_lock();
-                if guard.is_some() {
-                    return guard;
-                }
-            }
-            if looks > BEFORE_SLEEP && !starves {
-                starves = true;
-                self.starving.fetch_add(1, Ordering::SeqCst);
-            }
-            None
+            // Who makes this task wait has yet to take the mutex, and sends for the next one when that is over.
+            if looks <= LOOKS_BEFORE_SLEEP && !self.may_pass(1) { None } else { self.try_lock() }
         });
-        if starves {
-            self.starving.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.patience.renew();
         guard
     }
 }
@@ -116,7 +156,9 @@ impl<T: ?Sized> DerefMut for SleepGuard<'_, T> {
 
 impl<T: ?Sized> Drop for SleepGuard<'_, T> {
     fn drop(&mut self) {
-        self.mutex.held.store(false, Ordering::Release);
-        self.mutex.waiters.wake_one();
+        self.mutex.held.swap(false, Ordering::SeqCst);
+        if self.mutex.waiting.load(Ordering::SeqCst) != 0 {
+            self.mutex.waiters.wake_one();
+        }
     }
 }

@@ -143,8 +143,3 @@ impl<T: ?Sized> SpinLock<T> {
         self.0.lock()
     }
 }
-
-/// How often a CPU of `cpus` had to wait for a spin lock.
-pub fn contended(cpus: u64) -> u64 {
-    percpu::each(cpus).map(|cpu| cpu.contended.load(Ordering::Relaxed)).sum()
-}
