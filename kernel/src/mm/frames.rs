@@ -10,11 +10,14 @@
 //! | `FREE_BLOCK + o` | first frame of a free block of order `o`                    |
 //! | `NOT_RAM`        | a hole in the memory map                                    |
 //!
-//! Single frames come and go through a short stack in front of the lists, so that a page fault costs neither the splitting of
-//! a block nor the joining when the page is freed; the frames on it count as free and have state 0.
+//! Single frames come and go through short stacks in front of the lists, one for each CPU, so that a page fault costs neither the
+//! splitting of a block nor the joining when the page is freed, and CPUs do not meet over it; the frames there have
+//! state 0. Where memory is short, or a large block is wanted, they go back to the lists.
 //!
 //! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot; [`adopt`] takes
 //! that reference over frame by frame, so that file data from the image serves as page cache where it lies.
+
+mod singles;
 
 use core::ptr;
 use core::slice;
@@ -86,22 +89,16 @@ struct Links {
     previous: u64,
 }
 
-/// Frames on the stack of single ones.
-const SINGLES: usize = 64;
-/// How many move between the stack and the lists at a time.
-const SINGLES_BATCH: usize = SINGLES / 2;
-
 struct Buddy {
     heads: [u64; ORDERS],
-    singles: [u64; SINGLES],
-    singles_len: usize,
 }
 
-/// Guards all free memory; no other lock is taken while it is held.
-static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS], singles: [0; SINGLES], singles_len: 0 });
+/// Guards all free memory but that of the CPUs' stacks; no other lock is taken while it is held.
+static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS] });
 static STATES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static STATES_LEN: AtomicUsize = AtomicUsize::new(0);
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
+/// Frames on the lists. Those on the CPUs' stacks are free too.
 static FREE: AtomicUsize = AtomicUsize::new(0);
 
 fn states() -> &'static [AtomicU32] {
@@ -183,51 +180,11 @@ impl Buddy {
         self.push(phys, order);
     }
 
+    /// As [`Self::take`], and as [`Self::give`], counted.
     fn alloc(&mut self, order: usize) -> Option<u64> {
-        let phys = if order == 0 {
-            self.alloc_single()?
-        } else {
-            self.take(order).or_else(|| {
-                // The frames on the stack may be what keeps a block from being whole.
-                self.drain_singles(SINGLES);
-                self.take(order)
-            })?
-        };
+        let phys = self.take(order)?;
         FREE.fetch_sub(1 << order, Ordering::Relaxed);
         Some(phys)
-    }
-
-    fn alloc_single(&mut self) -> Option<u64> {
-        if self.singles_len == 0 {
-            while self.singles_len < SINGLES_BATCH
-                && let Some(phys) = self.take(0)
-            {
-                self.singles[self.singles_len] = phys;
-                self.singles_len += 1;
-            }
-        }
-        self.singles_len = self.singles_len.checked_sub(1)?;
-        Some(self.singles[self.singles_len])
-    }
-
-    fn free(&mut self, phys: u64, order: usize) {
-        FREE.fetch_add(1 << order, Ordering::Relaxed);
-        if order > 0 {
-            return self.give(phys, order);
-        }
-        if self.singles_len == SINGLES {
-            self.drain_singles(SINGLES_BATCH);
-        }
-        self.singles[self.singles_len] = phys;
-        self.singles_len += 1;
-    }
-
-    /// Moves up to `count` frames from the stack to the lists.
-    fn drain_singles(&mut self, count: usize) {
-        for _ in 0..count.min(self.singles_len) {
-            self.singles_len -= 1;
-            self.give(self.singles[self.singles_len], 0);
-        }
     }
 
     /// Frees the frames of `range` in blocks as large as alignment allows.
@@ -249,6 +206,14 @@ pub fn alloc() -> Option<Frame> {
     alloc_order(0).map(Frame)
 }
 
+/// A block, without regard to what other CPUs keep.
+fn take(order: usize) -> Option<u64> {
+    if order == 0 {
+        return singles::take();
+    }
+    BUDDY.lock().alloc(order)
+}
+
 /// A free frame filled with zeros.
 pub fn alloc_zeroed() -> Option<Frame> {
     let frame = alloc()?;
@@ -263,7 +228,10 @@ pub fn alloc_order(order: usize) -> Option<u64> {
     if order >= ORDERS {
         return None;
     }
-    let phys = BUDDY.lock().alloc(order)?;
+    let phys = take(order).or_else(|| {
+        singles::drain();
+        take(order)
+    })?;
     set_states(phys, 1 << order, 1);
     Some(phys)
 }
@@ -311,7 +279,7 @@ pub fn dec(phys: u64) -> bool {
         return false;
     }
     core::sync::atomic::fence(Ordering::Acquire);
-    BUDDY.lock().free(phys & !(PAGE_SIZE as u64 - 1), 0);
+    singles::give(phys & !(PAGE_SIZE as u64 - 1));
     true
 }
 
@@ -340,7 +308,17 @@ pub fn end() -> u64 {
 
 /// How much memory there is and how much of it is free.
 pub fn stats() -> Stats {
-    Stats { total: TOTAL.load(Ordering::Relaxed), free: FREE.load(Ordering::Relaxed) }
+    Stats { total: total(), free: FREE.load(Ordering::Relaxed) + singles::len() }
+}
+
+/// All RAM, in frames.
+pub fn total() -> usize {
+    TOTAL.load(Ordering::Relaxed)
+}
+
+/// Whether at least `frames` are free. Where there is plenty, that is seen at a glance.
+pub fn are_free(frames: usize) -> bool {
+    FREE.load(Ordering::Relaxed) >= frames || stats().free >= frames
 }
 
 /// Room for the memory map and for what each reserved range splits off.

@@ -1,8 +1,10 @@
 //! The kernel heap.
 //!
-//! Small allocations come from talc, which takes memory from the frame allocator in blocks and gives empty blocks back.
+//! Small allocations come from the stock of the CPU ([`magazine`]), or else from talc, which takes memory from the frame allocator in blocks and gives empty blocks back.
 //! Large ones are whole frames, straight from the frame allocator. All heap memory is in the direct map, so each
 //! allocation is one piece of physical memory too, and devices can use it.
+
+mod magazine;
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
@@ -14,6 +16,7 @@ use talc::source::GlobalAllocSource;
 
 use super::{PAGE_SIZE, frames, phys_to_virt, virt_to_phys};
 use crate::sync::IrqLock;
+use magazine::Class;
 
 /// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
 const BLOCK_SIZE: usize = 64 << 10;
@@ -54,15 +57,28 @@ struct Heap {
     small: IrqLock<Talc<GlobalAllocSource<Frames>, DefaultBinning>>,
 }
 
-// SAFETY: talc and the frame allocator keep the contract; which of the two has an allocation depends on its layout alone.
+impl Heap {
+    /// A small block.
+    fn allocate(&self, layout: Layout) -> *mut u8 {
+        let class = Class::of(layout);
+        if let Some(block) = class.and_then(magazine::take) {
+            return block.as_ptr();
+        }
+        let layout = class.map_or(layout, Class::layout);
+        // SAFETY: the size is not 0: of a class none is, and elsewhere the caller promises it.
+        unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |memory| memory.as_ptr())
+    }
+}
+
+// SAFETY: magazines, talc and the frame allocator keep the contract; which of them has an allocation, and under which layout,
+// depends on its layout alone.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let memory = if layout.size() >= LARGE_ALLOCATION {
             // SAFETY: the caller's promise.
             unsafe { Frames.alloc(layout) }
         } else {
-            // SAFETY: the size is not 0, by the caller's promise.
-            unsafe { self.small.lock().allocate(layout) }.map_or(ptr::null_mut(), |memory| memory.as_ptr())
+            self.allocate(layout)
         };
         if memory.is_null() {
             FAILED.store(layout.size(), Ordering::Relaxed);
@@ -77,19 +93,33 @@ unsafe impl GlobalAlloc for Heap {
             // SAFETY: the caller's promise.
             return unsafe { Frames.dealloc(memory, layout) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { self.small.lock().deallocate(memory, layout) }
+        let class = Class::of(layout);
+        if let Some(class) = class {
+            // SAFETY: the caller's promise.
+            if unsafe { magazine::keep(class, memory) } {
+                return;
+            }
+        }
+        // SAFETY: the caller's promise; the layout is the one that `allocate` used.
+        unsafe { self.small.lock().deallocate(memory, class.map_or(layout, Class::layout)) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if layout.size() < LARGE_ALLOCATION && size < LARGE_ALLOCATION {
+        // SAFETY: the size is valid for the alignment by the caller's promise.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        let (old, new) = (Class::of(layout), Class::of(wanted));
+        if old.is_some() && old == new {
+            return memory;
+        }
+        let both_small = layout.size() < LARGE_ALLOCATION && size < LARGE_ALLOCATION;
+        if both_small && old.is_none() && new.is_none() {
             // SAFETY: the caller's promise; both sizes are talc's.
             if unsafe { self.small.lock().try_realloc_in_place(memory, layout, size) } {
                 return memory;
             }
         }
-        // SAFETY: the size is valid for the alignment by the caller's promise.
-        let new = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        // SAFETY: the caller's promise.
+        let new = unsafe { self.alloc(wanted) };
         if !new.is_null() {
             // SAFETY: two live allocations, both at least this long.
             unsafe {

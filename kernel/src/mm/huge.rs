@@ -54,10 +54,10 @@ fn frames_of(phys: u64) -> impl Iterator<Item = u64> {
 
 /// 2 MiB of zeroes for one large leaf. `asked`: the program wants large pages here (madvise(2)), so that less has to be free.
 pub fn alloc(asked: bool) -> Option<u64> {
-    let frames::Stats { total, free } = frames::stats();
+    let total = frames::total();
     // Large pages are a luxury: never with the last of memory, which may be needed where nothing smaller will do.
     let keep = if asked { total / 4 } else { total / 8 * 3 };
-    if free < keep + frames::LARGE_PAGE_FRAMES {
+    if !frames::are_free(keep + frames::LARGE_PAGE_FRAMES) {
         return None;
     }
     let phys = frames::alloc_order(frames::LARGE_PAGE_ORDER)?;

@@ -16,7 +16,7 @@ static RESERVE: AtomicU64 = AtomicU64::new(0);
 fn reserve() -> u64 {
     match RESERVE.load(Ordering::Relaxed) {
         0 => {
-            let r = (frames::stats().total as u64 / 64).clamp(16, RESERVE_MAX);
+            let r = (frames::total() as u64 / 64).clamp(16, RESERVE_MAX);
             RESERVE.store(r, Ordering::Relaxed);
             r
         }
@@ -26,7 +26,7 @@ fn reserve() -> u64 {
 
 /// Whether `pages` more frames may go to applications.
 pub fn available(pages: u64) -> bool {
-    frames::stats().free as u64 >= reserve() + pages
+    frames::are_free((reserve() + pages) as usize)
 }
 
 /// Where the kernel sees the frame.
