@@ -69,11 +69,11 @@ impl Rss {
     /// Counts `pages` that became resident.
     pub fn add(&self, kind: RssKind, pages: u64) {
         self.counts[kind as usize].fetch_add(pages, Ordering::Relaxed);
-        self.peak.fetch_max(self.total(), Ordering::Relaxed);
     }
 
-    /// Counts `pages` that left.
+    /// Counts `pages` that left. Between two of these the sum only grows, so this is when to look how far it had come.
     pub fn sub(&self, kind: RssKind, pages: u64) {
+        self.peak.fetch_max(self.total(), Ordering::Relaxed);
         self.counts[kind as usize].fetch_sub(pages, Ordering::Relaxed);
     }
 

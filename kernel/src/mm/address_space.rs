@@ -1,8 +1,9 @@
 //! One program's address space: its areas, its page tables and the counters about them.
 //!
-//! One sleeping lock guards both areas and tables; faults hold it too, also while they read a page of a file. Page tables
-//! change only under it, the CPU's accessed and dirty bits apart. It may be taken while an inode's lock is held (truncation
-//! unmaps); nothing that takes an inode's lock is called with it held, and dropped files wait until it is free.
+//! One sleeping lock guards both areas and tables. Who changes areas, or takes pages out, has it alone; faults share it, also while
+//! they read a page of a file, and side by side put leaves and tables into the page tables by atomic exchanges
+//! ([`PageTable`] says which steps those are). It may be taken while an inode's lock is held (truncation unmaps); nothing
+//! that takes an inode's lock is called with it held, and dropped files wait until it is free.
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -23,7 +24,7 @@ use super::sites::Sites;
 use super::tlb::{CpuMask, Generation, TlbBatch};
 use super::user_page;
 use super::vma::{Vma, VmaSet};
-use super::{MapGuard, MapLock};
+use super::{FaultGuard, MapGuard, MapLock};
 
 /// An area of an address space.
 pub type Area = Vma<Object>;
@@ -90,6 +91,13 @@ pub(super) struct Locked<'a> {
     pub space: &'a AddressSpace,
 }
 
+/// The lock held together with others, by a fault. Dropping flushes, then releases it.
+pub(super) struct Shared<'a> {
+    pub batch: TlbBatch<'a>,
+    pub inner: FaultGuard<'a, Inner>,
+    pub space: &'a AddressSpace,
+}
+
 impl AddressSpace {
     /// An empty address space: nothing below, the kernel above. `ENOMEM`.
     pub fn new() -> SysResult<Arc<Self>> {
@@ -153,7 +161,7 @@ impl AddressSpace {
 
     /// Where the parts of the program are.
     pub fn layout(&self) -> Layout {
-        self.lock().inner.layout
+        self.inner.read().layout
     }
 
     /// One process more uses the space.
@@ -182,10 +190,14 @@ impl AddressSpace {
     pub(super) fn lock(&self) -> Locked<'_> {
         Locked {
             batch: TlbBatch::new(&self.cpus, &self.generation),
-            inner: self.inner.lock(),
+            inner: self.inner.write(),
             dead: Vec::new(),
             space: self,
         }
+    }
+
+    pub(super) fn share(&self) -> Shared<'_> {
+        Shared { batch: TlbBatch::new(&self.cpus, &self.generation), inner: self.inner.read(), space: self }
     }
 }
 

@@ -1,16 +1,21 @@
 //! Page faults: demand paging, copy-on-write, growth of stacks, large pages.
+//!
+//! Threads of one program fault side by side. Two that want the same page both get one ready, and the slower gives its own
+//! back: the exchange of the entry decides. Where a page takes another one's place (copy-on-write), the entry is first marked
+//! [`BUSY`] and every CPU drops the old translation; only then does the new page go in. Otherwise a thread could write to the
+//! new page and tell another one, which would still read the old.
 
 use syscall_shim::{Errno, SysResult};
 
 use super::account::RssKind;
-use super::address_space::{AddressSpace, Area, Locked, bytes};
+use super::address_space::{AddressSpace, Area, Locked, Shared, bytes};
 use super::flags::{
     Access, FaultError, HUGE_SIZE, MMAP_MIN_ADDR, PAGE_SIZE, Prot, STACK_GUARD_GAP, USER_END, VmFlags, page_down,
 };
 use super::limits;
 use super::object::{MappedFile, Object};
-use super::page_table::{ANON, D, NX, NoMemory, P, Pte, SPECIAL, W};
-use super::pages::{Pages, rss_kind};
+use super::page_table::{ANON, BUSY, D, HELD, NX, NoMemory, P, PageTable, Pte, SPECIAL, W};
+use super::pages::{Faults, rss_kind};
 use super::{huge, user_page};
 
 /// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
@@ -40,7 +45,22 @@ impl AddressSpace {
         if addr >= USER_END {
             return Err(FaultError::Maperr);
         }
-        self.lock().fault(addr, access)
+        let answer = self.share().fault(addr, access);
+        // What needs the map to change needs it alone.
+        answer.unwrap_or_else(|| self.lock().fault(addr, access))
+    }
+}
+
+impl<'a> Shared<'a> {
+    /// Makes `addr` accessible, or says why it is not; `None` where only a stack that grows could have it.
+    fn fault(&mut self, addr: u64, access: Access) -> Option<Result<(), FaultError>> {
+        let page = page_down(addr);
+        let area = self.inner.areas.find(page)?;
+        if !allows(area.prot, access) {
+            return Some(Err(FaultError::Accerr));
+        }
+        let mut faults = Faults { table: &self.inner.table, batch: &mut self.batch, rss: &self.space.rss };
+        Some(faults.resolve(area, page, access))
     }
 }
 
@@ -52,6 +72,16 @@ fn allows(prot: Prot, access: Access) -> bool {
     } else {
         !prot.is_empty()
     }
+}
+
+fn grants(pte: Pte, write: bool) -> bool {
+    pte.has(if write { P | W } else { P })
+}
+
+/// Whether the tables let the page at `addr` be read, or written. The CPU may set a bit just when a fault exchanges an entry; then
+/// nothing has changed.
+fn is_mapped(table: &PageTable, addr: u64, write: bool) -> bool {
+    table.leaf(addr).is_some_and(|leaf| grants(leaf.get(), write))
 }
 
 impl Locked<'_> {
@@ -66,7 +96,12 @@ impl Locked<'_> {
         if !allows(area.prot, access) {
             return Err(FaultError::Accerr);
         }
-        pages.resolve(area, page, access)
+        loop {
+            pages.faults().resolve(area, page, access)?;
+            if is_mapped(pages.table, page, access.write) {
+                return Ok(());
+            }
+        }
     }
 
     /// Extends the `GROWSDOWN` area above `page` down to it, within `RLIMIT_STACK` and clear of the area below.
@@ -114,13 +149,9 @@ impl Locked<'_> {
                 return Err(FaultError::Accerr);
             }
             while at < end.min(area.end) {
-                let bits = if wanted.write { P | W } else { P };
                 match pages.table.leaf(at) {
-                    Some(leaf) if leaf.get().has(bits) => at = leaf.addr + leaf.size,
-                    _ => {
-                        pages.resolve(area, at, wanted)?;
-                        at += PAGE_SIZE;
-                    }
+                    Some(leaf) if grants(leaf.get(), wanted.write) => at = leaf.addr + leaf.size,
+                    _ => pages.faults().resolve(area, at, wanted)?,
                 }
             }
         }
@@ -128,7 +159,7 @@ impl Locked<'_> {
     }
 }
 
-impl Pages<'_, '_> {
+impl Faults<'_, '_> {
     /// Makes the page at `addr` of `area`, which allows the access, present in the tables.
     pub fn resolve(&mut self, area: &Area, addr: u64, access: Access) -> Result<(), FaultError> {
         if self.table.leaf(addr).is_some() {
@@ -172,6 +203,7 @@ impl Pages<'_, '_> {
         let Some(phys) = huge::alloc(area.flags.contains(VmFlags::HUGEPAGE)) else { return Ok(false) };
         let mapped = self.table.map_huge(base, Pte::new(phys, area.prot, true, ANON | D));
         if mapped != Ok(true) {
+            // Somebody was faster, or no table is to be had.
             huge::put(phys);
             return Ok(mapped?);
         }
@@ -218,29 +250,38 @@ impl Pages<'_, '_> {
         }
     }
 
-    /// A page is there, but not for this access: copy-on-write, first write to a shared page, or a stale translation.
+    /// A page is there, but not for this access: copy-on-write, first write to a shared page, or a stale translation. Where
+    /// somebody changes the entry meanwhile, the access is tried again, and comes back if need be.
     fn resolve_present(&mut self, area: &Area, addr: u64, access: Access) -> Result<(), FaultError> {
         let Some(leaf) = self.table.leaf(addr) else { return Ok(()) };
         let old = leaf.get();
-        if !access.write || old.has(P | W) {
-            // Another thread was faster, or the entry dates from before mprotect(2) allowed more.
-            let stale = !old.present() || (access.exec && old.has(NX));
-            if stale {
-                leaf.replace(old.with_prot(area.prot, old.has(W)));
+        if !old.present() {
+            if old.has(BUSY) {
+                core::hint::spin_loop();
+            } else if old.has_page() {
+                leaf.exchange(old, old.with_prot(area.prot, false));
+            }
+            return Ok(());
+        }
+        if !access.write || old.has(W) {
+            // Another thread was faster, or this CPU's translation dates from before the entry allowed more.
+            if access.exec && old.has(NX) {
+                leaf.exchange(old, old.with_prot(area.prot, old.has(W)));
             }
             super::tlb::flush_local(addr, addr + PAGE_SIZE);
             return Ok(());
         }
+        let writable = Pte(old.with_prot(area.prot, true).0 | D);
         if area.flags.contains(VmFlags::SHARED) {
             if let Some(file) = area.backing.as_ref().and_then(Object::file) {
                 file.mapping().mark_dirty(area.offset_of(addr) / PAGE_SIZE);
                 file.written();
             }
-            leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
+            leaf.exchange(old, writable);
             return Ok(());
         }
         if old.has(ANON) && leaf.is_exclusive(old) {
-            leaf.replace(Pte(old.with_prot(area.prot, true).0 | D));
+            leaf.exchange(old, writable);
             return Ok(());
         }
         if leaf.is_huge() {
@@ -251,13 +292,36 @@ impl Pages<'_, '_> {
         let zero = old.has(SPECIAL) && area.backing.is_none();
         let copy =
             if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;
-        leaf.replace(Pte::new(copy, area.prot, true, ANON | D));
+        // The page cannot have been written while it was copied: whoever makes the entry writable changes it.
+        if !leaf.exchange(old, Pte(old.0 & !P | HELD | BUSY)) {
+            user_page::put(copy);
+            return Ok(());
+        }
         self.batch.touch(addr, PAGE_SIZE);
+        self.batch.flush();
+        leaf.replace(Pte::new(copy, area.prot, true, ANON | D));
         if let Some(kind) = rss_kind(area, old) {
             self.rss.sub(kind, 1);
-            self.batch.free_frame(old.phys());
+            user_page::put(old.phys());
         }
         self.rss.add(RssKind::Anon, 1);
+        Ok(())
+    }
+
+    /// Maps the frame `phys`, whose reference is given, at `addr`, unless somebody was faster there.
+    pub fn install(&mut self, area: &Area, addr: u64, phys: u64, write: bool, soft: u64) -> Result<(), NoMemory> {
+        let dirty = if write { D } else { 0 };
+        let pte = Pte::new(phys, area.prot, write, soft | dirty);
+        let placed = self.table.map(addr, pte);
+        if placed != Ok(true) {
+            if soft & SPECIAL == 0 {
+                user_page::put(phys);
+            }
+            return placed.map(|_| ());
+        }
+        if let Some(kind) = rss_kind(area, pte) {
+            self.rss.add(kind, 1);
+        }
         Ok(())
     }
 }

@@ -90,16 +90,15 @@ pub fn put(phys: u64) {
     }
 }
 
-/// A large leaf becomes 512 small ones, each with a reference.
-pub fn split(phys: u64) {
-    let Some(count) = leaves(phys) else { return };
-    // The only leaf's references are handed on: nobody else can map the page meanwhile.
-    if count.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        PAGES.fetch_sub(1, Ordering::Relaxed);
-    } else {
-        frames_of(phys).for_each(user_page::get);
-        put(phys);
-    }
+/// Takes a reference to each frame, for 512 small leaves that are to take a large one's place; that is then [`put`]. Before
+/// they do, or a thread that meets one of them would think the frame its own.
+pub fn hold_frames(phys: u64) {
+    frames_of(phys).for_each(user_page::get);
+}
+
+/// Takes that back.
+pub fn release_frames(phys: u64) {
+    frames_of(phys).for_each(user_page::put);
 }
 
 /// Whether a single large leaf and nothing else has the page's frames.

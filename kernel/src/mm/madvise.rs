@@ -105,11 +105,11 @@ impl AddressSpace {
 
     /// For each page from `addr`, bit 0 says whether it is in memory. `ENOMEM` at the first page that is not mapped.
     pub fn mincore(&self, addr: u64, vec: &mut [u8]) -> SysResult<()> {
-        let locked = self.lock();
+        let inner = self.inner.read();
         for (i, slot) in vec.iter_mut().enumerate() {
             let at = addr + i as u64 * PAGE_SIZE;
-            let area = locked.inner.areas.find(at).ok_or(Errno::ENOMEM)?;
-            let mapped = locked.inner.table.leaf(at).is_some();
+            let area = inner.areas.find(at).ok_or(Errno::ENOMEM)?;
+            let mapped = inner.table.leaf(at).is_some();
             let cached = || {
                 let file = area.backing.as_ref().and_then(Object::file)?;
                 file.mapping().get_page(area.offset_of(at) / PAGE_SIZE)
@@ -125,10 +125,10 @@ impl AddressSpace {
         if start == end {
             return Ok(());
         }
-        let locked = self.lock();
-        let whole = locked.inner.areas.covers(start, end);
+        let inner = self.inner.read();
+        let whole = inner.areas.covers(start, end);
         let mut files: Vec<Hole> = Vec::new();
-        for part in locked.inner.areas.overlapping(start, end).map(|a| a.clip(start, end)) {
+        for part in inner.areas.overlapping(start, end).map(|a| a.clip(start, end)) {
             if invalidate && part.flags.contains(VmFlags::LOCKED) {
                 return Err(Errno::EBUSY);
             }
@@ -139,7 +139,7 @@ impl AddressSpace {
                 files.push((file.clone(), part.offset, part.offset + part.len()));
             }
         }
-        drop(locked);
+        drop(inner);
         for (file, from, to) in files {
             file.sync(from, to)?;
         }
@@ -243,7 +243,7 @@ impl Locked<'_> {
             && !part.prot.is_empty()
         {
             for at in (part.start..part.end).step_by((fault::FAULT_AROUND * PAGE_SIZE) as usize) {
-                pages.fault_around(part, &**file, at);
+                pages.faults().fault_around(part, &**file, at);
             }
         }
         Ok(())

@@ -90,8 +90,8 @@ pub struct PageEntry {
 impl AddressSpace {
     /// The page at `addr`, if one is present.
     pub fn page(&self, addr: u64) -> Option<PageEntry> {
-        let locked = self.lock();
-        let leaf = locked.inner.table.leaf(addr)?;
+        let inner = self.inner.read();
+        let leaf = inner.table.leaf(addr)?;
         let pte = leaf.get();
         if !pte.has_page() {
             return None;
@@ -146,22 +146,21 @@ impl AddressSpace {
     }
 
     fn smaps_with(&self, count: bool) -> Vec<(MapsEntry, SmapsCounts)> {
-        let mut locked = self.lock();
-        let (layout, brk) = (locked.inner.layout, locked.inner.brk);
-        let (areas, pages) = locked.parts();
-        let rows: Vec<(Area, SmapsCounts)> = areas
+        let inner = self.inner.read();
+        let (layout, brk) = (inner.layout, inner.brk);
+        let rows: Vec<(Area, SmapsCounts)> = inner
+            .areas
             .iter()
-            .map(|area| (area.clone(), if count { counts(pages.table, area) } else { SmapsCounts::default() }))
+            .map(|area| (area.clone(), if count { counts(&inner.table, area) } else { SmapsCounts::default() }))
             .collect();
-        drop(locked);
+        drop(inner);
         // Paths are asked for without the lock: the file system has its own.
         rows.into_iter().map(|(area, counts)| (entry(&area, &layout, brk), counts)).collect()
     }
 
     /// Totals for `/proc/PID/status` and `statm`.
     pub fn memory_use(&self) -> MemoryUse {
-        let locked = self.lock();
-        let inner = &locked.inner;
+        let inner = &self.inner.read();
         let sum = |f: &dyn Fn(&Area) -> bool| inner.areas.iter().filter(|a| f(a)).map(Area::len).sum::<u64>();
         let text = inner.layout.end_code.saturating_sub(inner.layout.start_code).next_multiple_of(PAGE_SIZE);
         let exec =
@@ -174,7 +173,7 @@ impl AddressSpace {
             rss_anon: self.rss.get(RssKind::Anon) * PAGE_SIZE,
             rss_file: self.rss.get(RssKind::File) * PAGE_SIZE,
             rss_shmem: self.rss.get(RssKind::Shmem) * PAGE_SIZE,
-            vm_data: locked.data_bytes(),
+            vm_data: inner.data_bytes(),
             vm_stk: sum(&|a| a.flags.contains(VmFlags::GROWSDOWN)),
             vm_exe: text.min(exec),
             vm_lib: exec.saturating_sub(text),
@@ -189,18 +188,18 @@ impl AddressSpace {
 
     /// The file that is mapped at `addr`, and the offset in it, for names in backtraces.
     pub fn file_at(&self, addr: u64) -> Option<(Arc<dyn MappedFile>, u64)> {
-        let locked = self.lock();
-        let area = locked.inner.areas.find(addr)?;
+        let inner = self.inner.read();
+        let area = inner.areas.find(addr)?;
         let file = area.backing.as_ref().and_then(Object::file)?;
         Some((file.clone(), area.offset_of(addr)))
     }
 
     /// The area that holds `addr`, for crash reports.
     pub fn describe(&self, addr: u64) -> Option<MapsEntry> {
-        let locked = self.lock();
-        let (layout, brk) = (locked.inner.layout, locked.inner.brk);
-        let area = locked.inner.areas.find(addr)?.clone();
-        drop(locked);
+        let inner = self.inner.read();
+        let (layout, brk) = (inner.layout, inner.brk);
+        let area = inner.areas.find(addr)?.clone();
+        drop(inner);
         Some(entry(&area, &layout, brk))
     }
 }

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use syscall_shim::{Errno, SysResult};
 
 use super::account::OVERCOMMIT_MEMORY;
-use super::address_space::{AddressSpace, Area, Locked, bytes};
+use super::address_space::{AddressSpace, Area, Inner, Locked, bytes};
 use super::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Prot, USER_END, VmFlags, page_down, page_up};
 use super::limits::{self, INFINITY};
 use super::object::{FileMap, MappedFile, Object, SharedMemory, SpecialPages};
@@ -333,15 +333,10 @@ impl Locked<'_> {
                 return Err(Errno::ENOMEM);
             }
         }
-        if limits.data != INFINITY && is_data(prot, vm) && self.data_bytes() + (end - start) > limits.data {
+        if limits.data != INFINITY && is_data(prot, vm) && self.inner.data_bytes() + (end - start) > limits.data {
             return Err(Errno::ENOMEM);
         }
         Ok(())
-    }
-
-    /// Private writable memory that is no stack (`VmData`).
-    pub fn data_bytes(&self) -> u64 {
-        self.inner.areas.iter().filter(|a| is_data(a.prot, a.flags)).map(Area::len).sum()
     }
 
     /// What lies behind a new area.
@@ -367,7 +362,11 @@ impl Locked<'_> {
         if prot.contains(Prot::WRITE) {
             let limits = limits::current();
             let grows = self.inner.areas.find(start).is_some_and(|a| !is_data(a.prot, a.flags));
-            if limits.data != INFINITY && grows && is_data(prot, flags) && self.data_bytes() + (end - start) > limits.data {
+            if limits.data != INFINITY
+                && grows
+                && is_data(prot, flags)
+                && self.inner.data_bytes() + (end - start) > limits.data
+            {
                 return Err(Errno::ENOMEM);
             }
         }
@@ -387,6 +386,13 @@ impl Locked<'_> {
         });
         pages.protect(start, end, prot, flags.contains(VmFlags::SHARED));
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Private writable memory that is no stack (`VmData`).
+    pub fn data_bytes(&self) -> u64 {
+        self.areas.iter().filter(|a| is_data(a.prot, a.flags)).map(Area::len).sum()
     }
 }
 

@@ -42,9 +42,11 @@ pub const PAGE_SIZE: usize = 4096;
 pub const LARGE_PAGE_SIZE: usize = 2 << 20;
 
 /// The lock of an address space.
-type MapLock<T> = crate::sync::SleepMutex<T>;
-/// Its guard.
-type MapGuard<'a, T> = crate::sync::SleepGuard<'a, T>;
+type MapLock<T> = crate::sync::SleepRwLock<T>;
+/// Its guard for changes of the map.
+type MapGuard<'a, T> = crate::sync::WriteGuard<'a, T>;
+/// Its guard for faults, many of which hold it together.
+type FaultGuard<'a, T> = crate::sync::ReadGuard<'a, T>;
 
 /// Number of this CPU.
 fn cpu_number() -> u32 {

@@ -107,7 +107,7 @@ impl AddressSpace {
 
     /// Whether all of `start..end` is mapped.
     pub fn is_mapped(&self, start: u64, end: u64) -> bool {
-        self.lock().inner.areas.covers(start, end)
+        self.inner.read().areas.covers(start, end)
     }
 
     /// What move_pages(2) reports of a page: its node, `-ENOENT` when it is not present, `-EFAULT` when nothing is mapped.

@@ -1,5 +1,8 @@
 //! The lower half of a 4-level x86-64 page table: where application memory is mapped.
 //!
+//! Faults of several threads share the tables: every step that a [`PageTable`] does by `&self` takes effect by one atomic exchange
+//! and does nothing if somebody else was faster. Steps by `&mut self` rely on nobody else changing them.
+//!
 //! Every leaf that is not `SPECIAL` owns one reference to its frame (a large leaf shares in one to each of its 512 frames, see `huge`).
 //! Application pages are supervisor pages: the program runs in ring 0 beside the kernel, and CR0.WP and NX bind it.
 //! Format: Intel SDM volume 3A, 4.5 "4-level paging".
@@ -25,6 +28,8 @@ pub const ANON: u64 = 1 << 9;
 pub const HELD: u64 = 1 << 10;
 /// Software: the frame is not reference-counted by this entry (the zero page, kernel pages such as the vDSO).
 pub const SPECIAL: u64 = 1 << 11;
+/// Software, with [`HELD`]: a fault is putting another page here, and has yet to see every CPU drop the old translation.
+pub const BUSY: u64 = 1 << 52;
 /// No execution.
 pub const NX: u64 = 1 << 63;
 
@@ -105,6 +110,11 @@ impl Leaf<'_> {
         Pte(self.entry.swap(new.0, Ordering::AcqRel))
     }
 
+    /// Replaces the entry if it still is `old`, to the accessed and dirty bits; returns whether it was.
+    pub fn exchange(&self, old: Pte, new: Pte) -> bool {
+        self.entry.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
     /// Clears `bits`; returns the value before.
     pub fn clear(&self, bits: u64) -> Pte {
         Pte(self.entry.fetch_and(!bits, Ordering::AcqRel))
@@ -121,10 +131,10 @@ impl Leaf<'_> {
     }
 }
 
-/// Page tables of one address space. Changes need `&mut`; the address space's lock gives it.
+/// Page tables of one address space. Tables are taken out by `&mut` only, which the address space's lock gives.
 pub struct PageTable {
     root: u64,
-    tables: u64,
+    tables: AtomicU64,
 }
 
 fn table(phys: u64) -> &'static Table {
@@ -150,7 +160,7 @@ impl PageTable {
         for (to, from) in table(root).iter().zip(kernel).skip(ENTRIES / 2) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        Some(Self { root, tables: 1 })
+        Some(Self { root, tables: AtomicU64::new(1) })
     }
 
     /// Physical address of the root, for CR3.
@@ -160,7 +170,7 @@ impl PageTable {
 
     /// Bytes in page tables (`VmPTE`).
     pub fn bytes(&self) -> u64 {
-        self.tables * PAGE_SIZE
+        self.tables.load(Ordering::Relaxed) * PAGE_SIZE
     }
 
     /// The leaf that maps `addr`, present or held.
@@ -181,64 +191,74 @@ impl PageTable {
         None
     }
 
-    /// The entry of `level` for `addr`, with the tables above it made as needed.
-    fn entry(&mut self, addr: u64, level: u32) -> Result<&'static AtomicU64, NoMemory> {
-        Ok(&table(self.table_of(addr, level)?)[index(addr, level)])
+    /// The entry of `level` for `addr`, with the tables above it made as needed; `None` inside a large page.
+    fn entry(&self, addr: u64, level: u32) -> Result<Option<&'static AtomicU64>, NoMemory> {
+        Ok(self.table_of(addr, level)?.map(|phys| &table(phys)[index(addr, level)]))
     }
 
-    /// The table of `level` for `addr`, made as needed.
-    fn table_of(&mut self, addr: u64, level: u32) -> Result<u64, NoMemory> {
+    /// The table of `level` for `addr`, made as needed; `None` inside a large page.
+    fn table_of(&self, addr: u64, level: u32) -> Result<Option<u64>, NoMemory> {
         let mut phys = self.root;
         for l in (level + 1..4).rev() {
             let entry = &table(phys)[index(addr, l)];
-            let value = entry.load(Ordering::Acquire);
-            debug_assert!(value & PS == 0, "a 4 KiB page inside a large one");
-            phys = if value & P != 0 {
-                value & ADDR
-            } else {
-                let new = user_page::alloc_zeroed().ok_or(NoMemory)?;
-                self.tables += 1;
-                // Upper levels grant everything; the leaf decides.
-                entry.store(new | P | W | A, Ordering::Release);
-                new
-            };
+            let mut value = entry.load(Ordering::Acquire);
+            if value == 0 {
+                value = self.new_table(entry)?;
+            }
+            if value & PS != 0 {
+                return Ok(None);
+            }
+            phys = value & ADDR;
         }
-        Ok(phys)
+        Ok(Some(phys))
+    }
+
+    /// Puts an empty table into `entry`; returns what is there then, which is somebody else's if they were faster.
+    #[cold]
+    fn new_table(&self, entry: &AtomicU64) -> Result<u64, NoMemory> {
+        let phys = user_page::alloc_zeroed().ok_or(NoMemory)?;
+        // Upper levels grant everything; the leaf decides.
+        let new = phys | P | W | A;
+        match entry.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                self.tables.fetch_add(1, Ordering::Relaxed);
+                Ok(new)
+            }
+            Err(other) => {
+                user_page::put(phys);
+                Ok(other)
+            }
+        }
     }
 
     /// Makes the tables that a leaf at `addr` needs.
-    pub fn prepare(&mut self, addr: u64) -> Result<(), NoMemory> {
+    pub fn prepare(&self, addr: u64) -> Result<(), NoMemory> {
         self.entry(addr, 0).map(|_| ())
     }
 
-    /// Puts a leaf at `addr`, which must have none; the reference to the frame moves into the table.
-    pub fn map(&mut self, addr: u64, pte: Pte) -> Result<(), NoMemory> {
-        let entry = self.entry(addr, 0)?;
-        debug_assert!(!Pte(entry.load(Ordering::Relaxed)).has_page());
-        entry.store(pte.0, Ordering::Release);
-        Ok(())
+    /// Puts a leaf at `addr`, where the reference to its frame then belongs to the table; `false` if one is there already.
+    pub fn map(&self, addr: u64, pte: Pte) -> Result<bool, NoMemory> {
+        let Some(entry) = self.entry(addr, 0)? else { return Ok(false) };
+        Ok(entry.compare_exchange(0, pte.0, Ordering::AcqRel, Ordering::Relaxed).is_ok())
     }
 
-    /// As [`PageTable::map`], for many leaves in ascending order: the walk down is done once for each table, which `last` remembers.
+    /// As [`PageTable::map`], for many leaves in ascending order in tables that hold none and that nobody else uses: the walk
+    /// down is done once for each table, which `last` remembers.
     pub fn map_after(&mut self, last: &mut LastTable, addr: u64, pte: Pte) -> Result<(), NoMemory> {
         let base = addr & !(span(1) - 1);
         let phys = match last.0 {
             Some((of, phys)) if of == base => phys,
-            _ => self.table_of(addr, 0)?,
+            _ => self.table_of(addr, 0)?.ok_or(NoMemory)?,
         };
         last.0 = Some((base, phys));
         table(phys)[index(addr, 0)].store(pte.0, Ordering::Release);
         Ok(())
     }
 
-    /// Puts a 2 MiB leaf at the aligned address `addr`; refused if 4 KiB pages are (or were) there.
-    pub fn map_huge(&mut self, addr: u64, pte: Pte) -> Result<bool, NoMemory> {
-        let entry = self.entry(addr, 1)?;
-        if entry.load(Ordering::Acquire) != 0 {
-            return Ok(false);
-        }
-        entry.store(pte.0 | PS, Ordering::Release);
-        Ok(true)
+    /// Puts a 2 MiB leaf at the aligned address `addr`; `false` if something is (or was) there.
+    pub fn map_huge(&self, addr: u64, pte: Pte) -> Result<bool, NoMemory> {
+        let Some(entry) = self.entry(addr, 1)? else { return Ok(false) };
+        Ok(entry.compare_exchange(0, pte.0 | PS, Ordering::AcqRel, Ordering::Relaxed).is_ok())
     }
 
     /// Whether no table is there for the 2 MiB around `addr`, so that a large page fits.
@@ -258,16 +278,36 @@ impl PageTable {
     }
 
     /// Replaces the 2 MiB leaf around `addr`, if any, by 512 leaves of the same pages.
-    pub fn split_huge(&mut self, addr: u64) -> Result<(), NoMemory> {
-        let Some(leaf) = self.leaf(addr).filter(Leaf::is_huge) else { return Ok(()) };
-        let new = user_page::alloc_zeroed().ok_or(NoMemory)?;
-        let old = leaf.get();
-        for (i, entry) in table(new).iter().enumerate() {
-            entry.store((old.0 & !PS) + i as u64 * PAGE_SIZE, Ordering::Relaxed);
+    pub fn split_huge(&self, addr: u64) -> Result<(), NoMemory> {
+        if !self.leaf(addr).is_some_and(|leaf| leaf.is_huge()) {
+            return Ok(());
         }
-        leaf.replace(Pte(new | P | W | A));
-        huge::split(old.phys());
-        self.tables += 1;
+        let new = user_page::alloc_zeroed().ok_or(NoMemory)?;
+        let mut held = None;
+        // Until the exchange meets what the table was made from; the CPU may set bits meanwhile.
+        while let Some(leaf) = self.leaf(addr).filter(Leaf::is_huge) {
+            let old = leaf.get();
+            if !old.has(PS) {
+                continue;
+            }
+            // The small leaves' references are there before the leaves are.
+            if held.is_none() {
+                huge::hold_frames(old.phys());
+                held = Some(old.phys());
+            }
+            for (i, entry) in table(new).iter().enumerate() {
+                entry.store((old.0 & !PS) + i as u64 * PAGE_SIZE, Ordering::Relaxed);
+            }
+            if leaf.exchange(old, Pte(new | P | W | A)) {
+                self.tables.fetch_add(1, Ordering::Relaxed);
+                huge::put(old.phys());
+                return Ok(());
+            }
+        }
+        user_page::put(new);
+        if let Some(phys) = held {
+            huge::release_frames(phys);
+        }
         Ok(())
     }
 
@@ -280,7 +320,8 @@ impl PageTable {
     /// CPUs cache upper levels too (SDM 4.10.3).
     pub fn free_empty(&mut self, start: u64, end: u64, batch: &mut super::tlb::TlbBatch) {
         if start < end {
-            self.tables -= free_empty(self.root, 3, start, end, batch);
+            let freed = free_empty(self.root, 3, start, end, batch);
+            self.tables.fetch_sub(freed, Ordering::Relaxed);
         }
     }
 }

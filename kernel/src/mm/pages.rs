@@ -6,13 +6,20 @@ use super::account::{Rss, RssKind};
 use super::address_space::Area;
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
 use super::object::Object;
-use super::page_table::{ANON, D, LastTable, NoMemory, PageTable, Pte, SPECIAL, W};
+use super::page_table::{ANON, LastTable, NoMemory, PageTable, Pte, SPECIAL, W};
 use super::tlb::TlbBatch;
 use super::{huge, user_page};
 
 /// The page tables of a locked address space, with what changes to them entail.
 pub(super) struct Pages<'p, 'a> {
     pub table: &'p mut PageTable,
+    pub batch: &'p mut TlbBatch<'a>,
+    pub rss: &'p Rss,
+}
+
+/// The page tables of an address space whose lock is held at least together with other faults: what a fault may change.
+pub(super) struct Faults<'p, 'a> {
+    pub table: &'p PageTable,
     pub batch: &'p mut TlbBatch<'a>,
     pub rss: &'p Rss,
 }
@@ -37,7 +44,12 @@ pub(super) fn rss_kind(area: &Area, pte: Pte) -> Option<RssKind> {
     }
 }
 
-impl Pages<'_, '_> {
+impl<'a> Pages<'_, 'a> {
+    /// For what faults do too.
+    pub fn faults(&mut self) -> Faults<'_, 'a> {
+        Faults { table: self.table, batch: self.batch, rss: self.rss }
+    }
+
     /// Splits large pages that `start` or `end` would cut.
     pub fn split_edges(&mut self, start: u64, end: u64) -> SysResult<()> {
         for edge in [start, end] {
@@ -149,21 +161,5 @@ impl Pages<'_, '_> {
             }
         });
         result
-    }
-
-    /// Maps the frame `phys`, whose reference is given, at `addr`.
-    pub fn install(&mut self, area: &Area, addr: u64, phys: u64, write: bool, soft: u64) -> Result<(), NoMemory> {
-        let dirty = if write { D } else { 0 };
-        let pte = Pte::new(phys, area.prot, write, soft | dirty);
-        if let Err(e) = self.table.map(addr, pte) {
-            if soft & SPECIAL == 0 {
-                user_page::put(phys);
-            }
-            return Err(e);
-        }
-        if let Some(kind) = rss_kind(area, pte) {
-            self.rss.add(kind, 1);
-        }
-        Ok(())
     }
 }

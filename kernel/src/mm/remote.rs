@@ -52,17 +52,17 @@ impl AddressSpace {
         if addr >= USER_END {
             return None;
         }
-        let locked = self.lock();
-        let leaf = locked.inner.table.leaf(addr)?;
+        let inner = self.inner.read();
+        let leaf = inner.table.leaf(addr)?;
         let pte = leaf.get();
-        pte.present().then(|| pte.phys() + (addr - leaf.addr))
+        pte.has_page().then(|| pte.phys() + (addr - leaf.addr))
     }
 
     /// A number that names the memory behind a shared futex word: the same for every address space that maps the page, and
     /// stable while it does. `EFAULT` if nothing is mapped there.
     pub fn shared_futex_key(&self, addr: u64) -> SysResult<Option<(usize, u64)>> {
-        let locked = self.lock();
-        let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?;
+        let inner = self.inner.read();
+        let area = inner.areas.find(addr).ok_or(Errno::EFAULT)?;
         Ok(match &area.backing {
             Some(Object::File(map)) if area.flags.contains(VmFlags::MAYSHARE) => {
                 Some((alloc::sync::Arc::as_ptr(map.file.mapping()) as usize, area.offset_of(addr)))
