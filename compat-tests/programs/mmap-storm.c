@@ -1,5 +1,5 @@
 // Eight threads map, unmap and protect pages under each other's eyes: what was changed and announced is never seen as it was.
-// compat: variants=pie,static cpus=2
+// compat: variants=pie,static cpus=2 timeout=150
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { THREADS = 8, OWNERS = 4, ROUNDS = 400, PAGES = 4, PAGE = 4096 };
+enum { THREADS = 8, OWNERS = 4, ROUNDS = 200, PAGES = 4, PAGE = 4096 };
 enum { WRITABLE, READ_ONLY, NO_ACCESS, UNMAPPED, STATES };
 
 // What an owner has done to its pages. Even sequence numbers are announcements; odd ones say that it changes them.
