@@ -1,5 +1,7 @@
-# A cluster made, used by eight clients at once, stopped and started again: the data is the same.
+# A cluster made, used by eight clients at once, stopped and started again: the data is the same. Arguments are pgbench's
+# measure of how long; -T 30 for half a minute.
 set -e
+long=${*:--t 20}
 bin=/usr/lib/postgresql/15/bin
 dir=$(mktemp -d)
 chown 65534:65534 $dir
@@ -12,8 +14,9 @@ sql "create table t(id int primary key, x text)"
 sql "insert into t select n, md5(n::text) from generate_series(1, 2000) n"
 sql "select count(*), sum(length(x)) from t"
 as pgbench -h 127.0.0.1 -p 54399 -U postgres -i -s 1 -q postgres > /dev/null 2>&1
-as pgbench -h 127.0.0.1 -p 54399 -U postgres -c 8 -j 2 -t 20 postgres 2>/dev/null | grep "actually processed"
+as pgbench -h 127.0.0.1 -p 54399 -U postgres -c 8 -j 2 $long postgres 2>/dev/null | grep -E "actually processed|failed"
 sql "select count(*) from pgbench_history"
+sql "select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)"
 as pg_ctl -D $dir/data -w -m fast stop > /dev/null
 as pg_ctl -D $dir/data -w -t 60 -l $dir/data/log2 -o "-p 54399 -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off" start > /dev/null
 sql "select count(*), sum(length(x)) from t"
