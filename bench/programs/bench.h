@@ -6,12 +6,16 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { MAX_ROUNDS = 16, LEAST = 8 };
 
 static uint64_t target_ns = 10 * 1000 * 1000;
 static int rounds = 5;
+// One measurement alone, and a number of operations of it that is given instead of found.
+static char only[64];
+static long fixed_operations;
 
 static inline uint64_t ticks(void) {
     uint32_t low, high;
@@ -36,7 +40,7 @@ static inline void report(const char *name, long operations, uint64_t ns, uint64
     printf("bench %s %ld %lu %lu\n", name, operations, ns, tick);
 }
 
-// Options of every program: --round-us=N, --rounds=N; the rest is left in argv.
+// Options of every program: --round-us=N, --rounds=N, --only=NAME, --operations=N; the rest is left in argv.
 static inline int options(int argc, char **argv) {
     int kept = 1;
     for (int i = 1; i < argc; i++) {
@@ -44,6 +48,8 @@ static inline int options(int argc, char **argv) {
             target_ns *= 1000;
         else if (sscanf(argv[i], "--rounds=%d", &rounds) == 1)
             rounds = rounds < 1 ? 1 : rounds > MAX_ROUNDS ? MAX_ROUNDS : rounds;
+        else if (sscanf(argv[i], "--only=%63s", only) == 1 || sscanf(argv[i], "--operations=%ld", &fixed_operations) == 1)
+            continue;
         else
             argv[kept++] = argv[i];
     }
@@ -53,9 +59,11 @@ static inline int options(int argc, char **argv) {
 
 // Doubles the number of operations until they take a good part of a round, then measures rounds of that many.
 static inline void measure(const char *name, void (*run)(long operations)) {
-    long n = LEAST;
+    if (*only && strcmp(only, name))
+        return;
+    long n = fixed_operations ? fixed_operations : LEAST;
     run(n); // pays for what happens but once
-    for (;;) {
+    while (!fixed_operations) {
         uint64_t took = ~0ull;
         for (int i = 0; i < 2; i++) {
             uint64_t start = now();

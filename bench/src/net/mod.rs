@@ -2,24 +2,22 @@
 //!
 //! It runs in a network namespace of its own, so that nothing of the host's network is touched or in the way.
 
-mod count;
 mod load;
 mod plot;
-mod profile;
 mod server;
 mod tap;
 
 use crate::How;
 use crate::build;
+use crate::count::{Counter, Counts};
 use crate::error::{Result, fail};
 use crate::guest::{Guests, System};
 use crate::linux::Linux;
+use crate::profile::{self, Symbols};
 use crate::report::{self, Cell, Table, ratio};
 use crate::sample::median;
 use crate::vm::Vm;
-use count::{Counter, Counts};
 use load::{Figure, Load};
-use profile::Symbols;
 use server::Server;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

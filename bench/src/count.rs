@@ -85,16 +85,17 @@ impl Counter {
         Ok(counter)
     }
 
-    /// What QEMU needs to be told.
+    /// What QEMU needs to be told for all of them.
     pub fn qemu_args(&self) -> Vec<String> {
-        vec![
-            "-plugin".into(),
-            format!("{},out={}", self.plugin.display(), self.numbers.display()),
-            "-d".into(),
-            "trace:memory_region_ops_read,trace:memory_region_ops_write".into(),
-            "-D".into(),
-            self.trace.display().to_string(),
-        ]
+        let mut args = self.plugin_args();
+        args.extend(["-d".into(), "trace:memory_region_ops_read,trace:memory_region_ops_write".into()]);
+        args.extend(["-D".into(), self.trace.display().to_string()]);
+        args
+    }
+
+    /// What it needs to be told for instructions and halts alone.
+    pub fn plugin_args(&self) -> Vec<String> {
+        vec!["-plugin".into(), format!("{},out={}", self.plugin.display(), self.numbers.display())]
     }
 
     /// All since the machine's start.

@@ -37,8 +37,8 @@ impl Symbols {
     }
 }
 
-/// The functions with the most instructions between two readings, for one of so many requests.
-pub fn print(title: &str, symbols: &Symbols, before: &BTreeMap<u64, u64>, after: &BTreeMap<u64, u64>, requests: f64) {
+/// The functions with the most instructions between two readings, for one of so many operations.
+pub fn print(title: &str, symbols: &Symbols, before: &BTreeMap<u64, u64>, after: &BTreeMap<u64, u64>, operations: f64) {
     let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
     for (address, count) in after {
         let count = count.saturating_sub(before.get(address).copied().unwrap_or(0));
@@ -46,8 +46,9 @@ pub fn print(title: &str, symbols: &Symbols, before: &BTreeMap<u64, u64>, after:
     }
     let mut functions: Vec<_> = functions.into_iter().collect();
     functions.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    println!("\n{title}: instructions for a request, by function");
+    let all: u64 = functions.iter().map(|(_, count)| count).sum();
+    println!("\n{title}: {:.1} instructions each, by function", all as f64 / operations);
     for (name, count) in functions.iter().take(MOST) {
-        println!("  {:>9.1}  {name}", *count as f64 / requests);
+        println!("  {:>9.1}  {name}", *count as f64 / operations);
     }
 }
