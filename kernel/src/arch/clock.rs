@@ -50,6 +50,7 @@ impl SharedScale {
         self.sequence.fetch_add(1, Ordering::Release);
     }
 
+    #[inline(always)]
     fn get(&self) -> TscScale {
         loop {
             let before = self.sequence.load(Ordering::Acquire);
@@ -238,7 +239,7 @@ pub fn scale() -> TscScale {
 }
 
 /// Nanoseconds since boot (CLOCK_MONOTONIC).
-#[inline]
+#[inline(never)]
 pub fn monotonic_ns() -> u64 {
     SCALE.get().to_ns(tsc())
 }

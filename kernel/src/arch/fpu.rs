@@ -75,6 +75,7 @@ const FCW_DEFAULT: u16 = 0x37f;
 const MXCSR_DEFAULT: u32 = 0x1f80;
 const OFF_MXCSR: usize = 24;
 const OFF_XSTATE_BV: usize = 512;
+const XSAVE_HEADER: usize = 64;
 
 impl FpuArea {
     /// The state that `execve` starts a program with.
@@ -89,10 +90,11 @@ impl FpuArea {
         area
     }
 
-    /// Back to the state at program start.
+    /// Back to the state at program start. With XSAVE that is an empty header, and MXCSR, which is loaded all the same.
     pub fn reset(&mut self) {
+        let stale = if has_xsave() { OFF_XSTATE_BV..OFF_XSTATE_BV + XSAVE_HEADER } else { 0..OFF_XSTATE_BV };
         let bytes = self.bytes_mut();
-        bytes.fill(0);
+        bytes[stale].fill(0);
         bytes[..2].copy_from_slice(&FCW_DEFAULT.to_le_bytes());
         bytes[OFF_MXCSR..OFF_MXCSR + 4].copy_from_slice(&MXCSR_DEFAULT.to_le_bytes());
     }

@@ -125,7 +125,14 @@ pub fn of(id: u32) -> &'static PerCpu {
 
 /// The blocks of the CPUs in `mask`, a bit each.
 pub fn each(mask: u64) -> impl Iterator<Item = &'static PerCpu> {
-    (0..MAX_CPUS).filter(move |id| mask >> id & 1 != 0).map(|id| &CPUS[id])
+    let mut left = mask;
+    core::iter::from_fn(move || {
+        let id = left.trailing_zeros();
+        // None is left: beyond the last.
+        let cpu = CPUS.get(id as usize)?;
+        left &= left - 1;
+        Some(cpu)
+    })
 }
 
 /// This CPU's block. Valid until the caller can be moved to another CPU, that is, until it sleeps.

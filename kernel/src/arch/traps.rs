@@ -306,12 +306,13 @@ fn handle_work(task: &Task, frame: &mut TrapFrame) {
     }
     let resched = this_cpu().need_resched.load(Ordering::Relaxed);
     let pending = task.signal_pending.load(Ordering::Acquire);
-    let moved = task.moved.load(Ordering::Relaxed);
     irq::enable();
     if resched {
         crate::task::schedule();
     }
-    if resched || moved {
+    // Within a system call there is no critical section of rseq(2).
+    let moved = task.moved.load(Ordering::Relaxed);
+    if moved || resched && !frame.in_syscall() {
         // Cleared first: to write the number of the CPU may take a page fault, and that a move.
         task.moved.store(false, Ordering::Relaxed);
         crate::task::rseq::abort_section(frame);

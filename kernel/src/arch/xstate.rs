@@ -75,7 +75,8 @@ pub fn write_initial_components(area: &mut [u8]) {
     if held & 2 == 0 {
         zero(XMM_REGISTERS);
     }
-    for (component, &(offset, size)) in layout().iter().enumerate() {
+    let used = COMPONENTS - fpu::xcr0().leading_zeros() as usize;
+    for (component, &(offset, size)) in layout().iter().take(used).enumerate() {
         if size != 0 && held >> component & 1 == 0 {
             zero(offset..offset + size);
         }

@@ -15,6 +15,7 @@ use core::any::Any;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use arrayvec::ArrayVec;
 use fs::OpenFlags;
 use hashbrown::HashMap;
 use syscall_shim::types::EpollEvent;
@@ -125,6 +126,9 @@ impl Watch {
         self.retire();
     }
 }
+
+/// Takes an event, and its index.
+type Give<'a> = dyn FnMut(usize, EpollEvent) -> SysResult<()> + 'a;
 
 /// An epoll instance.
 pub struct Epoll {
@@ -258,13 +262,16 @@ impl Epoll {
         above.iter().map(|epoll| epoll.height_above(so_far + 1)).max().unwrap_or(so_far)
     }
 
-    /// Takes up to `max` events that hold now.
-    fn collect(&self, max: usize) -> Vec<EpollEvent> {
-        let mut out = Vec::new();
-        let mut again = Vec::new();
+    /// Gives up to `max` events that hold now to `give`, with their indices, and returns how many. One that `give` refuses stays
+    /// ready; its error counts if it is the first.
+    fn collect(&self, max: usize, give: &mut Give<'_>) -> SysResult<usize> {
+        let mut given = 0;
+        // More than a few level-triggered ones that hold are no common case.
+        let (mut again, mut more_again) = (ArrayVec::<Arc<Watch>, 8>::new(), Vec::new());
+        let mut result = Ok(());
         let budget = self.core.ready.lock().len();
         for _ in 0..budget {
-            if out.len() == max {
+            if given == max {
                 break;
             }
             let Some(watch) = self.core.ready.lock().pop_front() else { break };
@@ -274,16 +281,25 @@ impl Epoll {
             if revents == 0 {
                 continue;
             }
-            out.push(EpollEvent { events: revents, data: watch.data.load(Ordering::Relaxed) });
+            result = give(given, EpollEvent { events: revents, data: watch.data.load(Ordering::Relaxed) });
+            if result.is_err() {
+                if !watch.queued.swap(true, Ordering::AcqRel) {
+                    self.core.ready.lock().push_front(watch);
+                }
+                break;
+            }
+            given += 1;
             let events = watch.events.load(Ordering::Relaxed);
             if events & ONESHOT != 0 {
                 watch.events.fetch_and(PRIVATE, Ordering::Relaxed);
-            } else if events & ET == 0 {
-                again.push(watch);
+            } else if events & ET == 0
+                && let Err(full) = again.try_push(watch)
+            {
+                more_again.push(full.element());
             }
         }
         let mut ready = self.core.ready.lock();
-        for watch in again {
+        for watch in again.into_iter().chain(more_again) {
             if !watch.queued.swap(true, Ordering::AcqRel) {
                 ready.push_back(watch);
             }
@@ -293,19 +309,20 @@ impl Epoll {
         if more {
             self.core.waiters.wake(1, ev::READABLE);
         }
-        out
+        if given == 0 { result.map(|()| 0) } else { Ok(given) }
     }
 
-    /// epoll_wait(2): up to `max` events; none at the deadline. `EINTR` on a signal.
-    pub fn wait(&self, max: usize, deadline: Option<Instant>) -> SysResult<Vec<EpollEvent>> {
+    /// epoll_wait(2): gives up to `max` events to `give`, none at the deadline, and returns how many. `EINTR` on a signal, and what
+    /// `give` fails with.
+    pub fn wait(&self, max: usize, deadline: Option<Instant>, give: &mut Give<'_>) -> SysResult<usize> {
         loop {
-            let events = self.collect(max);
-            if !events.is_empty() || deadline == Some(0) {
-                return Ok(events);
+            let given = self.collect(max, give)?;
+            if given > 0 || deadline == Some(0) {
+                return Ok(given);
             }
             match wait_exclusive(&self.core.waiters, deadline, || (!self.core.ready.lock().is_empty()).then_some(())) {
                 Ok(()) => {}
-                Err(WaitError::TimedOut) => return Ok(self.collect(max)),
+                Err(WaitError::TimedOut) => return self.collect(max, give),
                 Err(WaitError::Interrupted) => return Err(Errno::EINTR),
             }
         }

@@ -50,6 +50,18 @@ pub fn interrupt(cpus: &CpuMask) {
     shoot_down(cpus.bits(), 0, PAGE_SIZE);
 }
 
+/// Has the other CPUs of `cpus` serialize before they execute more of the application, and returns when those that run it have. One
+/// that uses the space for nothing sees the new generation before it goes on, and loads CR3, which serializes too.
+pub fn serialize(cpus: &CpuMask, generation: &Generation) {
+    generation.advance();
+    shoot_down(in_use(cpus.bits()), 0, PAGE_SIZE);
+}
+
+/// The CPUs of `cpus` but for those that are idle.
+fn in_use(cpus: u64) -> u64 {
+    percpu::each(cpus).filter(|cpu| !cpu.lazy.load(Ordering::SeqCst)).map(|cpu| 1 << cpu.id.get()).sum()
+}
+
 /// Interrupts all other CPUs.
 pub fn interrupt_all() {
     core::sync::atomic::fence(Ordering::SeqCst);
@@ -175,9 +187,8 @@ impl<'a> TlbBatch<'a> {
                 flush_local(self.start, self.end);
             }
             // Freed tables are not left to a lazy CPU either: it might walk them of its own accord.
-            let lazy = |cpu: &percpu::PerCpu| !self.tables && cpu.lazy.load(Ordering::SeqCst);
-            let in_use = percpu::each(cpus & !here).filter(|cpu| !lazy(cpu)).map(|cpu| 1 << cpu.id.get()).sum();
-            shoot_down(in_use, self.start, self.end);
+            let others = if self.tables { cpus } else { in_use(cpus) };
+            shoot_down(others, self.start, self.end);
         }
         (self.start, self.end, self.tables) = (u64::MAX, 0, false);
         self.frames.drain(..).for_each(release);

@@ -37,14 +37,14 @@ impl<T: ?Sized> IrqLock<T> {
     /// Turns interrupts off and takes the lock.
     pub fn lock(&self) -> IrqGuard<'_, T> {
         let saved = irq::save_and_disable();
-        IrqGuard { inner: Some(self.0.lock()), saved }
+        IrqGuard { inner: self.0.lock(), _interrupts: Restore(saved) }
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
         let saved = irq::save_and_disable();
         match self.0.try_lock() {
-            Some(guard) => Some(IrqGuard { inner: Some(guard), saved }),
+            Some(guard) => Some(IrqGuard { inner: guard, _interrupts: Restore(saved) }),
             None => {
                 irq::restore(saved);
                 None
@@ -64,32 +64,32 @@ impl<T: ?Sized> IrqLock<T> {
 
 /// The guard of an [`IrqLock`]; dropping it frees the lock and then restores the interrupt flag.
 pub struct IrqGuard<'a, T: ?Sized> {
-    inner: Option<RawGuard<'a, T>>,
-    saved: bool,
+    // Dropped in this order.
+    inner: RawGuard<'a, T>,
+    _interrupts: Restore,
+}
+
+/// The interrupt flag as it was.
+struct Restore(bool);
+
+impl Drop for Restore {
+    #[inline(always)]
+    fn drop(&mut self) {
+        irq::restore(self.0);
+    }
 }
 
 impl<T: ?Sized> Deref for IrqGuard<'_, T> {
     type Target = T;
+    #[inline(always)]
     fn deref(&self) -> &T {
-        match &self.inner {
-            Some(guard) => guard,
-            None => unreachable!("the guard is taken only by drop"),
-        }
+        &self.inner
     }
 }
 
 impl<T: ?Sized> DerefMut for IrqGuard<'_, T> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        match &mut self.inner {
-            Some(guard) => guard,
-            None => unreachable!("the guard is taken only by drop"),
-        }
-    }
-}
-
-impl<T: ?Sized> Drop for IrqGuard<'_, T> {
-    fn drop(&mut self) {
-        drop(self.inner.take());
-        irq::restore(self.saved);
+        &mut self.inner
     }
 }

@@ -93,6 +93,7 @@ pub struct RawGuard<'a, T: ?Sized> {
 
 impl<T: ?Sized> Deref for RawGuard<'_, T> {
     type Target = T;
+    #[inline(always)]
     fn deref(&self) -> &T {
         // SAFETY: this guard's ticket is served, so no other reference to the value exists.
         unsafe { &*self.lock.value.get() }
@@ -100,6 +101,7 @@ impl<T: ?Sized> Deref for RawGuard<'_, T> {
 }
 
 impl<T: ?Sized> DerefMut for RawGuard<'_, T> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`.
         unsafe { &mut *self.lock.value.get() }

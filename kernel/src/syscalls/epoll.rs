@@ -51,9 +51,8 @@ fn wait_until(epfd: i32, events: UserPtr<EpollEvent>, max: i32, deadline: Option
         return Err(Errno::EFAULT);
     }
     let instance = file(epfd)?;
-    let found = instance.ops_as::<Epoll>().ok_or(Errno::EINVAL)?.wait(max, deadline)?;
-    events.write_slice(&found)?;
-    Ok(found.len())
+    let epoll = instance.ops_as::<Epoll>().ok_or(Errno::EINVAL)?;
+    epoll.wait(max, deadline, &mut |index, event| events.add(index).write(event))
 }
 
 /// epoll_wait(2).

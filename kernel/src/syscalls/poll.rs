@@ -4,14 +4,16 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem::offset_of;
 
+use arrayvec::ArrayVec;
 use linux_raw_sys::general as g;
 use syscall_shim::types::{Pollfd, SigsetArg, Timespec, Timeval};
 use syscall_shim::{Errno, SigSet, SysResult};
 
 use super::time_left::{Timeout, after_ms};
-use crate::files::OpenFile;
 use crate::files::poll::{PollTable, ev};
+use crate::files::{FdTable, OpenFile};
 use crate::task::signal::with_mask;
 use crate::task::wait::{WaitError, WaitQueue, wait_until};
 use crate::task::{Instant, current};
@@ -20,49 +22,68 @@ use crate::usermem::{UserAddr, UserPtr};
 /// Bits of an fd_set word.
 const WORD: usize = 64;
 
+/// Descriptors of a poll(2) that need no memory from the heap.
+const FEW: usize = 8;
+
+/// What a descriptor of a poll(2) stands for.
+enum Target {
+    /// Nothing: it is passed over.
+    Nothing,
+    /// No file: `POLLNVAL`.
+    Bad,
+    File(Arc<OpenFile>),
+}
+
 /// One descriptor of a poll(2), resolved.
 struct Entry {
-    /// `None` for a bad descriptor.
-    file: Option<Arc<OpenFile>>,
-    /// What is asked for, `POLLERR` and `POLLHUP` included.
-    events: u32,
+    target: Target,
+    /// What is asked for; `POLLERR` and `POLLHUP` always are.
+    asked: u32,
+    /// What holds.
+    found: u32,
 }
 
 impl Entry {
-    fn poll(&self, table: &mut PollTable) -> u32 {
-        match &self.file {
-            Some(file) => file.poll(table) & (self.events | ev::ALWAYS),
-            None => ev::NVAL,
-        }
+    fn new(files: &FdTable, asked: Pollfd) -> Self {
+        let target = match asked.fd {
+            ..0 => Target::Nothing,
+            fd => files.get(fd).map_or(Target::Bad, Target::File),
+        };
+        Self { target, asked: u32::from(asked.events), found: 0 }
+    }
+
+    fn poll(&mut self, table: &mut PollTable) {
+        self.found = match &self.target {
+            Target::Nothing => 0,
+            Target::Bad => ev::NVAL,
+            Target::File(file) => file.poll(table) & (self.asked | ev::ALWAYS),
+        };
     }
 }
 
-/// Waits until an entry has an event or the deadline comes, and answers the events of each; `None` stands for an entry to skip.
-fn wait(entries: &[Option<Entry>], deadline: Option<Instant>) -> Result<Vec<u32>, WaitError> {
-    let scan = |table: &mut PollTable| -> Option<Vec<u32>> {
-        let mut any = false;
-        let events = entries
-            .iter()
-            .map(|entry| {
-                let events = entry.as_ref().map_or(0, |e| e.poll(table));
-                any |= events != 0;
-                events
-            })
-            .collect();
-        any.then_some(events)
-    };
-    let none = || vec![0; entries.len()];
-    if deadline == Some(0) {
-        return Ok(scan(&mut PollTable::none()).unwrap_or_else(none));
+/// Looks at all entries; whether any has an event.
+fn scan(entries: &mut [Entry], table: &mut PollTable) -> bool {
+    let mut any = false;
+    for entry in entries {
+        entry.poll(table);
+        any |= entry.found != 0;
+    }
+    any
+}
+
+/// Waits until an entry has an event or the deadline comes; `found` tells then.
+fn wait(entries: &mut [Entry], deadline: Option<Instant>) -> Result<(), WaitError> {
+    if scan(entries, &mut PollTable::none()) || deadline == Some(0) {
+        return Ok(());
     }
     let mut table = PollTable::collecting();
-    if let Some(events) = scan(&mut table) {
-        return Ok(events);
+    if scan(entries, &mut table) {
+        return Ok(());
     }
     let queues = table.into_queues();
     let queues: Vec<&WaitQueue> = queues.iter().map(|q| &**q).collect();
-    match wait_until(&queues, deadline, || scan(&mut PollTable::none())) {
-        Err(WaitError::TimedOut) => Ok(none()),
+    match wait_until(&queues, deadline, || scan(entries, &mut PollTable::none()).then_some(())) {
+        Err(WaitError::TimedOut) => Ok(()),
         result => result,
     }
 }
@@ -71,17 +92,23 @@ fn poll_until(fds: UserPtr<Pollfd>, count: usize, deadline: Option<Instant>) -> 
     if count as u64 > current().process.rlimit(g::RLIMIT_NOFILE) {
         return Err(Errno::EINVAL);
     }
-    let asked = fds.read_vec(count)?;
     let files = current().files()?;
-    let entries: Vec<Option<Entry>> = asked
-        .iter()
-        .map(|p| (p.fd >= 0).then(|| Entry { file: files.get(p.fd).ok(), events: u32::from(p.events) }))
-        .collect();
-    let events = wait(&entries, deadline).map_err(|_| Errno::EINTR)?;
-    for (i, (p, revents)) in asked.iter().zip(&events).enumerate() {
-        fds.add(i).write(Pollfd { revents: *revents as u16, ..*p })?;
+    let (mut few, mut many) = (ArrayVec::<Entry, FEW>::new(), Vec::new());
+    let entries = if count <= FEW {
+        for i in 0..count {
+            few.push(Entry::new(&files, fds.add(i).read()?));
+        }
+        &mut few[..]
+    } else {
+        many.extend(fds.read_vec(count)?.into_iter().map(|asked| Entry::new(&files, asked)));
+        &mut many[..]
+    };
+    wait(entries, deadline).map_err(|_| Errno::EINTR)?;
+    for (i, entry) in entries.iter().enumerate() {
+        let revents = fds.add(i).addr().add(offset_of!(Pollfd, revents) as u64);
+        revents.cast::<u16>().write(entry.found as u16)?;
     }
-    Ok(events.iter().filter(|e| **e != 0).count())
+    Ok(entries.iter().filter(|entry| entry.found != 0).count())
 }
 
 /// poll(2). Without a handler, an interrupted call goes on for the time that is left.
@@ -138,18 +165,16 @@ fn select_until(n: i32, sets: Sets, deadline: Option<Instant>) -> SysResult {
     for fd in 0..n {
         // Errors and hang-ups count only for the sets that they belong to, so all is asked and sorted out below.
         let any = (0..3).any(|set| wanted(set, fd));
-        entries.push(if any {
-            Some(SetEntry { file: files.get(fd as i32)?, wanted: [0, 1, 2].map(|set| wanted(set, fd)) })
-        } else {
-            None
-        });
+        let bits = |set: usize| sets.get(set).filter(|_| wanted(set, fd)).map_or(0, |(_, bits)| *bits);
+        let target = if any { Target::File(files.get(fd as i32)?) } else { Target::Nothing };
+        entries.push(Entry { target, asked: bits(0) | bits(1) | bits(2), found: 0 });
     }
-    let events = wait_sets(&entries, &sets, deadline).map_err(|_| Errno::EINTR)?;
+    wait(&mut entries, deadline).map_err(|_| Errno::EINTR)?;
     let mut total = 0;
     for (set, (addr, bits)) in sets.iter().enumerate() {
         let mut out = vec![0u64; words];
-        for (fd, events) in events.iter().enumerate() {
-            if events & bits != 0 && wanted(set, fd) {
+        for (fd, entry) in entries.iter().enumerate() {
+            if entry.found & bits != 0 && wanted(set, fd) {
                 if let Some(word) = out.get_mut(fd / WORD) {
                     *word |= 1 << (fd % WORD);
                 }
@@ -161,23 +186,6 @@ fn select_until(n: i32, sets: Sets, deadline: Option<Instant>) -> SysResult {
         }
     }
     Ok(total)
-}
-
-struct SetEntry {
-    file: Arc<OpenFile>,
-    wanted: [bool; 3],
-}
-
-fn wait_sets(entries: &[Option<SetEntry>], sets: &Sets, deadline: Option<Instant>) -> Result<Vec<u32>, WaitError> {
-    let resolved: Vec<Option<Entry>> = entries
-        .iter()
-        .map(|entry| {
-            let entry = entry.as_ref()?;
-            let events = entry.wanted.iter().zip(sets).filter(|(w, _)| **w).fold(0, |all, (_, (_, bits))| all | bits);
-            Some(Entry { file: Some(entry.file.clone()), events })
-        })
-        .collect();
-    wait(&resolved, deadline)
 }
 
 /// Which events put a descriptor into which set (`POLLIN_SET` and its kin).

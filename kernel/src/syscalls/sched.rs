@@ -74,7 +74,7 @@ fn set_policy(task: &Arc<Task>, policy: u32, priority: u32, nice: Option<i32>) -
         return Err(Errno::EINVAL);
     }
     may_change(task)?;
-    let old = *task.sched.lock();
+    let old = task.sched.get();
     let limit = task.process.rlimit(g::RLIMIT_RTPRIO);
     let realtime = max > 0;
     let raises =
@@ -84,7 +84,7 @@ fn set_policy(task: &Arc<Task>, policy: u32, priority: u32, nice: Option<i32>) -
     if (raises || raises_nice) && !current().credentials().capable(CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
-    sched::change_parameters(task, || *task.sched.lock() = SchedParams { policy, rt_priority: priority, nice });
+    sched::change_parameters(task, || task.sched.set(SchedParams { policy, rt_priority: priority, nice }));
     Ok(())
 }
 
@@ -99,14 +99,14 @@ pub fn sched_setscheduler(tid: i32, policy: i32, param: UserPtr<SchedParam>) -> 
 
 /// sched_getscheduler(2).
 pub fn sched_getscheduler(tid: i32) -> SysResult {
-    Ok(thread(tid)?.sched.lock().policy as usize)
+    Ok(thread(tid)?.sched.get().policy as usize)
 }
 
 /// sched_setparam(2).
 pub fn sched_setparam(tid: i32, param: UserPtr<SchedParam>) -> SysResult {
     let param = param.non_null().ok_or(Errno::EINVAL)?.read()?;
     let task = thread(tid)?;
-    let policy = task.sched.lock().policy;
+    let policy = task.sched.get().policy;
     set_policy(&task, policy, u32::try_from(param.sched_priority).map_err(|_| Errno::EINVAL)?, None)?;
     Ok(0)
 }
@@ -114,7 +114,7 @@ pub fn sched_setparam(tid: i32, param: UserPtr<SchedParam>) -> SysResult {
 /// sched_getparam(2).
 pub fn sched_getparam(tid: i32, param: UserPtr<SchedParam>) -> SysResult {
     let param = param.non_null().ok_or(Errno::EINVAL)?;
-    let params = *thread(tid)?.sched.lock();
+    let params = thread(tid)?.sched.get();
     param.write(SchedParam { sched_priority: params.rt_priority as i32 })?;
     Ok(0)
 }
@@ -145,7 +145,7 @@ pub fn sched_setattr(tid: i32, attr: UserAddr, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let task = thread(tid)?;
-    let old = *task.sched.lock();
+    let old = task.sched.get();
     let policy = if new.sched_flags & KEEP_POLICY != 0 { old.policy } else { new.sched_policy };
     if new.sched_flags & KEEP_PARAMS != 0 {
         set_policy(&task, policy, old.rt_priority, None)?;
@@ -161,7 +161,7 @@ pub fn sched_getattr(tid: i32, attr: UserPtr<u8>, size: u32, flags: u32) -> SysR
     if attr.is_null() || tid < 0 || !(VERSION_0_SIZE..=4096).contains(&size) || flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let params = *thread(tid)?.sched.lock();
+    let params = thread(tid)?.sched.get();
     let known = size_of::<SchedAttr>().min(size as usize);
     let value = SchedAttr {
         size: known as u32,
@@ -176,7 +176,7 @@ pub fn sched_getattr(tid: i32, attr: UserPtr<u8>, size: u32, flags: u32) -> SysR
 
 /// sched_rr_get_interval(2).
 pub fn sched_rr_get_interval(tid: i32, interval: UserPtr<Timespec>) -> SysResult {
-    let policy = thread(tid)?.sched.lock().policy;
+    let policy = thread(tid)?.sched.get().policy;
     let ns = match policy {
         g::SCHED_RR => sched::RR_SLICE,
         g::SCHED_FIFO => 0,
@@ -234,7 +234,7 @@ fn threads_of(which: i32, who: i32) -> SysResult<Vec<Arc<Task>>> {
 
 /// getpriority(2): 20 less the nice value, so that it is never negative.
 pub fn getpriority(which: i32, who: i32) -> SysResult {
-    let best = threads_of(which, who)?.iter().map(|task| 20 - task.sched.lock().nice).max();
+    let best = threads_of(which, who)?.iter().map(|task| 20 - task.sched.get().nice).max();
     best.map(|value| value as usize).ok_or(Errno::ESRCH)
 }
 
@@ -244,12 +244,12 @@ pub fn setpriority(which: i32, who: i32, nice: i32) -> SysResult {
     let mut result = Err(Errno::ESRCH);
     for task in threads_of(which, who)? {
         let allowed = may_change(&task).and_then(|()| {
-            let raises = nice < task.sched.lock().nice;
+            let raises = nice < task.sched.get().nice;
             if raises && !may_be_nice(&task, nice) { Err(Errno::EACCES) } else { Ok(()) }
         });
         match allowed {
             Ok(()) => {
-                sched::change_parameters(&task, || task.sched.lock().nice = nice);
+                sched::change_parameters(&task, || task.sched.set(SchedParams { nice, ..task.sched.get() }));
                 result = if result == Err(Errno::ESRCH) { Ok(0) } else { result };
             }
             Err(errno) => result = Err(errno),
@@ -269,6 +269,6 @@ pub fn getcpu(cpu: UserPtr<u32>, node: UserPtr<u32>, _cache: UserAddr) -> SysRes
 pub fn ioprio_get(which: i32, who: i32) -> SysResult {
     const CLASS_BEST_EFFORT: usize = 2 << 13;
     let threads = threads_of(which - 1, who)?;
-    let nice = threads.iter().map(|task| task.sched.lock().nice).min().ok_or(Errno::ESRCH)?;
+    let nice = threads.iter().map(|task| task.sched.get().nice).min().ok_or(Errno::ESRCH)?;
     Ok(CLASS_BEST_EFFORT | ((nice + 20) / 5) as usize)
 }

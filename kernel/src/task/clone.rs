@@ -202,7 +202,7 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    *child.sched.lock() = *parent.sched.lock();
+    child.sched.set(parent.sched.get());
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     child.timer_slack.store(parent.timer_slack.load(Ordering::Relaxed), Ordering::Relaxed);

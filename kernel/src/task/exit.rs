@@ -72,6 +72,7 @@ pub fn exit_thread() -> ! {
         family::thread_ended(&task);
         process.exit_wait.wake_all();
     }
+    task.forget_waiters();
     drop(process);
     drop(task);
     sched::set_state(state::DEAD);

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use linux_raw_sys::general as g;
 
 use super::core_dump::Hold;
@@ -77,7 +77,9 @@ pub struct Process {
     /// Live threads.
     pub threads: IrqLock<Vec<Arc<Task>>>,
     /// The address space; `execve` replaces it. The scheduler reads it with its queue locked.
-    pub mm: IrqLock<Arc<AddressSpace>>,
+    pub(super) mm: IrqLock<Arc<AddressSpace>>,
+    /// Its address, for those who only compare.
+    space: AtomicUsize,
     /// Signal handlers.
     pub sighand: Arc<SigHand>,
     /// Signals pending for the process as a whole.
@@ -149,6 +151,7 @@ impl Process {
             children: SpinLock::new(Vec::new()),
             creator: AtomicI32::new(0),
             threads: IrqLock::new(Vec::new()),
+            space: AtomicUsize::new(Arc::as_ptr(&mm).addr()),
             mm: IrqLock::new(mm),
             sighand,
             signals: IrqLock::new(SharedSignals::default()),
@@ -214,6 +217,20 @@ impl Process {
     /// The address space.
     pub fn mm(&self) -> Arc<AddressSpace> {
         self.mm.lock().clone()
+    }
+
+    /// What tells the address space from others, without counting another user of it. A thread's own is not replaced
+    /// while it looks.
+    #[inline]
+    pub fn space(&self) -> usize {
+        self.space.load(Ordering::Relaxed)
+    }
+
+    /// Gives the process another address space, and returns the old one.
+    pub fn replace_mm(&self, new: Arc<AddressSpace>) -> Arc<AddressSpace> {
+        let mut mm = self.mm.lock();
+        self.space.store(Arc::as_ptr(&new).addr(), Ordering::Relaxed);
+        core::mem::replace(&mut mm, new)
     }
 
     /// Soft limit of `resource` (`RLIMIT_*`).

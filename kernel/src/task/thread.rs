@@ -47,6 +47,26 @@ pub struct SchedParams {
     pub nice: i32,
 }
 
+/// [`SchedParams`] in one word, so that they are read without a lock. Whoever changes them holds the lock of the task's run queue,
+/// or has not started the task yet.
+#[derive(Default)]
+pub struct SchedCell(AtomicU32);
+
+impl SchedCell {
+    /// What is set now.
+    #[inline]
+    pub fn get(&self) -> SchedParams {
+        let [policy, rt_priority, nice, _] = self.0.load(Ordering::Relaxed).to_le_bytes();
+        SchedParams { policy: policy.into(), rt_priority: rt_priority.into(), nice: i32::from(nice as i8) }
+    }
+
+    /// Sets all.
+    pub fn set(&self, SchedParams { policy, rt_priority, nice }: SchedParams) {
+        let word = u32::from_le_bytes([policy as u8, rt_priority as u8, nice as u8, 0]);
+        self.0.store(word, Ordering::Relaxed);
+    }
+}
+
 /// `restart_syscall(2)`'s continuation.
 pub type Restart = Box<dyn FnOnce() -> SysResult + Send>;
 
@@ -105,7 +125,7 @@ pub struct Task {
     /// A CPU runs it.
     pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
-    pub sched: IrqLock<SchedParams>,
+    pub sched: SchedCell,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
     /// The table of open files; `clone` shares or copies it. `None` once the thread has ended.
@@ -134,6 +154,9 @@ pub struct Task {
     pub moved: AtomicBool,
     /// Signature of the rseq registration.
     pub rseq_signature: AtomicU32,
+    /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
+    pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
+    pub(super) waker: SpinLock<Option<Arc<super::wait::TaskWaker>>>,
     /// Where `restart_syscall(2)` goes on.
     pub restart: SpinLock<Option<Restart>>,
     /// Time used.
@@ -207,7 +230,7 @@ impl Task {
             vruntime: AtomicU64::new(0),
             idle: false,
             on_cpu: AtomicBool::new(false),
-            sched: IrqLock::new(SchedParams::default()),
+            sched: SchedCell::default(),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
@@ -222,6 +245,8 @@ impl Task {
             last_cpu: AtomicU32::new(0),
             moved: AtomicBool::new(false),
             rseq_signature: AtomicU32::new(0),
+            futex_waiter: SpinLock::new(None),
+            waker: SpinLock::new(None),
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
@@ -232,6 +257,12 @@ impl Task {
             no_new_privs: AtomicBool::new(false),
             timer_slack: AtomicU64::new(50_000),
         }
+    }
+
+    /// Drops what the thread, which ends, waited by.
+    pub(super) fn forget_waiters(&self) {
+        let waiters = (self.futex_waiter.lock().take(), self.waker.lock().take());
+        drop(waiters);
     }
 
     /// Counts a call that read `bytes`.
@@ -340,19 +371,30 @@ pub fn with_frame<R>(f: impl FnOnce(&mut TrapFrame) -> R) -> R {
     f(unsafe { &mut *task.frame_ptr() })
 }
 
-/// Runs `f` on a copy of the current thread's FPU state and loads what `f` leaves.
-pub fn with_fpu<R>(f: impl FnOnce(&mut FpuArea) -> R) -> R {
-    let mut copy = fpu_state();
-    let result = f(&mut copy);
+/// Loads the FPU state that `f` writes, for the current thread. What `f` finds there means nothing.
+pub fn set_fpu(f: impl FnOnce(&mut FpuArea)) {
     let task = super::current();
     let saved = crate::arch::irq::save_and_disable();
     // SAFETY: the current thread's own area, with no switch meanwhile.
     unsafe {
-        *task.fpu.get() = copy;
+        f(&mut *task.fpu.get());
         (*task.fpu.get()).restore();
     }
     crate::arch::irq::restore(saved);
-    result
+}
+
+/// The bytes of the current thread's FPU state, with room for `more`.
+pub fn fpu_bytes(more: usize) -> alloc::vec::Vec<u8> {
+    let mut bytes = alloc::vec::Vec::with_capacity(crate::arch::fpu::area_size() + more);
+    let task = super::current();
+    let saved = crate::arch::irq::save_and_disable();
+    // SAFETY: as above.
+    unsafe {
+        (*task.fpu.get()).save();
+        bytes.extend_from_slice((*task.fpu.get()).bytes());
+    }
+    crate::arch::irq::restore(saved);
+    bytes
 }
 
 /// A copy of the current thread's FPU state.

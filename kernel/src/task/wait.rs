@@ -5,7 +5,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use super::thread::{Task, state};
 use super::{Instant, current, current_arc, sched, timer};
@@ -23,30 +23,45 @@ struct Entry {
     exclusive: bool,
 }
 
-/// Those who wait for one thing, in order of arrival. Its lock is taken before a run queue's; a waker may take an epoll's.
-pub struct WaitQueue(IrqLock<VecDeque<Entry>>);
+/// Those who wait for one thing, in order of arrival.
+pub struct WaitQueue {
+    /// This lock is taken before a run queue's; a waker may take an epoll's.
+    entries: IrqLock<VecDeque<Entry>>,
+    /// How many there are, so that nobody need be locked out to see that there is nobody. Whoever comes counts before looking
+    /// at what there is to wait for; whoever wakes has changed that before looking here.
+    waiting: AtomicUsize,
+}
 
 impl WaitQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self(IrqLock::new(VecDeque::new()))
+        Self { entries: IrqLock::new(VecDeque::new()), waiting: AtomicUsize::new(0) }
+    }
+
+    fn push(&self, entry: Entry) {
+        let mut entries = self.entries.lock();
+        entries.push_back(entry);
+        self.waiting.store(entries.len(), Ordering::Relaxed);
+        drop(entries);
+        fence(Ordering::SeqCst);
     }
 
     /// Adds a waker that every wake-up reaches, until [`WaitQueue::remove`].
     pub fn add(&self, waker: Arc<dyn Waker>) {
-        self.0.lock().push_back(Entry { waker, exclusive: false });
+        self.push(Entry { waker, exclusive: false });
     }
 
     /// Adds a waker of which a wake-up reaches only as many as it is meant for.
     pub fn add_exclusive(&self, waker: Arc<dyn Waker>) {
-        self.0.lock().push_back(Entry { waker, exclusive: true });
+        self.push(Entry { waker, exclusive: true });
     }
 
     /// Takes a waker out.
     pub fn remove(&self, waker: &Arc<dyn Waker>) {
-        let mut entries = self.0.lock();
+        let mut entries = self.entries.lock();
         if let Some(at) = entries.iter().position(|e| Arc::ptr_eq(&e.waker, waker)) {
             let entry = entries.remove(at);
+            self.waiting.store(entries.len(), Ordering::Relaxed);
             drop(entries);
             drop(entry);
         }
@@ -54,7 +69,8 @@ impl WaitQueue {
 
     /// Whether nobody waits. A hint: somebody may arrive at once.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        fence(Ordering::SeqCst);
+        self.waiting.load(Ordering::Relaxed) == 0
     }
 
     /// Wakes all that share the queue and one that is exclusive.
@@ -73,8 +89,14 @@ impl WaitQueue {
     }
 
     /// Wakes all that share the queue and at most `exclusive` others; `key` tells what happened (poll events).
-    pub fn wake(&self, mut exclusive: usize, key: u32) {
-        let entries = self.0.lock();
+    pub fn wake(&self, exclusive: usize, key: u32) {
+        if !self.is_empty() {
+            self.wake_waiting(exclusive, key);
+        }
+    }
+
+    fn wake_waiting(&self, mut exclusive: usize, key: u32) {
+        let entries = self.entries.lock();
         for entry in entries.iter() {
             if !entry.exclusive {
                 entry.waker.wake(key);
@@ -95,9 +117,17 @@ pub enum WaitError {
 }
 
 /// A sleeping task as a waker; remembers that it was woken, so that one wake-up is not spent twice on it.
-struct TaskWaker {
+pub struct TaskWaker {
     task: Arc<Task>,
     woken: AtomicBool,
+}
+
+impl TaskWaker {
+    /// The current thread's: the one of its last wait if nobody has that any more.
+    fn reuse() -> Arc<Self> {
+        let kept = current().waker.lock().take().filter(|waker| Arc::strong_count(waker) == 1);
+        kept.unwrap_or_else(|| Arc::new(Self { task: current_arc(), woken: AtomicBool::new(false) }))
+    }
 }
 
 impl Waker for TaskWaker {
@@ -120,7 +150,7 @@ fn wait_in<T>(
     if let Some(value) = condition() {
         return Ok(value);
     }
-    let waker = Arc::new(TaskWaker { task: current_arc(), woken: AtomicBool::new(false) });
+    let waker = TaskWaker::reuse();
     let as_waker: Arc<dyn Waker> = waker.clone();
     for queue in queues {
         if exclusive { queue.add_exclusive(as_waker.clone()) } else { queue.add(as_waker.clone()) }
@@ -147,6 +177,7 @@ fn wait_in<T>(
     for queue in queues {
         queue.remove(&as_waker);
     }
+    drop(as_waker);
     if let Some(alarm) = alarm {
         timer::cancel(alarm);
     }
@@ -156,6 +187,7 @@ fn wait_in<T>(
             queue.wake_one();
         }
     }
+    *current().waker.lock() = Some(waker);
     result
 }
 

@@ -12,6 +12,8 @@
 mod arena;
 mod patch;
 
+pub use patch::forget_known;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,10 +59,19 @@ pub fn refused() -> impl Iterator<Item = (Refusal, u64)> {
 }
 
 /// What an address space knows of its sites.
-#[derive(Default)]
 pub struct Sites {
     /// Innermost but for the heap's lock. Taken by exceptions too, hence with interrupts off.
     table: IrqLock<Table>,
+    /// Lowest and highest of the addresses that [`KNOWN`] may have of it.
+    refused_from: AtomicU64,
+    refused_to: AtomicU64,
+}
+
+impl Default for Sites {
+    fn default() -> Self {
+        let table = IrqLock::new(Table::default());
+        Self { table, refused_from: AtomicU64::new(u64::MAX), refused_to: AtomicU64::new(0) }
+    }
 }
 
 #[derive(Default)]
@@ -144,7 +155,7 @@ impl AddressSpace {
                 if let Some(count) = REFUSED.get(why as usize) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
-                known.store(mixed, Ordering::Relaxed);
+                self.sites.refuse(frame.rip, known, mixed);
             }
         }
     }

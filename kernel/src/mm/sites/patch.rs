@@ -1,12 +1,12 @@
 //! Making a site a jump, and giving it its own bytes back.
 
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{__NR_execve, __NR_execveat, __NR_exit, __NR_exit_group, __NR_rt_sigreturn};
 use syscall_shim::sites::{INT3, JUMP_LEN, LOOK_AHEAD, Refusal, Stub, Window, window};
 
-use super::{Active, KNOWN, PATCHED, REFUSED, RESTORED, SWITCHED_OFF};
+use super::{Active, KNOWN, PATCHED, REFUSED, RESTORED, SWITCHED_OFF, Sites};
 use crate::arch::{control, direct};
 use crate::mm::account::RssKind;
 use crate::mm::address_space::{AddressSpace, Locked};
@@ -175,7 +175,8 @@ impl Locked<'_> {
     }
 
     /// Replaces the window's first bytes. Whoever executes there meanwhile traps at an instruction's first byte and is sent to
-    /// the stub; each step is seen by all CPUs before the next.
+    /// the stub; each step is seen by all CPUs before the next. The last need not be: who still sees the `int3` gets to the stub
+    /// as well, by the site's entry or, should it be given back by then, once more by its own bytes.
     fn write_jump(&mut self, site: u64, window: &Window, jump: [u8; JUMP_LEN]) {
         let [_, tail @ ..] = jump;
         let guards: Vec<usize> = window.covered().collect();
@@ -189,23 +190,32 @@ impl Locked<'_> {
         }
         self.sync_cores();
         self.poke(site, jump[0]);
+    }
+
+    /// The same backwards, for many sites at once. They stay known until the last step is done.
+    fn write_originals(&mut self, sites: &[Restored]) {
+        for site in sites {
+            self.poke(site.at, INT3);
+        }
+        self.sync_cores();
+        for site in sites {
+            self.poke_tail(site, false);
+        }
+        self.sync_cores();
+        for site in sites {
+            self.poke_tail(site, true);
+            self.poke(site.at, site.original[0]);
+        }
         self.sync_cores();
     }
 
-    /// The same backwards. The site stays known until the last step is done.
-    fn write_original(&mut self, site: u64, guards: &[usize], original: [u8; JUMP_LEN]) {
-        let [first, tail @ ..] = original;
-        self.poke(site, INT3);
-        self.sync_cores();
-        for (at, byte) in (1..).zip(tail).filter(|(at, _)| !guards.contains(at)) {
-            self.poke(site + at as u64, byte);
+    /// Puts back those bytes behind the first that guard an instruction's beginning, or those that do not.
+    fn poke_tail(&mut self, site: &Restored, guards: bool) {
+        for (offset, byte) in site.original.into_iter().enumerate().skip(1) {
+            if site.guards[offset] == guards {
+                self.poke(site.at + offset as u64, byte);
+            }
         }
-        self.sync_cores();
-        for (at, byte) in (1..).zip(tail).filter(|(at, _)| guards.contains(at)) {
-            self.poke(site + at as u64, byte);
-        }
-        self.poke(site, first);
-        self.sync_cores();
     }
 
     /// Changes one byte of the program's code, on a page that is its own.
@@ -217,7 +227,7 @@ impl Locked<'_> {
 
     /// Has every CPU that runs this space see what was written to its code before it executes on.
     fn sync_cores(&mut self) {
-        tlb::interrupt(&self.space.cpus);
+        tlb::serialize(&self.space.cpus, &self.space.generation);
         control::serialize();
     }
 
@@ -238,50 +248,78 @@ impl Locked<'_> {
     /// written, or their protection changes.
     pub fn restore_sites(&mut self, start: u64, end: u64) {
         let (there, theirs) = self.sites_within(start, end);
-        there.into_iter().chain(theirs).for_each(|site| self.restore(site));
+        self.restore(there.into_iter().chain(theirs));
         let mut table = self.space.sites.table.lock();
         table.arenas.iter_mut().filter(|arena| arena.overlaps(start, end)).for_each(super::Arena::close);
-        forget_known();
+        drop(table);
+        self.space.sites.forget_refused(start, end);
     }
 
     /// The pages of `start..end` are about to go, and what is mapped there next is other code.
     pub fn forget_sites(&mut self, start: u64, end: u64) {
         let (there, theirs) = self.sites_within(start, end);
-        for site in theirs.into_iter().filter(|site| !there.contains(site)) {
-            self.restore(site);
-        }
         // A window that reaches out of the range leaves its last bytes behind.
-        for &site in there.iter().filter(|site| **site < start || **site + JUMP_LEN as u64 > end) {
-            self.restore(site);
-        }
+        let reaches_out = |site: &u64| *site < start || *site + JUMP_LEN as u64 > end;
+        let theirs = theirs.into_iter().filter(|site| !there.contains(site));
+        self.restore(theirs.chain(there.iter().copied().filter(reaches_out)));
         let mut table = self.space.sites.table.lock();
         there.into_iter().for_each(|site| table.retire(site));
         table.arenas.retain(|arena| !arena.overlaps(start, end));
         table.banned.retain(|site, ()| !(start..end).contains(site));
-        forget_known();
+        drop(table);
+        self.space.sites.forget_refused(start, end);
     }
 
-    fn restore(&mut self, site: u64) {
-        let found = {
-            let table = self.space.sites.table.lock();
-            table.active.get(&site).cloned().map(|active| {
-                let moved = |offset: &usize| table.moved(site, site + *offset as u64).is_some();
-                ((1..JUMP_LEN).filter(moved).collect::<Vec<_>>(), active.original)
-            })
-        };
+    fn restore(&mut self, sites: impl Iterator<Item = u64>) {
         // A page that is gone, or that memory is too short to copy, stays as it is: the jump still does what the site did.
-        if let Some((guards, original)) = found
-            && self.make_private(site).is_ok()
-            && self.make_private(site + JUMP_LEN as u64 - 1).is_ok()
-        {
-            self.batch.flush();
-            self.write_original(site, &guards, original);
-            self.space.sites.table.lock().retire(site);
-            RESTORED.fetch_add(1, Ordering::Relaxed);
+        let sites: Vec<Restored> = sites
+            .filter_map(|site| self.space.sites.restored(site))
+            .filter(|site| self.make_private(site.at).is_ok() && self.make_private(site.at + JUMP_LEN as u64 - 1).is_ok())
+            .collect();
+        if sites.is_empty() {
+            return;
+        }
+        self.batch.flush();
+        self.write_originals(&sites);
+        let mut table = self.space.sites.table.lock();
+        sites.iter().for_each(|site| table.retire(site.at));
+        RESTORED.fetch_add(sites.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// What a site gets back.
+struct Restored {
+    at: u64,
+    original: [u8; JUMP_LEN],
+    /// Which of its bytes begin an instruction of the program's, behind the first.
+    guards: [bool; JUMP_LEN],
+}
+
+impl Sites {
+    fn restored(&self, at: u64) -> Option<Restored> {
+        let table = self.table.lock();
+        let original = table.active.get(&at)?.original;
+        let guards = core::array::from_fn(|offset| offset > 0 && table.moved(at, at + offset as u64).is_some());
+        Some(Restored { at, original, guards })
+    }
+
+    /// Remembers that the site before `rip` is refused.
+    pub(super) fn refuse(&self, rip: u64, known: &AtomicU64, mixed: u64) {
+        self.refused_from.fetch_min(rip, Ordering::Relaxed);
+        self.refused_to.fetch_max(rip, Ordering::Relaxed);
+        known.store(mixed, Ordering::Relaxed);
+    }
+
+    /// Other code may come to `start..end`.
+    fn forget_refused(&self, start: u64, end: u64) {
+        let (from, to) = (self.refused_from.load(Ordering::Relaxed), self.refused_to.load(Ordering::Relaxed));
+        if start <= to && from <= end {
+            forget_known();
         }
     }
 }
 
-fn forget_known() {
+/// Forgets which sites are refused, of all processes.
+pub fn forget_known() {
     KNOWN.iter().for_each(|known| known.store(0, Ordering::Relaxed));
 }

@@ -108,7 +108,7 @@ pub fn status(target: &Target) -> SysResult<Vec<u8>> {
 
 /// Priority as the scheduler sees it: 0 to 39 by the nice value, -2 to -100 for real-time tasks.
 fn schedule(task: &Task) -> text::Schedule {
-    let params = *task.sched.lock();
+    let params = task.sched.get();
     let realtime = matches!(params.policy, g::SCHED_FIFO | g::SCHED_RR);
     text::Schedule {
         priority: if realtime { -1 - i64::from(params.rt_priority) } else { 20 + i64::from(params.nice) },

@@ -104,7 +104,7 @@ fn about_process(task: &Task, process: &Process, mm: &AddressSpace) -> Prpsinfo 
     }
     Prpsinfo {
         pr_sname: b'R',
-        pr_nice: task.sched.lock().nice as i8,
+        pr_nice: task.sched.get().nice as i8,
         pr_uid: credentials.uid,
         pr_gid: credentials.gid,
         pr_pid: process.pid,

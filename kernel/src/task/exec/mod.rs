@@ -17,7 +17,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 
 use super::credentials::{ALL_CAPABILITIES, Credentials};
 use super::process::Process;
-use super::thread::{Task, with_fpu, with_frame};
+use super::thread::{Task, set_fpu, with_frame};
 use super::{current, current_arc, exit, sched, signal, table};
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
@@ -106,7 +106,8 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     task.clear_child_tid.store(0, Ordering::Relaxed);
     task.rseq.store(0, Ordering::Relaxed);
     image.mm.enter();
-    let old_mm = core::mem::replace(&mut *process.mm.lock(), image.mm.clone());
+    let old_mm = process.replace_mm(image.mm.clone());
+    crate::mm::sites::forget_known();
     sched::switch_mm(&image.mm);
     process.leave_space(&old_mm);
     drop(old_mm);
@@ -128,7 +129,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     *process.auxv.lock() = image.auxv;
     *process.exe.lock() = Some(program.path.clone());
     process.dumpable.store(u32::from(!secure && readable), Ordering::Relaxed);
-    with_fpu(|fpu| fpu.reset());
+    set_fpu(|fpu| fpu.reset());
     crate::arch::msr::set_fs_base(0);
     with_frame(|frame| {
         *frame = TrapFrame {

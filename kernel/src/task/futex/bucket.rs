@@ -10,7 +10,7 @@ use super::Key;
 use crate::sync::{IrqGuard, IrqLock};
 use crate::task::thread::{Task, state};
 use crate::task::wait::Waker;
-use crate::task::{current_arc, sched};
+use crate::task::{current, current_arc, sched};
 
 /// Number of hash buckets.
 pub const BUCKETS: usize = 256;
@@ -32,6 +32,23 @@ impl Waiter {
     /// The current thread as a waiter, not queued yet.
     pub fn new(bitset: u32, pi_target: Option<Key>) -> Arc<Self> {
         Arc::new(Self { task: current_arc(), bitset, woken: AtomicBool::new(false), bucket: AtomicUsize::new(0), pi_target })
+    }
+
+    /// The current thread as a waiter for a word alone: the one of its last wait if nobody has that any more.
+    pub fn reuse(bitset: u32) -> Arc<Self> {
+        let mut kept = current().futex_waiter.lock().take();
+        if let Some(waiter) = kept.as_mut().and_then(Arc::get_mut) {
+            waiter.bitset = bitset;
+            *waiter.woken.get_mut() = false;
+        } else {
+            kept = None;
+        }
+        kept.unwrap_or_else(|| Self::new(bitset, None))
+    }
+
+    /// Leaves it for [`Self::reuse`].
+    pub fn keep(self: Arc<Self>) {
+        *current().futex_waiter.lock() = Some(self);
     }
 
     /// Marks it as woken and makes its task run. It is off its queue already.
@@ -73,6 +90,11 @@ impl Bucket {
 
     /// Takes out the first waiter of `key` that `filter` accepts.
     pub fn pop(&mut self, key: Key, mut filter: impl FnMut(&Waiter) -> bool) -> Option<Arc<Waiter>> {
+        // Nearly always it is the first, if there is one.
+        let first = self.0.front()?;
+        if first.key == key && filter(&first.waiter) {
+            return self.0.pop_front().map(|e| e.waiter);
+        }
         let at = self.0.iter().position(|e| e.key == key && filter(&e.waiter))?;
         self.0.remove(at).map(|e| e.waiter)
     }

@@ -15,14 +15,11 @@ mod wait;
 pub mod waitv;
 mod wake_op;
 
-use alloc::sync::Arc;
-use core::hash::{Hash, Hasher};
-
 use syscall_shim::{Errno, SysResult};
 
 use super::current;
-use crate::mm::AddressSpace;
 use crate::usermem::UserAddr;
+pub use bucket::Waiter;
 pub use requeue::requeue;
 pub use requeue_pi::{requeue_pi, wait_requeue_pi};
 pub use robust::exit_robust_list;
@@ -39,7 +36,7 @@ pub const WAITERS: u32 = 0x8000_0000;
 pub const OWNER_DIED: u32 = 0x4000_0000;
 
 /// What names a futex word.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Key {
     /// In memory of one address space.
     Private {
@@ -67,33 +64,21 @@ impl Key {
         if !addr.range_ok(4) {
             return Err(Errno::EFAULT);
         }
-        let mm: Arc<AddressSpace> = current().process.mm();
-        if !private && let Some((object, offset)) = mm.shared_futex_key(addr.0)? {
+        let process = &current().process;
+        if !private && let Some((object, offset)) = process.mm().shared_futex_key(addr.0)? {
             return Ok(Self::Shared { object, offset });
         }
-        Ok(Self::Private { space: Arc::as_ptr(&mm) as usize, addr: addr.0 })
+        Ok(Self::Private { space: process.space(), addr: addr.0 })
     }
 
-    /// The bucket that its waiters are in.
+    /// The bucket that its waiters are in. Keys are addresses, and a program that makes them collide slows only itself.
+    #[inline]
     fn bucket(&self) -> usize {
-        let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-        self.hash(&mut hasher);
-        hasher.finish() as usize % bucket::BUCKETS
-    }
-}
-
-/// FNV-1a: keys are addresses, and a program that makes them collide slows only itself.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
+        /// 2^64 divided by the golden ratio: it spreads neighbours over the highest bits (Knuth, TAOCP 6.4).
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let (Self::Private { space: whose, addr: place } | Self::Shared { object: whose, offset: place }) = *self;
+        let mixed = (whose as u64).rotate_left(32) ^ place;
+        (mixed.wrapping_mul(SPREAD) >> 32) as usize % bucket::BUCKETS
     }
 }
 

@@ -39,7 +39,7 @@ static TABLE: IrqLock<Table> = IrqLock::new(Table { locks: LiteMap::new_vec(), w
 fn priority(task: &Task) -> u32 {
     const SCHED_FIFO: u32 = 1;
     const SCHED_RR: u32 = 2;
-    let params = task.sched.lock();
+    let params = task.sched.get();
     if matches!(params.policy, SCHED_FIFO | SCHED_RR) { params.rt_priority } else { 0 }
 }
 

@@ -26,10 +26,10 @@ pub struct Timeout {
 
 /// Sleeps until `done`, a signal, or the time-out. The caller has queued `waiter`, and takes it off the queue afterwards.
 pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnMut() -> bool) -> Result<(), WaitError> {
-    let as_waker: Arc<dyn Waker> = waiter.clone();
+    let as_waker = || -> Arc<dyn Waker> { waiter.clone() };
     let follows_clock = timeout.is_some_and(|t| t.clock.is_settable());
     if follows_clock {
-        WAS_SET.add(as_waker.clone());
+        WAS_SET.add(as_waker());
     }
     let mut alarm = None;
     let result = loop {
@@ -46,7 +46,7 @@ pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnM
                 break Err(WaitError::TimedOut);
             }
             if alarm.is_none_or(|(at, _)| at != deadline) {
-                let new = timer::wake_at(deadline, as_waker.clone());
+                let new = timer::wake_at(deadline, as_waker());
                 if let Some((_, old)) = alarm.replace((deadline, new)) {
                     timer::cancel(old);
                 }
@@ -59,7 +59,7 @@ pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnM
         timer::cancel(id);
     }
     if follows_clock {
-        WAS_SET.remove(&as_waker);
+        WAS_SET.remove(&as_waker());
     }
     result
 }
@@ -68,9 +68,6 @@ pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnM
 pub fn queue_if_equal(addr: UserAddr, private: bool, expected: u32, waiter: &Arc<Waiter>) -> SysResult<()> {
     loop {
         let key = Key::new(addr, private)?;
-        if usermem::load_u32(addr)? != expected {
-            return Err(Errno::EAGAIN);
-        }
         let mut bucket = bucket::lock(key);
         match usermem::load_u32_nofault(addr) {
             Ok(value) if value == expected => {
@@ -78,8 +75,10 @@ pub fn queue_if_equal(addr: UserAddr, private: bool, expected: u32, waiter: &Arc
                 return Ok(());
             }
             Ok(_) => return Err(Errno::EAGAIN),
-            // The page went away between the two reads.
-            Err(_) => {}
+            Err(_) => {
+                drop(bucket);
+                usermem::load_u32(addr)?;
+            }
         }
     }
 }
@@ -90,10 +89,13 @@ pub fn wait(addr: UserAddr, private: bool, expected: u32, bitset: u32, timeout: 
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let waiter = Waiter::new(bitset, None);
-    queue_if_equal(addr, private, expected, &waiter)?;
-    let slept = sleep(&waiter, timeout.as_ref(), || waiter.woken.load(Ordering::Acquire));
-    if slept.is_ok() || !bucket::unqueue(&waiter) {
+    let waiter = Waiter::reuse(bitset);
+    let result = queue_if_equal(addr, private, expected, &waiter)
+        .map(|()| sleep(&waiter, timeout.as_ref(), || waiter.woken.load(Ordering::Acquire)));
+    let woken = result.is_ok_and(|slept| slept.is_ok() || !bucket::unqueue(&waiter));
+    waiter.keep();
+    let slept = result?;
+    if woken {
         return Ok(0);
     }
     if slept == Err(WaitError::TimedOut) {

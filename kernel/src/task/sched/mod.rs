@@ -36,7 +36,7 @@ const WAKEUP_PATIENCE: Instant = 1_000_000;
 /// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
 const POLL_TIME: Instant = 20_000;
 
-/// Each CPU's queue. The locks are innermost but for those of a task's parameters and of the heap.
+/// Each CPU's queue. The locks are innermost but for the heap's.
 static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const { IrqLock::new(RunQueue::new()) }; MAX_CPUS];
 /// The CPUs that run tasks, a bit each.
 static ONLINE: AtomicU64 = AtomicU64::new(1);
@@ -352,7 +352,8 @@ fn switch(arrival: Arrival) {
     let own = cpu.id.get();
     // Before the queue is locked: who asks from now on finds its task chosen, or this CPU asked again.
     cpu.need_resched.swap(false, Ordering::SeqCst);
-    let mut queue = my_queue().lock();
+    let mut locked = my_queue().lock();
+    let queue = &mut *locked;
     let now = clock::monotonic_ns();
     queue.count(now);
     let Some(prev) = queue.current.take() else { unreachable!("a CPU always runs a task") };
@@ -377,9 +378,12 @@ fn switch(arrival: Arrival) {
     let runs = queue.waiting() + usize::from(!next.idle);
     queue.load.change(now, runs);
     queue.begin(next.clone(), now);
+    if !queue.is_empty() {
+        // Deadlines are armed as they are set; what a switch adds is the end of the turn.
+        timer::no_later_than(queue.slice_end);
+    }
     if Arc::ptr_eq(&prev, &next) {
-        drop(queue);
-        timer::reprogram();
+        drop(locked);
         irq::restore(interrupts);
         return;
     }
@@ -387,7 +391,7 @@ fn switch(arrival: Arrival) {
     cpu.switches.fetch_add(1, Ordering::Relaxed);
     cpu_time::suspend(&prev, now);
     cpu_time::resume(&next, now);
-    use_address_space(&mut queue, cpu, &next);
+    use_address_space(queue, cpu, &next);
     let (bottom, top) = match next.stack_bounds() {
         (_, 0) => crate::arch::boot_stack(),
         bounds => bounds,
@@ -413,7 +417,7 @@ fn switch(arrival: Arrival) {
     let load = unsafe { *next.saved_rsp.get() };
     queue.previous.0 = Some(prev);
     drop(next);
-    core::mem::forget(queue);
+    core::mem::forget(locked);
     // SAFETY: interrupts are off and both tasks are kept alive by the run queue. The lock stays held until the other side
     // has the CPU; `finish_switch` frees it.
     unsafe { switch::switch_stacks(save, load) };
@@ -430,14 +434,14 @@ fn use_address_space(queue: &mut RunQueue, cpu: &percpu::PerCpu, next: &Task) {
         return;
     }
     let was_lazy = cpu.lazy.swap(false, Ordering::SeqCst);
-    let mm = next.process.mm();
     match &queue.mm {
-        Some(loaded) if Arc::ptr_eq(loaded, &mm) => {
+        Some(loaded) if Arc::as_ptr(loaded).addr() == next.process.space() => {
             if was_lazy {
-                mm.refresh(&mut queue.mm_generation);
+                loaded.refresh(&mut queue.mm_generation);
             }
         }
         _ => {
+            let mm = next.process.mm();
             queue.mm_generation = mm.activate();
             let old = queue.mm.replace(mm);
             if let Some(old) = &old {
@@ -465,7 +469,6 @@ fn finish_switch() -> Leftovers {
     }
     let task = current();
     task.process.timers.process_runs();
-    timer::reprogram();
     (previous, mm)
 }
 

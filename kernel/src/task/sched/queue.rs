@@ -71,7 +71,7 @@ fn realtime_priority(params: SchedParams) -> Option<u32> {
 
 /// The real-time priority of a task, if it has one.
 pub fn priority(task: &Task) -> Option<u32> {
-    realtime_priority(*task.sched.lock())
+    realtime_priority(task.sched.get())
 }
 
 /// How a task comes to a queue.
@@ -167,7 +167,7 @@ impl RunQueue {
 
     /// Adds a ready task.
     pub fn push(&mut self, task: Arc<Task>, arrival: Arrival, now: Instant) {
-        let params = *task.sched.lock();
+        let params = task.sched.get();
         match realtime_priority(params) {
             Some(priority) => {
                 // A task that was preempted keeps its turn (sched(7)); a FIFO task's has no other end.
@@ -180,8 +180,13 @@ impl RunQueue {
             None => {
                 let vruntime = self.place(&task, arrival, now);
                 task.vruntime.store(vruntime, Ordering::Relaxed);
-                let at = self.fair.partition_point(|(other, _)| *other <= vruntime);
-                self.fair.insert(at, (vruntime, task));
+                match self.fair.back() {
+                    Some((last, _)) if *last > vruntime => {
+                        let at = self.fair.partition_point(|(other, _)| *other <= vruntime);
+                        self.fair.insert(at, (vruntime, task));
+                    }
+                    _ => self.fair.push_back((vruntime, task)),
+                }
             }
         }
         self.publish();
@@ -246,12 +251,13 @@ impl RunQueue {
             (self.rt_period, self.rt_used) = (now, 0);
         }
         let (Some(current), false) = (&self.current, self.is_idle()) else { return };
-        let params = *current.sched.lock();
+        let params = current.sched.get();
         if realtime_priority(params).is_some() {
             self.rt_used += ran;
             return;
         }
-        let vruntime = current.vruntime.load(Ordering::Relaxed) + ran * UNIT / weight(params);
+        let weighed = if params.nice == 0 && params.policy != SCHED_IDLE { ran } else { ran * UNIT / weight(params) };
+        let vruntime = current.vruntime.load(Ordering::Relaxed) + weighed;
         current.vruntime.store(vruntime, Ordering::Relaxed);
         let least = self.fair.front().map_or(vruntime, |(first, _)| vruntime.min(*first));
         self.min_vruntime = self.min_vruntime.max(least);
@@ -260,7 +266,7 @@ impl RunQueue {
     /// Begins the turn of `task`, which becomes the running one.
     pub fn begin(&mut self, task: Arc<Task>, now: Instant) {
         self.counted_to = now;
-        let params = *task.sched.lock();
+        let params = task.sched.get();
         self.slice_end = match params.policy {
             SCHED_RR => now + RR_SLICE,
             // A FIFO task's turn does not end so; it is a time to look at the others.
@@ -272,7 +278,7 @@ impl RunQueue {
     /// The running task's slice is over. Whether it is to give way; else it gets another one.
     pub fn expire(&mut self, now: Instant) -> bool {
         self.count(now);
-        let policy = self.current.as_ref().map(|current| current.sched.lock().policy);
+        let policy = self.current.as_ref().map(|current| current.sched.get().policy);
         if policy == Some(SCHED_FIFO) && !self.is_throttled() {
             self.slice_end = now + TIME_SLICE;
             return false;
@@ -287,8 +293,8 @@ impl RunQueue {
         }
         self.count(now);
         let Some(current) = &self.current else { return false };
-        let new = *task.sched.lock();
-        let old = *current.sched.lock();
+        let new = task.sched.get();
+        let old = current.sched.get();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
         if rank.is_some() || rank_now.is_some() {
             return rank > rank_now && !self.is_throttled();

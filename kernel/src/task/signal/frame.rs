@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SaFlags, SigSet, Signal, SysResult};
 use super::{fault, stack_of};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{fpu, xstate};
-use crate::task::thread::{Task, with_fpu};
+use crate::task::thread::{Task, fpu_bytes, set_fpu};
 use crate::usermem::{self, UserAddr};
 
 const RFLAGS_IF: u64 = 1 << 9;
@@ -105,18 +105,15 @@ pub fn push(
         stack: stack_of(task, frame.rsp),
     };
     let bytes = layout::build(placement, action.restorer, &context, info);
-    let mut image = vec![0; fpu::area_size() + MAGIC2_SIZE];
-    let state = crate::task::thread::fpu_state();
-    if let Some(area) = image.get_mut(..fpu::area_size()) {
-        area.copy_from_slice(state.bytes());
-        xstate::write_initial_components(area);
-    }
+    let mut image = fpu_bytes(MAGIC2_SIZE);
+    xstate::write_initial_components(&mut image);
+    image.extend([0; MAGIC2_SIZE]);
     layout::seal_xstate(&mut image, fpu::xcr0());
     // The higher addresses first: a stack that grows on demand then grows once.
     usermem::copy_out(UserAddr(placement.fpstate), &image)?;
     usermem::copy_out(UserAddr(placement.frame), &bytes)?;
 
-    with_fpu(|area| area.reset());
+    set_fpu(|area| area.reset());
     task.signals.lock().altstack.entered();
     frame.leave_syscall();
     frame.rdi = u64::from(signal.number());
@@ -159,7 +156,7 @@ fn restore(frame: &mut TrapFrame, task: &Task) -> SysResult<()> {
 
 fn restore_fpu(fpstate: u64) -> SysResult<()> {
     if fpstate == 0 {
-        with_fpu(|area| area.reset());
+        set_fpu(|area| area.reset());
         return Ok(());
     }
     let mut image: Vec<u8> = vec![0; fpu::area_size() + MAGIC2_SIZE];
@@ -169,7 +166,7 @@ fn restore_fpu(fpstate: u64) -> SysResult<()> {
     }
     image.truncate(got);
     let kept = if fpu::has_xsave() { layout::check_xstate(&image, fpu::xcr0()) } else { Restore::Legacy };
-    with_fpu(|area| {
+    set_fpu(|area| {
         area.reset();
         let to = area.bytes_mut();
         match kept {
