@@ -223,6 +223,6 @@ int main(int argc, char **argv)
 	fprintf(stderr, "%ld calls, %ld signals, %ld forks\n", calls, interrupted, forks);
 	printf("wrong results: %ld\n", wrong_results);
 	printf("wrong places: %ld\n", wrong_places);
-	printf("work was done: %d\n", calls > 100 && interrupted > 10 && forks > 3);
+	printf("work was done: %d\n", calls > 100 && interrupted > 10 && forks > 0);
 	return 0;
 }
