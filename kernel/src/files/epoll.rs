@@ -26,6 +26,7 @@ use super::{FileOps, OpenFile, anon};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::Instant;
 use crate::task::wait::{WaitError, Waker, wait_exclusive};
+use crate::usermem::UserAddr;
 
 /// Longest chain of instances that watch each other (`EP_MAX_NESTS` and the one on top).
 const MAX_CHAIN: usize = 5;
@@ -336,6 +337,10 @@ impl FileOps for Epoll {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn ioctl(&self, _file: &OpenFile, _request: u32, _arg: UserAddr) -> SysResult {
+        Err(Errno::EINVAL)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {

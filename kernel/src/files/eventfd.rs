@@ -68,7 +68,7 @@ impl FileOps for EventFd {
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        if from.remaining() < 8 {
+        if from.remaining() != 8 {
             return Err(Errno::EINVAL);
         }
         let mut bytes = [0; 8];

@@ -88,7 +88,8 @@ pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     for file in [from, to] {
         match file.inode.file_type() {
             FileType::Dir => return Err(Errno::EISDIR),
-            FileType::Regular => {}
+            // Not what has no inode of its own.
+            FileType::Regular if file.ops.seekable() => {}
             _ => return Err(Errno::EINVAL),
         }
     }
@@ -106,7 +107,8 @@ pub fn check_overlap(from: &OpenFile, source: Place, to: &OpenFile, target: Plac
         Place::Position => file.position(),
         Place::At(pos) => pos,
     };
-    let (a, b, n) = (start(from, source), start(to, target), count as u64);
+    let (a, b) = (start(from, source), start(to, target));
+    let n = (count as u64).min(from.inode.metadata().size.saturating_sub(a));
     if a < b.saturating_add(n) && b < a.saturating_add(n) { Err(Errno::EINVAL) } else { Ok(()) }
 }
 

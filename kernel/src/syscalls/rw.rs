@@ -1,6 +1,6 @@
 //! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a whole.
 
-use fs::{Cap, FallocateMode, FileType, OpenFlags};
+use fs::{Cap, FallocateMode, FileType};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, RwfFlags, SysResult};
 
@@ -31,14 +31,16 @@ pub fn write(fd: i32, buf: UserAddr, count: usize) -> SysResult {
 pub fn readv(fd: i32, vector: UserAddr, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_readable()?;
-    file.read(&mut Sink::User(Segments::from_iovec(vector, count)?))
+    let mut to = Sink::User(Segments::from_iovec(vector, count)?);
+    if to.remaining() == 0 { Ok(0) } else { file.read(&mut to) }
 }
 
 /// writev(2).
 pub fn writev(fd: i32, vector: UserAddr, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_writable()?;
-    file.write(&mut Source::User(Segments::from_iovec(vector, count)?))
+    let mut from = Source::User(Segments::from_iovec(vector, count)?);
+    if from.remaining() == 0 { Ok(0) } else { file.write(&mut from) }
 }
 
 fn position(pos: i64) -> SysResult<u64> {
@@ -175,8 +177,8 @@ pub fn fallocate(fd: i32, mode: u32, offset: i64, len: i64) -> SysResult {
     }
     file.check_writable()?;
     let mode = FallocateMode::from_bits_retain(mode);
-    if file.flags().contains(OpenFlags::APPEND) && !(mode - FallocateMode::KEEP_SIZE).is_empty() {
-        return Err(Errno::EPERM);
+    if !file.ops.seekable() && file.inode.file_type() != FileType::Fifo {
+        return Err(Errno::ENODEV);
     }
     let keep = capable(Cap::Fsetid as u32);
     checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep)).map(|()| 0)

@@ -215,10 +215,11 @@ impl Channel {
         deadline: Option<u64>,
         by_sender: bool,
     ) -> SysResult<Received> {
-        if self.kind == Kind::Stream && to.remaining() == 0 {
-            return Ok(Received::default());
-        }
         loop {
+            // Without room there is nothing to take, but something to wait for.
+            if self.kind == Kind::Stream && to.remaining() == 0 && self.has_bytes() {
+                return Ok(Received::default());
+            }
             let received = match self.kind {
                 Kind::Stream => self.take_bytes(to, peek, by_sender)?,
                 _ => self.take_message(to, peek)?,

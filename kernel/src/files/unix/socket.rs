@@ -51,7 +51,16 @@ impl UnixSocket {
         let credentials = with.credentials.unwrap_or_else(PeerCredentials::of_current);
         let with = Ancillary { credentials: Some(credentials), ..with };
         let sender = self.address.lock().clone().unwrap_or_default();
-        channel.send(from, (with, sender), limit, nonblock, deadline(&self.send_timeout))
+        // A peer that went without reading all is told of once, of packets by whatever comes first.
+        if self.kind == Kind::SeqPacket && self.link().is_some_and(|link| link.receive.take_reset()) {
+            return Err(Errno::ECONNRESET);
+        }
+        let sent = channel.send(from, (with, sender), limit, nonblock, deadline(&self.send_timeout));
+        if sent == Err(Errno::ECONNREFUSED) && to.is_none() && self.kind == Kind::Datagram {
+            // The peer is gone, and with it the connection.
+            *self.role.lock() = Role::Idle;
+        }
+        sent
     }
 
     fn receive_with(&self, to: &mut Sink<'_>, nonblock: bool, peek: bool) -> SysResult<Received> {
@@ -119,6 +128,10 @@ impl FileOps for UnixSocket {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        // Unlike recv(2), read(2) of nothing asks nobody.
+        if to.remaining() == 0 {
+            return Ok(0);
+        }
         self.receive_with(to, Self::flags(file) != 0, false).map(|received| received.copied)
     }
 
@@ -271,13 +284,12 @@ impl Socket for UnixSocket {
             *self.role.lock() = Role::Connected(Arc::new(link));
             return Ok(());
         }
-        let name = name::decode(address)?;
+        let target = name::find(name::decode(address)?)?;
         match &*self.role.lock() {
             Role::Idle => {}
             Role::Connected(_) => return Err(Errno::EISCONN),
             Role::Listening(_) => return Err(Errno::EINVAL),
         }
-        let target = name::find(name)?;
         self.connect_stream(&target, nonblock)
     }
 
@@ -294,9 +306,7 @@ impl Socket for UnixSocket {
         let link = match &*self.role.lock() {
             Role::Connected(link) => link.clone(),
             // As on Linux, it is noted and has no effect here.
-            Role::Listening(_) => return Ok(()),
-            Role::Idle if self.kind == Kind::Datagram => return Ok(()),
-            Role::Idle => return Err(Errno::ENOTCONN),
+            Role::Listening(_) | Role::Idle => return Ok(()),
         };
         if read {
             link.receive.close_reading();

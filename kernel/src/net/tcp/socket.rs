@@ -360,6 +360,9 @@ impl FileOps for TcpSocket {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        if to.remaining() == 0 {
+            return Ok(0);
+        }
         self.receive_bytes(to, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 })
     }
 

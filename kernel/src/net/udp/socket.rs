@@ -297,6 +297,9 @@ impl FileOps for UdpSocket {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        if to.remaining() == 0 {
+            return Ok(0);
+        }
         self.receive_message(to, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 }).map(|received| received.copied)
     }
 
@@ -410,6 +413,9 @@ impl Socket for UdpSocket {
             return Err(Errno::EOPNOTSUPP);
         }
         let to = to.map(|address| self.common.family.decode(address)).transpose()?;
+        if to.is_none() && self.ends.lock().remote.is_none() {
+            return Err(Errno::EDESTADDRREQ);
+        }
         if self.closed[1].load(Ordering::Acquire) {
             return Err(Errno::EPIPE);
         }
