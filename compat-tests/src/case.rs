@@ -62,6 +62,17 @@ pub struct Case {
     pub status: Option<i32>,
     /// Why it does not run.
     pub skip: Option<String>,
+    /// A script on the host that is the program's client.
+    pub client: Option<Client>,
+}
+
+/// A client outside the machine.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// A script for bash.
+    pub script: PathBuf,
+    /// The guest's ports that it asks.
+    pub ports: Vec<u16>,
 }
 
 /// All tests, in order of their names.
@@ -75,6 +86,9 @@ pub fn all(root: &Path) -> Result<Vec<Case>, String> {
     for folder in listed(&root.join("apps"))? {
         if folder.join("app.toml").exists() {
             cases.extend(of_app(&folder)?);
+            for script in listed(&folder)?.iter().filter(|path| path.to_string_lossy().ends_with(".client.sh")) {
+                cases.push(of_client(&folder, script)?);
+            }
         }
     }
     Ok(cases)
@@ -92,9 +106,9 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
     let settings = settings(&text);
     let get = |key: &str| settings.get(key).cloned();
     let list = |key: &str| get(key).map(|v| split(&v)).unwrap_or_default();
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 16] = [
         "variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags", "native", "status", "skip",
-        "jvm", "direct",
+        "jvm", "direct", "client", "publish",
     ];
     if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
         return Err(format!("{}: unknown setting {unknown}", path.display()));
@@ -104,6 +118,13 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         flags.extend(get(key).map(|v| format!("--{key}={v}")));
     }
     let stem = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let client = match get("client") {
+        Some(name) => Some(Client {
+            script: path.parent().unwrap_or(Path::new(".")).join(name),
+            ports: ports(path, &list("publish"))?,
+        }),
+        None => None,
+    };
     let compiled = path.extension().is_some_and(|e| e == "c" || e == "cpp" || e == "rs");
     let variants = match list("variants") {
         v if !v.is_empty() => v,
@@ -124,6 +145,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         stderr: get("stderr"),
         status: (get("native").as_deref() == Some("no")).then(|| get("status").and_then(|s| s.parse().ok()).unwrap_or(0)),
         skip: get("skip").map(|s| s.replace('_', " ")),
+        client: client.clone(),
     };
     Ok(variants.iter().map(case).collect())
 }
@@ -150,8 +172,51 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
         stderr: None,
         status: (!test.native).then_some(test.status),
         skip: None,
+        client: None,
     };
     Ok(app.test.iter().map(case).collect())
+}
+
+/// An application as a server, and a script that is its client.
+fn of_client(folder: &Path, script: &Path) -> Result<Case, String> {
+    let app = App::load(&folder.join("app.toml")).map_err(|e| e.to_string())?;
+    let text = fs::read_to_string(script).map_err(|e| format!("{}: {e}", script.display()))?;
+    let settings = settings(&text);
+    const KNOWN: [&str; 7] = ["publish", "args", "files", "timeout", "memory", "cpus", "flags"];
+    if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
+        return Err(format!("{}: unknown setting {unknown}", script.display()));
+    }
+    let list = |key: &str| settings.get(key).map(|v| split(v)).unwrap_or_default();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let what = script.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".client.sh").replace('-', " ");
+    let mut flags = list("flags");
+    for key in ["memory", "cpus"] {
+        flags.extend(settings.get(key).map(|v| format!("--{key}={v}")));
+    }
+    Ok(Case {
+        name: format!("{name}: clients outside, {what}"),
+        subject: Subject::App { name, program: app.program, folder: folder.into(), files: list("files") },
+        cflags: Vec::new(),
+        jvm: Vec::new(),
+        args: list("args"),
+        stdin: String::new(),
+        talk: Vec::new(),
+        timeout: settings.get("timeout").and_then(|t| t.parse().ok()).unwrap_or(TIMEOUT),
+        flags,
+        direct: None,
+        stderr: None,
+        status: Some(0),
+        skip: None,
+        client: Some(Client { script: script.into(), ports: ports(script, &list("publish"))? }),
+    })
+}
+
+fn ports(path: &Path, listed: &[String]) -> Result<Vec<u16>, String> {
+    let port = |text: &String| text.parse().map_err(|_| format!("{}: publish={text}: not a port", path.display()));
+    match listed.iter().map(port).collect::<Result<Vec<u16>, String>>()? {
+        none if none.is_empty() => Err(format!("{}: publish is missing", path.display())),
+        ports => Ok(ports),
+    }
 }
 
 fn split(value: &str) -> Vec<String> {

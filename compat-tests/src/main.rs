@@ -4,6 +4,7 @@
 
 mod build;
 mod case;
+mod client;
 mod run;
 mod talk;
 

@@ -45,6 +45,9 @@ pub struct Context {
 /// Runs one case; `Err` says what is wrong.
 pub fn run(case: &Case, context: &Context) -> Result<(), String> {
     let program = build(case, &context.out)?;
+    if let Some(client) = &case.client {
+        return crate::client::run(case, client, guest_command(case, &program, context)?);
+    }
     let expected = match case.status {
         Some(status) => Output { status, ..Output::default() },
         None => native(case, &program)?,
@@ -134,8 +137,17 @@ fn in_session(program: impl AsRef<OsStr>) -> Command {
 }
 
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
+    let limit = Duration::from_secs(case.timeout) + SPARE;
+    output(guest_command(case, program, context)?, case, limit).map_err(|e| format!("on Skiff: {e}"))
+}
+
+/// `skiff run` for the case.
+fn guest_command(case: &Case, program: &Path, context: &Context) -> Result<Command, String> {
     let mut command = Command::new(&context.skiff);
     command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags);
+    for port in case.client.iter().flat_map(|client| &client.ports) {
+        command.arg(format!("--publish={}:{port}", crate::client::free_port()?));
+    }
     if case.direct.is_some() {
         command.arg("--stats");
     }
@@ -163,8 +175,7 @@ fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, Strin
     if !args.is_empty() {
         command.arg("--").args(args);
     }
-    let limit = Duration::from_secs(case.timeout) + SPARE;
-    output(command, case, limit).map_err(|e| format!("on Skiff: {e}"))
+    Ok(command)
 }
 
 fn java_args(case: &Case, class: &Path, classes: &str) -> Vec<String> {
@@ -207,7 +218,7 @@ fn output(mut command: Command, case: &Case, limit: Duration) -> Result<Output, 
     })
 }
 
-fn drain(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+pub fn drain(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut all = Vec::new();
         let _ = stream.read_to_end(&mut all);

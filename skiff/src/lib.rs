@@ -6,6 +6,8 @@ pub mod app;
 pub mod core;
 pub mod error;
 pub mod frame;
+pub mod background;
+mod backlog;
 mod kvm;
 pub mod machine;
 pub mod memory;

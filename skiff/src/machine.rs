@@ -1,5 +1,6 @@
 //! The QEMU command line of a machine. As few devices as will do: each costs start-up time.
 
+use crate::backlog;
 use crate::error::{Error, On, Result};
 use crate::kvm;
 use crate::network::Network;
@@ -133,6 +134,9 @@ impl Machine {
             eprintln!("skiff: {command:?}");
         }
         let child = command.spawn().on(QEMU)?;
+        if let Some(Network::User(ports)) = &self.network {
+            backlog::raise(child.id(), ports);
+        }
         Ok(Running { child, channel, monitor })
     }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Parser, Subcommand};
+use skiff::background::{self, Background};
 use skiff::core::Cores;
 use skiff::error::{Error, On, Result};
 use skiff::machine::{Accel, Channel, Machine, MachineType};
@@ -38,7 +39,29 @@ enum Command {
     /// Ctrl-C goes to the program, a second one ends the machine; at a terminal Ctrl-] ends it. The exit status is the
     /// program's (128 + N if signal N killed it), 120 after a kernel panic, 121 if the machine vanished, 124 after
     /// --timeout, 125 if it could not be started.
-    Run(Run),
+    Run(Box<Run>),
+    /// List the machines in the background, those that have ended too
+    Ps,
+    /// End machines in the background: their programs get SIGTERM, and are killed if that does not help
+    Stop {
+        /// Names, as `skiff ps` lists them
+        #[arg(required = true)]
+        name: Vec<String>,
+    },
+    /// Print what a machine in the background has printed
+    Logs {
+        /// Its name
+        name: String,
+        /// Print also what comes, until it ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Forget machines that have ended
+    Rm {
+        /// Names, as `skiff ps` lists them
+        #[arg(required = true)]
+        name: Vec<String>,
+    },
     /// Run tests on Linux and on Skiff, and say where they differ
     ///
     /// Without --dir: the suite of system calls in compat-tests/cases.
@@ -59,6 +82,12 @@ struct Run {
     /// Memory of the machine [default: by the image's size, at least 128M]
     #[arg(long, value_name = "SIZE", value_parser = memory::parse)]
     memory: Option<u64>,
+    /// Run it in the background: print its name, and leave it running (`skiff ps`, `skiff logs`, `skiff stop`)
+    #[arg(short, long)]
+    detach: bool,
+    /// Name of a machine in the background [default: by what it runs]
+    #[arg(long, value_name = "NAME", requires = "detach")]
+    name: Option<String>,
     /// Number of CPUs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     cpus: u32,
@@ -132,11 +161,15 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(run) => run.run(),
+    let done = match Cli::parse().command {
+        Command::Run(run) => run.run_or_detach(),
         Command::Test(test) => test.run().map(|same| u8::from(!same)),
+        Command::Ps => background::list().map(|()| 0),
+        Command::Stop { name } => each(&name, Background::stop),
+        Command::Logs { name, follow } => Background::named(&name).and_then(|m| m.logs(follow)).map(|()| 0),
+        Command::Rm { name } => each(&name, Background::remove),
     };
-    match result {
+    match done {
         Ok(status) => ExitCode::from(status),
         Err(e) => {
             eprintln!("skiff: {e}");
@@ -145,11 +178,41 @@ fn main() -> ExitCode {
     }
 }
 
+/// Does something to several machines; what fails for one does not keep the others from it.
+fn each(names: &[String], act: fn(&Background) -> Result<()>) -> Result<u8> {
+    let mut status = 0;
+    for name in names {
+        if let Err(e) = Background::named(name).and_then(|machine| act(&machine)) {
+            eprintln!("skiff: {e}");
+            status = 1;
+        }
+    }
+    Ok(status)
+}
+
 impl Run {
-    fn run(self) -> Result<u8> {
+    fn run_or_detach(self) -> Result<u8> {
+        match Background::this_process() {
+            Some(machine) => {
+                let status = self.run(Some(&machine));
+                machine.ended(*status.as_ref().unwrap_or(&NOT_STARTED));
+                status
+            }
+            None if self.detach => {
+                let machine = match &self.name {
+                    Some(name) => Background::named(name)?,
+                    None => Background::free_name(&self.target)?,
+                };
+                machine.start(std::env::args_os().skip(1).collect()).map(|()| 0)
+            }
+            None => self.run(None),
+        }
+    }
+
+    fn run(self, background: Option<&Background>) -> Result<u8> {
         let streams = Streams::of_process();
         let request = Request {
-            target: self.target,
+            target: self.target.clone(),
             args: self.args,
             env: self.env,
             cwd: self.cwd,
@@ -161,7 +224,8 @@ impl Run {
             term: std::env::var("TERM").ok().filter(|_| streams.tty.contains(&true)),
         };
         let prepared = prepare::prepare(&request)?;
-        let network = network(self.publish, self.net, self.tap.map(|name| (name, self.ip, self.gateway)), &prepared)?;
+        let (network, ports) =
+            network(self.publish, self.net, self.tap.map(|name| (name, self.ip, self.gateway)), &prepared)?;
         let timeout = self.timeout;
         let asked = match (self.memory, &prepared.memory) {
             (None, Some(text)) => Some(memory::parse(text).map_err(Error::Usage)?),
@@ -209,20 +273,23 @@ impl Run {
             Ok(timeout) => timeout,
             Err(e) => return Err(Error::Usage(format!("--timeout: {e}"))),
         };
+        if let Some(background) = background {
+            background.register(&self.target, ports)?;
+        }
         let cores = Cores::new(self.core.as_deref().unwrap_or("core".as_ref()));
         session::run(&machine, streams, Settings { timeout, cores: Arc::new(Mutex::new(cores)) })
     }
 }
 
-/// How the machine is attached: as the user says, else by the application's own ports.
+/// How the machine is attached: as the user says, else by the application's own ports; and what there is to say of these.
 fn network(
     publish: Vec<Publish>,
     always: bool,
     tap: Option<(String, Vec<String>, Vec<String>)>,
     prepared: &Prepared,
-) -> Result<Option<Network>> {
+) -> Result<(Option<Network>, Vec<String>)> {
     if let Some((name, addresses, gateways)) = tap {
-        return Ok(Some(Network::Tap { name, addresses, gateways }));
+        return Ok((Some(Network::Tap { name, addresses, gateways }), Vec::new()));
     }
     let chosen: Result<Vec<Publish>> = if publish.is_empty() {
         let own = prepared.publish.iter().map(|text| text.parse::<Publish>().map_err(Error::Usage));
@@ -232,14 +299,18 @@ fn network(
         publish.into_iter().map(Publish::settle).collect()
     };
     let chosen = chosen?;
-    for (n, port) in chosen.iter().enumerate() {
-        let place = format!("{}:{}", port.address, port.host);
+    let say = |(n, port): (usize, &Publish)| {
+        let place = std::net::SocketAddr::new(port.address, port.host).to_string();
         match &prepared.url {
-            Some(url) if n == 0 => eprintln!("skiff: {}", url.replace("{}", &place)),
-            _ => eprintln!("skiff: {place} leads to port {}", port.guest),
+            Some(url) if n == 0 => url.replace("{}", &place),
+            _ => format!("{place} leads to port {}", port.guest),
         }
+    };
+    let said: Vec<String> = chosen.iter().enumerate().map(say).collect();
+    for line in &said {
+        eprintln!("skiff: {line}");
     }
-    Ok((always || !chosen.is_empty()).then_some(Network::User(chosen)))
+    Ok(((always || !chosen.is_empty()).then_some(Network::User(chosen)), said))
 }
 
 fn write_archive(manifest: &mkimage::Manifest) -> Result<tempfile::NamedTempFile> {

@@ -202,6 +202,7 @@ impl Tcb {
     }
 
     fn fin_acknowledged(&mut self, now: Instant) {
+        self.fin_acked = true;
         self.timers.resend = None;
         match self.state {
             State::FinWait1 => {

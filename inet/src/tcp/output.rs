@@ -97,7 +97,7 @@ impl Tcb {
         if len > mss && len < unsent {
             len -= len % mss;
         }
-        let fin_due = self.fin_queued && !fin_out;
+        let fin_due = self.fin_queued && !self.fin_acked && !fin_out;
         if unsent > 0 {
             if len == 0 {
                 self.arm_probe(now, offset);

@@ -154,6 +154,8 @@ pub struct Tcb {
     pub(super) send: SendQueue,
     /// The application has nothing more to send.
     pub(super) fin_queued: bool,
+    /// The other side has our `FIN`: it is behind `una`, and neither due nor on its way.
+    pub(super) fin_acked: bool,
     pub(super) congestion: Congestion,
     pub(super) duplicates: u32,
     /// The first unacknowledged segment is to be sent again.
@@ -236,6 +238,7 @@ impl Tcb {
             send_shift: 0,
             send: SendQueue::default(),
             fin_queued: false,
+            fin_acked: false,
             congestion: Congestion::new(mss),
             duplicates: 0,
             resend_first: false,
@@ -316,9 +319,9 @@ impl Tcb {
         self.nxt - self.una
     }
 
-    /// Whether our `FIN` was sent.
+    /// Whether our `FIN` is on its way.
     pub(super) fn fin_sent(&self) -> bool {
-        self.fin_queued && self.max - self.una > self.send.len() as u32
+        self.fin_queued && !self.fin_acked && self.max - self.una > self.send.len() as u32
     }
 
     /// Where the connection is.

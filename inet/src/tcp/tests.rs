@@ -144,6 +144,17 @@ fn data_both_ways_and_an_orderly_end() {
         a.input(packet, 8 * MS);
     }
     assert_eq!(a.tcb.state(), State::FinWait2);
+    assert!(a.output(8 * MS).is_empty(), "a FIN that has arrived is not due again");
+    b.tcb.write(vec![2].into());
+    for packet in b.output(8 * MS) {
+        a.input(packet, 8 * MS);
+    }
+    a.tcb.on_timer(60 * MS);
+    let acks = a.output(60 * MS);
+    assert!(acks.len() == 1 && acks[0].0.flags == Flags::ACK, "{acks:?}");
+    for packet in acks {
+        b.input(packet, 60 * MS);
+    }
     b.tcb.close_write();
     for packet in b.output(9 * MS) {
         a.input(packet, 9 * MS);
