@@ -13,6 +13,7 @@ pub fn build(case: &Case, out: &Path) -> Result<PathBuf, String> {
     let (source, variant) = match &case.subject {
         Subject::Source { path, variant } => (path, variant),
         Subject::App { program, .. } => return Ok(program.into()),
+        Subject::Network => return Ok(PathBuf::new()),
     };
     let stem = source.file_stem().unwrap_or_default().to_string_lossy();
     let extension = source.extension().unwrap_or_default().to_string_lossy();

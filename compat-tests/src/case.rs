@@ -31,6 +31,8 @@ pub enum Subject {
         /// Files of the folder that the test reads.
         files: Vec<String>,
     },
+    /// A script that starts machines by itself, in a network of its own.
+    Network,
 }
 
 /// One test.
@@ -71,7 +73,7 @@ pub struct Case {
 pub struct Client {
     /// A script for bash.
     pub script: PathBuf,
-    /// The guest's ports that it asks.
+    /// The guest's ports that it asks; none if it starts the machine by itself.
     pub ports: Vec<u16>,
 }
 
@@ -91,7 +93,48 @@ pub fn all(root: &Path) -> Result<Vec<Case>, String> {
             }
         }
     }
+    let scripts = listed(&root.join("compat-tests/network"))?;
+    for script in scripts.iter().filter(|path| path.extension().is_some_and(|e| e == "sh") && !path.ends_with("lib.sh")) {
+        cases.push(of_network(script)?);
+    }
     Ok(cases)
+}
+
+/// A script of `network/`.
+fn of_network(script: &Path) -> Result<Case, String> {
+    let settings = script_settings(script, &["timeout"])?;
+    let name = script.file_stem().unwrap_or_default().to_string_lossy();
+    let client = Client { script: script.into(), ports: Vec::new() };
+    Ok(Case { name: format!("network: {name}"), subject: Subject::Network, ..of_script(&settings, client) })
+}
+
+fn script_settings(script: &Path, known: &[&str]) -> Result<HashMap<String, String>, String> {
+    let text = fs::read_to_string(script).map_err(|e| format!("{}: {e}", script.display()))?;
+    let settings = settings(&text);
+    match settings.keys().find(|k| !known.contains(&k.as_str())) {
+        Some(unknown) => Err(format!("{}: unknown setting {unknown}", script.display())),
+        None => Ok(settings),
+    }
+}
+
+/// What the cases that are scripts have in common.
+fn of_script(settings: &HashMap<String, String>, client: Client) -> Case {
+    Case {
+        name: String::new(),
+        subject: Subject::Network,
+        cflags: Vec::new(),
+        jvm: Vec::new(),
+        args: Vec::new(),
+        stdin: String::new(),
+        talk: Vec::new(),
+        timeout: settings.get("timeout").and_then(|t| t.parse().ok()).unwrap_or(TIMEOUT),
+        flags: Vec::new(),
+        direct: None,
+        stderr: None,
+        status: Some(0),
+        skip: None,
+        client: Some(client),
+    }
 }
 
 fn listed(dir: &Path) -> Result<Vec<PathBuf>, String> {
@@ -180,12 +223,8 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
 /// An application as a server, and a script that is its client.
 fn of_client(folder: &Path, script: &Path) -> Result<Case, String> {
     let app = App::load(&folder.join("app.toml")).map_err(|e| e.to_string())?;
-    let text = fs::read_to_string(script).map_err(|e| format!("{}: {e}", script.display()))?;
-    let settings = settings(&text);
-    const KNOWN: [&str; 7] = ["publish", "args", "files", "timeout", "memory", "cpus", "flags"];
-    if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
-        return Err(format!("{}: unknown setting {unknown}", script.display()));
-    }
+    let known = ["publish", "args", "files", "timeout", "memory", "cpus", "flags"];
+    let settings = script_settings(script, &known)?;
     let list = |key: &str| settings.get(key).map(|v| split(v)).unwrap_or_default();
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let what = script.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".client.sh").replace('-', " ");
@@ -193,21 +232,13 @@ fn of_client(folder: &Path, script: &Path) -> Result<Case, String> {
     for key in ["memory", "cpus"] {
         flags.extend(settings.get(key).map(|v| format!("--{key}={v}")));
     }
+    let client = Client { script: script.into(), ports: ports(script, &list("publish"))? };
     Ok(Case {
         name: format!("{name}: clients outside, {what}"),
         subject: Subject::App { name, program: app.program, folder: folder.into(), files: list("files") },
-        cflags: Vec::new(),
-        jvm: Vec::new(),
         args: list("args"),
-        stdin: String::new(),
-        talk: Vec::new(),
-        timeout: settings.get("timeout").and_then(|t| t.parse().ok()).unwrap_or(TIMEOUT),
         flags,
-        direct: None,
-        stderr: None,
-        status: Some(0),
-        skip: None,
-        client: Some(Client { script: script.into(), ports: ports(script, &list("publish"))? }),
+        ..of_script(&settings, client)
     })
 }
 

@@ -2,7 +2,10 @@
 
 use crate::case::{Case, Client};
 use crate::run::drain;
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,24 +32,12 @@ pub fn run(case: &Case, client: &Client, mut machine: Command) -> Result<(), Str
     let mut server = machine.spawn().map_err(|e| format!("{:?}: {e}", machine.get_program()))?;
     let said = [server.stdout.take().map(drain), server.stderr.take().map(drain)];
 
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut script = Command::new("bash");
-    script.arg("-eu").arg(&client.script).current_dir(dir.path());
-    script.env("HERE", client.script.parent().unwrap_or(&client.script)).env("MACHINE", server.id().to_string());
+    script.arg("-eu").arg(&client.script);
     for (n, port) in published.iter().enumerate() {
         script.env(if n == 0 { "PORT".into() } else { format!("PORT{}", n + 1) }, port);
     }
-    script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let result = script.spawn().map_err(|e| format!("bash: {e}")).and_then(|mut child| {
-        let output = [child.stdout.take().map(drain), child.stderr.take().map(drain)];
-        let ended = wait(&mut child, Duration::from_secs(case.timeout));
-        let text = gather(output);
-        match ended {
-            Some(0) => Ok(()),
-            Some(status) => Err(format!("the client's exit status is {status}: {}", tail(&text))),
-            None => Err(format!("the client has not ended after {} s: {}", case.timeout, tail(&text))),
-        }
-    });
+    let result = run_script(case, client, script);
 
     let _ = Command::new("kill").arg(server.id().to_string()).status();
     let ended = wait(&mut server, GRACE);
@@ -58,6 +49,32 @@ pub fn run(case: &Case, client: &Client, mut machine: Command) -> Result<(), Str
         Some(_) => result,
     };
     result.map_err(|e| format!("{e}\n  the machine said: {}", tail(&text)))
+}
+
+/// Runs a script that starts the machines by itself, with `SKIFF` in its environment, in a network of its own.
+pub fn run_alone(case: &Case, client: &Client, skiff: &Path) -> Result<(), String> {
+    let mut script = Command::new("unshare");
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !root {
+        script.args(["--user", "--map-root-user"]);
+    }
+    script.args(["--net", "--", "bash", "-eu"]).arg(&client.script).env("SKIFF", skiff);
+    run_script(case, client, script)
+}
+
+fn run_script(case: &Case, client: &Client, mut script: Command) -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    script.current_dir(dir.path()).env("HERE", client.script.parent().unwrap_or(&client.script));
+    script.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = script.spawn().map_err(|e| format!("{:?}: {e}", script.get_program()))?;
+    let output = [child.stdout.take().map(drain), child.stderr.take().map(drain)];
+    let ended = wait(&mut child, Duration::from_secs(case.timeout));
+    let text = gather(output);
+    match ended {
+        Some(0) => Ok(()),
+        Some(status) => Err(format!("the script's exit status is {status}: {}", tail(&text))),
+        None => Err(format!("the script has not ended after {} s: {}", case.timeout, tail(&text))),
+    }
 }
 
 /// The exit status, 128 + N after signal N; `None` and a dead child if it takes longer than that.

@@ -45,6 +45,9 @@ pub struct Context {
 /// Runs one case; `Err` says what is wrong.
 pub fn run(case: &Case, context: &Context) -> Result<(), String> {
     let program = build(case, &context.out)?;
+    if let (Some(client), Subject::Network) = (&case.client, &case.subject) {
+        return crate::client::run_alone(case, client, &context.skiff);
+    }
     if let Some(client) = &case.client {
         return crate::client::run(case, client, guest_command(case, &program, context)?);
     }
@@ -117,7 +120,7 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
             // script(1) makes the session of a terminal.
             if case.talk.is_empty() { in_session(program) } else { Command::new(program) }
         }
-        Subject::Source { .. } => in_session(program),
+        Subject::Source { .. } | Subject::Network => in_session(program),
     };
     command.args(&case.args).current_dir(dir.path()).env_clear();
     command.envs(mkimage::environment(&[]).iter().filter_map(|e| e.split_once('=')));
@@ -171,6 +174,7 @@ fn guest_command(case: &Case, program: &Path, context: &Context) -> Result<Comma
             args = java_args(case, program, "/classes").into_iter().chain(args).collect();
         }
         Subject::Source { .. } => drop(command.arg(program)),
+        Subject::Network => {}
     }
     if !args.is_empty() {
         command.arg("--").args(args);

@@ -14,6 +14,10 @@ extern crate alloc;
 
 pub mod bytes;
 pub mod checksum;
+pub mod dhcp;
+pub mod fragments;
+pub mod groups;
+pub mod hostile;
 pub mod ip;
 pub mod siphash;
 pub mod tcp;

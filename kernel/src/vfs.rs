@@ -17,6 +17,7 @@ use crate::arch::boot;
 use crate::files::io::Source;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, frames, fs_platform};
+use crate::net::ResolvConf;
 use crate::sync::SpinLock;
 use crate::task::current;
 
@@ -175,7 +176,16 @@ fn mount(ns: &Namespace, fs: Arc<dyn FileSystem>, source: &str, target: &str, fl
 
 /// Tells programs the name servers, unless the image brings a file of its own (resolv.conf(5)).
 fn write_resolv_conf(ns: &Namespace) -> SysResult<()> {
-    let Some(text) = crate::net::resolv_conf() else { return Ok(()) };
+    let text = match crate::net::resolv_conf() {
+        Some(ResolvConf::Text(text)) => text,
+        Some(ResolvConf::Link(to)) => {
+            return match ns.symlink(&ns.kernel_context(), to.as_bytes(), None, b"/etc/resolv.conf") {
+                Ok(_) | Err(Errno::EEXIST) => Ok(()),
+                Err(errno) => Err(errno),
+            };
+        }
+        None => return Ok(()),
+    };
     let flags = OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::WRONLY;
     let how = OpenHow { flags, mode: 0o644, resolve: LookupFlags::empty() };
     let opened = match ns.open(&ns.kernel_context(), None, b"/etc/resolv.conf", &how) {

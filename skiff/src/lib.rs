@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod background;
+mod backlog;
 pub mod core;
 pub mod error;
 pub mod frame;
-pub mod background;
-mod backlog;
 mod kvm;
 pub mod machine;
 pub mod memory;

@@ -134,7 +134,7 @@ impl Machine {
             eprintln!("skiff: {command:?}");
         }
         let child = command.spawn().on(QEMU)?;
-        if let Some(Network::User(ports)) = &self.network {
+        if let Some(Network::User { ports, .. }) = &self.network {
             backlog::raise(child.id(), ports);
         }
         Ok(Running { child, channel, monitor })

@@ -126,10 +126,10 @@ struct Run {
     #[arg(long, help_heading = "Network")]
     net: bool,
     /// Attach the machine to an existing tap interface of the host
-    #[arg(long, value_name = "NAME", conflicts_with = "publish", requires = "ip", help_heading = "Network")]
+    #[arg(long, value_name = "NAME", conflicts_with = "publish", help_heading = "Network")]
     tap: Option<String>,
-    /// An address of the machine on that tap
-    #[arg(long, value_name = "ADDRESS/PREFIX", requires = "tap", help_heading = "Network")]
+    /// An address of the machine, or `dhcp` [default on a tap: dhcp]
+    #[arg(long, value_name = "ADDRESS/PREFIX", help_heading = "Network")]
     ip: Vec<String>,
     /// The machine's router on that tap
     #[arg(long, value_name = "ADDRESS", requires = "tap", help_heading = "Network")]
@@ -224,8 +224,7 @@ impl Run {
             term: std::env::var("TERM").ok().filter(|_| streams.tty.contains(&true)),
         };
         let prepared = prepare::prepare(&request)?;
-        let (network, ports) =
-            network(self.publish, self.net, self.tap.map(|name| (name, self.ip, self.gateway)), &prepared)?;
+        let (network, ports) = network(self.publish, self.net, self.tap, (self.ip, self.gateway), &prepared)?;
         let timeout = self.timeout;
         let asked = match (self.memory, &prepared.memory) {
             (None, Some(text)) => Some(memory::parse(text).map_err(Error::Usage)?),
@@ -285,12 +284,14 @@ impl Run {
 fn network(
     publish: Vec<Publish>,
     always: bool,
-    tap: Option<(String, Vec<String>, Vec<String>)>,
+    tap: Option<String>,
+    (addresses, gateways): (Vec<String>, Vec<String>),
     prepared: &Prepared,
 ) -> Result<(Option<Network>, Vec<String>)> {
-    if let Some((name, addresses, gateways)) = tap {
+    if let Some(name) = tap {
         return Ok((Some(Network::Tap { name, addresses, gateways }), Vec::new()));
     }
+    let always = always || !addresses.is_empty();
     let chosen: Result<Vec<Publish>> = if publish.is_empty() {
         let own = prepared.publish.iter().map(|text| text.parse::<Publish>().map_err(Error::Usage));
         own.map(|port| port.and_then(|port| port.clone().settle().or_else(|_| Publish { host: 0, ..port }.settle())))
@@ -310,7 +311,7 @@ fn network(
     for line in &said {
         eprintln!("skiff: {line}");
     }
-    Ok(((always || !chosen.is_empty()).then_some(Network::User(chosen)), said))
+    Ok(((always || !chosen.is_empty()).then_some(Network::User { ports: chosen, addresses }), said))
 }
 
 fn write_archive(manifest: &mkimage::Manifest) -> Result<tempfile::NamedTempFile> {

@@ -67,7 +67,12 @@ impl Publish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// QEMU's user networking: no privileges, and only published ports lead in.
-    User(Vec<Publish>),
+    User {
+        /// The ports.
+        ports: Vec<Publish>,
+        /// The guest's addresses, where it is not to take those that it is known to get.
+        addresses: Vec<String>,
+    },
     /// An interface of the host that exists and that we may open.
     Tap {
         /// Its name.
@@ -83,7 +88,7 @@ impl Network {
     /// QEMU's arguments, for a device on the `virtio-BUS`.
     pub fn arguments(&self, bus: &str) -> Vec<String> {
         let backend = match self {
-            Network::User(ports) => {
+            Network::User { ports, .. } => {
                 let forwards: String = ports.iter().map(|port| format!(",hostfwd={port}")).collect();
                 format!("user,id=net{forwards}")
             }
@@ -97,7 +102,8 @@ impl Network {
     /// Options of the kernel's command line.
     pub fn options(&self) -> Vec<String> {
         match self {
-            Network::User(_) => USER_OPTIONS.map(str::to_owned).to_vec(),
+            Network::User { addresses, .. } if addresses.is_empty() => USER_OPTIONS.map(str::to_owned).to_vec(),
+            Network::User { addresses, .. } => addresses.iter().map(|address| format!("ip={address}")).collect(),
             Network::Tap { addresses, gateways, .. } => {
                 let own = addresses.iter().map(|address| format!("ip={address}"));
                 own.chain(gateways.iter().map(|gateway| format!("gateway={gateway}"))).collect()

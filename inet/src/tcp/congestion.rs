@@ -24,6 +24,11 @@ impl Congestion {
         Self { window: INITIAL_SEGMENTS * mss, threshold: u32::MAX, acknowledged: 0, recover: None, mss }
     }
 
+    /// Segments are smaller from now on.
+    pub fn narrow(&mut self, mss: u32) {
+        self.mss = mss;
+    }
+
     /// Whether losses are being repaired.
     pub fn recovering(&self) -> bool {
         self.recover.is_some()

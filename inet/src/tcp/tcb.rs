@@ -497,6 +497,19 @@ impl Tcb {
         }
     }
 
+    /// The path bears segments of this size only: what is on its way is cut anew (RFC 1191, 6.5). Whether that changes anything.
+    pub fn narrow(&mut self, mss: u16) -> bool {
+        let mss = u32::from(mss);
+        if mss >= self.mss || matches!(self.state, State::SynSent | State::Closed) {
+            return false;
+        }
+        self.mss = mss;
+        self.congestion.narrow(mss);
+        self.nxt = self.una;
+        self.rtt.forget();
+        true
+    }
+
     /// The connection is no more.
     pub(super) fn finish(&mut self, error: Option<Error>) {
         self.state = State::Closed;

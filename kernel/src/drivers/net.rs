@@ -23,9 +23,9 @@ use crate::sync::{IrqLock, SpinLock};
 
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
-/// Descriptors of each queue.
-const QUEUE_SIZE: usize = 128;
-/// Room for the device's header and a frame of up to 2,036 bytes.
+/// Descriptors of each queue: what all known devices offer. Received frames of 64 KiB take 32 of them each.
+const QUEUE_SIZE: usize = 256;
+/// Room for the device's header and a frame of up to 2,036 bytes. Longer ones come in several buffers.
 const RECEIVE_BUFFER: usize = 2048;
 /// `struct virtio_net_hdr` with `num_buffers`, as version 1 always has it.
 pub const HEADER_LEN: usize = 12;
@@ -49,8 +49,11 @@ bitflags! {
         const GUEST_CSUM = 1 << 1;
         const MTU = 1 << 3;
         const MAC = 1 << 5;
+        const GUEST_TSO4 = 1 << 7;
+        const GUEST_TSO6 = 1 << 8;
         const HOST_TSO4 = 1 << 11;
         const HOST_TSO6 = 1 << 12;
+        const MRG_RXBUF = 1 << 15;
         const VERSION_1 = 1 << 32;
     }
 }
@@ -186,7 +189,12 @@ fn handle_interrupt() {
 impl Nic {
     fn start(device: Device) -> Result<Arc<Nic>, virtio_drivers::Error> {
         let (mut transport, interrupt) = device.split();
-        let features = transport.begin_init(Features::all());
+        // Segments that the device has joined need several buffers each.
+        let mut wanted = Features::all();
+        if transport.read_device_features() & Features::MRG_RXBUF.bits() == 0 {
+            wanted -= Features::GUEST_TSO4 | Features::GUEST_TSO6;
+        }
+        let features = transport.begin_init(wanted);
         let mac = if features.contains(Features::MAC) { transport.read_config_space::<[u8; 6]>(0)? } else { random_mac() };
         let mtu = if features.contains(Features::MTU) { transport.read_config_space::<u16>(10)? } else { 1500 };
         let mut receive = new_queue(&mut transport, RECEIVE_QUEUE)?;
@@ -228,15 +236,13 @@ impl Nic {
         let mut receiver = self.receiver.lock();
         let mut taken = 0;
         while taken < budget {
-            let Some((buffer, len)) = receiver.take() else { break };
+            let Some((buffer, len)) = receiver.take_frame() else { break };
             taken += 1;
             let flags = buffer.first().copied().unwrap_or(0);
             let frame = Bytes::from(buffer).slice(HEADER_LEN, len.saturating_sub(HEADER_LEN));
             self.received.count(frame.len());
             out.push(Received { frame, checked: flags & (HDR_F_DATA_VALID | HDR_F_NEEDS_CSUM) != 0 });
-            if receiver.give(vec![0; RECEIVE_BUFFER]).is_err() {
-                break;
-            }
+            receiver.refill();
         }
         let tell = taken > 0 && receiver.queue.should_notify();
         let more = receiver.queue.can_pop();
@@ -329,6 +335,37 @@ impl Receiver {
             *slot = Some(buffer);
         }
         Ok(())
+    }
+
+    /// Gives the device buffers for all free descriptors.
+    fn refill(&mut self) {
+        while self.queue.available_desc() > 0 {
+            if self.give(vec![0; RECEIVE_BUFFER]).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// A frame with the device's header before it, and the length of both. What came in several buffers (virtio 1.2, 5.1.6.4.1,
+    /// `num_buffers`) is put together.
+    fn take_frame(&mut self) -> Option<(Vec<u8>, usize)> {
+        let (first, len) = self.take()?;
+        let buffers = match first.get(10..12) {
+            Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
+            _ => 1,
+        };
+        if buffers <= 1 {
+            return Some((first, len));
+        }
+        let mut whole = Vec::with_capacity(buffers.min(QUEUE_SIZE) * RECEIVE_BUFFER);
+        whole.extend_from_slice(first.get(..len)?);
+        for _ in 1..buffers {
+            // A device that promises more than it gives has sent a frame that is cut short.
+            let Some((next, len)) = self.take() else { break };
+            whole.extend_from_slice(next.get(..len).unwrap_or_default());
+        }
+        let len = whole.len();
+        Some((whole, len))
     }
 
     fn take(&mut self) -> Option<(Vec<u8>, usize)> {

@@ -1,5 +1,6 @@
 //! Asking for hardware addresses, and answering: ARP for IPv4, neighbour discovery for IPv6.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +11,7 @@ use smoltcp::wire::{
 };
 
 use super::interface::{Interface, Link};
-use super::output;
+use super::{output, slaac};
 use crate::drivers::net::{Frame, HEADER_LEN};
 
 /// Length of an Ethernet header.
@@ -100,7 +101,7 @@ fn mac_of(address: Option<RawHardwareAddress>) -> Option<[u8; 6]> {
 }
 
 /// A message of neighbour discovery has come. The caller has checked its hop limit.
-pub fn receive_ndisc(interface: &Interface, source: &Ipv6Addr, message: &NdiscRepr) {
+pub fn receive_ndisc(interface: &Arc<Interface>, source: &Ipv6Addr, message: &NdiscRepr) {
     let Link::Ethernet(_, neighbors) = &interface.link else { return };
     match message {
         NdiscRepr::NeighborSolicit { target_addr, lladdr } if interface.owns(&IpAddr::V6(*target_addr)) => {
@@ -122,6 +123,7 @@ pub fn receive_ndisc(interface: &Interface, source: &Ipv6Addr, message: &NdiscRe
                 neighbors.learn(interface, IpAddr::V6(*target_addr), mac, false);
             }
         }
+        NdiscRepr::RouterAdvert { .. } => slaac::receive(interface, source, message),
         _ => {}
     }
 }

@@ -1,6 +1,7 @@
-//! Addresses, routes and name servers of the interfaces: from the kernel's command line.
+//! Addresses, routes and name servers of the interfaces: from the kernel's command line, from DHCP, and from routers.
 //!
-//! `ip=ADDRESS/PREFIX` (any number), `gateway=ADDRESS` (one for each family), `dns=ADDRESS` (any number).
+//! `ip=ADDRESS/PREFIX` (any number), `ip=dhcp`, `ip=off` (no IPv4 address), `gateway=ADDRESS` (one for each family), `dns=ADDRESS`
+//! (any number). Without an IPv4 address DHCP is asked, without an IPv6 address the routers on the link are.
 
 use alloc::string::String;
 use core::fmt::Write as _;
@@ -10,15 +11,23 @@ use inet::ip::Cidr;
 
 use super::interface;
 use super::route;
+use super::{dhcp, slaac};
 use crate::arch::boot;
 
 /// Configures the first card.
 pub fn init() {
     let Some(card) = interface::all().iter().find(|i| !i.is_loopback()) else { return };
+    let (mut v4, mut v6, mut ask) = (false, false, false);
     for text in boot::options("ip") {
-        match Cidr::parse(text) {
-            Some(own) => card.addresses.lock().push(own),
-            None => crate::kerr!("ip={text}: expected ADDRESS/PREFIX"),
+        match (text, Cidr::parse(text)) {
+            ("dhcp", _) => ask = true,
+            ("off", _) => v4 = true,
+            (_, Some(own)) => {
+                v4 |= own.address.is_ipv4();
+                v6 |= own.address.is_ipv6();
+                card.addresses.lock().push(own);
+            }
+            _ => crate::kerr!("ip={text}: expected ADDRESS/PREFIX, dhcp or off"),
         }
     }
     for text in boot::options("gateway") {
@@ -27,13 +36,28 @@ pub fn init() {
             Err(_) => crate::kerr!("gateway={text}: expected an address"),
         }
     }
+    slaac::start(card, !v6);
+    if ask || !v4 {
+        dhcp::start(card);
+    }
 }
 
-/// The text of /etc/resolv.conf, if any name server is known.
-pub fn resolv_conf() -> Option<String> {
+/// Where programs are told of name servers.
+pub enum ResolvConf {
+    /// The text of the file.
+    Text(String),
+    /// A file of ours that follows what DHCP says.
+    Link(&'static str),
+}
+
+/// What /etc/resolv.conf is to be, if anything is known.
+pub fn resolv_conf() -> Option<ResolvConf> {
     let mut text = String::new();
     for server in boot::options("dns").filter(|text| text.parse::<IpAddr>().is_ok()) {
         let _ = writeln!(text, "nameserver {server}");
     }
-    (!text.is_empty()).then_some(text)
+    if text.is_empty() && dhcp::is_used() {
+        return Some(ResolvConf::Link("/proc/net/pnp"));
+    }
+    (!text.is_empty()).then_some(ResolvConf::Text(text))
 }

@@ -9,6 +9,7 @@ use inet::ip::{Flow, octets};
 use inet::tcp::{Error, Pieces};
 use syscall_shim::Errno;
 
+use super::errors::Report;
 use super::input::Incoming;
 use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP};
 use super::{route, tcp, udp};
@@ -18,6 +19,9 @@ use crate::arch::clock;
 const ECHO_REPLY: [u8; 2] = [0, 129];
 const ECHO: [u8; 2] = [8, 128];
 const UNREACHABLE: [u8; 2] = [3, 1];
+/// A router cannot pass the packet on because it is too long; for IPv4 that is a code of `UNREACHABLE`.
+const TOO_BIG: [(u8, u8); 2] = [(3, 4), (2, 0)];
+const TIME_EXCEEDED: [u8; 2] = [11, 3];
 /// Code of `UNREACHABLE`: nobody has the port.
 const PORT: [u8; 2] = [3, 4];
 /// Bytes of a message before what it is about.
@@ -70,15 +74,36 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
             }
             send(incoming.destination, incoming.source, answer);
         }
-    } else if kind == UNREACHABLE[family]
-        && let Some(quoted) = incoming.head.get(HEADER..)
-    {
-        unreachable(quoted, family, code);
+    } else if kind == UNREACHABLE[family] || kind == TIME_EXCEEDED[family] || (kind, code) == TOO_BIG[family] {
+        trouble(incoming, kind, code);
     }
 }
 
-/// Whose packet an error quotes: the protocol, and the flow as we see it.
-fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow)> {
+/// Machine is not on the network (errno(3)).
+const ENONET: Errno = Errno(64);
+
+/// What an error means to sockets, and whether it is no use to try again (Linux's `icmp_err_convert` and `icmpv6_err_convert`).
+fn meaning(family: usize, kind: u8, code: u8) -> (Errno, bool) {
+    match (family, kind, code) {
+        (_, kind, code) if (kind, code) == TOO_BIG[family] => (Errno::EMSGSIZE, false),
+        (_, kind, _) if kind == TIME_EXCEEDED[family] => (Errno::EHOSTUNREACH, false),
+        (0, _, 0 | 6 | 9 | 11) => (Errno::ENETUNREACH, code == 6 || code == 9),
+        (0, _, 2) => (Errno::ENOPROTOOPT, true),
+        (0, _, 3) => (Errno::ECONNREFUSED, true),
+        (0, _, 5) => (Errno::EOPNOTSUPP, false),
+        (0, _, 7) => (Errno::EHOSTDOWN, true),
+        (0, _, 8) => (ENONET, true),
+        (0, _, 10 | 13..) => (Errno::EHOSTUNREACH, true),
+        (0, ..) => (Errno::EHOSTUNREACH, false),
+        (_, _, 0) => (Errno::ENETUNREACH, false),
+        (_, _, 1 | 5 | 6) => (Errno::EACCES, true),
+        (_, _, 4) => (Errno::ECONNREFUSED, true),
+        _ => (Errno::EHOSTUNREACH, false),
+    }
+}
+
+/// Whose packet an error quotes: the protocol, the flow as we see it, and where its header is quoted.
+fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow, usize)> {
     let (protocol, source, destination, at): (u8, IpAddr, IpAddr, usize) = match quoted.first()? >> 4 {
         4 => {
             let header: &[u8; 20] = quoted.first_chunk()?;
@@ -94,17 +119,26 @@ fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow)> {
     };
     let port = |at: usize| -> Option<u16> { Some(u16::from_be_bytes(quoted.get(at..at + 2)?.try_into().ok()?)) };
     let (local, remote) = (SocketAddr::new(source, port(at)?), SocketAddr::new(destination, port(at + 2)?));
-    Some((protocol, Flow { local, remote }))
+    Some((protocol, Flow { local, remote }, at))
 }
 
-fn unreachable(quoted: &[u8], family: usize, code: u8) {
-    let Some((protocol, flow)) = quoted_flow(quoted) else { return };
+/// Something has happened to a packet of ours.
+fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
+    let family = family(&incoming.source);
+    let Some(quoted) = incoming.head.get(HEADER..) else { return };
+    let Some((protocol, flow, payload_at)) = quoted_flow(quoted) else { return };
+    let word = |at: usize| incoming.head.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_be_bytes);
+    // The path's width is in the last two bytes of the header (RFC 1191), or in its last four (RFC 4443, 3.2).
+    let fits = if (kind, code) == TOO_BIG[family] { word(6) } else { 0 };
+    let (errno, hard) = meaning(family, kind, code);
     match protocol {
         UDP => {
-            let error = if code == PORT[family] { Errno::ECONNREFUSED } else { Errno::EHOSTUNREACH };
-            udp::failed(&flow, error);
+            let payload = quoted.get(payload_at + udp::HEADER..).unwrap_or_default().to_vec();
+            let (offender, to) = (incoming.source, flow.remote);
+            udp::failed(&flow, Report { errno, kind, code, info: fits.into(), offender, to, payload }, hard);
         }
-        TCP => {
+        TCP if (kind, code) == TOO_BIG[family] => tcp::too_big(&flow, fits),
+        TCP if kind == UNREACHABLE[family] => {
             let error = if code == PORT[family] { Error::Refused } else { Error::Unreachable };
             tcp::failed(&flow, error);
         }
@@ -132,7 +166,7 @@ pub fn port_unreachable(incoming: &Incoming<'_>) {
         payload: Pieces::new(),
         segment_size: None,
     };
-    output::write_header(&quoted, incoming.head.len(), &mut message);
-    message.extend_from_slice(incoming.head.get(..incoming.head.len().min(QUOTE)).unwrap_or_default());
+    output::write_header(&quoted, incoming.head.len() + incoming.tail.len(), &mut message);
+    message.extend(incoming.head.iter().chain(incoming.tail.iter()).take(QUOTE));
     send(incoming.destination, incoming.source, message);
 }

@@ -5,12 +5,16 @@ use core::net::IpAddr;
 
 use inet::Bytes;
 use inet::checksum::Sum;
+use inet::fragments::{Fragments, Key};
+use inet::groups;
 use inet::ip::octets;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
 use super::interface::Interface;
-use super::{arp, icmp, output, tcp, udp};
+use super::{arp, icmp, multicast, output, raw, tcp, udp};
+use crate::arch::clock;
 use crate::drivers::net::Received;
+use crate::sync::SpinLock;
 
 /// A packet of an upper protocol.
 pub struct Incoming<'a> {
@@ -64,22 +68,40 @@ pub fn ethernet(interface: &Arc<Interface>, received: Received) {
     let packet = received.frame.slice(arp::ETHERNET, usize::MAX);
     match frame.ethertype() {
         EthernetProtocol::Arp => arp::receive(interface, &packet),
-        EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6 => ip(interface, packet, Bytes::default(), received.checked),
+        EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6 => ip(interface, packet, received.checked),
         _ => {}
     }
 }
 
-/// An IP packet has come in.
-pub fn ip(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
+/// Packets that have come in parts. A leaf lock.
+static FRAGMENTS: SpinLock<Option<Fragments>> = SpinLock::new(None);
+
+/// The whole packet, once its last part is there.
+fn reassemble(key: Key, offset: usize, more: bool, part: &[u8]) -> Option<Bytes> {
+    let now = clock::monotonic_ns();
+    let whole = FRAGMENTS.lock().get_or_insert_with(Fragments::default).insert(key, offset, more, part, now);
+    whole.map(Bytes::from)
+}
+
+/// An IP packet has come in over a wire.
+fn ip(interface: &Arc<Interface>, packet: Bytes, checked: bool) {
     match packet.first().map(|byte| byte >> 4) {
-        Some(4) => ipv4(interface, packet, tail, checked),
-        Some(6) => ipv6(interface, packet, tail, checked),
+        Some(4) => ipv4(interface, packet, Bytes::default(), checked, false),
+        Some(6) => ipv6(interface, packet, Bytes::default(), checked, false),
         _ => {}
     }
 }
 
-fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
-    let looped = interface.is_loopback();
+/// A packet of our own has come back, as one that came in through `interface`.
+pub fn looped(interface: &Arc<Interface>, packet: Bytes, tail: Bytes) {
+    match packet.first().map(|byte| byte >> 4) {
+        Some(4) => ipv4(interface, packet, tail, true, true),
+        Some(6) => ipv6(interface, packet, tail, true, true),
+        _ => {}
+    }
+}
+
+fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, looped: bool) {
     // A looped packet's length covers its tail, which is elsewhere.
     let view = if looped { Ok(Ipv4Packet::new_unchecked(&packet[..])) } else { Ipv4Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
@@ -90,69 +112,140 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
     if source.is_multicast() || source.is_broadcast() || !looped && (source.is_loopback() || destination.is_loopback()) {
         return;
     }
-    let ours = interface.owns(&IpAddr::V4(destination)) || looped;
-    let for_all = interface.is_broadcast(&destination) || destination.is_multicast();
-    let (protocol, ttl) = (view.next_header(), view.hop_limit());
-    let tos = packet.get(1).copied().unwrap_or(0);
-    let header = usize::from(view.header_len());
-    let total = if looped { packet.len() } else { usize::from(view.total_len()) };
-    let head = packet.slice(header, total.saturating_sub(header));
-    if view.more_frags() || view.frag_offset() != 0 {
-        return;
-    }
+    let group = destination.is_multicast();
+    let ours = !group && (interface.owns(&IpAddr::V4(destination)) || looped);
+    let for_all = group && multicast::is_member(interface, &IpAddr::V4(destination))
+        || interface.is_broadcast(&destination)
+        // Whatever the network's address will be, an answer to who asks for it is for us.
+        || destination.is_broadcast();
     if !ours && !for_all {
         return;
     }
-    let incoming = Incoming {
+    let header = usize::from(view.header_len());
+    let total = if looped { packet.len() } else { usize::from(view.total_len()) };
+    let mut incoming = Incoming {
         interface,
         source: IpAddr::V4(source),
         destination: IpAddr::V4(destination),
-        head,
+        head: packet.slice(header, total.saturating_sub(header)),
         tail,
-        ttl,
-        tos,
+        ttl: view.hop_limit(),
+        tos: packet.get(1).copied().unwrap_or(0),
         checked,
     };
+    let protocol = view.next_header();
+    let (offset, more) = (usize::from(view.frag_offset()), view.more_frags());
+    if more || offset != 0 {
+        let key = Key {
+            source: incoming.source,
+            destination: incoming.destination,
+            protocol: protocol.into(),
+            identification: view.ident().into(),
+        };
+        let Some(whole) = reassemble(key, offset, more, &incoming.head) else { return };
+        (incoming.head, incoming.checked) = (whole, false);
+    }
+    if raw::wanted() {
+        raw::deliver(&incoming, protocol.into(), packet.get(..header).unwrap_or_default());
+    }
     match protocol {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
         IpProtocol::Udp => udp::receive(&incoming, for_all),
         IpProtocol::Icmp if looped || inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
+        IpProtocol::Igmp if inet::checksum::of(&incoming.head) == [0, 0] => {
+            if let Some(query) = groups::parse_igmp(&incoming.head) {
+                multicast::asked(interface, &query);
+            }
+        }
         _ => {}
     }
 }
 
-fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool) {
-    let looped = interface.is_loopback();
+/// Extension headers that a packet may have before it is thought to be up to something.
+const MOST_EXTENSIONS: usize = 8;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// Takes the extension headers off (RFC 8200, 4), and answers which protocol is behind them. `None` for what is not complete or not
+/// to be taken.
+fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
+    let mut protocol = first;
+    for _ in 0..MOST_EXTENSIONS {
+        match protocol {
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
+                let [next, len, segments_left] = [0, 1, 3].map(|at| incoming.head.get(at).copied());
+                // We are nobody's router.
+                if protocol == ROUTING && segments_left != Some(0) {
+                    return None;
+                }
+                let len = 8 + 8 * usize::from(len?);
+                if incoming.head.len() < len {
+                    return None;
+                }
+                incoming.head.advance(len);
+                protocol = next?;
+            }
+            FRAGMENT => {
+                let [next, _, o0, o1, id @ ..] = *incoming.head.first_chunk::<8>()?;
+                let field = u16::from_be_bytes([o0, o1]);
+                let key = Key {
+                    source: incoming.source,
+                    destination: incoming.destination,
+                    protocol: 0,
+                    identification: u32::from_be_bytes(id),
+                };
+                incoming.head.advance(8);
+                let (offset, more) = (usize::from(field & !7), field & 1 != 0);
+                if offset != 0 || more {
+                    incoming.head = reassemble(key, offset, more, &incoming.head)?;
+                    incoming.checked = false;
+                }
+                protocol = next;
+            }
+            other => return Some(other),
+        }
+    }
+    None
+}
+
+fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, looped: bool) {
     let view = if looped { Ok(Ipv6Packet::new_unchecked(&packet[..])) } else { Ipv6Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
     let (source, destination) = (view.src_addr(), view.dst_addr());
     if source.is_multicast() || !looped && (source.is_loopback() || destination.is_loopback()) {
         return;
     }
-    let ours = interface.owns(&IpAddr::V6(destination)) || looped;
-    if !ours && !destination.is_multicast() {
+    let group = destination.is_multicast();
+    let ours = !group && (interface.owns(&IpAddr::V6(destination)) || looped);
+    if !ours && !(group && multicast::is_member(interface, &IpAddr::V6(destination))) {
         return;
     }
-    let total =
-        if looped { packet.len() } else { output::header_len(&IpAddr::V6(source)) + usize::from(view.payload_len()) };
     let header = output::header_len(&IpAddr::V6(source));
-    let head = packet.slice(header, total.saturating_sub(header));
-    let tos = view.traffic_class();
-    let (protocol, hops) = (view.next_header(), view.hop_limit());
-    let incoming = Incoming {
+    let total = if looped { packet.len() } else { header + usize::from(view.payload_len()) };
+    let hops = view.hop_limit();
+    let mut incoming = Incoming {
         interface,
         source: IpAddr::V6(source),
         destination: IpAddr::V6(destination),
-        head,
+        head: packet.slice(header, total.saturating_sub(header)),
         tail,
         ttl: hops,
-        tos,
+        tos: view.traffic_class(),
         checked,
     };
-    match protocol {
+    let Some(protocol) = take_extensions(&mut incoming, view.next_header().into()) else { return };
+    if raw::wanted() {
+        raw::deliver(&incoming, protocol, &[]);
+    }
+    match IpProtocol::from(protocol) {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
         IpProtocol::Udp => udp::receive(&incoming, !ours),
         IpProtocol::Icmpv6 if incoming.checksum_is_right(output::ICMPV6) => {
+            if let Some(query) = groups::parse_mld(&incoming.head) {
+                return multicast::asked(interface, &query);
+            }
             let Ok(message) = Icmpv6Packet::new_checked(&incoming.head[..]) else { return };
             let capabilities = smoltcp::phy::ChecksumCapabilities::ignored();
             match Icmpv6Repr::parse(&source, &destination, &message, &capabilities) {

@@ -10,6 +10,7 @@ use inet::Bytes;
 use inet::ip::Cidr;
 use spin::Once;
 
+use super::multicast::Groups;
 use super::neighbor::Neighbors;
 use super::poll;
 use crate::drivers::net::{self as driver, Nic, Traffic};
@@ -21,6 +22,8 @@ pub struct Looped {
     pub head: Bytes,
     /// The rest.
     pub tail: Bytes,
+    /// A copy for ourselves of what this interface has sent to a group; 0 for what the loopback interface carries.
+    pub copy_of: u32,
 }
 
 /// Largest packet of the loopback interface, as on Linux.
@@ -46,6 +49,8 @@ pub struct Interface {
     pub link: Link,
     /// Its addresses, each with its network. Read for every packet, so short.
     pub addresses: SpinLock<Vec<Cidr>>,
+    /// The groups that it listens to.
+    pub groups: Groups,
     /// What the loopback interface counts; cards count for themselves.
     traffic: Traffic,
 }
@@ -85,7 +90,14 @@ pub fn owner(address: &IpAddr) -> Option<&'static Arc<Interface>> {
 
 impl Interface {
     fn new(index: u32, name: String, link: Link) -> Interface {
-        Interface { index, name, link, addresses: SpinLock::new(Vec::new()), traffic: Traffic::default() }
+        Interface {
+            index,
+            name,
+            link,
+            addresses: SpinLock::new(Vec::new()),
+            groups: Groups::default(),
+            traffic: Traffic::default(),
+        }
     }
 
     /// Whether it is the loopback interface.
@@ -147,14 +159,15 @@ impl Interface {
         poll::request();
     }
 
-    /// The source address for packets to `destination`: of its network if possible, else the first of the family that is not for
-    /// the link alone.
+    /// The source address for packets to `destination`: of its network if possible, else the first of the family that reaches as
+    /// far.
     pub fn source_for(&self, destination: &IpAddr) -> Option<IpAddr> {
         let addresses = self.addresses.lock();
         let family = |own: &&Cidr| own.address.is_ipv4() == destination.is_ipv4();
         let on_link = addresses.iter().find(|own| own.contains(destination));
         let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let wide = addresses.iter().filter(family).find(|own| !link_local(&own.address));
+        let near = matches!(destination, IpAddr::V6(v6) if v6.is_multicast() && v6.octets()[1] & 15 <= 2);
+        let wide = addresses.iter().filter(family).find(|own| link_local(&own.address) == near);
         on_link.or(wide).or_else(|| addresses.iter().find(family)).map(|own| own.address)
     }
 }

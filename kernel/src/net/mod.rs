@@ -7,28 +7,36 @@
 //! A packet finds its socket by one look into a hashed table; nothing done per packet, per wake-up or per timer grows with the
 //! number of sockets.
 //!
-//! Locks, in the order in which they may be taken: a listener, a connection, the tables of ports and connections, routes and
-//! addresses, neighbours, a queue of an interface. Wait queues may be woken under any of them.
+//! Locks, in the order in which they may be taken: the DHCP client, a listener, a connection, the tables of ports and connections,
+//! routes and addresses, groups, neighbours, a queue of an interface. Wait queues may be woken under any of them.
 
 mod arp;
 mod config;
+mod dhcp;
+mod errors;
 mod icmp;
 mod input;
 mod interface;
 pub mod ioctl;
+mod membership;
+mod multicast;
 mod neighbor;
 pub mod netlink;
 mod output;
 mod poll;
 mod ports;
+mod raw;
 pub mod report;
 mod route;
+mod send_how;
+mod slaac;
 pub mod socket;
 mod tcp;
 mod timers;
 mod udp;
 
-pub use config::resolv_conf;
+pub use config::{ResolvConf, resolv_conf};
+pub use dhcp::pnp;
 pub use poll::{pending, poll};
 
 use inet::siphash::Key;

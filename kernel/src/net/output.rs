@@ -12,7 +12,7 @@ use smoltcp::wire::EthernetProtocol;
 use syscall_shim::{Errno, SysResult};
 
 use super::arp;
-use super::interface::{Interface, Link, Looped};
+use super::interface::{self, Interface, Link, Looped};
 use super::route::Hop;
 use crate::drivers::net::{Frame, HEADER_LEN, Offload};
 
@@ -31,6 +31,7 @@ const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
 /// A packet of an upper protocol.
+#[derive(Clone)]
 pub struct Outgoing<'a> {
     /// Our address.
     pub source: IpAddr,
@@ -128,7 +129,7 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
             if whole > 65535 + IPV6_HEADER {
                 return Err(Errno::EMSGSIZE);
             }
-            loop_back(&hop.interface, packet, len);
+            hop.interface.loop_back(looped(packet, len));
             Ok(())
         }
         Link::Ethernet(nic, neighbors) => {
@@ -175,7 +176,7 @@ fn start_frame(interface: &Interface, packet: &Outgoing<'_>, room: usize) -> Vec
     arp::ethernet_head(interface, [0; 6], protocol, header_len(&packet.source) + room + 64)
 }
 
-fn loop_back(interface: &Interface, packet: Outgoing<'_>, len: usize) {
+fn looped(packet: Outgoing<'_>, len: usize) -> Looped {
     let mut head = Vec::with_capacity(header_len(&packet.source) + packet.header.len());
     // Longer than 64 KiB only for our own eyes: the length field is not looked at there.
     ip_header(&packet, len.min(65535 - IPV4_HEADER), 0, DONT_FRAGMENT, &mut head);
@@ -191,7 +192,15 @@ fn loop_back(interface: &Interface, packet: Outgoing<'_>, len: usize) {
             all.into()
         }
     };
-    interface.loop_back(Looped { head: head.into(), tail });
+    Looped { head: head.into(), tail, copy_of: 0 }
+}
+
+/// Lets a packet that goes out through `interface` to a group come in there too.
+pub fn copy_back(interface: &Interface, packet: Outgoing<'_>) {
+    let len = packet.header.len() + payload_len(&packet.payload);
+    if let Some(loopback) = interface::by_index(1) {
+        loopback.loop_back(Looped { copy_of: interface.index, ..looped(packet, len) });
+    }
 }
 
 /// Sends a packet in fragments (RFC 791, 3.2; RFC 8200, 4.5).

@@ -97,7 +97,8 @@ fn take(interface: &Arc<Interface>) -> bool {
         Link::Loopback(queue) => {
             for _ in 0..BUDGET {
                 let Some(packet) = queue.lock().pop_front() else { return false };
-                input::ip(interface, packet.head, packet.tail, true);
+                let from = interface::by_index(packet.copy_of).unwrap_or(interface);
+                input::looped(from, packet.head, packet.tail);
             }
             !queue.lock().is_empty()
         }

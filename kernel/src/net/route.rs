@@ -41,6 +41,11 @@ pub fn set_default(gateway: IpAddr, interface: Arc<Interface>) {
     routes.push(Route { destination, gateway, interface });
 }
 
+/// Takes the default route by way of `gateway` away.
+pub fn remove_default(gateway: IpAddr) {
+    ROUTES.lock().retain(|route| route.destination.prefix != 0 || route.gateway != gateway);
+}
+
 /// The routes by way of a gateway.
 pub fn gateways() -> Vec<Route> {
     ROUTES.lock().clone()

@@ -10,8 +10,10 @@ use inet::tcp::Limits;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::membership::Membership;
 use super::output::TTL;
 use super::ports::Sharing;
+use super::raw::RawSocket;
 use super::tcp::TcpSocket;
 use super::udp::UdpSocket;
 use crate::files::socket::{int, open, timeval, timeval_bytes};
@@ -48,6 +50,14 @@ impl Family {
         match self {
             Family::V4 => n::AF_INET,
             Family::V6 => n::AF_INET6,
+        }
+    }
+
+    /// Its ICMP's protocol number.
+    pub fn icmp(self) -> u32 {
+        match self {
+            Family::V4 => super::output::ICMP.into(),
+            Family::V6 => super::output::ICMPV6.into(),
         }
     }
 
@@ -154,12 +164,12 @@ pub struct Common {
     pub tos: AtomicU8,
     ttl: AtomicU8,
     hops: AtomicU8,
-    /// `SO_TIMESTAMP`.
-    pub timestamp: AtomicBool,
     free_bind: AtomicBool,
     transparent: AtomicBool,
     /// `IP_RECVERR` and its like: bit by bit, see [`Flag`].
     pub flags: AtomicU32,
+    /// Groups.
+    pub groups: Membership,
     /// The interface that the socket is bound to, and its name (`SO_BINDTODEVICE`).
     pub device: SpinLock<Vec<u8>>,
 }
@@ -173,9 +183,12 @@ pub mod flag {
     pub const RECVTOS: u32 = 8;
     pub const PKTINFO6: u32 = 16;
     pub const RECVERR6: u32 = 32;
-    pub const MULTICAST_LOOP: u32 = 64;
+    pub const RECVHOPLIMIT: u32 = 64;
     pub const DONT_ROUTE: u32 = 128;
     pub const OOB_INLINE: u32 = 256;
+    pub const RECVTCLASS: u32 = 512;
+    pub const TIMESTAMPNS: u32 = 1024;
+    pub const TIMESTAMP: u32 = 2048;
 }
 
 impl Common {
@@ -200,10 +213,10 @@ impl Common {
             tos: AtomicU8::new(0),
             ttl: AtomicU8::new(0),
             hops: AtomicU8::new(0),
-            timestamp: AtomicBool::new(false),
             free_bind: AtomicBool::new(false),
             transparent: AtomicBool::new(false),
-            flags: AtomicU32::new(flag::MULTICAST_LOOP),
+            flags: AtomicU32::new(0),
+            groups: Membership::new(stream),
             device: SpinLock::new(Vec::new()),
         }
     }
@@ -300,6 +313,11 @@ impl Common {
 
     /// setsockopt(2) of the levels that all share. `ENOPROTOOPT` for what the kind itself may know.
     pub fn set(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        if (level != n::SOL_IPV6 || self.family == Family::V6)
+            && let Some(result) = self.groups.set(level, option, value)
+        {
+            return result;
+        }
         match level {
             n::SOL_SOCKET => self.set_socket(option, value),
             n::SOL_IP => self.set_ip(option, value),
@@ -333,7 +351,11 @@ impl Common {
             n::SO_KEEPALIVE => self.keep_alive.store(on, Ordering::Relaxed),
             n::SO_DONTROUTE => self.flag(flag::DONT_ROUTE, on),
             n::SO_OOBINLINE => self.flag(flag::OOB_INLINE, on),
-            n::SO_TIMESTAMP => self.timestamp.store(on, Ordering::Relaxed),
+            // The last one asked for counts.
+            n::SO_TIMESTAMP | n::SO_TIMESTAMPNS => {
+                self.flag(flag::TIMESTAMP, on && option == n::SO_TIMESTAMP);
+                self.flag(flag::TIMESTAMPNS, on && option == n::SO_TIMESTAMPNS);
+            }
             n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, BUFFER), Ordering::Relaxed),
             n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, BUFFER), Ordering::Relaxed),
             n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE => {
@@ -379,7 +401,6 @@ impl Common {
             n::IP_RECVERR => self.flag(flag::RECVERR, number != 0),
             n::IP_RECVTTL => self.flag(flag::RECVTTL, number != 0),
             n::IP_RECVTOS => self.flag(flag::RECVTOS, number != 0),
-            n::IP_MULTICAST_LOOP => self.flag(flag::MULTICAST_LOOP, number != 0),
             // Nothing is forwarded and no path is wider than the interface: there is nothing to discover.
             n::IP_MTU_DISCOVER if (0..=5).contains(&number) => {}
             n::IP_BIND_ADDRESS_NO_PORT => {}
@@ -400,6 +421,8 @@ impl Common {
             n::IPV6_TCLASS => self.tos.store(number.max(0) as u8, Ordering::Relaxed),
             n::IPV6_RECVPKTINFO => self.flag(flag::PKTINFO6, number != 0),
             n::IPV6_RECVERR => self.flag(flag::RECVERR6, number != 0),
+            n::IPV6_RECVHOPLIMIT => self.flag(flag::RECVHOPLIMIT, number != 0),
+            n::IPV6_RECVTCLASS => self.flag(flag::RECVTCLASS, number != 0),
             n::IPV6_MTU_DISCOVER if (0..=5).contains(&number) => {}
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -408,6 +431,11 @@ impl Common {
 
     /// getsockopt(2) of the levels that all share.
     pub fn get(&self, level: u32, option: u32) -> SysResult<Vec<u8>> {
+        if (level != n::SOL_IPV6 || self.family == Family::V6)
+            && let Some(value) = self.groups.get(level, option)
+        {
+            return Ok(value);
+        }
         let flag = |bit| i32::from(self.has(bit));
         let on = |bool: &AtomicBool| i32::from(bool.load(Ordering::Relaxed));
         let number = match (level, option) {
@@ -430,7 +458,8 @@ impl Common {
             (n::SOL_SOCKET, n::SO_REUSEPORT) => on(&self.reuse_port),
             (n::SOL_SOCKET, n::SO_BROADCAST) => on(&self.broadcast),
             (n::SOL_SOCKET, n::SO_KEEPALIVE) => on(&self.keep_alive),
-            (n::SOL_SOCKET, n::SO_TIMESTAMP) => on(&self.timestamp),
+            (n::SOL_SOCKET, n::SO_TIMESTAMP) => flag(flag::TIMESTAMP),
+            (n::SOL_SOCKET, n::SO_TIMESTAMPNS) => flag(flag::TIMESTAMPNS),
             (n::SOL_SOCKET, n::SO_DONTROUTE) => flag(flag::DONT_ROUTE),
             (n::SOL_SOCKET, n::SO_OOBINLINE) => flag(flag::OOB_INLINE),
             (n::SOL_SOCKET, n::SO_RCVBUF) => self.buffers().0 as i32,
@@ -452,8 +481,6 @@ impl Common {
             (n::SOL_IP, n::IP_RECVERR) => flag(flag::RECVERR),
             (n::SOL_IP, n::IP_RECVTTL) => flag(flag::RECVTTL),
             (n::SOL_IP, n::IP_RECVTOS) => flag(flag::RECVTOS),
-            (n::SOL_IP, n::IP_MULTICAST_LOOP) => flag(flag::MULTICAST_LOOP),
-            (n::SOL_IP, n::IP_MULTICAST_TTL) => 1,
             (n::SOL_IP, n::IP_MTU_DISCOVER) => 1,
             (n::SOL_IPV6, _) if self.family != Family::V6 => return Err(Errno::ENOPROTOOPT),
             (n::SOL_IPV6, n::IPV6_V6ONLY) => on(&self.v6_only),
@@ -461,6 +488,8 @@ impl Common {
             (n::SOL_IPV6, n::IPV6_TCLASS) => self.tos.load(Ordering::Relaxed).into(),
             (n::SOL_IPV6, n::IPV6_RECVPKTINFO) => flag(flag::PKTINFO6),
             (n::SOL_IPV6, n::IPV6_RECVERR) => flag(flag::RECVERR6),
+            (n::SOL_IPV6, n::IPV6_RECVHOPLIMIT) => flag(flag::RECVHOPLIMIT),
+            (n::SOL_IPV6, n::IPV6_RECVTCLASS) => flag(flag::RECVTCLASS),
             _ => return Err(Errno::ENOPROTOOPT),
         };
         Ok(number.to_ne_bytes().to_vec())
@@ -476,7 +505,14 @@ pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> Sys
         (_, MOST_PROTOCOLS..) => Err(Errno::EINVAL),
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(open(TcpSocket::new(family), flags)),
         (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family), flags)),
-        (n::SOCK_STREAM | n::SOCK_DGRAM, _) | (n::SOCK_RAW, 0) => Err(Errno::EPROTONOSUPPORT),
+        (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open(RawSocket::ping(family), flags)),
+        (n::SOCK_RAW, 1..=255) => {
+            if !capable(linux_raw_sys::general::CAP_NET_RAW) {
+                return Err(Errno::EPERM);
+            }
+            Ok(open(RawSocket::raw(family, protocol as u8), flags))
+        }
+        (n::SOCK_STREAM | n::SOCK_DGRAM | n::SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }
 }

@@ -9,7 +9,7 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::tcp::{Connection, Listener};
-use super::{interface, poll};
+use super::{dhcp, interface, multicast, poll, slaac};
 use crate::sync::SpinLock;
 use crate::task::{Instant, timer};
 
@@ -21,6 +21,12 @@ pub enum Due {
     Listener(Weak<Listener>),
     /// The neighbours of the interface with this index.
     Neighbors(u32),
+    /// The lease of an address.
+    Dhcp,
+    /// The search for routers behind the interface with this index.
+    Routers(u32),
+    /// The groups of the interface with this index.
+    Groups(u32),
 }
 
 /// By time and order of arrival. A leaf lock.
@@ -76,6 +82,17 @@ pub fn run(now: Instant) {
                     && let interface::Link::Ethernet(_, neighbors) = &interface.link
                 {
                     neighbors.on_timer(interface, now);
+                }
+            }
+            Some((_, Due::Dhcp)) => dhcp::on_timer(now),
+            Some((_, Due::Routers(index))) => {
+                if let Some(interface) = interface::by_index(index) {
+                    slaac::on_timer(interface, now);
+                }
+            }
+            Some((_, Due::Groups(index))) => {
+                if let Some(interface) = interface::by_index(index) {
+                    multicast::on_timer(interface, now);
                 }
             }
             None => return,

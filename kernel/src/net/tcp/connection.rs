@@ -155,6 +155,15 @@ impl Connection {
         }
     }
 
+    /// The path bears segments of this size only.
+    pub fn narrow(&self, mss: u16) {
+        let now = crate::arch::clock::monotonic_ns();
+        let mut tcb = self.tcb.lock();
+        if tcb.narrow(mss) {
+            self.transmit(&mut tcb, now);
+        }
+    }
+
     /// Whether a `SYN` may take the flow over, because the connection only waits for stragglers; it is gone then.
     pub fn make_way(&self, syn: &Header) -> bool {
         let mut tcb = self.tcb.lock();

@@ -64,6 +64,16 @@ pub fn failed(flow: &Flow, error: inet::tcp::Error) {
     }
 }
 
+/// A packet of ours is too long for the path, which takes `mtu` bytes.
+pub fn too_big(flow: &Flow, mtu: u16) {
+    if let Some(connection) = table::find(flow) {
+        let headers = output::header_len(&flow.remote.ip()) as u16 + HEADER as u16;
+        // Nothing narrower is believed than what every path must bear (RFC 791, RFC 8200, 5), but for a margin.
+        let least = if flow.remote.is_ipv4() { 552 } else { 1280 };
+        connection.narrow(mtu.max(least) - headers);
+    }
+}
+
 /// Sends a segment without payload that belongs to no connection.
 fn send_header(flow: &Flow, header: &Header) {
     if let Ok(hop) = route::lookup(&flow.remote.ip()) {

@@ -8,11 +8,12 @@ use core::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
 use inet::ip::Flow;
-use syscall_shim::Errno;
 
+use super::errors::Report;
 use super::input::Incoming;
 use super::output::UDP;
-use super::{icmp, secret};
+use super::{dhcp, icmp, secret};
+use crate::arch::clock;
 use crate::sync::SpinLock;
 
 pub use socket::{Datagram, UdpSocket};
@@ -75,6 +76,12 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
     if !unsummed && !incoming.checksum_is_right(UDP) {
         return;
     }
+    if u16::from_be_bytes([d0, d1]) == inet::dhcp::PORTS.1
+        && u16::from_be_bytes([s0, s1]) == inet::dhcp::PORTS.0
+        && dhcp::receive(&payload)
+    {
+        return;
+    }
     let remote = SocketAddr::new(incoming.source, u16::from_be_bytes([s0, s1]));
     let local = SocketAddr::new(incoming.destination, u16::from_be_bytes([d0, d1]));
     let datagram = Datagram {
@@ -83,6 +90,7 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
         interface: incoming.interface.index,
         ttl: incoming.ttl,
         tos: incoming.tos,
+        stamp: clock::realtime_ns(),
         payload,
     };
     if for_all {
@@ -97,10 +105,10 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
     }
 }
 
-/// The network says that a datagram of ours did not arrive.
-pub fn failed(flow: &Flow, error: Errno) {
+/// The network says that a datagram of ours did not arrive. `hard`: it is no use to try again.
+pub fn failed(flow: &Flow, report: Report, hard: bool) {
     if let Some(socket) = find(flow) {
-        socket.fail(flow.remote, error);
+        socket.fail(report, hard);
     }
 }
 

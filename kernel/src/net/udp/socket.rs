@@ -18,10 +18,12 @@ use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, wait};
 use crate::files::{FileOps, OpenFile};
+use crate::net::errors::{Report, Reports};
 use crate::net::output::{self, Outgoing, UDP};
 use crate::net::ports::{self, Lease, Protocol};
+use crate::net::send_how::SendHow;
 use crate::net::socket::{Common, Family, flag};
-use crate::net::{poll, route};
+use crate::net::{multicast, poll, route};
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -45,6 +47,8 @@ pub struct Datagram {
     pub ttl: u8,
     /// Its type of service.
     pub tos: u8,
+    /// When it came, by the clock on the wall, in nanoseconds.
+    pub stamp: u64,
     /// What it says.
     pub payload: Bytes,
 }
@@ -72,6 +76,8 @@ pub struct UdpSocket {
     pub drops: AtomicU64,
     /// What the network says of datagrams that we sent.
     error: SpinLock<Option<Errno>>,
+    /// That in full, for those who ask (`IP_RECVERR`).
+    reports: Reports,
     closed: [AtomicBool; 2],
     readers: PollQueue,
     /// Bytes that `MSG_MORE` has gathered, and where they go.
@@ -91,6 +97,7 @@ impl UdpSocket {
             held: AtomicUsize::new(0),
             drops: AtomicU64::new(0),
             error: SpinLock::new(None),
+            reports: Reports::default(),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
             readers: poll_queue(),
             corked: SpinLock::new(None),
@@ -150,13 +157,29 @@ impl UdpSocket {
         self.readers.wake(1, ev::READABLE | ev::RDBAND | ev::PRI);
     }
 
-    /// A datagram to `remote` did not arrive: only a connected socket, or one that asks, is told (udp(7)).
-    pub(super) fn fail(&self, remote: SocketAddr, error: Errno) {
-        let connected = self.ends.lock().remote == Some(remote);
-        if connected || self.common.has(flag::RECVERR | flag::RECVERR6) {
-            *self.error.lock() = Some(error);
-            self.readers.wake_all();
+    /// A datagram did not arrive: only a connected socket, or one that asks, is told (udp(7)). `hard`: it is no use to try again.
+    pub(super) fn fail(&self, report: Report, hard: bool) {
+        let connected = self.ends.lock().remote == Some(report.to);
+        let asks = self.common.has(flag::RECVERR | flag::RECVERR6);
+        if !asks && !(connected && hard) {
+            return;
         }
+        *self.error.lock() = Some(report.errno);
+        if asks {
+            self.reports.push(report);
+        }
+        self.readers.wake_all();
+    }
+
+    /// Takes a report (`MSG_ERRQUEUE`).
+    fn receive_report(&self, to: &mut Sink<'_>) -> SysResult<Received> {
+        let (report, next) = self.reports.pop().ok_or(Errno::EAGAIN)?;
+        *self.error.lock() = next;
+        let full = report.payload.len();
+        let copied = if full == 0 || to.remaining() == 0 { 0 } else { to.put(&report.payload)? };
+        let ancillary = Ancillary { control: alloc::vec![report.control()], ..Ancillary::default() };
+        let address = Some(self.common.family.encode(&report.to));
+        Ok(Received { copied, full, address, ancillary, flags: n::MSG_ERRQUEUE })
     }
 
     /// Sees to it that there is a port.
@@ -182,11 +205,12 @@ impl UdpSocket {
 
     /// The address to send from and the way to `to`.
     fn way(&self, ends: &Ends, to: &SocketAddr) -> SysResult<(IpAddr, route::Hop)> {
-        let hop = route::lookup(&to.ip())?;
+        let hop = if to.ip().is_multicast() { self.common.groups.way(to)? } else { route::lookup(&to.ip())? };
         let bound =
             ends.lease.as_ref().map(|lease| lease.local.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
         let source = match bound.or(ends.source) {
             Some(ip) => ip,
+            None if hop.interface.is_loopback() && to.ip().is_multicast() => loopback_like(to),
             None if hop.interface.is_loopback() => to.ip(),
             None => hop.interface.source_for(&to.ip()).ok_or(Errno::ENETUNREACH)?,
         };
@@ -196,7 +220,7 @@ impl UdpSocket {
         Ok((source, hop))
     }
 
-    fn send_to(&self, payload: Vec<u8>, to: Option<SocketAddr>) -> SysResult<()> {
+    fn send_to(&self, payload: Vec<u8>, to: Option<SocketAddr>, how: &SendHow) -> SysResult<()> {
         let mut ends = self.ends.lock();
         let mut to = to.or(ends.remote).ok_or(Errno::EDESTADDRREQ)?;
         if to.port() == 0 {
@@ -206,8 +230,9 @@ impl UdpSocket {
             to.set_ip(loopback_like(&to));
         }
         let port = self.ensure_port(&mut ends)?;
-        let (source, hop) = self.way(&ends, &to)?;
+        let (mut source, mut hop) = self.way(&ends, &to)?;
         drop(ends);
+        how.apply(&mut source, &mut hop)?;
         if payload.len() > if to.is_ipv4() { MAX_V4 } else { MAX_V6 } {
             return Err(Errno::EMSGSIZE);
         }
@@ -221,25 +246,41 @@ impl UdpSocket {
         header[4..6].copy_from_slice(&((super::HEADER + payload.len()) as u16).to_be_bytes());
         let mut pieces = Pieces::new();
         pieces.push(payload.into());
-        output::send(
-            &hop,
-            Outgoing {
-                source,
-                destination: to.ip(),
-                protocol: UDP,
-                ttl: if to.ip().is_multicast() { 1 } else { self.common.ttl() },
-                tos: self.common.tos.load(Ordering::Relaxed),
-                header: &header,
-                checksum_at: Some(6),
-                payload: pieces,
-                segment_size: None,
-            },
-        )
+        let group = to.ip().is_multicast();
+        let (group_ttl, looped) = self.common.groups.reach(to.is_ipv6());
+        let packet = Outgoing {
+            source,
+            destination: to.ip(),
+            protocol: UDP,
+            ttl: how.ttl.unwrap_or(if group { group_ttl } else { self.common.ttl() }),
+            tos: how.tos.unwrap_or(self.common.tos.load(Ordering::Relaxed)),
+            header: &header,
+            checksum_at: Some(6),
+            payload: pieces,
+            segment_size: None,
+        };
+        if group && looped && !hop.interface.is_loopback() && multicast::is_member(&hop.interface, &to.ip()) {
+            output::copy_back(&hop.interface, packet.clone());
+        }
+        // A time to live of 0 does not leave the machine.
+        if group && packet.ttl == 0 && !hop.interface.is_loopback() {
+            return Ok(());
+        }
+        output::send(&hop, packet)
     }
 
     fn control(&self, datagram: &Datagram) -> Vec<Control> {
         let mut out = Vec::new();
         let mut put = |level, kind, data: Vec<u8>| out.push(Control { level, kind, data });
+        let (seconds, nanoseconds) = (datagram.stamp / 1_000_000_000, datagram.stamp % 1_000_000_000);
+        if self.common.has(flag::TIMESTAMP) {
+            let parts = [seconds, nanoseconds / 1000];
+            put(n::SOL_SOCKET, n::SO_TIMESTAMP, parts.iter().flat_map(|part| part.to_ne_bytes()).collect());
+        }
+        if self.common.has(flag::TIMESTAMPNS) {
+            let parts = [seconds, nanoseconds];
+            put(n::SOL_SOCKET, n::SO_TIMESTAMPNS, parts.iter().flat_map(|part| part.to_ne_bytes()).collect());
+        }
         if let IpAddr::V4(to) = datagram.to
             && self.common.has(flag::PKTINFO)
         {
@@ -262,6 +303,12 @@ impl UdpSocket {
         }
         if self.common.has(flag::RECVTOS) {
             put(n::SOL_IP, n::IP_TOS, alloc::vec![datagram.tos]);
+        }
+        if datagram.to.is_ipv6() && self.common.has(flag::RECVHOPLIMIT) {
+            put(n::SOL_IPV6, n::IPV6_HOPLIMIT, i32::from(datagram.ttl).to_ne_bytes().to_vec());
+        }
+        if datagram.to.is_ipv6() && self.common.has(flag::RECVTCLASS) {
+            put(n::SOL_IPV6, n::IPV6_TCLASS, i32::from(datagram.tos).to_ne_bytes().to_vec());
         }
         out
     }
@@ -321,7 +368,7 @@ impl FileOps for UdpSocket {
         if read && write {
             events |= ev::HUP;
         }
-        if self.error.lock().is_some() {
+        if self.error.lock().is_some() || !self.reports.is_empty() {
             events |= ev::ERR;
         }
         events & !ev::WRBAND
@@ -408,7 +455,7 @@ impl Socket for UdpSocket {
         if connected { Ok(()) } else { Err(Errno::ENOTCONN) }
     }
 
-    fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, _: Ancillary, flags: u32) -> SysResult<usize> {
+    fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, ancillary: Ancillary, flags: u32) -> SysResult<usize> {
         if flags & n::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -416,6 +463,7 @@ impl Socket for UdpSocket {
         if to.is_none() && self.ends.lock().remote.is_none() {
             return Err(Errno::EDESTADDRREQ);
         }
+        let how = SendHow::read(&ancillary.control)?;
         if self.closed[1].load(Ordering::Acquire) {
             return Err(Errno::EPIPE);
         }
@@ -434,14 +482,14 @@ impl Socket for UdpSocket {
             return Ok(len);
         }
         drop(corked);
-        let result = self.send_to(payload, to);
+        let result = self.send_to(payload, to, &how);
         poll::sent();
         result.map(|()| len)
     }
 
     fn receive_message(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<Received> {
         if flags & n::MSG_ERRQUEUE != 0 {
-            return Err(Errno::EAGAIN);
+            return self.receive_report(to);
         }
         if flags & n::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);

@@ -21,6 +21,7 @@ const TABLES: &[(&str, usize, &str)] = &[
     ("arp", 0, "IP address       HW type     Flags       HW address            Mask     Device\n"),
     ("route", 127, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"),
     ("netlink", 0, "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"),
+    ("pnp", 0, ""),
     ("packet", 0, "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"),
     ("tcp", 149, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"),
     (
@@ -68,6 +69,7 @@ fn lines(name: &str) -> String {
         "route" => report::route(),
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
+        "pnp" => crate::net::pnp(),
         _ => String::new(),
     }
 }
