@@ -2,7 +2,7 @@
 APPS=$HERE/../../apps
 ip link set lo up
 machines=()
-trap 'for m in "${machines[@]}"; do kill "$m" 2>/dev/null || true; done; wait || true; cat machine-* 2>/dev/null | tail -40 >&2' EXIT
+trap 'jobs -p | xargs -r kill 2>/dev/null || true; wait || true; cat machine-* 2>/dev/null | tail -40 >&2' EXIT
 
 tap() { # A device tap0 with these addresses of ours.
   ip tuntap add dev tap0 mode tap

@@ -7,12 +7,13 @@ cat > echo.py <<'END'
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("0.0.0.0", 5300))
+print("ready", flush=True)
 while True:
     data, who = s.recvfrom(4096)
     s.sendto(data[::-1], who)
 END
 start python3 --tap tap0 --ip 10.9.4.2/24 --add echo.py -- echo.py
-await_text . || true
+await_text ready
 lossy=no
 tc qdisc add dev tap0 root netem loss 20% 2>/dev/null && lossy=yes
 python3 - $lossy <<'END'

@@ -65,7 +65,7 @@ enum Command {
     /// Run tests on Linux and on Skiff, and say where they differ
     ///
     /// Without --dir: the suite of system calls in compat-tests/cases.
-    Test(suite::cli::TestArgs),
+    Test(Box<suite::cli::TestArgs>),
 }
 
 /// The options of `skiff run`.

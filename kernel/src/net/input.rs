@@ -219,7 +219,7 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     }
     let group = destination.is_multicast();
     let ours = !group && (interface.owns(&IpAddr::V6(destination)) || looped);
-    if !ours && !(group && multicast::is_member(interface, &IpAddr::V6(destination))) {
+    if !(ours || group && multicast::is_member(interface, &IpAddr::V6(destination))) {
         return;
     }
     let header = output::header_len(&IpAddr::V6(source));

@@ -161,7 +161,7 @@ impl UdpSocket {
     pub(super) fn fail(&self, report: Report, hard: bool) {
         let connected = self.ends.lock().remote == Some(report.to);
         let asks = self.common.has(flag::RECVERR | flag::RECVERR6);
-        if !asks && !(connected && hard) {
+        if !(asks || connected && hard) {
             return;
         }
         *self.error.lock() = Some(report.errno);
