@@ -84,7 +84,7 @@ macro_rules! for_each_syscall {
             38, setitimer, [ItimerWhich Itimerval ItimervalOut], done;
             39, getpid, [], done;
             40, sendfile, [Fd Fd Ptr Size], done;
-            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, NETLINK_ROUTE, streams and datagrams of AF_INET and AF_INET6; no raw sockets");
+            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, NETLINK_ROUTE, AF_INET and AF_INET6; no packet sockets");
             42, connect, [Fd Sockaddr(2) UInt], done;
             43, accept, [Fd SockaddrOut SockLen], done;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], done;
@@ -97,7 +97,7 @@ macro_rules! for_each_syscall {
             51, getsockname, [Fd SockaddrOut SockLen], done;
             52, getpeername, [Fd SockaddrOut SockLen], done;
             53, socketpair, [SockDomain SockType SockProtocol FdPairOut], done;
-            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("no multicast membership, no filters");
+            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("no groups by source, no filters");
             55, getsockopt, [Fd SockLevel SockOpt SockOptValOut SockLen], done;
             56, clone, [CloneFlags Ptr Ptr Ptr Ptr], done;
             57, fork, [], done;
