@@ -19,6 +19,8 @@ const MARK: &str = "SKIFF_BACKGROUND_MACHINE";
 /// How long a machine may take to end by itself before it is killed: longer than [`crate::session`] gives its program.
 const STOP_GRACE: Duration = Duration::from_secs(12);
 const STEP: Duration = Duration::from_millis(50);
+/// Exit status when the machine could not be started.
+const NOT_STARTED: u8 = 125;
 /// How long a machine is watched for an early end after it was started.
 const EARLY: Duration = Duration::from_millis(300);
 
@@ -160,6 +162,13 @@ impl Background {
         let mut since = None;
         loop {
             if let Some(status) = child.try_wait().on("setsid")? {
+                // A short program may have ended well before it was looked at.
+                if let (Some(record), Some(code)) = (self.record(), self.status())
+                    && code != crate::session::NO_EXIT
+                    && code != NOT_STARTED
+                {
+                    return Ok(record);
+                }
                 let said = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
                 eprint!("{said}");
                 return Err(Error::Usage(format!("the machine has ended already ({status})")));
