@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use syscall_shim::{NR_SYSCALLS, Status, table};
 
 use crate::arch::percpu::this_cpu;
-use crate::sync::SpinLock;
+use crate::sync::IrqLock;
 use crate::task::current;
 
 /// One for each number; the last stands for numbers that do not exist.
@@ -31,8 +31,8 @@ impl CallCounts {
     }
 }
 
-/// Every CPU's counts.
-static CPUS: SpinLock<Vec<&'static CallCounts>> = SpinLock::new(Vec::new());
+/// Every CPU's counts. The host may ask in an interrupt.
+static CPUS: IrqLock<Vec<&'static CallCounts>> = IrqLock::new(Vec::new());
 /// Calls that are absent and were asked for, a bit each.
 static MISSED: [AtomicU64; NR_SYSCALLS.div_ceil(64) + 1] = [const { AtomicU64::new(0) }; NR_SYSCALLS.div_ceil(64) + 1];
 

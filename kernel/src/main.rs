@@ -22,6 +22,10 @@ mod files;
 #[cfg(target_os = "none")]
 mod ipc;
 #[cfg(target_os = "none")]
+mod latency;
+#[cfg(target_os = "none")]
+mod metrics;
+#[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
 mod net;
@@ -29,6 +33,8 @@ mod net;
 mod panic;
 #[cfg(target_os = "none")]
 mod power;
+#[cfg(target_os = "none")]
+mod profile;
 #[cfg(target_os = "none")]
 mod pseudo;
 #[cfg(target_os = "none")]
@@ -47,6 +53,8 @@ mod usermem;
 mod vdso;
 #[cfg(target_os = "none")]
 mod vfs;
+#[cfg(target_os = "none")]
+mod watch;
 
 /// Exit status when the program could not be started.
 #[cfg(target_os = "none")]
@@ -79,6 +87,8 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     channel::init();
     net::init();
     trace::init();
+    profile::init();
+    watch::init();
     mm::sites::init();
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {

@@ -34,6 +34,9 @@ pub fn init() {
             None => kwarn!("trace={name}: there is no such system call"),
         }
     }
+    if crate::latency::init() {
+        ACTIVE.store(true, Ordering::Relaxed);
+    }
     if is_active() {
         direct::disable_quick();
     }
@@ -89,7 +92,7 @@ impl MemReader for Memory {
     }
 }
 
-/// Whether any call is traced.
+/// Whether any call is traced or timed.
 #[inline]
 pub fn is_active() -> bool {
     ACTIVE.load(Ordering::Relaxed)
@@ -133,8 +136,9 @@ fn output(kind: Outgoing, text: &str) {
     }
 }
 
-/// With `stats`: prints what was counted, at the end.
+/// With `stats`: prints what was counted, at the end; and what was timed.
 pub fn print_stats() {
+    output(Outgoing::Log, &crate::latency::report());
     if !boot::info().command_line().split_ascii_whitespace().any(|word| word == "stats") {
         return;
     }

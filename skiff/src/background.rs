@@ -88,6 +88,11 @@ impl Background {
         Ok(Self { name: name.into(), dir: root()?.join(name) })
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// All machines, by name.
     pub fn all() -> Result<Vec<Self>> {
         let entries = match fs::read_dir(root()?) {

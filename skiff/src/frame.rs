@@ -25,6 +25,14 @@ pub enum FromGuest {
     Core(Vec<u8>),
     /// What goes with them.
     CoreMark(CoreMark),
+    /// An address space, or code in it.
+    Mapped(Vec<u8>),
+    /// A sample of the profiler.
+    Sample(Vec<u8>),
+    /// More of that CPU's last sample.
+    SampleStack(Vec<u8>),
+    /// A part of what was counted.
+    Stats(Vec<u8>),
     /// The end.
     Exit(Exit),
     /// A frame of a later version.
@@ -93,6 +101,8 @@ pub enum ToGuest<'a> {
     Signal(u32),
     /// Write a core file of this process.
     Core(u32),
+    /// Tell what was counted.
+    Stats,
 }
 
 impl ToGuest<'_> {
@@ -104,6 +114,7 @@ impl ToGuest<'_> {
             Self::Tty(bytes) => (0x83, bytes.to_vec()),
             Self::Winsize { rows, cols } => (0x84, [rows.to_le_bytes(), cols.to_le_bytes()].concat()),
             Self::Signal(number) => (0x85, number.to_le_bytes().to_vec()),
+            Self::Stats => (0x88, Vec::new()),
             Self::Core(pid) => (0x87, pid.to_le_bytes().to_vec()),
         };
         let mut frame = vec![kind, 0, 0, 0];
@@ -140,6 +151,10 @@ pub fn read(stream: &mut impl Read) -> io::Result<Option<FromGuest>> {
         6 => FromGuest::Trace(payload),
         7 => FromGuest::Core(payload),
         8 => FromGuest::CoreMark(core_mark(&payload)?),
+        9 => FromGuest::Mapped(payload),
+        10 => FromGuest::Sample(payload),
+        11 => FromGuest::SampleStack(payload),
+        12 => FromGuest::Stats(payload),
         other => FromGuest::Unknown(other),
     }))
 }

@@ -5,14 +5,17 @@
 pub mod app;
 pub mod background;
 mod backlog;
+pub mod control;
 pub mod core;
 pub mod error;
 pub mod frame;
 mod kvm;
 pub mod machine;
 pub mod memory;
+pub mod metrics;
 pub mod network;
 pub mod prepare;
+pub mod profile;
 pub mod session;
 pub mod suite;
 pub mod terminal;

@@ -4,17 +4,19 @@
 
 use clap::{Args, Parser, Subcommand};
 use skiff::background::{self, Background};
+use skiff::control::{self, Place};
 use skiff::core::Cores;
 use skiff::error::{Error, On, Result};
 use skiff::machine::{Accel, Channel, Machine, MachineType};
 use skiff::network::{Network, Publish};
 use skiff::prepare::{self, Prepared, Request};
-use skiff::session::Settings;
+use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
-use skiff::{memory, session, suite};
+use skiff::{memory, metrics, profile, session, suite};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -66,6 +68,50 @@ enum Command {
     ///
     /// Without --dir: the suite of system calls in compat-tests/cases.
     Test(Box<suite::cli::TestArgs>),
+    /// Run as `skiff run` does, and draw at the end where the time went: a flame graph of kernel and program
+    Profile(Box<Profile>),
+    /// Write a core file of a process in a machine that runs, which goes on
+    Core {
+        /// The machine: its name, or the id of its skiff process [default: the only one]
+        machine: Option<String>,
+        /// The process in it
+        #[arg(long, value_name = "PID", default_value_t = 1)]
+        pid: u32,
+        /// The file
+        #[arg(short, long, value_name = "FILE", default_value = "core")]
+        output: PathBuf,
+    },
+    /// Show tasks, memory and system calls of a machine that runs, again and again
+    Top {
+        /// The machine: its name, or the id of its skiff process [default: the only one]
+        machine: Option<String>,
+        /// Seconds between two looks
+        #[arg(short, long, value_name = "SECONDS", default_value_t = 1.0)]
+        interval: f64,
+        /// End after that many
+        #[arg(short = 'n', long, value_name = "N")]
+        rounds: Option<u64>,
+    },
+}
+
+/// The options of `skiff profile`.
+#[derive(Args)]
+struct Profile {
+    /// Where the graph goes; a name that does not end in .svg gets stacks as flamegraph.pl takes them
+    #[arg(short, long, value_name = "FILE", default_value = "profile.svg")]
+    output: PathBuf,
+    /// Samples a second of each CPU
+    #[arg(long, value_name = "HZ", default_value_t = 499, value_parser = clap::value_parser!(u32).range(1..=10000))]
+    frequency: u32,
+    #[command(flatten)]
+    run: Run,
+}
+
+/// What other commands add to a run.
+#[derive(Default)]
+struct Extras {
+    options: Vec<String>,
+    profile: Option<SyncSender<ProfileEvent>>,
 }
 
 /// The options of `skiff run`.
@@ -100,6 +146,15 @@ struct Run {
     /// Print system calls as strace does, all or only those named
     #[arg(long, value_name = "CALLS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     trace: Option<String>,
+    /// Print at the end how long system calls took: a table as that of strace -c
+    #[arg(short = 'c', long)]
+    summary: bool,
+    /// Keep histograms of how long each system call takes, for --metrics, and print them at the end
+    #[arg(long)]
+    latency: bool,
+    /// Offer what the machine counts to Prometheus, at http://127.0.0.1:PORT/metrics
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
+    metrics: Option<String>,
     /// Print at the end how often each system call was made, and which call sites became jumps
     #[arg(long)]
     stats: bool,
@@ -168,6 +223,9 @@ fn main() -> ExitCode {
         Command::Stop { name } => each(&name, Background::stop),
         Command::Logs { name, follow } => Background::named(&name).and_then(|m| m.logs(follow)).map(|()| 0),
         Command::Rm { name } => each(&name, Background::remove),
+        Command::Profile(profile) => profile.run(),
+        Command::Core { machine, pid, output } => core(machine.as_deref(), pid, output),
+        Command::Top { machine, interval, rounds } => top(machine.as_deref(), interval, rounds),
     };
     match done {
         Ok(status) => ExitCode::from(status),
@@ -194,7 +252,7 @@ impl Run {
     fn run_or_detach(self) -> Result<u8> {
         match Background::this_process() {
             Some(machine) => {
-                let status = self.run(Some(&machine));
+                let status = self.run(Some(&machine), Extras::default());
                 machine.ended(*status.as_ref().unwrap_or(&NOT_STARTED));
                 status
             }
@@ -205,12 +263,63 @@ impl Run {
                 };
                 machine.start(std::env::args_os().skip(1).collect()).map(|()| 0)
             }
-            None => self.run(None),
+            None => self.run(None, Extras::default()),
         }
     }
+}
 
-    fn run(self, background: Option<&Background>) -> Result<u8> {
+/// `skiff core`.
+fn core(machine: Option<&str>, pid: u32, output: PathBuf) -> Result<u8> {
+    let output = std::path::absolute(&output).on(output.display().to_string())?;
+    let path = control::ask(machine, &format!("core {pid} {}", output.display()))?;
+    println!("{path}");
+    Ok(0)
+}
+
+/// `skiff top`.
+fn top(machine: Option<&str>, interval: f64, rounds: Option<u64>) -> Result<u8> {
+    let interval = Duration::try_from_secs_f64(interval).map_err(|e| Error::Usage(format!("--interval: {e}")))?;
+    metrics::top(machine, interval, rounds).map(|()| 0)
+}
+
+impl Profile {
+    fn run(self) -> Result<u8> {
+        // Samples must not wait for those before them to be unwound; the machine waits where far too many do.
+        const WAITING: usize = 10_000;
+        let kernel = self.run.kernel.clone().unwrap_or_else(mkimage::default_kernel);
+        let kernel = mkimage::Kernel::open(&kernel)?;
+        let symbols = String::from_utf8_lossy(kernel.symbols()).into_owned();
+        let roots = self.run.rootfs.iter().cloned().collect();
+        let title = self.run.target.clone();
+        let (events, inbox) = std::sync::mpsc::sync_channel(WAITING);
+        let output = self.output.clone();
+        let drawing = std::thread::spawn(move || {
+            let mut profile = profile::Profile::new(&symbols, roots);
+            for event in inbox {
+                match event {
+                    ProfileEvent::Mapped(bytes) => profile.mapped(&bytes),
+                    ProfileEvent::Sample(bytes) => profile.sample(&bytes),
+                    ProfileEvent::Stack(bytes) => profile.stack(&bytes),
+                }
+            }
+            profile.write(&output, &title).map(|count| (count, profile.commonest()))
+        });
+        let options = vec![format!("profile={}", self.frequency)];
+        let status = self.run.run(None, Extras { options, profile: Some(events) })?;
+        let written = drawing.join().unwrap_or_else(|_| Err(std::io::Error::other("the drawing failed")));
+        let (count, commonest) = written.on(self.output.display().to_string())?;
+        eprintln!("skiff: {count} samples: {}", self.output.display());
+        for (name, samples) in commonest.iter().take(10) {
+            eprintln!("skiff: {:>5.1} %  {name}", *samples as f64 * 100.0 / count as f64);
+        }
+        Ok(status)
+    }
+}
+
+impl Run {
+    fn run(self, background: Option<&Background>, extras: Extras) -> Result<u8> {
         let streams = Streams::of_process();
+        let name = Path::new(&self.target).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let request = Request {
             target: self.target.clone(),
             args: self.args,
@@ -241,6 +350,11 @@ impl Run {
             Some(calls) => options.push(format!("trace={calls}")),
             None => {}
         }
+        for (wanted, option) in [(self.summary, "summary"), (self.latency, "latency")] {
+            if wanted {
+                options.push(option.into());
+            }
+        }
         if self.core.is_some() {
             options.push("core=host".into());
         }
@@ -253,6 +367,7 @@ impl Run {
         if self.no_patch {
             options.push("no-patch".into());
         }
+        options.extend(extras.options);
         options.extend(self.append);
         // Lives until the machine has ended.
         let initrd = prepared.manifest.as_ref().map(write_archive).transpose()?;
@@ -276,7 +391,14 @@ impl Run {
             background.register(&self.target, ports)?;
         }
         let cores = Cores::new(self.core.as_deref().unwrap_or("core".as_ref()));
-        session::run(&machine, streams, Settings { timeout, cores: Arc::new(Mutex::new(cores)) })
+        let settings = Settings {
+            timeout,
+            cores: Arc::new(Mutex::new(cores)),
+            place: Place::make(background.map_or(&name, Background::name)),
+            metrics: self.metrics,
+            profile: extras.profile,
+        };
+        session::run(&machine, streams, settings)
     }
 }
 

@@ -1,9 +1,11 @@
 //! A machine's run, from its start to its end: streams, signals, the time limit, and the exit status.
 
+use crate::control::{Desk, Place};
 use crate::core::{Cores, Progress};
 use crate::error::{Error, On, Result};
 use crate::frame::{self, Exit, ExitKind, FromGuest, ToGuest};
 use crate::machine::{Channel, Machine};
+use crate::metrics;
 use crate::terminal::{self, RawMode, Streams};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
@@ -11,7 +13,7 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -42,17 +44,33 @@ enum Event {
 }
 
 /// What goes on beside the program's own input and output.
-#[derive(Debug)]
 pub struct Settings {
     /// Ends the machine after that long.
     pub timeout: Option<Duration>,
     /// Takes core files.
     pub cores: Arc<Mutex<Cores>>,
+    /// Where others find the machine.
+    pub place: Option<Place>,
+    /// Where Prometheus finds its figures.
+    pub metrics: Option<String>,
+    /// Takes samples.
+    pub profile: Option<SyncSender<ProfileEvent>>,
+}
+
+/// What the profiler gets.
+#[derive(Debug)]
+pub enum ProfileEvent {
+    /// Of an address space.
+    Mapped(Vec<u8>),
+    /// A sample.
+    Sample(Vec<u8>),
+    /// More of its stack.
+    Stack(Vec<u8>),
 }
 
 /// Runs a machine to its end and returns the status for our own exit.
 pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8> {
-    let Settings { timeout, cores } = settings;
+    let Settings { timeout, cores, place, metrics, profile } = settings;
     let start = Instant::now();
     let mut running = machine.start()?;
     let raw = streams.interactive().then(RawMode::on).flatten();
@@ -69,7 +87,14 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
         let input = writer.clone();
         let events_in = events.clone();
         thread::spawn(move || forward_input(&input, streams, &events_in));
-        readers.push(spawn_channel(stream, streams, cores, events.clone()));
+        let desk = Arc::new(Desk::new(writer.clone(), cores));
+        if let Some(place) = &place {
+            place.serve(desk.clone()).on("control socket")?;
+        }
+        if let Some(address) = metrics {
+            eprint!("skiff: metrics at {}{newline}", metrics::serve(&address, desk.clone())?);
+        }
+        readers.push(spawn_channel(stream, streams, desk, profile, events.clone()));
         to_guest = Some(writer);
     }
     if let Some(stdin) = running.child.stdin.take() {
@@ -280,7 +305,8 @@ fn each_chunk(input: &mut impl Read, mut take: impl FnMut(&[u8]) -> bool) {
 fn spawn_channel(
     mut stream: UnixStream,
     streams: Streams,
-    cores: Arc<Mutex<Cores>>,
+    desk: Arc<Desk>,
+    profile: Option<SyncSender<ProfileEvent>>,
     events: Sender<Event>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
@@ -301,9 +327,16 @@ fn spawn_channel(
                     Ok(())
                 }
                 Ok(Some(FromGuest::Core(bytes))) => {
-                    take_core(&cores, raw, |cores| cores.data(&bytes).map(|()| Progress::Going))
+                    take_core(&desk, raw, |cores| cores.data(&bytes).map(|()| Progress::Going))
                 }
-                Ok(Some(FromGuest::CoreMark(mark))) => take_core(&cores, raw, |cores| cores.mark(&mark)),
+                Ok(Some(FromGuest::CoreMark(mark))) => take_core(&desk, raw, |cores| cores.mark(&mark)),
+                Ok(Some(FromGuest::Stats(bytes))) => {
+                    desk.stats_part(&bytes);
+                    Ok(())
+                }
+                Ok(Some(FromGuest::Mapped(bytes))) => pass(&profile, ProfileEvent::Mapped(bytes)),
+                Ok(Some(FromGuest::Sample(bytes))) => pass(&profile, ProfileEvent::Sample(bytes)),
+                Ok(Some(FromGuest::SampleStack(bytes))) => pass(&profile, ProfileEvent::Stack(bytes)),
                 Ok(Some(FromGuest::Unknown(_))) => Ok(()),
                 Ok(None) => break,
                 // QEMU left with input unread.
@@ -323,14 +356,34 @@ fn spawn_channel(
     })
 }
 
+fn pass(profile: &Option<SyncSender<ProfileEvent>>, event: ProfileEvent) -> io::Result<()> {
+    if let Some(profile) = profile {
+        // It may have ended, and then nobody wants it.
+        let _ = profile.send(event);
+    }
+    Ok(())
+}
+
 /// Passes a frame on, and says what came of it. A file that cannot be written must not end the machine.
-fn take_core(cores: &Mutex<Cores>, raw: bool, take: impl FnOnce(&mut Cores) -> io::Result<Progress>) -> io::Result<()> {
-    let Ok(mut cores) = cores.lock() else { return Ok(()) };
-    let text = match take(&mut cores) {
+fn take_core(desk: &Desk, raw: bool, take: impl FnOnce(&mut Cores) -> io::Result<Progress>) -> io::Result<()> {
+    let result = match desk.cores.lock() {
+        Ok(mut cores) => take(&mut cores),
+        Err(_) => return Ok(()),
+    };
+    let text = match result {
         Ok(Progress::Going) => return Ok(()),
-        Ok(Progress::Done(path)) => format!("skiff: core file written: {}\n", path.display()),
-        Ok(Progress::Cut(path)) => format!("skiff: core file cut short: {}\n", path.display()),
-        Err(e) => format!("skiff: core file: {e}\n"),
+        Ok(Progress::Done(path)) => {
+            desk.core_done(Ok(&path));
+            format!("skiff: core file written: {}\n", path.display())
+        }
+        Ok(Progress::Cut(path)) => {
+            desk.core_done(Err(format!("{}: cut short", path.display())));
+            format!("skiff: core file cut short: {}\n", path.display())
+        }
+        Err(e) => {
+            desk.core_done(Err(e.to_string()));
+            format!("skiff: core file: {e}\n")
+        }
     };
     put(&mut io::stderr(), &lines(text.as_bytes(), raw))
 }

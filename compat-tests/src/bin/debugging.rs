@@ -32,7 +32,38 @@ int main(void) {
 ";
 
 type Check = (&'static str, fn(&Lab) -> Result<(), String>);
-const CHECKS: &[Check] = &[("gdb opens a core file of four threads", core_file)];
+const CHECKS: &[Check] = &[
+    ("gdb opens a core file of four threads", core_file),
+    ("a machine that runs gives a core file and figures, and goes on", living),
+    ("a profile names functions of program and kernel", profile),
+];
+
+/// Waits in a function of its own until there is input.
+const WAITER: &str = "
+#include <stdio.h>
+#include <unistd.h>
+static int wait_for_input(int *state) { char c; *state = 42; return read(0, &c, 1); }
+int main(void) {
+  int state = 0;
+  puts(\"ready\");
+  fflush(stdout);
+  return wait_for_input(&state) == 1 ? 7 : 8;
+}
+";
+
+/// Computes in one function, and makes system calls in another.
+const WORKER: &str = "
+#include <fcntl.h>
+#include <unistd.h>
+__attribute__((noinline)) static double compute(double x) { for (int i = 0; i < 3000000; i++) x = x * 1.000001 + 0.5; return x; }
+__attribute__((noinline)) static int transfer(void) {
+  char page[4096] = {0};
+  int fd = open(\"/tmp/x\", O_CREAT | O_RDWR, 0600), n = 0;
+  for (int i = 0; i < 4000; i++) n += pwrite(fd, page, sizeof page, i % 16 * 4096L) > 0;
+  return n;
+}
+int main(void) { double x = 0; int n = 0; for (int i = 0; i < 10; i++) { x = compute(x); n += transfer(); } return n == 0 || x < 0; }
+";
 
 struct Lab {
     dir: PathBuf,
@@ -127,4 +158,62 @@ fn core_file(lab: &Lab) -> Result<(), String> {
     // The waiter is in the C library, called from its own line.
     let main = text.split("\n\n").find(|thread| thread.contains("(LWP 1)") && thread.contains("main ()"));
     contains(main.unwrap_or_default(), &[&wait]).map_err(|e| format!("{e}\n{text}"))
+}
+
+fn living(lab: &Lab) -> Result<(), String> {
+    let program = lab.compile("waiter", WAITER)?;
+    let core = lab.dir.join("waiter.core");
+    let _ = std::fs::remove_file(&core);
+    let mut command = lab.skiff(&["run", &program.to_string_lossy(), "--timeout", "60", "--metrics", "0"]);
+    command.env("XDG_RUNTIME_DIR", &lab.dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut machine = command.spawn().map_err(|e| e.to_string())?;
+    let result = ask(lab, &mut machine, &core);
+    // Its input: the program ends by itself.
+    drop(machine.stdin.take().map(|mut input| std::io::Write::write_all(&mut input, b"x")));
+    let ended = machine.wait_with_output().map_err(|e| e.to_string())?;
+    result?;
+    if ended.status.code() != Some(7) {
+        return Err(format!("afterwards: {}", ended.status));
+    }
+    let text = gdb(&program, &core, &["bt", "up-silently", "p *state"])?;
+    contains(&text, &["wait_for_input (state=", "main () at", "= 42"])
+}
+
+/// What others can ask of a machine that runs.
+fn ask(lab: &Lab, machine: &mut std::process::Child, core: &Path) -> Result<(), String> {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let mut line = String::new();
+    let mut stdout = BufReader::new(machine.stdout.as_mut().ok_or("no output")?);
+    stdout.read_line(&mut line).map_err(|e| e.to_string())?;
+    let mut stderr = BufReader::new(machine.stderr.as_mut().ok_or("no errors")?).lines().map_while(Result::ok);
+    let said = stderr.find(|line| line.contains("metrics at http://")).ok_or("no metrics")?;
+    let address = said.rsplit("http://").next().unwrap_or_default().trim_end_matches("/metrics");
+    let id = machine.id().to_string();
+    let run = |arguments: &[&str]| {
+        let done = output(lab.skiff(arguments).env("XDG_RUNTIME_DIR", &lab.dir))?;
+        let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        if done.status.success() { Ok(text) } else { Err(format!("{arguments:?}: {}: {text}", done.status)) }
+    };
+    run(&["core", &id, "-o", &core.to_string_lossy()])?;
+    contains(&run(&["top", &id, "-n", "1", "-i", "0.2"])?, &["waiter", " calls/s", "MiB"])?;
+    let mut http = std::net::TcpStream::connect(address).map_err(|e| e.to_string())?;
+    http.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").map_err(|e| e.to_string())?;
+    let mut text = String::new();
+    http.read_to_string(&mut text).map_err(|e| e.to_string())?;
+    contains(
+        &text,
+        &["HTTP/1.1 200", "skiff_process_threads{pid=\"1\",name=\"waiter\"} 1", "skiff_syscalls_total{call=\"write\""],
+    )
+}
+
+fn profile(lab: &Lab) -> Result<(), String> {
+    let program = lab.compile("worker", WORKER)?;
+    let graph = lab.dir.join("worker.folded");
+    let (program, file) = (program.to_string_lossy().into_owned(), graph.to_string_lossy().into_owned());
+    let done = output(&mut lab.skiff(&["profile", &program, "-o", &file, "--timeout", "60", "--frequency", "999"]))?;
+    if !done.status.success() {
+        return Err(format!("{}: {}", done.status, String::from_utf8_lossy(&done.stderr)));
+    }
+    let text = std::fs::read_to_string(&graph).map_err(|e| e.to_string())?;
+    contains(&text, &[";main;compute ", ";main;transfer;", "syscall_handler_[k]"])
 }

@@ -44,6 +44,8 @@ pub struct PerCpu {
     pub pv_eoi: AtomicU32,
     /// When the one-shot timer is set to fire, monotonic; `u64::MAX` when it is not.
     pub timer_armed: Cell<u64>,
+    /// When the profiler is to look at this CPU next, monotonic.
+    pub next_sample: Cell<u64>,
     /// Interrupts taken.
     pub interrupts: AtomicU64,
     /// Of these, those by which other CPUs had it drop translations.
@@ -92,6 +94,7 @@ impl PerCpu {
             lazy: AtomicBool::new(false),
             pv_eoi: AtomicU32::new(0),
             timer_armed: Cell::new(u64::MAX),
+            next_sample: Cell::new(0),
             interrupts: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             kicks: AtomicU64::new(0),

@@ -36,6 +36,9 @@ pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
     }
     if number >= 32 {
         interrupt(number as u8);
+        if number == u64::from(vectors::TIMER) {
+            crate::profile::tick(frame);
+        }
     } else {
         // CR2 must be read before anything else can fault.
         let cr2 = if number == vector::PAGE_FAULT { read_cr2() } else { 0 };

@@ -25,6 +25,14 @@ pub enum Outgoing {
     Core = 7,
     /// Begin, hole or end of a core file.
     CoreMark = 8,
+    /// An address space, or code in it.
+    Mapped = 9,
+    /// What a CPU does.
+    Sample = 10,
+    /// More of the application's stack in that CPU's last sample.
+    SampleStack = 11,
+    /// An answer to [`Control::Stats`].
+    Stats = 12,
 }
 
 /// Types of frames from the host.
@@ -36,6 +44,7 @@ mod incoming {
     pub const SIGNAL: u8 = 0x85;
     pub const DUMP: u8 = 0x86;
     pub const CORE: u8 = 0x87;
+    pub const STATS: u8 = 0x88;
 }
 
 /// The two byte streams from the host.
@@ -65,6 +74,8 @@ pub enum Control {
     Dump,
     /// Write a core file of this process.
     Core(i32),
+    /// Tell what was counted.
+    Stats,
 }
 
 /// Header of an outgoing frame.
@@ -153,6 +164,7 @@ impl Parser {
             }
             (incoming::SIGNAL, &[a, b, c, d, ..]) => Control::Signal(u32::from_le_bytes([a, b, c, d])),
             (incoming::DUMP, _) => Control::Dump,
+            (incoming::STATS, _) => Control::Stats,
             (incoming::CORE, &[a, b, c, d, ..]) => Control::Core(i32::from_le_bytes([a, b, c, d])),
             _ => return,
         };

@@ -35,6 +35,7 @@ fn control(control: Control) {
             }
         }
         Control::Dump => dump::all_tasks(),
+        Control::Stats => crate::metrics::send(),
         Control::Core(pid) => {
             core_dump::request(pid);
         }

@@ -25,6 +25,7 @@ use super::tlb::{CpuMask, Generation, TlbBatch};
 use super::user_page;
 use super::vma::{Vma, VmaSet};
 use super::{FaultGuard, MapGuard, MapLock};
+use crate::watch;
 
 /// An area of an address space.
 pub type Area = Vma<Object>;
@@ -103,6 +104,9 @@ impl AddressSpace {
     pub fn new() -> SysResult<Arc<Self>> {
         let table = PageTable::new().ok_or(Errno::ENOMEM)?;
         let root = table.root();
+        if watch::is_active() {
+            watch::space_made(root);
+        }
         let layout = Layout { mmap_base: USER_END - (136 << 20), ..Layout::default() };
         let inner = Inner {
             table,
@@ -125,6 +129,11 @@ impl AddressSpace {
             sites: Sites::default(),
             inner: MapLock::new(inner),
         }))
+    }
+
+    /// Physical address of its page table's root, by which debuggers know it.
+    pub fn root(&self) -> u64 {
+        self.root
     }
 
     /// Makes this CPU use the address space, without stale translations. Returns the generation of those that it has then.

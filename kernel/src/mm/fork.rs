@@ -7,6 +7,7 @@ use syscall_shim::SysResult;
 use super::address_space::AddressSpace;
 use super::flags::VmFlags;
 use super::object::Object;
+use crate::watch;
 
 impl AddressSpace {
     /// A copy-on-write duplicate. `ENOMEM` if the copy cannot be promised its memory; then the original is as it was, some of
@@ -35,6 +36,9 @@ impl AddressSpace {
         child.inherit_sites(self);
         drop(to);
         drop(parent);
+        if watch::is_active() {
+            watch::space_copied(self.root(), child.root());
+        }
         Ok(child)
     }
 }

@@ -181,6 +181,11 @@ impl AddressSpace {
         }
     }
 
+    /// Bytes of one kind that are in memory.
+    pub fn resident(&self, kind: RssKind) -> u64 {
+        self.rss.get(kind) * PAGE_SIZE
+    }
+
     /// `VmHWM` in bytes (`ru_maxrss` of getrusage(2)).
     pub fn peak_rss(&self) -> u64 {
         self.rss.peak() * PAGE_SIZE

@@ -9,6 +9,7 @@ use super::address_space::{AddressSpace, Area, Inner, Locked, bytes};
 use super::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Prot, USER_END, VmFlags, page_down, page_up};
 use super::limits::{self, INFINITY};
 use super::object::{FileMap, MappedFile, Object, SharedMemory, SpecialPages};
+use crate::watch;
 
 /// Flags that old callers may pass with `MAP_SHARED` and `MAP_PRIVATE` (`LEGACY_MAP_MASK`).
 const LEGACY: MapFlags = MapFlags::SHARED
@@ -153,7 +154,17 @@ impl AddressSpace {
             let _ = locked.populate(addr, end, None);
         }
         drop(locked);
+        if prot.contains(Prot::EXEC) && watch::is_active() {
+            self.tell_of_code(addr, end);
+        }
         Ok(addr)
+    }
+
+    #[cold]
+    fn tell_of_code(&self, addr: u64, end: u64) {
+        if let Some(area) = self.describe(addr).filter(|area| area.ino != 0) {
+            watch::code_mapped(self.root(), addr, end, area.offset + (addr - area.start), &area.path);
+        }
     }
 
     /// Maps pages of the kernel (the vDSO) at or near `addr`; they cannot be grown or moved apart.

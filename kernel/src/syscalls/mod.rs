@@ -74,9 +74,10 @@ use transfer::*;
 use unshare::*;
 use xattr::*;
 
+use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
 use crate::task::Task;
-use crate::{counters, trace};
+use crate::{counters, latency, trace};
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
 /// `int` parameter ignores the upper half.
@@ -188,7 +189,9 @@ pub fn call(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
 fn traced(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
     let args = frame.arguments();
     let line = trace::enter(task, nr, &args);
+    let start = clock::monotonic_ns();
     let result = dispatch(nr, frame);
+    latency::record(nr, clock::monotonic_ns() - start, (-4095..0).contains(&result));
     if let Some(line) = line {
         trace::exit(line, nr, &args, syscall_shim::errno::from_rax(result));
     }

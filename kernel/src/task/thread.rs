@@ -293,6 +293,11 @@ impl Task {
         unsafe { self.saved_rsp.get().read_volatile() }
     }
 
+    /// Whether it is what a CPU runs when there is nothing to run.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
     /// FS base of a task that does not run.
     pub fn saved_fs_base(&self) -> u64 {
         self.fs_base.load(Ordering::Relaxed)

@@ -8,6 +8,9 @@
 mod names;
 mod scalars;
 mod structs;
+mod summary;
+
+pub use summary::summary;
 
 use crate::table::{self, Arg};
 use crate::types::Siginfo;

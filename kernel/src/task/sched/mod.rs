@@ -382,6 +382,9 @@ fn switch(arrival: Arrival) {
         // Deadlines are armed as they are set; what a switch adds is the end of the turn.
         timer::no_later_than(queue.slice_end);
     }
+    if let Some(sample) = crate::profile::next() {
+        timer::no_later_than(sample);
+    }
     if Arc::ptr_eq(&prev, &next) {
         drop(locked);
         irq::restore(interrupts);

@@ -1,0 +1,68 @@
+//! Which code is mapped where, for those who look on: the host's profiler and debugger.
+//!
+//! `profile` and `gdb` on the command line turn it on; else it costs a mapping of code one load.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::arch::boot;
+use crate::channel::{self, frame::Outgoing};
+
+static ACTIVE: AtomicBool = AtomicBool::new(false);
+
+/// What the host is told; an address space is named by the physical address of its page table's root.
+mod event {
+    /// Then the root (`u64`) of a space that is empty.
+    pub const NEW: u8 = 0;
+    /// Then root, start, end, offset in the file (`u64` each), and the file's path.
+    pub const MAPPED: u8 = 1;
+    /// Then the root of a space (`u64`), and of one that begins as its copy.
+    pub const COPIED: u8 = 2;
+}
+
+/// Longest path that goes into a frame.
+const PATH_MAX: usize = 1024;
+
+/// Reads the command line.
+pub fn init() {
+    let wanted = crate::profile::wanted() || boot::info().command_line().split_ascii_whitespace().any(|word| word == "gdb");
+    ACTIVE.store(wanted, Ordering::Relaxed);
+}
+
+/// Whether somebody looks on.
+pub fn is_active() -> bool {
+    ACTIVE.load(Ordering::Relaxed)
+}
+
+fn tell(event: u8, words: &[u64], path: &[u8]) {
+    let mut payload: Vec<u8> = Vec::from([event]);
+    payload.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    payload.extend(path.iter().take(PATH_MAX));
+    if channel::active() {
+        channel::write_all(Outgoing::Mapped, &payload);
+    }
+}
+
+/// An address space with nothing in it.
+pub fn space_made(root: u64) {
+    tell(event::NEW, &[root], &[]);
+}
+
+/// A copy of another.
+pub fn space_copied(from: u64, to: u64) {
+    tell(event::COPIED, &[from, to], &[]);
+}
+
+/// Executable pages of a file.
+#[cold]
+pub fn code_mapped(root: u64, start: u64, end: u64, offset: u64, path: &[u8]) {
+    tell(event::MAPPED, &[root, start, end, offset], path);
+    skiff_code_mapped(root, start, end, offset, path.as_ptr(), path.len());
+}
+
+/// Where a debugger stops to learn of mappings: its arguments tell.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn skiff_code_mapped(root: u64, start: u64, end: u64, offset: u64, path: *const u8, len: usize) {
+    core::hint::black_box((root, start, end, offset, path, len));
+}

@@ -1,0 +1,205 @@
+//! Talking to machines that run: each `skiff run` has a directory with a socket, on which others ask it for things.
+//!
+//! A request is a line; the answer is text up to the end of the stream, the first word of which is `ok` or `error`.
+
+use crate::core::Cores;
+use crate::error::{Error, On, Result};
+use crate::frame::ToGuest;
+use std::fs::{self, DirBuilder};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// How long the guest may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a core file may take.
+const CORE_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Where machines have their directories.
+fn root() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) => PathBuf::from(dir).join("skiff"),
+        None => std::env::temp_dir().join(format!("skiff-{}", rustix::process::getuid().as_raw())),
+    }
+}
+
+/// What others want of a running machine's session.
+pub struct Desk {
+    guest: Arc<Mutex<UnixStream>>,
+    /// Takes core files.
+    pub cores: Arc<Mutex<Cores>>,
+    /// Who waits for the next core file, and for the next figures.
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    core: Option<Sender<std::result::Result<PathBuf, String>>>,
+    stats: Vec<Sender<String>>,
+    /// What has come of the figures so far.
+    text: String,
+}
+
+impl Desk {
+    /// For the machine behind that channel.
+    pub fn new(guest: Arc<Mutex<UnixStream>>, cores: Arc<Mutex<Cores>>) -> Self {
+        Self { guest, cores, waiting: Mutex::default() }
+    }
+
+    fn send(&self, frame: &ToGuest) -> bool {
+        self.guest.lock().is_ok_and(|mut guest| guest.write_all(&frame.encode()).is_ok())
+    }
+
+    /// A core file is there, or is not to be had.
+    pub fn core_done(&self, result: std::result::Result<&Path, String>) {
+        if let Some(who) = self.waiting.lock().ok().and_then(|mut waiting| waiting.core.take()) {
+            let _ = who.send(result.map(Path::to_owned));
+        }
+    }
+
+    /// A part of the figures has come.
+    pub fn stats_part(&self, bytes: &[u8]) {
+        let Ok(mut waiting) = self.waiting.lock() else { return };
+        waiting.text.push_str(&String::from_utf8_lossy(bytes));
+        if waiting.text == "end\n" || waiting.text.ends_with("\nend\n") {
+            let text = std::mem::take(&mut waiting.text);
+            waiting.stats.drain(..).for_each(|who| drop(who.send(text.clone())));
+        }
+    }
+
+    /// What the guest has counted, as it tells it.
+    pub fn stats(&self) -> std::result::Result<String, String> {
+        let (who, answer): (Sender<String>, Receiver<String>) = channel();
+        let first = match self.waiting.lock() {
+            Ok(mut waiting) => {
+                waiting.stats.push(who);
+                waiting.stats.len() == 1
+            }
+            Err(_) => return Err("the session has failed".into()),
+        };
+        if first && !self.send(&ToGuest::Stats) {
+            return Err("the machine has ended".into());
+        }
+        answer.recv_timeout(PATIENCE).map_err(|_| "the machine does not answer".into())
+    }
+
+    fn core(&self, pid: u32, path: &Path) -> std::result::Result<PathBuf, String> {
+        let (who, answer) = channel();
+        match self.waiting.lock() {
+            Ok(waiting) if waiting.core.is_some() => return Err("a core file is being written already".into()),
+            Ok(mut waiting) => waiting.core = Some(who),
+            Err(_) => return Err("the session has failed".into()),
+        }
+        if let Ok(mut cores) = self.cores.lock() {
+            cores.ask(path);
+        }
+        if !self.send(&ToGuest::Core(pid)) {
+            return Err("the machine has ended".into());
+        }
+        answer.recv_timeout(CORE_PATIENCE).unwrap_or_else(|_| Err("the machine does not answer".into()))
+    }
+
+    fn answer(&self, request: &str) -> std::result::Result<String, String> {
+        let mut words = request.trim_end_matches('\n').splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("stats"), None, None) => self.stats(),
+            (Some("core"), Some(pid), Some(path)) => {
+                let pid = pid.parse().map_err(|_| format!("{pid}: not a process id"))?;
+                self.core(pid, Path::new(path)).map(|path| path.display().to_string())
+            }
+            _ => Err(format!("unknown request {request:?}")),
+        }
+    }
+}
+
+/// The directory of this process's machine; gone when it is dropped.
+pub struct Place(PathBuf);
+
+impl Place {
+    /// Makes it, for a machine that goes by `name`. `None` where there is nowhere to put it: the machine runs without, then.
+    pub fn make(name: &str) -> Option<Self> {
+        let dir = root().join(std::process::id().to_string());
+        // Left behind by a process of that number that was killed.
+        let _ = fs::remove_dir_all(&dir);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
+        // In a folder that all may write to, somebody else may have made it first.
+        let ours = |dir: &Path| fs::metadata(dir).is_ok_and(|about| about.uid() == rustix::process::getuid().as_raw());
+        if !ours(&root()) || !ours(&dir) {
+            return None;
+        }
+        fs::write(dir.join("name"), name).ok()?;
+        Some(Self(dir))
+    }
+
+    /// A socket's path in it.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Answers whoever asks.
+    pub fn serve(&self, desk: Arc<Desk>) -> std::io::Result<()> {
+        let listener = UnixListener::bind(self.socket("control"))?;
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let desk = desk.clone();
+                thread::spawn(move || {
+                    let mut line = String::new();
+                    let mut stream = BufReader::new(stream);
+                    if stream.read_line(&mut line).is_ok() {
+                        let answer = match desk.answer(&line) {
+                            Ok(text) => format!("ok {text}"),
+                            Err(text) => format!("error {text}"),
+                        };
+                        let _ = stream.get_mut().write_all(answer.as_bytes());
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+        // Not if other machines are there.
+        let _ = fs::remove_dir(root());
+    }
+}
+
+/// Asks a machine, by its name or the id of its `skiff run`; without either, the only one that runs.
+pub fn ask(machine: Option<&str>, request: &str) -> Result<String> {
+    let mut stream = connect(machine)?;
+    stream.write_all(format!("{request}\n").as_bytes()).on("control socket")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).on("control socket")?;
+    match answer.split_once(' ') {
+        Some(("ok", text)) => Ok(text.into()),
+        Some(("error", text)) => Err(Error::Usage(text.into())),
+        _ => Err(Error::Usage("the machine has ended".into())),
+    }
+}
+
+fn connect(machine: Option<&str>) -> Result<UnixStream> {
+    let entries = fs::read_dir(root()).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let wanted = |dir: &Path| match machine {
+        None => true,
+        Some(machine) => {
+            dir.file_name().is_some_and(|pid| pid == machine)
+                || fs::read_to_string(dir.join("name")).is_ok_and(|name| name == machine)
+        }
+    };
+    let found = entries.iter().map(fs::DirEntry::path).filter(|dir| wanted(dir));
+    let mut open: Vec<UnixStream> = found.filter_map(|dir| UnixStream::connect(dir.join("control")).ok()).collect();
+    match (open.pop(), open.len(), machine) {
+        (Some(stream), 0, _) => Ok(stream),
+        (None, _, Some(machine)) => Err(Error::Usage(format!("no machine {machine} runs"))),
+        (None, _, None) => Err(Error::Usage("no machine runs".into())),
+        _ => Err(Error::Usage("several machines run: name the one that is meant, or the id of its skiff process".into())),
+    }
+}
