@@ -237,10 +237,13 @@ static void waits(void) {
     printf(" %s", err(waitid(P_PGID, -1, &info, WEXITED)));
     printf(" %s", err(waitpid(-1, NULL, 0x100)));
     printf(" %s\n", err(syscall(SYS_wait4, INT32_MIN, NULL, 0, NULL)));
+    int ends[2];
+    (void)!pipe(ends);
     pid_t child = fork();
     if (child == 0) {
         setpgid(0, 0);
         raise(SIGSTOP);
+        (void)!read(ends[0], &usage, 1);
         _exit(7);
     }
     waitid(P_PID, child, &info, WSTOPPED | WNOWAIT);
@@ -255,8 +258,12 @@ static void waits(void) {
     kill(child, SIGCONT);
     waitid(P_PID, child, &info, WCONTINUED);
     printf("%s %d", code(info.si_code), info.si_status == SIGCONT);
+    (void)!write(ends[1], "", 1);
+    close(ends[0]);
+    close(ends[1]);
     syscall(SYS_waitid, P_PID, child, &info, WEXITED | WNOWAIT, &usage);
     printf(", %s %d uid %d", code(info.si_code), info.si_status, info.si_uid);
+    printf(", nothing but its end: %s", err(waitid(P_PID, child, &info, WSTOPPED | WCONTINUED)));
     printf(", kept: %d", waitid(P_PID, child, NULL, WEXITED));
     printf(", gone: %s\n", err(waitid(P_PID, child, &info, WEXITED)));
     // Ignored children leave nothing behind; wait(2) waits for all of them.

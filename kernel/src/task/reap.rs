@@ -87,7 +87,8 @@ fn look(parent: &Process, wanted: &Wanted) -> Option<SysResult<Report>> {
     children = family::children(parent);
     let mut any = false;
     for child in children.iter().filter(|child| wanted.covers(child)) {
-        any = true;
+        // One that has ended has nothing more to tell to who does not ask for ends.
+        any |= !child.zombie.load(Ordering::Acquire);
         let Some(status) = wanted.event(child) else { continue };
         let report = Report { pid: child.pid, uid: child.uid(), status, usage: child.usage() };
         if child.zombie.load(Ordering::Acquire) && !wanted.options.contains(WaitOptions::WNOWAIT) {
