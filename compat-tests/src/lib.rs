@@ -32,6 +32,7 @@ pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<
         channel: Channel::Virtio,
         network: None,
         monitor: false,
+        debugger: None,
     };
     let start = Instant::now();
     let mut running = machine.start()?;

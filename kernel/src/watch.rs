@@ -9,6 +9,8 @@ use crate::arch::boot;
 use crate::channel::{self, frame::Outgoing};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
+/// It is a debugger.
+static DEBUGGED: AtomicBool = AtomicBool::new(false);
 
 /// What the host is told; an address space is named by the physical address of its page table's root.
 mod event {
@@ -25,8 +27,12 @@ const PATH_MAX: usize = 1024;
 
 /// Reads the command line.
 pub fn init() {
-    let wanted = crate::profile::wanted() || boot::info().command_line().split_ascii_whitespace().any(|word| word == "gdb");
-    ACTIVE.store(wanted, Ordering::Relaxed);
+    let debugged = boot::info().command_line().split_ascii_whitespace().any(|word| word == "gdb");
+    if debugged {
+        crate::task::shown::start();
+    }
+    DEBUGGED.store(debugged, Ordering::Relaxed);
+    ACTIVE.store(debugged || crate::profile::wanted(), Ordering::Relaxed);
 }
 
 /// Whether somebody looks on.
@@ -35,6 +41,9 @@ pub fn is_active() -> bool {
 }
 
 fn tell(event: u8, words: &[u64], path: &[u8]) {
+    if DEBUGGED.load(Ordering::Relaxed) {
+        return skiff_watched(event.into(), words.as_ptr(), words.len(), path.as_ptr(), path.len());
+    }
     let mut payload: Vec<u8> = Vec::from([event]);
     payload.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     payload.extend(path.iter().take(PATH_MAX));
@@ -57,12 +66,11 @@ pub fn space_copied(from: u64, to: u64) {
 #[cold]
 pub fn code_mapped(root: u64, start: u64, end: u64, offset: u64, path: &[u8]) {
     tell(event::MAPPED, &[root, start, end, offset], path);
-    skiff_code_mapped(root, start, end, offset, path.as_ptr(), path.len());
 }
 
-/// Where a debugger stops to learn of mappings: its arguments tell.
+/// Where a debugger stops to learn of it (skiff/src/gdb/skiff.py): its arguments tell.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn skiff_code_mapped(root: u64, start: u64, end: u64, offset: u64, path: *const u8, len: usize) {
-    core::hint::black_box((root, start, end, offset, path, len));
+extern "C" fn skiff_watched(event: u64, words: *const u64, count: usize, path: *const u8, len: usize) {
+    core::hint::black_box((event, words, count, path, len));
 }

@@ -67,6 +67,8 @@ pub struct Machine {
     pub network: Option<Network>,
     /// Whether the watchdog needs QEMU's monitor.
     pub monitor: bool,
+    /// Where QEMU offers a stub to gdb; the machine waits for it to begin.
+    pub debugger: Option<PathBuf>,
 }
 
 /// A running machine.
@@ -127,6 +129,9 @@ impl Machine {
         } else {
             None
         };
+        if let Some(socket) = &self.debugger {
+            command.args(["-S", "-gdb", &format!("unix:{},server=on,wait=off", socket.display())]);
+        }
         command.args(["-append", &options.join(" ")]);
         let stdin = if self.channel == Channel::Serial { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());

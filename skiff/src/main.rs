@@ -12,7 +12,7 @@ use skiff::network::{Network, Publish};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
-use skiff::{memory, metrics, profile, session, suite};
+use skiff::{gdb, memory, metrics, profile, session, suite};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,6 +70,12 @@ enum Command {
     Test(Box<suite::cli::TestArgs>),
     /// Run as `skiff run` does, and draw at the end where the time went: a flame graph of kernel and program
     Profile(Box<Profile>),
+    /// Run as `skiff run` does, under gdb: kernel and programs together
+    ///
+    /// The machine waits: set breakpoints, then `continue`. Symbols of programs and libraries come as these are mapped. gdb's
+    /// threads are the machine's CPUs; `skiff tasks` lists the programs' threads, `skiff bt [TID]` shows where they are.
+    /// The program has no standard input, ASLR is off, and its code is left as it is, as with --no-patch.
+    Gdb(Box<Gdb>),
     /// Write a core file of a process in a machine that runs, which goes on
     Core {
         /// The machine: its name, or the id of its skiff process [default: the only one]
@@ -107,11 +113,50 @@ struct Profile {
     run: Run,
 }
 
+/// The options of `skiff gdb`.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  skiff gdb nginx --ex 'break ngx_http_process_request' --ex continue\n\nBreakpoints are QEMU's under TCG, which is the default here: they need not be in memory yet. Under KVM, use hbreak."
+)]
+struct Gdb {
+    /// A command for gdb, as its own -ex
+    #[arg(long, value_name = "COMMAND")]
+    ex: Vec<String>,
+    /// A file of commands for gdb, as its own -x, before those of --ex
+    #[arg(short = 'x', long, value_name = "FILE")]
+    command: Option<PathBuf>,
+    /// End after these commands
+    #[arg(long)]
+    batch: bool,
+    #[command(flatten)]
+    run: Run,
+}
+
+impl Gdb {
+    fn run(mut self) -> Result<u8> {
+        let kernel = self.run.kernel.clone().unwrap_or_else(mkimage::default_kernel);
+        let mut options = Vec::new();
+        if self.batch {
+            options.push("-batch".into());
+        }
+        let file = self.command.map(|file| ["-x".into(), file.to_string_lossy().into_owned()]);
+        options.extend(file.into_iter().flatten());
+        options.extend(self.ex.into_iter().flat_map(|command| ["-ex".into(), command]));
+        let debugger = gdb::Debugger::new(&kernel, self.run.rootfs.iter().cloned().collect(), options)?;
+        (self.run.no_aslr, self.run.no_patch) = (true, true);
+        if self.run.accel == Accel::Auto {
+            self.run.accel = Accel::Tcg;
+        }
+        self.run.run(None, Extras { options: vec!["gdb".into()], debugger: Some(debugger), ..Extras::default() })
+    }
+}
+
 /// What other commands add to a run.
 #[derive(Default)]
 struct Extras {
     options: Vec<String>,
     profile: Option<SyncSender<ProfileEvent>>,
+    debugger: Option<gdb::Debugger>,
 }
 
 /// The options of `skiff run`.
@@ -224,6 +269,7 @@ fn main() -> ExitCode {
         Command::Logs { name, follow } => Background::named(&name).and_then(|m| m.logs(follow)).map(|()| 0),
         Command::Rm { name } => each(&name, Background::remove),
         Command::Profile(profile) => profile.run(),
+        Command::Gdb(gdb) => gdb.run(),
         Command::Core { machine, pid, output } => core(machine.as_deref(), pid, output),
         Command::Top { machine, interval, rounds } => top(machine.as_deref(), interval, rounds),
     };
@@ -305,7 +351,7 @@ impl Profile {
             profile.write(&output, &title).map(|count| (count, profile.commonest()))
         });
         let options = vec![format!("profile={}", self.frequency)];
-        let status = self.run.run(None, Extras { options, profile: Some(events) })?;
+        let status = self.run.run(None, Extras { options, profile: Some(events), debugger: None })?;
         let written = drawing.join().unwrap_or_else(|_| Err(std::io::Error::other("the drawing failed")));
         let (count, commonest) = written.on(self.output.display().to_string())?;
         eprintln!("skiff: {count} samples: {}", self.output.display());
@@ -318,7 +364,9 @@ impl Profile {
 
 impl Run {
     fn run(self, background: Option<&Background>, extras: Extras) -> Result<u8> {
-        let streams = Streams::of_process();
+        let mut streams = Streams::of_process();
+        // gdb has the keys.
+        streams.tty[0] &= extras.debugger.is_none();
         let name = Path::new(&self.target).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let request = Request {
             target: self.target.clone(),
@@ -382,6 +430,7 @@ impl Run {
             channel,
             network,
             monitor: timeout.is_some(),
+            debugger: extras.debugger.as_ref().map(gdb::Debugger::socket),
         };
         let timeout = match timeout.map(Duration::try_from_secs_f64).transpose() {
             Ok(timeout) => timeout,
@@ -397,6 +446,7 @@ impl Run {
             place: Place::make(background.map_or(&name, Background::name)),
             metrics: self.metrics,
             profile: extras.profile,
+            debugger: extras.debugger,
         };
         session::run(&machine, streams, settings)
     }

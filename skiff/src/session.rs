@@ -4,6 +4,7 @@ use crate::control::{Desk, Place};
 use crate::core::{Cores, Progress};
 use crate::error::{Error, On, Result};
 use crate::frame::{self, Exit, ExitKind, FromGuest, ToGuest};
+use crate::gdb::Debugger;
 use crate::machine::{Channel, Machine};
 use crate::metrics;
 use crate::terminal::{self, RawMode, Streams};
@@ -41,6 +42,8 @@ enum Event {
     Broken(io::Error),
     /// A stream of QEMU's ended.
     End,
+    /// gdb has ended.
+    DebuggerGone,
 }
 
 /// What goes on beside the program's own input and output.
@@ -55,6 +58,8 @@ pub struct Settings {
     pub metrics: Option<String>,
     /// Takes samples.
     pub profile: Option<SyncSender<ProfileEvent>>,
+    /// Has the terminal, and its end is the machine's.
+    pub debugger: Option<Debugger>,
 }
 
 /// What the profiler gets.
@@ -70,10 +75,10 @@ pub enum ProfileEvent {
 
 /// Runs a machine to its end and returns the status for our own exit.
 pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8> {
-    let Settings { timeout, cores, place, metrics, profile } = settings;
+    let Settings { timeout, cores, place, metrics, profile, debugger } = settings;
     let start = Instant::now();
     let mut running = machine.start()?;
-    let raw = streams.interactive().then(RawMode::on).flatten();
+    let raw = (streams.interactive() && debugger.is_none()).then(RawMode::on).flatten();
     let newline = if raw.is_some() { "\r\n" } else { "\n" };
     let (events, inbox) = channel();
 
@@ -86,7 +91,11 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
         }
         let input = writer.clone();
         let events_in = events.clone();
-        thread::spawn(move || forward_input(&input, streams, &events_in));
+        if debugger.is_none() {
+            thread::spawn(move || forward_input(&input, streams, &events_in));
+        } else {
+            send(&input, &ToGuest::StdinEof);
+        }
         let desk = Arc::new(Desk::new(writer.clone(), cores));
         if let Some(place) = &place {
             place.serve(desk.clone()).on("control socket")?;
@@ -106,15 +115,19 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
         readers.push(spawn_serial(serial, to_stdout, raw.is_some(), events.clone()));
     }
     let complaints = running.child.stderr.take().map(|stderr| thread::spawn(move || collect(stderr)));
-    let signals = spawn_signals(events).on("signals")?;
+    let signals = spawn_signals(events.clone()).on("signals")?;
+    let debugging = debugger.is_some();
+    let gdb = debugger.as_ref().map(|gdb| gdb.start().inspect_err(|_| end(&running.child))).transpose()?;
+    let gdb = gdb.map(|gdb| thread::spawn(move || wait_for_debugger(gdb, &events)));
 
-    let session = Session { inbox, to_guest, streams, start, timeout, open: readers.len() };
+    let session = Session { inbox, to_guest, streams, start, timeout, open: readers.len(), debugging };
     let ended = session.watch(&mut running.child, running.monitor.as_mut());
     let status = running.child.wait().on("QEMU")?;
     for reader in readers {
         let _ = reader.join();
     }
     drop(raw);
+    let gdb = gdb.map(|gdb| gdb.join().unwrap_or(NO_EXIT));
     signals.close();
     let complaints = complaints.and_then(|c| c.join().ok()).unwrap_or_default();
     if ended.exit.is_none() && ended.status.is_none() && status.code() == Some(1) && !complaints.is_empty() {
@@ -122,6 +135,9 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
     }
     for line in complaints {
         eprint!("qemu: {line}{newline}");
+    }
+    if let Some(status) = gdb {
+        return Ok(status);
     }
     Ok(status_of(&ended, status.code(), machine.channel))
 }
@@ -160,6 +176,7 @@ struct Session {
     start: Instant,
     timeout: Option<Duration>,
     open: usize,
+    debugging: bool,
 }
 
 impl Session {
@@ -185,6 +202,9 @@ impl Session {
                         self.send(&ToGuest::Winsize { rows, cols });
                     }
                 }
+                // Keys at the debugger's terminal.
+                Ok(Event::Signal(SIGINT | SIGQUIT)) if self.debugging => {}
+                Ok(Event::DebuggerGone) => end(child),
                 // Whoever waits for us is out of patience.
                 Ok(Event::Signal(SIGUSR1)) if monitor.is_some() => {
                     self.timeout = Some(self.start.elapsed());
@@ -249,6 +269,13 @@ fn end(child: &Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::KILL);
     }
+}
+
+/// Waits for gdb's end, and returns its status.
+fn wait_for_debugger(mut gdb: Child, events: &Sender<Event>) -> u8 {
+    let status = gdb.wait().ok().and_then(|status| status.code()).unwrap_or(NO_EXIT.into());
+    let _ = events.send(Event::DebuggerGone);
+    u8::try_from(status).unwrap_or(NO_EXIT)
 }
 
 /// QMP: the greeting, then capabilities, then the command (QEMU's docs/interop/qmp-spec).

@@ -36,6 +36,8 @@ const CHECKS: &[Check] = &[
     ("gdb opens a core file of four threads", core_file),
     ("a machine that runs gives a core file and figures, and goes on", living),
     ("a profile names functions of program and kernel", profile),
+    ("gdb stops in a program, and knows lines and threads", debugger),
+    ("gdb stops in a worker of nginx", debugger_in_nginx),
 ];
 
 /// Waits in a function of its own until there is input.
@@ -216,4 +218,70 @@ fn profile(lab: &Lab) -> Result<(), String> {
     }
     let text = std::fs::read_to_string(&graph).map_err(|e| e.to_string())?;
     contains(&text, &[";main;compute ", ";main;transfer;", "syscall_handler_[k]"])
+}
+
+/// One thread sleeps in the C library while the other is stopped in a function.
+const DEBUGGED: &str = "
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static int compute(int x) {
+  int y = x * 2;
+  return y + 1;
+}
+static void *sleeper(void *arg) { pause(); return arg; }
+int main(void) {
+  pthread_t a;
+  pthread_create(&a, NULL, sleeper, NULL);
+  usleep(100000);
+  printf(\"%d\\n\", compute(20));
+  return 0;
+}
+";
+
+/// What gdb and the program print.
+fn debug(lab: &Lab, arguments: &[&str], commands: &[&str]) -> Result<String, String> {
+    let mut command = lab.skiff(&["gdb", "--batch", "--timeout", "100"]);
+    command.args(arguments).args(commands.iter().flat_map(|c| ["--ex", c]));
+    let done = output(&mut command)?;
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr))
+}
+
+fn debugger(lab: &Lab) -> Result<(), String> {
+    let program = lab.compile("debugged", DEBUGGED)?;
+    let commands = ["break compute", "continue", "next", "print y", "info threads", "skiff tasks", "skiff bt", "continue"];
+    let text = debug(lab, &[&program.to_string_lossy()], &commands)?;
+    let wanted = ["Breakpoint 1, compute (x=20) at ", "debugged.c:6", "$1 = 40", "CPU#0", "main () at ", "\n41\n"];
+    contains(&text, &wanted)?;
+    // The list of tasks, and both stacks: one is in the kernel for the C library.
+    contains(
+        &text,
+        &["running    debugged", "asleep     debugged", "in sleeper (arg=0x0)", "kernel  0xffffffff8", "sched::switch"],
+    )
+}
+
+fn debugger_in_nginx(lab: &Lab) -> Result<(), String> {
+    use std::io::Write;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = free.map_err(|e| e.to_string())?;
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let enough = asked.clone();
+    // Asks until it is stopped: the machine does not listen yet.
+    let client = std::thread::spawn(move || {
+        while !enough.load(std::sync::atomic::Ordering::Relaxed) {
+            if let Ok(mut http) = std::net::TcpStream::connect(address) {
+                let _ = http.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                std::thread::sleep(std::time::Duration::from_millis(300));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    });
+    let published = format!("{}:80", address.port());
+    let commands = ["break ngx_http_process_request", "continue", "bt", "skiff tasks"];
+    let text = debug(lab, &["nginx", "--publish", &published], &commands);
+    asked.store(true, std::sync::atomic::Ordering::Relaxed);
+    let _ = client.join();
+    let text = text?;
+    contains(&text, &["Breakpoint 1, 0x", "in ngx_process_events_and_timers ()", "in ngx_master_process_cycle ()"])?;
+    contains(&text, &["running    nginx", "asleep     nginx", "in sigsuspend"])
 }

@@ -100,6 +100,9 @@ pub(super) struct Shared<'a> {
 }
 
 impl AddressSpace {
+    /// Where [`Self::root`] is, for debuggers.
+    pub const OFF_ROOT: usize = core::mem::offset_of!(AddressSpace, root);
+
     /// An empty address space: nothing below, the kernel above. `ENOMEM`.
     pub fn new() -> SysResult<Arc<Self>> {
         let table = PageTable::new().ok_or(Errno::ENOMEM)?;

@@ -34,6 +34,11 @@ impl<T: Default> Default for IrqLock<T> {
 }
 
 impl<T: ?Sized> IrqLock<T> {
+    /// Where the value is, for debuggers.
+    pub fn as_ptr(&self) -> *mut T {
+        self.0.as_mut_ptr()
+    }
+
     /// Turns interrupts off and takes the lock.
     pub fn lock(&self) -> IrqGuard<'_, T> {
         let saved = irq::save_and_disable();

@@ -19,6 +19,7 @@ pub mod reap;
 pub mod rseq;
 pub mod sched;
 pub mod set_ids;
+pub mod shown;
 pub mod signal;
 pub mod table;
 pub mod thread;

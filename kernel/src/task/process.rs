@@ -141,6 +141,9 @@ pub struct Process {
 }
 
 impl Process {
+    /// Where its address space's address is, for debuggers.
+    pub(super) const OFF_SPACE: usize = core::mem::offset_of!(Process, space);
+
     /// A process without threads, which uses `mm` until [`Process::leave_space`].
     pub fn new(pid: i32, mm: Arc<AddressSpace>, sighand: Arc<SigHand>) -> Self {
         mm.enter();

@@ -43,6 +43,7 @@ pub fn is_taken(id: i32) -> bool {
 
 /// Enters a thread.
 pub fn add_task(task: Arc<Task>) {
+    super::shown::add(&task);
     TABLE.lock().tasks.insert(task.tid(), task);
 }
 
@@ -54,6 +55,9 @@ pub fn add_process(process: Arc<Process>) {
 /// Takes out a thread.
 pub fn remove_task(tid: i32) {
     let removed = TABLE.lock().tasks.remove(&tid);
+    if let Some(task) = &removed {
+        super::shown::remove(task);
+    }
     drop(removed);
 }
 
