@@ -11,3 +11,5 @@ mod frame;
 mod table;
 #[path = "../src/arch/tsc_scale.rs"]
 mod tsc_scale;
+#[path = "../src/drivers/virtqueue.rs"]
+mod virtqueue;

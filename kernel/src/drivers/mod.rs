@@ -6,6 +6,7 @@ mod mmio;
 pub mod net;
 mod pci;
 mod rng;
+mod virtqueue;
 
 use alloc::vec::Vec;
 

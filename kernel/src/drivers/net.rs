@@ -2,9 +2,10 @@
 //!
 //! A received frame is handed on in the buffer that the device filled; a sent one is gathered from where its parts are, and these
 //! are kept until the device is done with them. Interrupts say only that there is something to do: while somebody takes frames they
-//! are off. Sent buffers are taken back with the next frame that is sent, so that sending needs no interrupt at all.
+//! are off. Sent buffers are taken back with the next frame that is sent, so that sending needs no interrupt at all. Both sides name
+//! the next buffer that they want to hear of (`VIRTIO_F_EVENT_IDX`).
 
-use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,11 +15,13 @@ use arrayvec::ArrayVec;
 use bitflags::bitflags;
 use inet::Bytes;
 use spin::Once;
-use virtio_drivers::queue::VirtQueue;
+use virtio_drivers::PAGE_SIZE;
 use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 
-use super::{Device, SkiffHal};
+use super::Device;
+use super::virtqueue::{EVENT_IDX, Rings, SplitQueue};
 use crate::arch::hook::Hook;
+use crate::mm::{frames, phys_to_virt, virt_to_phys};
 use crate::sync::{IrqLock, SpinLock};
 
 const RECEIVE_QUEUE: u16 = 0;
@@ -54,6 +57,7 @@ bitflags! {
         const HOST_TSO4 = 1 << 11;
         const HOST_TSO6 = 1 << 12;
         const MRG_RXBUF = 1 << 15;
+        const EVENT_IDX = EVENT_IDX;
         const VERSION_1 = 1 << 32;
     }
 }
@@ -89,13 +93,29 @@ pub struct Received {
     pub checked: bool,
 }
 
-/// A queue, which is too large for the stack.
-type Queue = Box<VirtQueue<SkiffHal, QUEUE_SIZE>>;
+type Queue = SplitQueue<QUEUE_SIZE>;
 
-/// Sets a queue up. Apart, so that the stack holds one at a time.
-#[inline(never)]
-fn new_queue(transport: &mut SomeTransport<'static>, index: u16) -> Result<Queue, virtio_drivers::Error> {
-    VirtQueue::new(transport, index, false, false).map(Box::new)
+/// Sets a queue up.
+fn new_queue(transport: &mut SomeTransport<'static>, index: u16, event_idx: bool) -> Result<Queue, virtio_drivers::Error> {
+    if transport.max_queue_size(index) < QUEUE_SIZE as u32 {
+        return Err(virtio_drivers::Error::InvalidParam);
+    }
+    let pages = size_of::<Rings<QUEUE_SIZE>>().div_ceil(PAGE_SIZE);
+    let phys = frames::alloc_contiguous(pages).ok_or(virtio_drivers::Error::DmaError)?;
+    let memory = phys_to_virt::<u8>(phys);
+    // SAFETY: the frames are ours, for good, and large enough; rings of zeroes are valid.
+    let rings: &'static Rings<QUEUE_SIZE> = unsafe {
+        memory.write_bytes(0, pages * PAGE_SIZE);
+        &*memory.cast()
+    };
+    let [descriptors, available, used] = Rings::<QUEUE_SIZE>::PARTS.map(|offset| phys + offset as u64);
+    transport.queue_set(index, QUEUE_SIZE as u32, descriptors, available, used);
+    Ok(SplitQueue::new(rings, event_idx))
+}
+
+/// A buffer as a descriptor names it.
+fn located(buffer: &[u8]) -> (u64, u32) {
+    (virt_to_phys(buffer.as_ptr()), buffer.len() as u32)
 }
 
 struct Receiver {
@@ -108,9 +128,7 @@ struct Transmitter {
     queue: Queue,
     /// Frames that the device has, by descriptor.
     busy: Vec<Option<Frame>>,
-    backlog: alloc::collections::VecDeque<Frame>,
-    /// The device is to be told of new frames.
-    unsaid: bool,
+    backlog: VecDeque<Frame>,
 }
 
 /// Packets, bytes, and what went wrong, in one direction.
@@ -197,15 +215,14 @@ impl Nic {
         let features = transport.begin_init(wanted);
         let mac = if features.contains(Features::MAC) { transport.read_config_space::<[u8; 6]>(0)? } else { random_mac() };
         let mtu = if features.contains(Features::MTU) { transport.read_config_space::<u16>(10)? } else { 1500 };
-        let mut receive = new_queue(&mut transport, RECEIVE_QUEUE)?;
-        let mut transmit = new_queue(&mut transport, TRANSMIT_QUEUE)?;
-        transmit.set_dev_notify(false);
-        receive.set_dev_notify(true);
+        let event_idx = features.contains(Features::EVENT_IDX);
+        let receive = new_queue(&mut transport, RECEIVE_QUEUE, event_idx)?;
+        let mut transmit = new_queue(&mut transport, TRANSMIT_QUEUE, event_idx)?;
+        transmit.quiet();
         transport.finish_init();
         let mut receiver = Receiver { queue: receive, busy: (0..QUEUE_SIZE).map(|_| None).collect() };
-        for _ in 0..QUEUE_SIZE {
-            receiver.give(vec![0; RECEIVE_BUFFER])?;
-        }
+        receiver.refill();
+        receiver.queue.must_notify();
         transport.notify(RECEIVE_QUEUE);
         let nic = Arc::new(Nic {
             mac,
@@ -219,8 +236,7 @@ impl Nic {
             transmitter: SpinLock::new(Transmitter {
                 queue: transmit,
                 busy: (0..QUEUE_SIZE).map(|_| None).collect(),
-                backlog: Default::default(),
-                unsaid: false,
+                backlog: VecDeque::new(),
             }),
             received: Traffic::default(),
             sent: Traffic::default(),
@@ -244,8 +260,8 @@ impl Nic {
             out.push(Received { frame, checked: flags & (HDR_F_DATA_VALID | HDR_F_NEEDS_CSUM) != 0 });
             receiver.refill();
         }
-        let tell = taken > 0 && receiver.queue.should_notify();
-        let more = receiver.queue.can_pop();
+        let tell = receiver.queue.must_notify();
+        let more = receiver.queue.has_used();
         drop(receiver);
         if tell {
             self.received.exits.fetch_add(1, Ordering::Relaxed);
@@ -257,10 +273,11 @@ impl Nic {
     /// Turns interrupts for received frames on or off. Whether frames are there already, for which none may come any more.
     pub fn set_interrupts(&self, on: bool) -> bool {
         let mut receiver = self.receiver.lock();
-        receiver.queue.set_dev_notify(on);
-        // The device reads the flag after it has written the ring, and we the other way round (virtio 1.2, 2.7.7.2).
-        core::sync::atomic::fence(Ordering::SeqCst);
-        receiver.queue.can_pop()
+        if on {
+            return receiver.queue.listen();
+        }
+        receiver.queue.quiet();
+        false
     }
 
     /// Sends a frame. The device learns of it with [`Nic::kick`].
@@ -290,7 +307,7 @@ impl Nic {
             transmitter.collect();
             transmitter.fill();
         }
-        let tell = core::mem::take(&mut transmitter.unsaid) && transmitter.queue.should_notify();
+        let tell = transmitter.queue.must_notify();
         drop(transmitter);
         if tell {
             self.sent.exits.fetch_add(1, Ordering::Relaxed);
@@ -328,20 +345,14 @@ impl Frame {
 }
 
 impl Receiver {
-    fn give(&mut self, mut buffer: Vec<u8>) -> Result<(), virtio_drivers::Error> {
-        // SAFETY: the buffer stays in `busy`, untouched, until its token is used; a vector's memory does not move with it.
-        let token = unsafe { self.queue.add(&[], &mut [&mut buffer[..]]) }?;
-        if let Some(slot) = self.busy.get_mut(usize::from(token)) {
-            *slot = Some(buffer);
-        }
-        Ok(())
-    }
-
     /// Gives the device buffers for all free descriptors.
     fn refill(&mut self) {
-        while self.queue.available_desc() > 0 {
-            if self.give(vec![0; RECEIVE_BUFFER]).is_err() {
-                break;
+        while self.queue.available() > 0 {
+            let buffer = vec![0; RECEIVE_BUFFER];
+            // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's memory does not move with it.
+            let Some(token) = (unsafe { self.queue.add(core::iter::once(located(&buffer)), true) }) else { return };
+            if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+                *slot = Some(buffer);
             }
         }
     }
@@ -369,10 +380,8 @@ impl Receiver {
     }
 
     fn take(&mut self) -> Option<(Vec<u8>, usize)> {
-        let token = self.queue.peek_used()?;
-        let mut buffer = self.busy.get_mut(usize::from(token)).and_then(Option::take)?;
-        // SAFETY: the buffer that was added under this token.
-        let len = unsafe { self.queue.pop_used(token, &[], &mut [&mut buffer[..]]) }.unwrap_or(0);
+        let (token, len) = self.queue.pop()?;
+        let buffer = self.busy.get_mut(usize::from(token)).and_then(Option::take)?;
         Some((buffer, len as usize))
     }
 }
@@ -380,31 +389,29 @@ impl Receiver {
 impl Transmitter {
     /// Takes back what the device is done with.
     fn collect(&mut self) {
-        while let Some(token) = self.queue.peek_used() {
-            let Some(frame) = self.busy.get_mut(usize::from(token)).and_then(Option::take) else { return };
-            // SAFETY: the parts that were added under this token.
-            if unsafe { self.queue.pop_used(token, &frame.parts(), &mut []) }.is_err() {
-                // Kept, because the device may still read it.
-                Box::leak(Box::new(frame));
-                return;
+        let mut any = false;
+        while let Some((token, _)) = self.queue.pop() {
+            any = true;
+            if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+                *slot = None;
             }
+        }
+        if any {
+            self.queue.quiet();
         }
     }
 
     /// Gives the device what there are descriptors for.
     fn fill(&mut self) {
         while let Some(frame) = self.backlog.front() {
-            let parts = frame.parts();
-            if self.queue.available_desc() < parts.len() {
+            // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with
+            // it.
+            let Some(token) = (unsafe { self.queue.add(frame.parts().iter().map(|part| located(part)), false) }) else {
                 return;
-            }
-            // SAFETY: the frame stays in `busy`, untouched, until its token is used; the memory of its parts does not move with it.
-            let Ok(token) = (unsafe { self.queue.add(&parts, &mut []) }) else { return };
-            drop(parts);
+            };
             if let Some(slot) = self.busy.get_mut(usize::from(token)) {
                 *slot = self.backlog.pop_front();
             }
-            self.unsaid = true;
         }
     }
 }
