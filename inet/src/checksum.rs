@@ -20,17 +20,19 @@ impl Sum {
             bytes = rest;
         }
         // Native order throughout; the carry makes the sum of wider words the same (RFC 1071, 2).
-        let mut chunks = bytes.chunks_exact(8);
-        let mut sum = u128::from(self.total);
-        for chunk in &mut chunks {
-            sum += u128::from(u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
+        let (words, rest) = bytes.as_chunks::<8>();
+        let (mut sum, mut carries) = (self.total, 0u64);
+        for word in words {
+            let (next, carry) = sum.overflowing_add(u64::from_le_bytes(*word));
+            sum = next;
+            carries += u64::from(carry);
         }
-        let mut total = fold64(sum);
-        let mut pairs = chunks.remainder().chunks_exact(2);
-        for pair in &mut pairs {
-            total += u64::from(u16::from_le_bytes(pair.try_into().unwrap_or_default()));
+        let mut total = (sum & 0xffff_ffff) + (sum >> 32) + carries;
+        let (pairs, rest) = rest.as_chunks::<2>();
+        for pair in pairs {
+            total += u64::from(u16::from_le_bytes(*pair));
         }
-        if let [last] = pairs.remainder() {
+        if let [last] = rest {
             total += u64::from(*last);
             self.odd = true;
         }
@@ -39,18 +41,24 @@ impl Sum {
 
     /// Adds the pseudo header of an upper protocol (RFC 9293, 3.1; RFC 8200, 8.1). The addresses have 4 or 16 bytes.
     pub fn add_pseudo_header(&mut self, source: &[u8], destination: &[u8], protocol: u8, len: usize) {
-        self.add(source);
-        self.add(destination);
-        self.add(&(len as u32).to_be_bytes());
-        self.add(&[0, protocol]);
+        match (source, destination) {
+            (&[a, b, c, d], &[e, f, g, h]) => {
+                self.total += u64::from(u32::from_le_bytes([a, b, c, d])) + u64::from(u32::from_le_bytes([e, f, g, h]));
+            }
+            _ => {
+                self.add(source);
+                self.add(destination);
+            }
+        }
+        self.total += u64::from((len as u32).to_be()) + u64::from(u16::from_le_bytes([0, protocol]));
     }
 
     /// The sum folded into 16 bits, not complemented: what a device that completes checksums starts from.
     pub fn folded(self) -> [u8; 2] {
-        let mut sum = self.total;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
+        let sum = (self.total & 0xffff_ffff) + (self.total >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
         (sum as u16).to_le_bytes()
     }
 
@@ -58,13 +66,6 @@ impl Sum {
     pub fn finish(self) -> [u8; 2] {
         self.folded().map(|byte| !byte)
     }
-}
-
-/// Folds into 48 bits or so, which leaves room for many more additions.
-fn fold64(sum: u128) -> u64 {
-    let folded = (sum as u64 as u128) + (sum >> 64);
-    let folded = (folded & 0xffff_ffff) + (folded >> 32);
-    folded as u64
 }
 
 /// The checksum of one piece.

@@ -11,6 +11,7 @@ mod congestion;
 mod header;
 mod input;
 mod output;
+mod pieces;
 mod receive_queue;
 pub mod request;
 mod rtt;
@@ -24,7 +25,8 @@ mod tests;
 
 pub use header::{Flags, Header, Options};
 pub use input::reset_for;
-pub use output::{Pieces, Transmit};
+pub use output::Transmit;
+pub use pieces::{MOST as MOST_PIECES, Pieces};
 pub use seq::Seq;
 pub use tcb::{Config, Error, Events, Limits, Settings, State, Tcb};
 

@@ -1,13 +1,7 @@
 //! What a connection sends, and when (RFC 9293, 3.8; RFC 896; RFC 5681).
 
-use arrayvec::ArrayVec;
-
 use super::tcb::{State, Tcb};
-use super::{Flags, Header, Instant, Options};
-use crate::Bytes;
-
-/// Parts of a payload, in order.
-pub type Pieces = ArrayVec<Bytes, 8>;
+use super::{Flags, Header, Instant, Options, Pieces};
 
 /// A segment to send.
 #[derive(Debug)]
@@ -29,6 +23,9 @@ impl Tcb {
     /// The next segment that is due, carrying at most `max_payload` bytes (more than a segment where the device cuts it) in at most
     /// `max_pieces` pieces. To be called until there is none.
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize, max_pieces: usize) -> Option<Transmit> {
+        if self.is_quiet() {
+            return None;
+        }
         match self.state {
             State::Closed => None,
             State::SynSent => self.transmit_syn(now),
@@ -40,6 +37,14 @@ impl Tcb {
                     .or_else(|| self.ack_now.then(|| self.segment(self.nxt.max(self.una), Flags::ACK, Pieces::new(), 0)))
             }
         }
+    }
+
+    /// Whether [`Tcb::poll_transmit`] surely has nothing to send.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        let settled = self.state != State::SynSent && !(self.ack_now || self.probe || self.resend_first);
+        // All that there is, `FIN` included, was sent.
+        settled && self.nxt - self.una == self.send.len() as u32 + u32::from(self.fin_queued && !self.fin_acked)
     }
 
     fn transmit_syn(&mut self, now: Instant) -> Option<Transmit> {
@@ -179,7 +184,7 @@ impl Tcb {
         let mut options = Options::default();
         if self.sack && self.queue.has_gaps() {
             let base = self.rcv_nxt;
-            options.sack = self.queue.gaps().iter().map(|(from, to)| (base + *from, base + *to)).collect();
+            options.sack.extend(self.queue.gaps().iter().map(|(from, to)| (base + *from, base + *to)));
         }
         // The right edge never moves back (RFC 9293, 3.8.6).
         let offered = self.advertised.max(self.rcv_nxt) - self.rcv_nxt;

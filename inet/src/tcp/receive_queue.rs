@@ -6,12 +6,19 @@ use arrayvec::ArrayVec;
 
 use crate::Bytes;
 
-/// A payload of less than this share of its packet's memory is copied, so that few bytes do not hold a large buffer.
+/// A payload of less than this share of its packet's memory is copied, so that few bytes do not hold a large buffer; not where the
+/// memory is small anyway.
 const WORTH_KEEPING: usize = 2;
+const SMALL: usize = 256;
 /// Size of the pieces that small payloads are gathered in.
 const GATHER: usize = 4096;
 /// Parts that may wait for gaps to close. The other side sends again what does not fit.
 const MAX_WAITING: usize = 1024;
+
+fn worth_keeping(payload: &Bytes) -> bool {
+    let footprint = payload.footprint();
+    footprint <= SMALL && payload.len() >= SMALL / 16 || payload.len() * WORTH_KEEPING >= footprint
+}
 
 /// The queue. Offsets count the bytes of the whole stream, so they never wrap.
 #[derive(Debug, Default)]
@@ -71,7 +78,7 @@ impl ReceiveQueue {
         }
         self.next += len as u64;
         self.ready_len += len;
-        if len * WORTH_KEEPING >= payload.footprint() {
+        if worth_keeping(&payload) {
             self.ready.push_back(payload);
         } else if !self.ready.back_mut().is_some_and(|last| last.try_append(&payload)) {
             // A lone small message gets no more memory than it needs.
@@ -97,8 +104,7 @@ impl ReceiveQueue {
             let mut piece = part.clone();
             piece.truncate(room);
             if !piece.is_empty() && self.waiting.len() < MAX_WAITING {
-                let kept =
-                    if piece.len() * WORTH_KEEPING >= piece.footprint() { piece.clone() } else { piece.to_vec().into() };
+                let kept = if worth_keeping(&piece) { piece.clone() } else { piece.to_vec().into() };
                 self.waiting_len += kept.len();
                 self.latest = start;
                 self.waiting.insert(start, kept);
@@ -129,6 +135,9 @@ impl ReceiveQueue {
 
     /// The part `skip` bytes behind the first unread one, up to the end of its piece.
     pub fn peek(&self, mut skip: usize) -> Option<Bytes> {
+        if let Some(first) = self.ready.front().filter(|first| skip < first.len()) {
+            return Some(first.slice(skip, usize::MAX));
+        }
         for piece in &self.ready {
             if skip < piece.len() {
                 return Some(piece.slice(skip, usize::MAX));

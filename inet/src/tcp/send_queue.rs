@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::Pieces;
+use super::{MOST_PIECES, Pieces};
 use crate::Bytes;
 
 /// Small writes are gathered in pieces with room for this much.
@@ -59,13 +59,21 @@ impl SendQueue {
 
     /// Up to `len` bytes from `offset` on, in at most `max_pieces` pieces. Answers how many there are.
     pub fn read(&self, mut offset: usize, len: usize, max_pieces: usize, out: &mut Pieces) -> usize {
+        // The usual case: all of it is in the first piece.
+        if let Some(first) = self.pieces.front()
+            && offset + len <= first.len()
+            && len > 0
+        {
+            out.push(first.slice(offset, len));
+            return len;
+        }
         let mut done = 0;
         for piece in &self.pieces {
             if offset >= piece.len() {
                 offset -= piece.len();
                 continue;
             }
-            if done == len || out.len() >= max_pieces.min(out.capacity()) {
+            if done == len || out.len() >= max_pieces.min(MOST_PIECES) {
                 break;
             }
             let part = piece.slice(offset, len - done);

@@ -13,7 +13,10 @@ impl Tcb {
     /// When [`Tcb::on_timer`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         let t = &self.timers;
-        [t.resend, t.delayed_ack, t.cork, t.keep_alive, t.end].into_iter().flatten().min()
+        let or_never = |at: Option<Instant>| at.unwrap_or(Instant::MAX);
+        let first = or_never(t.resend).min(or_never(t.delayed_ack)).min(or_never(t.cork));
+        let first = first.min(or_never(t.keep_alive)).min(or_never(t.end));
+        (first != Instant::MAX).then_some(first)
     }
 
     /// Does what is due. [`Tcb::poll_transmit`] follows.

@@ -36,8 +36,9 @@ pub const HEADER_LEN: usize = 12;
 const BACKLOG: usize = 1024;
 /// The most parts of a frame, its head included.
 const MAX_PARTS: usize = 9;
-/// Payloads up to this size are copied behind the head: one descriptor is cheaper than two.
-const COPY_BELOW: usize = 512;
+/// Frames up to this size are copied out of the device's buffer, which it gets back at once: cheaper than a new one, and who keeps
+/// a short frame keeps little memory.
+const COPY_BELOW: usize = 1024;
 
 const HDR_F_NEEDS_CSUM: u8 = 1;
 const HDR_F_DATA_VALID: u8 = 2;
@@ -250,12 +251,10 @@ impl Nic {
     /// Takes up to `budget` received frames, and gives the device new buffers for them. Whether there may be more.
     pub fn receive(&self, budget: usize, out: &mut Vec<Received>) -> bool {
         let mut receiver = self.receiver.lock();
-        let mut taken = 0;
-        while taken < budget {
-            let Some((buffer, len)) = receiver.take_frame() else { break };
-            taken += 1;
+        for _ in 0..budget {
+            let Some(buffer) = receiver.take_frame() else { break };
             let flags = buffer.first().copied().unwrap_or(0);
-            let frame = Bytes::from(buffer).slice(HEADER_LEN, len.saturating_sub(HEADER_LEN));
+            let frame = Bytes::from(buffer).slice(HEADER_LEN, usize::MAX);
             self.received.count(frame.len());
             out.push(Received { frame, checked: flags & (HDR_F_DATA_VALID | HDR_F_NEEDS_CSUM) != 0 });
             receiver.refill();
@@ -282,22 +281,18 @@ impl Nic {
 
     /// Sends a frame. The device learns of it with [`Nic::kick`].
     pub fn transmit(&self, mut frame: Frame) {
-        let payload: usize = frame.payload.iter().map(|piece| piece.len()).sum();
-        self.sent.count(frame.head.len() - HEADER_LEN + payload);
+        self.sent.count(frame.head.len() - HEADER_LEN + frame.payload.bytes());
         frame.write_header();
-        if payload <= COPY_BELOW {
-            for piece in core::mem::take(&mut frame.payload) {
-                frame.head.extend_from_slice(&piece);
-            }
-        }
         let mut transmitter = self.transmitter.lock();
         transmitter.collect();
+        transmitter.fill();
+        let frame = if transmitter.backlog.is_empty() { transmitter.give(frame) } else { Some(frame) };
+        let Some(frame) = frame else { return };
         if transmitter.backlog.len() >= BACKLOG {
             self.sent.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         transmitter.backlog.push_back(frame);
-        transmitter.fill();
     }
 
     /// Tells the device of what was sent since the last call, if it wants to know. To be called when a batch is complete.
@@ -345,38 +340,48 @@ impl Frame {
 }
 
 impl Receiver {
-    /// Gives the device buffers for all free descriptors.
-    fn refill(&mut self) {
-        while self.queue.available() > 0 {
-            let buffer = vec![0; RECEIVE_BUFFER];
-            // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's memory does not move with it.
-            let Some(token) = (unsafe { self.queue.add(core::iter::once(located(&buffer)), true) }) else { return };
-            if let Some(slot) = self.busy.get_mut(usize::from(token)) {
-                *slot = Some(buffer);
-            }
+    /// Gives the device a buffer.
+    fn give(&mut self, buffer: Vec<u8>) -> bool {
+        // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's memory does not move with it.
+        let Some(token) = (unsafe { self.queue.add(core::iter::once(located(&buffer)), true) }) else { return false };
+        if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+            *slot = Some(buffer);
         }
+        true
     }
 
-    /// A frame with the device's header before it, and the length of both. What came in several buffers (virtio 1.2, 5.1.6.4.1,
-    /// `num_buffers`) is put together.
-    fn take_frame(&mut self) -> Option<(Vec<u8>, usize)> {
-        let (first, len) = self.take()?;
+    /// Gives the device buffers for all free descriptors.
+    fn refill(&mut self) {
+        while self.queue.available() > 0 && self.give(vec![0; RECEIVE_BUFFER]) {}
+    }
+
+    /// A frame with the device's header before it. What came in several buffers (virtio 1.2, 5.1.6.4.1, `num_buffers`) is put
+    /// together.
+    fn take_frame(&mut self) -> Option<Vec<u8>> {
+        let (mut first, len) = self.take()?;
         let buffers = match first.get(10..12) {
             Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
             _ => 1,
         };
         if buffers <= 1 {
-            return Some((first, len));
+            if len > COPY_BELOW {
+                first.truncate(len);
+                return Some(first);
+            }
+            let copy = first.get(..len).unwrap_or_default().to_vec();
+            self.give(first);
+            return Some(copy);
         }
         let mut whole = Vec::with_capacity(buffers.min(QUEUE_SIZE) * RECEIVE_BUFFER);
-        whole.extend_from_slice(first.get(..len)?);
+        whole.extend_from_slice(first.get(..len).unwrap_or_default());
+        self.give(first);
         for _ in 1..buffers {
             // A device that promises more than it gives has sent a frame that is cut short.
             let Some((next, len)) = self.take() else { break };
             whole.extend_from_slice(next.get(..len).unwrap_or_default());
+            self.give(next);
         }
-        let len = whole.len();
-        Some((whole, len))
+        Some(whole)
     }
 
     fn take(&mut self) -> Option<(Vec<u8>, usize)> {
@@ -401,16 +406,28 @@ impl Transmitter {
         }
     }
 
+    /// Gives the device a frame, or back to the caller where there are no descriptors for it.
+    fn give(&mut self, frame: Frame) -> Option<Frame> {
+        // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with it.
+        let token = unsafe {
+            if frame.payload.is_empty() {
+                self.queue.add(core::iter::once(located(&frame.head)), false)
+            } else {
+                self.queue.add(frame.parts().iter().map(|part| located(part)), false)
+            }
+        };
+        let Some(token) = token else { return Some(frame) };
+        if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+            *slot = Some(frame);
+        }
+        None
+    }
+
     /// Gives the device what there are descriptors for.
     fn fill(&mut self) {
-        while let Some(frame) = self.backlog.front() {
-            // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with
-            // it.
-            let Some(token) = (unsafe { self.queue.add(frame.parts().iter().map(|part| located(part)), false) }) else {
-                return;
-            };
-            if let Some(slot) = self.busy.get_mut(usize::from(token)) {
-                *slot = self.backlog.pop_front();
+        while let Some(frame) = self.backlog.pop_front() {
+            if let Some(frame) = self.give(frame) {
+                return self.backlog.push_front(frame);
             }
         }
     }

@@ -20,10 +20,11 @@ pub const ETHERNET: usize = 14;
 /// The start of a frame's head: room for the device's header, then the Ethernet header.
 pub fn ethernet_head(interface: &Interface, to: [u8; 6], protocol: EthernetProtocol, capacity: usize) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEADER_LEN + ETHERNET + capacity);
-    head.resize(HEADER_LEN, 0);
-    head.extend_from_slice(&to);
-    head.extend_from_slice(&interface.mac());
-    head.extend_from_slice(&u16::from(protocol).to_be_bytes());
+    let mut start = [0; HEADER_LEN + ETHERNET];
+    start[HEADER_LEN..HEADER_LEN + 6].copy_from_slice(&to);
+    start[HEADER_LEN + 6..HEADER_LEN + 12].copy_from_slice(&interface.mac());
+    start[HEADER_LEN + 12..].copy_from_slice(&u16::from(protocol).to_be_bytes());
+    head.extend_from_slice(&start);
     head
 }
 

@@ -105,7 +105,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     // A looped packet's length covers its tail, which is elsewhere.
     let view = if looped { Ok(Ipv4Packet::new_unchecked(&packet[..])) } else { Ipv4Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
-    if !looped && !view.verify_checksum() {
+    if !looped && inet::checksum::of(packet.get(..usize::from(view.header_len())).unwrap_or_default()) != [0, 0] {
         return;
     }
     let (source, destination) = (view.src_addr(), view.dst_addr());
@@ -114,10 +114,9 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     }
     let group = destination.is_multicast();
     let ours = !group && (interface.owns(&IpAddr::V4(destination)) || looped);
-    let for_all = group && multicast::is_member(interface, &IpAddr::V4(destination))
-        || interface.is_broadcast(&destination)
-        // Whatever the network's address will be, an answer to who asks for it is for us.
-        || destination.is_broadcast();
+    // Whatever the network's address will be, an answer to who asks for it is for us.
+    let broadcast = || interface.is_broadcast(&destination) || destination.is_broadcast();
+    let for_all = !ours && (group && multicast::is_member(interface, &IpAddr::V4(destination)) || broadcast());
     if !ours && !for_all {
         return;
     }

@@ -65,13 +65,17 @@ impl Neighbors {
     /// Sends a frame to `to`, as soon as it is known where that is.
     pub fn send(&self, interface: &Interface, to: &IpAddr, mut frame: Frame) {
         let Some(nic) = interface.nic() else { return };
-        if let Some(mac) = fixed(interface, to) {
+        let now = clock::monotonic_ns();
+        let mut table = self.0.lock();
+        let known = table.get_mut(to);
+        // Nobody is known at an address that needs no asking.
+        if known.is_none()
+            && let Some(mac) = fixed(interface, to)
+        {
             address_frame(&mut frame, &mac);
             return nic.transmit(frame);
         }
-        let now = clock::monotonic_ns();
-        let mut table = self.0.lock();
-        let ask = match table.get_mut(to) {
+        let ask = match known {
             Some(Neighbor::Known { mac, since, asked }) => {
                 address_frame(&mut frame, mac);
                 let stale = now.saturating_sub(*since) > GOOD_FOR && now.saturating_sub(*asked) > ASK_EVERY;

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use inet::Bytes;
 use inet::checksum::{self, Sum};
 use inet::ip::octets;
 use inet::tcp::Pieces;
@@ -27,6 +26,8 @@ pub const ICMPV6: u8 = 58;
 
 /// Default hop limit (`net.ipv4.ip_default_ttl`).
 pub const TTL: u8 = 64;
+/// Payloads up to this size are copied behind the head: one descriptor is cheaper than two.
+const COPY_BELOW: usize = 512;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
@@ -63,18 +64,35 @@ pub fn header_len(address: &IpAddr) -> usize {
 
 /// Appends the IP header. `fragment` is IPv4's flags and offset.
 fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u16, out: &mut Vec<u8>) {
-    let start = out.len();
     match (packet.source, packet.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let [l0, l1] = ((IPV4_HEADER + len) as u16).to_be_bytes();
             let ([i0, i1], [f0, f1]) = (identification.to_be_bytes(), fragment.to_be_bytes());
-            out.extend_from_slice(&[0x45, packet.tos, l0, l1, i0, i1, f0, f1, packet.ttl, packet.protocol, 0, 0]);
-            out.extend_from_slice(&source.octets());
-            out.extend_from_slice(&destination.octets());
-            let sum = checksum::of(out.get(start..).unwrap_or_default());
-            if let Some(room) = out.get_mut(start + 10..start + 12) {
-                room.copy_from_slice(&sum);
-            }
+            let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (source.octets(), destination.octets());
+            let mut header = [
+                0x45,
+                packet.tos,
+                l0,
+                l1,
+                i0,
+                i1,
+                f0,
+                f1,
+                packet.ttl,
+                packet.protocol,
+                0,
+                0,
+                s0,
+                s1,
+                s2,
+                s3,
+                d0,
+                d1,
+                d2,
+                d3,
+            ];
+            [header[10], header[11]] = checksum::of(&header);
+            out.extend_from_slice(&header);
         }
         (source, destination) => {
             let [l0, l1] = (len as u16).to_be_bytes();
@@ -88,10 +106,6 @@ fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u
 /// Appends the header that a packet with `len` bytes behind it has had.
 pub fn write_header(packet: &Outgoing<'_>, len: usize, out: &mut Vec<u8>) {
     ip_header(packet, len, 0, DONT_FRAGMENT, out);
-}
-
-fn payload_len(pieces: &Pieces) -> usize {
-    pieces.iter().map(|piece| piece.len()).sum()
 }
 
 fn pseudo_header(packet: &Outgoing<'_>, len: usize) -> Sum {
@@ -110,7 +124,7 @@ fn pseudo_header(packet: &Outgoing<'_>, len: usize) -> Sum {
 fn full_checksum(packet: &Outgoing<'_>, len: usize) -> [u8; 2] {
     let mut sum = pseudo_header(packet, len);
     sum.add(packet.header);
-    for piece in &packet.payload {
+    for piece in packet.payload.iter() {
         sum.add(piece);
     }
     match sum.finish() {
@@ -122,7 +136,7 @@ fn full_checksum(packet: &Outgoing<'_>, len: usize) -> [u8; 2] {
 
 /// Sends a packet. `EMSGSIZE` if it does not fit the interface.
 pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
-    let len = packet.header.len() + payload_len(&packet.payload);
+    let len = packet.header.len() + packet.payload.bytes();
     let whole = header_len(&packet.source) + len;
     match &hop.interface.link {
         Link::Loopback(_) => {
@@ -137,8 +151,8 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
             if !fits {
                 return fragment(hop, packet);
             }
-            let mut head = start_frame(&hop.interface, &packet, packet.header.len());
-            let ip_at = head.len();
+            let copied = if len - packet.header.len() <= COPY_BELOW { len } else { packet.header.len() };
+            let mut head = start_frame(&hop.interface, &packet, copied);
             ip_header(&packet, len, IDENTIFICATION.fetch_add(1, Ordering::Relaxed), DONT_FRAGMENT, &mut head);
             let at = head.len();
             head.extend_from_slice(packet.header);
@@ -160,8 +174,12 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
                     room.copy_from_slice(&sum);
                 }
             }
-            debug_assert!(ip_at > HEADER_LEN);
-            neighbors.send(&hop.interface, &hop.next, Frame { head, payload: packet.payload, offload });
+            let mut payload = packet.payload;
+            if copied == len {
+                payload.iter().for_each(|piece| head.extend_from_slice(piece));
+                payload = Pieces::new();
+            }
+            neighbors.send(&hop.interface, &hop.next, Frame { head, payload, offload });
             Ok(())
         }
     }
@@ -172,8 +190,7 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 
 fn start_frame(interface: &Interface, packet: &Outgoing<'_>, room: usize) -> Vec<u8> {
     let protocol = if packet.source.is_ipv4() { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
-    // Small payloads are copied behind the head later.
-    arp::ethernet_head(interface, [0; 6], protocol, header_len(&packet.source) + room + 64)
+    arp::ethernet_head(interface, [0; 6], protocol, header_len(&packet.source) + room)
 }
 
 fn looped(packet: Outgoing<'_>, len: usize) -> Looped {
@@ -181,23 +198,13 @@ fn looped(packet: Outgoing<'_>, len: usize) -> Looped {
     // Longer than 64 KiB only for our own eyes: the length field is not looked at there.
     ip_header(&packet, len.min(65535 - IPV4_HEADER), 0, DONT_FRAGMENT, &mut head);
     head.extend_from_slice(packet.header);
-    let mut pieces = packet.payload.into_iter();
-    let tail = match (pieces.next(), pieces.next()) {
-        (None, _) => Bytes::default(),
-        (Some(only), None) => only,
-        (Some(first), Some(second)) => {
-            let mut all = first.to_vec();
-            all.extend_from_slice(&second);
-            pieces.for_each(|piece| all.extend_from_slice(&piece));
-            all.into()
-        }
-    };
+    let tail = packet.payload.joined();
     Looped { head: head.into(), tail, copy_of: 0 }
 }
 
 /// Lets a packet that goes out through `interface` to a group come in there too.
 pub fn copy_back(interface: &Interface, packet: Outgoing<'_>) {
-    let len = packet.header.len() + payload_len(&packet.payload);
+    let len = packet.header.len() + packet.payload.bytes();
     if let Some(loopback) = interface::by_index(1) {
         loopback.loop_back(Looped { copy_of: interface.index, ..looped(packet, len) });
     }
@@ -206,12 +213,12 @@ pub fn copy_back(interface: &Interface, packet: Outgoing<'_>) {
 /// Sends a packet in fragments (RFC 791, 3.2; RFC 8200, 4.5).
 fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
     let Link::Ethernet(nic, neighbors) = &hop.interface.link else { return Err(Errno::EMSGSIZE) };
-    let len = packet.header.len() + payload_len(&packet.payload);
+    let len = packet.header.len() + packet.payload.bytes();
     if len > 65535 - IPV4_HEADER {
         return Err(Errno::EMSGSIZE);
     }
     let mut body = packet.header.to_vec();
-    for piece in &packet.payload {
+    for piece in packet.payload.iter() {
         body.extend_from_slice(piece);
     }
     if let Some(at) = packet.checksum_at {

@@ -8,6 +8,7 @@ use super::interface::{self, Interface, Link};
 use super::tcp::Connection;
 use super::{input, timers};
 use crate::arch::clock;
+use crate::drivers::net::Received;
 use crate::mm::frames;
 use crate::sync::SpinLock;
 
@@ -24,6 +25,9 @@ static BUSY: AtomicBool = AtomicBool::new(false);
 static SHORT: AtomicBool = AtomicBool::new(false);
 /// Connections that have something to send when the batch is done. A leaf lock.
 static DIRTY: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
+/// Memory for the batches, which whoever is [`BUSY`] takes out while at work: frames, and the other half of [`DIRTY`].
+static FRAMES: SpinLock<Vec<Received>> = SpinLock::new(Vec::new());
+static FLUSHING: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
 
 /// Whether [`poll`] has something to do.
 pub fn pending() -> bool {
@@ -85,11 +89,13 @@ fn round() -> bool {
 
 /// Lets the connections send that have something to.
 fn flush() {
-    let dirty = core::mem::take(&mut *DIRTY.lock());
-    let now = clock::monotonic_ns();
-    for connection in dirty {
-        connection.flush(now);
+    let spare = core::mem::take(&mut *FLUSHING.lock());
+    let mut dirty = core::mem::replace(&mut *DIRTY.lock(), spare);
+    if !dirty.is_empty() {
+        let now = clock::monotonic_ns();
+        dirty.drain(..).for_each(|connection| connection.flush(now));
     }
+    *FLUSHING.lock() = dirty;
 }
 
 fn take(interface: &Arc<Interface>) -> bool {
@@ -104,11 +110,10 @@ fn take(interface: &Arc<Interface>) -> bool {
         }
         Link::Ethernet(nic, _) => {
             nic.set_interrupts(false);
-            let mut frames = Vec::new();
+            let mut frames = core::mem::take(&mut *FRAMES.lock());
             let more = nic.receive(BUDGET, &mut frames);
-            for frame in frames {
-                input::ethernet(interface, frame);
-            }
+            frames.drain(..).for_each(|frame| input::ethernet(interface, frame));
+            *FRAMES.lock() = frames;
             more || nic.set_interrupts(true)
         }
     }

@@ -69,6 +69,10 @@ impl Connection {
         let reset = tcb.receive(header, payload, now);
         let events = tcb.take_events();
         let state = tcb.state();
+        let quiet = tcb.is_quiet();
+        if quiet && let Some(deadline) = tcb.deadline() {
+            self.arm(deadline);
+        }
         drop(tcb);
         if let Some(reset) = reset {
             send_header(&self.flow, &reset);
@@ -76,7 +80,8 @@ impl Connection {
         self.wake(events);
         if state == State::Closed {
             table::remove(self);
-        } else if !self.scheduled.swap(true, Ordering::AcqRel)
+        } else if !quiet
+            && !self.scheduled.swap(true, Ordering::AcqRel)
             && let Some(me) = self.me.upgrade()
         {
             poll::send_later(me);
@@ -118,7 +123,8 @@ impl Connection {
     }
 
     fn arm(&self, deadline: Instant) {
-        if self.alarm.fetch_min(deadline, Ordering::AcqRel) > deadline {
+        // Nearly always there is an entry that comes early enough.
+        if self.alarm.load(Ordering::Acquire) > deadline && self.alarm.fetch_min(deadline, Ordering::AcqRel) > deadline {
             timers::at(deadline, timers::Due::Connection(self.me.clone()));
         }
     }

@@ -23,24 +23,24 @@ fn shard(hash: u64) -> &'static SpinLock<HashTable<Arc<Connection>>> {
 
 /// The connection of a flow.
 pub fn find(flow: &Flow) -> Option<Arc<Connection>> {
-    let hash = flow.hash(secret());
+    let hash = flow.place(secret());
     shard(hash).lock().find(hash, |connection| connection.flow == *flow).cloned()
 }
 
 /// Adds a connection; false if its flow has one.
 pub fn insert(connection: &Arc<Connection>) -> bool {
-    let hash = connection.flow.hash(secret());
+    let hash = connection.flow.place(secret());
     let mut table = shard(hash).lock();
     if table.find(hash, |other| other.flow == connection.flow).is_some() {
         return false;
     }
-    table.insert_unique(hash, connection.clone(), |connection| connection.flow.hash(secret()));
+    table.insert_unique(hash, connection.clone(), |connection| connection.flow.place(secret()));
     true
 }
 
 /// Takes a connection out.
 pub fn remove(connection: &Connection) {
-    let hash = connection.flow.hash(secret());
+    let hash = connection.flow.place(secret());
     let mut table = shard(hash).lock();
     let removed = table.find_entry(hash, |other| core::ptr::eq(&**other, connection)).ok().map(|entry| entry.remove().0);
     drop(table);
@@ -94,6 +94,6 @@ pub fn listener_for(flow: &Flow) -> Option<Arc<Listener>> {
     let best = same_port.iter().map(|listener| fit(listener, &flow.local.ip())).max().filter(|fit| *fit > 0)?;
     let equals = || same_port.iter().filter(|listener| fit(listener, &flow.local.ip()) == best);
     let count = equals().count() as u64;
-    let chosen = if count > 1 { (flow.hash(secret()) >> 16) % count } else { 0 };
+    let chosen = if count > 1 { (flow.place(secret()) >> 16) % count } else { 0 };
     equals().nth(chosen as usize).cloned()
 }
