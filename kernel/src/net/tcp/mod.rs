@@ -1,10 +1,14 @@
 //! TCP: which connection or listener a segment belongs to, and what they send.
 
+mod connect;
 mod connection;
+mod file;
 mod listener;
 mod options;
 mod socket;
+mod sockopt;
 mod table;
+mod transfer;
 
 use core::net::SocketAddr;
 

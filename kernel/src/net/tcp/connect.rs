@@ -1,0 +1,137 @@
+//! connect(2).
+
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+use core::sync::atomic::Ordering;
+
+use inet::ip::Flow;
+use inet::tcp::request::initial_number;
+use inet::tcp::{State, Tcb};
+use linux_raw_sys::net as n;
+use syscall_shim::{Errno, SysResult};
+
+use super::socket::{Role, TcpSocket, errno};
+use super::{Connection, config, table};
+use crate::arch::clock;
+use crate::files::socket::{deadline, wait};
+use crate::net::ports::{self, Lease, Protocol};
+use crate::net::{poll, route, secret};
+
+impl TcpSocket {
+    /// The local address and the port's lease, binding to a free port if there is none yet. Leaves the role idle without a lease.
+    pub(super) fn take_lease(&self, role: &mut Role, local: SocketAddr) -> SysResult<Lease> {
+        match role {
+            Role::Idle(lease @ Some(_)) => lease.take().ok_or(Errno::EINVAL),
+            Role::Idle(None) => ports::take(Protocol::Tcp, local, self.common.sharing()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn start_connecting(&self, role: &mut Role, to: SocketAddr) -> SysResult<Arc<Connection>> {
+        let mut to = to;
+        // Any address means ourselves (as on Linux).
+        if to.ip().is_unspecified() {
+            let ip =
+                if to.is_ipv4() { core::net::Ipv4Addr::LOCALHOST.into() } else { core::net::Ipv6Addr::LOCALHOST.into() };
+            to.set_ip(ip);
+        }
+        if to.ip().is_multicast() || matches!(to.ip(), core::net::IpAddr::V4(v4) if v4.is_broadcast()) {
+            return Err(Errno::ENETUNREACH);
+        }
+        let hop = route::lookup(&to.ip())?;
+        let bound = match role {
+            Role::Idle(Some(lease)) => Some(lease.local),
+            _ => None,
+        };
+        let source = match bound.map(|local| local.ip()).filter(|ip| !ip.is_unspecified()) {
+            Some(ip) => ip,
+            None if hop.interface.is_loopback() => to.ip(),
+            None => hop.interface.source_for(&to.ip()).ok_or(Errno::EADDRNOTAVAIL)?,
+        };
+        if source.is_ipv4() != to.is_ipv4() {
+            return Err(Errno::ENETUNREACH);
+        }
+        let lease = match self.take_lease(role, SocketAddr::new(source, 0)) {
+            Err(Errno::EADDRINUSE) => return Err(Errno::EADDRNOTAVAIL),
+            lease => lease?,
+        };
+        let flow = Flow { local: SocketAddr::new(source, lease.local.port()), remote: to };
+        let now = clock::monotonic_ns();
+        let mut config = config(&hop, &flow, self.common.tcp_limits());
+        config.mss = self.options.clamp_segment(config.mss);
+        let iss = initial_number(secret(), &flow, now);
+        let ports = (flow.local.port(), flow.remote.port());
+        let tcb = Tcb::connect(ports, iss, config, self.options.settings(&self.common), now);
+        let queues = [self.readers.clone(), self.writers.clone()];
+        let connection = Connection::new(flow, tcb, hop, lease, queues);
+        connection.tos.store(self.common.tos.load(Ordering::Relaxed), Ordering::Relaxed);
+        connection.ttl.store(self.common.ttl(), Ordering::Relaxed);
+        if !table::insert(&connection) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        *role = Role::Connected(connection.clone(), false);
+        connection.transmit(&mut connection.tcb.lock(), now);
+        Ok(connection)
+    }
+
+    /// How connect(2) went, once it is known.
+    fn connect_result(&self, connection: &Connection) -> Option<SysResult<()>> {
+        let mut tcb = connection.tcb.lock();
+        match tcb.state() {
+            State::SynSent => None,
+            State::Closed => {
+                let error = tcb.take_error().map_or(Errno::ECONNABORTED, errno);
+                Some(Err(error))
+            }
+            _ => Some(Ok(())),
+        }
+    }
+
+    fn finish_connecting(&self, connection: &Arc<Connection>, nonblock: bool) -> SysResult<()> {
+        let until = deadline(&self.common.send_timeout);
+        let result = match wait(&self.writers, nonblock, until, || self.connect_result(connection)) {
+            Err(Errno::EAGAIN) => return Err(Errno::EINPROGRESS),
+            Err(errno) => return Err(errno),
+            Ok(result) => result,
+        };
+        let mut role = self.role.lock();
+        *role = match result {
+            Ok(()) => Role::Connected(connection.clone(), true),
+            // It may be tried again.
+            Err(_) => Role::Idle(None),
+        };
+        result
+    }
+
+    /// connect(2).
+    pub(super) fn connect_to(&self, address: &[u8], nonblock: bool) -> SysResult<()> {
+        if address.first_chunk().is_some_and(|f| u32::from(u16::from_ne_bytes(*f)) == n::AF_UNSPEC) {
+            self.close();
+            return Ok(());
+        }
+        let to = self.common.family.decode(address)?;
+        let mut role = self.role.lock();
+        let connection = match &*role {
+            Role::Listening(_) | Role::Connected(_, true) => return Err(Errno::EISCONN),
+            Role::Connected(connection, false) => {
+                let connection = connection.clone();
+                drop(role);
+                if nonblock && connection.tcb.lock().state() == State::SynSent {
+                    return Err(Errno::EALREADY);
+                }
+                connection
+            }
+            Role::Idle(_) => {
+                let connection = self.start_connecting(&mut role, to)?;
+                drop(role);
+                poll::sent();
+                // Even over the loopback interface, where it is decided by now (as on Linux).
+                if nonblock {
+                    return Err(Errno::EINPROGRESS);
+                }
+                connection
+            }
+        };
+        self.finish_connecting(&connection, nonblock)
+    }
+}
