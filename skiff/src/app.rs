@@ -114,6 +114,9 @@ impl App {
                 *spec = format!("{}:{guest}", folder.join(host).display());
             }
         }
+        if app.program.contains('/') && !app.program.starts_with('/') {
+            app.program = folder.join(&app.program).display().to_string();
+        }
         app.rootfs = app.rootfs.map(|dir| folder.join(dir));
         Ok(app)
     }
@@ -129,8 +132,11 @@ mod tests {
         let path = dir.path().join("app.toml");
         fs::write(&path, "program = \"x\"\nadd = [\"a.py\", \"b:/etc/b\", \"/c\"]\nmemory = \"64M\"").unwrap();
         let app = App::load(&path).unwrap();
+        assert_eq!(app.program, "x");
         let d = dir.path().display();
         assert_eq!(app.add, [format!("{d}/a.py:a.py"), format!("{d}/b:/etc/b"), "/c".into()]);
+        fs::write(&path, "program = \"../x\"").unwrap();
+        assert_eq!(App::load(&path).unwrap().program, format!("{d}/../x"));
         fs::write(&path, "program = \"x\"\nadds = []").unwrap();
         assert!(App::load(&path).unwrap_err().to_string().contains("adds"));
     }
