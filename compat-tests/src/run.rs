@@ -85,8 +85,10 @@ fn compare(case: &Case, context: &Context, expected: &Output, got: &Output) -> R
     if problems.is_empty() {
         return Ok(());
     }
-    let tail = &got.stderr[got.stderr.len().saturating_sub(6 * EXCERPT)..];
-    Err(format!("{}\n  standard error: {}", problems.join("\n"), String::from_utf8_lossy(tail).trim_end()))
+    if case.status.is_some() {
+        problems.push(format!("  standard output: {}", tail(&got.stdout)));
+    }
+    Err(format!("{}\n  standard error: {}", problems.join("\n"), tail(&got.stderr)))
 }
 
 /// Percent of the system calls that were direct, by what `--stats` prints.
@@ -96,6 +98,11 @@ fn direct_share(stats: &str) -> Option<f64> {
         rows.filter(|(_, name)| *name == what).find_map(|(count, _)| count.parse::<f64>().ok())
     };
     Some(count("calls direct")? * 100.0 / count("calls")?)
+}
+
+fn tail(output: &[u8]) -> String {
+    let from = output.len().saturating_sub(6 * EXCERPT);
+    String::from_utf8_lossy(&output[from..]).trim_end().to_string()
 }
 
 fn excerpt(output: &[u8], from: usize) -> String {

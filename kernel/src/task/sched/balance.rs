@@ -76,11 +76,11 @@ pub fn choose(task: &Task, last: u32) -> u32 {
     if cpus >> last & 1 != 0 && load(last) <= load(least) + 1 { last } else { least }
 }
 
-/// Sends a task that waits nowhere, marked as queued, to CPU `cpu`.
-pub fn send(task: Arc<Task>, cpu: u32, arrival: Arrival) {
+/// Sends a task that waits nowhere, marked as queued, to CPU `cpu`. It has left its old queue.
+pub fn send(task: Arc<Task>, cpu: u32) {
     task.cpu.store(cpu, Ordering::Release);
     let mut queue = queue_of(cpu).lock();
-    enqueue(&mut queue, cpu, task, arrival, clock::monotonic_ns());
+    enqueue(&mut queue, cpu, task, Arrival::Moved, clock::monotonic_ns());
 }
 
 /// Takes a waiting task over from the CPU with the most. Whether it found one. For a CPU with nothing to do.
@@ -95,7 +95,7 @@ pub fn pull() -> bool {
         candidates &= !(1 << cpu);
         let task = queue_of(cpu).lock().take(|task| may_run(task, own));
         if let Some(task) = task {
-            send(task, own, Arrival::Moved);
+            send(task, own);
             return true;
         }
     }
@@ -116,6 +116,6 @@ pub fn hand_on() {
     let task = RUN_QUEUES[own as usize].lock().take(|task| may_run(task, cpu));
     if let Some(task) = task {
         claim(cpu);
-        send(task, cpu, Arrival::Moved);
+        send(task, cpu);
     }
 }

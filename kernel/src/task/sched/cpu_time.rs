@@ -26,11 +26,6 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
-    /// When the thread got the CPU, or lost it.
-    pub fn switched_at(&self) -> Instant {
-        self.switched_at.load(Ordering::Relaxed)
-    }
-
     fn change(&self, f: impl FnOnce()) {
         let sequence = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);

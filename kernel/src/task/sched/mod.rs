@@ -244,14 +244,14 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
     if task.queued.swap(true, Ordering::Relaxed) {
         return true;
     }
-    let arrival = Arrival::Woken(task.cpu_time.switched_at());
     let target = balance::choose(task, cpu);
     if target == cpu {
-        enqueue(&mut queue, cpu, task.clone(), arrival, clock::monotonic_ns());
+        enqueue(&mut queue, cpu, task.clone(), Arrival::Woken, clock::monotonic_ns());
     } else {
+        queue.leave(task);
         task.cpu.store(target, Ordering::Release);
         drop(queue);
-        balance::send(task.clone(), target, arrival);
+        balance::send(task.clone(), target);
     }
     true
 }
@@ -259,7 +259,7 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
 /// Adds a ready task to the queue of `cpu`, and has that CPU notice.
 fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, now: Instant) {
     let alone = queue.is_empty();
-    queue.push(task.clone(), arrival, now);
+    queue.push(task.clone(), arrival);
     if queue.preempts(&task, now) {
         ask(cpu);
     } else if alone {
@@ -275,7 +275,10 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
 
 /// Makes a new task ready for the first time.
 pub fn start(task: &Arc<Task>) {
+    let queue = my_queue().lock();
+    queue.begin_as(task, current());
     task.cpu.store(this_cpu().id.get(), Ordering::Relaxed);
+    drop(queue);
     task.state.store(state::INTERRUPTIBLE, Ordering::SeqCst);
     wake(task, state::INTERRUPTIBLE);
 }
@@ -293,7 +296,7 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
             let target = balance::choose(&task, cpu);
             task.cpu.store(target, Ordering::Release);
             drop(queue);
-            balance::send(task, target, Arrival::Moved);
+            balance::send(task, target);
         }
         None => {
             let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
@@ -361,10 +364,12 @@ fn switch(arrival: Arrival) {
     if !prev.idle {
         if ready && balance::may_run(&prev, own) {
             let over = arrival == Arrival::Preempted && now >= queue.slice_end;
-            queue.push(prev.clone(), if over { Arrival::Expired } else { arrival }, now);
+            queue.push(prev.clone(), if over { Arrival::Expired } else { arrival });
         } else {
-            queue.leave(&prev);
             // One that may not run here any more is sent away once it is off this CPU; until then it counts as queued.
+            if ready {
+                queue.leave(&prev);
+            }
             prev.queued.store(ready, Ordering::Relaxed);
             prev.in_transit.store(ready, Ordering::Relaxed);
         }
@@ -468,7 +473,7 @@ fn finish_switch() -> Leftovers {
     };
     if in_transit && let Some(task) = previous.take() {
         let target = balance::choose(&task, this_cpu().id.get());
-        balance::send(task, target, Arrival::Moved);
+        balance::send(task, target);
     }
     let task = current();
     task.process.timers.process_runs();

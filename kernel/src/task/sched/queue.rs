@@ -24,7 +24,8 @@ pub const RR_SLICE: Instant = 100_000_000;
 /// Real-time tasks leave the others a twentieth of each second (`sched_rt_period_us`, `sched_rt_runtime_us` of sched(7)).
 const RT_PERIOD: Instant = 1_000_000_000;
 const RT_RUNTIME: Instant = 950_000_000;
-/// Virtual time by which a task may be ahead of the others after a sleep.
+/// Virtual time by which a task may be ahead of the others when it has slept. That is all that a sleep gives: if it made up for what
+/// the task had run before, those who hand the CPU to each other would never have had more than one who is ready all the time.
 const SLEEP_CREDIT: i64 = TIME_SLICE as i64;
 /// By how much one may be behind: the task with the least weight after a few turns.
 const MAX_DEBT: i64 = 10_000_000_000;
@@ -77,8 +78,8 @@ pub fn priority(task: &Task) -> Option<u32> {
 /// How a task comes to a queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// It has slept, since this time.
-    Woken(Instant),
+    /// It has slept, and was on this CPU before.
+    Woken,
     /// It comes from another queue, or is new.
     Moved,
     /// It was running here and was taken off for another one.
@@ -166,7 +167,7 @@ impl RunQueue {
     }
 
     /// Adds a ready task.
-    pub fn push(&mut self, task: Arc<Task>, arrival: Arrival, now: Instant) {
+    pub fn push(&mut self, task: Arc<Task>, arrival: Arrival) {
         let params = task.sched.get();
         match realtime_priority(params) {
             Some(priority) => {
@@ -178,7 +179,7 @@ impl RunQueue {
                 self.realtime.insert(at, (priority, task));
             }
             None => {
-                let vruntime = self.place(&task, arrival, now);
+                let vruntime = self.place(&task, arrival);
                 task.vruntime.store(vruntime, Ordering::Relaxed);
                 match self.fair.back() {
                     Some((last, _)) if *last > vruntime => {
@@ -193,26 +194,28 @@ impl RunQueue {
     }
 
     /// The virtual time with which a task joins the fair ones.
-    fn place(&self, task: &Task, arrival: Arrival, now: Instant) -> u64 {
+    fn place(&self, task: &Task, arrival: Arrival) -> u64 {
         let own = task.vruntime.load(Ordering::Relaxed);
-        // Away from queues it is relative to the last one's minimum.
-        let relative = |slept: i64| {
-            let lag = (own as i64).saturating_sub(slept).clamp(-SLEEP_CREDIT, MAX_DEBT);
-            self.min_vruntime.saturating_add_signed(lag)
-        };
+        let earliest = self.min_vruntime - SLEEP_CREDIT as u64;
         match arrival {
-            Arrival::Woken(since) => relative(now.saturating_sub(since) as i64),
-            Arrival::Moved => relative(0),
+            Arrival::Woken => own.clamp(earliest, self.min_vruntime + MAX_DEBT as u64),
+            // Away from queues it is relative to the last one's minimum.
+            Arrival::Moved => self.min_vruntime.saturating_add_signed((own as i64).clamp(-SLEEP_CREDIT, MAX_DEBT)),
             // One that was a real-time task until now has had no virtual time.
-            Arrival::Preempted | Arrival::Expired => own.max(self.min_vruntime - SLEEP_CREDIT as u64),
+            Arrival::Preempted | Arrival::Expired => own.max(earliest),
             Arrival::Yielded => self.fair.back().map_or(own, |(last, _)| own.max(*last)).max(self.min_vruntime),
         }
     }
 
-    /// Notes that `task` leaves this CPU: its virtual time becomes relative.
-    pub fn leave(&mut self, task: &Task) {
+    /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes relative.
+    pub fn leave(&self, task: &Task) {
         let own = if priority(task).is_some() { self.min_vruntime } else { task.vruntime.load(Ordering::Relaxed) };
         task.vruntime.store(own.wrapping_sub(self.min_vruntime), Ordering::Relaxed);
+    }
+
+    /// A new task begins with what its creator has had.
+    pub fn begin_as(&self, task: &Task, creator: &Task) {
+        task.vruntime.store(creator.vruntime.load(Ordering::Relaxed).max(self.min_vruntime), Ordering::Relaxed);
     }
 
     /// Whether real-time tasks have had their share of the period, and others wait.
