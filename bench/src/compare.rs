@@ -2,13 +2,16 @@
 
 use crate::How;
 use crate::build::{self, Link};
-use crate::error::Result;
+use crate::count::Counter;
+use crate::error::{Result, fail};
 use crate::guest::{Guests, System};
 use crate::linux::Linux;
+use crate::profile::{self, Symbols};
 use crate::report::{Cell, Table, ratio};
 use crate::sample::Samples;
 use crate::vm::Vm;
 use mkimage::Options;
+use std::collections::BTreeMap;
 
 /// A measuring program.
 pub struct Program<'a> {
@@ -57,15 +60,41 @@ impl Program<'_> {
         Ok(table(title, &time, &count))
     }
 
+    /// Prints in which functions of Skiff's kernel the instructions of one operation are: what two runs differ by that do it
+    /// `times` often, so that no start and no end of the machine is in it.
+    pub fn profile(&self, operation: &str, times: [u32; 2], linux: &Linux) -> Result<()> {
+        let [few, many] = times;
+        let (before, after) = (self.blocks(operation, few, linux)?, self.blocks(operation, many, linux)?);
+        // Each run does them once for warming up, and once more.
+        profile::print(operation, &Symbols::load()?, &before, &after, f64::from(2 * (many - few)));
+        Ok(())
+    }
+
+    /// Instructions by block, of a whole run.
+    fn blocks(&self, operation: &str, operations: u32, linux: &Linux) -> Result<BTreeMap<u64, u64>> {
+        let options = [format!("--only={operation}"), format!("--operations={operations}"), "--rounds=1".into()];
+        let guests = self.guests_with(&format!("profile-{operations}"), options, linux)?;
+        let counter = Counter::new(&build::plugin("count")?)?;
+        let vm = Vm { cpus: 1, icount: true, extra: counter.plugin_args(), ..self.vm.clone() };
+        if vm.start(guests.kernel(System::Skiff))?.report()?.is_empty() {
+            fail!("no operation is called {operation}");
+        }
+        counter.blocks()
+    }
+
     fn guests(&self, rounds: &Rounds, linux: &Linux) -> Result<Guests> {
         let length = [format!("--round-us={}", rounds.us), format!("--rounds={}", rounds.count)];
+        self.guests_with(&rounds.us.to_string(), length, linux)
+    }
+
+    fn guests_with<const N: usize>(&self, name: &str, length: [String; N], linux: &Linux) -> Result<Guests> {
         let options = Options {
             program: build::c(self.name, self.link)?.display().to_string(),
             args: self.args.iter().cloned().chain(length).collect(),
             add: self.add.clone(),
             ..Options::default()
         };
-        Guests::new(&format!("{}-{}-{}", self.name, self.link.name(), rounds.us), &options, linux)
+        Guests::new(&format!("{}-{}-{name}", self.name, self.link.name()), &options, linux)
     }
 }
 

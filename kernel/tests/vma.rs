@@ -54,6 +54,29 @@ fn file_areas_merge_only_with_contiguous_offsets() {
 }
 
 #[test]
+fn free_range_around() {
+    let mut s = VmaSet::default();
+    s.insert(anon(10, 12, Prot::READ));
+    s.insert(anon(20, 22, Prot::READ));
+    assert_eq!(s.free_around(14 * P, 16 * P), 12 * P..20 * P);
+    assert_eq!(s.free_around(12 * P, 20 * P), 12 * P..20 * P);
+    assert_eq!(s.free_around(2 * P, 3 * P), 0..10 * P);
+    assert_eq!(s.free_around(30 * P, 31 * P), 22 * P..u64::MAX);
+}
+
+#[test]
+fn removal_of_everything() {
+    let mut s = VmaSet::default();
+    s.insert(file(10, 12, 0));
+    s.insert(anon(20, 22, Prot::READ));
+    assert_eq!(s.gap_top_down(P, P, 30 * P), Some(29 * P));
+    let mut out = Vec::new();
+    s.remove(10 * P, 22 * P, &mut out);
+    assert_eq!(out.iter().map(|v| (v.start / P, v.end / P)).collect::<Vec<_>>(), [(10, 12), (20, 22)]);
+    assert_eq!((s.len(), s.bytes(), s.gap_top_down(25 * P, P, 30 * P)), (0, 0, Some(5 * P)));
+}
+
+#[test]
 fn removal_splits() {
     let mut s = VmaSet::default();
     s.insert(file(10, 20, 5));

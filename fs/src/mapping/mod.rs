@@ -103,6 +103,11 @@ impl Mapping {
         self.tree.read().get(index)
     }
 
+    /// Calls `visit` with those of the pages `[first, end)` that are in the cache, ascending. It must not come back to this mapping.
+    pub fn each_cached(&self, first: u64, end: u64, visit: &mut dyn FnMut(u64, &PageRef)) {
+        self.tree.read().each(first, end, visit);
+    }
+
     /// The page at `index`, filled from the source or zeroed. Does not look at the size. `ENOMEM`, `ENOSPC`, or the source's error.
     pub fn get_or_create(&self, index: u64) -> SysResult<PageRef> {
         match self.get_page(index) {

@@ -145,6 +145,27 @@ fn frames_are_given_back() {
     assert_eq!(byte, [1], "who holds the page keeps its content");
 }
 
+#[test]
+fn pages_that_are_cached() {
+    crate::testing::install();
+    let m = fresh();
+    for index in [0, 3, 63, 64, 200] {
+        write(&m, index * PAGE, b"x");
+    }
+    let within = |first, end| {
+        let mut seen = Vec::new();
+        m.each_cached(first, end, &mut |index, page| {
+            assert_eq!(m.get_page(index).map(|p| p.phys()), Some(page.phys()));
+            seen.push(index);
+        });
+        seen
+    };
+    assert_eq!(within(0, 1000), [0, 3, 63, 64, 200]);
+    assert_eq!(within(1, 64), [3, 63]);
+    assert_eq!(within(64, 65), [64]);
+    assert_eq!((within(65, 200), within(64, 64), within(70, 10)), (vec![], vec![], vec![]));
+}
+
 /// A disk of 8 pages.
 struct Disk {
     blocks: Mutex<Vec<u8>>,

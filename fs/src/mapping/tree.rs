@@ -59,6 +59,19 @@ impl Tree {
         self.chunks.get(&(index / CHUNK))?.pages.get((index % CHUNK) as usize)?.clone()
     }
 
+    /// Calls `visit` with the pages of `[first, end)`.
+    pub(super) fn each(&self, first: u64, end: u64, visit: &mut dyn FnMut(u64, &PageRef)) {
+        for (number, chunk) in self.chunks.range(first / CHUNK..end.div_ceil(CHUNK).max(first / CHUNK)) {
+            let base = number * CHUNK;
+            let (from, to) = (first.saturating_sub(base), end.saturating_sub(base).min(CHUNK));
+            for (index, page) in (base + from..).zip(chunk.pages.get(from as usize..to as usize).unwrap_or(&[])) {
+                if let Some(page) = page {
+                    visit(index, page);
+                }
+            }
+        }
+    }
+
     /// Fills an empty slot, or gives the page back.
     pub(super) fn insert(&mut self, index: u64, page: PageRef) -> Result<(), PageRef> {
         let chunk = self.chunks.entry(index / CHUNK).or_insert_with(Chunk::new);

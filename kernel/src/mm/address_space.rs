@@ -15,7 +15,7 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 
 use super::account::{self, Rss};
-use super::flags::{HUGE_SIZE, PAGE_SIZE, USER_END, VmFlags};
+use super::flags::{PAGE_SIZE, USER_END, VmFlags};
 use super::numa::Numa;
 use super::object::Object;
 use super::page_table::PageTable;
@@ -195,8 +195,10 @@ impl AddressSpace {
     }
 
     fn clear(&self) {
+        let mut locked = self.lock();
+        locked.forget_all_sites();
         // Nothing can fail: whole areas never cut a large page.
-        let _ = self.lock().unmap(0, USER_END);
+        let _ = locked.unmap(0, USER_END);
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
@@ -291,22 +293,14 @@ impl<'a> Locked<'a> {
                 inner.locked -= area.pages();
             }
         }
-        self.free_tables(start, end);
+        let free = inner.areas.free_around(start, end);
+        let dead = self.dead.get(first..).unwrap_or(&[]);
+        for (area, next) in dead.iter().zip(dead.iter().skip(1).map(Some).chain([None])) {
+            // What the next one needs too goes with that.
+            let ceiling = next.map_or(free.end, |next| next.start);
+            inner.table.free_unused(area.start, area.end, &(free.start..ceiling), &mut self.batch);
+        }
         Ok(())
-    }
-
-    /// Frees the page tables that only the unmapped range used: those that no neighbouring area reaches into.
-    fn free_tables(&mut self, start: u64, end: u64) {
-        let (areas, pages) = self.parts();
-        let mut low = start & !(HUGE_SIZE - 1);
-        if areas.prev(start).is_some_and(|below| below.end > low) {
-            low += HUGE_SIZE;
-        }
-        let mut high = end.next_multiple_of(HUGE_SIZE);
-        if areas.find_from(end).is_some_and(|above| above.start < high) {
-            high -= HUGE_SIZE;
-        }
-        pages.table.free_empty(low, high, pages.batch);
     }
 }
 

@@ -5,6 +5,8 @@
 //! [`BUSY`] and every CPU drops the old translation; only then does the new page go in. Otherwise a thread could write to the
 //! new page and tell another one, which would still read the old.
 
+use core::sync::atomic::Ordering;
+
 use syscall_shim::{Errno, SysResult};
 
 use super::account::RssKind;
@@ -235,18 +237,27 @@ impl Faults<'_, '_> {
 
     /// Maps neighbours of `addr` that are in the page cache. Nothing depends on it, so it stops at the first obstacle.
     pub fn fault_around(&mut self, area: &Area, file: &dyn MappedFile, addr: u64) {
-        let window = FAULT_AROUND * PAGE_SIZE;
-        let base = addr & !(window - 1);
-        let size = file.mapping().size();
-        let (mut at, end) = (base.max(area.start), (base + window).min(area.end));
-        while at < end && area.offset_of(at) < size {
-            if self.table.leaf(at).is_none()
-                && let Some(page) = file.mapping().get_page(area.offset_of(at) / PAGE_SIZE)
-                && self.install(area, at, page.into_raw(), false, 0).is_err()
-            {
+        const WINDOW: u64 = FAULT_AROUND * PAGE_SIZE;
+        let base = addr & !(WINDOW - 1);
+        let (start, end) = (base.max(area.start), (base + WINDOW).min(area.end));
+        let Ok(Some(entries)) = self.table.entries(start, end) else { return };
+        let mapping = file.mapping();
+        let first = area.offset_of(start) / PAGE_SIZE;
+        let last = (first + entries.len() as u64).min(mapping.size().div_ceil(PAGE_SIZE));
+        let mut mapped = 0;
+        mapping.each_cached(first, last, &mut |index, page| {
+            let Some(entry) = entries.get((index - first) as usize) else { return };
+            if entry.load(Ordering::Relaxed) != 0 {
                 return;
             }
-            at += PAGE_SIZE;
+            let phys = page.clone().into_raw();
+            match entry.compare_exchange(0, Pte::new(phys, area.prot, false, 0).0, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => mapped += 1,
+                Err(_) => user_page::put(phys),
+            }
+        });
+        if let Some(kind) = rss_kind(area, Pte::NONE).filter(|_| mapped > 0) {
+            self.rss.add(kind, mapped);
         }
     }
 

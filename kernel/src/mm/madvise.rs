@@ -231,7 +231,7 @@ impl Locked<'_> {
         pages.split_edges(part.start, part.end)?;
         pages.zap(part, part.start, part.end, true);
         if part.len() >= HUGE_SIZE {
-            pages.table.free_empty(part.start, part.end, pages.batch);
+            pages.table.free_unused(part.start, part.end, &(part.start..part.end), pages.batch);
         }
         Ok(())
     }

@@ -175,8 +175,9 @@ impl Locked<'_> {
         }
         if old_len > 0 {
             self.restore_sites(addr, addr + old_len);
-            let (_, mut pages) = self.parts();
-            if let Err(e) = pages.relocate(addr, old_len, to) {
+            let (areas, mut pages) = self.parts();
+            let free = areas.free_around(to, to + new_len);
+            if let Err(e) = pages.relocate(addr, old_len, to, &free) {
                 if charged {
                     self.uncharge(new_len / PAGE_SIZE);
                 }

@@ -7,9 +7,11 @@
 //! Application pages are supervisor pages: the program runs in ring 0 beside the kernel, and CR0.WP and NX bind it.
 //! Format: Intel SDM volume 3A, 4.5 "4-level paging".
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot};
+use super::tlb::TlbBatch;
 use super::{huge, user_page};
 
 /// Present.
@@ -157,7 +159,7 @@ impl PageTable {
     pub fn new() -> Option<Self> {
         let root = user_page::alloc_zeroed()?;
         let kernel = table(super::kernel_pml4_phys());
-        for (to, from) in table(root).iter().zip(kernel).skip(ENTRIES / 2) {
+        for (to, from) in table(root)[ENTRIES / 2..].iter().zip(&kernel[ENTRIES / 2..]) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         Some(Self { root, tables: AtomicU64::new(1) })
@@ -255,6 +257,13 @@ impl PageTable {
         Ok(())
     }
 
+    /// The entries of `start..end`, which lie in one table, made as needed; `None` inside a large page.
+    pub fn entries(&self, start: u64, end: u64) -> Result<Option<&'static [AtomicU64]>, NoMemory> {
+        let Some(phys) = self.table_of(start, 0)? else { return Ok(None) };
+        let first = index(start, 0);
+        Ok(table(phys).get(first..first + ((end - start) / PAGE_SIZE) as usize))
+    }
+
     /// Puts a 2 MiB leaf at the aligned address `addr`; `false` if something is (or was) there.
     pub fn map_huge(&self, addr: u64, pte: Pte) -> Result<bool, NoMemory> {
         let Some(entry) = self.entry(addr, 1)? else { return Ok(false) };
@@ -316,13 +325,11 @@ impl PageTable {
         walk(self.root, 3, start, end, &mut visit);
     }
 
-    /// Frees the tables below `start..end` that have become empty. `batch` keeps them until the TLBs are flushed, because
-    /// CPUs cache upper levels too (SDM 4.10.3).
-    pub fn free_empty(&mut self, start: u64, end: u64, batch: &mut super::tlb::TlbBatch) {
-        if start < end {
-            let freed = free_empty(self.root, 3, start, end, batch);
-            self.tables.fetch_sub(freed, Ordering::Relaxed);
-        }
+    /// Frees the tables of `start..end`, whose leaves have been taken out, but for those that reach out of `free`, the range around it
+    /// where nothing is mapped. `batch` keeps them until the TLBs are flushed, because CPUs cache upper levels too (SDM 4.10.3).
+    pub fn free_unused(&mut self, start: u64, end: u64, free: &Range<u64>, batch: &mut TlbBatch) {
+        let freed = free_unused(self.root, 3, start..end, free, batch);
+        self.tables.fetch_sub(freed, Ordering::Relaxed);
     }
 }
 
@@ -340,7 +347,22 @@ impl Drop for PageTable {
             }
             user_page::put(phys);
         }
+        if self.tables.load(Ordering::Relaxed) == 1 {
+            return user_page::put(self.root);
+        }
         free(self.root, 3, ENTRIES / 2);
+    }
+}
+
+/// Most of a table is empty: what is not is found by a short loop.
+fn walk_leaves(phys: u64, start: u64, end: u64, visit: &mut impl FnMut(Leaf<'_>)) {
+    let first = index(start, 0);
+    let count = ((end - start).div_ceil(PAGE_SIZE) as usize).min(ENTRIES - first);
+    for (i, entry) in table(phys)[first..first + count].iter().enumerate() {
+        let value = entry.load(Ordering::Acquire);
+        if value != 0 && Pte(value).has_page() {
+            visit(Leaf { addr: (start & !(PAGE_SIZE - 1)) + i as u64 * PAGE_SIZE, size: PAGE_SIZE, entry });
+        }
     }
 }
 
@@ -352,10 +374,12 @@ fn walk(phys: u64, level: u32, start: u64, end: u64, visit: &mut impl FnMut(Leaf
         let next = base.saturating_add(size);
         let entry = &table(phys)[index(at, level)];
         let value = entry.load(Ordering::Acquire);
-        if level == 0 || value & PS != 0 {
+        if value & PS != 0 {
             if Pte(value).has_page() {
                 visit(Leaf { addr: base, size, entry });
             }
+        } else if value & P != 0 && level == 1 {
+            walk_leaves(value & ADDR, at, end.min(next), visit);
         } else if value & P != 0 {
             walk(value & ADDR, level - 1, at, end.min(next), visit);
         }
@@ -363,20 +387,22 @@ fn walk(phys: u64, level: u32, start: u64, end: u64, visit: &mut impl FnMut(Leaf
     }
 }
 
-/// Frees empty tables below the table `phys`; returns how many.
-fn free_empty(phys: u64, level: u32, start: u64, end: u64, batch: &mut super::tlb::TlbBatch) -> u64 {
+/// Frees tables below the table `phys`, as [`PageTable::free_unused`]; returns how many.
+fn free_unused(phys: u64, level: u32, range: Range<u64>, free: &Range<u64>, batch: &mut TlbBatch) -> u64 {
     let size = span(level);
-    let (mut at, mut freed) = (start, 0);
-    while at < end {
-        let next = (at & !(size - 1)).saturating_add(size);
+    let (mut at, mut freed) = (range.start, 0);
+    while at < range.end {
+        let base = at & !(size - 1);
+        let next = base.saturating_add(size);
         let entry = &table(phys)[index(at, level)];
         let value = entry.load(Ordering::Acquire);
         if value & (P | PS) == P {
             let child = value & ADDR;
             if level > 1 {
-                freed += free_empty(child, level - 1, at, end.min(next), batch);
+                freed += free_unused(child, level - 1, at..range.end.min(next), free, batch);
             }
-            if table(child).iter().all(|e| e.load(Ordering::Relaxed) == 0) {
+            if free.start <= base && next <= free.end {
+                debug_assert!(table(child).iter().all(|e| e.load(Ordering::Relaxed) == 0));
                 entry.store(0, Ordering::Release);
                 batch.free_table(child);
                 freed += 1;

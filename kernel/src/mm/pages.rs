@@ -1,5 +1,7 @@
 //! The pages of areas: taking them out, changing their protection, moving and duplicating them.
 
+use core::ops::Range;
+
 use syscall_shim::{Errno, SysResult};
 
 use super::account::{Rss, RssKind};
@@ -99,8 +101,8 @@ impl<'a> Pages<'_, 'a> {
         });
     }
 
-    /// Moves the pages of `start..start + len` to `to`, where nothing is mapped. On `ENOMEM` nothing has moved.
-    pub fn relocate(&mut self, start: u64, len: u64, to: u64) -> SysResult<()> {
+    /// Moves the pages of `start..start + len` to `to`, amid the range `free` where nothing is mapped. On `ENOMEM` nothing has moved.
+    pub fn relocate(&mut self, start: u64, len: u64, to: u64, free: &Range<u64>) -> SysResult<()> {
         self.split_edges(start, start + len)?;
         // First everything that can fail: whole large pages become small ones, and the tables at the new place are made.
         let mut at = start;
@@ -111,7 +113,10 @@ impl<'a> Pages<'_, 'a> {
         let mut addrs = alloc::vec::Vec::new();
         self.table.for_each(start, start + len, |leaf| addrs.push(leaf.addr));
         for addr in &addrs {
-            self.table.prepare(addr - start + to)?;
+            if let Err(e) = self.table.prepare(addr - start + to) {
+                self.table.free_unused(to, to + len, free, self.batch);
+                return Err(e.into());
+            }
         }
         for addr in addrs {
             let Some(old) = self.table.leaf(addr).map(|leaf| leaf.replace(Pte::NONE)) else { continue };
@@ -120,7 +125,6 @@ impl<'a> Pages<'_, 'a> {
             }
             self.table.map(addr - start + to, old)?;
         }
-        self.table.free_empty(start, start + len, self.batch);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound::{Excluded, Included, Unbounded};
+use core::ops::Range;
 
 use super::flags::{PAGE_SIZE, Prot, STACK_GUARD_GAP, VmFlags};
 
@@ -133,6 +134,12 @@ impl<B: Backing> VmaSet<B> {
         self.areas.range(..addr).next_back().map(|(_, v)| v)
     }
 
+    /// The free range around `start..end`, where nothing is mapped; open upwards where no area is above.
+    pub fn free_around(&self, start: u64, end: u64) -> Range<u64> {
+        let floor = self.prev(start).map_or(0, |below| below.end);
+        floor..self.find_from(end).map_or(u64::MAX, |above| above.start)
+    }
+
     /// The areas that overlap `start..end`, ascending.
     pub fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = &Vma<B>> {
         let first = self.find(start).map_or(start, |v| v.start);
@@ -200,6 +207,11 @@ impl<B: Backing> VmaSet<B> {
 
     /// Removes everything in `start..end` and puts the parts taken out into `out`, ascending.
     pub fn remove(&mut self, start: u64, end: u64, out: &mut Vec<Vma<B>>) {
+        let inside = |(at, last): (&u64, &Vma<B>)| *at >= start && last.end <= end;
+        if self.areas.first_key_value().is_some_and(inside) && self.areas.last_key_value().is_some_and(inside) {
+            out.extend(core::mem::take(self).areas.into_values());
+            return;
+        }
         self.split_at(start);
         self.split_at(end);
         let before = out.len();

@@ -55,6 +55,21 @@ pub const INT3: u8 = 0xcc;
 /// mode abolished (SDM vol. 2D, table A-2, superscript i64). None has become a prefix since (REX2 took D5, EVEX 62).
 pub const TRAPS: [u8; 16] = [0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, INT3, 0xce, 0xd6];
 
+const IS_TRAP: [bool; 256] = {
+    let mut is = [false; 256];
+    let mut i = 0;
+    while i < TRAPS.len() {
+        is[TRAPS[i] as usize] = true;
+        i += 1;
+    }
+    is
+};
+
+/// Whether `byte` is one of [`TRAPS`].
+pub fn is_trap(byte: u8) -> bool {
+    IS_TRAP[usize::from(byte)]
+}
+
 /// Why a site keeps trapping.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Refusal {

@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::window::{How, MOVED_MAX, Moved};
-use super::{JUMP_LEN, Refusal, SYSCALL, SYSCALL_LEN, TRAPS, Window};
+use super::{JUMP_LEN, Refusal, SYSCALL, SYSCALL_LEN, TRAPS, Window, is_trap};
 
 /// Offset of the stub's own `syscall` instruction: what a single-stepping thread executes instead.
 pub const RETRY: u64 = 14;
@@ -130,7 +130,7 @@ fn displacement(site: u64, at: u64) -> Option<i32> {
 /// and what stands behind the window stays.
 pub fn is_guarded(window: &Window, site: u64, at: u64) -> bool {
     let Some(bytes) = displacement(site, at).map(i32::to_le_bytes) else { return false };
-    window.covered().all(|offset| bytes.get(offset - 1).is_some_and(|byte| TRAPS.contains(byte)))
+    window.covered().all(|offset| bytes.get(offset - 1).is_some_and(|byte| is_trap(*byte)))
         && (1..).zip(bytes).all(|(offset, byte)| window.kept(offset).is_none_or(|kept| kept == byte))
 }
 
@@ -138,17 +138,22 @@ pub fn is_guarded(window: &Window, site: u64, at: u64) -> bool {
 /// [`TRAPS`] too, so that stubs of most sites can share pages.
 const FAR: [u8; 8] = [0xcc, 0xce, 0xd6, 0x61, 0x60, 0x3f, 0x37, 0x2f];
 
+/// What a byte of a displacement may be: what it must be, where something stands there that stays, or any, or any of [`TRAPS`].
+fn candidates(kept: Option<u8>, guarded: bool) -> impl Iterator<Item = u8> {
+    let traps = TRAPS.into_iter().filter(move |_| guarded && kept.is_none());
+    let all = (0..=u8::MAX).take(if guarded || kept.is_some() { 0 } else { 256 });
+    kept.filter(|byte| !guarded || is_trap(*byte)).into_iter().chain(traps).chain(all)
+}
+
 /// The ranges of 256 addresses, by their first ones, where a stub for `site` may begin ([`is_guarded`] holds for each
 /// of them), best first.
 pub fn places(window: &Window, site: u64) -> impl Iterator<Item = u64> {
     let guarded = window.covered().any(|offset| offset == 3);
     let (low, middle, high) = (window.kept(2), window.kept(3), window.kept(4));
-    let is = |kept: Option<u8>, byte: u8| kept.is_none_or(|kept| kept == byte);
     let highs = FAR.into_iter().filter(move |_| high.is_none()).chain(high);
     highs.flat_map(move |high| {
-        let middles = (0..=u8::MAX).filter(move |byte| is(middle, *byte) && (!guarded || TRAPS.contains(byte)));
-        middles.flat_map(move |middle| {
-            TRAPS.into_iter().filter(move |byte| is(low, *byte)).filter_map(move |low| {
+        candidates(middle, guarded).flat_map(move |middle| {
+            candidates(low, true).filter_map(move |low| {
                 let displacement = i32::from_le_bytes([0, low, middle, high]);
                 site.checked_add(JUMP_LEN as u64)?.checked_add_signed(displacement.into())
             })

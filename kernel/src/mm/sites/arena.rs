@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use syscall_shim::sites::{INT3, STUB_MAX, Window, is_guarded, places};
+use syscall_shim::sites::{INT3, JUMP_LEN, STUB_MAX, Window, is_guarded, places};
 
 use crate::mm::address_space::{Area, Locked};
 use crate::mm::flags::{MMAP_MIN_ADDR, PAGE_SIZE, Prot, USER_END, VmFlags, page_down};
@@ -60,12 +60,23 @@ impl Arena {
         if self.closed {
             return None;
         }
-        let suits = |first: &usize| {
-            (*first..first + LENGTH).all(|grain| self.is_free(grain))
-                && is_guarded(window, site, self.at + *first as u64 * GRAIN)
-        };
-        let grains = ((self.end() - self.at) / GRAIN) as usize;
-        let first = (0..=grains - LENGTH).find(suits)?;
+        let last = ((self.end() - self.at) / GRAIN) as usize - LENGTH;
+        let mut first = 0;
+        loop {
+            if first > last {
+                return None;
+            }
+            let at = self.at + first as u64 * GRAIN;
+            if !is_guarded(window, site, at) {
+                // The lowest byte of the jump's displacement does not matter: on with the next value of the others.
+                let low = at.wrapping_sub(site + JUMP_LEN as u64) % 256;
+                first += (256 - low).div_ceil(GRAIN) as usize;
+            } else if let Some(used) = (first..first + LENGTH).rfind(|grain| !self.is_free(*grain)) {
+                first = used + 1;
+            } else {
+                break;
+            }
+        }
         for grain in first..first + LENGTH {
             if let Some(word) = self.used.get_mut(grain / 64) {
                 *word |= 1 << (grain % 64);

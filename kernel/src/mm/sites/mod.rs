@@ -12,14 +12,12 @@
 mod arena;
 mod patch;
 
-pub use patch::forget_known;
-
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use litemap::LiteMap;
-use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, TRAPS};
+use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, is_trap};
 
 use super::address_space::AddressSpace;
 use crate::arch::direct;
@@ -37,6 +35,9 @@ static REFUSED: [AtomicU64; Refusal::COUNT] = [const { AtomicU64::new(0) }; Refu
 /// it, mixed with the process.
 pub static KNOWN: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
+/// So many calls of a program trap before its sites are looked at: one that makes no more is over before jumps have paid for
+/// their making.
+const EARLY_CALLS: u32 = 64;
 /// How often a site's window may be branched into before it is given back.
 const BRANCHES: u32 = 1000;
 /// How often a thread may be sent back to a site that was restored after it had trapped there.
@@ -65,12 +66,15 @@ pub struct Sites {
     /// Lowest and highest of the addresses that [`KNOWN`] may have of it.
     refused_from: AtomicU64,
     refused_to: AtomicU64,
+    /// Calls that have trapped, up to [`EARLY_CALLS`].
+    early_calls: AtomicU32,
 }
 
 impl Default for Sites {
     fn default() -> Self {
         let table = IrqLock::new(Table::default());
-        Self { table, refused_from: AtomicU64::new(u64::MAX), refused_to: AtomicU64::new(0) }
+        let (refused_from, refused_to) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        Self { table, refused_from, refused_to, early_calls: AtomicU32::new(0) }
     }
 }
 
@@ -147,6 +151,10 @@ impl AddressSpace {
     /// The frame is of a thread that has executed a `syscall` instruction, at `frame.rip - 2`, and is about to make the call.
     /// Makes the site a jump if it can be one.
     fn call_trapped(&self, frame: &mut TrapFrame, known: &AtomicU64, mixed: u64) {
+        if self.sites.early_calls.load(Ordering::Relaxed) < EARLY_CALLS {
+            self.sites.early_calls.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         match self.patch(frame.rip.wrapping_sub(SYSCALL_LEN as u64), frame.error) {
             Ok(stub) => frame.rip = stub + RETURN,
             // Calls that do not return say nothing about what follows the instruction.
@@ -199,7 +207,7 @@ impl AddressSpace {
         }
     }
 
-    /// The exception of an instruction that begins at `rip` with one of [`TRAPS`]: where the thread is to go on if that byte
+    /// The exception of an instruction that begins at `rip` with one of [`syscall_shim::sites::TRAPS`]: where the thread is to go on if that byte
     /// is a jump's, or was until just now.
     pub fn redirect(&self, rip: u64) -> Redirect {
         let now = crate::usermem::UserAddr(rip).cast::<u8>().read().ok();
@@ -215,7 +223,7 @@ impl AddressSpace {
             return if active.branches < BRANCHES { Redirect::To(to) } else { Redirect::Often(to, site) };
         }
         // Restored after the exception: the byte that caused it is no longer there.
-        let gone = now.is_some_and(|byte| !TRAPS.contains(&byte));
+        let gone = now.is_some_and(|byte| !is_trap(byte));
         let former = table.former.range_mut(..=rip).next_back().filter(|(site, _)| rip - **site < JUMP_LEN as u64);
         match former {
             Some((_, former)) if gone && former.retries > 0 => {
@@ -236,6 +244,7 @@ impl AddressSpace {
 
     /// Takes over the sites of a space of which this is a copy. Its stubs are shared, and new ones go elsewhere.
     pub(super) fn inherit_sites(&self, from: &AddressSpace) {
+        let early_calls = from.sites.early_calls.load(Ordering::Relaxed);
         let from = from.sites.table.lock();
         let copy = Table {
             active: from.active.clone(),
@@ -245,5 +254,6 @@ impl AddressSpace {
             banned: from.banned.clone(),
         };
         *self.sites.table.lock() = copy;
+        self.sites.early_calls.store(early_calls, Ordering::Relaxed);
     }
 }

@@ -270,6 +270,13 @@ impl Locked<'_> {
         self.space.sites.forget_refused(start, end);
     }
 
+    /// Nobody is left in the space, and it is to be emptied.
+    pub fn forget_all_sites(&mut self) {
+        let gone = core::mem::take(&mut *self.space.sites.table.lock());
+        drop(gone);
+        self.space.sites.forget_refused(0, u64::MAX);
+    }
+
     fn restore(&mut self, sites: impl Iterator<Item = u64>) {
         // A page that is gone, or that memory is too short to copy, stays as it is: the jump still does what the site did.
         let sites: Vec<Restored> = sites
@@ -319,7 +326,14 @@ impl Sites {
     }
 }
 
+impl AddressSpace {
+    /// Forgets which sites of the space are refused: a process that has used it goes on to another program.
+    pub fn forget_refused_sites(&self) {
+        self.sites.forget_refused(0, u64::MAX);
+    }
+}
+
 /// Forgets which sites are refused, of all processes.
-pub fn forget_known() {
+fn forget_known() {
     KNOWN.iter().for_each(|known| known.store(0, Ordering::Relaxed));
 }

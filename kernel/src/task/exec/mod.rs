@@ -107,7 +107,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     task.rseq.store(0, Ordering::Relaxed);
     image.mm.enter();
     let old_mm = process.replace_mm(image.mm.clone());
-    crate::mm::sites::forget_known();
+    old_mm.forget_refused_sites();
     sched::switch_mm(&image.mm);
     process.leave_space(&old_mm);
     drop(old_mm);
