@@ -135,6 +135,62 @@ n=0; while IFS= read -r x; do n=$((n + x)); done < <(for i in $(seq 20); do echo
 printf '%s ' $(for i in 3 1 2; do echo $i; done | sort); echo
 str=$(for i in $(seq 500); do printf x; done | md5sum | cut -d' ' -f1); echo "$str"
 
+section "jobs by name"
+sleep 5 & first=$!; sleep 5 & jobs -r | wc -l
+kill %%; wait %% 2>/dev/null; echo "the current job: $?"
+disown $first && jobs -r | wc -l; kill %sleep 2>/dev/null || echo "no such job"; kill $first
+(sleep 0.02; exit 6) & first=$!; sleep 5 & second=$!
+wait -n -p which $first $second; echo "wait -n -p: $?, the first: $((which == first))"; kill $second; wait
+wait 99999 2>/dev/null; echo "not a child: $?"
+sleep 0.02 & pid=$!; wait $pid; wait $pid; echo "waited for twice: $?"
+(trap 'exit 12' TERM; echo ready; while :; do sleep 0.01; done) > ready & pid=$!
+until [ -s ready ]; do sleep 0.01; done; kill $pid; wait $pid; echo "caught TERM: $?"
+set -m; (sleep 5; echo never) & kill -TERM -- -$!; wait $! 2>/dev/null; echo "killed a group: $?"; set +m
+
+section "more traps"
+(trap 'echo "error $?"' ERR; false; (exit 3); if false; then :; fi; true)
+(set -e; trap 'echo "left with $?"' EXIT; false; echo never); echo "set -e: $?"
+(returning() { trap 'echo returned' RETURN; return 4; }; returning; echo "status $?")
+(trap 'n=$((n + 1))' CHLD; n=0; for i in 1 2 3; do sleep 0.01 & wait $!; done; [ $n -ge 3 ] && echo "children were seen to end")
+(trap 'echo "interrupted wait"' USR1; (sleep 0.02; kill -USR1 $BASHPID $PPID 2>/dev/null) & wait $!; echo "status over 128: $(($? > 128))")
+(set +o pipefail; yes | head -1 > /dev/null; echo "writer of a closed pipe: ${PIPESTATUS[0]}")
+(trap '' PIPE; yes 2>/dev/null | head -1 > /dev/null; echo "with SIGPIPE ignored: ${PIPESTATUS[0]}")
+bash -c 'trap "echo first" EXIT; trap "echo second" EXIT; exec true'; echo "exec runs no exit trap: $?"
+bash -c 'trap - INT; kill -INT $$' ; echo "by SIGINT: $?"
+trap 'echo hup' HUP; trap -p HUP; kill -HUP $$; trap - HUP
+kill -l 15 9; kill -0 $$ && echo "alive"
+
+section "descriptors"
+exec {fd}> numbered; echo "to a descriptor of its own" >&$fd; exec {fd}>&-; cat numbered
+exec 7<> both; echo written >&7; read -r -u 7 line || echo "at the end"; exec 7>&-; cat both
+echo swapped 3>&1 1>&2 2>&3 2>/dev/null | wc -l
+{ echo out; echo err >&2; } > >(sed 's/^/o:/' > o) 2> >(sed 's/^/e:/' > e); while [ ! -s o ] || [ ! -s e ]; do sleep 0.01; done; cat o e
+read -r -t 0.02 line < <(sleep 1); echo "time is over: $(($? > 128))"
+read -r -d ';' -a words <<< "some words; not these"; echo "${#words[@]}: ${words[*]}"
+read -r -n 3 line <<< "letters"; echo "$line"
+while read -r -u 4 one && read -r -u 5 two; do echo "$one$two"; done 4< <(seq 3) 5< <(printf '%s\n' a b c)
+echo through /dev/fd | cat /dev/fd/0; cat /dev/stdin <<< "and /dev/stdin"
+set -o noclobber; echo again 2>/dev/null > out.txt; echo "noclobber $?"; echo forced >| copy.txt; set +o noclobber; cat copy.txt
+mapfile -t lines < <(seq 5); echo "${lines[@]:1:3}"
+printf '%s\n' {1..3}{a,b} > >(paste -sd ' ' - > pasted); while [ ! -s pasted ]; do sleep 0.01; done; cat pasted
+
+section "the shell's own"
+declare -A ages=([ann]=30 [bob]=25); for who in $(printf '%s\n' "${!ages[@]}" | sort); do echo "$who ${ages[$who]}"; done
+path=/usr/lib/file.tar.gz; echo "${path##*/} ${path%%.*} ${path/lib/share} ${path: -2} ${#path} ${path^^}"
+[[ 2026-01-31 =~ ^([0-9]+)-([0-9]+) ]] && echo "year ${BASH_REMATCH[1]} month ${BASH_REMATCH[2]}"
+case abc in a*) echo begins ;;& *c) echo ends ;& none) echo falls through ;; esac
+while getopts "ab:" option -a -b value; do echo "$option ${OPTARG-}"; done
+shopt -s extglob nullglob
+(touch x1 x2 y1; echo !(y*|[^x]*) no-*-match); shopt -u extglob nullglob
+printf -v padded '%05d|%-4s|%x' 42 ab 255; echo "$padded"; printf '%q\n' "it's"
+echo $((0x1f | 3 << 4)) $((7 % -4)) $((1 ? 2 : 3)) $((RANDOM < 32768))
+echo 'sourced=$1; return 3' > lib.sh; . ./lib.sh value; echo "source: $? $sourced"
+command -v cd true; type -t section; hash -r; (exec -a other bash -c 'echo $0')
+pushd / > /dev/null; pwd; popd > /dev/null; [ "$PWD" = "$dir" ] && echo "back again"
+bash -c 'f() { f; }; ulimit -s 256; (FUNCNEST=50 f) 2>/dev/null; echo "bounded recursion"'
+bash -c 'echo "$0 $# $*"; shift 2; echo "$1 ${@: -1}"' zero one two three four
+eval "$(declare -f count | sed 's/^count/counted/')"; seq 6 | counted
+
 section "select parts of text"
 mawk 'BEGIN { while (("echo a; echo b" | getline line) > 0) print "awk got " line }'
 mawk 'BEGIN { print "to sort" | "sort"; close("sort"); print system("exit 3") }'
