@@ -2,6 +2,7 @@
 
 use crate::case::{Case, Client};
 use crate::run::drain;
+use skiff::fresh;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
@@ -32,7 +33,7 @@ pub fn run(case: &Case, client: &Client, mut machine: Command) -> Result<(), Str
     let mut server = machine.spawn().map_err(|e| format!("{:?}: {e}", machine.get_program()))?;
     let said = [server.stdout.take().map(drain), server.stderr.take().map(drain)];
 
-    let mut script = Command::new("bash");
+    let mut script = fresh::command("bash");
     script.arg("-eu").arg(&client.script);
     for (n, port) in published.iter().enumerate() {
         script.env(if n == 0 { "PORT".into() } else { format!("PORT{}", n + 1) }, port);
@@ -53,7 +54,7 @@ pub fn run(case: &Case, client: &Client, mut machine: Command) -> Result<(), Str
 
 /// Runs a script that starts the machines by itself, with `SKIFF` in its environment, in a network of its own.
 pub fn run_alone(case: &Case, client: &Client, skiff: &Path) -> Result<(), String> {
-    let mut script = Command::new("unshare");
+    let mut script = fresh::command("unshare");
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !root {
         script.args(["--user", "--map-root-user"]);

@@ -3,6 +3,7 @@
 use crate::build::build;
 use crate::case::{Case, Subject};
 use crate::talk::talk;
+use skiff::fresh;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
@@ -125,7 +126,7 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
                 fs::copy(folder.join(file), dir.path().join(file)).map_err(|e| format!("{file}: {e}"))?;
             }
             // script(1) makes the session of a terminal.
-            if case.talk.is_empty() { in_session(program) } else { Command::new(program) }
+            if case.talk.is_empty() { in_session(program) } else { fresh::command(program) }
         }
         Subject::Source { .. } | Subject::Network => in_session(program),
     };
@@ -141,7 +142,7 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
 /// A command in a session of its own, as the first program of a machine is; what called the tests may be out of sight in another
 /// PID namespace.
 fn in_session(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("setsid");
+    let mut command = fresh::command("setsid");
     command.arg(program);
     command
 }
@@ -153,7 +154,7 @@ fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, Strin
 
 /// `skiff run` for the case.
 fn guest_command(case: &Case, program: &Path, context: &Context) -> Result<Command, String> {
-    let mut command = Command::new(&context.skiff);
+    let mut command = fresh::command(&context.skiff);
     command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags);
     for port in case.client.iter().flat_map(|client| &client.ports) {
         command.arg(format!("--publish={}:{port}", crate::client::free_port()?));

@@ -9,6 +9,7 @@ pub mod control;
 pub mod core;
 pub mod error;
 pub mod frame;
+pub mod fresh;
 pub mod gdb;
 mod kvm;
 pub mod machine;

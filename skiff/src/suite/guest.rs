@@ -3,11 +3,12 @@
 use super::batch::Transcript;
 use super::{End, Ran, Test};
 use crate::error::{On, Result};
+use crate::fresh;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,7 +81,7 @@ impl Guest {
 
     /// One machine, until it ends or a test passes its limit by far.
     fn machine(&self, tests: &[&Test], skip: &[String]) -> Result<Stay> {
-        let mut command = Command::new(&self.skiff);
+        let mut command = fresh::command(&self.skiff);
         // The limit is ours; with one, a machine can be asked for the state of its tasks.
         command.args(["run", "--timeout", "86400"]).args(&self.options);
         if !skip.is_empty() {

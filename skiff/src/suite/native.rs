@@ -3,10 +3,11 @@
 use super::batch::Transcript;
 use super::{Ran, Test};
 use crate::error::{On, Result};
+use crate::fresh;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// What the tests gave on the Linux that this runs on.
 pub fn run(batch: &Path, list: &Path, tests: &[Test], env: &[String], moved: impl Fn()) -> Result<HashMap<String, Ran>> {
@@ -14,7 +15,7 @@ pub fn run(batch: &Path, list: &Path, tests: &[Test], env: &[String], moved: imp
     // Whoever a test becomes must reach its directory.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(here.path(), open).on("temporary directory")?;
-    let mut command = Command::new("setsid");
+    let mut command = fresh::command("setsid");
     command.arg(batch).arg(list).args(tests.iter().map(|t| &t.id)).current_dir(here.path()).env_clear();
     command.envs(mkimage::environment(env).iter().filter_map(|e| e.split_once('=')));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
