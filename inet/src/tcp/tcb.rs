@@ -100,6 +100,8 @@ pub struct Settings {
     pub syn_retries: u32,
     /// How long an orphan waits for the other side's `FIN`.
     pub linger2: u64,
+    /// `TCP_NOTSENT_LOWAT`: with this much waiting to be sent, no more is asked for.
+    pub not_sent_low_water: u32,
 }
 
 impl Default for Settings {
@@ -114,6 +116,7 @@ impl Default for Settings {
             user_timeout: 0,
             syn_retries: 6,
             linger2: TIME_WAIT,
+            not_sent_low_water: u32::MAX,
         }
     }
 }
@@ -204,6 +207,8 @@ pub struct Tcb {
     pub(super) short: bool,
 }
 
+/// The smallest segments: whatever the other side or a router says, options and some payload fit.
+const LEAST_MSS: u16 = 64;
 /// What a connection may hold in each direction while memory is short.
 const SHORT: usize = 16 << 10;
 
@@ -296,7 +301,7 @@ impl Tcb {
 
     /// What both sides said in their `SYN`s.
     pub(super) fn agree(&mut self, mss: Option<u16>, window_shift: Option<u8>, sack: bool) {
-        self.mss = u32::from(mss.unwrap_or(self.config.default_mss).min(self.config.mss).max(64));
+        self.mss = u32::from(mss.unwrap_or(self.config.default_mss).min(self.config.mss).max(LEAST_MSS));
         self.congestion = Congestion::new(self.mss);
         self.sack = sack;
         match window_shift {
@@ -383,7 +388,8 @@ impl Tcb {
 
     /// Whether a write would be taken, by Linux's measure (`sk_stream_is_writeable`): a third of the buffer is free.
     pub fn is_writable(&self) -> bool {
-        self.room() >= self.send.len() / 2 && self.room() > 0
+        let not_sent = self.send.len().saturating_sub(self.flight() as usize);
+        self.room() >= self.send.len() / 2 && self.room() > 0 && not_sent < self.settings.not_sent_low_water as usize
     }
 
     /// Takes bytes to send; the caller has looked for [`Tcb::room`], which may be overdrawn by one write.
@@ -499,7 +505,7 @@ impl Tcb {
 
     /// The path bears segments of this size only: what is on its way is cut anew (RFC 1191, 6.5). Whether that changes anything.
     pub fn narrow(&mut self, mss: u16) -> bool {
-        let mss = u32::from(mss);
+        let mss = u32::from(mss.max(LEAST_MSS));
         if mss >= self.mss || matches!(self.state, State::SynSent | State::Closed) {
             return false;
         }

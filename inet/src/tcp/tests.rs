@@ -417,3 +417,19 @@ fn nonsense_is_survived() {
         }
     }
 }
+
+#[test]
+fn no_router_makes_segments_too_small_for_their_options() {
+    let [mut a, mut b] = pair(CONFIG);
+    b.tcb.write(vec![7; 3000].into());
+    let segments = b.output(2 * MS);
+    // The first is lost, so that what is sent back has options.
+    for packet in segments.into_iter().skip(1) {
+        a.input(packet, 3 * MS);
+    }
+    assert!(a.tcb.narrow(16));
+    a.tcb.write(vec![8; 200].into());
+    let sent = a.output(4 * MS);
+    assert!(!sent.is_empty() && sent.iter().all(|(header, _)| !header.options.sack.is_empty()));
+    assert!(a.tcb.segment_size() > 40);
+}
