@@ -31,7 +31,7 @@ mod route;
 mod send_how;
 mod slaac;
 pub mod socket;
-mod tcp;
+pub mod tcp;
 mod timers;
 mod udp;
 
@@ -50,6 +50,7 @@ fn secret() -> Key {
 
 /// Finds the network cards and gives the interfaces their addresses. The random numbers are ready.
 pub fn init() {
+    tcp::init_limits();
     interface::init();
     config::init();
 }

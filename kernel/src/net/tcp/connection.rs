@@ -1,7 +1,7 @@
 //! A connection: its state, the way to the other side, and those who wait for it.
 
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use inet::Bytes;
 use inet::ip::Flow;
@@ -15,6 +15,17 @@ use crate::net::route::Hop;
 use crate::net::{poll, timers};
 use crate::sync::SpinLock;
 use crate::task::Instant;
+
+/// Connections in `TIME_WAIT`.
+static TIME_WAITS: AtomicU32 = AtomicU32::new(0);
+/// `net.ipv4.tcp_max_tw_buckets`.
+pub static MAX_TIME_WAITS: AtomicU32 = AtomicU32::new(0);
+
+/// Sets the limit as Linux does: one for every 256 KiB of memory.
+pub fn init_limits() {
+    let memory = (crate::mm::frames::stats().total * crate::mm::PAGE_SIZE) as u64;
+    MAX_TIME_WAITS.store((memory >> 18).next_power_of_two().clamp(16, 262_144) as u32, Ordering::Relaxed);
+}
 
 /// A connection. The table of connections keeps it until it is closed on both sides, whether or not a socket does.
 pub struct Connection {
@@ -39,6 +50,8 @@ pub struct Connection {
     scheduled: AtomicBool,
     /// When the entry in the queue of deadlines calls; `MAX` without one.
     alarm: AtomicU64,
+    /// Counted among those in `TIME_WAIT`.
+    counted: AtomicBool,
     /// The owner of the socket, for /proc/net/tcp: user and inode.
     pub owner: SpinLock<(u32, u64)>,
 }
@@ -58,6 +71,7 @@ impl Connection {
             ttl: AtomicU8::new(TTL),
             scheduled: AtomicBool::new(false),
             alarm: AtomicU64::new(Instant::MAX),
+            counted: AtomicBool::new(false),
             owner: SpinLock::new((0, 0)),
         })
     }
@@ -67,6 +81,11 @@ impl Connection {
         let mut tcb = self.tcb.lock();
         tcb.set_short(poll::short_of_memory());
         let reset = tcb.receive(header, payload, now);
+        if tcb.state() == State::TimeWait && !self.may_wait() {
+            // The other side's FIN is acknowledged; should that be lost, a RST answers the next one.
+            self.transmit(&mut tcb, now);
+            tcb.abort();
+        }
         let events = tcb.take_events();
         let state = tcb.state();
         let quiet = tcb.is_quiet();
@@ -86,6 +105,20 @@ impl Connection {
         {
             poll::send_later(me);
         }
+    }
+
+    /// Whether the connection may stay in `TIME_WAIT`, of which there are so many at most (tcp(7), `tcp_max_tw_buckets`).
+    fn may_wait(&self) -> bool {
+        if self.counted.load(Ordering::Relaxed) {
+            return true;
+        }
+        let room = TIME_WAITS.fetch_add(1, Ordering::Relaxed) < MAX_TIME_WAITS.load(Ordering::Relaxed);
+        if room {
+            self.counted.store(true, Ordering::Relaxed);
+        } else {
+            TIME_WAITS.fetch_sub(1, Ordering::Relaxed);
+        }
+        room
     }
 
     /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
@@ -206,5 +239,13 @@ impl Connection {
             }
         }
         poll::sent();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if *self.counted.get_mut() {
+            TIME_WAITS.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

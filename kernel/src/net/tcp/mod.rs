@@ -21,7 +21,7 @@ use super::output::{self, Outgoing, TCP, TTL};
 use super::route::{self, Hop};
 use crate::arch::clock;
 
-pub use connection::Connection;
+pub use connection::{Connection, MAX_TIME_WAITS, init_limits};
 pub use listener::Listener;
 pub use options::state_number;
 pub use socket::TcpSocket;

@@ -19,6 +19,7 @@ use crate::files::{open_file, pipe};
 use crate::ipc::mqueue;
 use crate::mm::account::{OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
 use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
+use crate::net::tcp;
 use crate::pseudo::Tree;
 use crate::task::{core_dump, table, uts};
 
@@ -127,6 +128,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     name(&tree, "sys/kernel/domainname", uts::domainname, uts::set_domainname);
     tree.line("sys/vm/max_map_count", || MAX_MAP_COUNT.to_string());
     tree.line("sys/vm/mmap_min_addr", || MMAP_MIN_ADDR.to_string());
+    setting(&tree, "sys/net/ipv4/tcp_max_tw_buckets", &tcp::MAX_TIME_WAITS, 0..=i32::MAX as u32);
     setting(&tree, "sys/vm/overcommit_memory", &OVERCOMMIT_MEMORY, 0..=2);
     setting(&tree, "sys/vm/overcommit_ratio", &OVERCOMMIT_RATIO, 0..=i32::MAX as u32);
     setting(&tree, "sys/fs/mqueue/msg_default", &mqueue::MSG_DEFAULT, 1..=65536);
