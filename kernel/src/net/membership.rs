@@ -99,14 +99,20 @@ impl Membership {
             | (n::SOL_IPV6, n::IPV6_ADD_MEMBERSHIP | n::MCAST_JOIN_GROUP) => self.join(level, option, value),
             (n::SOL_IP, n::IP_DROP_MEMBERSHIP | n::MCAST_LEAVE_GROUP)
             | (n::SOL_IPV6, n::IPV6_DROP_MEMBERSHIP | n::MCAST_LEAVE_GROUP) => self.leave(level, option, value),
-            (n::SOL_IP, n::IP_MULTICAST_LOOP) | (n::SOL_IPV6, n::IPV6_MULTICAST_LOOP) => {
+            (n::SOL_IP, n::IP_MULTICAST_LOOP) => {
                 number(value).map(|number| self.choices.lock().looped[family] = number != 0)
             }
+            (n::SOL_IPV6, n::IPV6_MULTICAST_LOOP) => int(value).and_then(|number| match number {
+                0 | 1 => {
+                    self.choices.lock().looped[family] = number != 0;
+                    Ok(())
+                }
+                _ => Err(Errno::EINVAL),
+            }),
             (n::SOL_IP, n::IP_MULTICAST_TTL | n::IP_MULTICAST_IF) if self.stream => Err(Errno::EINVAL),
             (n::SOL_IPV6, n::IPV6_MULTICAST_HOPS | n::IPV6_MULTICAST_IF) if self.stream => Err(Errno::ENOPROTOOPT),
-            (n::SOL_IP, n::IP_MULTICAST_TTL) | (n::SOL_IPV6, n::IPV6_MULTICAST_HOPS) => {
-                number(value).and_then(|number| self.set_ttl(family, number))
-            }
+            (n::SOL_IP, n::IP_MULTICAST_TTL) => number(value).and_then(|number| self.set_ttl(family, number)),
+            (n::SOL_IPV6, n::IPV6_MULTICAST_HOPS) => int(value).and_then(|number| self.set_ttl(family, number)),
             (n::SOL_IP, n::IP_MULTICAST_IF) => self.set_interface_v4(value),
             (n::SOL_IPV6, n::IPV6_MULTICAST_IF) => word(value, 0).and_then(|index| self.set_interface(1, index)),
             _ => return None,
@@ -200,6 +206,11 @@ impl Membership {
             _ => return None,
         };
         Some(number.to_ne_bytes().to_vec())
+    }
+
+    /// Whether the socket has joined the group there.
+    pub fn has(&self, interface: u32, group: &IpAddr) -> bool {
+        self.choices.lock().joined.contains(&(interface, *group))
     }
 
     /// The way to a group.

@@ -139,6 +139,7 @@ impl Family {
 pub struct Common {
     /// The family.
     pub family: Family,
+    stream: bool,
     reuse_address: AtomicBool,
     reuse_port: AtomicBool,
     /// `SO_BROADCAST`.
@@ -157,13 +158,19 @@ pub struct Common {
     default_buffers: (u32, u32),
     priority: AtomicI32,
     mark: AtomicI32,
-    low_water: AtomicI32,
+    /// `SO_RCVLOWAT`.
+    pub low_water: AtomicI32,
     /// `IPV6_V6ONLY`.
     pub v6_only: AtomicBool,
     /// `IP_TOS` or `IPV6_TCLASS`.
     pub tos: AtomicU8,
     ttl: AtomicU8,
-    hops: AtomicU8,
+    /// `IPV6_UNICAST_HOPS`; -1 for what is usual.
+    hops: AtomicI32,
+    /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
+    discover: [AtomicU8; 2],
+    /// `IP_BIND_ADDRESS_NO_PORT`, which is a hint: ports are found while there are any.
+    bind_no_port: AtomicBool,
     free_bind: AtomicBool,
     transparent: AtomicBool,
     /// `IP_RECVERR` and its like: bit by bit, see [`Flag`].
@@ -189,6 +196,9 @@ pub mod flag {
     pub const RECVTCLASS: u32 = 512;
     pub const TIMESTAMPNS: u32 = 1024;
     pub const TIMESTAMP: u32 = 2048;
+    /// `IP_MULTICAST_ALL`, `IPV6_MULTICAST_ALL` are off: groups that others have joined are none of ours.
+    pub const ONLY_JOINED: [u32; 2] = [4096, 8192];
+    pub const DONTFRAG6: u32 = 16384;
 }
 
 impl Common {
@@ -196,6 +206,7 @@ impl Common {
     pub fn new(family: Family, stream: bool) -> Common {
         Common {
             family,
+            stream,
             reuse_address: AtomicBool::new(false),
             reuse_port: AtomicBool::new(false),
             broadcast: AtomicBool::new(false),
@@ -212,10 +223,13 @@ impl Common {
             v6_only: AtomicBool::new(false),
             tos: AtomicU8::new(0),
             ttl: AtomicU8::new(0),
-            hops: AtomicU8::new(0),
+            hops: AtomicI32::new(-1),
+            discover: [AtomicU8::new(1), AtomicU8::new(1)],
+            bind_no_port: AtomicBool::new(false),
             free_bind: AtomicBool::new(false),
             transparent: AtomicBool::new(false),
-            flags: AtomicU32::new(0),
+            // IPv6 sockets are told of none but their own IPv4 groups.
+            flags: AtomicU32::new(if family == Family::V6 { flag::ONLY_JOINED[0] } else { 0 }),
             groups: Membership::new(stream),
             device: SpinLock::new(Vec::new()),
         }
@@ -252,11 +266,26 @@ impl Common {
 
     /// Time to live.
     pub fn ttl(&self) -> u8 {
-        let slot = if self.family == Family::V6 { &self.hops } else { &self.ttl };
-        match slot.load(Ordering::Relaxed) {
+        if self.family == Family::V6 {
+            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(TTL);
+        }
+        match self.ttl.load(Ordering::Relaxed) {
             0 => TTL,
             ttl => ttl,
         }
+    }
+
+    /// Whether what is too long for the interface is refused (`EMSGSIZE`), and not sent in fragments: `IP_PMTUDISC_DO` and
+    /// `IP_PMTUDISC_PROBE`.
+    pub fn refuses_fragments(&self, v6: bool) -> bool {
+        let discover = self.discover[usize::from(v6)].load(Ordering::Relaxed);
+        matches!(discover, 2 | 3) || v6 && self.has(flag::DONTFRAG6)
+    }
+
+    /// Whether a datagram for the group is for this socket too.
+    pub fn takes_group(&self, interface: u32, group: &IpAddr) -> bool {
+        let only = flag::ONLY_JOINED[usize::from(group.is_ipv6())];
+        !group.is_multicast() || !self.has(only) || self.groups.has(interface, group)
     }
 
     /// `SO_RCVBUF`, `SO_SNDBUF` as getsockopt(2) tells them.
@@ -322,6 +351,7 @@ impl Common {
             n::SOL_SOCKET => self.set_socket(option, value),
             n::SOL_IP => self.set_ip(option, value),
             n::SOL_IPV6 if self.family == Family::V6 => self.set_ipv6(option, value),
+            IPPROTO_UDP if !self.stream && value.len() < size_of::<i32>() => Err(Errno::EINVAL),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }
@@ -343,7 +373,8 @@ impl Common {
         }
         let number = int(value)?;
         let on = number != 0;
-        let doubled = |least: u32, most: u32| (number.max(0) as u32).min(most).saturating_mul(2).max(least);
+        // A negative number is a large one.
+        let doubled = |least: u32, most: u32| (number as u32).min(most).saturating_mul(2).max(least);
         match option {
             n::SO_REUSEADDR => self.reuse_address.store(on, Ordering::Relaxed),
             n::SO_REUSEPORT => self.reuse_port.store(on, Ordering::Relaxed),
@@ -366,7 +397,7 @@ impl Common {
                     if option == n::SO_RCVBUFFORCE { (&self.receive_buffer, LEAST.0) } else { (&self.send_buffer, LEAST.1) };
                 slot.store(doubled(least, i32::MAX as u32 / 2), Ordering::Relaxed);
             }
-            n::SO_RCVLOWAT => self.low_water.store(number.max(1), Ordering::Relaxed),
+            n::SO_RCVLOWAT => self.low_water.store(if number < 0 { i32::MAX } else { number.max(1) }, Ordering::Relaxed),
             n::SO_PRIORITY => self.priority.store(number, Ordering::Relaxed),
             n::SO_MARK => self.mark.store(number, Ordering::Relaxed),
             n::SO_TYPE | n::SO_PROTOCOL | n::SO_DOMAIN | n::SO_ERROR | n::SO_ACCEPTCONN => return Err(Errno::ENOPROTOOPT),
@@ -386,46 +417,74 @@ impl Common {
     }
 
     fn set_ip(&self, option: u32, value: &[u8]) -> SysResult<()> {
-        // A byte will do, as on Linux.
-        let number = int(value).or_else(|_| value.first().map(|b| i32::from(*b)).ok_or(Errno::EINVAL))?;
+        // A byte will do, or nothing, as on Linux.
+        let number = int(value).unwrap_or_else(|_| value.first().map_or(0, |b| i32::from(*b)));
         match option {
-            n::IP_TOS => self.tos.store(number as u8 & !3 | (number as u8 & 3), Ordering::Relaxed),
+            // TCP uses the two lowest bits itself (RFC 3168).
+            n::IP_TOS => self.tos.store(number as u8 & if self.stream { !3 } else { !0 }, Ordering::Relaxed),
             n::IP_TTL => match number {
                 -1 => self.ttl.store(0, Ordering::Relaxed),
                 1..=255 => self.ttl.store(number as u8, Ordering::Relaxed),
                 _ => return Err(Errno::EINVAL),
             },
+            n::IP_FREEBIND | n::IP_TRANSPARENT | n::IP_MULTICAST_ALL if value.is_empty() => return Err(Errno::EINVAL),
             n::IP_FREEBIND => self.free_bind.store(number != 0, Ordering::Relaxed),
             n::IP_TRANSPARENT => self.transparent.store(number != 0, Ordering::Relaxed),
             n::IP_PKTINFO => self.flag(flag::PKTINFO, number != 0),
             n::IP_RECVERR => self.flag(flag::RECVERR, number != 0),
             n::IP_RECVTTL => self.flag(flag::RECVTTL, number != 0),
             n::IP_RECVTOS => self.flag(flag::RECVTOS, number != 0),
-            // Nothing is forwarded and no path is wider than the interface: there is nothing to discover.
-            n::IP_MTU_DISCOVER if (0..=5).contains(&number) => {}
-            n::IP_BIND_ADDRESS_NO_PORT => {}
+            n::IP_MTU_DISCOVER => self.set_discover(0, number)?,
+            n::IP_BIND_ADDRESS_NO_PORT => self.bind_no_port.store(number != 0, Ordering::Relaxed),
+            n::IP_MULTICAST_ALL => match number {
+                0 | 1 => self.flag(flag::ONLY_JOINED[0], number == 0),
+                _ => return Err(Errno::EINVAL),
+            },
             _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())
     }
 
     fn set_ipv6(&self, option: u32, value: &[u8]) -> SysResult<()> {
-        let number = int(value)?;
+        // The one option that takes nothing for 0.
+        if option == n::IPV6_DONTFRAG {
+            self.flag(flag::DONTFRAG6, int(value).is_ok_and(|number| number != 0));
+            return Ok(());
+        }
+        let number = int(value);
+        match option {
+            n::IPV6_V6ONLY | n::IPV6_UNICAST_HOPS | n::IPV6_TCLASS | n::IPV6_RECVPKTINFO | n::IPV6_RECVERR => {}
+            n::IPV6_RECVHOPLIMIT | n::IPV6_RECVTCLASS | n::IPV6_MTU_DISCOVER | n::IPV6_MULTICAST_ALL | n::IPV6_FREEBIND => {}
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        let number = number?;
         match option {
             n::IPV6_V6ONLY => self.v6_only.store(number != 0, Ordering::Relaxed),
             n::IPV6_UNICAST_HOPS => match number {
-                -1 => self.hops.store(0, Ordering::Relaxed),
-                0..=255 => self.hops.store(number as u8, Ordering::Relaxed),
+                -1..=255 => self.hops.store(number, Ordering::Relaxed),
                 _ => return Err(Errno::EINVAL),
             },
-            n::IPV6_TCLASS => self.tos.store(number.max(0) as u8, Ordering::Relaxed),
+            n::IPV6_TCLASS => match number {
+                -1..=255 => self.tos.store(number.max(0) as u8 & if self.stream { !3 } else { !0 }, Ordering::Relaxed),
+                _ => return Err(Errno::EINVAL),
+            },
             n::IPV6_RECVPKTINFO => self.flag(flag::PKTINFO6, number != 0),
             n::IPV6_RECVERR => self.flag(flag::RECVERR6, number != 0),
             n::IPV6_RECVHOPLIMIT => self.flag(flag::RECVHOPLIMIT, number != 0),
             n::IPV6_RECVTCLASS => self.flag(flag::RECVTCLASS, number != 0),
-            n::IPV6_MTU_DISCOVER if (0..=5).contains(&number) => {}
+            n::IPV6_MTU_DISCOVER => self.set_discover(1, number)?,
+            n::IPV6_MULTICAST_ALL => self.flag(flag::ONLY_JOINED[1], number == 0),
+            n::IPV6_FREEBIND => self.free_bind.store(number != 0, Ordering::Relaxed),
             _ => return Err(Errno::ENOPROTOOPT),
         }
+        Ok(())
+    }
+
+    fn set_discover(&self, family: usize, number: i32) -> SysResult<()> {
+        if !(0..=5).contains(&number) {
+            return Err(Errno::EINVAL);
+        }
+        self.discover[family].store(number as u8, Ordering::Relaxed);
         Ok(())
     }
 
@@ -481,8 +540,11 @@ impl Common {
             (n::SOL_IP, n::IP_RECVERR) => flag(flag::RECVERR),
             (n::SOL_IP, n::IP_RECVTTL) => flag(flag::RECVTTL),
             (n::SOL_IP, n::IP_RECVTOS) => flag(flag::RECVTOS),
-            (n::SOL_IP, n::IP_MTU_DISCOVER) => 1,
-            (n::SOL_IPV6, _) if self.family != Family::V6 => return Err(Errno::ENOPROTOOPT),
+            (n::SOL_IP, n::IP_MTU_DISCOVER) => self.discover[0].load(Ordering::Relaxed).into(),
+            (n::SOL_IP, n::IP_BIND_ADDRESS_NO_PORT) => on(&self.bind_no_port),
+            (n::SOL_IP, n::IP_MULTICAST_ALL) => 1 - flag(flag::ONLY_JOINED[0]),
+            (n::SOL_IP, n::IP_MTU) => return Err(Errno::ENOTCONN),
+            (n::SOL_IPV6, _) if self.family != Family::V6 => return Err(Errno::EOPNOTSUPP),
             (n::SOL_IPV6, n::IPV6_V6ONLY) => on(&self.v6_only),
             (n::SOL_IPV6, n::IPV6_UNICAST_HOPS) => self.ttl().into(),
             (n::SOL_IPV6, n::IPV6_TCLASS) => self.tos.load(Ordering::Relaxed).into(),
@@ -490,6 +552,14 @@ impl Common {
             (n::SOL_IPV6, n::IPV6_RECVERR) => flag(flag::RECVERR6),
             (n::SOL_IPV6, n::IPV6_RECVHOPLIMIT) => flag(flag::RECVHOPLIMIT),
             (n::SOL_IPV6, n::IPV6_RECVTCLASS) => flag(flag::RECVTCLASS),
+            (n::SOL_IPV6, n::IPV6_MTU_DISCOVER) => self.discover[1].load(Ordering::Relaxed).into(),
+            (n::SOL_IPV6, n::IPV6_DONTFRAG) => flag(flag::DONTFRAG6),
+            (n::SOL_IPV6, n::IPV6_MULTICAST_ALL) => 1 - flag(flag::ONLY_JOINED[1]),
+            (n::SOL_IPV6, n::IPV6_FREEBIND) => on(&self.free_bind),
+            (n::SOL_IPV6, n::IPV6_MTU) => return Err(Errno::ENOTCONN),
+            (n::SOL_SOCKET | n::SOL_IP, _) => return Err(Errno::ENOPROTOOPT),
+            (IPPROTO_UDP, _) if !self.stream => return Err(Errno::ENOPROTOOPT),
+            _ if self.family == Family::V4 => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
         };
         Ok(number.to_ne_bytes().to_vec())

@@ -57,7 +57,7 @@ impl TcpSocket {
         };
         let flow = Flow { local: SocketAddr::new(source, lease.local.port()), remote: to };
         let now = clock::monotonic_ns();
-        let mut config = config(&hop, &flow, self.common.tcp_limits());
+        let mut config = config(&hop, &flow, self.options.clamp_window(self.common.tcp_limits()));
         config.mss = self.options.clamp_segment(config.mss);
         let iss = initial_number(secret(), &flow, now);
         let ports = (flow.local.port(), flow.remote.port());

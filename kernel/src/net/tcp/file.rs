@@ -1,6 +1,7 @@
 //! A TCP socket as an open file: read(2), write(2), poll(2), ioctl(2).
 
 use core::any::Any;
+use core::sync::atomic::Ordering;
 
 use inet::tcp::State;
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
@@ -61,7 +62,8 @@ impl FileOps for TcpSocket {
                     events |= ev::READABLE | ev::RDHUP;
                 }
                 if tcb.state() != State::SynSent {
-                    if tcb.readable() > 0 {
+                    let enough = self.common.low_water.load(Ordering::Relaxed) as usize;
+                    if tcb.readable() >= enough {
                         events |= ev::READABLE;
                     }
                     if write_ended || tcb.is_writable() {

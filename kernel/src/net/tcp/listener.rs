@@ -117,7 +117,7 @@ impl Listener {
         if self.is_full(waiting) || poll::short_of_memory() {
             return;
         }
-        let limits = self.common.tcp_limits();
+        let limits = self.options.clamp_window(self.common.tcp_limits());
         if waiting.requests.len() >= MOST_REQUESTS {
             self.cookies.store(true, Ordering::Relaxed);
             return self.send_syn_ack(flow, &cookie(secret(), flow, syn, now));
@@ -133,7 +133,7 @@ impl Listener {
         let Ok(hop) = route::lookup(&flow.remote.ip()) else { return };
         let ports = (flow.local.port(), flow.remote.port());
         let mss = self.options.clamp_segment(segment_size(&hop, flow));
-        send_header(flow, &request.syn_ack(ports, mss, self.common.tcp_limits().receive_max));
+        send_header(flow, &request.syn_ack(ports, mss, self.options.clamp_window(self.common.tcp_limits()).receive_max));
     }
 
     fn receive_ack(
@@ -162,7 +162,7 @@ impl Listener {
         }
         waiting.requests.remove(flow);
         let Ok(hop) = route::lookup(&flow.remote.ip()) else { return false };
-        let mut config = config(&hop, flow, self.common.tcp_limits());
+        let mut config = config(&hop, flow, self.options.clamp_window(self.common.tcp_limits()));
         config.mss = self.options.clamp_segment(config.mss);
         let tcb = Tcb::accept(&request, ack, config, self.options.settings(&self.common), now);
         let lease = ports::share(Protocol::Tcp, flow.local, self.lease.sharing());

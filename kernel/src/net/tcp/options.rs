@@ -1,9 +1,9 @@
 //! Options of the level `IPPROTO_TCP` (tcp(7)).
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use inet::tcp::{SECOND, Settings, State, TIME_WAIT, Tcb};
+use inet::tcp::{Limits, SECOND, Settings, State, TIME_WAIT, Tcb};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
@@ -13,6 +13,10 @@ use crate::net::socket::Common;
 /// `TCP_CONGESTION`: the name of what the state machine does.
 const CONGESTION: &[u8] = b"reno";
 const MS: u64 = 1_000_000;
+/// The longest time of `TCP_LINGER2`, and between two repetitions, in seconds (`TCP_FIN_TIMEOUT_MAX`, `TCP_RTO_MAX`).
+const MOST_LINGER2: i32 = 120;
+/// The least `TCP_WINDOW_CLAMP` (half of `SOCK_MIN_RCVBUF`).
+const LEAST_WINDOW: i32 = 1152;
 
 /// The options.
 pub struct TcpOptions {
@@ -23,12 +27,15 @@ pub struct TcpOptions {
     keep_count: AtomicU32,
     user_timeout: AtomicU64,
     syn_count: AtomicU32,
-    linger2: AtomicU64,
+    /// In seconds; 0 for what is usual, -1 for not at all.
+    linger2: AtomicI32,
+    /// In repetitions of the `SYN,ACK`.
     defer_accept: AtomicU32,
     max_segment: AtomicU32,
     quick_ack: AtomicBool,
     fast_open: AtomicU32,
     window_clamp: AtomicU32,
+    not_sent: AtomicU32,
 }
 
 impl Default for TcpOptions {
@@ -41,12 +48,13 @@ impl Default for TcpOptions {
             keep_count: AtomicU32::new(9),
             user_timeout: AtomicU64::new(0),
             syn_count: AtomicU32::new(6),
-            linger2: AtomicU64::new(TIME_WAIT),
+            linger2: AtomicI32::new(0),
             defer_accept: AtomicU32::new(0),
             max_segment: AtomicU32::new(0),
             quick_ack: AtomicBool::new(true),
             fast_open: AtomicU32::new(0),
             window_clamp: AtomicU32::new(0),
+            not_sent: AtomicU32::new(0),
         }
     }
 }
@@ -60,12 +68,18 @@ impl TcpOptions {
             (&self.keep_idle, &copy.keep_idle),
             (&self.keep_interval, &copy.keep_interval),
             (&self.user_timeout, &copy.user_timeout),
-            (&self.linger2, &copy.linger2),
         ] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         copy.keep_count.store(self.keep_count.load(Ordering::Relaxed), Ordering::Relaxed);
-        copy.max_segment.store(self.max_segment.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy.linger2.store(self.linger2.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (from, to) in [
+            (&self.max_segment, &copy.max_segment),
+            (&self.window_clamp, &copy.window_clamp),
+            (&self.not_sent, &copy.not_sent),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         copy
     }
 
@@ -80,7 +94,14 @@ impl TcpOptions {
             keep_count: self.keep_count.load(Ordering::Relaxed),
             user_timeout: self.user_timeout.load(Ordering::Relaxed),
             syn_retries: self.syn_count.load(Ordering::Relaxed),
-            linger2: self.linger2.load(Ordering::Relaxed),
+            linger2: match self.linger2.load(Ordering::Relaxed) {
+                0 => TIME_WAIT,
+                seconds => seconds.max(0) as u64 * SECOND,
+            },
+            not_sent_low_water: match self.not_sent.load(Ordering::Relaxed) {
+                0 => u32::MAX,
+                bytes => bytes,
+            },
         }
     }
 
@@ -92,6 +113,14 @@ impl TcpOptions {
     /// `TCP_CORK` is on.
     pub fn is_corked(&self) -> bool {
         self.cork.load(Ordering::Relaxed)
+    }
+
+    /// Buffers within `TCP_WINDOW_CLAMP`.
+    pub fn clamp_window(&self, limits: Limits) -> Limits {
+        match self.window_clamp.load(Ordering::Relaxed) as usize {
+            0 => limits,
+            most => Limits { receive: limits.receive.min(most), receive_max: limits.receive_max.min(most), ..limits },
+        }
     }
 
     /// A segment size within `TCP_MAXSEG`.
@@ -120,10 +149,9 @@ impl TcpOptions {
             n::TCP_SYNCNT => self.syn_count.store(within(1, 127)? as u32, Ordering::Relaxed),
             n::TCP_USER_TIMEOUT => self.user_timeout.store(within(0, i32::MAX)? * MS, Ordering::Relaxed),
             n::TCP_LINGER2 => {
-                let seconds = if number < 0 { 0 } else { (number as u64).min(TIME_WAIT / SECOND) };
-                self.linger2.store(if number == 0 { TIME_WAIT } else { seconds * SECOND }, Ordering::Relaxed);
+                self.linger2.store(number.clamp(-1, MOST_LINGER2), Ordering::Relaxed);
             }
-            n::TCP_DEFER_ACCEPT => self.defer_accept.store(number.max(0) as u32, Ordering::Relaxed),
+            n::TCP_DEFER_ACCEPT => self.defer_accept.store(repetitions(number), Ordering::Relaxed),
             n::TCP_MAXSEG => {
                 if number != 0 && !(88..=32767).contains(&number) {
                     return Err(Errno::EINVAL);
@@ -135,7 +163,11 @@ impl TcpOptions {
             n::TCP_FASTOPEN_CONNECT => {
                 within(0, 1)?;
             }
-            n::TCP_WINDOW_CLAMP => self.window_clamp.store(number.max(0) as u32, Ordering::Relaxed),
+            n::TCP_WINDOW_CLAMP => {
+                let clamp = if number == 0 { 0 } else { number.max(LEAST_WINDOW) };
+                self.window_clamp.store(clamp as u32, Ordering::Relaxed);
+            }
+            n::TCP_NOTSENT_LOWAT => self.not_sent.store(number as u32, Ordering::Relaxed),
             _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())
@@ -153,8 +185,12 @@ impl TcpOptions {
             n::TCP_KEEPCNT => count(&self.keep_count),
             n::TCP_SYNCNT => count(&self.syn_count),
             n::TCP_USER_TIMEOUT => (self.user_timeout.load(Ordering::Relaxed) / MS) as i32,
-            n::TCP_LINGER2 => seconds(&self.linger2),
-            n::TCP_DEFER_ACCEPT => count(&self.defer_accept),
+            n::TCP_LINGER2 => match self.linger2.load(Ordering::Relaxed) {
+                0 => (TIME_WAIT / SECOND) as i32,
+                seconds => seconds,
+            },
+            n::TCP_DEFER_ACCEPT => waited(self.defer_accept.load(Ordering::Relaxed)),
+            n::TCP_NOTSENT_LOWAT => count(&self.not_sent),
             n::TCP_MAXSEG => match count(&self.max_segment) {
                 0 => 536,
                 most => most,
@@ -172,6 +208,16 @@ impl TcpOptions {
         };
         Ok(number.to_ne_bytes().to_vec())
     }
+}
+
+/// The time after so many repetitions, in seconds: the first comes after one, each further one after twice as long.
+fn waited(repetitions: u32) -> i32 {
+    (0..repetitions).map(|n| (1 << n.min(30)).min(MOST_LINGER2)).sum()
+}
+
+/// How many repetitions there are in so many seconds, at least.
+fn repetitions(seconds: i32) -> u32 {
+    (0..255).find(|n| waited(*n) >= seconds).unwrap_or(255)
 }
 
 /// The number of a state (`TCP_ESTABLISHED` and so on).

@@ -23,8 +23,9 @@ impl TcpSocket {
             let mut tcb = connection.tcb.lock();
             tcb.settings = self.options.settings(&self.common);
             tcb.settings_changed(now);
-            if level == n::SOL_SOCKET && matches!(option, n::SO_RCVBUF | n::SO_SNDBUF) {
-                tcb.set_limits(self.common.tcp_limits());
+            let buffers = level == n::SOL_SOCKET && matches!(option, n::SO_RCVBUF | n::SO_SNDBUF);
+            if buffers || level == SOL_TCP && option == n::TCP_WINDOW_CLAMP {
+                tcb.set_limits(self.options.clamp_window(self.common.tcp_limits()));
             }
             connection.transmit(&mut tcb, now);
             connection.tos.store(self.common.tos.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! Bytes from and to the application.
 
+use core::sync::atomic::Ordering;
+
 use inet::tcp::{State, Tcb};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
@@ -87,6 +89,9 @@ impl TcpSocket {
         let until = deadline(&self.common.receive_timeout);
         let peek = flags & n::MSG_PEEK != 0;
         let throw_away = flags & n::MSG_TRUNC != 0;
+        // So much is waited for, if it takes that (`SO_RCVLOWAT`).
+        let low_water = self.common.low_water.load(Ordering::Relaxed) as usize;
+        let target = to.remaining().min(if flags & n::MSG_WAITALL != 0 { usize::MAX } else { low_water });
         let _reading = self.reading.lock();
         let mut done = 0;
         let result = loop {
@@ -107,8 +112,7 @@ impl TcpSocket {
                 }
                 tcb.read_ended().then_some(Ok(None))
             };
-            // Once there is something, only MSG_WAITALL waits for more.
-            let enough = done > 0 && flags & n::MSG_WAITALL == 0;
+            let enough = done >= target;
             let mut piece = match wait(&self.readers, nonblock || enough, until, ready) {
                 Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => break Ok(()),
@@ -136,7 +140,7 @@ impl TcpSocket {
                     connection.transmit(&mut tcb, now);
                 }
                 // What else there may be, as an end or an error, is for the next call.
-                last |= tcb.readable() == 0 && flags & n::MSG_WAITALL == 0;
+                last |= tcb.readable() == 0 && done >= target;
             }
             if last {
                 break Ok(());

@@ -95,6 +95,9 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
     };
     if for_all {
         for socket in candidates(local.port()).iter().filter(|socket| socket.fit(local.ip(), remote) > 0) {
+            if !socket.takes_group(incoming.interface.index, &local.ip()) {
+                continue;
+            }
             socket.deliver(datagram.clone());
         }
         return;

@@ -246,6 +246,10 @@ impl UdpSocket {
         header[4..6].copy_from_slice(&((super::HEADER + payload.len()) as u16).to_be_bytes());
         let mut pieces = Pieces::new();
         pieces.push(payload.into());
+        let whole = output::header_len(&source) + super::HEADER + pieces.bytes();
+        if whole > hop.interface.mtu() as usize && self.common.refuses_fragments(to.is_ipv6()) {
+            return Err(Errno::EMSGSIZE);
+        }
         let group = to.ip().is_multicast();
         let (group_ttl, looped) = self.common.groups.reach(to.is_ipv6());
         let packet = Outgoing {
@@ -311,6 +315,11 @@ impl UdpSocket {
             put(n::SOL_IPV6, n::IPV6_TCLASS, i32::from(datagram.tos).to_ne_bytes().to_vec());
         }
         out
+    }
+
+    /// See [`Common::takes_group`].
+    pub fn takes_group(&self, interface: u32, group: &IpAddr) -> bool {
+        self.common.takes_group(interface, group)
     }
 
     fn take_error(&self) -> SysResult<()> {
