@@ -1,5 +1,5 @@
 # compat: timeout=90
-# nginx over IPv6 and IPv4 on a tap, over MMIO and PCI; large pings, which come in fragments; an address by a router's word.
+# nginx over IPv6 and IPv4 on a tap, over MMIO and PCI; large pings, which come in fragments; addresses of somebody else, and by a router's word.
 . "$HERE/lib.sh"
 page=$(ls /var/www/html/index.html /var/www/html/index.nginx-debian.html 2>/dev/null | head -1)
 tap 10.9.2.1/24 fd09::1/64
@@ -14,6 +14,14 @@ for kind in microvm q35; do
   kill "${machines[-1]}"
   wait "${machines[-1]}" || true
 done
+# The address of somebody else on the link is not used.
+start busybox --tap tap0 --ip 10.9.2.2/24 --ip fd09::1/64 --ip fd09::3/64 -- sh -c 'sleep 2; cat /proc/net/if_inet6; echo end'
+await_text '^end'
+told=machine-$((${#machines[@]} - 1))
+grep -q 'somebody else has the address fd09::1,' "$told"
+! grep -q '^fd090000000000000000000000000001' "$told"
+grep -q '^fd090000000000000000000000000003' "$told"
+wait "${machines[-1]}"
 # A router says which network this is; QEMU's first card has the hardware address 52:54:00:12:34:56.
 start nginx --tap tap0 --ip off
 python3 "$HERE/router.py" tap0 fd0a:: &

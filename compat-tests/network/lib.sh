@@ -6,7 +6,7 @@ trap 'jobs -p | xargs -r kill 2>/dev/null || true; wait || true; cat machine-* 2
 
 tap() { # A device tap0 with these addresses of ours.
   ip tuntap add dev tap0 mode tap
-  for address in "$@"; do ip addr add "$address" dev tap0 nodad; done
+  for address in "$@"; do ip addr add "$address" dev tap0 nodad 2> /dev/null; done
   ip link set tap0 up
 }
 

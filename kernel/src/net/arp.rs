@@ -121,6 +121,7 @@ pub fn receive_ndisc(interface: &Arc<Interface>, source: &Ipv6Addr, message: &Nd
         }
         NdiscRepr::NeighborAdvert { target_addr, lladdr, .. } => {
             if let Some(mac) = mac_of(*lladdr) {
+                slaac::conflict(interface, target_addr, &mac);
                 neighbors.learn(interface, IpAddr::V6(*target_addr), mac, false);
             }
         }

@@ -25,7 +25,7 @@ pub fn init() {
             (_, Some(own)) => {
                 v4 |= own.address.is_ipv4();
                 v6 |= own.address.is_ipv6();
-                card.addresses.lock().push(own);
+                slaac::add(card, own);
             }
             _ => crate::kerr!("ip={text}: expected ADDRESS/PREFIX, dhcp or off"),
         }

@@ -1,11 +1,11 @@
 //! IPv6 addresses without a server (RFC 4862): one for the link from the hardware address, others from what routers announce.
 //!
-//! Addresses are made from the hardware address, which the machine's owner chose to be unique on the link: they are not asked after
-//! before they are used (RFC 4862, 5.4, duplicate address detection).
+//! Others on the link are asked whether an address is theirs (RFC 4862, 5.4, duplicate address detection). It is used meanwhile, as
+//! RFC 4429 has it: hardware addresses are seldom given twice, and a machine that boots should not wait for a second.
 
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv6Addr};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use inet::ip::Cidr;
 use smoltcp::wire::{EthernetAddress, Icmpv6Repr, NdiscPrefixInfoFlags, NdiscRepr, RawHardwareAddress};
@@ -24,6 +24,11 @@ const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Addresses that announcements may give an interface: a liar on the link does not fill memory.
 const MOST: usize = 16;
 
+/// How long somebody may take to say that an address is not ours (`RetransTimer`). Later nobody takes one away.
+const CONFLICTS_FOR: u64 = SECOND;
+
+/// When addresses were last asked after.
+static PROBED: AtomicU64 = AtomicU64::new(0);
 /// Questions asked so far.
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
@@ -45,10 +50,34 @@ fn with_prefix(prefix: &Ipv6Addr, mac: [u8; 6]) -> Ipv6Addr {
 pub fn start(interface: &Arc<Interface>, announced: bool) {
     let link = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
     let own = Cidr { address: IpAddr::V6(with_prefix(&link, interface.mac())), prefix: 64 };
-    interface.addresses.lock().push(own);
+    add(interface, own);
     if announced {
         ask(interface);
     }
+}
+
+/// Gives the interface an address, and asks whether somebody else has it.
+pub fn add(interface: &Interface, own: Cidr) {
+    interface.addresses.lock().push(own);
+    if let IpAddr::V6(address) = own.address {
+        PROBED.store(clock::monotonic_ns(), Ordering::Relaxed);
+        let question = NdiscRepr::NeighborSolicit { target_addr: address, lladdr: None };
+        let group = arp::solicited_node(&address);
+        arp::send_ndisc(interface, &Ipv6Addr::UNSPECIFIED, &group, &Icmpv6Repr::Ndisc(question));
+        if let Some(nic) = interface.nic() {
+            nic.kick();
+        }
+    }
+}
+
+/// Somebody else says that `address` is at `mac`. If it has just become ours, it is so no longer.
+pub fn conflict(interface: &Interface, address: &Ipv6Addr, mac: &[u8; 6]) {
+    let late = clock::monotonic_ns().saturating_sub(PROBED.load(Ordering::Relaxed)) > CONFLICTS_FOR;
+    if late || *mac == interface.mac() || !interface.owns(&IpAddr::V6(*address)) {
+        return;
+    }
+    interface.addresses.lock().retain(|own| own.address != IpAddr::V6(*address));
+    crate::kerr!("{}: somebody else has the address {address}, so it is not used", interface.name);
 }
 
 fn ask(interface: &Arc<Interface>) {
@@ -102,6 +131,7 @@ pub fn receive(interface: &Arc<Interface>, source: &Ipv6Addr, message: &NdiscRep
     if prefix.valid_lifetime.total_millis() == 0 {
         addresses.retain(|other| *other != own);
     } else if !addresses.contains(&own) && addresses.len() < MOST {
-        addresses.push(own);
+        drop(addresses);
+        add(interface, own);
     }
 }
