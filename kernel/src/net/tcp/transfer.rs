@@ -16,9 +16,10 @@ use crate::net::poll;
 const CHUNK: usize = 64 * 1024;
 
 impl TcpSocket {
-    /// An error that nobody has been told of yet.
-    fn pending_error(tcb: &mut Tcb) -> SysResult<()> {
-        tcb.take_error().map_or(Ok(()), |error| Err(errno(error)))
+    /// An error that nobody has been told of yet. A call that has moved bytes leaves it to the next.
+    fn pending_error(tcb: &mut Tcb, moved: usize) -> SysResult<()> {
+        let error = if moved > 0 { tcb.error() } else { tcb.take_error() };
+        error.map_or(Ok(()), |error| Err(errno(error)))
     }
 
     /// send(2) and its kin; `flags` are `MSG_*`.
@@ -31,7 +32,7 @@ impl TcpSocket {
         let result = loop {
             let ready = || {
                 let mut tcb = connection.tcb.lock();
-                if let Err(errno) = Self::pending_error(&mut tcb) {
+                if let Err(errno) = Self::pending_error(&mut tcb, done) {
                     return Some(Err(errno));
                 }
                 match tcb.state() {
@@ -104,7 +105,7 @@ impl TcpSocket {
                 if let Some(piece) = tcb.peek(skip) {
                     return Some(Ok(Some(piece)));
                 }
-                if let Err(errno) = Self::pending_error(&mut tcb) {
+                if let Err(errno) = Self::pending_error(&mut tcb, done) {
                     return Some(Err(errno));
                 }
                 if tcb.state() == State::SynSent {
