@@ -83,7 +83,7 @@ impl Connection {
         let reset = tcb.receive(header, payload, now);
         if tcb.state() == State::TimeWait && !self.may_wait() {
             // The other side's FIN is acknowledged; should that be lost, a RST answers the next one.
-            self.transmit(&mut tcb, now);
+            self.send_due(&mut tcb, now);
             tcb.abort();
         }
         let events = tcb.take_events();
@@ -144,14 +144,18 @@ impl Connection {
 
     /// Sends what is due, and sees to the next deadline.
     pub fn transmit(&self, tcb: &mut Tcb, now: Instant) {
+        self.send_due(tcb, now);
+        if let Some(deadline) = tcb.deadline() {
+            self.arm(deadline);
+        }
+    }
+
+    fn send_due(&self, tcb: &mut Tcb, now: Instant) {
         let (bytes, pieces) = batch(&self.hop, &self.flow);
         let (tos, ttl) = (self.tos.load(Ordering::Relaxed), self.ttl.load(Ordering::Relaxed));
         while let Some(segment) = tcb.poll_transmit(now, bytes, pieces) {
             // What cannot leave is lost, and comes back as what is lost on the way does.
             let _ = send(&self.hop, &self.flow, segment, tos, ttl);
-        }
-        if let Some(deadline) = tcb.deadline() {
-            self.arm(deadline);
         }
     }
 
