@@ -1,9 +1,16 @@
-//! The kernel's own messages: one line each, to the serial port, or to the host tool when the channel is up.
+//! The kernel's own messages: one line each, kept for dmesg(1), and shown on the console (the serial port, or the host tool when the
+//! channel is up) where their level is below the console's.
 
+pub mod reader;
+pub mod ring;
+
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::serial;
+use ring::Ring;
+
+use crate::arch::{clock, serial};
 use crate::sync::IrqLock;
 
 /// How grave a message is; the numbers are those of syslog(3).
@@ -18,8 +25,16 @@ pub enum Level {
     Info = 6,
 }
 
-/// Messages above this level are dropped; `loglevel=N` sets it.
-static MAX_LEVEL: AtomicU8 = AtomicU8::new(Level::Warning as u8);
+/// Level of the console without `loglevel=N`: warnings are shown.
+pub const DEFAULT_CONSOLE_LEVEL: u32 = Level::Warning as u32 + 1;
+/// Level of a message that names none.
+pub const DEFAULT_MESSAGE_LEVEL: u16 = 4;
+
+/// Messages of lower levels than this are shown on the console, as in Linux.
+pub static CONSOLE_LEVEL: AtomicU32 = AtomicU32::new(DEFAULT_CONSOLE_LEVEL);
+
+/// What was logged. Taken inside any other lock.
+static RING: IrqLock<Ring> = IrqLock::new(Ring::new());
 
 /// Takes one whole message.
 pub type Sink = fn(&[u8]);
@@ -30,21 +45,16 @@ static SINK: IrqLock<Option<Sink>> = IrqLock::new(None);
 /// Held while a line is written, so that lines of two CPUs do not mix.
 static SERIAL: IrqLock<()> = IrqLock::new(());
 
-/// Takes the level from the command line: with `loglevel=N`, messages up to and including level N are shown.
+/// Takes the console's level from the command line: with `loglevel=N`, messages of levels below N are shown.
 pub fn init() {
     if let Some(level) = crate::arch::boot::option("loglevel").and_then(|value| value.parse().ok()) {
-        MAX_LEVEL.store(level, Ordering::Relaxed);
+        CONSOLE_LEVEL.store(level, Ordering::Relaxed);
     }
 }
 
 /// Sends messages to `sink` from now on.
 pub fn set_sink(sink: Option<Sink>) {
     *SINK.lock() = sink;
-}
-
-/// Whether messages of this level are shown.
-pub fn enabled(level: Level) -> bool {
-    level as u8 <= MAX_LEVEL.load(Ordering::Relaxed)
 }
 
 /// Longest message; the rest is cut. On the stack, because messages must work without a heap.
@@ -67,16 +77,43 @@ impl Write for Line {
     }
 }
 
+/// Text in a vector, for the formatting macros.
+struct Bytes(Vec<u8>);
+
+impl Write for Bytes {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// Writes one message. Use the macros.
 pub fn write(level: Level, args: fmt::Arguments<'_>) {
-    if !enabled(level) {
-        return;
-    }
+    const PREFIX: &str = "skiff: ";
     let mut line = Line { bytes: [0; LINE_SIZE], len: 0 };
-    let _ = line.write_str("skiff: ");
+    let _ = line.write_str(PREFIX);
     let _ = line.write_fmt(args);
     line.bytes[line.len] = b'\n';
-    let bytes = &line.bytes[..=line.len];
+    keep(level as u16, &line.bytes[PREFIX.len()..line.len]);
+    if (level as u32) < CONSOLE_LEVEL.load(Ordering::Relaxed) {
+        show(&line.bytes[..=line.len]);
+    }
+}
+
+/// Logs what a program wrote to /dev/kmsg.
+pub fn write_from_program(priority: u16, text: &[u8]) {
+    keep(priority, text);
+    if u32::from(priority & 7) < CONSOLE_LEVEL.load(Ordering::Relaxed) {
+        show(&[text, b"\n"].concat());
+    }
+}
+
+fn keep(priority: u16, text: &[u8]) {
+    RING.lock().push(clock::monotonic_ns(), priority, text);
+    reader::written();
+}
+
+fn show(bytes: &[u8]) {
     let sink = *SINK.lock();
     match sink {
         Some(sink) => sink(bytes),

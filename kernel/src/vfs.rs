@@ -45,6 +45,7 @@ const DEVICES: &[(&str, u32, u32, u32)] = &[
     ("/dev/full", 0o666, 1, 7),
     ("/dev/random", 0o666, 1, 8),
     ("/dev/urandom", 0o666, 1, 9),
+    ("/dev/kmsg", 0o644, 1, 11),
     ("/dev/tty", 0o666, 5, 0),
     ("/dev/console", 0o600, 5, 1),
     ("/dev/ptmx", 0o666, 5, 2),

@@ -7,6 +7,8 @@ extern crate alloc;
 mod discipline;
 #[path = "../src/channel/frame.rs"]
 mod frame;
+#[path = "../src/log/ring.rs"]
+mod ring;
 #[path = "../src/symbols/table.rs"]
 mod table;
 #[path = "../src/arch/tsc_scale.rs"]

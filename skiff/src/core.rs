@@ -27,6 +27,8 @@ pub enum Progress {
     Done(PathBuf),
     /// The guest could not write all of it.
     Cut(PathBuf),
+    /// There is no such process.
+    NoProcess(u32),
 }
 
 impl Cores {
@@ -67,6 +69,10 @@ impl Cores {
                 if let Some((file, _)) = &mut self.current {
                     file.seek(SeekFrom::Current(i64::try_from(*bytes).unwrap_or(i64::MAX)))?;
                 }
+            }
+            CoreMark::NoProcess(pid) => {
+                self.asked = None;
+                return Ok(Progress::NoProcess(*pid));
             }
             CoreMark::End(whole) => {
                 if let Some((mut file, path)) = self.current.take() {

@@ -57,6 +57,8 @@ pub enum CoreMark {
     Hole(u64),
     /// The end; whether it is whole.
     End(bool),
+    /// There is no such process.
+    NoProcess(u32),
 }
 
 /// How the guest ended.
@@ -170,6 +172,7 @@ fn core_mark(payload: &[u8]) -> io::Result<CoreMark> {
         }),
         Some(1) => word(1).zip(word(5)).map(|(low, high)| CoreMark::Hole(u64::from(low) | u64::from(high) << 32)),
         Some(2) => payload.get(1).map(|whole| CoreMark::End(*whole != 0)),
+        Some(3) => word(1).map(CoreMark::NoProcess),
         _ => None,
     };
     mark.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "core frame cut off"))

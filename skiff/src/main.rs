@@ -210,6 +210,9 @@ struct Run {
     /// End the machine after that many seconds, with the state of every task
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
+    /// Show the kernel's messages of levels below N, of syslog(3)'s: 7 shows all but those for debugging [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=8))]
+    loglevel: Option<u8>,
     /// Load program, libraries and stack at fixed addresses
     #[arg(long)]
     no_aslr: bool,
@@ -406,6 +409,7 @@ impl Run {
         if self.core.is_some() {
             options.push("core=host".into());
         }
+        options.extend(self.loglevel.map(|level| format!("loglevel={level}")));
         if self.no_aslr {
             options.push("aslr=off".into());
         }

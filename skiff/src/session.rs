@@ -407,6 +407,10 @@ fn take_core(desk: &Desk, raw: bool, take: impl FnOnce(&mut Cores) -> io::Result
             desk.core_done(Err(format!("{}: cut short", path.display())));
             format!("skiff: core file cut short: {}\n", path.display())
         }
+        Ok(Progress::NoProcess(pid)) => {
+            desk.core_done(Err(format!("the machine has no process {pid}: skiff top lists them")));
+            return Ok(());
+        }
         Err(e) => {
             desk.core_done(Err(e.to_string()));
             format!("skiff: core file: {e}\n")

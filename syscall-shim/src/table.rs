@@ -146,7 +146,7 @@ macro_rules! for_each_syscall {
             100, times, [Ptr], done;
             101, ptrace, [Int Int Ptr Ptr], absent;
             102, getuid, [], done;
-            103, syslog, [Int Ptr Int], partial("the kernel keeps no log to read");
+            103, syslog, [Int Ptr Int], done;
             104, getgid, [], done;
             105, setuid, [Id], done;
             106, setgid, [Id], done;

@@ -197,6 +197,10 @@ fn ask(lab: &Lab, machine: &mut std::process::Child, core: &Path) -> Result<(), 
         if done.status.success() { Ok(text) } else { Err(format!("{arguments:?}: {}: {text}", done.status)) }
     };
     run(&["core", &id, "-o", &core.to_string_lossy()])?;
+    // What is not there is told at once.
+    let refused = |arguments: &[&str]| run(arguments).err().ok_or("a core file of nothing".to_owned());
+    contains(&refused(&["core", &id, "--pid", "77"])?, &["the machine has no process 77"])?;
+    contains(&refused(&["core", "no-such-machine"])?, &["no machine no-such-machine runs"])?;
     contains(&run(&["top", &id, "-n", "1", "-i", "0.2"])?, &["waiter", " calls/s", "MiB"])?;
     let mut http = std::net::TcpStream::connect(address).map_err(|e| e.to_string())?;
     http.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").map_err(|e| e.to_string())?;

@@ -335,6 +335,10 @@ impl FileOps for Epoll {
         Ok(pos)
     }
 
+    fn can_read_and_write(&self) -> (bool, bool) {
+        (false, false)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

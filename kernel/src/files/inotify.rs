@@ -240,6 +240,10 @@ impl FileOps for Inotify {
         Ok(pos)
     }
 
+    fn can_read_and_write(&self) -> (bool, bool) {
+        (true, false)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -17,6 +17,7 @@ pub mod fd_table;
 pub mod host_stream;
 pub mod inotify;
 pub mod io;
+pub mod kmsg;
 pub mod locks;
 pub mod mapped;
 pub mod memfd;

@@ -52,7 +52,10 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Regular if path.dentry.is_anonymous() => return Err(Errno::ENXIO),
         FileType::Regular => match inode.special().and_then(|object| object.downcast::<QueueFile>().ok()) {
             Some(queue) => queue,
-            None => PseudoFile::open(&inode, flags)?,
+            None => {
+                let ops = PseudoFile::open(&inode, flags)?;
+                inode.common().get_ext::<SharedOps>().map_or(ops, |shared| shared.0.clone())
+            }
         },
         FileType::Dir => Dir::ops(),
         FileType::Fifo => match inode.common().get_ext::<SharedOps>() {

@@ -48,6 +48,11 @@ pub trait FileOps: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// Whether there is such a thing as reading and writing it: where not, even nothing is too much (`EINVAL`).
+    fn can_read_and_write(&self) -> (bool, bool) {
+        (true, true)
+    }
+
     /// Reads at `pos`.
     fn read_at(&self, _file: &OpenFile, _pos: u64, _to: &mut Sink<'_>) -> SysResult<usize> {
         Err(Errno::ESPIPE)

@@ -32,6 +32,10 @@ impl PidFd {
 }
 
 impl FileOps for PidFd {
+    fn can_read_and_write(&self) -> (bool, bool) {
+        (false, false)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

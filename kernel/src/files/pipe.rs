@@ -213,12 +213,11 @@ impl Pipe {
                 let end = last.off + last.len;
                 if tail > 0 && end + tail <= PAGE_SIZE {
                     match from.take_page(&last.page, end, tail) {
+                        // Bytes of one page go in together or not at all.
+                        Ok(n) if n < tail => break Err(Errno::EFAULT),
                         Ok(n) => {
                             last.len += n;
                             done += n;
-                            if n < tail {
-                                break Ok(());
-                            }
                             continue;
                         }
                         Err(e) => break Err(e),
@@ -234,12 +233,10 @@ impl Pipe {
             };
             let want = left.min(PAGE_SIZE);
             match from.take_page(&page, 0, want) {
+                Ok(n) if n < want => break Err(Errno::EFAULT),
                 Ok(n) => {
                     ring.buffers.push_back(Buffer { page, off: 0, len: n, packet, own: true });
                     done += n;
-                    if n < want {
-                        break Err(Errno::EFAULT);
-                    }
                 }
                 Err(e) => break Err(e),
             }

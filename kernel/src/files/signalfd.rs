@@ -47,6 +47,10 @@ impl FileOps for SignalFd {
         Ok(pos)
     }
 
+    fn can_read_and_write(&self) -> (bool, bool) {
+        (true, false)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -59,6 +59,9 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
     while done < count {
         let room = buffer.get_mut(..(count - done).min(CHUNK)).ok_or(Errno::EINVAL)?;
         let step = read(from, source, room).and_then(|n| {
+            if n == 0 {
+                return Ok((0, 0));
+            }
             let written = write(to, target, room.get(..n).unwrap_or_default());
             let taken = written.unwrap_or(0);
             if taken < n && source == Place::Position && from.ops.seekable() {

@@ -37,7 +37,9 @@ fn control(control: Control) {
         Control::Dump => dump::all_tasks(),
         Control::Stats => crate::metrics::send(),
         Control::Core(pid) => {
-            core_dump::request(pid);
+            if !core_dump::request(pid) {
+                core_dump::refuse(pid);
+            }
         }
     }
 }

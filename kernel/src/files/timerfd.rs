@@ -164,6 +164,10 @@ impl FileOps for TimerFd {
         Ok(pos)
     }
 
+    fn can_read_and_write(&self) -> (bool, bool) {
+        (true, false)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -1,4 +1,4 @@
-//! The machine and odds and ends: uname(2), sysinfo(2), sethostname(2), getrandom(2), syslog(2), personality(2), reboot(2), rseq(2).
+//! The machine and odds and ends: uname(2), sysinfo(2), sethostname(2), getrandom(2), personality(2), reboot(2), rseq(2).
 
 use core::sync::atomic::Ordering;
 
@@ -13,7 +13,6 @@ use crate::usermem::{self, UserAddr, UserPtr};
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_BOOT: u32 = 22;
-const CAP_SYSLOG: u32 = 34;
 
 fn require(capability: u32) -> SysResult<()> {
     if current().credentials().capable(capability) { Ok(()) } else { Err(Errno::EPERM) }
@@ -93,26 +92,6 @@ pub fn getrandom(buffer: UserAddr, len: usize, flags: u32) -> SysResult {
         }
     }
     Ok(done)
-}
-
-/// syslog(2): the kernel keeps no log, its messages are on the console; so there is nothing to read.
-pub fn syslog(action: i32, buffer: UserAddr, len: i32) -> SysResult {
-    const READ: i32 = 2;
-    const READ_ALL: i32 = 3;
-    const READ_CLEAR: i32 = 4;
-    const CONSOLE_LEVEL: i32 = 8;
-    const SIZE_UNREAD: i32 = 9;
-    const SIZE_BUFFER: i32 = 10;
-    if !matches!(action, READ_ALL | SIZE_BUFFER) {
-        require(CAP_SYSLOG)?;
-    }
-    match action {
-        0..=1 | 5..=7 | SIZE_UNREAD | SIZE_BUFFER => Ok(0),
-        READ..=READ_CLEAR if buffer.is_null() || len < 0 => Err(Errno::EINVAL),
-        READ..=READ_CLEAR => Ok(0),
-        CONSOLE_LEVEL if (1..=8).contains(&len) => Ok(0),
-        _ => Err(Errno::EINVAL),
-    }
 }
 
 /// personality(2).

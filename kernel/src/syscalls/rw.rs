@@ -32,6 +32,9 @@ pub fn readv(fd: i32, vector: UserAddr, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_readable()?;
     let mut to = Sink::User(Segments::from_iovec(vector, count)?);
+    if !file.ops.can_read_and_write().0 {
+        return Err(Errno::EINVAL);
+    }
     if to.remaining() == 0 { Ok(0) } else { file.read(&mut to) }
 }
 
@@ -40,6 +43,9 @@ pub fn writev(fd: i32, vector: UserAddr, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_writable()?;
     let mut from = Source::User(Segments::from_iovec(vector, count)?);
+    if !file.ops.can_read_and_write().1 {
+        return Err(Errno::EINVAL);
+    }
     if from.remaining() == 0 { Ok(0) } else { file.write(&mut from) }
 }
 

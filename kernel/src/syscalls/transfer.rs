@@ -37,9 +37,18 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     if to.flags().contains(fs::OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
-    // What is read from a stream and not taken by the target would be lost; into a pipe no more is read than it takes.
-    let keeps = if to.ops_as::<PipeEnd>().is_some() { from.ops_as::<PipeEnd>().is_none() } else { from.ops.seekable() };
-    if !keeps || from.inode.file_type() == fs::FileType::Dir {
+    // Of a stream, what the target does not take would be lost; into a pipe no more is read than it takes. What has neither a place
+    // nor pages gives nothing but its consent to nothing.
+    let (from_pipe, to_pipe) = (from.ops_as::<PipeEnd>().is_some(), to.ops_as::<PipeEnd>().is_some());
+    let socket = from.ops.as_socket().is_some();
+    let special = !from_pipe && !socket && from.path.dentry.is_anonymous() && from.inode.mapping().is_none();
+    if !to_pipe && !special && !from.ops.seekable() && from.inode.file_type() != fs::FileType::Dir {
+        return Err(Errno::EINVAL);
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    if from_pipe || special || from.inode.file_type() == fs::FileType::Dir {
         return Err(Errno::EINVAL);
     }
     let n = splice::copy(&from, start, &to, Place::Position, count.min(MAX_RW_COUNT))?;

@@ -131,16 +131,44 @@ impl Channel {
         self.bytes.store(queue.iter().map(|m| m.bytes.len() - m.read).sum(), Ordering::Release);
     }
 
-    fn check_open(&self) -> SysResult<()> {
-        if self.ended.load(Ordering::Acquire) {
-            return Err(Errno::EPIPE);
+    /// `EPIPE`, `ECONNREFUSED`.
+    pub(super) fn check_open(&self) -> SysResult<()> {
+        // A datagram socket that is gone is told from one that has been shut down.
+        if self.kind == Kind::Datagram && self.unread.load(Ordering::Acquire) {
+            return Err(Errno::ECONNREFUSED);
         }
-        if self.unread.load(Ordering::Acquire) {
-            return Err(if self.kind == Kind::Datagram { Errno::ECONNREFUSED } else { Errno::EPIPE });
+        if self.is_ended() {
+            return Err(Errno::EPIPE);
         }
         Ok(())
     }
 
+    /// The bytes of a packet. `EMSGSIZE`, `EFAULT`.
+    pub(super) fn packet(from: &mut Source<'_>, limit: usize) -> SysResult<Vec<u8>> {
+        if from.remaining() + OVERHEAD > limit {
+            return Err(Errno::EMSGSIZE);
+        }
+        from.take_all(limit)
+    }
+
+    /// Sends a packet.
+    pub(super) fn send_packet(
+        &self,
+        bytes: Vec<u8>,
+        (with, sender): (Ancillary, Address),
+        limit: usize,
+        nonblock: bool,
+        deadline: Option<u64>,
+    ) -> SysResult<usize> {
+        self.check_open()?;
+        self.wait(&self.writers, nonblock, deadline, || self.used() + OVERHEAD <= limit || self.is_closed_for_writing())?;
+        self.check_open()?;
+        let len = bytes.len();
+        self.push(bytes, with, sender);
+        Ok(len)
+    }
+
+    /// Sends bytes of a stream.
     pub(super) fn send(
         &self,
         from: &mut Source<'_>,
@@ -149,20 +177,6 @@ impl Channel {
         nonblock: bool,
         deadline: Option<u64>,
     ) -> SysResult<usize> {
-        if self.kind != Kind::Stream {
-            self.check_open()?;
-            if from.remaining() + OVERHEAD > limit {
-                return Err(Errno::EMSGSIZE);
-            }
-            let bytes = from.take_all(limit)?;
-            self.wait(&self.writers, nonblock, deadline, || {
-                self.used() + OVERHEAD <= limit || self.is_closed_for_writing()
-            })?;
-            self.check_open()?;
-            let len = bytes.len();
-            self.push(bytes, with, sender);
-            return Ok(len);
-        }
         let credentials = with.credentials;
         let mut with = Some(with);
         let mut done = 0;
@@ -183,8 +197,9 @@ impl Channel {
             }
             let mut piece = alloc::vec![0; PIECE.min(from.remaining())];
             match from.take(&mut piece) {
+                // A piece goes in whole or not at all.
+                Ok(n) if n < piece.len() => break Err(Errno::EFAULT),
                 Ok(n) => {
-                    piece.truncate(n);
                     // The first piece takes the files along.
                     let with = with.take().unwrap_or(Ancillary { credentials, ..Ancillary::default() });
                     self.push(piece, with, sender.clone());
@@ -220,6 +235,10 @@ impl Channel {
             if self.kind == Kind::Stream && to.remaining() == 0 && self.has_bytes() {
                 return Ok(Received::default());
             }
+            // What came before a reset can still be read of a stream alone.
+            if self.kind != Kind::Stream && self.take_reset() {
+                return Err(Errno::ECONNRESET);
+            }
             let received = match self.kind {
                 Kind::Stream => self.take_bytes(to, peek, by_sender)?,
                 _ => self.take_message(to, peek)?,
@@ -227,17 +246,20 @@ impl Channel {
             if let Some(received) = received {
                 return Ok(received);
             }
-            if self.reset.swap(false, Ordering::AcqRel) {
+            if self.take_reset() {
                 return Err(Errno::ECONNRESET);
             }
-            // An end is only seen with the queue empty; datagram sockets have none while they are open themselves.
-            let at_end = if self.kind == Kind::Datagram { self.unread.load(Ordering::Acquire) } else { self.is_ended() };
+            // An end is only seen with the queue empty. Of datagram sockets only those see it that would wait, as on Linux.
+            let at_end = match self.kind {
+                Kind::Datagram if nonblock => self.unread.load(Ordering::Acquire),
+                _ => self.is_ended(),
+            };
             if at_end && !self.has_bytes() {
                 return Ok(Received::default());
             }
-            let ready =
-                || self.has_bytes() || self.kind != Kind::Datagram && self.is_ended() || self.unread.load(Ordering::Acquire);
-            self.wait(&self.readers, nonblock, deadline, ready)?;
+            self.wait(&self.readers, nonblock, deadline, || {
+                self.has_bytes() || !(nonblock && self.kind == Kind::Datagram) && self.is_ended()
+            })?;
         }
     }
 

@@ -120,6 +120,8 @@ pub struct UnixSocket {
     receive_buffer: AtomicU32,
     /// `SO_PASSCRED`.
     pass_credentials: AtomicBool,
+    /// shutdown(2) of a datagram socket, which ends no channel.
+    shut_for_writing: AtomicBool,
 }
 
 /// `/proc/sys/net/core/wmem_default`.
@@ -141,6 +143,7 @@ impl UnixSocket {
             send_buffer: AtomicU32::new(DEFAULT_BUFFER),
             receive_buffer: AtomicU32::new(DEFAULT_BUFFER),
             pass_credentials: AtomicBool::new(false),
+            shut_for_writing: AtomicBool::new(false),
         })
     }
 

@@ -71,11 +71,15 @@ pub fn bind(socket: &Arc<UnixSocket>, name: &[u8]) -> SysResult<Address> {
     Ok(address)
 }
 
-/// Whether there is a file with this name.
-pub fn is_taken(name: &[u8]) -> bool {
-    let exists =
-        || with_fs(|ctx| namespace().resolve(ctx, None, path(name), LookupFlags::empty())).is_ok_and(|p| p.inode().is_ok());
-    name.first() != Some(&0) && exists()
+/// Whether a file with this name can be made, which is found out by making one, as on Linux. `EADDRINUSE`, and the errors of mknod(2).
+pub fn is_free(name: &[u8]) -> SysResult<()> {
+    if name.first() == Some(&0) {
+        return Ok(());
+    }
+    let path = path(name);
+    let made = with_fs(|ctx| namespace().mknod(ctx, None, path, fs::S_IFSOCK | 0o777, 0));
+    made.map_err(|errno| if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno })?;
+    with_fs(|ctx| namespace().unlink(ctx, None, path))
 }
 
 /// A name of five hexadecimal digits that nobody has (unix(7), 'Autobind feature').

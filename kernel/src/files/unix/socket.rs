@@ -10,6 +10,7 @@ use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
+use super::channel::Channel;
 use super::{Kind, Link, Listener, Role, UnixSocket, name};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollTable, ev};
@@ -22,7 +23,7 @@ const SOMAXCONN: i32 = 4096;
 
 impl UnixSocket {
     /// The channel to send into, and the address of a datagram's sender.
-    fn target(&self, to: Option<&[u8]>) -> SysResult<Arc<super::channel::Channel>> {
+    fn target(&self, to: Option<&[u8]>) -> SysResult<Arc<Channel>> {
         let link = self.link();
         let Some(to) = to else {
             return match (link, &*self.role.lock()) {
@@ -46,7 +47,9 @@ impl UnixSocket {
     }
 
     fn send_with(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, nonblock: bool) -> SysResult<usize> {
-        let channel = self.target(to)?;
+        if self.kind == Kind::Datagram && self.shut_for_writing.load(Ordering::Relaxed) {
+            return Err(Errno::EPIPE);
+        }
         let limit = self.send_buffer.load(Ordering::Relaxed) as usize;
         let credentials = with.credentials.unwrap_or_else(PeerCredentials::of_current);
         let with = Ancillary { credentials: Some(credentials), ..with };
@@ -55,7 +58,20 @@ impl UnixSocket {
         if self.kind == Kind::SeqPacket && self.link().is_some_and(|link| link.receive.take_reset()) {
             return Err(Errno::ECONNRESET);
         }
-        let sent = channel.send(from, (with, sender), limit, nonblock, deadline(&self.send_timeout));
+        let until = deadline(&self.send_timeout);
+        let sent = match self.kind {
+            Kind::Stream => self.target(to)?.send(from, (with, sender), limit, nonblock, until),
+            Kind::SeqPacket => {
+                let channel = self.target(to)?;
+                channel.check_open()?;
+                channel.send_packet(Channel::packet(from, limit)?, (with, sender), limit, nonblock, until)
+            }
+            // The bytes are looked at before the address.
+            Kind::Datagram => {
+                let bytes = Channel::packet(from, limit)?;
+                self.target(to)?.send_packet(bytes, (with, sender), limit, nonblock, until)
+            }
+        };
         if sent == Err(Errno::ECONNREFUSED) && to.is_none() && self.kind == Kind::Datagram {
             // The peer is gone, and with it the connection.
             *self.role.lock() = Role::Idle;
@@ -79,9 +95,6 @@ impl UnixSocket {
     }
 
     fn connect_stream(&self, to: &Arc<UnixSocket>, nonblock: bool) -> SysResult<()> {
-        if to.kind != self.kind {
-            return Err(Errno::EPROTOTYPE);
-        }
         let listener = match &*to.role.lock() {
             Role::Listening(listener) => listener.clone(),
             _ => return Err(Errno::ECONNREFUSED),
@@ -156,8 +169,11 @@ impl FileOps for UnixSocket {
         let limit = self.send_buffer.load(Ordering::Relaxed) as usize;
         let Some(link) = link else {
             return if self.kind == Kind::Datagram {
-                let readable = if self.inbox.has_bytes() { ev::READABLE } else { 0 };
-                ev::WRITABLE | readable
+                let shut = self.inbox.is_ended();
+                let readable = if self.inbox.has_bytes() || shut { ev::READABLE } else { 0 };
+                let ended = if shut { ev::RDHUP } else { 0 };
+                let hung_up = if shut && self.shut_for_writing.load(Ordering::Relaxed) { ev::HUP } else { 0 };
+                ev::WRITABLE | readable | ended | hung_up
             } else {
                 ev::OUT | ev::WRBAND | ev::HUP
             };
@@ -171,7 +187,11 @@ impl FileOps for UnixSocket {
         if ended {
             events |= ev::RDHUP;
         }
-        if ended && link.send.is_closed_for_writing() {
+        let no_writing = match self.kind {
+            Kind::Datagram => self.shut_for_writing.load(Ordering::Relaxed),
+            _ => link.send.is_closed_for_writing(),
+        };
+        if ended && no_writing {
             events |= ev::HUP;
         }
         if link.receive.is_reset() {
@@ -213,8 +233,8 @@ impl Socket for UnixSocket {
             // Asking once more for any name is not an error.
             return match name {
                 [] => Ok(()),
-                taken if name::is_taken(taken) => Err(Errno::EADDRINUSE),
-                _ => Err(Errno::EINVAL),
+                // A bad name is told of first.
+                name => Err(name::is_free(name).err().unwrap_or(Errno::EINVAL)),
             };
         }
         let bound = name::bind(&me, name)?;
@@ -285,6 +305,12 @@ impl Socket for UnixSocket {
             return Ok(());
         }
         let target = name::find(name::decode(address)?)?;
+        if target.kind != self.kind {
+            return Err(Errno::EPROTOTYPE);
+        }
+        if !matches!(&*target.role.lock(), Role::Listening(_)) {
+            return Err(Errno::ECONNREFUSED);
+        }
         match &*self.role.lock() {
             Role::Idle => {}
             Role::Connected(_) => return Err(Errno::EISCONN),
@@ -303,6 +329,15 @@ impl Socket for UnixSocket {
     }
 
     fn shutdown(&self, read: bool, write: bool) -> SysResult<()> {
+        if self.kind == Kind::Datagram {
+            // It is this socket alone that is shut: others go on sending to the peer.
+            self.shut_for_writing.fetch_or(write, Ordering::Relaxed);
+            if read {
+                self.inbox.close_writing();
+            }
+            self.writers.wake_all();
+            return Ok(());
+        }
         let link = match &*self.role.lock() {
             Role::Connected(link) => link.clone(),
             // As on Linux, it is noted and has no effect here.

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use fs::OpenFlags;
 use inet::tcp::{Error, State};
@@ -51,6 +51,8 @@ pub struct TcpSocket {
     pub(super) writers: PollQueue,
     /// The user and the inode, for /proc/net/tcp.
     owner: u32,
+    /// shutdown(2) of reading, though it failed: nothing was connected.
+    pub(super) shut_early: AtomicBool,
 }
 
 /// The error as system calls tell it.
@@ -77,6 +79,7 @@ impl TcpSocket {
             readers: poll_queue(),
             writers: poll_queue(),
             owner: current().credentials().euid,
+            shut_early: AtomicBool::new(false),
         })
     }
 
@@ -91,6 +94,7 @@ impl TcpSocket {
             reading: SleepMutex::new(()),
             writing: SleepMutex::new(()),
             owner: current().credentials().euid,
+            shut_early: AtomicBool::new(false),
         })
     }
 
@@ -229,7 +233,9 @@ impl Socket for TcpSocket {
             return Ok(());
         }
         drop(role);
-        let connection = self.connection()?;
+        let connection = self.connection().inspect_err(|_| {
+            self.shut_early.fetch_or(read, Ordering::Relaxed);
+        })?;
         let mut tcb = connection.tcb.lock();
         if tcb.state() == State::Closed {
             return Err(Errno::ENOTCONN);

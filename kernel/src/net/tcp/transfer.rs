@@ -85,7 +85,10 @@ impl TcpSocket {
 
     /// recv(2) and its kin; `flags` are `MSG_*`.
     pub(super) fn receive_bytes(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<usize> {
-        let connection = self.connection()?;
+        let connection = match self.connection() {
+            Err(_) if self.shut_early.load(Ordering::Relaxed) => return Ok(0),
+            connection => connection?,
+        };
         let nonblock = flags & n::MSG_DONTWAIT != 0;
         let until = deadline(&self.common.receive_timeout);
         let peek = flags & n::MSG_PEEK != 0;

@@ -17,10 +17,12 @@ use super::usage::parse;
 use crate::arch::{boot, rng};
 use crate::files::{open_file, pipe};
 use crate::ipc::mqueue;
+use crate::log::CONSOLE_LEVEL;
 use crate::mm::account::{OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
 use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
 use crate::net::tcp;
 use crate::pseudo::Tree;
+use crate::syscalls::printk;
 use crate::task::{core_dump, table, uts};
 
 /// Settings that are what they are.
@@ -56,7 +58,6 @@ const FIXED: &[(&str, &str)] = &[
     ("kernel/panic", "0\n"),
     ("kernel/panic_on_oops", "1\n"),
     ("kernel/perf_event_paranoid", "3\n"),
-    ("kernel/printk", "4\t4\t1\t7\n"),
     ("kernel/random/entropy_avail", "256\n"),
     ("kernel/random/poolsize", "256\n"),
     ("kernel/sched_rr_timeslice_ms", "100\n"),
@@ -122,6 +123,17 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
         "sys/kernel/core_pattern",
         || Ok([&core_dump::pattern()[..], b"\n"].concat()),
         |bytes| core_dump::set_pattern(bytes.split(|byte| *byte == b'\n' || *byte == 0).next().unwrap_or_default()),
+    );
+    tree.control(
+        "sys/kernel/printk",
+        || {
+            let [console, message, least, default] = printk();
+            Ok(format!("{console}\t{message}\t{least}\t{default}\n").into_bytes())
+        },
+        |bytes| {
+            CONSOLE_LEVEL.store(parse(bytes.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default())?, Relaxed);
+            Ok(())
+        },
     );
     setting(&tree, "sys/kernel/core_uses_pid", &core_dump::USES_PID, 0..=1);
     name(&tree, "sys/kernel/hostname", uts::hostname, uts::set_hostname);

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use fs::Inode;
 use fs::pseudo::format::{self as text, CpuInfo, CpuTimes, LockLine, MemInfo, SystemStat};
 use fs::pseudo::{NodeSpec, PseudoNode};
 use raw_cpuid::CpuId;
@@ -15,7 +16,8 @@ use super::busy_time;
 use super::status::TICK;
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
-use crate::files::locks;
+use crate::files::open::SharedOps;
+use crate::files::{kmsg, locks};
 use crate::mm::{account, direct, frames, huge};
 use crate::pseudo::Tree;
 use crate::task::thread::{KERNEL_STACK_SIZE, state};
@@ -36,6 +38,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
         let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue"];
         Ok(text::filesystems(&names.map(|name| (name, false))))
     });
+    tree.put("kmsg", kmsg_file(dev));
     tree.text("loadavg", loadavg);
     tree.text("locks", || Ok(text::locks(&held_locks())));
     tree.text("meminfo", || Ok(text::meminfo(&memory_info())));
@@ -49,6 +52,14 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("uptime", || Ok(text::uptime(clock::monotonic_ns() / TICK, idle_time() / TICK)));
     tree.text("version", || Ok(text::version("Linux", uts::RELEASE, "skiff", uts::VERSION)));
     tree.text("vmstat", || Ok(vmstat()));
+}
+
+/// What the kernel has logged, for one reader.
+fn kmsg_file(dev: u64) -> Arc<PseudoNode> {
+    let spec = NodeSpec::new(dev, 0o400);
+    let node = PseudoNode::guarded(spec, kmsg::check_reader, || Ok(Vec::new()));
+    node.common().set_ext(Arc::new(SharedOps(Arc::new(kmsg::ProcKmsg))));
+    node
 }
 
 /// Documentation/admin-guide/sysrq: `t` shows what every task does, on the serial port. No other key is there.

@@ -22,7 +22,7 @@ use super::thread::Task;
 use super::{current_arc, exit, uts};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{boot, clock};
-use crate::channel;
+use crate::channel::{self, frame::Outgoing};
 use crate::mm::PAGE_SIZE;
 use crate::sync::{SleepMutex, SpinLock};
 
@@ -152,6 +152,13 @@ fn write(task: &Arc<Task>, frame: &TrapFrame, info: &Siginfo, output: &mut Outpu
     let (head, _) = core_file::head(&notes, &segments);
     output.put(&head)?;
     parts.iter().try_for_each(|part| memory::write(&mm, part, output))
+}
+
+/// Tells the host that there is no process `pid` to have a core file of. In any context.
+pub fn refuse(pid: i32) {
+    let mut refusal = [output::mark::NO_PROCESS, 0, 0, 0, 0];
+    refusal[1..].copy_from_slice(&pid.to_le_bytes());
+    channel::write_all(Outgoing::CoreMark, &refusal);
 }
 
 /// Asks process `pid` for a core file of the living process, for the host. In any context; `false` if there is no such process.

@@ -26,13 +26,15 @@ enum Target {
 }
 
 /// What the host is told about the stream of [`Outgoing::Core`] frames.
-mod mark {
+pub mod mark {
     /// Then process id, thread id and signal (`u32` each), and the name of the thread.
     pub const BEGIN: u8 = 0;
     /// Then how many zero bytes follow (`u64`).
     pub const HOLE: u8 = 1;
     /// Then 1 if the file is whole, 0 if not.
     pub const END: u8 = 2;
+    /// Then the id (`u32`) of a process that was asked for one and is not there.
+    pub const NO_PROCESS: u8 = 3;
 }
 
 impl Output {
