@@ -7,15 +7,19 @@ use core::cmp::Reverse;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use syscall_shim::trace::{self, MemReader, Pending};
-use syscall_shim::{NR_SYSCALLS, SysResult, table};
+use syscall_shim::types::Siginfo;
+use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 
 use crate::arch::{boot, direct, percpu, serial};
 use crate::channel::{self, frame::Outgoing};
 use crate::counters;
-use crate::task::Task;
+use crate::sync::IrqLock;
+use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
+/// Signals and ends of threads are shown.
+static SIGNALS: AtomicBool = AtomicBool::new(false);
 /// A bit per system call that is traced.
 static TRACED: [AtomicU64; NR_SYSCALLS.div_ceil(64)] = [const { AtomicU64::new(0) }; NR_SYSCALLS.div_ceil(64)];
 
@@ -34,6 +38,7 @@ pub fn init() {
             None => kwarn!("trace={name}: there is no such system call"),
         }
     }
+    SIGNALS.store(is_active(), Ordering::Relaxed);
     if crate::latency::init() {
         ACTIVE.store(true, Ordering::Relaxed);
     }
@@ -78,10 +83,32 @@ pub fn stats() -> String {
     text
 }
 
-/// A line that has been begun.
+/// A line that has been begun: its text is with [`OPEN`], unless another thread's line came between.
 pub struct Line {
-    text: String,
     pending: Pending,
+}
+
+/// The line that has been begun last, while nothing came after it: only then it can go on where it is.
+struct Open {
+    tid: i32,
+    text: String,
+}
+
+/// Held while a line is sent. Taken inside any other lock.
+static OPEN: IrqLock<Option<Open>> = IrqLock::new(None);
+
+/// Sends a whole line; what another thread has begun is sent before it, as unfinished.
+fn emit(open: &mut Option<Open>, text: &str) {
+    if let Some(Open { mut text, .. }) = open.take() {
+        text.push_str(" <unfinished ...>\n");
+        send(&text);
+    }
+    send(text);
+}
+
+/// Where a line tells whose it is: as soon as there is more than one thread.
+fn whose(task: &Task) -> Option<i32> {
+    (task::table::counts().0 > 1).then_some(task.tid())
 }
 
 struct Memory;
@@ -98,6 +125,12 @@ pub fn is_active() -> bool {
     ACTIVE.load(Ordering::Relaxed)
 }
 
+/// Whether signals and ends of threads are shown: wherever calls are.
+#[inline]
+pub fn shows_signals() -> bool {
+    SIGNALS.load(Ordering::Relaxed)
+}
+
 /// Begins the line of a call, if it is traced.
 #[cold]
 pub fn enter(task: &Task, nr: u64, args: &[u64; 6]) -> Option<Line> {
@@ -105,29 +138,54 @@ pub fn enter(task: &Task, nr: u64, args: &[u64; 6]) -> Option<Line> {
     if word.load(Ordering::Relaxed) >> (nr % 64) & 1 == 0 {
         return None;
     }
-    let several = task.process.threads.lock().len() > 1;
     let mut text = String::new();
-    let pending = trace::enter(&mut text, &Memory, several.then_some(task.tid()), nr, args);
-    let line = Line { text, pending };
+    let pending = trace::enter(&mut text, &Memory, whose(task), nr, args);
+    let mut open = OPEN.lock();
     if matches!(table::name(nr), Some("exit" | "exit_group")) {
-        let Line { mut text, pending } = line;
         trace::no_return(&mut text, pending);
-        send(&text);
+        emit(&mut open, &text);
         return None;
     }
-    Some(line)
+    emit(&mut open, "");
+    *open = Some(Open { tid: task.tid(), text });
+    Some(Line { pending })
 }
 
 /// Ends the line and sends it.
-pub fn exit(line: Line, nr: u64, args: &[u64; 6], result: SysResult) {
-    let Line { mut text, pending } = line;
+pub fn exit(task: &Task, line: Line, nr: u64, args: &[u64; 6], result: SysResult) {
+    let Line { mut pending } = line;
+    let own = OPEN.lock().take_if(|open| open.tid == task.tid());
+    let mut text = own.map_or_else(String::new, |open| open.text);
+    if text.is_empty() {
+        pending = trace::resume(&mut text, whose(task), nr, pending);
+    }
     trace::exit(&mut text, &Memory, nr, args, pending, result);
-    send(&text);
+    emit(&mut OPEN.lock(), &text);
 }
 
-/// Sends one or more whole lines.
-pub fn send(text: &str) {
-    output(Outgoing::Trace, text);
+/// The thread is given a signal.
+#[cold]
+pub fn signal(task: &Task, info: &Siginfo) {
+    let mut text = String::new();
+    trace::signal(&mut text, whose(task), info);
+    emit(&mut OPEN.lock(), &text);
+}
+
+/// The thread ends, with that wait status.
+#[cold]
+pub fn ended(task: &Task, status: u32) {
+    let mut text = String::new();
+    match Signal::new(status & 0x7f) {
+        Some(signal) => trace::killed(&mut text, whose(task), signal, status & 0x80 != 0),
+        None => trace::exited(&mut text, whose(task), (status >> 8) as u8),
+    }
+    emit(&mut OPEN.lock(), &text);
+}
+
+fn send(text: &str) {
+    if !text.is_empty() {
+        output(Outgoing::Trace, text);
+    }
 }
 
 fn output(kind: Outgoing, text: &str) {

@@ -116,7 +116,7 @@ fn structures() {
     assert_eq!(l("fstat", &[3, 0x1000], Ok(0)), "fstat(3, {st_mode=S_IFREG|0644, st_size=1234, ...}) = 0");
     assert_eq!(
         l("rt_sigaction", &[2, 0x2000, 0, 8], Ok(0)),
-        "rt_sigaction(SIGINT, {sa_sigaction=0x4000, sa_mask=[INT], sa_flags=SA_RESTORER|SA_SIGINFO|SA_RESTART, sa_restorer=0x5000}, NULL, 8) = 0"
+        "rt_sigaction(SIGINT, {sa_handler=0x4000, sa_mask=[INT], sa_flags=SA_RESTORER|SA_RESTART|SA_SIGINFO, sa_restorer=0x5000}, NULL, 8) = 0"
     );
     assert_eq!(
         l("prlimit64", &[0, 3, 0, 0x3000], Ok(0)),
@@ -189,9 +189,9 @@ fn processes() {
     let mut out = String::new();
     let pending = trace::enter(&mut out, &m, Some(7), number("exit_group").unwrap().into(), &[3, 0, 0, 0, 0, 0]);
     trace::no_return(&mut out, pending);
-    trace::exited(&mut out, 3);
-    trace::killed(&mut out, Signal::SIGSEGV, true);
-    trace::signal(&mut out, &Siginfo::fault(Signal::SIGSEGV, si_code::SEGV_MAPERR, 0));
+    trace::exited(&mut out, None, 3);
+    trace::killed(&mut out, None, Signal::SIGSEGV, true);
+    trace::signal(&mut out, None, &Siginfo::fault(Signal::SIGSEGV, si_code::SEGV_MAPERR, 0));
     assert_eq!(
         out,
         "[pid     7] exit_group(3)               = ?\n+++ exited with 3 +++\n+++ killed by SIGSEGV (core dumped) +++\n\

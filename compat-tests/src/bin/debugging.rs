@@ -36,6 +36,7 @@ const CHECKS: &[Check] = &[
     ("gdb opens a core file of four threads", core_file),
     ("a machine that runs gives a core file and figures, and goes on", living),
     ("a profile names functions of program and kernel", profile),
+    ("a trace is strace's", trace),
     ("gdb stops in a program, and knows lines and threads", debugger),
     ("gdb stops in a worker of nginx", debugger_in_nginx),
 ];
@@ -288,4 +289,231 @@ fn debugger_in_nginx(lab: &Lab) -> Result<(), String> {
     let text = text?;
     contains(&text, &["Breakpoint 1, 0x", "in ngx_process_events_and_timers ()", "in ngx_master_process_cycle ()"])?;
     contains(&text, &["running    nginx", "asleep     nginx", "in sigsuspend"])
+}
+
+/// Calls of many kinds, signals, a child that is killed, a thread.
+const TRACED: &str = "
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+static void handler(int signal) { (void)signal; }
+static void *thread(void *arg) { usleep(30000); return arg; }
+int main(int argc, char **argv) {
+  int p[2], s[2], status, go[2];
+  char bytes[100] = {0}, path[] = \"/tmp/skiff-traced\";
+  struct stat st;
+  struct timespec ms = {0, 20000000};
+  struct rlimit limit;
+  struct iovec iov[2] = {{\"abc\", 3}, {\"de\\n\\377\", 4}};
+  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  write(fd, \"some \\\"text\\\"\\n\", 12);
+  writev(fd, iov, 2);
+  lseek(fd, -5, SEEK_END);
+  read(fd, bytes, sizeof bytes);
+  pread(fd, bytes, 4, 2);
+  fstat(fd, &st);
+  ftruncate(fd, 3);
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  fcntl(fd, F_GETFL);
+  fcntl(fd, F_DUPFD_CLOEXEC, 30);
+  open(\"/no/such/file\", O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+  access(path, R_OK | W_OK);
+  rename(path, \"/tmp/skiff-traced2\");
+  unlink(\"/tmp/skiff-traced2\");
+  close(77);
+  pipe2(p, O_NONBLOCK);
+  read(p[0], bytes, 10);
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+  send(s[0], \"hello\", 5, MSG_NOSIGNAL);
+  recv(s[1], bytes, 100, MSG_DONTWAIT);
+  struct sockaddr_un name = {AF_UNIX, \"/tmp/skiff-nobody\"};
+  connect(s[0], (void *)&name, sizeof name);
+  struct pollfd ready = {p[0], POLLIN | POLLPRI, 0};
+  poll(&ready, 1, 5);
+  int e = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event event = {EPOLLIN | EPOLLET, {.u32 = 7}};
+  epoll_ctl(e, EPOLL_CTL_ADD, p[0], &event);
+  epoll_wait(e, &event, 1, 0);
+  void *map = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  mprotect(map, 4096, PROT_READ);
+  madvise(map, 8192, MADV_DONTNEED);
+  munmap(map, 8192);
+  limit.rlim_cur = limit.rlim_max = 0;
+  setrlimit(RLIMIT_CORE, &limit);
+  getrlimit(RLIMIT_CORE, &limit);
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigaction(SIGUSR1, &action, NULL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  raise(SIGUSR1);
+  kill(getpid(), SIGWINCH);
+  nanosleep(&ms, NULL);
+  pipe(go);
+  pid_t child = fork();
+  if (child == 0) {
+    read(go[0], bytes, 1);
+    close(go[0]);
+    nanosleep(&ms, NULL);
+    *(volatile int *)16 = 1;
+  }
+  write(go[1], \"x\", 1);
+  waitpid(child, &status, 0);
+  pthread_t t;
+  pthread_create(&t, NULL, thread, NULL);
+  pthread_join(t, NULL);
+  return argc + 40 + (argv == NULL);
+}
+";
+
+/// A trace by thread, in the order in which these show up, without what differs from run to run.
+fn normalised(trace: &str) -> Vec<Vec<String>> {
+    let mut threads: Vec<(String, Vec<String>)> = Vec::new();
+    for line in
+        trace.lines().filter(|line| !line.is_empty() && !line.starts_with("skiff: ") && !line.starts_with("strace: "))
+    {
+        let (whose, text) = match line.strip_prefix("[pid ").and_then(|rest| rest.split_once("] ")) {
+            Some((pid, text)) => (pid.trim().to_owned(), text.to_owned()),
+            // strace -o FILE -f: the number alone.
+            None => match line.split_once(' ').filter(|(pid, _)| pid.parse::<u32>().is_ok()) {
+                Some((pid, text)) => (pid.to_owned(), text.trim_start().to_owned()),
+                None => ("1".to_owned(), line.to_owned()),
+            },
+        };
+        let index = threads.iter().position(|(pid, _)| *pid == whose).unwrap_or_else(|| {
+            threads.push((whose, Vec::new()));
+            threads.len() - 1
+        });
+        let lines = &mut threads[index].1;
+        // What was interrupted by other lines is one line again.
+        if let Some((_, rest)) = text.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+            if let Some(last) = lines.last_mut() {
+                *last = last.trim_end_matches("<unfinished ...>").trim_end().to_owned();
+                *last = format!("{last} {rest}");
+            }
+        } else {
+            lines.push(text);
+        }
+    }
+    threads.into_iter().map(|(_, lines)| lines.iter().map(|line| without_numbers(line)).collect()).collect()
+}
+
+/// Addresses, ids and times become letters; columns of blanks one.
+fn without_numbers(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut text = words.join(" ").replace(" )", ")").replace("( ", "(");
+    let keyed = [
+        "si_pid=",
+        "si_uid=",
+        "si_utime=",
+        "si_stime=",
+        "st_mtime=",
+        "child_tid=",
+        "parent_tid=",
+        "st_blksize=",
+        "tv_nsec=",
+    ];
+    for key in keyed {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(key).map(|at| from + at + key.len()) {
+            let end = text[at..].find([',', '}', ' ', ']']).map_or(text.len(), |n| at + n);
+            text.replace_range(at..end, "N");
+            from = at;
+        }
+    }
+    // What the kernel alone knows, or finds beside the arguments.
+    if text.starts_with("rt_sigreturn(") {
+        return "rt_sigreturn()".into();
+    }
+    if let Some((call, result)) = text.split_once(" => {").filter(|_| text.starts_with("clone3(")) {
+        text = format!("{call}{}", result.split_once('}').map_or("", |(_, rest)| rest));
+    }
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("0x") {
+        let digits = rest[at + 2..].chars().take_while(char::is_ascii_hexdigit).count();
+        out.push_str(&rest[..at]);
+        out.push_str(if digits >= 5 { "ADDRESS" } else { &rest[at..at + 2 + digits] });
+        rest = &rest[at + 2 + digits..];
+    }
+    out.push_str(rest);
+    // Calls whose argument or result is an id.
+    let ids = [
+        "wait4(",
+        "kill(",
+        "tgkill(",
+        "getpid(",
+        "gettid(",
+        "set_tid_address(",
+        "clone(",
+        "clone3(",
+        "getrandom(",
+        "futex(",
+    ];
+    if ids.iter().any(|call| out.starts_with(call)) {
+        let numbers = |c: char| if c.is_ascii_digit() { 'N' } else { c };
+        out = out.chars().map(numbers).collect();
+        while out.contains("NN") {
+            out = out.replace("NN", "N");
+        }
+    }
+    out
+}
+
+fn trace(lab: &Lab) -> Result<(), String> {
+    let file = lab.dir.join("traced.c");
+    let program = lab.dir.join("traced");
+    std::fs::write(&file, TRACED).map_err(|e| e.to_string())?;
+    let built = Command::new("gcc").args(["-O1", "-w", "-static", "-pthread", "-o"]).arg(&program).arg(&file).status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err("gcc traced.c".into());
+    }
+    let theirs = lab.dir.join("traced.strace");
+    // Without descriptors that it may have been given beyond the three.
+    let mut strace = Command::new("bash");
+    let script = "for fd in {3..30}; do eval \"exec $fd>&-\"; done; exec strace -f -o \"$0\" \"$1\"";
+    strace.arg("-c").arg(script).arg(&theirs).arg(&program).stdin(Stdio::null());
+    let status = output(&mut strace)?.status.code();
+    let done = output(&mut lab.skiff(&["run", &program.to_string_lossy(), "--trace", "--timeout", "60"]))?;
+    if (status, done.status.code()) != (Some(41), Some(41)) {
+        return Err(format!("status {status:?} under strace, {} on Skiff", done.status));
+    }
+    let ours = String::from_utf8_lossy(&done.stderr).into_owned();
+    contains(&ours, &["wait4(2,  <unfinished ...>\n", "<... wait4 resumed>", "+++ exited with 41 +++\n"])?;
+    let theirs = normalised(&std::fs::read_to_string(&theirs).map_err(|e| e.to_string())?);
+    let ours = normalised(&ours);
+    // From the first call of the program's own; before it, the C library looks at the machine.
+    let own = |lines: &[String]| {
+        let start = lines.iter().position(|line| line.contains("skiff-traced")).unwrap_or(0);
+        lines[start..].to_vec()
+    };
+    let mut differences = String::new();
+    for (n, (a, b)) in theirs.iter().zip(&ours).enumerate() {
+        let (a, b) = if n == 0 { (own(a), own(b)) } else { (a.clone(), b.clone()) };
+        for (a, b) in a.iter().zip(&b).filter(|(a, b)| a != b) {
+            differences += &format!("thread {n}\n  Linux: {a}\n  Skiff: {b}\n");
+        }
+        if a.len() != b.len() {
+            differences += &format!("thread {n}: {} lines on Linux, {} on Skiff\n", a.len(), b.len());
+        }
+    }
+    match differences.is_empty() && theirs.len() == ours.len() {
+        true => Ok(()),
+        false => Err(format!("{} and {} threads\n{differences}", theirs.len(), ours.len())),
+    }
 }

@@ -196,7 +196,7 @@ fn traced(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
     let result = dispatch(nr, frame);
     latency::record(nr, clock::monotonic_ns() - start, (-4095..0).contains(&result));
     if let Some(line) = line {
-        trace::exit(line, nr, &args, syscall_shim::errno::from_rax(result));
+        trace::exit(task, line, nr, &args, syscall_shim::errno::from_rax(result));
     }
     result
 }

@@ -9,6 +9,7 @@ use super::core_dump::Hold;
 use super::process::Process;
 use super::thread::{Task, state};
 use super::{current, current_arc, family, sched, signal, table};
+use crate::trace;
 use crate::usermem::{UserAddr, UserPtr};
 
 /// Ends the whole process with wait status `status` (`code << 8`, or the number of the signal that killed it): `exit_group(2)`.
@@ -36,17 +37,27 @@ pub fn begin_group_exit(process: &Process, status: u32) -> bool {
 /// `exit(2)`: ends the calling thread with `code`; the last one ends the process.
 pub fn exit(code: i32) -> ! {
     let process = &current().process;
-    if process.threads.lock().len() == 1 && !process.exiting.load(Ordering::Acquire) {
-        process.exit_status.store((code as u32 & 0xff) << 8, Ordering::Release);
+    let status = (code as u32 & 0xff) << 8;
+    let exiting = process.exiting.load(Ordering::Acquire);
+    if process.threads.lock().len() == 1 && !exiting {
+        process.exit_status.store(status, Ordering::Release);
     }
-    exit_thread()
+    end_thread(if exiting { process.exit_status.load(Ordering::Acquire) } else { status })
 }
 
-/// Ends the calling thread.
+/// Ends the calling thread, as its process ends.
 pub fn exit_thread() -> ! {
+    end_thread(current().process.exit_status.load(Ordering::Acquire))
+}
+
+/// Ends the calling thread, with that wait status of its own.
+fn end_thread(status: u32) -> ! {
     let task = current_arc();
     let process = task.process.clone();
     Hold::park(&task);
+    if trace::shows_signals() {
+        trace::ended(&task, status);
+    }
     release_user_state(&task);
     let last = {
         let mut threads = process.threads.lock();

@@ -63,9 +63,7 @@ struct Printer<'a> {
 /// several threads; the line then starts with `[pid 12] `.
 pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, tid: Option<i32>, nr: u64, args: &[u64; 6]) -> Pending {
     let mut p = Printer { out, mem, nr, args, result: None, column: 0 };
-    if let Some(tid) = tid {
-        p.fmt(format_args!("[pid {tid:>5}] "));
-    }
+    p.whose(tid);
     match table::name(nr) {
         Some(name) => p.put(name),
         None => p.fmt(format_args!("syscall_{nr:#x}")),
@@ -74,6 +72,9 @@ pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, tid: Option<i32>, nr: u64
     let kinds = p.kinds();
     let shown = kinds.iter().position(|kind| is_out(*kind)).unwrap_or(kinds.len());
     p.arguments(kinds, 0, shown);
+    if (1..kinds.len()).contains(&shown) {
+        p.put(", ");
+    }
     Pending { shown, column: p.column }
 }
 
@@ -94,9 +95,19 @@ pub fn no_return(out: &mut dyn Write, pending: Pending) {
     p.put("?\n");
 }
 
+/// Begins the rest of a line that others came after: `<... read resumed>`.
+pub fn resume(out: &mut dyn Write, tid: Option<i32>, nr: u64, pending: Pending) -> Pending {
+    let mut p = Printer { out, mem: &NoMemory, nr, args: &[0; 6], result: None, column: 0 };
+    p.whose(tid);
+    let name = p.name();
+    p.fmt(format_args!("<... {name} resumed>"));
+    Pending { column: p.column, ..pending }
+}
+
 /// Writes the line of a signal that a program is given: `--- SIGSEGV {si_signo=SIGSEGV, ...} ---`.
-pub fn signal(out: &mut dyn Write, info: &Siginfo) {
+pub fn signal(out: &mut dyn Write, tid: Option<i32>, info: &Siginfo) {
     let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None, column: 0 };
+    p.whose(tid);
     p.put("--- ");
     p.signal(info.si_signo as u64);
     p.put(" ");
@@ -105,13 +116,17 @@ pub fn signal(out: &mut dyn Write, info: &Siginfo) {
 }
 
 /// Writes the line of a thread's end by exit(2).
-pub fn exited(out: &mut dyn Write, status: u8) {
-    let _ = writeln!(out, "+++ exited with {status} +++");
+pub fn exited(out: &mut dyn Write, tid: Option<i32>, status: u8) {
+    let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None, column: 0 };
+    p.whose(tid);
+    p.fmt(format_args!("+++ exited with {status} +++\n"));
 }
 
 /// Writes the line of a process's end by a signal.
-pub fn killed(out: &mut dyn Write, signal: Signal, core: bool) {
-    let _ = writeln!(out, "+++ killed by {signal}{} +++", if core { " (core dumped)" } else { "" });
+pub fn killed(out: &mut dyn Write, tid: Option<i32>, signal: Signal, core: bool) {
+    let mut p = Printer { out, mem: &NoMemory, nr: 0, args: &[0; 6], result: None, column: 0 };
+    p.whose(tid);
+    p.fmt(format_args!("+++ killed by {signal}{} +++\n", if core { " (core dumped)" } else { "" }));
 }
 
 /// Whether the argument can be shown only after the call.
@@ -166,6 +181,12 @@ impl Write for Counted<'_> {
 }
 
 impl Printer<'_> {
+    fn whose(&mut self, tid: Option<i32>) {
+        if let Some(tid) = tid {
+            self.fmt(format_args!("[pid {tid:>5}] "));
+        }
+    }
+
     /// Ends the argument list and moves to the column of results.
     fn close(&mut self) {
         self.put(")");
@@ -229,11 +250,47 @@ impl Printer<'_> {
     }
 
     fn arguments(&mut self, kinds: &[Arg], from: usize, to: usize) {
-        for (i, kind) in kinds.iter().enumerate().take(to).skip(from) {
-            if i > 0 {
+        use linux_raw_sys::general as raw;
+        if self.name() == "clone" && from == 0 {
+            return self.clone_arguments();
+        }
+        // futex(2) leaves out what operations on bits do not look at, and calls all bits by a name.
+        let operation = self.arg(1) as u32 & !(raw::FUTEX_PRIVATE_FLAG | raw::FUTEX_CLOCK_REALTIME);
+        let left_out = match self.name() {
+            "futex" if operation == raw::FUTEX_WAIT_BITSET => 4..5,
+            "futex" if operation == raw::FUTEX_WAKE_BITSET => 3..5,
+            _ => 0..0,
+        };
+        for (i, kind) in kinds.iter().enumerate().take(to).skip(from).filter(|(i, _)| !left_out.contains(i)) {
+            if i > from {
                 self.put(", ");
             }
-            self.argument(*kind, i);
+            if i == 5 && !left_out.is_empty() && self.arg(5) as u32 == raw::FUTEX_BITSET_MATCH_ANY {
+                self.put("FUTEX_BITSET_MATCH_ANY");
+            } else {
+                self.argument(*kind, i);
+            }
+        }
+    }
+
+    /// clone(2)'s arguments by name, as strace has them.
+    fn clone_arguments(&mut self) {
+        use linux_raw_sys::general as raw;
+        let flags = self.arg(0) as u32;
+        self.put("child_stack=");
+        self.pointer(self.arg(1));
+        self.put(", flags=");
+        self.clone_flags(self.arg(0));
+        let named = [
+            (raw::CLONE_PARENT_SETTID | raw::CLONE_PIDFD, ", parent_tid=", 2),
+            (raw::CLONE_SETTLS, ", tls=", 4),
+            (raw::CLONE_CHILD_SETTID | raw::CLONE_CHILD_CLEARTID, ", child_tidptr=", 3),
+        ];
+        for (wanted, name, index) in named {
+            if flags & wanted != 0 {
+                self.put(name);
+                self.pointer(self.arg(index));
+            }
         }
     }
 

@@ -139,10 +139,13 @@ impl Printer<'_> {
     }
 
     pub(super) fn open_flags(&mut self, v: u64) {
+        // These have flags without an access mode.
+        if matches!(self.name(), "pipe2" | "dup3" | "inotify_init1") {
+            return self.flags::<OpenFlags>(v);
+        }
         let access = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"];
         self.put(access.get((v as u32 & raw::O_ACCMODE) as usize).unwrap_or(&""));
         let rest = v & !u64::from(raw::O_ACCMODE);
-        // Only pipe2, dup3 and inotify_init1 have flags without an access mode.
         if rest != 0 {
             self.put("|");
             self.flags::<OpenFlags>(rest);
@@ -165,7 +168,7 @@ impl Printer<'_> {
         }
     }
 
-    fn clone_flags(&mut self, v: u64) {
+    pub(super) fn clone_flags(&mut self, v: u64) {
         let (signal, flags) = (v & 0xff, v & !0xff);
         if self.name() != "clone" || signal == 0 {
             return self.flags::<CloneFlags>(v);

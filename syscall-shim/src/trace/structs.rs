@@ -286,7 +286,7 @@ impl Printer<'_> {
     }
 
     fn sigaction(&mut self, a: &Sigaction) {
-        self.put(if a.sa_flags().contains(SaFlags::SA_SIGINFO) { "{sa_sigaction=" } else { "{sa_handler=" });
+        self.put("{sa_handler=");
         match a.handler {
             SIG_DFL => self.put("SIG_DFL"),
             SIG_IGN => self.put("SIG_IGN"),
@@ -475,7 +475,8 @@ impl Printer<'_> {
         }
         self.put("{flags=");
         self.flags::<CloneFlags>(args.flags);
-        for (name, value) in [("pidfd", args.pidfd), ("child_tid", args.child_tid), ("parent_tid", args.parent_tid)] {
+        let pidfd = if args.flags & u64::from(linux_raw_sys::general::CLONE_PIDFD) != 0 { args.pidfd } else { 0 };
+        for (name, value) in [("pidfd", pidfd), ("child_tid", args.child_tid), ("parent_tid", args.parent_tid)] {
             if value != 0 {
                 self.fmt(format_args!(", {name}={value:#x}"));
             }

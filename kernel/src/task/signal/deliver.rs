@@ -7,6 +7,7 @@ use super::{fault, frame as signal_frame, report, restore_saved_mask, stop};
 use crate::arch::trap::TrapFrame;
 use crate::task::thread::Task;
 use crate::task::{core_dump, current, exit};
+use crate::trace;
 
 const NR_RESTART_SYSCALL: u64 = 219;
 /// Length of the `syscall` instruction.
@@ -25,6 +26,9 @@ pub fn handle(frame: &mut TrapFrame) {
         }
         let Some(info) = next(task) else { break };
         let Some(signal) = Signal::new(info.si_signo as u32) else { continue };
+        if trace::shows_signals() {
+            trace::signal(task, &info);
+        }
         let action = take_action(task, signal);
         match action.handler {
             SIG_IGN => {}

@@ -153,9 +153,10 @@ pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
     if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
 }
 
-/// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time it is unblocked.
+/// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time it is unblocked. Whoever traces
+/// sees those that are ignored too.
 fn is_ignored(task: &Task, own: &super::ThreadSignals, signal: Signal) -> bool {
-    !own.mask.union(own.real_mask).contains(signal) && task.process.sighand.ignores(signal)
+    !crate::trace::shows_signals() && !own.mask.union(own.real_mask).contains(signal) && task.process.sighand.ignores(signal)
 }
 
 /// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
