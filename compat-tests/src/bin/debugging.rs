@@ -38,6 +38,7 @@ const CHECKS: &[Check] = &[
     ("a profile names functions of program and kernel", profile),
     ("a trace is strace's", trace),
     ("gdb stops in a program, and knows lines and threads", debugger),
+    ("the kernel's pages are written or run, never both", pages),
     ("gdb stops in a worker of nginx", debugger_in_nginx),
 ];
 
@@ -517,4 +518,68 @@ fn trace(lab: &Lab) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{} and {} threads\n{differences}", theirs.len(), ours.len())),
     }
+}
+
+/// The page table of a running program, the kernel's half: W^X, the alias of its code, guard pages; CR0.WP, EFER.NXE.
+fn pages(lab: &Lab) -> Result<(), String> {
+    const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
+    const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+    /// Size of a thread's kernel stack.
+    const STACK: u64 = 32 << 10;
+    let program = lab.compile("debugged", DEBUGGED)?;
+    let commands = ["break compute", "continue", "skiff pages", "print $cr0", "print $efer"];
+    let text = debug(lab, &[&program.to_string_lossy()], &commands)?;
+    let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    let ranges: Vec<(u64, u64, &str)> = text
+        .lines()
+        .filter_map(|line| {
+            let (range, rights) = line.split_once(' ').filter(|(_, rights)| rights.len() == 3)?;
+            let (start, end) = range.split_once('-')?;
+            Some((hex(start)?, hex(end)?, rights))
+        })
+        .collect();
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| hex(rest.trim()));
+        line.ok_or_else(|| format!("no {name} in\n{text}"))
+    };
+    let at = |address: u64| ranges.iter().find(|(start, end, _)| (*start..*end).contains(&address)).map_or("---", |r| r.2);
+    let mut wrong = Vec::new();
+    let mut expect = |what: &str, address: u64, wanted: &str| {
+        if at(address) != wanted {
+            wrong.push(format!("{what} at {address:#x}: {}, not {wanted}", at(address)));
+        }
+    };
+    let (code, code_end, constants_end) = (value("__text_start ")?, value("__text_end ")?, value("__rodata_end ")?);
+    for address in (code..code_end).step_by(4096) {
+        expect("code", address, "r-x");
+        expect("code by its other name", DIRECT_MAP + (address - KERNEL_BASE), "r--");
+    }
+    for address in (code_end..constants_end).step_by(4096) {
+        expect("constants", address, "r--");
+        expect("constants by their other name", DIRECT_MAP + (address - KERNEL_BASE), "r--");
+    }
+    expect("data", constants_end, "rw-");
+    expect("the boot stack's guard", value("boot_stack_guard ")?, "---");
+    let stacks: Vec<u64> = text.lines().filter_map(|line| line.strip_prefix("stack ").and_then(hex)).collect();
+    for top in &stacks {
+        expect("a stack", top - 8, "rw-");
+        expect("a stack's end", top - STACK, "rw-");
+        expect("below a stack", top - STACK - 8, "---");
+        expect("above a stack", *top, "---");
+    }
+    wrong.extend(
+        ranges.iter().filter(|(.., rights)| *rights == "rwx").map(|(start, end, _)| format!("{start:x}-{end:x} rwx")),
+    );
+    let executable: u64 =
+        ranges.iter().filter(|(.., rights)| rights.ends_with('x')).map(|(start, end, _)| end - start).sum();
+    if executable != code_end - code {
+        wrong.push(format!("{executable:#x} bytes can be run, the kernel's code has {:#x}", code_end - code));
+    }
+    if stacks.len() < 2 || ranges.len() < 4 {
+        wrong.push(format!("{} stacks and {} ranges found", stacks.len(), ranges.len()));
+    }
+    if !wrong.is_empty() {
+        return Err(format!("{}\n{text}", wrong.join("\n")));
+    }
+    contains(&text, &["WP", "NXE"])
 }

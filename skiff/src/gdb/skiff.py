@@ -333,6 +333,51 @@ class BacktraceCommand(gdb.Command):
                 print(f"  {error}")
 
 
+# Start of the map of all memory (kernel/src/mm/direct.rs).
+DIRECT_MAP = 0xFFFF888000000000
+PRESENT, WRITE, LARGE_PAGE, NO_EXECUTE, ADDRESS = 1, 2, 1 << 7, 1 << 63, 0x000FFFFFFFFFF000
+
+
+def mapped(table, level=3, virtual=0, rights=WRITE):
+    """(start, size, writable, executable) of what a page table maps, by what all its levels allow."""
+    for index, entry in enumerate(words(DIRECT_MAP + table, 512)):
+        if not entry & PRESENT:
+            continue
+        size = 1 << 12 + 9 * level
+        start = virtual + index * size
+        if level == 3 and index >= 256:
+            start |= 0xFFFF << 48
+        allowed = rights & entry & WRITE | (rights | entry) & NO_EXECUTE
+        if level == 0 or entry & LARGE_PAGE:
+            yield start, size, bool(allowed & WRITE), not allowed & NO_EXECUTE
+        else:
+            yield from mapped(entry & ADDRESS, level - 1, start, allowed)
+
+
+class PagesCommand(gdb.Command):
+    """List what the present page table maps of the kernel: start, end, rights; and where each kernel stack is."""
+
+    def __init__(self):
+        super().__init__("skiff pages", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        ranges = []
+        for start, size, writable, executable in mapped(this_space()):
+            rights = f"r{'w' if writable else '-'}{'x' if executable else '-'}"
+            if not is_kernel(start):
+                continue
+            if ranges and ranges[-1][1] == start and ranges[-1][2] == rights:
+                ranges[-1][1] = start + size
+            else:
+                ranges.append([start, start + size, rights])
+        for start, end, rights in ranges:
+            print(f"{start:016x}-{end:016x} {rights}")
+        for name in ("__text_start", "__text_end", "__rodata_end", "boot_stack_guard"):
+            print(f"{name} {kernel_symbol(name):016x}")
+        for task in tasks():
+            print(f"stack {task.stack_top:016x}")
+
+
 gdb.execute("set breakpoint pending on")
 gdb.execute("set confirm off")
 # Code that has not been paged in yet is in its file.
@@ -342,3 +387,4 @@ gdb.events.stop.connect(stopped)
 SkiffCommand()
 TasksCommand()
 BacktraceCommand()
+PagesCommand()
