@@ -66,6 +66,11 @@ impl Channel {
         self.messages.load(Ordering::Acquire) > 0
     }
 
+    /// Whether closing loses something: one empty packet is nothing, as on Linux.
+    pub(super) fn has_unread(&self) -> bool {
+        self.len() > 0 || self.messages.load(Ordering::Acquire) > 1
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.load(Ordering::Acquire)
     }

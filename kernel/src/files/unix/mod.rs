@@ -204,7 +204,7 @@ impl Drop for UnixSocket {
             }
             Role::Connected(link) => {
                 // A peer whose bytes nobody will read learns of it.
-                if link.receive.has_bytes() && self.kind != Kind::Datagram {
+                if link.receive.has_unread() && self.kind != Kind::Datagram {
                     link.send.reset();
                 }
                 link.receive.close_reading();
