@@ -5,7 +5,7 @@ use mkimage::Kernel;
 use std::collections::BTreeMap;
 
 /// Functions that are printed.
-const MOST: usize = 60;
+const MOST: usize = 30;
 /// The kernel's half of the address space.
 const KERNEL: u64 = 1 << 63;
 
