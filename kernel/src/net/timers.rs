@@ -2,7 +2,7 @@
 //!
 //! One queue of deadlines, of which the earliest is set with the kernel's timers. A connection has at most one entry, and keeps it
 //! when its deadline moves back, as it does with every acknowledgement: the entry then comes too early, finds nothing due, and is
-//! set anew. So a busy connection touches the queue a few times a second.
+//! set anew. So a busy connection touches the queue a few times a second. One that is gone takes its entry along.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
@@ -35,10 +35,18 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 /// When the kernel's timer will call; `MAX` when it will not.
 static ARMED: AtomicU64 = AtomicU64::new(Instant::MAX);
 
-/// Has `due` called at `deadline`.
-pub fn at(deadline: Instant, due: Due) {
-    QUEUE.lock().insert((deadline, SERIAL.fetch_add(1, Ordering::Relaxed)), due);
+/// Has `due` called at `deadline`. The number is for [`cancel`].
+pub fn at(deadline: Instant, due: Due) -> u64 {
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    QUEUE.lock().insert((deadline, serial), due);
     arm(deadline);
+    serial
+}
+
+/// Takes an entry out, if it is still there.
+pub fn cancel(deadline: Instant, serial: u64) {
+    let due = QUEUE.lock().remove(&(deadline, serial));
+    drop(due);
 }
 
 fn arm(deadline: Instant) {

@@ -50,6 +50,8 @@ pub struct Connection {
     scheduled: AtomicBool,
     /// When the entry in the queue of deadlines calls; `MAX` without one.
     alarm: AtomicU64,
+    /// Names the entry; both are changed with the state machine locked.
+    alarm_serial: AtomicU64,
     /// Counted among those in `TIME_WAIT`.
     counted: AtomicBool,
     /// The owner of the socket, for /proc/net/tcp: user and inode.
@@ -71,6 +73,7 @@ impl Connection {
             ttl: AtomicU8::new(TTL),
             scheduled: AtomicBool::new(false),
             alarm: AtomicU64::new(Instant::MAX),
+            alarm_serial: AtomicU64::new(0),
             counted: AtomicBool::new(false),
             owner: SpinLock::new((0, 0)),
         })
@@ -161,15 +164,26 @@ impl Connection {
 
     fn arm(&self, deadline: Instant) {
         // Nearly always there is an entry that comes early enough.
-        if self.alarm.load(Ordering::Acquire) > deadline && self.alarm.fetch_min(deadline, Ordering::AcqRel) > deadline {
-            timers::at(deadline, timers::Due::Connection(self.me.clone()));
+        if self.alarm.load(Ordering::Relaxed) > deadline {
+            self.disarm();
+            let serial = timers::at(deadline, timers::Due::Connection(self.me.clone()));
+            self.alarm_serial.store(serial, Ordering::Relaxed);
+            self.alarm.store(deadline, Ordering::Relaxed);
+        }
+    }
+
+    fn disarm(&self) {
+        let at = self.alarm.swap(Instant::MAX, Ordering::Relaxed);
+        if at != Instant::MAX {
+            timers::cancel(at, self.alarm_serial.load(Ordering::Relaxed));
         }
     }
 
     /// The deadline has come, or had moved back meanwhile.
     pub fn on_timer(&self, now: Instant) {
-        self.alarm.store(Instant::MAX, Ordering::Release);
         let mut tcb = self.tcb.lock();
+        // The entry has been taken out, unless it was replaced meanwhile; then it is too many.
+        self.disarm();
         match tcb.deadline() {
             None => return,
             Some(at) if at > now => return self.arm(at),
@@ -248,6 +262,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.disarm();
         if *self.counted.get_mut() {
             TIME_WAITS.fetch_sub(1, Ordering::Relaxed);
         }
