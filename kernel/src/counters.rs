@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use syscall_shim::vdso::COUNTED;
 use syscall_shim::{NR_SYSCALLS, Status, table};
 
-use crate::arch::percpu::this_cpu;
+use crate::arch::percpu::{self, this_cpu};
 use crate::sync::IrqLock;
 use crate::task::current;
 
@@ -81,6 +82,8 @@ pub struct Count {
     pub trapped: u64,
     /// By a jump.
     pub direct: u64,
+    /// Answered by the vDSO, without the kernel.
+    pub vdso: u64,
 }
 
 /// The counts of the calls that were made at all.
@@ -92,6 +95,13 @@ pub fn calls() -> Vec<Count> {
             sum.trapped += trapped.load(Ordering::Relaxed);
         }
     }
-    sums.retain(|count| count.trapped + count.direct > 0);
+    for cpu in percpu::each(crate::task::sched::online_cpus()) {
+        for (nr, answers) in COUNTED.iter().zip(&cpu.vdso_answers) {
+            if let Some(sum) = sums.get_mut(*nr as usize) {
+                sum.vdso += answers.load(Ordering::Relaxed);
+            }
+        }
+    }
+    sums.retain(|count| count.trapped + count.direct + count.vdso > 0);
     sums
 }

@@ -37,7 +37,8 @@ fn text() -> String {
     let (patched, restored) = sites::patched();
     line(format_args!("sites {patched} {restored}"));
     for call in counters::calls() {
-        line(format_args!("call {} {} {}", table::name(call.nr).unwrap_or("unknown"), call.direct, call.trapped));
+        let name = table::name(call.nr).unwrap_or("unknown");
+        line(format_args!("call {name} {} {} {}", call.direct, call.trapped, call.vdso));
     }
     for row in latency::rows() {
         let mut buckets = String::new();

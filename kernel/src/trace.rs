@@ -50,8 +50,9 @@ pub fn init() {
 /// The counters, as `stats` prints them and `/proc/skiff/stats` shows them: a number and what it counts.
 pub fn stats() -> String {
     let mut rows = counters::calls();
-    rows.sort_by_key(|row| (Reverse(row.trapped + row.direct), row.nr));
-    let (trapped, direct) = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.trapped, sum.1 + row.direct));
+    rows.sort_by_key(|row| (Reverse(row.trapped + row.direct + row.vdso), row.nr));
+    let sum_of = |count: fn(&counters::Count) -> u64| rows.iter().map(count).sum::<u64>();
+    let (trapped, direct, vdso) = (sum_of(|row| row.trapped), sum_of(|row| row.direct), sum_of(|row| row.vdso));
     let mut text = String::new();
     let mut line = |count: u64, what: fmt::Arguments<'_>| {
         let _ = writeln!(text, "{count:>12}  {what}");
@@ -59,6 +60,7 @@ pub fn stats() -> String {
     line(trapped + direct, format_args!("calls"));
     line(direct, format_args!("calls direct"));
     line(trapped, format_args!("calls trapped"));
+    line(vdso, format_args!("calls answered by the vDSO"));
     let (patched, restored) = crate::mm::sites::patched();
     line(patched, format_args!("call sites patched"));
     line(restored, format_args!("call sites given back"));
@@ -67,7 +69,12 @@ pub fn stats() -> String {
     }
     for row in rows {
         let name = table::name(row.nr).unwrap_or("(no such call)");
-        line(row.trapped + row.direct, format_args!("{name} (trapped {})", row.trapped));
+        if row.vdso > 0 {
+            line(row.vdso, format_args!("{name} by the vDSO"));
+        }
+        if row.trapped + row.direct > 0 {
+            line(row.trapped + row.direct, format_args!("{name} (trapped {})", row.trapped));
+        }
     }
     let cpus = || percpu::each(crate::task::sched::online_cpus());
     let sum = |count: fn(&percpu::PerCpu) -> &AtomicU64| cpus().map(|cpu| count(cpu).load(Ordering::Relaxed)).sum();

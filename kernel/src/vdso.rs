@@ -8,7 +8,7 @@ use syscall_shim::vdso::{IMAGE, IMAGE_PAGES, MODE_TSC, VdsoData};
 use syscall_shim::{Errno, SysResult};
 use zerocopy::IntoBytes;
 
-use crate::arch::clock;
+use crate::arch::{clock, percpu};
 use crate::mm::{AddressSpace, PAGE_SIZE, Prot, SpecialPages, frames, phys_to_virt};
 
 /// What clock_getres(2) tells of the coarse clocks: Linux's tick at 250 Hz.
@@ -71,6 +71,7 @@ pub fn publish_clock() {
         shift: i32::from(scale.shift),
         realtime_ns: clock::realtime_base_ns(),
         coarse_resolution_ns: COARSE_RESOLUTION_NS,
+        counts: percpu::VDSO_ANSWERS as u32,
         ..VdsoData::default()
     });
 }

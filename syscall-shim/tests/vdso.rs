@@ -181,7 +181,7 @@ impl Mapped {
             );
             assert_ne!(page, libc::MAP_FAILED);
             let bytes = std::slice::from_raw_parts_mut(page.cast::<u8>(), len);
-            bytes[..48].copy_from_slice(data.as_bytes());
+            bytes[..size_of::<VdsoData>()].copy_from_slice(data.as_bytes());
             bytes[4096..4096 + IMAGE.len()].copy_from_slice(IMAGE);
             assert_eq!(libc::mprotect(page, len, libc::PROT_READ | libc::PROT_EXEC), 0);
             Self(page as usize + 4096)

@@ -6,6 +6,8 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use syscall_shim::vdso::COUNTED;
+
 use crate::counters::CallCounts;
 use crate::task::Task;
 
@@ -58,8 +60,12 @@ pub struct PerCpu {
     pub contended: AtomicU64,
     /// Times that a task slept for a lock.
     pub lock_sleeps: AtomicU64,
+    /// What the vDSO has answered by itself, as [`syscall_shim::vdso::COUNTED`] orders it. Its code counts.
+    pub vdso_answers: [AtomicU64; COUNTED.len()],
 }
 
+/// Where from GS base on the vDSO counts.
+pub const VDSO_ANSWERS: usize = offset_of!(PerCpu, vdso_answers);
 pub(super) const STACK_TOP: usize = offset_of!(PerCpu, stack_top);
 pub(super) const STACK_BOTTOM: usize = offset_of!(PerCpu, stack_bottom);
 pub(super) const CURRENT: usize = offset_of!(PerCpu, current);
@@ -101,6 +107,7 @@ impl PerCpu {
             switches: AtomicU64::new(0),
             contended: AtomicU64::new(0),
             lock_sleeps: AtomicU64::new(0),
+            vdso_answers: [const { AtomicU64::new(0) }; COUNTED.len()],
         }
     }
 }

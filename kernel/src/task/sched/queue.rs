@@ -5,6 +5,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::super::Instant;
@@ -96,8 +97,8 @@ pub struct RunQueue {
     pub cpu: u32,
     /// Ready real-time tasks, highest priority first, in order of their turns within one.
     realtime: VecDeque<(u32, Arc<Task>)>,
-    /// All other ready tasks by virtual time.
-    fair: VecDeque<(u64, Arc<Task>)>,
+    /// All other ready tasks by virtual time: who has had least is last, and among equals who came first.
+    fair: Vec<(u64, Arc<Task>)>,
     /// The running task.
     pub current: Option<Arc<Task>>,
     /// What runs when nothing is ready.
@@ -128,7 +129,7 @@ impl RunQueue {
         Self {
             cpu: 0,
             realtime: VecDeque::new(),
-            fair: VecDeque::new(),
+            fair: Vec::new(),
             current: None,
             idle: None,
             previous: (None, None),
@@ -153,14 +154,6 @@ impl RunQueue {
         self.realtime.is_empty() && self.fair.is_empty()
     }
 
-    /// Whether the CPU has nothing to run.
-    pub fn is_idle(&self) -> bool {
-        match (&self.current, &self.idle) {
-            (Some(current), Some(idle)) => Arc::ptr_eq(current, idle),
-            _ => false,
-        }
-    }
-
     /// Lets other CPUs see without the lock how many tasks wait.
     fn publish(&self) {
         percpu::of(self.cpu).waiting.store(self.waiting() as u32, Ordering::Relaxed);
@@ -181,12 +174,11 @@ impl RunQueue {
             None => {
                 let vruntime = self.place(&task, arrival);
                 task.vruntime.store(vruntime, Ordering::Relaxed);
-                match self.fair.back() {
-                    Some((last, _)) if *last > vruntime => {
-                        let at = self.fair.partition_point(|(other, _)| *other <= vruntime);
-                        self.fair.insert(at, (vruntime, task));
-                    }
-                    _ => self.fair.push_back((vruntime, task)),
+                if self.fair.is_empty() {
+                    self.fair.push((vruntime, task));
+                } else {
+                    let at = self.fair.partition_point(|(other, _)| *other > vruntime);
+                    self.fair.insert(at, (vruntime, task));
                 }
             }
         }
@@ -203,7 +195,7 @@ impl RunQueue {
             Arrival::Moved => self.min_vruntime.saturating_add_signed((own as i64).clamp(-SLEEP_CREDIT, MAX_DEBT)),
             // One that was a real-time task until now has had no virtual time.
             Arrival::Preempted | Arrival::Expired => own.max(earliest),
-            Arrival::Yielded => self.fair.back().map_or(own, |(last, _)| own.max(*last)).max(self.min_vruntime),
+            Arrival::Yielded => self.fair.first().map_or(own, |(last, _)| own.max(*last)).max(self.min_vruntime),
         }
     }
 
@@ -228,7 +220,7 @@ impl RunQueue {
         let realtime = if self.is_throttled() { None } else { self.realtime.pop_front() };
         let task = match realtime {
             Some((_, task)) => Some(task),
-            None => self.fair.pop_front().map(|(_, task)| task),
+            None => self.fair.pop().map(|(_, task)| task),
         };
         self.publish();
         task
@@ -239,31 +231,41 @@ impl RunQueue {
         let task = if let Some(at) = self.realtime.iter().position(|(_, task)| wanted(task)) {
             self.realtime.remove(at)?.1
         } else {
-            let at = self.fair.iter().position(|(_, task)| wanted(task))?;
-            self.fair.remove(at)?.1
+            let at = self.fair.iter().rposition(|(_, task)| wanted(task))?;
+            self.fair.remove(at).1
         };
         self.leave(&task);
         self.publish();
         Some(task)
     }
 
+    /// What the running task, a fair one, has run since its virtual time was counted, weighed.
+    #[inline]
+    fn uncounted(&self, params: SchedParams, now: Instant) -> u64 {
+        let ran = now.saturating_sub(self.counted_to);
+        if params.nice == 0 && params.policy != SCHED_IDLE { ran } else { ran * UNIT / weight(params) }
+    }
+
     /// Counts the running task's time up to `now`.
     pub fn count(&mut self, now: Instant) {
-        let ran = now.saturating_sub(core::mem::replace(&mut self.counted_to, now));
-        if now.saturating_sub(self.rt_period) >= RT_PERIOD {
-            (self.rt_period, self.rt_used) = (now, 0);
+        if self.rt_used > 0 && now.saturating_sub(self.rt_period) >= RT_PERIOD {
+            self.rt_used = 0;
         }
-        let (Some(current), false) = (&self.current, self.is_idle()) else { return };
-        let params = current.sched.get();
-        if realtime_priority(params).is_some() {
-            self.rt_used += ran;
-            return;
+        if let Some(current) = &self.current
+            && !current.idle
+        {
+            let params = current.sched.get();
+            if realtime_priority(params).is_some() {
+                self.rt_period = if self.rt_used == 0 { self.counted_to } else { self.rt_period };
+                self.rt_used += now.saturating_sub(self.counted_to);
+            } else {
+                let vruntime = current.vruntime.load(Ordering::Relaxed) + self.uncounted(params, now);
+                current.vruntime.store(vruntime, Ordering::Relaxed);
+                let least = self.fair.last().map_or(vruntime, |(first, _)| vruntime.min(*first));
+                self.min_vruntime = self.min_vruntime.max(least);
+            }
         }
-        let weighed = if params.nice == 0 && params.policy != SCHED_IDLE { ran } else { ran * UNIT / weight(params) };
-        let vruntime = current.vruntime.load(Ordering::Relaxed) + weighed;
-        current.vruntime.store(vruntime, Ordering::Relaxed);
-        let least = self.fair.front().map_or(vruntime, |(first, _)| vruntime.min(*first));
-        self.min_vruntime = self.min_vruntime.max(least);
+        self.counted_to = now;
     }
 
     /// Begins the turn of `task`, which becomes the running one.
@@ -290,12 +292,11 @@ impl RunQueue {
     }
 
     /// Whether `task`, which has just become ready, is to run before the running one's turn ends.
-    pub fn preempts(&mut self, task: &Task, now: Instant) -> bool {
-        if self.is_idle() {
+    pub fn preempts(&self, task: &Task, now: Instant) -> bool {
+        let Some(current) = &self.current else { return false };
+        if current.idle {
             return true;
         }
-        self.count(now);
-        let Some(current) = &self.current else { return false };
         let new = task.sched.get();
         let old = current.sched.get();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
@@ -306,7 +307,10 @@ impl RunQueue {
             (SCHED_IDLE, _) => false,
             (_, SCHED_IDLE) => true,
             (SCHED_BATCH, _) => false,
-            _ => task.vruntime.load(Ordering::Relaxed) + WAKEUP_GRANULARITY < current.vruntime.load(Ordering::Relaxed),
+            _ => {
+                let had = current.vruntime.load(Ordering::Relaxed) + self.uncounted(old, now);
+                task.vruntime.load(Ordering::Relaxed) + WAKEUP_GRANULARITY < had
+            }
         }
     }
 }
