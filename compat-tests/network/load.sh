@@ -60,5 +60,5 @@ before=$(free)
 load $(((${LOAD_SECONDS:-6} + 1) / 2))
 after=$(free)
 echo "free before: $before, after: $after"
-# Less than half a MiB, of some 30,000 requests and more.
-[ $((before - after)) -lt 524288 ]
+# Less than a MiB, of some 30,000 requests and more; for half a minute the heap still takes some for its caches, and then none.
+[ $((before - after)) -lt 1048576 ]

@@ -25,7 +25,8 @@ int main(void) {
     pthread_t t;
     sigset_t s, p;
     pthread_create(&t, 0, count, 0);
-    usleep(20000);
+    for (int i = 0; i < 500 && !ticks; i++)
+        usleep(5000);
     printf("other thread runs: %d\n", ticks > 0);
     later(150);
     long start = ms();
