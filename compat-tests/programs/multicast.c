@@ -27,7 +27,7 @@ static int join4(int s, int option, const char *group, const char *interface) {
 static void hear(const char *name, int s) {
   char b[64];
   struct pollfd p = {s, POLLIN, 0};
-  int n = poll(&p, 1, 200);
+  int n = poll(&p, 1, 800);
   if (n == 1) {
     ssize_t got = recv(s, b, sizeof b, 0);
     printf("%s hears %.*s\n", name, (int)got, b);
