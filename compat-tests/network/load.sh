@@ -1,5 +1,6 @@
 # compat: timeout=150
-# nginx: a file of 100 MiB arrives whole; 1,000 connections at once; load leaves memory where it was. LOAD_SECONDS=30 for longer.
+# nginx: a file of 100 MiB arrives whole; 1,000 connections at once; load leaves memory where it was, and its system calls are
+# direct. LOAD_SECONDS=30 for longer.
 . "$HERE/lib.sh"
 tap 10.9.7.1/24
 head -c 104857600 /dev/urandom > big.bin
@@ -62,3 +63,8 @@ after=$(free)
 echo "free before: $before, after: $after"
 # Less than a MiB, of some 30,000 requests and more; for half a minute the heap still takes some for its caches, and then none.
 [ $((before - after)) -lt 1048576 ]
+calls() { curl -sf -m 5 http://127.0.0.1:9107/metrics | awk -v way="way=\"$1\"" '/^skiff_syscalls_total/ && index($0, way) { n += $NF } END { print n + 0 }'; }
+direct=$(calls direct) trapped=$(calls trap)
+echo "calls: $direct direct, $trapped trapped"
+# 99 of 100 at least.
+[ $((trapped * 99)) -le "$direct" ]

@@ -43,8 +43,8 @@ pub struct Latency {
 pub struct Stats {
     /// Single numbers, by name.
     pub numbers: BTreeMap<String, Vec<u64>>,
-    /// System calls: by a jump, by a trap.
-    pub calls: BTreeMap<String, (u64, u64)>,
+    /// System calls: by a jump, by a trap, answered by the vDSO.
+    pub calls: BTreeMap<String, (u64, u64, u64)>,
     /// With `--latency`.
     pub latencies: BTreeMap<String, Latency>,
     /// Threads.
@@ -77,7 +77,7 @@ impl Stats {
                     let values: Vec<u64> = rest.split(' ').map(|text| number(Some(text))).collect();
                     let at = |n: usize| values.get(n).copied().unwrap_or(0);
                     if word == "call" {
-                        stats.calls.insert(name.into(), (at(0), at(1)));
+                        stats.calls.insert(name.into(), (at(0), at(1), at(2)));
                     } else {
                         let buckets = values.get(2..).unwrap_or_default().to_vec();
                         stats.latencies.insert(name.into(), Latency { errors: at(0), total: at(1), buckets });
@@ -98,9 +98,9 @@ impl Stats {
         self.numbers.get(name).and_then(|values| values.get(at)).copied().unwrap_or(0)
     }
 
-    /// All system calls.
+    /// All system calls that came to the kernel.
     pub fn total_calls(&self) -> u64 {
-        self.calls.values().map(|(direct, trapped)| direct + trapped).sum()
+        self.calls.values().map(|(direct, trapped, _)| direct + trapped).sum()
     }
 
     /// In Prometheus' text format.
@@ -130,8 +130,8 @@ impl Stats {
         let calls: Vec<_> = self
             .calls
             .iter()
-            .flat_map(|(name, (direct, trapped))| {
-                [("direct", direct), ("trap", trapped)]
+            .flat_map(|(name, (direct, trapped, vdso))| {
+                [("direct", direct), ("trap", trapped), ("vdso", vdso)]
                     .map(|(way, count)| (format!("{{call=\"{name}\",way=\"{way}\"}}"), *count as f64))
             })
             .collect();
@@ -268,7 +268,7 @@ fn screen(before: &Stats, now: &Stats) -> String {
         .calls
         .iter()
         .map(|(name, new)| {
-            let old = before.calls.get(name).copied().unwrap_or((0, 0));
+            let old = before.calls.get(name).copied().unwrap_or_default();
             (rate(new.0 + new.1, old.0 + old.1), rate(new.1, old.1), name)
         })
         .filter(|row| row.0 > 0.0)
