@@ -187,7 +187,7 @@ macro_rules! for_each_syscall {
             141, setpriority, [Int Int Int], partial("the nice value is kept but does not change shares of time");
             142, sched_setparam, [Int Ptr], partial("no SCHED_DEADLINE");
             143, sched_getparam, [Int Ptr], done;
-            144, sched_setscheduler, [Int SchedPolicy Ptr], partial("no SCHED_DEADLINE; SCHED_BATCH and SCHED_IDLE run as SCHED_OTHER");
+            144, sched_setscheduler, [Int SchedPolicy Ptr], partial("no SCHED_DEADLINE");
             145, sched_getscheduler, [Int], done;
             146, sched_get_priority_max, [SchedPolicy], done;
             147, sched_get_priority_min, [SchedPolicy], done;
