@@ -9,6 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+// Of this process alone: sockets hear groups that others on the same host have joined, too.
+static char group4[20], group6[20];
+static int port4, port6;
+
 static const char *why(int r) { return r < 0 ? strerror(errno) : "ok"; }
 
 static struct sockaddr_in v4(const char *a, int port) {
@@ -44,7 +48,7 @@ static int receiver(int port) {
 }
 
 static void ipv4(void) {
-  const int port = 54711;
+  const int port = port4;
   int a = receiver(port), b = receiver(port), c = receiver(port + 1);
   int sender = socket(AF_INET, SOCK_DGRAM, 0);
   struct in_addr lo = {htonl(INADDR_LOOPBACK)}, got;
@@ -52,34 +56,34 @@ static void ipv4(void) {
   socklen_t len = sizeof got;
   getsockopt(sender, IPPROTO_IP, IP_MULTICAST_IF, &got, &len);
   printf("is %s\n", inet_ntoa(got));
-  struct sockaddr_in group = v4("239.7.7.7", port);
+  struct sockaddr_in group = v4(group4, port);
 
   printf("nobody: %s\n", why(sendto(sender, "one", 3, 0, (void *)&group, sizeof group)));
   hear("a", a);
-  printf("join %s\n", why(join4(a, IP_ADD_MEMBERSHIP, "239.7.7.7", "127.0.0.1")));
-  printf("again %s\n", why(join4(a, IP_ADD_MEMBERSHIP, "239.7.7.7", "127.0.0.1")));
+  printf("join %s\n", why(join4(a, IP_ADD_MEMBERSHIP, group4, "127.0.0.1")));
+  printf("again %s\n", why(join4(a, IP_ADD_MEMBERSHIP, group4, "127.0.0.1")));
   printf("send %s\n", why(sendto(sender, "two", 3, 0, (void *)&group, sizeof group)));
   hear("a", a);
   hear("c", c);
   struct ip_mreqn by_index = {.imr_ifindex = if_nametoindex("lo")};
-  inet_pton(AF_INET, "239.7.7.7", &by_index.imr_multiaddr);
+  inet_pton(AF_INET, group4, &by_index.imr_multiaddr);
   printf("join by index %s\n", why(setsockopt(b, IPPROTO_IP, IP_ADD_MEMBERSHIP, &by_index, sizeof by_index)));
   sendto(sender, "three", 5, 0, (void *)&group, sizeof group);
   hear("a", a);
   hear("b", b);
-  printf("leave %s\n", why(join4(a, IP_DROP_MEMBERSHIP, "239.7.7.7", "127.0.0.1")));
-  printf("again %s\n", why(join4(a, IP_DROP_MEMBERSHIP, "239.7.7.7", "127.0.0.1")));
+  printf("leave %s\n", why(join4(a, IP_DROP_MEMBERSHIP, group4, "127.0.0.1")));
+  printf("again %s\n", why(join4(a, IP_DROP_MEMBERSHIP, group4, "127.0.0.1")));
   close(b);
   sendto(sender, "four", 4, 0, (void *)&group, sizeof group);
   hear("a", a);
 
   printf("not a group %s\n", why(join4(a, IP_ADD_MEMBERSHIP, "10.1.1.1", "127.0.0.1")));
-  printf("no such address %s\n", why(join4(a, IP_ADD_MEMBERSHIP, "239.7.7.7", "203.0.113.9")));
+  printf("no such address %s\n", why(join4(a, IP_ADD_MEMBERSHIP, group4, "203.0.113.9")));
   struct ip_mreqn nowhere = {.imr_multiaddr = by_index.imr_multiaddr, .imr_ifindex = 999};
   printf("no such index %s\n", why(setsockopt(a, IPPROTO_IP, IP_ADD_MEMBERSHIP, &nowhere, sizeof nowhere)));
   printf("short %s\n", why(setsockopt(a, IPPROTO_IP, IP_ADD_MEMBERSHIP, &nowhere, 4)));
   int stream = socket(AF_INET, SOCK_STREAM, 0);
-  printf("stream %s\n", why(join4(stream, IP_ADD_MEMBERSHIP, "239.7.7.7", "127.0.0.1")));
+  printf("stream %s\n", why(join4(stream, IP_ADD_MEMBERSHIP, group4, "127.0.0.1")));
   int count = 0;
   for (int n = 1; n < 30; n++) {
     char g[32];
@@ -104,11 +108,11 @@ static void ipv4(void) {
 }
 
 static void ipv6(void) {
-  const int port = 54713;
+  const int port = port6;
   int s = socket(AF_INET6, SOCK_DGRAM, 0), sender = socket(AF_INET6, SOCK_DGRAM, 0);
   struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)}, group = any;
   printf("bind %s\n", why(bind(s, (void *)&any, sizeof any)));
-  inet_pton(AF_INET6, "ff05::77", &group.sin6_addr);
+  inet_pton(AF_INET6, group6, &group.sin6_addr);
   int lo = if_nametoindex("lo");
   printf("if %s\n", why(setsockopt(sender, IPPROTO_IPV6, IPV6_MULTICAST_IF, &lo, sizeof lo)));
   struct ipv6_mreq m = {group.sin6_addr, lo};
@@ -131,6 +135,12 @@ static void ipv6(void) {
 }
 
 int main(void) {
+  int own = getpid() % 16000;
+  sprintf(group4, "239.7.%d.%d", own / 250, own % 250 + 1);
+  sprintf(group6, "ff05::77:%x", own + 1);
+  // Three ports, below those that are given out.
+  port4 = 10000 + own;
+  port6 = 26001 + own % 6000;
   ipv4();
   ipv6();
 }

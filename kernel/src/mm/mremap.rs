@@ -191,10 +191,12 @@ impl Locked<'_> {
                 self.inner.locked -= count;
             }
             self.inner.areas.update(addr, addr + old_len, |a| a.flags -= VmFlags::LOCKED | VmFlags::LOCKONFAULT);
-        } else if old_len > 0 {
+        }
+        // Before the old area goes: the page tables that go with it are those between its neighbours, and the moved pages are in some.
+        self.insert(moved);
+        if !keep && old_len > 0 {
             self.unmap(addr, addr + old_len)?;
         }
-        self.insert(moved);
         if area.flags.contains(VmFlags::LOCKED) && !area.flags.contains(VmFlags::LOCKONFAULT) {
             let _ = self.populate(to, to + new_len, None);
         }
