@@ -135,12 +135,12 @@ static void ipv6(void) {
 }
 
 int main(void) {
-  int own = getpid() % 16000;
+  int own = getpid() % 5000;
   sprintf(group4, "239.7.%d.%d", own / 250, own % 250 + 1);
   sprintf(group6, "ff05::77:%x", own + 1);
-  // Three ports, below those that are given out.
-  port4 = 10000 + own;
-  port6 = 26001 + own % 6000;
+  // Ports below those that are given out.
+  port4 = 10000 + 3 * own;
+  port6 = port4 + 2;
   ipv4();
   ipv6();
 }
