@@ -58,13 +58,16 @@ until [ "$ended" -gt 3000 ]; do
   ended=$((ended + $(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' wrk)))
 done
 before=$(free)
+[ "$before" -gt 0 ]
 load $(((${LOAD_SECONDS:-6} + 1) / 2))
 after=$(free)
 echo "free before: $before, after: $after"
 # Less than a MiB, of some 30,000 requests and more; for half a minute the heap still takes some for its caches, and then none.
+[ "$after" -gt 0 ]
 [ $((before - after)) -lt 1048576 ]
 calls() { curl -sf -m 5 http://127.0.0.1:9107/metrics | awk -v way="way=\"$1\"" '/^skiff_syscalls_total/ && index($0, way) { n += $NF } END { print n + 0 }'; }
 direct=$(calls direct) trapped=$(calls trap)
 echo "calls: $direct direct, $trapped trapped"
 # 99 of 100 at least.
+[ "$direct" -gt 10000 ]
 [ $((trapped * 99)) -le "$direct" ]

@@ -192,7 +192,8 @@ impl Locked<'_> {
             }
             self.inner.areas.update(addr, addr + old_len, |a| a.flags -= VmFlags::LOCKED | VmFlags::LOCKONFAULT);
         }
-        // Before the old area goes: the page tables that go with it are those between its neighbours, and the moved pages are in some.
+        // Before the old area goes: the page tables that go with it are those between its neighbours, and the moved pages are in
+        // some.
         self.insert(moved);
         if !keep && old_len > 0 {
             self.unmap(addr, addr + old_len)?;
