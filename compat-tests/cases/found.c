@@ -116,3 +116,78 @@ GROUP(vectors_of_nothing)
     OK("read an eventfd", readv(event, none, 2));
     OK("write an eventfd", writev(event, none, 2));
 }
+/* The pipe is looked at first, whatever is to be read, and were it nothing. */
+GROUP(sendfile_looks_at_the_pipe)
+{
+    int socket[2], p[2], file = file_with("file", "abc"), empty = file_with("empty", "");
+    static char page[4096];
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, socket) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR && pipe(p) == 0);
+    struct { const char *name; int fd; } from[] = {
+        {"a file", file}, {"an empty file", empty}, {"a directory", open(".", O_RDONLY)}, {"a device", open("/dev/zero", O_RDONLY)},
+        {"a socket", socket[0]}, {"a pipe", p[0]}, {"an eventfd", eventfd(1, EFD_NONBLOCK)}, {"an epoll", epoll_create1(0)},
+    };
+    for (unsigned i = 0; i < COUNT(from); i++) {
+        int broken[2], full[2];
+        MUST(pipe2(broken, O_NONBLOCK) == 0 && pipe2(full, O_NONBLOCK) == 0 && close(broken[0]) == 0);
+        while (write(full[1], page, sizeof page) > 0)
+            ;
+        ERR(named("%s to a pipe that nobody reads", from[i].name), EPIPE, sendfile(broken[1], from[i].fd, 0, 10));
+        ERR(named("nothing of %s to a pipe that nobody reads", from[i].name), EPIPE, sendfile(broken[1], from[i].fd, 0, 0));
+        ERR(named("%s to a full pipe", from[i].name), EAGAIN, sendfile(full[1], from[i].fd, 0, 10));
+        ERR(named("nothing of %s to a full pipe", from[i].name), EAGAIN, sendfile(full[1], from[i].fd, 0, 0));
+        OK(named("splice nothing of %s to a pipe that nobody reads", from[i].name), splice(from[i].fd, 0, broken[1], 0, 0, 0));
+        close(broken[1]), close(full[0]), close(full[1]);
+    }
+    EQ("the file is where it was", 0, lseek(file, 0, SEEK_CUR));
+    int all[2];
+    MUST(pipe(all) == 0 && ftruncate(file, 1 << 20) == 0);
+    EQ("more than a pipe holds", 65536, sendfile(all[1], file, 0, 1 << 20));
+    EQ("and no more was read", 65536, lseek(file, 0, SEEK_CUR));
+}
+/* What poll tells of sockets that were shut down, though nothing is connected. */
+GROUP(shutdown_alone)
+{
+    struct { const char *name; int family, kind, listens, shut[3]; } all[] = {
+        {"stream", AF_UNIX, SOCK_STREAM, 0, {0, 0, 0}}, {"packets", AF_UNIX, SOCK_SEQPACKET, 0, {0, 0, 0}},
+        {"datagrams", AF_UNIX, SOCK_DGRAM, 0, {0, 0, 0}}, {"listening stream", AF_UNIX, SOCK_STREAM, 1, {0, 0, 0}},
+        {"TCP", AF_INET, SOCK_STREAM, 0, {ENOTCONN, ENOTCONN, ENOTCONN}}, {"UDP", AF_INET, SOCK_DGRAM, 0, {ENOTCONN, ENOTCONN, ENOTCONN}},
+    };
+    const char *hows[] = {"reading", "writing", "both"};
+    for (unsigned i = 0; i < COUNT(all); i++)
+        for (int how = 0; how < 3; how++) {
+            int fd = socket(all[i].family, all[i].kind | SOCK_NONBLOCK, 0);
+            struct sockaddr_un at;
+            named_socket(&at, named("%s-%d", all[i].name, how));
+            MUST(fd >= 0 && (!all[i].listens || (bind(fd, (void *)&at, sizeof at) == 0 && listen(fd, 1) == 0)));
+            if (all[i].shut[how])
+                ERR(named("%s, %s", all[i].name, hows[how]), all[i].shut[how], shutdown(fd, how));
+            else
+                OK(named("%s, %s", all[i].name, hows[how]), shutdown(fd, how));
+            struct pollfd ready = {fd, POLLIN | POLLOUT | POLLRDHUP | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND, 0};
+            int idle = all[i].kind == SOCK_DGRAM || all[i].listens ? 0 : POLLHUP, shut = POLLIN | POLLRDNORM | POLLRDHUP;
+            int out = all[i].listens ? 0 : POLLOUT | POLLWRNORM | (all[i].kind == SOCK_STREAM && all[i].family == AF_INET ? 0 : POLLWRBAND);
+            poll(&ready, 1, 0);
+            EQ(named("%s, %s, poll", all[i].name, hows[how]), out | idle | (how != SHUT_WR ? shut : 0) | (how == SHUT_RDWR ? POLLHUP : 0), ready.revents);
+            if (all[i].listens && how == SHUT_RD) {
+                int other = socket(AF_UNIX, SOCK_STREAM, 0);
+                ERR("connect to one that does not read", ECONNREFUSED, connect(other, (void *)&at, sizeof at));
+                ERR("accept without waiting", EAGAIN, accept(fd, 0, 0));
+                MUST(fcntl(fd, F_SETFL, 0) == 0);
+                ERR("accept", EINVAL, accept(fd, 0, 0));
+                close(other);
+            }
+            close(fd);
+        }
+}
+/* The end is told to those who would wait, and not to those who would not. */
+GROUP(shutdown_udp)
+{
+    char byte;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    MUST(fd >= 0);
+    ERR("reading", ENOTCONN, shutdown(fd, SHUT_RD));
+    ERR("receive without waiting", EAGAIN, recv(fd, &byte, 1, MSG_DONTWAIT));
+    ERR("peek without waiting", EAGAIN, recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK));
+    OK("receive", recv(fd, &byte, 1, 0));
+    OK("read", read(fd, &byte, 1));
+}

@@ -51,7 +51,8 @@ static void mix(const void *bytes, size_t n)
     for (const unsigned char *b = bytes; n--; b++)
         hash = (hash ^ *b) * 0x100000001b3ull;
 }
-/* Notes a result: the value, or the error if there is one. */
+/* Notes a result: the value, or the error if there is one. What is said of a call begins with the hash of all before it, for what is
+ * mixed in besides its result. */
 __attribute__((format(printf, 2, 3))) static long note(long result, const char *format, ...)
 {
     int error = errno;
@@ -60,10 +61,10 @@ __attribute__((format(printf, 2, 3))) static long note(long result, const char *
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    if (verbose)
+        printf("case fuzz/%lu.%u %s: %04x, %ld %s\n", sequence, step, text, (unsigned)hash & 0xffff, result, result == -1 ? strerrorname_np(error) : "");
     long pair[2] = {result, result == -1 ? error : 0};
     mix(pair, sizeof pair);
-    if (verbose)
-        printf("case fuzz/%lu.%u %s: %ld %s\n", sequence, step, text, result, result == -1 ? strerrorname_np(error) : "");
     return result;
 }
 

@@ -21,5 +21,6 @@ pub mod hostile;
 pub mod ip;
 pub mod siphash;
 pub mod tcp;
+pub mod udplite;
 
 pub use bytes::Bytes;

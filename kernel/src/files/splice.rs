@@ -250,8 +250,21 @@ fn pipe_to_file(pipe: &Pipe, to: &OpenFile, mut target: Place, count: usize, non
     Ok(done)
 }
 
-fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, nonblock: bool) -> SysResult<usize> {
+/// Whether splice(2) and sendfile(2) can read the file: not a pipe's end, a directory, or what has neither a place nor pages.
+pub fn gives(file: &OpenFile) -> bool {
+    let special = file.path.dentry.is_anonymous() && file.inode.mapping().is_none() && file.ops.as_socket().is_none();
+    !special && file.ops_as::<PipeEnd>().is_none() && file.inode.file_type() != FileType::Dir
+}
+
+/// Fills a pipe from a file, as far as there is room. The pipe is looked at first, whatever the file may be.
+pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, nonblock: bool) -> SysResult<usize> {
     await_room(pipe, nonblock)?;
+    if count == 0 {
+        return Ok(0);
+    }
+    if !gives(from) {
+        return Err(Errno::EINVAL);
+    }
     if from.inode.mapping().is_none() || from.inode.file_type() != FileType::Regular {
         let room = (pipe.room() * PAGE_SIZE).min(count).min(CHUNK);
         let mut buffer = vec![0; room];

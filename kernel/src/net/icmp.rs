@@ -11,7 +11,7 @@ use syscall_shim::Errno;
 
 use super::errors::Report;
 use super::input::Incoming;
-use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP};
+use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP, UDPLITE};
 use super::{route, tcp, udp};
 use crate::arch::clock;
 
@@ -132,10 +132,10 @@ fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
     let fits = if (kind, code) == TOO_BIG[family] { word(6) } else { 0 };
     let (errno, hard) = meaning(family, kind, code);
     match protocol {
-        UDP => {
+        UDP | UDPLITE => {
             let payload = quoted.get(payload_at + udp::HEADER..).unwrap_or_default().to_vec();
             let (offender, to) = (incoming.source, flow.remote);
-            udp::failed(&flow, Report { errno, kind, code, info: fits.into(), offender, to, payload }, hard);
+            udp::failed(protocol, &flow, Report { errno, kind, code, info: fits.into(), offender, to, payload }, hard);
         }
         TCP if (kind, code) == TOO_BIG[family] => tcp::too_big(&flow, fits),
         TCP if kind == UNREACHABLE[family] => {
@@ -147,7 +147,7 @@ fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
 }
 
 /// Nobody has the port that a datagram is for.
-pub fn port_unreachable(incoming: &Incoming<'_>) {
+pub fn port_unreachable(incoming: &Incoming<'_>, protocol: u8) {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = clock::monotonic_ns();
     if !incoming.interface.is_loopback() && now.saturating_sub(LAST.swap(now, Ordering::Relaxed)) < ERROR_EVERY {
@@ -158,7 +158,7 @@ pub fn port_unreachable(incoming: &Incoming<'_>) {
     let quoted = Outgoing {
         source: incoming.source,
         destination: incoming.destination,
-        protocol: UDP,
+        protocol,
         ttl: incoming.ttl,
         tos: incoming.tos,
         header: &[],

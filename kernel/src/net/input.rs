@@ -150,6 +150,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     match protocol {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
         IpProtocol::Udp => udp::receive(&incoming, for_all),
+        IpProtocol::Unknown(output::UDPLITE) => udp::receive_lite(&incoming, for_all),
         IpProtocol::Icmp if looped || inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
         IpProtocol::Igmp if inet::checksum::of(&incoming.head) == [0, 0] => {
             if let Some(query) = groups::parse_igmp(&incoming.head) {
@@ -241,6 +242,7 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     match IpProtocol::from(protocol) {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
         IpProtocol::Udp => udp::receive(&incoming, !ours),
+        IpProtocol::Unknown(output::UDPLITE) => udp::receive_lite(&incoming, !ours),
         IpProtocol::Icmpv6 if incoming.checksum_is_right(output::ICMPV6) => {
             if let Some(query) = groups::parse_mld(&incoming.head) {
                 return multicast::asked(interface, &query);

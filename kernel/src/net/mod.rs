@@ -22,7 +22,7 @@ mod membership;
 mod multicast;
 mod neighbor;
 pub mod netlink;
-mod output;
+pub mod output;
 mod poll;
 mod ports;
 mod raw;

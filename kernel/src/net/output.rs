@@ -22,6 +22,8 @@ pub const TCP: u8 = 6;
 /// See [`ICMP`].
 pub const UDP: u8 = 17;
 /// See [`ICMP`].
+pub const UDPLITE: u8 = inet::udplite::PROTOCOL;
+/// See [`ICMP`].
 pub const ICMPV6: u8 = 58;
 
 /// Default hop limit (`net.ipv4.ip_default_ttl`).

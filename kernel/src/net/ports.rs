@@ -23,6 +23,8 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// UDP-Lite.
+    UdpLite,
 }
 
 /// How a port is to be shared.
@@ -75,7 +77,7 @@ impl Entry {
             return false;
         }
         let both_addresses = self.sharing.address && sharing.address;
-        let quiet = protocol == Protocol::Udp || !self.listening.load(Ordering::Acquire);
+        let quiet = protocol != Protocol::Tcp || !self.listening.load(Ordering::Acquire);
         let both_ports = self.sharing.port && sharing.port && self.sharing.uid == sharing.uid;
         !(both_addresses && quiet || both_ports)
     }

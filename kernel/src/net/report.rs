@@ -85,10 +85,10 @@ pub fn tcp(v6: bool) -> String {
     out
 }
 
-/// `udp`, `udp6`.
-pub fn udp(v6: bool) -> String {
+/// `udp`, `udp6`, and the same of UDP-Lite.
+pub fn udp(protocol: u8, v6: bool) -> String {
     let mut out = String::new();
-    for (n, socket) in udp::sockets().iter().enumerate() {
+    for (n, socket) in udp::sockets(protocol).iter().enumerate() {
         let (local, remote) = socket.ends();
         if local.is_ipv6() != v6 {
             continue;

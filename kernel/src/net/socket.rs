@@ -23,6 +23,7 @@ use crate::task::current;
 
 const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
+const IPPROTO_UDPLITE: u32 = 136;
 
 /// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC 2133's).
 const SOCKADDR_IN: usize = 16;
@@ -351,7 +352,6 @@ impl Common {
             n::SOL_SOCKET => self.set_socket(option, value),
             n::SOL_IP => self.set_ip(option, value),
             n::SOL_IPV6 if self.family == Family::V6 => self.set_ipv6(option, value),
-            IPPROTO_UDP if !self.stream && value.len() < size_of::<i32>() => Err(Errno::EINVAL),
             _ => Err(Errno::ENOPROTOOPT),
         }
     }
@@ -558,7 +558,6 @@ impl Common {
             (n::SOL_IPV6, n::IPV6_FREEBIND) => on(&self.free_bind),
             (n::SOL_IPV6, n::IPV6_MTU) => return Err(Errno::ENOTCONN),
             (n::SOL_SOCKET | n::SOL_IP, _) => return Err(Errno::ENOPROTOOPT),
-            (IPPROTO_UDP, _) if !self.stream => return Err(Errno::ENOPROTOOPT),
             _ if self.family == Family::V4 => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
         };
@@ -574,7 +573,8 @@ pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> Sys
     match (kind, protocol) {
         (_, MOST_PROTOCOLS..) => Err(Errno::EINVAL),
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(open(TcpSocket::new(family), flags)),
-        (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family), flags)),
+        (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family, false), flags)),
+        (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open(UdpSocket::new(family, true), flags)),
         (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open(RawSocket::ping(family), flags)),
         (n::SOCK_RAW, 1..=255) => {
             if !capable(linux_raw_sys::general::CAP_NET_RAW) {

@@ -37,21 +37,24 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     if to.flags().contains(fs::OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
-    // Of a stream, what the target does not take would be lost; into a pipe no more is read than it takes. What has neither a place
-    // nor pages gives nothing but its consent to nothing.
-    let (from_pipe, to_pipe) = (from.ops_as::<PipeEnd>().is_some(), to.ops_as::<PipeEnd>().is_some());
-    let socket = from.ops.as_socket().is_some();
-    let special = !from_pipe && !socket && from.path.dentry.is_anonymous() && from.inode.mapping().is_none();
-    if !to_pipe && !special && !from.ops.seekable() && from.inode.file_type() != fs::FileType::Dir {
+    let count = count.min(MAX_RW_COUNT);
+    if let Some(end) = to.ops_as::<PipeEnd>() {
+        let n = splice::file_to_pipe(&from, start, end.pipe(), count, to.nonblocking())?;
+        advance(offset, start, n)?;
+        return Ok(n);
+    }
+    // Of a stream, what the target does not take would be lost. What gives nothing gives its consent to nothing.
+    let gives = splice::gives(&from);
+    if gives && !from.ops.seekable() || from.ops_as::<PipeEnd>().is_some() {
         return Err(Errno::EINVAL);
     }
     if count == 0 {
         return Ok(0);
     }
-    if from_pipe || special || from.inode.file_type() == fs::FileType::Dir {
+    if !gives {
         return Err(Errno::EINVAL);
     }
-    let n = splice::copy(&from, start, &to, Place::Position, count.min(MAX_RW_COUNT))?;
+    let n = splice::copy(&from, start, &to, Place::Position, count)?;
     advance(offset, start, n)?;
     Ok(n)
 }

@@ -96,7 +96,7 @@ impl UnixSocket {
 
     fn connect_stream(&self, to: &Arc<UnixSocket>, nonblock: bool) -> SysResult<()> {
         let listener = match &*to.role.lock() {
-            Role::Listening(listener) => listener.clone(),
+            Role::Listening(listener) if !to.inbox.is_ended() => listener.clone(),
             _ => return Err(Errno::ECONNREFUSED),
         };
         let own = PeerCredentials::of_current();
@@ -124,6 +124,15 @@ impl UnixSocket {
         self.readers.wake_all();
         self.writers.wake_all();
         Ok(())
+    }
+
+    /// What poll(2) says of shutdown(2) where nothing is connected.
+    fn shut_events(&self) -> u32 {
+        match (self.inbox.is_ended(), self.shut_for_writing.load(Ordering::Relaxed)) {
+            (false, _) => 0,
+            (true, false) => ev::READABLE | ev::RDHUP,
+            (true, true) => ev::READABLE | ev::RDHUP | ev::HUP,
+        }
     }
 
     fn flags(file: &OpenFile) -> u32 {
@@ -161,22 +170,20 @@ impl FileOps for UnixSocket {
         table.add(&self.writers);
         let link = match &*self.role.lock() {
             Role::Listening(listener) => {
-                return if listener.waiting.lock().is_empty() { 0 } else { ev::READABLE };
+                let ready = if listener.waiting.lock().is_empty() { 0 } else { ev::READABLE };
+                return ready | self.shut_events();
             }
             Role::Connected(link) => Some(link.clone()),
             Role::Idle => None,
         };
         let limit = self.send_buffer.load(Ordering::Relaxed) as usize;
         let Some(link) = link else {
-            return if self.kind == Kind::Datagram {
-                let shut = self.inbox.is_ended();
-                let readable = if self.inbox.has_bytes() || shut { ev::READABLE } else { 0 };
-                let ended = if shut { ev::RDHUP } else { 0 };
-                let hung_up = if shut && self.shut_for_writing.load(Ordering::Relaxed) { ev::HUP } else { 0 };
-                ev::WRITABLE | readable | ended | hung_up
-            } else {
-                ev::OUT | ev::WRBAND | ev::HUP
+            let more = match self.kind {
+                Kind::Datagram if self.inbox.has_bytes() => ev::READABLE,
+                Kind::Datagram => 0,
+                _ => ev::HUP,
             };
+            return ev::WRITABLE | ev::WRBAND | more | self.shut_events();
         };
         table.add(&link.send.writers);
         let mut events = 0;
@@ -272,7 +279,8 @@ impl Socket for UnixSocket {
         };
         let next = || {
             let next = listener.waiting.lock().pop_front();
-            if next.is_none() && listener.closed.load(Ordering::Acquire) { Some(None) } else { next.map(Some) }
+            let ended = listener.closed.load(Ordering::Acquire) || !nonblock && self.inbox.is_ended();
+            if next.is_none() && ended { Some(None) } else { next.map(Some) }
         };
         let accepted = wait(&self.readers, nonblock, deadline(&self.receive_timeout), next)?.ok_or(Errno::EINVAL)?;
         listener.connectors.wake(1, ev::WRITABLE);
@@ -340,8 +348,14 @@ impl Socket for UnixSocket {
         }
         let link = match &*self.role.lock() {
             Role::Connected(link) => link.clone(),
-            // As on Linux, it is noted and has no effect here.
-            Role::Listening(_) | Role::Idle => return Ok(()),
+            Role::Listening(_) | Role::Idle => {
+                self.shut_for_writing.fetch_or(write, Ordering::Relaxed);
+                if read {
+                    self.inbox.close_writing();
+                    self.readers.wake_all();
+                }
+                return Ok(());
+            }
         };
         if read {
             link.receive.close_reading();

@@ -43,7 +43,10 @@ impl FileOps for TcpSocket {
         table.add(&self.readers);
         table.add(&self.writers);
         match &*self.role.lock() {
-            Role::Idle(_) => ev::OUT | ev::WRNORM | ev::HUP,
+            Role::Idle(_) => {
+                let shut = if self.shut_early.load(Ordering::Relaxed) { ev::READABLE | ev::RDHUP } else { 0 };
+                ev::OUT | ev::WRNORM | ev::HUP | shut
+            }
             Role::Listening(listener) => {
                 if listener.has_ready() {
                     ev::READABLE

@@ -1,5 +1,7 @@
-//! UDP (RFC 768): which socket a datagram is for.
+//! UDP (RFC 768) and UDP-Lite (RFC 3828): which socket a datagram is for.
 
+mod ancillary;
+mod lite;
 mod socket;
 
 use alloc::sync::{Arc, Weak};
@@ -7,11 +9,12 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashMap;
+use inet::Bytes;
 use inet::ip::Flow;
 
 use super::errors::Report;
 use super::input::Incoming;
-use super::output::UDP;
+use super::output::{UDP, UDPLITE};
 use super::{dhcp, icmp, secret};
 use crate::arch::clock;
 use crate::sync::SpinLock;
@@ -21,16 +24,19 @@ pub use socket::{Datagram, UdpSocket};
 /// Length of the header.
 pub const HEADER: usize = 8;
 
+/// A protocol's port: UDP and UDP-Lite have ports of their own.
+type Port = (u8, u16);
+
 /// The sockets by their port.
-static TABLE: SpinLock<Option<HashMap<u16, Vec<Weak<UdpSocket>>>>> = SpinLock::new(None);
+static TABLE: SpinLock<Option<HashMap<Port, Vec<Weak<UdpSocket>>>>> = SpinLock::new(None);
 
 /// Adds a socket that has a port now.
-fn add(socket: &Arc<UdpSocket>, port: u16) {
+fn add(socket: &Arc<UdpSocket>, port: Port) {
     TABLE.lock().get_or_insert_with(HashMap::new).entry(port).or_default().push(Arc::downgrade(socket));
 }
 
 /// Takes a socket out.
-fn remove(socket: &UdpSocket, port: u16) {
+fn remove(socket: &UdpSocket, port: Port) {
     let mut guard = TABLE.lock();
     let Some(table) = guard.as_mut() else { return };
     if let Some(same_port) = table.get_mut(&port) {
@@ -41,20 +47,22 @@ fn remove(socket: &UdpSocket, port: u16) {
     }
 }
 
-/// All sockets that have a port.
-pub fn sockets() -> Vec<Arc<UdpSocket>> {
-    TABLE.lock().iter().flat_map(HashMap::values).flatten().filter_map(Weak::upgrade).collect()
+/// All sockets of a protocol that have a port.
+pub fn sockets(protocol: u8) -> Vec<Arc<UdpSocket>> {
+    let guard = TABLE.lock();
+    let of_protocol = guard.iter().flatten().filter(|((of, _), _)| *of == protocol);
+    of_protocol.flat_map(|(_, sockets)| sockets).filter_map(Weak::upgrade).collect()
 }
 
-fn candidates(port: u16) -> Vec<Arc<UdpSocket>> {
+fn candidates(port: Port) -> Vec<Arc<UdpSocket>> {
     let guard = TABLE.lock();
     let same_port = guard.as_ref().and_then(|table| table.get(&port)).map(Vec::as_slice).unwrap_or_default();
     same_port.iter().filter_map(Weak::upgrade).collect()
 }
 
 /// The socket that fits a flow best; those who share a port share the flows.
-fn find(flow: &Flow) -> Option<Arc<UdpSocket>> {
-    let all = candidates(flow.local.port());
+fn find(protocol: u8, flow: &Flow) -> Option<Arc<UdpSocket>> {
+    let all = candidates((protocol, flow.local.port()));
     let fits = |socket: &Arc<UdpSocket>| socket.fit(flow.local.ip(), flow.remote);
     let best = all.iter().map(fits).max().filter(|fit| *fit > 0)?;
     let equals: Vec<&Arc<UdpSocket>> = all.iter().filter(|socket| fits(socket) == best).collect();
@@ -62,28 +70,51 @@ fn find(flow: &Flow) -> Option<Arc<UdpSocket>> {
     equals.get(chosen).map(|socket| (*socket).clone())
 }
 
-/// A datagram has come in.
+/// The fields of a header: the ports, and the two that the protocols read each in its own way.
+fn header(incoming: &Incoming<'_>) -> Option<[u16; 4]> {
+    let [s0, s1, d0, d1, l0, l1, c0, c1] = *incoming.head.first_chunk::<HEADER>()?;
+    Some([[s0, s1], [d0, d1], [l0, l1], [c0, c1]].map(u16::from_be_bytes))
+}
+
+/// A datagram of UDP has come in. `for_all`: not for us alone.
 pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
-    let Some([s0, s1, d0, d1, l0, l1, c0, c1]) = incoming.head.first_chunk::<HEADER>().copied() else { return };
-    let len = usize::from(u16::from_be_bytes([l0, l1]));
+    let Some([source, destination, len, sum]) = header(incoming) else { return };
+    let len = usize::from(len);
     let mut payload = incoming.payload(HEADER);
     let whole = if incoming.tail.is_empty() { incoming.head.len() } else { HEADER + incoming.tail.len() };
     if len < HEADER || len > whole {
         return;
     }
     payload.truncate(len - HEADER);
-    let unsummed = [c0, c1] == [0, 0] && incoming.source.is_ipv4();
+    let unsummed = sum == 0 && incoming.source.is_ipv4();
     if !unsummed && !incoming.checksum_is_right(UDP) {
         return;
     }
-    if u16::from_be_bytes([d0, d1]) == inet::dhcp::PORTS.1
-        && u16::from_be_bytes([s0, s1]) == inet::dhcp::PORTS.0
-        && dhcp::receive(&payload)
-    {
+    if (destination, source) == (inet::dhcp::PORTS.1, inet::dhcp::PORTS.0) && dhcp::receive(&payload) {
         return;
     }
-    let remote = SocketAddr::new(incoming.source, u16::from_be_bytes([s0, s1]));
-    let local = SocketAddr::new(incoming.destination, u16::from_be_bytes([d0, d1]));
+    deliver(incoming, for_all, UDP, [source, destination], payload, |_| true);
+}
+
+/// A datagram of UDP-Lite has come in.
+pub fn receive_lite(incoming: &Incoming<'_>, for_all: bool) {
+    let Some([source, destination, field, _]) = header(incoming) else { return };
+    let Some(covered) = lite::covered(incoming, field) else { return };
+    let enough = |socket: &UdpSocket| socket.coverage.as_ref().is_some_and(|coverage| coverage.accepts(covered));
+    deliver(incoming, for_all, UDPLITE, [source, destination], incoming.payload(HEADER), enough);
+}
+
+/// Gives a datagram to the socket that it is for, or to all that want it, if `takes` says so of them.
+fn deliver(
+    incoming: &Incoming<'_>,
+    for_all: bool,
+    protocol: u8,
+    [source, destination]: [u16; 2],
+    payload: Bytes,
+    takes: impl Fn(&UdpSocket) -> bool,
+) {
+    let remote = SocketAddr::new(incoming.source, source);
+    let local = SocketAddr::new(incoming.destination, destination);
     let datagram = Datagram {
         from: remote,
         to: local.ip(),
@@ -94,7 +125,8 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
         payload,
     };
     if for_all {
-        for socket in candidates(local.port()).iter().filter(|socket| socket.fit(local.ip(), remote) > 0) {
+        let all = candidates((protocol, local.port()));
+        for socket in all.iter().filter(|socket| socket.fit(local.ip(), remote) > 0 && takes(socket)) {
             if !socket.takes_group(incoming.interface.index, &local.ip()) {
                 continue;
             }
@@ -102,15 +134,16 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
         }
         return;
     }
-    match find(&Flow { local, remote }) {
-        Some(socket) => socket.deliver(datagram),
-        None => icmp::port_unreachable(incoming),
+    match find(protocol, &Flow { local, remote }) {
+        Some(socket) if takes(&socket) => socket.deliver(datagram),
+        Some(_) => {}
+        None => icmp::port_unreachable(incoming, protocol),
     }
 }
 
 /// The network says that a datagram of ours did not arrive. `hard`: it is no use to try again.
-pub fn failed(flow: &Flow, report: Report, hard: bool) {
-    if let Some(socket) = find(flow) {
+pub fn failed(protocol: u8, flow: &Flow, report: Report, hard: bool) {
+    if let Some(socket) = find(protocol, flow) {
         socket.fail(report, hard);
     }
 }

@@ -14,12 +14,13 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::covers;
+use super::lite::{self, Coverage};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, wait};
+use crate::files::socket::{Address, Ancillary, Received, Socket, deadline, int, wait};
 use crate::files::{FileOps, OpenFile};
 use crate::net::errors::{Report, Reports};
-use crate::net::output::{self, Outgoing, UDP};
+use crate::net::output::{self, Outgoing, UDP, UDPLITE};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::send_how::SendHow;
 use crate::net::socket::{Common, Family, flag};
@@ -31,6 +32,8 @@ use crate::usermem::UserAddr;
 /// The longest payload of a datagram over IPv4 and IPv6.
 const MAX_V4: usize = 65507;
 const MAX_V6: usize = 65527;
+/// Levels of the options that these sockets alone have, `SOL_UDP` and `SOL_UDPLITE`: either stands for both, as on Linux.
+const OWN_LEVELS: [u32; 2] = [UDP as u32, UDPLITE as u32];
 /// What a datagram counts for beyond its bytes.
 const OVERHEAD: usize = 576;
 
@@ -84,11 +87,13 @@ pub struct UdpSocket {
     corked: SpinLock<Option<(Vec<u8>, Option<SocketAddr>)>>,
     /// The owner: user and inode.
     pub owner: u32,
+    /// What makes it a socket of UDP-Lite.
+    pub(super) coverage: Option<Coverage>,
 }
 
 impl UdpSocket {
-    /// A socket that is not bound.
-    pub fn new(family: Family) -> Arc<UdpSocket> {
+    /// A socket of UDP, or of UDP-Lite, that is not bound.
+    pub fn new(family: Family, lite: bool) -> Arc<UdpSocket> {
         Arc::new_cyclic(|me| UdpSocket {
             me: me.clone(),
             common: Common::new(family, false),
@@ -102,7 +107,12 @@ impl UdpSocket {
             readers: poll_queue(),
             corked: SpinLock::new(None),
             owner: current().credentials().euid,
+            coverage: lite.then(Coverage::default),
         })
+    }
+
+    fn protocol(&self) -> u8 {
+        if self.coverage.is_some() { UDPLITE } else { UDP }
     }
 
     /// Both ends, for /proc/net/udp.
@@ -191,14 +201,15 @@ impl UdpSocket {
     }
 
     fn bind_to(&self, ends: &mut Ends, local: SocketAddr) -> SysResult<u16> {
-        let lease = ports::take(Protocol::Udp, local, self.common.sharing()).map_err(|errno| match errno {
+        let protocol = if self.coverage.is_some() { Protocol::UdpLite } else { Protocol::Udp };
+        let lease = ports::take(protocol, local, self.common.sharing()).map_err(|errno| match errno {
             Errno::EADDRINUSE if local.port() == 0 => Errno::EAGAIN,
             errno => errno,
         })?;
         let port = lease.local.port();
         ends.lease = Some(lease);
         if let Some(me) = self.me.upgrade() {
-            super::add(&me, port);
+            super::add(&me, (self.protocol(), port));
         }
         Ok(port)
     }
@@ -250,16 +261,23 @@ impl UdpSocket {
         if whole > hop.interface.mtu() as usize && self.common.refuses_fragments(to.is_ipv6()) {
             return Err(Errno::EMSGSIZE);
         }
+        let checksum_at = match &self.coverage {
+            None => Some(6),
+            Some(coverage) => {
+                coverage.seal(&mut header, (&source, &to.ip()), &pieces);
+                None
+            }
+        };
         let group = to.ip().is_multicast();
         let (group_ttl, looped) = self.common.groups.reach(to.is_ipv6());
         let packet = Outgoing {
             source,
             destination: to.ip(),
-            protocol: UDP,
+            protocol: self.protocol(),
             ttl: how.ttl.unwrap_or(if group { group_ttl } else { self.common.ttl() }),
             tos: how.tos.unwrap_or(self.common.tos.load(Ordering::Relaxed)),
             header: &header,
-            checksum_at: Some(6),
+            checksum_at,
             payload: pieces,
             segment_size: None,
         };
@@ -271,50 +289,6 @@ impl UdpSocket {
             return Ok(());
         }
         output::send(&hop, packet)
-    }
-
-    fn control(&self, datagram: &Datagram) -> Vec<Control> {
-        let mut out = Vec::new();
-        let mut put = |level, kind, data: Vec<u8>| out.push(Control { level, kind, data });
-        let (seconds, nanoseconds) = (datagram.stamp / 1_000_000_000, datagram.stamp % 1_000_000_000);
-        if self.common.has(flag::TIMESTAMP) {
-            let parts = [seconds, nanoseconds / 1000];
-            put(n::SOL_SOCKET, n::SO_TIMESTAMP, parts.iter().flat_map(|part| part.to_ne_bytes()).collect());
-        }
-        if self.common.has(flag::TIMESTAMPNS) {
-            let parts = [seconds, nanoseconds];
-            put(n::SOL_SOCKET, n::SO_TIMESTAMPNS, parts.iter().flat_map(|part| part.to_ne_bytes()).collect());
-        }
-        if let IpAddr::V4(to) = datagram.to
-            && self.common.has(flag::PKTINFO)
-        {
-            let mut data = (datagram.interface as i32).to_ne_bytes().to_vec();
-            data.extend_from_slice(&to.octets());
-            data.extend_from_slice(&to.octets());
-            put(n::SOL_IP, n::IP_PKTINFO, data);
-        }
-        if self.common.has(flag::PKTINFO6) {
-            let to = match datagram.to {
-                IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-                IpAddr::V6(v6) => v6,
-            };
-            let mut data = to.octets().to_vec();
-            data.extend_from_slice(&datagram.interface.to_ne_bytes());
-            put(n::SOL_IPV6, n::IPV6_PKTINFO, data);
-        }
-        if self.common.has(flag::RECVTTL) {
-            put(n::SOL_IP, n::IP_TTL, i32::from(datagram.ttl).to_ne_bytes().to_vec());
-        }
-        if self.common.has(flag::RECVTOS) {
-            put(n::SOL_IP, n::IP_TOS, alloc::vec![datagram.tos]);
-        }
-        if datagram.to.is_ipv6() && self.common.has(flag::RECVHOPLIMIT) {
-            put(n::SOL_IPV6, n::IPV6_HOPLIMIT, i32::from(datagram.ttl).to_ne_bytes().to_vec());
-        }
-        if datagram.to.is_ipv6() && self.common.has(flag::RECVTCLASS) {
-            put(n::SOL_IPV6, n::IPV6_TCLASS, i32::from(datagram.tos).to_ne_bytes().to_vec());
-        }
-        out
     }
 
     /// See [`Common::takes_group`].
@@ -338,7 +312,7 @@ impl Drop for UdpSocket {
     fn drop(&mut self) {
         let lease = self.ends.lock().lease.take();
         if let Some(lease) = lease {
-            super::remove(self, lease.local.port());
+            super::remove(self, (self.protocol(), lease.local.port()));
         }
     }
 }
@@ -380,7 +354,7 @@ impl FileOps for UdpSocket {
         if self.error.lock().is_some() || !self.reports.is_empty() {
             events |= ev::ERR;
         }
-        events & !ev::WRBAND
+        events
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
@@ -403,7 +377,7 @@ impl Socket for UdpSocket {
     }
 
     fn protocol(&self) -> u32 {
-        UDP.into()
+        UdpSocket::protocol(self).into()
     }
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
@@ -503,7 +477,7 @@ impl Socket for UdpSocket {
         if flags & n::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
-        let peek = flags & n::MSG_PEEK != 0;
+        let [peek, nonblock] = [n::MSG_PEEK, n::MSG_DONTWAIT].map(|flag| flags & flag != 0);
         let until = deadline(&self.common.receive_timeout);
         let next = || {
             if let Some(error) = self.error.lock().take() {
@@ -517,14 +491,15 @@ impl Socket for UdpSocket {
                 }
                 return Some(Ok(Some(datagram)));
             }
-            self.closed[0].load(Ordering::Acquire).then_some(Ok(None))
+            // The end of what may be read is told to those alone who would wait, as on Linux.
+            (!nonblock && self.closed[0].load(Ordering::Acquire)).then_some(Ok(None))
         };
-        let Some(datagram) = wait(&self.readers, flags & n::MSG_DONTWAIT != 0, until, next)?? else {
+        let Some(datagram) = wait(&self.readers, nonblock, until, next)?? else {
             return Ok(Received::default());
         };
         let full = datagram.payload.len();
         let copied = if full == 0 || to.remaining() == 0 { 0 } else { to.put(&datagram.payload)? };
-        let control = self.control(&datagram);
+        let control = datagram.control(&self.common);
         Ok(Received {
             copied,
             full,
@@ -535,6 +510,10 @@ impl Socket for UdpSocket {
     }
 
     fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        if OWN_LEVELS.contains(&level) {
+            let number = int(value)?;
+            return self.coverage.as_ref().and_then(|own| own.set(option, number)).ok_or(Errno::ENOPROTOOPT);
+        }
         self.common.set(level, option, value)
     }
 
@@ -547,6 +526,11 @@ impl Socket for UdpSocket {
                 let remote = ends.remote.ok_or(Errno::ENOTCONN)?;
                 route::lookup(&remote.ip())?.interface.mtu() as i32
             }
+            // As on Linux, UDP answers that it has none.
+            (level, lite::SEND | lite::RECEIVE) if OWN_LEVELS.contains(&level) => {
+                self.coverage.as_ref().and_then(|own| own.get(option)).unwrap_or(0)
+            }
+            (level, _) if OWN_LEVELS.contains(&level) => return Err(Errno::ENOPROTOOPT),
             _ => return self.common.get(level, option),
         };
         Ok(number.to_ne_bytes().to_vec())

@@ -6,7 +6,13 @@ use alloc::sync::Arc;
 
 use fs::pseudo::{NodeSpec, PseudoNode};
 
+use crate::net::output::{UDP, UDPLITE};
 use crate::net::report;
+
+const UDP_HEADING: &str =
+    "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
+const UDP6_HEADING: &str = "  sl  local_address                         remote_address                        st tx_queue rx_queue \
+    tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
 
 /// Names, the widths that headings are padded to, and headings (proc_pid_net(5)). What has no heading on Linux is empty.
 const TABLES: &[(&str, usize, &str)] = &[
@@ -30,17 +36,10 @@ const TABLES: &[(&str, usize, &str)] = &[
         "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when \
          retrnsmt   uid  timeout inode\n",
     ),
-    (
-        "udp",
-        127,
-        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n",
-    ),
-    (
-        "udp6",
-        0,
-        "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when \
-         retrnsmt   uid  timeout inode ref pointer drops\n",
-    ),
+    ("udp", 127, UDP_HEADING),
+    ("udp6", 0, UDP6_HEADING),
+    ("udplite", 127, UDP_HEADING),
+    ("udplite6", 0, UDP6_HEADING),
     ("unix", 0, "Num       RefCount Protocol Flags    Type St Inode Path\n"),
 ];
 
@@ -63,8 +62,10 @@ fn lines(name: &str) -> String {
     match name {
         "tcp" => report::tcp(false),
         "tcp6" => report::tcp(true),
-        "udp" => report::udp(false),
-        "udp6" => report::udp(true),
+        "udp" => report::udp(UDP, false),
+        "udp6" => report::udp(UDP, true),
+        "udplite" => report::udp(UDPLITE, false),
+        "udplite6" => report::udp(UDPLITE, true),
         "dev" => report::dev(),
         "route" => report::route(),
         "if_inet6" => report::if_inet6(),
