@@ -68,7 +68,6 @@ pub fn publish_clock() {
         base_tsc: scale.base_tsc,
         base_ns: scale.base_ns,
         mult: scale.mult,
-        shift: i32::from(scale.shift),
         realtime_ns: clock::realtime_base_ns(),
         coarse_resolution_ns: COARSE_RESOLUTION_NS,
         counts: percpu::VDSO_ANSWERS as u32,

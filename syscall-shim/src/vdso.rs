@@ -22,12 +22,10 @@ pub const COUNTED: [u32; 5] =
     [g::__NR_clock_gettime, g::__NR_gettimeofday, g::__NR_time, g::__NR_clock_getres, g::__NR_getcpu];
 
 abi_structs! {
-    /// The data page's first bytes. Nanoseconds since boot are
-    /// `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift goes right: the form of KVM's own
-    /// paravirtual clock.
+    /// The data page's first bytes. Nanoseconds since boot are `base_ns + ((tsc - base_tsc) * mult >> 48)`.
     VdsoData [56] {
-        sequence: u32, mode: u32, base_tsc: u64, base_ns: u64, mult: u32, shift: i32, realtime_ns: u64, coarse_resolution_ns: u32,
-        getcpu: u32, counts: u32, unused: u32,
+        sequence: u32, mode: u32, base_tsc: u64, base_ns: u64, mult: u64, realtime_ns: u64, coarse_resolution_ns: u32, getcpu: u32,
+        counts: u32, unused: u32,
     }
 }
 
@@ -36,8 +34,6 @@ impl VdsoData {
     /// disagrees with the program's.
     pub fn monotonic_ns(&self, tsc: u64) -> u64 {
         let delta = tsc.saturating_sub(self.base_tsc);
-        let shift = self.shift.unsigned_abs().min(63);
-        let delta = if self.shift < 0 { delta >> shift } else { delta << shift };
-        self.base_ns.wrapping_add(((u128::from(delta) * u128::from(self.mult)) >> 32) as u64)
+        self.base_ns.wrapping_add(((u128::from(delta) * u128::from(self.mult)) >> 48) as u64)
     }
 }

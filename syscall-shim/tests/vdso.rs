@@ -235,8 +235,7 @@ fn with_a_tsc_it_reckons_as_the_kernel_does() {
             mode: MODE_TSC,
             base_tsc: tsc(),
             base_ns: 5_000_000_000,
-            mult: 0x8000_0000,
-            shift,
+            mult: 1 << (47 + shift),
             realtime_ns: 1_700_000_000_000_000_000,
             ..Default::default()
         };

@@ -18,8 +18,7 @@ struct vdso_data {
 	u32 mode;		/* 0: make the system call; 1: the TSC counts */
 	u64 base_tsc;
 	u64 base_ns;
-	u32 mult;
-	int shift;
+	u64 mult;
 	u64 realtime_ns;
 	u32 coarse_resolution_ns;
 	u32 getcpu;		/* 1: RDTSCP yields the CPU's number */
@@ -80,9 +79,7 @@ static inline int now(int real, u64 *ns)
 			return 0;
 		u64 tsc = rdtsc_ordered(), base = data()->base_tsc;
 		u64 delta = tsc > base ? tsc - base : 0;
-		int shift = data()->shift;
-		delta = shift < 0 ? delta >> -shift : delta << shift;
-		*ns = data()->base_ns + (u64)((unsigned __int128)delta * data()->mult >> 32);
+		*ns = data()->base_ns + (u64)((unsigned __int128)delta * data()->mult >> 48);
 		if (real)
 			*ns += data()->realtime_ns;
 		/* x86 does not reorder loads; only the compiler must be kept from it, which `volatile` does. */

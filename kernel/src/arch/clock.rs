@@ -29,15 +29,14 @@ struct SharedScale {
     sequence: AtomicU32,
     base_tsc: AtomicU64,
     base_ns: AtomicU64,
-    /// Multiplier in the low half, shift above it.
-    mult_shift: AtomicU64,
+    mult: AtomicU64,
 }
 
 static SCALE: SharedScale = SharedScale {
     sequence: AtomicU32::new(0),
     base_tsc: AtomicU64::new(0),
     base_ns: AtomicU64::new(0),
-    mult_shift: AtomicU64::new(0),
+    mult: AtomicU64::new(0),
 };
 
 impl SharedScale {
@@ -46,7 +45,7 @@ impl SharedScale {
         fence(Ordering::Release);
         self.base_tsc.store(scale.base_tsc, Ordering::Relaxed);
         self.base_ns.store(scale.base_ns, Ordering::Relaxed);
-        self.mult_shift.store(u64::from(scale.mult) | u64::from(scale.shift as u8) << 32, Ordering::Relaxed);
+        self.mult.store(scale.mult, Ordering::Relaxed);
         self.sequence.fetch_add(1, Ordering::Release);
     }
 
@@ -54,12 +53,10 @@ impl SharedScale {
     fn get(&self) -> TscScale {
         loop {
             let before = self.sequence.load(Ordering::Acquire);
-            let mult_shift = self.mult_shift.load(Ordering::Relaxed);
             let scale = TscScale {
                 base_tsc: self.base_tsc.load(Ordering::Relaxed),
                 base_ns: self.base_ns.load(Ordering::Relaxed),
-                mult: mult_shift as u32,
-                shift: (mult_shift >> 32) as i8,
+                mult: self.mult.load(Ordering::Relaxed),
             };
             fence(Ordering::Acquire);
             if before.is_multiple_of(2) && before == self.sequence.load(Ordering::Relaxed) {
@@ -222,12 +219,7 @@ pub fn refresh() -> bool {
         }
         let changed = version != PVCLOCK_VERSION.swap(version, Ordering::Relaxed);
         if changed {
-            SCALE.set(TscScale {
-                base_tsc: time.tsc_timestamp,
-                base_ns: time.system_time,
-                mult: time.tsc_to_system_mul,
-                shift: time.tsc_shift,
-            });
+            SCALE.set(TscScale::from_pvclock(time.tsc_timestamp, time.system_time, time.tsc_to_system_mul, time.tsc_shift));
         }
         return changed;
     }

@@ -2,56 +2,49 @@
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// How a TSC value becomes nanoseconds since boot:
-/// `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift goes right.
+/// Binary places of [`TscScale::mult`] behind the point: enough for every scale that KVM's clock can tell, exactly.
+const PLACES: u32 = 48;
+
+/// How a TSC value becomes nanoseconds since boot: `base_ns + ((tsc - base_tsc) * mult >> 48)`.
 #[derive(Clone, Copy, Debug)]
 pub struct TscScale {
     /// TSC at `base_ns`.
     pub base_tsc: u64,
     /// Nanoseconds since boot at `base_tsc`.
     pub base_ns: u64,
-    /// Nanoseconds per shifted tick, times 2^32.
-    pub mult: u32,
-    /// Binary places that the difference is shifted before the multiplication.
-    pub shift: i8,
+    /// Nanoseconds per tick, times 2^48.
+    pub mult: u64,
 }
 
 impl TscScale {
     /// The scale of a TSC of `hz`, which is not 0, with boot at `base_tsc`.
     pub fn from_frequency(hz: u64, base_tsc: u64) -> Self {
-        // As in Linux's pvclock: normalise ticks so that the multiplier uses its 32 bits.
-        let mut shift = 0i8;
-        let mut scaled = hz;
-        while scaled > NANOSECONDS * 2 {
-            scaled >>= 1;
-            shift -= 1;
-        }
-        while scaled <= NANOSECONDS {
-            scaled <<= 1;
-            shift += 1;
-        }
-        // Not `scaled`: shifting may have dropped bits.
-        let hz_shifted = if shift < 0 { u128::from(hz) } else { u128::from(hz) << shift };
-        let nanoseconds = if shift < 0 { u128::from(NANOSECONDS) << -shift } else { u128::from(NANOSECONDS) };
-        let mult = ((nanoseconds << 32) / hz_shifted).min(u32::MAX.into()) as u32;
-        Self { base_tsc, base_ns: 0, mult, shift }
+        let mult = (u128::from(NANOSECONDS) << PLACES) / u128::from(hz);
+        Self { base_tsc, base_ns: 0, mult: mult.try_into().unwrap_or(u64::MAX) }
+    }
+
+    /// The scale that KVM's paravirtual clock tells: `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift
+    /// goes right.
+    pub fn from_pvclock(base_tsc: u64, base_ns: u64, mult: u32, shift: i8) -> Self {
+        let places = (PLACES as i32 - 32 + i32::from(shift)).clamp(0, 31);
+        Self { base_tsc, base_ns, mult: u64::from(mult) << places }
     }
 
     /// Nanoseconds since boot at `tsc`.
+    #[inline(always)]
     pub fn to_ns(self, tsc: u64) -> u64 {
         self.base_ns.wrapping_add(self.duration_ns(tsc.saturating_sub(self.base_tsc)))
     }
 
     /// Nanoseconds that so many ticks take.
+    #[inline(always)]
     pub fn duration_ns(self, ticks: u64) -> u64 {
-        let shifted = if self.shift < 0 { ticks >> -self.shift } else { ticks << self.shift };
-        ((u128::from(shifted) * u128::from(self.mult)) >> 32) as u64
+        ((u128::from(ticks) * u128::from(self.mult)) >> PLACES) as u64
     }
 
     /// The TSC at `ns` nanoseconds since boot.
     pub fn to_tsc(self, ns: u64) -> u64 {
-        let shifted = (u128::from(ns.saturating_sub(self.base_ns)) << 32) / u128::from(self.mult.max(1));
-        let delta = if self.shift < 0 { shifted << -self.shift } else { shifted >> self.shift };
+        let delta = (u128::from(ns.saturating_sub(self.base_ns)) << PLACES) / u128::from(self.mult.max(1));
         self.base_tsc.saturating_add(delta.try_into().unwrap_or(u64::MAX))
     }
 
@@ -71,7 +64,7 @@ mod tests {
             let scale = TscScale::from_frequency(hz, 12345);
             for seconds in [1, 60, 86_400, 10 * 365 * 86_400] {
                 let ns = scale.to_ns(12345 + hz * seconds);
-                // The multiplier has 31 or 32 significant bits.
+                // The multiplier has 45 significant bits or more.
                 assert!(ns.abs_diff(seconds * NANOSECONDS) <= seconds + 1, "{hz} Hz, {seconds} s: {ns}");
             }
         }
@@ -82,6 +75,19 @@ mod tests {
         let scale = TscScale { base_ns: 7_000, ..TscScale::from_frequency(2_596_130_000, 1 << 40) };
         for ns in [7_000, 8_000, 1_000_000_007, 1 << 50] {
             assert!(scale.to_ns(scale.to_tsc(ns)).abs_diff(ns) <= 1);
+        }
+    }
+
+    #[test]
+    fn the_scale_of_kvm_is_taken_over_exactly() {
+        // 2,596,130 kHz as KVM tells it, and a slow TSC.
+        for (mult, shift) in [(3_308_726_573_u32, -1_i8), (2_147_483_648, 1), (4_294_967_295, 0)] {
+            let scale = TscScale::from_pvclock(1000, 7, mult, shift);
+            for ticks in [0_u64, 2, 1_000_000, 1 << 40] {
+                let shifted = if shift < 0 { ticks >> -shift } else { ticks << shift };
+                let told = 7 + ((u128::from(shifted) * u128::from(mult)) >> 32) as u64;
+                assert_eq!(scale.to_ns(1000 + ticks), told, "{mult} {shift} {ticks}");
+            }
         }
     }
 
