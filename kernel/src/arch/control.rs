@@ -18,6 +18,7 @@ pub fn init() {
             cr4.remove(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION | Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION);
         });
     }
+    super::msr::set_fsgsbase(fsgsbase);
 }
 
 /// Has this CPU forget the instructions that it has fetched ahead (SDM vol. 3, 9.3: a move to a control register serializes).
