@@ -36,6 +36,7 @@ impl UserAddr {
     }
 
     /// Whether `len` bytes from here lie in the application's half (Linux's `access_ok`).
+    #[inline]
     pub fn range_ok(self, len: usize) -> bool {
         self.0.checked_add(len as u64).is_some_and(|end| end <= USER_END)
     }

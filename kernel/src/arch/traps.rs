@@ -281,14 +281,18 @@ pub(super) unsafe extern "C" fn syscall_handler(frame: *mut TrapFrame) -> bool {
         frame.rax = value as u64;
     }
     irq::disable();
-    leave_to_application(frame);
+    leave(task, frame);
     !frame.in_syscall() || frame.rflags & RFLAGS_TF != 0
 }
 
 /// The last steps before the application goes on: other tasks' turn, signals, the end. Interrupts are off before and after.
-#[inline]
 pub fn leave_to_application(frame: &mut TrapFrame) {
     let task = current();
+    leave(task, frame);
+}
+
+#[inline(always)]
+fn leave(task: &Task, frame: &mut TrapFrame) {
     while crate::net::pending()
         || this_cpu().need_resched.load(Ordering::Relaxed)
         // Whoever wants a thread to end sets this too.

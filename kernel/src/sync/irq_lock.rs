@@ -42,14 +42,20 @@ impl<T: ?Sized> IrqLock<T> {
     /// Turns interrupts off and takes the lock.
     pub fn lock(&self) -> IrqGuard<'_, T> {
         let saved = irq::save_and_disable();
-        IrqGuard { inner: self.0.lock(), _interrupts: Restore(saved) }
+        IrqGuard { inner: self.0.lock(), interrupts: Restore(saved) }
+    }
+
+    /// Whether nobody held or waited for the lock at a moment of this call. What its last holder wrote is seen then.
+    #[inline]
+    pub fn is_free(&self) -> bool {
+        self.0.is_free()
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
         let saved = irq::save_and_disable();
         match self.0.try_lock() {
-            Some(guard) => Some(IrqGuard { inner: guard, _interrupts: Restore(saved) }),
+            Some(guard) => Some(IrqGuard { inner: guard, interrupts: Restore(saved) }),
             None => {
                 irq::restore(saved);
                 None
@@ -71,7 +77,17 @@ impl<T: ?Sized> IrqLock<T> {
 pub struct IrqGuard<'a, T: ?Sized> {
     // Dropped in this order.
     inner: RawGuard<'a, T>,
-    _interrupts: Restore,
+    interrupts: Restore,
+}
+
+impl<T: ?Sized> IrqGuard<'_, T> {
+    /// Leaves the lock held and interrupts off, for [`IrqLock::force_unlock`]. Returns whether interrupts were on.
+    #[inline(always)]
+    pub fn forget(self) -> bool {
+        let interrupts = self.interrupts.0;
+        core::mem::forget(self);
+        interrupts
+    }
 }
 
 /// The interrupt flag as it was.

@@ -49,6 +49,14 @@ impl<T: ?Sized> Raw<T> {
         RawGuard { lock: self }
     }
 
+    /// Whether nobody held or waited for the lock at a moment of this call. What its last holder wrote is seen then.
+    #[inline]
+    pub fn is_free(&self) -> bool {
+        // In this order: tickets are drawn before they are served.
+        let serving = self.serving.load(Ordering::Acquire);
+        self.next.load(Ordering::Relaxed) == serving
+    }
+
     #[inline]
     pub fn try_lock(&self) -> Option<RawGuard<'_, T>> {
         let serving = self.serving.load(Ordering::Relaxed);

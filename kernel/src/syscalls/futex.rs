@@ -33,28 +33,39 @@ fn timeout(ptr: UserPtr<Timespec>, relative: bool, realtime: bool) -> SysResult<
 /// futex(2). `fourth` is a time-out or a second count, as the operation has it.
 pub fn futex(addr: UserAddr, op: u32, value: u32, fourth: u64, second: UserAddr, value3: u32) -> SysResult {
     let private = op & g::FUTEX_PRIVATE_FLAG != 0;
+    // First what nearly every call wants.
+    match op & !g::FUTEX_PRIVATE_FLAG {
+        g::FUTEX_WAKE => futex::wake(addr, private, value, MATCH_ANY),
+        g::FUTEX_WAIT if fourth == 0 => futex::wait_for_good(addr, private, value, MATCH_ANY),
+        _ => other_futex(addr, op, value, fourth, second, value3),
+    }
+}
+
+/// The rarer operations.
+#[inline(never)]
+fn other_futex(addr: UserAddr, op: u32, value: u32, fourth: u64, second: UserAddr, value3: u32) -> SysResult {
+    let private = op & g::FUTEX_PRIVATE_FLAG != 0;
     let realtime = op & g::FUTEX_CLOCK_REALTIME != 0;
     let command = op & !(g::FUTEX_PRIVATE_FLAG | g::FUTEX_CLOCK_REALTIME);
     let takes_clock = matches!(command, g::FUTEX_WAIT_BITSET | g::FUTEX_WAIT_REQUEUE_PI | g::FUTEX_LOCK_PI2);
     if realtime && !takes_clock {
         return Err(Errno::ENOSYS);
     }
-    let time = |relative, realtime| timeout(UserPtr::new(fourth), relative, realtime);
+    let time = |realtime| timeout(UserPtr::new(fourth), command == g::FUTEX_WAIT, realtime);
     let count2 = fourth as i32;
     match command {
-        g::FUTEX_WAIT => futex::wait(addr, private, value, MATCH_ANY, time(true, false)?),
-        g::FUTEX_WAIT_BITSET => futex::wait(addr, private, value, value3, time(false, realtime)?),
-        g::FUTEX_WAKE => futex::wake(addr, private, value, MATCH_ANY),
+        g::FUTEX_WAIT => futex::wait(addr, private, value, MATCH_ANY, time(false)?),
+        g::FUTEX_WAIT_BITSET => futex::wait(addr, private, value, value3, time(realtime)?),
         g::FUTEX_WAKE_BITSET => futex::wake(addr, private, value, value3),
         g::FUTEX_REQUEUE => futex::requeue((addr, private), (second, private), value as i32, count2, None),
         g::FUTEX_CMP_REQUEUE => futex::requeue((addr, private), (second, private), value as i32, count2, Some(value3)),
         g::FUTEX_WAKE_OP => futex::wake_op(addr, second, private, value, count2 as u32, value3),
-        g::FUTEX_LOCK_PI => pi::lock(addr, private, true, time(false, true)?.as_ref()),
-        g::FUTEX_LOCK_PI2 => pi::lock(addr, private, true, time(false, realtime)?.as_ref()),
+        g::FUTEX_LOCK_PI => pi::lock(addr, private, true, time(true)?.as_ref()),
+        g::FUTEX_LOCK_PI2 => pi::lock(addr, private, true, time(realtime)?.as_ref()),
         g::FUTEX_TRYLOCK_PI => pi::lock(addr, private, false, None),
         g::FUTEX_UNLOCK_PI => pi::unlock(addr, private),
         g::FUTEX_WAIT_REQUEUE_PI => {
-            futex::wait_requeue_pi(addr, private, value, MATCH_ANY, time(false, realtime)?.as_ref(), second)
+            futex::wait_requeue_pi(addr, private, value, MATCH_ANY, time(realtime)?.as_ref(), second)
         }
         g::FUTEX_CMP_REQUEUE_PI => futex::requeue_pi(addr, second, private, value as i32, count2, value3),
         _ => Err(Errno::ENOSYS),

@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How many calls a thread remembers.
 pub const LENGTH: usize = 32;
-const WORDS: usize = 6;
+/// Words of an entry: number, four arguments, result, and two to spare.
+const WORDS: usize = 8;
 const EMPTY: u64 = u64::MAX;
 const RUNNING: u64 = i64::MIN as u64;
 
@@ -13,6 +14,9 @@ pub struct History {
     next: AtomicUsize,
     calls: [[AtomicU64; WORDS]; LENGTH],
 }
+
+// Of a size that needs no multiplication: the entry is found twice in each call.
+const _: () = assert!(size_of::<[AtomicU64; WORDS]>().is_power_of_two());
 
 /// One remembered call.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,7 @@ impl History {
     }
 
     /// Notes the start of a call.
+    #[inline(always)]
     pub fn enter(&self, nr: u64, args: &[u64; 6]) {
         let entry = &self.calls[self.next.load(Ordering::Relaxed) % LENGTH];
         entry[0].store(nr, Ordering::Relaxed);
@@ -42,6 +47,7 @@ impl History {
     }
 
     /// Notes its end.
+    #[inline(always)]
     pub fn leave(&self, result: i64) {
         let next = self.next.load(Ordering::Relaxed);
         self.calls[next % LENGTH][5].store(result as u64, Ordering::Relaxed);

@@ -30,8 +30,15 @@ impl Load {
     }
 
     /// From `now` on there are `ready` tasks, the running one included.
-    #[inline]
-    pub fn change(&mut self, now: Instant, ready: usize) {
+    #[inline(always)]
+    pub fn set(&mut self, now: Instant, ready: usize) {
+        if self.ready != ready as u64 {
+            self.change(now, ready);
+        }
+    }
+
+    /// [`Self::set`], and what has passed is counted.
+    fn change(&mut self, now: Instant, ready: usize) {
         self.area += self.ready * now.saturating_sub(self.since);
         (self.since, self.ready) = (now, ready as u64);
         if now.saturating_sub(self.period_start) >= PERIOD {

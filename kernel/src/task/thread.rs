@@ -37,7 +37,7 @@ pub mod state {
 }
 
 /// What a program can set of its scheduling (sched(7)).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SchedParams {
     /// `SCHED_*` policy.
     pub policy: u32,
@@ -58,6 +58,12 @@ impl SchedCell {
     pub fn get(&self) -> SchedParams {
         let [policy, rt_priority, nice, _] = self.0.load(Ordering::Relaxed).to_le_bytes();
         SchedParams { policy: policy.into(), rt_priority: rt_priority.into(), nice: i32::from(nice as i8) }
+    }
+
+    /// Whether all is as by default: `SCHED_OTHER` and nice 0.
+    #[inline(always)]
+    pub fn is_default(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
     }
 
     /// Sets all.

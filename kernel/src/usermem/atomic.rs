@@ -10,19 +10,18 @@ use super::UserAddr;
 pub struct NotPresent;
 
 /// Reads a `u32` in one access, without waiting for its page.
+#[inline(always)]
 pub fn load_u32_nofault(addr: UserAddr) -> Result<u32, NotPresent> {
-    let mut value = 0;
-    // SAFETY: `value` is writable; a fault of the other access returns early.
-    let faulted = !addr.range_ok(4) || unsafe { raw_load_nofault(addr.0 as *const u32, &mut value) } != 0;
-    if faulted { Err(NotPresent) } else { Ok(value) }
+    // SAFETY: a fault of the access returns early.
+    let value = if addr.range_ok(4) { unsafe { raw_load_nofault(addr.0 as *const u32) } } else { NO_VALUE };
+    u32::try_from(value).map_err(|_| NotPresent)
 }
 
 /// Replaces the `u32` at `addr` by `new` if it is `old`, and returns what was there; does not wait for its page.
 pub fn compare_exchange_u32_nofault(addr: UserAddr, old: u32, new: u32) -> Result<u32, NotPresent> {
-    let mut seen = 0;
     // SAFETY: as above.
-    let faulted = !addr.range_ok(4) || unsafe { raw_cmpxchg_nofault(addr.0 as *mut u32, old, new, &mut seen) } != 0;
-    if faulted { Err(NotPresent) } else { Ok(seen) }
+    let seen = if addr.range_ok(4) { unsafe { raw_cmpxchg_nofault(addr.0 as *mut u32, old, new) } } else { NO_VALUE };
+    u32::try_from(seen).map_err(|_| NotPresent)
 }
 
 /// Brings the page of a `u32` in, for writing, without changing the value. `EFAULT`.
@@ -37,29 +36,29 @@ global_asm!(
     ".global usermem_load_nofault, usermem_cas_nofault, usermem_cas_nofault_access, usermem_fixup_nofault",
     "usermem_load_nofault:",
     "mov eax, dword ptr [rdi]",
-    "mov dword ptr [rsi], eax",
-    "xor eax, eax",
     "ret",
     "usermem_cas_nofault:",
     "mov eax, esi",
     "usermem_cas_nofault_access:",
     "lock cmpxchg dword ptr [rdi], edx",
-    "mov dword ptr [rcx], eax",
-    "xor eax, eax",
     "ret",
     "usermem_fixup_nofault:",
-    "mov eax, 1",
+    "mov rax, {no_value}",
     "ret",
     ".previous",
+    no_value = const NO_VALUE,
 );
 
+/// What the accesses answer when the page is not there: no `u32`.
+const NO_VALUE: u64 = u64::MAX;
+
 unsafe extern "C" {
-    /// Stores what is at `addr` to `value`. Returns 0, or 1 when the page is not there.
+    /// What is at `addr`, or [`NO_VALUE`].
     #[link_name = "usermem_load_nofault"]
-    fn raw_load_nofault(addr: *const u32, value: *mut u32) -> usize;
-    /// Compares and exchanges, and stores what was there to `seen`. Returns 0, or 1 when the page is not there.
+    fn raw_load_nofault(addr: *const u32) -> u64;
+    /// Compares and exchanges; what was there, or [`NO_VALUE`].
     #[link_name = "usermem_cas_nofault"]
-    fn raw_cmpxchg_nofault(addr: *mut u32, old: u32, new: u32, seen: *mut u32) -> usize;
+    fn raw_cmpxchg_nofault(addr: *mut u32, old: u32, new: u32) -> u64;
 
     #[link_name = "usermem_load_nofault"]
     static LOAD: u8;

@@ -150,6 +150,8 @@ pub enum Redirect {
 impl AddressSpace {
     /// The frame is of a thread that has executed a `syscall` instruction, at `frame.rip - 2`, and is about to make the call.
     /// Makes the site a jump if it can be one.
+    #[cold]
+    #[inline(never)]
     fn call_trapped(&self, frame: &mut TrapFrame, known: &AtomicU64, mixed: u64) {
         if self.sites.early_calls.load(Ordering::Relaxed) < EARLY_CALLS {
             self.sites.early_calls.fetch_add(1, Ordering::Relaxed);

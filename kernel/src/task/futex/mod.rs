@@ -23,7 +23,7 @@ pub use bucket::Waiter;
 pub use requeue::requeue;
 pub use requeue_pi::{requeue_pi, wait_requeue_pi};
 pub use robust::exit_robust_list;
-pub use wait::{Timeout, wait};
+pub use wait::{Timeout, wait, wait_for_good};
 pub use wake_op::wake_op;
 
 /// `FUTEX_BITSET_MATCH_ANY`.
@@ -37,26 +37,17 @@ pub const OWNER_DIED: u32 = 0x4000_0000;
 
 /// What names a futex word.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Key {
-    /// In memory of one address space.
-    Private {
-        /// Which address space.
-        space: usize,
-        /// Address in it.
-        addr: u64,
-    },
-    /// In shared memory.
-    Shared {
-        /// Which memory.
-        object: usize,
-        /// Offset in it.
-        offset: u64,
-    },
+pub struct Key {
+    /// The address space or, with the lowest bit set, the shared memory. Both are told by where the kernel keeps them, which is even.
+    whose: usize,
+    /// Address or offset in it.
+    place: u64,
 }
 
 impl Key {
     /// The key of the word at `addr`; `private` if the program promises that nobody outside the process uses it. `EINVAL` if it is
     /// not aligned, `EFAULT` if nothing can be there.
+    #[inline(always)]
     pub fn new(addr: UserAddr, private: bool) -> SysResult<Self> {
         if !addr.0.is_multiple_of(4) {
             return Err(Errno::EINVAL);
@@ -64,20 +55,23 @@ impl Key {
         if !addr.range_ok(4) {
             return Err(Errno::EFAULT);
         }
-        let process = &current().process;
-        if !private && let Some((object, offset)) = process.mm().shared_futex_key(addr.0)? {
-            return Ok(Self::Shared { object, offset });
-        }
-        Ok(Self::Private { space: process.space(), addr: addr.0 })
+        let own = Self { whose: current().process.space(), place: addr.0 };
+        if private { Ok(own) } else { own.or_shared() }
+    }
+
+    /// The key of the same word if it lies in shared memory.
+    #[inline(never)]
+    fn or_shared(self) -> SysResult<Self> {
+        let shared = current().process.mm().shared_futex_key(self.place)?;
+        Ok(shared.map_or(self, |(object, offset)| Self { whose: object | 1, place: offset }))
     }
 
     /// The bucket that its waiters are in. Keys are addresses, and a program that makes them collide slows only itself.
-    #[inline]
+    #[inline(always)]
     fn bucket(&self) -> usize {
         /// 2^64 divided by the golden ratio: it spreads neighbours over the highest bits (Knuth, TAOCP 6.4).
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let (Self::Private { space: whose, addr: place } | Self::Shared { object: whose, offset: place }) = *self;
-        let mixed = (whose as u64).rotate_left(32) ^ place;
+        let mixed = (self.whose as u64).rotate_left(32) ^ self.place;
         (mixed.wrapping_mul(SPREAD) >> 32) as usize % bucket::BUCKETS
     }
 }
@@ -89,6 +83,9 @@ pub fn wake(addr: UserAddr, private: bool, count: u32, bitset: u32) -> SysResult
         return Err(Errno::EINVAL);
     }
     let key = Key::new(addr, private)?;
+    if bucket::nobody_waits(key) {
+        return Ok(0);
+    }
     bucket::lock(key).wake(key, count.max(1) as usize, bitset)
 }
 

@@ -25,15 +25,47 @@ pub struct Timeout {
 }
 
 /// Sleeps until `done`, a signal, or the time-out. The caller has queued `waiter`, and takes it off the queue afterwards.
+#[inline]
 pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnMut() -> bool) -> Result<(), WaitError> {
+    let Some(timeout) = timeout else {
+        return sleep_for_good(done);
+    };
+    sleep_until(waiter, timeout, &mut done)
+}
+
+/// [`sleep`] with no time-out.
+#[inline(always)]
+fn sleep_for_good(mut done: impl FnMut() -> bool) -> Result<(), WaitError> {
+    let task = current();
+    loop {
+        sched::set_state(state::INTERRUPTIBLE);
+        let result = if done() {
+            Ok(())
+        } else if task.signal_pending.load(Ordering::Acquire) {
+            Err(WaitError::Interrupted)
+        } else {
+            sched::schedule();
+            if done() {
+                // Whoever woke it has made it a running one.
+                return Ok(());
+            }
+            continue;
+        };
+        sched::set_state(state::RUNNING);
+        return result;
+    }
+}
+
+/// [`sleep`] with a time-out.
+fn sleep_until(waiter: &Arc<Waiter>, timeout: &Timeout, done: &mut dyn FnMut() -> bool) -> Result<(), WaitError> {
     let as_waker = || -> Arc<dyn Waker> { waiter.clone() };
-    let follows_clock = timeout.is_some_and(|t| t.clock.is_settable());
+    let follows_clock = timeout.clock.is_settable();
     if follows_clock {
         WAS_SET.add(as_waker());
     }
-    let mut alarm = None;
+    let mut alarm: Option<(u64, timer::TimerId)> = None;
     let result = loop {
-        let deadline = timeout.map(|t| t.clock.monotonic_at(t.at));
+        let deadline = timeout.clock.monotonic_at(timeout.at);
         sched::set_state(state::INTERRUPTIBLE);
         if done() {
             break Ok(());
@@ -41,15 +73,13 @@ pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnM
         if current().signal_pending.load(Ordering::Acquire) {
             break Err(WaitError::Interrupted);
         }
-        if let Some(deadline) = deadline {
-            if deadline <= monotonic_ns() {
-                break Err(WaitError::TimedOut);
-            }
-            if alarm.is_none_or(|(at, _)| at != deadline) {
-                let new = timer::wake_at(deadline, as_waker());
-                if let Some((_, old)) = alarm.replace((deadline, new)) {
-                    timer::cancel(old);
-                }
+        if deadline <= monotonic_ns() {
+            break Err(WaitError::TimedOut);
+        }
+        if alarm.is_none_or(|(at, _)| at != deadline) {
+            let new = timer::wake_at(deadline, as_waker());
+            if let Some((_, old)) = alarm.replace((deadline, new)) {
+                timer::cancel(old);
             }
         }
         sched::schedule();
@@ -65,45 +95,63 @@ pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnM
 }
 
 /// Queues `waiter` if the word at `addr` is `expected`. `EAGAIN` if it is not, `EFAULT` if it cannot be read.
+#[inline(always)]
 pub fn queue_if_equal(addr: UserAddr, private: bool, expected: u32, waiter: &Arc<Waiter>) -> SysResult<()> {
-    loop {
-        let key = Key::new(addr, private)?;
-        let mut bucket = bucket::lock(key);
-        match usermem::load_u32_nofault(addr) {
-            Ok(value) if value == expected => {
-                bucket.push(key, waiter.clone());
-                return Ok(());
-            }
-            Ok(_) => return Err(Errno::EAGAIN),
-            Err(_) => {
-                drop(bucket);
-                usermem::load_u32(addr)?;
-            }
+    let key = Key::new(addr, private)?;
+    let mut bucket = bucket::lock(key);
+    match usermem::load_u32_nofault(addr) {
+        Ok(value) if value == expected => {
+            bucket.push(key, waiter.clone());
+            Ok(())
+        }
+        Ok(_) => Err(Errno::EAGAIN),
+        Err(_) => {
+            drop(bucket);
+            bring_in_and_queue(addr, private, expected, waiter)
         }
     }
 }
 
-/// Sleeps while the word at `addr` is `expected`, until a wake-up whose bits meet `bitset`. `EAGAIN`, `ETIMEDOUT`, `EFAULT`,
-/// `EINVAL`; a signal restarts the call as Linux does.
-pub fn wait(addr: UserAddr, private: bool, expected: u32, bitset: u32, timeout: Option<Timeout>) -> SysResult {
+/// [`queue_if_equal`] where the page is not there.
+#[cold]
+fn bring_in_and_queue(addr: UserAddr, private: bool, expected: u32, waiter: &Arc<Waiter>) -> SysResult<()> {
+    usermem::load_u32(addr)?;
+    queue_if_equal(addr, private, expected, waiter)
+}
+
+/// [`wait`] with no time-out.
+pub fn wait_for_good(addr: UserAddr, private: bool, expected: u32, bitset: u32) -> SysResult {
     if bitset == 0 {
         return Err(Errno::EINVAL);
     }
-    let waiter = Waiter::reuse(bitset);
-    let result = queue_if_equal(addr, private, expected, &waiter)
-        .map(|()| sleep(&waiter, timeout.as_ref(), || waiter.woken.load(Ordering::Acquire)));
-    let woken = result.is_ok_and(|slept| slept.is_ok() || !bucket::unqueue(&waiter));
-    waiter.keep();
-    let slept = result?;
-    if woken {
+    let waiter = Waiter::own(bitset);
+    queue_if_equal(addr, private, expected, &waiter)?;
+    let slept = sleep_for_good(|| waiter.woken.load(Ordering::Acquire));
+    if slept.is_ok() || !bucket::unqueue(&waiter) {
+        return Ok(0);
+    }
+    Err(Errno::ERESTARTSYS)
+}
+
+/// Sleeps while the word at `addr` is `expected`, until a wake-up whose bits meet `bitset`. `EAGAIN`, `ETIMEDOUT`, `EFAULT`,
+/// `EINVAL`; a signal restarts the call as Linux does.
+#[inline(never)]
+pub fn wait(addr: UserAddr, private: bool, expected: u32, bitset: u32, timeout: Option<Timeout>) -> SysResult {
+    let Some(timeout) = timeout else {
+        return wait_for_good(addr, private, expected, bitset);
+    };
+    if bitset == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let waiter = Waiter::own(bitset);
+    queue_if_equal(addr, private, expected, &waiter)?;
+    let slept = sleep_until(&waiter, &timeout, &mut || waiter.woken.load(Ordering::Acquire));
+    if slept.is_ok() || !bucket::unqueue(&waiter) {
         return Ok(0);
     }
     if slept == Err(WaitError::TimedOut) {
         return Err(Errno::ETIMEDOUT);
     }
-    if timeout.is_none() {
-        return Err(Errno::ERESTARTSYS);
-    }
-    *current().restart.lock() = Some(Box::new(move || wait(addr, private, expected, bitset, timeout)));
+    *current().restart.lock() = Some(Box::new(move || wait(addr, private, expected, bitset, Some(timeout))));
     Err(Errno::ERESTART_RESTARTBLOCK)
 }

@@ -41,10 +41,12 @@ static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const { IrqLock::new(RunQueu
 /// The CPUs that run tasks, a bit each.
 static ONLINE: AtomicU64 = AtomicU64::new(1);
 
+#[inline(always)]
 fn queue_of(cpu: u32) -> &'static IrqLock<RunQueue> {
     &RUN_QUEUES[cpu as usize % MAX_CPUS]
 }
 
+#[inline(always)]
 fn my_queue() -> &'static IrqLock<RunQueue> {
     queue_of(this_cpu().id.get())
 }
@@ -180,6 +182,7 @@ fn ask(cpu: u32) {
 }
 
 /// The running task. The reference is good while the caller runs; what is kept longer takes [`current_arc`].
+#[inline(always)]
 pub fn current() -> &'static Task {
     // SAFETY: the run queue holds a count of the running task, which therefore outlives everything that it runs.
     unsafe { &*this_cpu().current.get() }
@@ -196,11 +199,13 @@ pub fn current_arc() -> Arc<Task> {
 }
 
 /// Says what the running task is about to do; `schedule` acts on it.
+#[inline(always)]
 pub fn set_state(new: u32) {
     current().state.swap(new, Ordering::SeqCst);
 }
 
 /// Makes `task` ready if its state is among `mask`. Returns whether it was.
+#[inline(never)]
 pub fn wake(task: &Arc<Task>, mask: u32) -> bool {
     wake_or(task, mask, |_, _| {})
 }
@@ -217,6 +222,7 @@ pub fn notify(task: &Arc<Task>, mask: u32) {
 }
 
 /// Locks the queue that `task` belongs to.
+#[inline(always)]
 fn lock_queue(task: &Task) -> (IrqGuard<'static, RunQueue>, u32) {
     loop {
         let cpu = task.cpu.load(Ordering::Acquire);
@@ -227,6 +233,7 @@ fn lock_queue(task: &Task) -> (IrqGuard<'static, RunQueue>, u32) {
     }
 }
 
+#[inline(always)]
 fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) -> bool {
     let (mut queue, cpu) = lock_queue(task);
     loop {
@@ -241,26 +248,30 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
         }
     }
     // Still running, it sees the new state before it sleeps.
-    if task.queued.swap(true, Ordering::Relaxed) {
+    if task.queued.load(Ordering::Relaxed) {
         return true;
     }
+    task.queued.store(true, Ordering::Relaxed);
+    // SAFETY: a task that sleeps has left a count of itself (`switch`, `start`), and this takes it over: who finds it queued does not.
+    let counted = unsafe { Arc::from_raw(Arc::as_ptr(task)) };
     let target = balance::choose(task, cpu);
     if target == cpu {
-        enqueue(&mut queue, cpu, task.clone(), Arrival::Woken, clock::monotonic_ns());
+        enqueue(&mut queue, cpu, counted, Arrival::Woken, clock::monotonic_ns());
     } else {
         queue.leave(task);
         task.cpu.store(target, Ordering::Release);
         drop(queue);
-        balance::send(task.clone(), target);
+        balance::send(counted, target);
     }
     true
 }
 
 /// Adds a ready task to the queue of `cpu`, and has that CPU notice.
+#[inline(always)]
 fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, now: Instant) {
     let alone = queue.is_empty();
-    queue.push(task.clone(), arrival);
-    if queue.preempts(&task, now) {
+    let place = queue.push(task, arrival);
+    if queue.preempts(place, now) {
         ask(cpu);
     } else if alone {
         // Until now the running task's turn had no end.
@@ -279,6 +290,8 @@ pub fn start(task: &Arc<Task>) {
     queue.begin_as(task, current());
     task.cpu.store(this_cpu().id.get(), Ordering::Relaxed);
     drop(queue);
+    // As if it had gone to sleep.
+    core::mem::forget(task.clone());
     task.state.store(state::INTERRUPTIBLE, Ordering::SeqCst);
     wake(task, state::INTERRUPTIBLE);
 }
@@ -342,47 +355,51 @@ pub fn schedule() {
     switch(Arrival::Preempted);
 }
 
-/// What the task switched away from leaves to be freed: its end, and the address space that was given up for the next one. Freed with
-/// no lock held and interrupts on, because much may hang from it.
+/// What a switch leaves to be done when its lock is free: the task that was switched away, if it has ended or goes to another CPU, and
+/// the address space that was given up for the next one. Freed with interrupts on, because much may hang from it.
 type Leftovers = (Option<Arc<Task>>, Option<Arc<AddressSpace>>);
 
 /// The switch. `arrival` tells how the running task goes back to the queue if it is ready; a turn that is over overrides
 /// [`Arrival::Preempted`].
 fn switch(arrival: Arrival) {
     order::may_sleep();
-    let interrupts = irq::save_and_disable();
+    // The kernel is not preempted, so this stays the CPU although interrupts are on.
     let cpu = this_cpu();
     let own = cpu.id.get();
-    // Before the queue is locked: who asks from now on finds its task chosen, or this CPU asked again.
-    cpu.need_resched.swap(false, Ordering::SeqCst);
-    let mut locked = my_queue().lock();
+    let mut locked = queue_of(own).lock();
+    // Who asks holds the lock: from now on he finds the next task chosen, or asks again.
+    cpu.need_resched.store(false, Ordering::Relaxed);
     let queue = &mut *locked;
     let now = clock::monotonic_ns();
     queue.count(now);
     let Some(prev) = queue.current.take() else { unreachable!("a CPU always runs a task") };
-    let ready = prev.state.load(Ordering::SeqCst) == state::RUNNING;
-    if !prev.idle {
-        if ready && balance::may_run(&prev, own) {
-            let over = arrival == Arrival::Preempted && now >= queue.slice_end;
-            queue.push(prev.clone(), if over { Arrival::Expired } else { arrival });
+    let prev_ptr = Arc::as_ptr(&prev);
+    let prev_idle = prev.idle;
+    let state = prev.state.load(Ordering::SeqCst);
+    if state == state::RUNNING || prev_idle {
+        stays_ready(queue, own, prev, arrival, now);
+    } else {
+        prev.queued.store(false, Ordering::Relaxed);
+        if state == state::DEAD {
+            queue.previous.0 = Some(prev);
         } else {
-            // One that may not run here any more is sent away once it is off this CPU; until then it counts as queued.
-            if ready {
-                queue.leave(&prev);
-            }
-            prev.queued.store(ready, Ordering::Relaxed);
-            prev.in_transit.store(ready, Ordering::Relaxed);
+            // Asleep, it keeps this count of itself; the wake-up gives it to a queue.
+            core::mem::forget(prev);
         }
     }
     let Some(next) = queue.pop().or_else(|| queue.idle.clone()) else { unreachable!("every CPU has an idle task") };
-    balance::set_idle(own, next.idle);
-    if !next.idle && !balance::may_run(&next, own) {
+    let next_ptr = Arc::as_ptr(&next);
+    // SAFETY: a queue has each of the two, or the task itself if it sleeps, which only changes under the lock, or it is
+    // kept as the previous one.
+    let (prev, next_task) = unsafe { (&*prev_ptr, &*next_ptr) };
+    if prev_idle || next_task.idle {
+        balance::set_idle(own, next_task.idle);
+    }
+    if !next_task.idle && !balance::may_run(next_task, own) {
         // Its CPUs were changed on its way here: it goes on as soon as it gets to the application.
         cpu.need_resched.store(true, Ordering::Relaxed);
     }
-    let runs = queue.waiting() + usize::from(!next.idle);
-    queue.load.change(now, runs);
-    queue.begin(next.clone(), now);
+    queue.begin(next, now);
     if !queue.is_empty() {
         // Deadlines are armed as they are set; what a switch adds is the end of the turn.
         timer::no_later_than(queue.slice_end);
@@ -390,110 +407,133 @@ fn switch(arrival: Arrival) {
     if let Some(sample) = crate::profile::next() {
         timer::no_later_than(sample);
     }
-    if Arc::ptr_eq(&prev, &next) {
-        drop(locked);
-        irq::restore(interrupts);
+    if core::ptr::eq(prev, next_task) {
         return;
     }
-    prev.switches[usize::from(ready)].fetch_add(1, Ordering::Relaxed);
-    cpu.switches.fetch_add(1, Ordering::Relaxed);
-    cpu_time::suspend(&prev, now);
-    cpu_time::resume(&next, now);
-    use_address_space(queue, cpu, &next);
-    let (bottom, top) = match next.stack_bounds() {
+    // Others only read these.
+    let switches = &prev.switches[usize::from(state == state::RUNNING)];
+    switches.store(switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    cpu.switches.store(cpu.switches.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    cpu_time::switch(prev, next_task, now);
+    use_address_space(queue, cpu, next_task, prev_idle);
+    let (bottom, top) = match next_task.stack_bounds() {
         (_, 0) => crate::arch::boot_stack(),
         bounds => bounds,
     };
     cpu.stack_bottom.set(bottom);
     cpu.stack_top.set(top);
-    if !prev.idle {
+    if !prev_idle {
         // SAFETY: this CPU runs `prev`, whose state is in the registers.
         unsafe { (*prev.fpu.get()).save() };
         prev.fs_base.store(msr::fs_base(), Ordering::Relaxed);
     }
-    if !next.idle {
+    if !next_task.idle {
         // SAFETY: `next` runs nowhere; its area was saved by a switch or made for it.
-        unsafe { (*next.fpu.get()).restore() };
-        msr::set_fs_base(next.fs_base.load(Ordering::Relaxed));
+        unsafe { (*next_task.fpu.get()).restore() };
+        msr::set_fs_base(next_task.fs_base.load(Ordering::Relaxed));
     }
-    if next.last_cpu.swap(own, Ordering::Relaxed) != own {
-        next.moved.store(true, Ordering::Relaxed);
+    if next_task.last_cpu.load(Ordering::Relaxed) != own {
+        next_task.last_cpu.store(own, Ordering::Relaxed);
+        next_task.moved.store(true, Ordering::Relaxed);
     }
-    cpu.current.set(Arc::as_ptr(&next));
+    cpu.current.set(next_ptr);
     let save = prev.saved_rsp.get();
     // SAFETY: `next` runs nowhere, so its saved stack pointer is settled.
-    let load = unsafe { *next.saved_rsp.get() };
-    queue.previous.0 = Some(prev);
-    drop(next);
-    core::mem::forget(locked);
-    // SAFETY: interrupts are off and both tasks are kept alive by the run queue. The lock stays held until the other side
-    // has the CPU; `finish_switch` frees it.
+    let load = unsafe { *next_task.saved_rsp.get() };
+    let interrupts = locked.forget();
+    // SAFETY: interrupts are off and both tasks are kept alive as above. The lock stays held until the other side has the CPU;
+    // `finish_switch` frees it.
     unsafe { switch::switch_stacks(save, load) };
-    let leftovers = finish_switch();
-    irq::restore(interrupts);
-    drop(leftovers);
+    finish_switch(interrupts);
+}
+
+/// The part of a switch for a task that does not sleep: it goes to the end of the queue, or is kept to be sent to another CPU.
+fn stays_ready(queue: &mut RunQueue, own: u32, prev: Arc<Task>, arrival: Arrival, now: Instant) {
+    if prev.idle {
+        // The queue has it besides.
+        return;
+    }
+    if balance::may_run(&prev, own) {
+        let over = arrival == Arrival::Preempted && now >= queue.slice_end;
+        queue.push(prev, if over { Arrival::Expired } else { arrival });
+    } else {
+        // One that may not run here any more is sent away once it is off this CPU; until then it counts as queued.
+        queue.leave(&prev);
+        prev.in_transit.store(true, Ordering::Relaxed);
+        queue.previous.0 = Some(prev);
+    }
 }
 
 /// Loads the address space of `next`. An idle task keeps what is loaded and uses nothing of it: other CPUs then need not
 /// interrupt this one when they change it.
-fn use_address_space(queue: &mut RunQueue, cpu: &percpu::PerCpu, next: &Task) {
+#[inline(always)]
+fn use_address_space(queue: &mut RunQueue, cpu: &percpu::PerCpu, next: &Task, was_idle: bool) {
     if next.idle {
         cpu.lazy.store(true, Ordering::SeqCst);
         return;
     }
-    let was_lazy = cpu.lazy.swap(false, Ordering::SeqCst);
+    let was_lazy = was_idle && cpu.lazy.swap(false, Ordering::SeqCst);
     match &queue.mm {
         Some(loaded) if Arc::as_ptr(loaded).addr() == next.process.space() => {
             if was_lazy {
                 loaded.refresh(&mut queue.mm_generation);
             }
         }
-        _ => {
-            let mm = next.process.mm();
-            queue.mm_generation = mm.activate();
-            let old = queue.mm.replace(mm);
-            if let Some(old) = &old {
-                old.deactivate();
-            }
-            queue.previous.1 = old;
-        }
+        _ => load_address_space(queue, next),
     }
 }
 
-/// The first thing that a task does after it was switched to.
-fn finish_switch() -> Leftovers {
+#[inline(never)]
+fn load_address_space(queue: &mut RunQueue, next: &Task) {
+    let mm = next.process.mm();
+    queue.mm_generation = mm.activate();
+    let old = queue.mm.replace(mm);
+    if let Some(old) = &old {
+        old.deactivate();
+    }
+    queue.previous.1 = old;
+}
+
+/// The first thing that a task does after it was switched to. Interrupts are as `interrupts` says afterwards.
+#[inline(always)]
+fn finish_switch(interrupts: bool) {
     let queue_lock = my_queue();
     // SAFETY: `switch` left the lock held by this CPU and forgot the guard; interrupts are off, so nobody else can have it.
-    let (mut previous, mm, in_transit) = unsafe {
-        let (previous, mm) = core::mem::take(&mut queue_lock.leaked().previous);
-        // Read before others can have the task.
-        let in_transit = previous.as_ref().is_some_and(|task| task.in_transit.swap(false, Ordering::Relaxed));
+    let leftovers = unsafe {
+        let previous = &mut queue_lock.leaked().previous;
+        let leftovers = (previous.0.is_some() || previous.1.is_some()).then(|| core::mem::take(previous));
         queue_lock.force_unlock();
-        (previous, mm, in_transit)
+        leftovers
     };
-    if in_transit && let Some(task) = previous.take() {
+    let task = current();
+    task.process.timers.process_runs();
+    irq::restore(interrupts);
+    if let Some(leftovers) = leftovers {
+        clear_away(leftovers);
+    }
+}
+
+#[cold]
+fn clear_away((task, mm): Leftovers) {
+    if let Some(task) = task
+        && task.in_transit.swap(false, Ordering::Relaxed)
+    {
         let target = balance::choose(&task, this_cpu().id.get());
         balance::send(task, target);
     }
-    let task = current();
-    task.process.timers.process_runs();
-    (previous, mm)
+    drop(mm);
 }
 
 /// Where a new thread starts: on its way to the application with the frame at the top of its stack.
 pub extern "C" fn first_switch(frame: &mut TrapFrame) {
-    let leftovers = finish_switch();
-    irq::enable();
-    drop(leftovers);
+    finish_switch(true);
     irq::disable();
     crate::arch::traps::leave_to_application(frame);
 }
 
 /// Where a new kernel thread starts.
 pub extern "C" fn first_switch_kernel() {
-    let leftovers = finish_switch();
-    irq::enable();
-    drop(leftovers);
+    finish_switch(true);
 }
 
 /// Lays out `task`'s kernel stack so that it starts in the application with `frame`'s registers and FS base.

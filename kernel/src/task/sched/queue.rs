@@ -91,6 +91,13 @@ pub enum Arrival {
     Yielded,
 }
 
+/// As what a task came to a queue.
+pub struct Place {
+    params: SchedParams,
+    /// For fair tasks.
+    vruntime: u64,
+}
+
 /// The ready tasks of one CPU, and the running one.
 pub struct RunQueue {
     /// Whose it is.
@@ -150,42 +157,63 @@ impl RunQueue {
     }
 
     /// Whether nobody waits.
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.realtime.is_empty() && self.fair.is_empty()
     }
 
     /// Lets other CPUs see without the lock how many tasks wait.
+    #[inline(always)]
     fn publish(&self) {
         percpu::of(self.cpu).waiting.store(self.waiting() as u32, Ordering::Relaxed);
     }
 
-    /// Adds a ready task.
-    pub fn push(&mut self, task: Arc<Task>, arrival: Arrival) {
-        let params = task.sched.get();
-        match realtime_priority(params) {
-            Some(priority) => {
-                // A task that was preempted keeps its turn (sched(7)); a FIFO task's has no other end.
-                let fifo = params.policy == SCHED_FIFO && arrival == Arrival::Expired;
-                let first = arrival == Arrival::Preempted || fifo;
-                let behind = |other: u32| if first { other > priority } else { other >= priority };
-                let at = self.realtime.partition_point(|(other, _)| behind(*other));
-                self.realtime.insert(at, (priority, task));
+    /// Adds a ready task, and tells as what.
+    #[inline(always)]
+    pub fn push(&mut self, task: Arc<Task>, arrival: Arrival) -> Place {
+        let place = if task.sched.is_default() {
+            let vruntime = self.place(&task, arrival);
+            task.vruntime.store(vruntime, Ordering::Relaxed);
+            if self.fair.is_empty() {
+                self.fair.push((vruntime, task));
+            } else {
+                self.insert_fair(vruntime, task);
             }
-            None => {
-                let vruntime = self.place(&task, arrival);
-                task.vruntime.store(vruntime, Ordering::Relaxed);
-                if self.fair.is_empty() {
-                    self.fair.push((vruntime, task));
-                } else {
-                    let at = self.fair.partition_point(|(other, _)| *other > vruntime);
-                    self.fair.insert(at, (vruntime, task));
-                }
-            }
-        }
+            Place { params: SchedParams::default(), vruntime }
+        } else {
+            self.push_special(task, arrival)
+        };
         self.publish();
+        place
+    }
+
+    /// [`Self::push`] for a task with a policy, priority or nice value of its own.
+    #[inline(never)]
+    fn push_special(&mut self, task: Arc<Task>, arrival: Arrival) -> Place {
+        let params = task.sched.get();
+        let Some(priority) = realtime_priority(params) else {
+            let vruntime = self.place(&task, arrival);
+            task.vruntime.store(vruntime, Ordering::Relaxed);
+            self.insert_fair(vruntime, task);
+            return Place { params, vruntime };
+        };
+        // A task that was preempted keeps its turn (sched(7)); a FIFO task's has no other end.
+        let fifo = params.policy == SCHED_FIFO && arrival == Arrival::Expired;
+        let first = arrival == Arrival::Preempted || fifo;
+        let behind = |other: u32| if first { other > priority } else { other >= priority };
+        let at = self.realtime.partition_point(|(other, _)| behind(*other));
+        self.realtime.insert(at, (priority, task));
+        Place { params, vruntime: 0 }
+    }
+
+    #[inline(never)]
+    fn insert_fair(&mut self, vruntime: u64, task: Arc<Task>) {
+        let at = self.fair.partition_point(|(other, _)| *other > vruntime);
+        self.fair.insert(at, (vruntime, task));
     }
 
     /// The virtual time with which a task joins the fair ones.
+    #[inline(always)]
     fn place(&self, task: &Task, arrival: Arrival) -> u64 {
         let own = task.vruntime.load(Ordering::Relaxed);
         let earliest = self.min_vruntime - SLEEP_CREDIT as u64;
@@ -211,16 +239,18 @@ impl RunQueue {
     }
 
     /// Whether real-time tasks have had their share of the period, and others wait.
+    #[inline(always)]
     fn is_throttled(&self) -> bool {
         self.rt_used >= RT_RUNTIME && !self.fair.is_empty()
     }
 
     /// Takes out the task that is next.
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<Arc<Task>> {
-        let realtime = if self.is_throttled() { None } else { self.realtime.pop_front() };
-        let task = match realtime {
-            Some((_, task)) => Some(task),
-            None => self.fair.pop().map(|(_, task)| task),
+        let task = if self.realtime.is_empty() || self.is_throttled() {
+            self.fair.pop().map(|(_, task)| task)
+        } else {
+            self.realtime.pop_front().map(|(_, task)| task)
         };
         self.publish();
         task
@@ -240,14 +270,32 @@ impl RunQueue {
     }
 
     /// What the running task, a fair one, has run since its virtual time was counted, weighed.
-    #[inline]
+    #[inline(always)]
     fn uncounted(&self, params: SchedParams, now: Instant) -> u64 {
         let ran = now.saturating_sub(self.counted_to);
         if params.nice == 0 && params.policy != SCHED_IDLE { ran } else { ran * UNIT / weight(params) }
     }
 
     /// Counts the running task's time up to `now`.
+    #[inline(always)]
     pub fn count(&mut self, now: Instant) {
+        match &self.current {
+            Some(current) if current.sched.is_default() && self.rt_used == 0 => {
+                // The idle task's virtual time says nothing.
+                let vruntime = current.vruntime.load(Ordering::Relaxed) + now.saturating_sub(self.counted_to);
+                if !current.idle {
+                    current.vruntime.store(vruntime, Ordering::Relaxed);
+                    self.advance(vruntime);
+                }
+                self.counted_to = now;
+            }
+            _ => self.count_special(now),
+        }
+    }
+
+    /// [`Self::count`] where real-time tasks run or have run, or nice values count.
+    #[inline(never)]
+    fn count_special(&mut self, now: Instant) {
         if self.rt_used > 0 && now.saturating_sub(self.rt_period) >= RT_PERIOD {
             self.rt_used = 0;
         }
@@ -261,22 +309,29 @@ impl RunQueue {
             } else {
                 let vruntime = current.vruntime.load(Ordering::Relaxed) + self.uncounted(params, now);
                 current.vruntime.store(vruntime, Ordering::Relaxed);
-                let least = self.fair.last().map_or(vruntime, |(first, _)| vruntime.min(*first));
-                self.min_vruntime = self.min_vruntime.max(least);
+                self.advance(vruntime);
             }
         }
         self.counted_to = now;
     }
 
-    /// Begins the turn of `task`, which becomes the running one.
+    /// Brings the least virtual time up to date, the running task having had `running`.
+    #[inline(always)]
+    fn advance(&mut self, running: u64) {
+        let least = self.fair.last().map_or(running, |(first, _)| running.min(*first));
+        self.min_vruntime = self.min_vruntime.max(least);
+    }
+
+    /// Begins the turn of `task`, which becomes the running one; none is.
+    #[inline(always)]
     pub fn begin(&mut self, task: Arc<Task>, now: Instant) {
         self.counted_to = now;
-        let params = task.sched.get();
-        self.slice_end = match params.policy {
-            SCHED_RR => now + RR_SLICE,
+        self.slice_end = match task.sched.is_default() || task.sched.get().policy != SCHED_RR {
             // A FIFO task's turn does not end so; it is a time to look at the others.
-            _ => now + TIME_SLICE,
+            true => now + TIME_SLICE,
+            false => now + RR_SLICE,
         };
+        self.load.set(now, self.waiting() + usize::from(!task.idle));
         self.current = Some(task);
     }
 
@@ -291,13 +346,23 @@ impl RunQueue {
         true
     }
 
-    /// Whether `task`, which has just become ready, is to run before the running one's turn ends.
-    pub fn preempts(&self, task: &Task, now: Instant) -> bool {
+    /// Whether a task that has just become ready, as `new`, is to run before the running one's turn ends.
+    #[inline(always)]
+    pub fn preempts(&self, new: Place, now: Instant) -> bool {
         let Some(current) = &self.current else { return false };
         if current.idle {
             return true;
         }
-        let new = task.sched.get();
+        if new.params == SchedParams::default() && current.sched.is_default() {
+            let had = current.vruntime.load(Ordering::Relaxed) + now.saturating_sub(self.counted_to);
+            return new.vruntime + WAKEUP_GRANULARITY < had;
+        }
+        self.preempts_special(new, current, now)
+    }
+
+    /// [`Self::preempts`] by policy, priority and nice value.
+    #[inline(never)]
+    fn preempts_special(&self, Place { params: new, vruntime }: Place, current: &Task, now: Instant) -> bool {
         let old = current.sched.get();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
         if rank.is_some() || rank_now.is_some() {
@@ -309,7 +374,7 @@ impl RunQueue {
             (SCHED_BATCH, _) => false,
             _ => {
                 let had = current.vruntime.load(Ordering::Relaxed) + self.uncounted(old, now);
-                task.vruntime.load(Ordering::Relaxed) + WAKEUP_GRANULARITY < had
+                vruntime + WAKEUP_GRANULARITY < had
             }
         }
     }
