@@ -94,6 +94,9 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
         arch::smp::start_others();
+        if task::sched::online_cpus() != 1 {
+            task::watchdog::start();
+        }
         sync::order::start();
         task::start_first_process(root)
     });

@@ -1,6 +1,6 @@
 //! Interrupts from one CPU to another: look at your run queue, drop translations, stop.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::percpu::{self, MAX_CPUS, this_cpu};
 use super::{apic, clock, irq, vectors};
@@ -71,12 +71,12 @@ pub fn answer() {
     }
 }
 
-/// Set while CPUs are asked to show where they are.
-static SHOW: AtomicBool = AtomicBool::new(false);
+/// The CPUs that are asked to show where they are, a bit each.
+static SHOW: AtomicU64 = AtomicU64::new(0);
 
 /// Has the CPUs of `cpus`, which have interrupts off for too long, print their stacks.
 pub fn report_stuck(cpus: u64) {
-    SHOW.store(true, Ordering::SeqCst);
+    SHOW.fetch_or(cpus, Ordering::SeqCst);
     for cpu in percpu::each(cpus) {
         emergency!("skiff: CPU {} has not answered an interrupt for seconds; it is here:", cpu.id.get());
         apic::send_nmi(cpu.apic_id.load(Ordering::Relaxed));
@@ -85,15 +85,17 @@ pub fn report_stuck(cpus: u64) {
 
 /// Has all CPUs print their stacks.
 pub fn show_stacks() {
-    SHOW.store(true, Ordering::SeqCst);
-    for cpu in percpu::each(crate::task::sched::online_cpus()) {
+    let cpus = crate::task::sched::online_cpus();
+    SHOW.fetch_or(cpus, Ordering::SeqCst);
+    for cpu in percpu::each(cpus) {
         apic::send_nmi(cpu.apic_id.load(Ordering::Relaxed));
     }
 }
 
-/// Whether the CPUs that get an NMI are to show where they are, and nothing else.
+/// Whether this CPU, which has got an NMI, is to show where it is, and nothing else. Asked once for each NMI.
 pub fn stack_wanted() -> bool {
-    SHOW.load(Ordering::SeqCst)
+    let own = 1 << this_cpu().id.get();
+    SHOW.fetch_and(!own, Ordering::SeqCst) & own != 0
 }
 
 /// Stops all other CPUs of `online` where they are: the kernel is ending.

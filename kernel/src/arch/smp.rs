@@ -12,7 +12,7 @@ use super::boot::{self, List};
 use super::percpu::{self, MAX_CPUS};
 use super::{acpi, apic, clock, control, fw_cfg, mp_table, timer, tsc_sync};
 use crate::mm::{frames, kernel_pml4_phys, phys_to_virt};
-use crate::task::sched;
+use crate::task::{sched, watchdog};
 
 /// What a CPU that starts loads: page table, stack, its index. Read by boot.s.
 #[unsafe(export_name = "ap_page_table")]
@@ -176,6 +176,7 @@ extern "C" fn ap_main(index: u32) -> ! {
     apic::init();
     timer::init();
     sched::cpu_is_up();
+    watchdog::start();
     STEP.store(RUNNING, Ordering::Release);
     sched::idle()
 }

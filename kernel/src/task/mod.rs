@@ -27,6 +27,7 @@ pub mod timer;
 pub mod usage;
 pub mod uts;
 pub mod wait;
+pub mod watchdog;
 
 pub use first::start_first_process;
 pub use process::Process;

@@ -23,7 +23,7 @@ use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
 use crate::net::tcp;
 use crate::pseudo::Tree;
 use crate::syscalls::printk;
-use crate::task::{core_dump, table, uts};
+use crate::task::{core_dump, table, uts, watchdog};
 
 /// Settings that are what they are.
 const FIXED: &[(&str, &str)] = &[
@@ -132,6 +132,18 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
         },
         |bytes| {
             CONSOLE_LEVEL.store(parse(bytes.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default())?, Relaxed);
+            Ok(())
+        },
+    );
+    tree.control(
+        "sys/kernel/watchdog_thresh",
+        || Ok(format!("{}\n", watchdog::threshold()).into_bytes()),
+        |bytes| {
+            let seconds = parse(bytes)?;
+            if seconds > watchdog::MAX_THRESHOLD {
+                return Err(Errno::EINVAL);
+            }
+            watchdog::set_threshold(seconds);
             Ok(())
         },
     );
