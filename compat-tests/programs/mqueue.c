@@ -266,7 +266,8 @@ static void show_file(mqd_t q) {
 static void notification(void) {
     mqd_t q = make(O_NONBLOCK, 4, 16);
     char buffer[16];
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    // The first child's message interrupts the wait for it, which is to go on: else a later one finds this child.
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGUSR1, &action, NULL);
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 42};
     printf("notify: %s", err(mq_notify(q, &event)));
