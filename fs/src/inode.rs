@@ -51,8 +51,6 @@ pub trait FileHandle: Send + Sync {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize>;
     /// Writes at `off`. May sleep.
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize>;
-    /// For downcasting by the kernel.
-    fn as_any(&self) -> &dyn Any;
 }
 
 /// A file of any type. Methods that do not fit the type answer what Linux answers, which the defaults give for a node
@@ -64,9 +62,6 @@ pub trait FileHandle: Send + Sync {
 pub trait Inode: Any + Send + Sync {
     /// Per-inode state that every file system has.
     fn common(&self) -> &InodeCommon;
-
-    /// For downcasting.
-    fn as_any(&self) -> &dyn Any;
 
     /// Everything stat(2) reports.
     fn metadata(&self) -> Metadata;

@@ -258,10 +258,6 @@ impl Inode for PseudoNode {
         &self.common
     }
 
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn metadata(&self) -> Metadata {
         let nlink = match &self.kind {
             Kind::Dir { fixed, .. } => {
@@ -407,10 +403,6 @@ impl FileHandle for Snapshot {
 
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
         self.node.write_at(off, buf)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -317,7 +317,8 @@ fn magic_links_lead_where_no_name_does() {
     let anonymous = Path::anonymous(&target.mount, file, b"pipe:[5]", false);
     let shown = anonymous.display(&target);
     let link = PseudoNode::magic(NodeSpec::new(1, 0o777), move || Ok(shown.clone()), move || Ok(anonymous.clone()));
-    let Some(root) = target.inode().unwrap().as_any().downcast_ref::<PseudoNode>() else { panic!() };
+    let inode: &dyn core::any::Any = &**target.inode().unwrap();
+    let Some(root) = inode.downcast_ref::<PseudoNode>() else { panic!() };
     root.insert("fd", link);
     let ctx = ns.kernel_context();
     let found = ns.resolve(&ctx, None, b"/fd", LookupFlags::FOLLOW).unwrap();

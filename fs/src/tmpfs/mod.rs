@@ -14,6 +14,7 @@ use crate::types::*;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 use node::TmpNode;
 use syscall_shim::{Errno, SysResult};
@@ -197,10 +198,11 @@ impl FileSystem for Tmpfs {
 
 /// The tmpfs node behind an inode of any file system.
 fn as_tmp(inode: &InodeRef) -> Option<&TmpNode> {
-    inode.as_any().downcast_ref::<TmpNode>()
+    let inode: &dyn Any = &**inode;
+    inode.downcast_ref()
 }
 
 /// True when the inode is a tmpfs regular file, which is backed by memory alone.
 pub fn is_shmem(inode: &dyn Inode) -> bool {
-    inode.as_any().is::<TmpNode>() && inode.mapping().is_some()
+    (inode as &dyn Any).is::<TmpNode>() && inode.mapping().is_some()
 }

@@ -10,7 +10,6 @@ use crate::types::*;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::Ordering;
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
@@ -146,10 +145,6 @@ impl TmpNode {
 impl Inode for TmpNode {
     fn common(&self) -> &InodeCommon {
         &self.common
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn metadata(&self) -> Metadata {

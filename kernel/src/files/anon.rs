@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::any::Any;
 
 use fs::inode::{alloc_anon_dev, alloc_ino};
 use fs::sync::SleepLock;
@@ -76,9 +75,6 @@ impl AnonInode {
 impl Inode for AnonInode {
     fn common(&self) -> &InodeCommon {
         &self.common
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
     }
     fn metadata(&self) -> Metadata {
         self.attrs.lock().clone()

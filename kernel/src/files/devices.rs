@@ -1,7 +1,6 @@
 //! Character devices, by number (Linux Documentation/admin-guide/devices.txt).
 
 use alloc::sync::Arc;
-use core::any::Any;
 
 use fs::{InodeRef, OpenFlags, major, minor};
 use syscall_shim::{Errno, SysResult};
@@ -37,10 +36,6 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
 }
 
 impl FileOps for Memory {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn seekable(&self) -> bool {
         true
     }

@@ -1,7 +1,6 @@
 //! Open directories.
 
 use alloc::sync::Arc;
-use core::any::Any;
 
 use fs::DirEntry;
 use linux_raw_sys::general as g;
@@ -23,10 +22,6 @@ impl Dir {
 }
 
 impl FileOps for Dir {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn seekable(&self) -> bool {
         true
     }

@@ -11,7 +11,6 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -337,10 +336,6 @@ impl FileOps for Epoll {
 
     fn can_read_and_write(&self) -> (bool, bool) {
         (false, false)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn ioctl(&self, _file: &OpenFile, _request: u32, _arg: UserAddr) -> SysResult {

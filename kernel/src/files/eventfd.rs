@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::any::Any;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,10 +46,6 @@ impl EventFd {
 impl FileOps for EventFd {
     fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
         Ok(pos)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {

@@ -2,7 +2,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use fs::OpenFlags;
@@ -117,10 +116,6 @@ pub fn poll_room(table: &mut PollTable) -> bool {
 struct StandardInput;
 
 impl FileOps for StandardInput {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let mut done = 0;
         while to.remaining() > 0 {
@@ -173,10 +168,6 @@ impl FileOps for StandardInput {
 struct StandardOutput(Outgoing);
 
 impl FileOps for StandardOutput {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
         let mut done = 0;
         let mut piece = [0; PIECE / 4];

@@ -7,7 +7,6 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -242,10 +241,6 @@ impl FileOps for Inotify {
 
     fn can_read_and_write(&self) -> (bool, bool) {
         (true, false)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {

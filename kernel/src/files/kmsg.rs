@@ -1,7 +1,6 @@
 //! /dev/kmsg and /proc/kmsg (syslog(2), Documentation/ABI/testing/dev-kmsg): the kernel's log as files.
 
 use alloc::sync::Arc;
-use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::OpenFlags;
@@ -44,10 +43,6 @@ impl Kmsg {
 }
 
 impl FileOps for Kmsg {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let mut text = [0; TEXT_MAX];
         let mut find = || reader::record(self.next.load(Ordering::Relaxed), &mut text);
@@ -132,10 +127,6 @@ fn priority(bytes: &[u8]) -> (u16, &[u8]) {
 pub struct ProcKmsg;
 
 impl FileOps for ProcKmsg {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         if to.remaining() == 0 {
             return Ok(0);

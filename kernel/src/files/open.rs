@@ -1,7 +1,6 @@
 //! From a file that open(2) found to an open file description.
 
 use alloc::sync::Arc;
-use core::any::Any;
 
 use fs::namespace::Opened;
 use fs::notify::{self, event};
@@ -21,9 +20,6 @@ use crate::ipc::mqueue::QueueFile;
 struct PathOnly;
 
 impl FileOps for PathOnly {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
     fn read(&self, _file: &OpenFile, _to: &mut Sink<'_>) -> SysResult<usize> {
         Err(Errno::EBADF)
     }

@@ -25,9 +25,6 @@ use crate::usermem::UserAddr;
 /// An object without state of its own per open may serve many open file descriptions; one that has state (an end of a pipe)
 /// gives it back when it is dropped.
 pub trait FileOps: Any + Send + Sync {
-    /// For downcasting.
-    fn as_any(&self) -> &dyn Any;
-
     /// The socket, if it is one.
     fn as_socket(&self) -> Option<&dyn super::socket::Socket> {
         None
@@ -217,6 +214,11 @@ impl OpenFile {
         self.flags().contains(OpenFlags::NONBLOCK)
     }
 
+    /// `MSG_DONTWAIT` if operations must not sleep, for those of a socket.
+    pub fn message_flags(&self) -> u32 {
+        if self.nonblocking() { linux_raw_sys::net::MSG_DONTWAIT } else { 0 }
+    }
+
     /// Whether it was opened with `O_PATH`.
     pub fn is_path(&self) -> bool {
         self.flags().contains(OpenFlags::PATH)
@@ -224,7 +226,8 @@ impl OpenFile {
 
     /// The behaviour as a `T`, if it is one.
     pub fn ops_as<T: FileOps>(&self) -> Option<&T> {
-        self.ops.as_any().downcast_ref()
+        let ops: &dyn Any = &*self.ops;
+        ops.downcast_ref()
     }
 
     /// `EBADF` unless open for reading.

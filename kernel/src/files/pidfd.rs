@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::any::Any;
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
@@ -34,10 +33,6 @@ impl PidFd {
 impl FileOps for PidFd {
     fn can_read_and_write(&self) -> (bool, bool) {
         (false, false)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {

@@ -6,7 +6,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use fs::{InodeRef, OpenFlags, PAGE_SIZE, PageRef};
@@ -343,10 +342,6 @@ impl Drop for PipeEnd {
 }
 
 impl FileOps for PipeEnd {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         if to.remaining() == 0 {
             return Ok(0);

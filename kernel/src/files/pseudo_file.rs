@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec;
-use core::any::Any;
 
 use fs::{FileHandle, InodeRef, OpenFlags};
 use syscall_shim::{Errno, SysResult};
@@ -27,10 +26,6 @@ impl PseudoFile {
 }
 
 impl FileOps for PseudoFile {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn seekable(&self) -> bool {
         true
     }

@@ -1,7 +1,6 @@
 //! Regular files: data by way of the page cache.
 
 use alloc::sync::Arc;
-use core::any::Any;
 
 use fs::file::{self, WriteRequest};
 use fs::{Cap, OpenFlags};
@@ -40,10 +39,6 @@ impl Regular {
 }
 
 impl FileOps for Regular {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn seekable(&self) -> bool {
         true
     }

@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::any::Any;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,10 +48,6 @@ impl FileOps for SignalFd {
 
     fn can_read_and_write(&self) -> (bool, bool) {
         (true, false)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {

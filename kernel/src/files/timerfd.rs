@@ -5,7 +5,6 @@
 
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
-use core::any::Any;
 use core::fmt::Write as _;
 
 use fs::OpenFlags;
@@ -166,10 +165,6 @@ impl FileOps for TimerFd {
 
     fn can_read_and_write(&self) -> (bool, bool) {
         (true, false)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {

@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
@@ -245,20 +244,16 @@ impl Drop for RawSocket {
 }
 
 impl FileOps for RawSocket {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        self.receive_message(to, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 }).map(|received| received.copied)
+        self.receive_message(to, file.message_flags()).map(|received| received.copied)
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let flags = if file.nonblocking() { n::MSG_DONTWAIT } else { 0 };
+        let flags = file.message_flags();
         self.send_message(from, None, Ancillary::default(), flags)
     }
 

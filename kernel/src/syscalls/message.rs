@@ -29,13 +29,9 @@ type MsgHdr = [u64; 7];
 /// `struct mmsghdr`.
 type MmsgHdr = [u64; 8];
 
-fn flags_of(file: &OpenFile, flags: u32) -> u32 {
-    if file.nonblocking() { flags | net::MSG_DONTWAIT } else { flags }
-}
-
 fn send(file: &OpenFile, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
     let socket = socket_of(file)?;
-    let result = socket.send_message(from, to, with, flags_of(file, flags));
+    let result = socket.send_message(from, to, with, flags | file.message_flags());
     if result == Err(Errno::EPIPE) && flags & net::MSG_NOSIGNAL == 0 && socket.kind() != net::SOCK_DGRAM {
         events::broken_pipe();
     }
@@ -59,7 +55,7 @@ pub fn recvfrom(
     address_len: UserPtr<i32>,
 ) -> SysResult {
     let file = open_socket(fd)?;
-    let received = socket_of(&file)?.receive_message(&mut Sink::user(buffer, len)?, flags_of(&file, flags))?;
+    let received = socket_of(&file)?.receive_message(&mut Sink::user(buffer, len)?, flags | file.message_flags())?;
     if !address.is_null() {
         match &received.address {
             Some(from) => write_address(from, address, address_len)?,
@@ -227,7 +223,7 @@ fn receive_header(file: &OpenFile, header: &mut MsgHdr, flags: u32) -> SysResult
     }
     let mut sink = Sink::User(Segments::from_iovec(UserAddr(vector), count as usize)?);
     let Received { copied, full, address, ancillary, flags: more } =
-        socket_of(file)?.receive_message(&mut sink, flags_of(file, flags & !net::MSG_CMSG_CLOEXEC))?;
+        socket_of(file)?.receive_message(&mut sink, (flags & !net::MSG_CMSG_CLOEXEC) | file.message_flags())?;
     if name != 0 {
         let address = address.unwrap_or_default();
         let shown = address.len().min(name_len as u32 as usize);

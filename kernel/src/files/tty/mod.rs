@@ -10,7 +10,6 @@ mod job;
 pub mod pty;
 
 use alloc::sync::Arc;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use fs::{OpenFlags, major, minor};
@@ -247,10 +246,6 @@ impl Drop for OpenTty {
 }
 
 impl FileOps for OpenTty {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let tty = &*self.0;
         tty.check_foreground(Signal::SIGTTIN)?;

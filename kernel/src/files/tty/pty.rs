@@ -6,7 +6,6 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use fs::pseudo::{DEVPTS_MAGIC, DirSource, NodeSpec, PseudoEntry, PseudoFs, PseudoNode};
@@ -138,10 +137,6 @@ impl Master {
 }
 
 impl FileOps for Master {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let room = to.remaining().min(LIMIT);
         if room == 0 {

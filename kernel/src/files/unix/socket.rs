@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::Ordering;
 
 use fs::OpenFlags;
@@ -134,17 +133,9 @@ impl UnixSocket {
             (true, true) => ev::READABLE | ev::RDHUP | ev::HUP,
         }
     }
-
-    fn flags(file: &OpenFile) -> u32 {
-        if file.nonblocking() { net::MSG_DONTWAIT } else { 0 }
-    }
 }
 
 impl FileOps for UnixSocket {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
@@ -154,11 +145,11 @@ impl FileOps for UnixSocket {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        self.receive_with(to, Self::flags(file) != 0, false).map(|received| received.copied)
+        self.receive_with(to, file.message_flags() != 0, false).map(|received| received.copied)
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let result = self.send_with(from, None, Ancillary::default(), Self::flags(file) != 0);
+        let result = self.send_with(from, None, Ancillary::default(), file.message_flags() != 0);
         if result == Err(Errno::EPIPE) && self.kind != Kind::Datagram {
             events::broken_pipe();
         }

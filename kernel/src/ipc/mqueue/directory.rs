@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::Ordering::Relaxed;
 
 use fs::inode::{NewNode, alloc_anon_dev, alloc_ino};
@@ -108,10 +107,6 @@ struct Directory {
 impl Inode for Directory {
     fn common(&self) -> &InodeCommon {
         &self.common
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn metadata(&self) -> Metadata {

@@ -204,10 +204,6 @@ impl Inode for Queue {
         &self.common
     }
 
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn metadata(&self) -> Metadata {
         self.attrs.lock().clone()
     }
@@ -270,10 +266,6 @@ impl QueueFile {
 }
 
 impl FileOps for QueueFile {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn seekable(&self) -> bool {
         true
     }

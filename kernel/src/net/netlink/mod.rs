@@ -6,7 +6,6 @@ mod dump;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use fs::OpenFlags;
@@ -166,16 +165,12 @@ impl NetlinkSocket {
 }
 
 impl FileOps for NetlinkSocket {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        self.receive_message(to, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 }).map(|received| received.copied)
+        self.receive_message(to, file.message_flags()).map(|received| received.copied)
     }
 
     fn write(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {

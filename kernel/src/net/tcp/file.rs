@@ -1,11 +1,9 @@
 //! A TCP socket as an open file: read(2), write(2), poll(2), ioctl(2).
 
-use core::any::Any;
 use core::sync::atomic::Ordering;
 
 use inet::tcp::State;
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
-use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{Role, TcpSocket};
@@ -16,10 +14,6 @@ use crate::files::{FileOps, OpenFile, events};
 use crate::usermem::UserAddr;
 
 impl FileOps for TcpSocket {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
@@ -28,11 +22,11 @@ impl FileOps for TcpSocket {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        self.receive_bytes(to, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 })
+        self.receive_bytes(to, file.message_flags())
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let result = self.send_bytes(from, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 });
+        let result = self.send_bytes(from, file.message_flags());
         if result == Err(Errno::EPIPE) {
             events::broken_pipe();
         }

@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::any::Any;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -318,10 +317,6 @@ impl Drop for UdpSocket {
 }
 
 impl FileOps for UdpSocket {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn as_socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
@@ -330,11 +325,11 @@ impl FileOps for UdpSocket {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        self.receive_message(to, if file.nonblocking() { n::MSG_DONTWAIT } else { 0 }).map(|received| received.copied)
+        self.receive_message(to, file.message_flags()).map(|received| received.copied)
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let flags = if file.nonblocking() { n::MSG_DONTWAIT } else { 0 };
+        let flags = file.message_flags();
         self.send_message(from, None, Ancillary::default(), flags)
     }
 

@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::any::Any;
 
 use fs::OpenFlags;
 use fs::inode::FileHandle;
@@ -180,10 +179,6 @@ impl FileHandle for Mem {
             put => Ok(put),
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// An open `pagemap`: a word of 64 bits for each page of the address space (Documentation/admin-guide/mm/pagemap.rst).
@@ -232,9 +227,5 @@ impl FileHandle for PageMap {
 
     fn write_at(&self, _off: u64, _buf: &[u8]) -> SysResult<usize> {
         Err(Errno::EINVAL)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
