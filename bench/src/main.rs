@@ -9,6 +9,7 @@ mod boot;
 mod build;
 mod calls;
 mod compare;
+mod cost;
 mod count;
 mod error;
 mod fork;
@@ -55,6 +56,8 @@ enum What {
     Boot,
     /// System calls one by one, in time and guest instructions
     Calls(calls::Calls),
+    /// What traces, histograms and samples cost while they are off, in guest instructions
+    Cost(cost::Cost),
     /// Making, executing and ending processes, in time and guest instructions
     Fork(fork::Fork),
     /// Servers under load from outside, with a table and a plot
@@ -78,6 +81,7 @@ fn run(what: What, how: &How) -> Result<()> {
     match what {
         What::Boot => boot::run(),
         What::Calls(calls) => calls::run(&calls, how),
+        What::Cost(cost) => cost::run(&cost, how),
         What::Fork(fork) => fork::run(&fork, how),
         What::Net(net) => net::run(&net, how),
         What::Smp(smp) => smp::run(&smp, how),

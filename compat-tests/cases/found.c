@@ -191,3 +191,23 @@ GROUP(shutdown_udp)
     OK("receive", recv(fd, &byte, 1, 0));
     OK("read", read(fd, &byte, 1));
 }
+/* What a peer had sent goes with it, once that is noticed. */
+GROUP(datagram_peer_dies)
+{
+    int pair[2];
+    char bytes[8];
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair) == 0 && send(pair[1], "sent", 4, 0) == 4 && close(pair[1]) == 0);
+    EQ("before anything is sent", 4, recv(pair[0], bytes, sizeof bytes, MSG_PEEK));
+    ERR("send", ECONNREFUSED, send(pair[0], "x", 1, 0));
+    ERR("then", EAGAIN, recv(pair[0], bytes, sizeof bytes, 0));
+    ERR("send again", ENOTCONN, send(pair[0], "x", 1, 0));
+}
+GROUP(copy_file_range_order)
+{
+    int dir = open(".", O_RDONLY), p[2], file = file_with("file", "abc");
+    MUST(dir >= 0 && pipe(p) == 0);
+    ERR("a pipe to a directory", EISDIR, copy_file_range(p[0], 0, dir, 0, 1, 0));
+    ERR("a directory to a pipe", EISDIR, copy_file_range(dir, 0, p[1], 0, 1, 0));
+    ERR("a file to a pipe", EINVAL, copy_file_range(file, 0, p[1], 0, 1, 0));
+    ERR("a file to a directory", EISDIR, copy_file_range(file, 0, dir, 0, 1, 0));
+}

@@ -3,7 +3,7 @@
  * LIST has one test a line: id, seconds, directory, program and arguments, with tabs between. Each runs in a session of its own, with
  * its directory new and empty ("-"), or as it is. Around its output stand lines that begin with the byte 1:
  * `begin ID`, `calls ID NAME=COUNT...` where the kernel counts calls, and `end ID STATUS MILLISECONDS`. STATUS is as a shell has it, or `timeout`.
- * It needs nothing but a libc, on Linux as on Skiff.
+ * It needs nothing but a libc, on Linux as on Skiff. On Linux it ends with who started it, and its test with it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +23,18 @@
 
 #define MOST_WORDS 64
 #define MOST_CALLS 600
+
+static volatile pid_t running;
+
+/* Whoever wanted to know is gone. */
+static void on_term(int signal)
+{
+    if (running > 0) {
+        kill(-running, SIGKILL);
+        kill(running, SIGKILL);
+    }
+    _exit(128 + signal);
+}
 
 static long now_ms(void)
 {
@@ -111,6 +124,7 @@ static void run(char **words, int n)
     pid_t pid = fork();
     if (pid == 0) {
         setsid();
+        signal(SIGTERM, SIG_DFL);
         int null = open("/dev/null", O_RDONLY);
         if (null >= 0)
             dup2(null, 0);
@@ -128,6 +142,7 @@ static void run(char **words, int n)
         fflush(stdout);
         _exit(127);
     }
+    running = pid;
     int timed_out = 0;
     int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     struct pollfd wait = {pidfd, POLLIN, 0};
@@ -142,6 +157,7 @@ static void run(char **words, int n)
         waitpid(pid, &status, 0);
     }
     kill(-pid, SIGKILL);
+    running = 0;
     close(pidfd);
     printf("\n");
     fflush(stdout);
@@ -162,6 +178,11 @@ int main(int argc, char **argv)
     if (!list) {
         fprintf(stderr, "usage: batch LIST [ID...]\n");
         return 125;
+    }
+    /* The test of a suite is as its user would start it: the signals of this process are its own business. */
+    if (access("/proc/skiff", F_OK) != 0) {
+        signal(SIGTERM, on_term);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
     }
     static char text[65536];
     while (fgets(text, sizeof text, list)) {

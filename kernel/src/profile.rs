@@ -38,10 +38,14 @@ pub fn init() {
     }
 }
 
+fn period() -> u64 {
+    if cfg!(feature = "bare") { 0 } else { PERIOD.load(Ordering::Relaxed) }
+}
+
 /// When this CPU's next sample is due.
 #[inline]
 pub fn next() -> Option<Instant> {
-    match PERIOD.load(Ordering::Relaxed) {
+    match period() {
         0 => None,
         period => Some(this_cpu().next_sample.get().min(clock::monotonic_ns() + period)),
     }
@@ -50,7 +54,7 @@ pub fn next() -> Option<Instant> {
 /// A timer interrupt has come: takes a sample, if one is due, and sees to the next.
 #[inline]
 pub fn tick(frame: &TrapFrame) {
-    if PERIOD.load(Ordering::Relaxed) != 0 {
+    if period() != 0 {
         sample_if_due(frame);
     }
 }

@@ -129,13 +129,13 @@ impl MemReader for Memory {
 /// Whether any call is traced or timed.
 #[inline]
 pub fn is_active() -> bool {
-    ACTIVE.load(Ordering::Relaxed)
+    cfg!(not(feature = "bare")) && ACTIVE.load(Ordering::Relaxed)
 }
 
 /// Whether signals and ends of threads are shown: wherever calls are.
 #[inline]
 pub fn shows_signals() -> bool {
-    SIGNALS.load(Ordering::Relaxed)
+    cfg!(not(feature = "bare")) && SIGNALS.load(Ordering::Relaxed)
 }
 
 /// Begins the line of a call, if it is traced.

@@ -88,9 +88,11 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
 
 /// What copy_file_range(2) asks of its files.
 pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
+    if [from, to].iter().any(|file| file.inode.file_type() == FileType::Dir) {
+        return Err(Errno::EISDIR);
+    }
     for file in [from, to] {
         match file.inode.file_type() {
-            FileType::Dir => return Err(Errno::EISDIR),
             // Not what has no inode of its own.
             FileType::Regular if file.ops.seekable() => {}
             _ => return Err(Errno::EINVAL),

@@ -12,8 +12,8 @@ use super::thread::{OFF_PROCESS, Task};
 use crate::arch::trap::TrapFrame;
 use crate::mm::AddressSpace;
 
-/// Tasks that are listed; of more, the first.
-const SLOTS: usize = 1024;
+/// Tasks that are listed; of more, the first, which the reader says.
+const SLOTS: usize = 16_384;
 
 /// A listed task, or none.
 #[repr(C)]
@@ -28,6 +28,10 @@ struct Slot {
 /// The list, once there is one.
 #[unsafe(export_name = "skiff_tasks")]
 static TASKS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+
+/// Slots of the list that have ever been in use, the first ones; one more than there are where some task found none.
+#[unsafe(export_name = "skiff_tasks_used")]
+static USED: AtomicU64 = AtomicU64::new(0);
 
 /// How to read it.
 #[unsafe(export_name = "skiff_task_layout")]
@@ -67,12 +71,17 @@ fn slots() -> &'static [Slot] {
 /// A task has begun.
 pub(super) fn add(task: &Task) {
     let own = ptr::from_ref(task).cast_mut();
-    for slot in slots() {
+    let slots = slots();
+    for (n, slot) in (1..).zip(slots) {
         if slot.task.compare_exchange(ptr::null_mut(), own, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             slot.stack_top.store(task.stack_bounds().1, Ordering::Relaxed);
             slot.comm.store(task.comm.as_ptr(), Ordering::Relaxed);
+            USED.fetch_max(n, Ordering::Relaxed);
             return;
         }
+    }
+    if !slots.is_empty() {
+        USED.store(slots.len() as u64 + 1, Ordering::Relaxed);
     }
 }
 

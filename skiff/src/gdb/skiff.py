@@ -173,8 +173,12 @@ def tasks():
     (table,) = words(kernel_symbol("skiff_tasks"), 1)
     found = []
     if table:
-        for n in range(layout[0]):
-            task, stack_top, comm = words(table + n * layout[1], 3)
+        (used,) = words(kernel_symbol("skiff_tasks_used"), 1)
+        if used > layout[0]:
+            print(f"skiff: more than {layout[0]} tasks: some are not listed")
+        each = layout[1] // 8
+        slots = words(table, min(used, layout[0]) * each)
+        for task, stack_top, comm in zip(slots[0::each], slots[1::each], slots[2::each]):
             if task:
                 found.append(Task(layout, task, stack_top, comm))
     return sorted(found, key=lambda task: task.tid)

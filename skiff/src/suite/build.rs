@@ -29,7 +29,7 @@ pub fn cases(checkout: &Path, out: &Path, variant: Variant, filters: &[String]) 
     let dir = cases_dir(checkout);
     let mut sources = listed(&dir)?;
     sources.retain(|path| path.extension().is_some_and(|e| e == "c" || e == "rs"));
-    let newest_header = ["case.h"].iter().filter_map(|name| modified(&dir.join(name))).max();
+    let newest_header = ["case.h", "rust/case.rs"].iter().filter_map(|name| modified(&dir.join(name))).max();
     let mut tests = Vec::new();
     for source in sources {
         let id = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -109,6 +109,19 @@ impl Channel {
         self.len() + self.messages.load(Ordering::Acquire) * OVERHEAD
     }
 
+    /// Drops what was not read.
+    pub(super) fn clear(&self) {
+        let dropped = {
+            let mut queue = self.queue.lock();
+            let dropped = core::mem::take(&mut *queue);
+            self.publish(&queue);
+            dropped
+        };
+        // Files that were on the way are closed with no lock held.
+        drop(dropped);
+        self.writers.wake_key(ev::WRITABLE);
+    }
+
     /// Nothing more will be written.
     pub(super) fn close_writing(&self) {
         self.ended.store(true, Ordering::Release);

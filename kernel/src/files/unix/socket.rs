@@ -72,8 +72,9 @@ impl UnixSocket {
             }
         };
         if sent == Err(Errno::ECONNREFUSED) && to.is_none() && self.kind == Kind::Datagram {
-            // The peer is gone, and with it the connection.
+            // The peer is gone, and with it the connection and what it had sent.
             *self.role.lock() = Role::Idle;
+            self.inbox.clear();
         }
         sent
     }
