@@ -140,7 +140,7 @@ GROUP(sendfile_looks_at_the_pipe)
     }
     EQ("the file is where it was", 0, lseek(file, 0, SEEK_CUR));
     int all[2];
-    MUST(pipe(all) == 0 && ftruncate(file, 1 << 20) == 0);
+    MUST(pipe(all) == 0 && ftruncate(file, 1 << 20) == 0 && fcntl(all[1], F_SETFL, O_APPEND) == 0);
     EQ("more than a pipe holds", 65536, sendfile(all[1], file, 0, 1 << 20));
     EQ("and no more was read", 65536, lseek(file, 0, SEEK_CUR));
 }
@@ -210,4 +210,13 @@ GROUP(copy_file_range_order)
     ERR("a directory to a pipe", EISDIR, copy_file_range(dir, 0, p[1], 0, 1, 0));
     ERR("a file to a pipe", EINVAL, copy_file_range(file, 0, p[1], 0, 1, 0));
     ERR("a file to a directory", EISDIR, copy_file_range(file, 0, dir, 0, 1, 0));
+}
+GROUP(notify_of_nothing)
+{
+    int dir = open(".", O_RDONLY), file = file_with("file", "");
+    MUST(dir >= 0);
+    OK("of a directory", fcntl(dir, F_NOTIFY, 0));
+    OK("again and again", fcntl(dir, F_NOTIFY, DN_MULTISHOT));
+    OK("of a file", fcntl(file, F_NOTIFY, 0));
+    ERR("of no file", EBADF, fcntl(NOFD, F_NOTIFY, 0));
 }

@@ -116,6 +116,8 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
             file.inode.add_seals(seals, shared).map(|()| 0)
         }
         g::F_GET_SEALS => file.inode.seals().map(|s| s.bits() as usize),
+        // Directory notification is refused, so there is none to end, which is what no event at all asks for.
+        g::F_NOTIFY if arg as u32 & !g::DN_MULTISHOT == 0 => Ok(0),
         // No leases: nobody else serves these files. `F_UNLCK` is what F_GETLEASE answers for 'none'.
         g::F_GETLEASE => Ok(g::F_UNLCK as usize),
         _ => Err(Errno::EINVAL),

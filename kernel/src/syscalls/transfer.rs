@@ -34,14 +34,14 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     if !from.ops.seekable() && !offset.is_null() {
         return Err(Errno::ESPIPE);
     }
-    if to.flags().contains(fs::OpenFlags::APPEND) {
-        return Err(Errno::EINVAL);
-    }
     let count = count.min(MAX_RW_COUNT);
     if let Some(end) = to.ops_as::<PipeEnd>() {
         let n = splice::file_to_pipe(&from, start, end.pipe(), count, to.nonblocking())?;
         advance(offset, start, n)?;
         return Ok(n);
+    }
+    if to.flags().contains(fs::OpenFlags::APPEND) {
+        return Err(Errno::EINVAL);
     }
     // Of a stream, what the target does not take would be lost. What gives nothing gives its consent to nothing.
     let gives = splice::gives(&from);
