@@ -126,7 +126,12 @@ pub fn status(s: &Status) -> Vec<u8> {
     }
     out.put(format_args!("NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n", u8::from(s.no_new_privs)));
     out.bytes(b"Speculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\talways enabled\n");
-    out.put(format_args!("Cpus_allowed:\t{:x}\nCpus_allowed_list:\t", s.cpus_allowed));
+    // In groups of 32 bits.
+    match (s.cpus_allowed >> 32, s.cpus_allowed & 0xffff_ffff) {
+        (0, low) => out.put(format_args!("Cpus_allowed:\t{low:x}\n")),
+        (high, low) => out.put(format_args!("Cpus_allowed:\t{high:x},{low:08x}\n")),
+    }
+    out.bytes(b"Cpus_allowed_list:\t");
     cpu_list(&mut out, s.cpus_allowed);
     out.bytes(b"\nMems_allowed:\t00000000,00000001\nMems_allowed_list:\t0\n");
     out.put(format_args!(

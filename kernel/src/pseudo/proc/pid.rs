@@ -93,6 +93,7 @@ const ENTRIES: &[Entry] = &[
     both("wchan", 0o444, Text(status::wchan)),
     both("schedstat", 0o444, Text(usage::schedstat)),
     both("cgroup", 0o444, Text(|_| Ok(fs::pseudo::format::cgroup_root()))),
+    both("cpuset", 0o444, Text(|_| Ok(b"/\n".to_vec()))),
     both("oom_score", 0o444, Text(usage::oom_score)),
     both("oom_adj", 0o644, Control(usage::oom_adj, usage::set_oom_adj)),
     both("oom_score_adj", 0o644, Control(usage::oom_score_adj, usage::set_oom_score_adj)),
