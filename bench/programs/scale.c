@@ -2,12 +2,14 @@
 // machine with two CPUs should need half the time for each.
 #define _GNU_SOURCE
 #include "bench.h"
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -108,6 +110,23 @@ static void own_futex(long n) {
     }
 }
 
+// Each thread has a descriptor and a file of its own, in the one table of the process.
+static void own_read(long n) {
+    char byte;
+    int fd = open("/dev/zero", O_RDONLY);
+    check(fd >= 0, "open");
+    while (n-- > 0)
+        check(read(fd, &byte, 1) == 1, "read");
+    close(fd);
+}
+
+// All threads ask for the same path.
+static void same_stat(long n) {
+    struct stat st;
+    while (n-- > 0)
+        check(stat("/dev/zero", &st) == 0, "stat");
+}
+
 #define SPREAD(work)                                                                                                         \
     static void spread_##work(long n) {                                                                                      \
         spread(work, n);                                                                                                     \
@@ -118,6 +137,8 @@ SPREAD(faults)
 SPREAD(allocations)
 SPREAD(locked)
 SPREAD(own_futex)
+SPREAD(own_read)
+SPREAD(same_stat)
 
 int main(int argc, char **argv) {
     cpu_set_t set;
@@ -130,5 +151,7 @@ int main(int argc, char **argv) {
     measure("malloc+free", spread_allocations);
     measure("mutex,one-for-all", spread_locked);
     measure("futex-wait+wake,own-word", spread_own_futex);
+    measure("read,own-descriptor", spread_own_read);
+    measure("stat,same-path", spread_same_stat);
     puts("bench-end");
 }

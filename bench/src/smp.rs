@@ -17,7 +17,7 @@ pub struct Smp {
     /// CPUs of the larger machine
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=64))]
     cpus: u32,
-    /// Jobs: c (pthread, page faults, malloc, futex), go, java, openssl
+    /// Jobs: c (pthread, page faults, malloc, futex, read, stat), go, java, openssl
     #[arg(value_parser = ["c", "go", "java", "openssl"])]
     jobs: Vec<String>,
 }

@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::cell::Cell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
 use syscall_shim::vdso::COUNTED;
 
@@ -42,6 +42,8 @@ pub struct PerCpu {
     pub polling: AtomicBool,
     /// The CPU is idle and uses the address space that it has loaded for nothing: it flushes before it does again.
     pub lazy: AtomicBool,
+    /// The [`crate::sync::ArcTable`] of which the CPU reads an entry just now: its address, or 0.
+    pub reading: AtomicUsize,
     /// Under KVM, bit 0 is set while the end of an interrupt may be told by clearing it.
     pub pv_eoi: AtomicU32,
     /// When the one-shot timer is set to fire, monotonic; `u64::MAX` when it is not.
@@ -98,6 +100,7 @@ impl PerCpu {
             flush_requests: AtomicU64::new(0),
             polling: AtomicBool::new(false),
             lazy: AtomicBool::new(false),
+            reading: AtomicUsize::new(0),
             pv_eoi: AtomicU32::new(0),
             timer_armed: Cell::new(u64::MAX),
             next_sample: Cell::new(0),

@@ -8,22 +8,14 @@ use syscall_shim::{Errno, SysResult};
 
 use super::{OpenFile, open_file};
 use crate::mm::{PAGE_SIZE, user_page};
-use crate::sync::SpinLock;
+use crate::sync::{ArcTable, Writer};
 use crate::task::current;
 
-/// A descriptor's slot.
+/// Which descriptors are taken.
 #[derive(Clone, Default)]
-enum Slot {
-    #[default]
-    Free,
-    /// Promised to an open(2) that is under way.
-    Reserved,
-    Open(Arc<OpenFile>),
-}
-
-#[derive(Clone, Default)]
-struct Slots {
-    slots: Vec<Slot>,
+struct Numbers {
+    /// One bit per descriptor that is in use, or promised to an open(2) that is under way; that one has no file yet.
+    used: Vec<u64>,
     /// Close on exec, one bit per descriptor.
     cloexec: Vec<u64>,
     /// Every descriptor below is in use.
@@ -34,9 +26,11 @@ struct Slots {
 pub struct FdTable {
     /// Names the owner of POSIX record locks.
     pub id: u64,
-    /// A leaf lock; descriptions are dropped after it is released.
-    inner: SpinLock<Slots>,
+    /// Looked up without a lock. The lock of those who change it is a leaf; descriptions are dropped after it is released.
+    files: ArcTable<OpenFile, Numbers>,
 }
+
+type Changing<'a> = Writer<'a, OpenFile, Numbers>;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -55,13 +49,13 @@ impl ReservedFd<'_> {
 
     /// Makes the descriptor usable.
     pub fn install(self, file: Arc<OpenFile>) -> i32 {
-        let mut inner = self.table.inner.lock();
-        if let Some(slot) = inner.slots.get_mut(self.fd) {
-            *slot = Slot::Open(file);
-        }
-        inner.set_cloexec(self.fd, self.cloexec);
-        drop(inner);
+        let mut files = self.table.files.lock();
         let fd = self.fd as i32;
+        // It stays reserved until here, so nothing was there.
+        let before = files.replace(self.fd, Some(file));
+        files.set_cloexec(self.fd, self.cloexec);
+        drop(files);
+        drop(before);
         core::mem::forget(self);
         fd
     }
@@ -69,7 +63,7 @@ impl ReservedFd<'_> {
 
 impl Drop for ReservedFd<'_> {
     fn drop(&mut self) {
-        self.table.inner.lock().free(self.fd);
+        self.table.files.lock().free(self.fd);
     }
 }
 
@@ -78,61 +72,88 @@ const FEW: usize = 1024;
 
 /// Pages that a table of so many slots takes.
 const fn pages(slots: usize) -> u64 {
-    (slots * size_of::<Slot>()).div_ceil(PAGE_SIZE) as u64
+    (slots * size_of::<usize>()).div_ceil(PAGE_SIZE) as u64
 }
 
-impl Slots {
-    fn allocate(&mut self, from: usize, limit: usize) -> SysResult<usize> {
+fn has(bits: &[u64], fd: usize) -> bool {
+    bits.get(fd / 64).is_some_and(|word| word >> (fd % 64) & 1 != 0)
+}
+
+fn set(bits: &mut [u64], fd: usize, on: bool) {
+    if let Some(word) = bits.get_mut(fd / 64) {
+        *word = (*word & !(1 << (fd % 64))) | (u64::from(on) << (fd % 64));
+    }
+}
+
+impl Numbers {
+    /// The lowest number from `from` on that is not in use.
+    fn next_free(&self, from: usize) -> usize {
         let start = from.max(self.first_free);
-        let free = self.slots.get(start..).and_then(|s| s.iter().position(|s| matches!(s, Slot::Free)));
-        let fd = free.map_or_else(|| self.slots.len().max(start), |i| start + i);
+        let mut at = start / 64;
+        let mut taken = self.used.get(at).copied().unwrap_or(0) | ((1 << (start % 64)) - 1);
+        while taken == u64::MAX {
+            at += 1;
+            taken = self.used.get(at).copied().unwrap_or(0);
+        }
+        at * 64 + taken.trailing_ones() as usize
+    }
+
+    fn set_cloexec(&mut self, fd: usize, on: bool) {
+        set(&mut self.cloexec, fd, on);
+    }
+
+    /// The lowest number from `fd` to below `end` that is in use.
+    fn next_used(&self, mut fd: usize, end: usize) -> Option<usize> {
+        while fd < end {
+            match self.used.get(fd / 64)? >> (fd % 64) {
+                0 => fd = (fd / 64 + 1) * 64,
+                word => return Some(fd + word.trailing_zeros() as usize).filter(|fd| *fd < end),
+            }
+        }
+        None
+    }
+}
+
+impl Changing<'_> {
+    /// Takes a number.
+    fn allocate(&mut self, from: usize, limit: usize) -> SysResult<usize> {
+        let fd = self.next_free(from);
         if fd >= limit {
             return Err(Errno::EMFILE);
         }
-        self.grow(fd)?;
-        if let Some(slot) = self.slots.get_mut(fd) {
-            *slot = Slot::Reserved;
-        }
+        self.make_room(fd)?;
+        set(&mut self.used, fd, true);
         if from <= self.first_free {
             self.first_free = fd + 1;
         }
         Ok(fd)
     }
 
-    fn grow(&mut self, fd: usize) -> SysResult<()> {
-        if fd >= self.slots.len() {
-            let more = fd + 1 - self.slots.len();
-            if more > FEW && !user_page::available(pages(fd + 1)) {
-                return Err(Errno::ENOMEM);
-            }
-            self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-            self.slots.resize_with(fd + 1, Slot::default);
-            self.cloexec.resize(self.slots.len().div_ceil(64), 0);
+    fn make_room(&mut self, fd: usize) -> SysResult<()> {
+        if fd < self.len() {
+            return Ok(());
         }
+        if fd + 1 - self.len() > FEW && !user_page::available(pages((fd + 1).next_power_of_two())) {
+            return Err(Errno::ENOMEM);
+        }
+        if !self.grow(fd + 1) {
+            return Err(Errno::ENOMEM);
+        }
+        let words = self.len().div_ceil(64);
+        self.used.resize(words, 0);
+        self.cloexec.resize(words, 0);
         Ok(())
     }
 
-    fn free(&mut self, fd: usize) -> Slot {
+    fn free(&mut self, fd: usize) -> Option<Arc<OpenFile>> {
         self.set_cloexec(fd, false);
+        set(&mut self.used, fd, false);
         self.first_free = self.first_free.min(fd);
-        self.slots.get_mut(fd).map(core::mem::take).unwrap_or_default()
+        self.replace(fd, None)
     }
 
-    fn set_cloexec(&mut self, fd: usize, on: bool) {
-        if let Some(word) = self.cloexec.get_mut(fd / 64) {
-            *word = (*word & !(1 << (fd % 64))) | (u64::from(on) << (fd % 64));
-        }
-    }
-
-    fn cloexec(&self, fd: usize) -> bool {
-        self.cloexec.get(fd / 64).is_some_and(|w| w >> (fd % 64) & 1 != 0)
-    }
-
-    fn get(&self, fd: usize) -> SysResult<&Arc<OpenFile>> {
-        match self.slots.get(fd) {
-            Some(Slot::Open(file)) => Ok(file),
-            _ => Err(Errno::EBADF),
-        }
+    fn check(&self, fd: usize) -> SysResult<()> {
+        if self.has(fd) { Ok(()) } else { Err(Errno::EBADF) }
     }
 }
 
@@ -148,27 +169,31 @@ fn index(fd: i32) -> SysResult<usize> {
 impl FdTable {
     /// A table without descriptors.
     pub fn new() -> FdTable {
-        FdTable::with(Slots::default())
+        FdTable::with(Vec::new(), Numbers::default())
     }
 
-    fn with(slots: Slots) -> FdTable {
-        FdTable { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), inner: SpinLock::new(slots) }
+    fn with(files: Vec<Option<Arc<OpenFile>>>, numbers: Numbers) -> FdTable {
+        FdTable { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), files: ArcTable::new(files, numbers) }
     }
 
     /// A copy that shares the open file descriptions: for a child of fork(2), and for `unshare(CLONE_FILES)`.
     /// `ENOMEM` where a large table finds memory short.
     pub fn duplicate(&self) -> SysResult<FdTable> {
-        let inner = self.inner.lock();
-        if inner.slots.len() > FEW && !user_page::available(pages(inner.slots.len())) {
+        let files = self.files.lock();
+        if files.len() > FEW && !user_page::available(pages(files.len())) {
             return Err(Errno::ENOMEM);
         }
-        let mut slots = inner.clone();
-        drop(inner);
-        for slot in slots.slots.iter_mut().filter(|s| matches!(s, Slot::Reserved)) {
-            *slot = Slot::Free;
+        let entries = files.entries();
+        let mut numbers = files.clone();
+        drop(files);
+        // What is only reserved is not copied.
+        numbers.used.fill(0);
+        numbers.first_free = 0;
+        for (fd, _) in entries.iter().enumerate().filter(|(_, file)| file.is_some()) {
+            set(&mut numbers.used, fd, true);
         }
-        slots.first_free = slots.slots.iter().position(|s| matches!(s, Slot::Free)).unwrap_or(slots.slots.len());
-        Ok(FdTable::with(slots))
+        numbers.first_free = numbers.next_free(0);
+        Ok(FdTable::with(entries, numbers))
     }
 
     /// The description behind a descriptor; `EBADF`, also for `O_PATH` ones.
@@ -179,13 +204,13 @@ impl FdTable {
 
     /// The description behind a descriptor, `O_PATH` or not.
     pub fn get_any(&self, fd: i32) -> SysResult<Arc<OpenFile>> {
-        self.inner.lock().get(index(fd)?).cloned()
+        self.files.get(index(fd)?).ok_or(Errno::EBADF)
     }
 
     /// The lowest free number, at least `from`. `EMFILE` at `RLIMIT_NOFILE`.
     pub fn reserve_from(&self, from: usize, cloexec: bool) -> SysResult<ReservedFd<'_>> {
         let limit = limit();
-        let fd = self.inner.lock().allocate(from, limit)?;
+        let fd = self.files.lock().allocate(from, limit)?;
         Ok(ReservedFd { table: self, fd, cloexec })
     }
 
@@ -216,18 +241,19 @@ impl FdTable {
         if fd >= limit() {
             return Err(Errno::EBADF);
         }
-        let mut inner = self.inner.lock();
-        inner.grow(fd)?;
-        if matches!(inner.slots.get(fd), Some(Slot::Reserved)) {
+        let mut files = self.files.lock();
+        files.make_room(fd)?;
+        if has(&files.used, fd) && !files.has(fd) {
             return Err(Errno::EBUSY);
         }
-        let old = inner.slots.get_mut(fd).map(|slot| core::mem::replace(slot, Slot::Open(file)));
-        inner.set_cloexec(fd, cloexec);
-        if inner.first_free == fd {
-            inner.first_free = fd + 1;
+        set(&mut files.used, fd, true);
+        let old = files.replace(fd, Some(file));
+        files.set_cloexec(fd, cloexec);
+        if files.first_free == fd {
+            files.first_free = fd + 1;
         }
-        drop(inner);
-        if let Some(Slot::Open(old)) = old {
+        drop(files);
+        if let Some(old) = old {
             self.closed(old);
         }
         Ok(())
@@ -236,12 +262,12 @@ impl FdTable {
     /// close(2).
     pub fn close(&self, fd: i32) -> SysResult<()> {
         let fd = index(fd)?;
-        let mut inner = self.inner.lock();
-        inner.get(fd)?;
-        let old = inner.free(fd);
-        drop(inner);
-        if let Slot::Open(file) = old {
-            self.closed(file);
+        let mut files = self.files.lock();
+        files.check(fd)?;
+        let old = files.free(fd);
+        drop(files);
+        if let Some(old) = old {
+            self.closed(old);
         }
         Ok(())
     }
@@ -257,17 +283,17 @@ impl FdTable {
     /// Whether the descriptor is closed by execve(2).
     pub fn is_cloexec(&self, fd: i32) -> SysResult<bool> {
         let fd = index(fd)?;
-        let inner = self.inner.lock();
-        inner.get(fd)?;
-        Ok(inner.cloexec(fd))
+        let files = self.files.lock();
+        files.check(fd)?;
+        Ok(has(&files.cloexec, fd))
     }
 
     /// `F_SETFD`.
     pub fn set_cloexec(&self, fd: i32, on: bool) -> SysResult<()> {
         let fd = index(fd)?;
-        let mut inner = self.inner.lock();
-        inner.get(fd)?;
-        inner.set_cloexec(fd, on);
+        let mut files = self.files.lock();
+        files.check(fd)?;
+        files.set_cloexec(fd, on);
         Ok(())
     }
 
@@ -275,32 +301,30 @@ impl FdTable {
     pub fn close_range(&self, first: usize, last: usize, mark: bool) {
         let mut fd = first;
         loop {
-            let mut inner = self.inner.lock();
-            let end = inner.slots.len().min(last.saturating_add(1));
-            while fd < end && inner.get(fd).is_err() {
-                fd += 1;
-            }
-            if fd >= end {
-                return;
+            let mut files = self.files.lock();
+            let end = files.len().min(last.saturating_add(1));
+            let Some(next) = files.next_used(fd, end) else { return };
+            fd = next + 1;
+            if !files.has(next) {
+                continue;
             }
             if mark {
-                inner.set_cloexec(fd, true);
+                files.set_cloexec(next, true);
             } else {
-                let old = inner.free(fd);
-                drop(inner);
-                if let Slot::Open(file) = old {
-                    self.closed(file);
+                let old = files.free(next);
+                drop(files);
+                if let Some(old) = old {
+                    self.closed(old);
                 }
             }
-            fd += 1;
         }
     }
 
     /// Closes what is marked close-on-exec: part of execve(2).
     pub fn close_on_exec(&self) {
         let marked: Vec<usize> = {
-            let inner = self.inner.lock();
-            (0..inner.slots.len()).filter(|fd| inner.cloexec(*fd)).collect()
+            let files = self.files.lock();
+            (0..files.len()).filter(|fd| has(&files.cloexec, *fd)).collect()
         };
         for fd in marked {
             self.close_range(fd, fd, false);
@@ -309,13 +333,13 @@ impl FdTable {
 
     /// The numbers in use, in order.
     pub fn open_fds(&self) -> Vec<i32> {
-        let inner = self.inner.lock();
-        inner.slots.iter().enumerate().filter(|(_, s)| matches!(s, Slot::Open(_))).map(|(i, _)| i as i32).collect()
+        let files = self.files.lock();
+        (0..files.len()).filter(|fd| files.has(*fd)).map(|fd| fd as i32).collect()
     }
 
     /// Number of slots, for `FDSize` of /proc/PID/status.
     pub fn capacity(&self) -> usize {
-        self.inner.lock().slots.len().next_multiple_of(64).max(64)
+        self.files.lock().len().next_multiple_of(64).max(64)
     }
 }
 

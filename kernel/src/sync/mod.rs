@@ -9,12 +9,14 @@
 //! Kernels with debug assertions check that ([`order`]), that locks are always taken in the same order, and that none is held
 //! across a sleep.
 
+mod arc_table;
 mod irq_lock;
 pub mod order;
 mod rw;
 mod sleep;
 mod spin_lock;
 
+pub use arc_table::{ArcTable, Writer};
 pub use irq_lock::{IrqGuard, IrqLock};
 pub use rw::{ReadGuard, SleepRwLock, WriteGuard};
 pub use sleep::{SleepGuard, SleepMutex};

@@ -146,6 +146,16 @@ impl<T: Default> Default for SpinLock<T> {
 }
 
 impl<T: ?Sized> SpinLock<T> {
+    /// The value, without the lock.
+    ///
+    /// # Safety
+    /// While the reference lives, nobody who has the lock changes the value.
+    #[inline(always)]
+    pub unsafe fn peek(&self) -> &T {
+        // SAFETY: by the caller.
+        unsafe { &*self.0.as_mut_ptr() }
+    }
+
     /// Takes the lock.
     #[inline]
     pub fn lock(&self) -> SpinGuard<'_, T> {

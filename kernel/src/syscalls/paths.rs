@@ -8,7 +8,7 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::{OpenFile, with_fs};
-use crate::task::current;
+use crate::task::{Task, current};
 use crate::usermem::{UserAddr, read_path};
 use crate::vfs::namespace;
 
@@ -29,12 +29,13 @@ impl Name {
 
 /// The open file behind a descriptor. `EBADF`, also for `O_PATH`.
 pub fn file(fd: i32) -> SysResult<Arc<OpenFile>> {
-    current().files()?.get(fd)
+    let file = Task::own_file(fd)?;
+    if file.is_path() { Err(Errno::EBADF) } else { Ok(file) }
 }
 
 /// The open file behind a descriptor, `O_PATH` or not.
 pub fn any_file(fd: i32) -> SysResult<Arc<OpenFile>> {
-    current().files()?.get_any(fd)
+    Task::own_file(fd)
 }
 
 /// A path relative to the working directory.

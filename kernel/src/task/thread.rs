@@ -13,7 +13,7 @@ use super::sched::CpuTime;
 use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
-use crate::files::{FdTable, FsContext};
+use crate::files::{FdTable, FsContext, OpenFile};
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqLock, SpinLock};
 
@@ -134,7 +134,8 @@ pub struct Task {
     pub sched: SchedCell,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
-    /// The table of open files; `clone` shares or copies it. `None` once the thread has ended.
+    /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
+    /// itself exchanges it.
     pub files: SpinLock<Option<Arc<FdTable>>>,
     /// Working directory, root and umask; `clone` shares or copies it.
     pub fs: SpinLock<Arc<FsContext>>,
@@ -323,6 +324,14 @@ impl Task {
     /// The files of the thread. `EBADF` once it has ended.
     pub fn files(&self) -> SysResult<Arc<FdTable>> {
         self.files.lock().clone().ok_or(Errno::EBADF)
+    }
+
+    /// The open file behind a descriptor of the calling thread, `O_PATH` or not. `EBADF`.
+    pub fn own_file(fd: i32) -> SysResult<Arc<OpenFile>> {
+        // SAFETY: a thread exchanges its table itself (execve, unshare, exit), so it does not while it is here; others only
+        // read it.
+        let files = unsafe { super::current().files.peek() };
+        files.as_ref().ok_or(Errno::EBADF)?.get_any(fd)
     }
 
     /// Working directory, root and umask of the thread.
