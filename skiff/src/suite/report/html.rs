@@ -11,7 +11,7 @@ table{border-collapse:collapse}td,th{padding:.15em .7em;text-align:left;border-b
 td.n{text-align:right;font-variant-numeric:tabular-nums}td.zero{color:#c3c9d1}
 .cards{display:flex;flex-wrap:wrap;gap:.8em;margin:1em 0}.card{padding:.5em 1.1em;border-radius:8px;background:#f2f4f7}.card b{display:block;font-size:1.7em}
 .same{background:#e2f4e6}.differs{background:#fbdcd9}.known{background:#fdf1cf}.wrong{background:#e6e2f4}.skipped{background:#eceff2}
-.matrix{columns:3;column-gap:2em}.matrix table{width:100%}pre{white-space:pre-wrap;background:#f6f7f9;padding:.5em;margin:.2em 0;max-height:20em;overflow:auto}
+.matrix{columns:40em;column-gap:2em}.matrix table{width:100%}pre{white-space:pre-wrap;background:#f6f7f9;padding:.5em;margin:.2em 0;max-height:20em;overflow:auto}
 .calls{columns:5;font-family:ui-monospace,monospace;font-size:.9em}input{padding:.3em .6em;width:24em}";
 
 /// The page.
