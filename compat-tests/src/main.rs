@@ -12,6 +12,7 @@ use case::Case;
 use clap::Parser;
 use run::Context;
 use std::fs;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -61,7 +62,11 @@ impl Cli {
     fn run(&self) -> Result<bool, String> {
         let root = mkimage::checkout().ok_or("not in a Skiff checkout")?;
         let wanted = |c: &Case| self.filter.is_empty() || self.filter.iter().any(|f| c.name.contains(f.as_str()));
-        let cases: Vec<Case> = case::all(&root)?.into_iter().filter(wanted).collect();
+        let mut cases: Vec<Case> = case::all(&root)?.into_iter().filter(wanted).collect();
+        // CPUs that the host does not have take turns, and one that spins for another waits for that one's turn.
+        let host = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
+        let patience = self.cpus.map_or(1, |cpus| u64::from(cpus).div_ceil(host));
+        cases.iter_mut().for_each(|case| case.timeout *= patience);
         if self.list {
             cases.iter().for_each(|c| println!("{}", c.name));
             return Ok(true);
