@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::order;
-use super::sleep::{LOOKS_BEFORE_SLEEP, Patience, sleep_until, spins};
+use super::sleep::{Look, Patience, sleep_until, spins};
 use crate::task::wait::WaitQueue;
 
 /// In the state: somebody writes. The other bits count those who read.
@@ -118,11 +118,13 @@ impl<T: ?Sized> SleepRwLock<T> {
         // Counted before the looks that precede the sleep: whoever frees the lock after those sees that somebody waits.
         waiting.fetch_add(1, Ordering::SeqCst);
         self.patience.begin(self.waiting() == 1);
-        let mut looks = 0;
-        let guard = sleep_until(queue, || {
-            looks += 1;
-            // Who makes this task wait has yet to take the lock, and sends for it when that is over.
-            if looks <= LOOKS_BEFORE_SLEEP && !may_pass(1) { None } else { take() }
+        let guard = sleep_until(queue, |look| {
+            let passes = match look {
+                Look::Before => may_pass(1),
+                Look::InQueue => self.state.load(Ordering::SeqCst) == 0 || may_pass(1),
+                Look::Woken => true,
+            };
+            if passes { take() } else { None }
         });
         waiting.fetch_sub(1, Ordering::SeqCst);
         self.patience.renew();

@@ -14,8 +14,18 @@ const SPINS: u32 = 200;
 /// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper each time would have all
 /// wait until that gets a CPU; under a hypervisor its virtual CPU may itself have to wait for one.
 const PATIENCE: u64 = 4_000_000;
-/// Looks of [`sleep_until`] at its condition before the task is in the queue, and in it before it sleeps.
-pub(super) const LOOKS_BEFORE_SLEEP: u32 = 2;
+
+/// When [`sleep_until`] looks at its condition.
+pub(super) enum Look {
+    /// Before the task is in the queue: it leaves the lock to those who wait.
+    Before,
+    /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and sends for the next one when that is
+    /// over. A free lock it takes: who freed it may have sent for this task already, when that was not in the queue yet, or for
+    /// nobody, and those who wait beside it may all be about to sleep.
+    InQueue,
+    /// After a wake-up.
+    Woken,
+}
 
 /// How often to look at a taken lock before the sleep.
 pub(super) fn spins() -> u32 {
@@ -23,9 +33,16 @@ pub(super) fn spins() -> u32 {
 }
 
 /// Sleeps in `queue` until `condition` gives something. Counts.
-pub(super) fn sleep_until<T>(queue: &WaitQueue, condition: impl FnMut() -> Option<T>) -> T {
+pub(super) fn sleep_until<T>(queue: &WaitQueue, mut condition: impl FnMut(Look) -> Option<T>) -> T {
     percpu::this_cpu().lock_sleeps.fetch_add(1, Ordering::Relaxed);
-    wait_uninterruptible(queue, condition)
+    let mut next = Look::Before;
+    wait_uninterruptible(queue, || {
+        let after = match next {
+            Look::Before => Look::InQueue,
+            _ => Look::Woken,
+        };
+        condition(core::mem::replace(&mut next, after))
+    })
 }
 
 /// Since when somebody has waited for a lock and nobody of those who wait has got it.
@@ -122,11 +139,13 @@ impl<T: ?Sized> SleepMutex<T> {
         }
         // Counted before the looks that precede the sleep: whoever frees the mutex after those sees that somebody waits.
         self.patience.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
-        let mut looks = 0;
-        let guard = sleep_until(&self.waiters, || {
-            looks += 1;
-            // Who makes this task wait has yet to take the mutex, and sends for the next one when that is over.
-            if looks <= LOOKS_BEFORE_SLEEP && !self.may_pass(1) { None } else { self.try_lock() }
+        let guard = sleep_until(&self.waiters, |look| {
+            let passes = match look {
+                Look::Before => self.may_pass(1),
+                Look::InQueue => !self.held.load(Ordering::SeqCst) || self.may_pass(1),
+                Look::Woken => true,
+            };
+            if passes { self.try_lock() } else { None }
         });
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         self.patience.renew();
