@@ -415,10 +415,10 @@ fn normalised(trace: &str) -> Vec<Vec<String>> {
     threads.into_iter().map(|(_, lines)| lines.iter().map(|line| without_numbers(line)).collect()).collect()
 }
 
-/// Addresses, ids and times become letters; columns of blanks one.
+/// Addresses, ids and times become letters; columns of blanks one, and none where an interrupted line was joined.
 fn without_numbers(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let mut text = words.join(" ").replace(" )", ")").replace("( ", "(");
+    let mut text = words.join(" ").replace(" )", ")").replace("( ", "(").replace(" ,", ",");
     let keyed = [
         "si_pid=",
         "si_uid=",
