@@ -14,7 +14,6 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use arrayvec::ArrayVec;
 use fs::OpenFlags;
 use hashbrown::HashMap;
 use syscall_shim::types::EpollEvent;
@@ -265,47 +264,45 @@ impl Epoll {
     /// Gives up to `max` events that hold now to `give`, with their indices, and returns how many. One that `give` refuses stays
     /// ready; its error counts if it is the first.
     fn collect(&self, max: usize, give: &mut Give<'_>) -> SysResult<usize> {
-        let mut given = 0;
-        // More than a few level-triggered ones that hold are no common case.
-        let (mut again, mut more_again) = (ArrayVec::<Arc<Watch>, 8>::new(), Vec::new());
-        let mut result = Ok(());
-        let budget = self.core.ready.lock().len();
-        for _ in 0..budget {
-            if given == max {
-                break;
-            }
-            let Some(watch) = self.core.ready.lock().pop_front() else { break };
+        let (mut given, mut result, mut more) = (0, Ok(()), false);
+        // What comes to the list meanwhile is for the next call; others may take from it too, so the first that goes back to
+        // its end is an end as well.
+        let mut first_again = None;
+        let (mut next, mut left) = {
+            let mut ready = self.core.ready.lock();
+            (ready.pop_front(), ready.len())
+        };
+        while let Some(watch) = next {
             // First, so that a wake-up from now on puts it back.
             watch.queued.store(false, Ordering::Release);
             let revents = watch.poll();
-            if revents == 0 {
-                continue;
-            }
-            result = give(given, EpollEvent { events: revents, data: watch.data.load(Ordering::Relaxed) });
-            if result.is_err() {
-                if !watch.queued.swap(true, Ordering::AcqRel) {
-                    self.core.ready.lock().push_front(watch);
+            let mut stays = false;
+            if revents != 0 {
+                result = give(given, EpollEvent { events: revents, data: watch.data.load(Ordering::Relaxed) });
+                let events = watch.events.load(Ordering::Relaxed);
+                if result.is_ok() {
+                    given += 1;
+                    if events & ONESHOT != 0 {
+                        watch.events.fetch_and(PRIVATE, Ordering::Relaxed);
+                    }
                 }
-                break;
+                stays = result.is_err() || events & (ONESHOT | ET) == 0;
             }
-            given += 1;
-            let events = watch.events.load(Ordering::Relaxed);
-            if events & ONESHOT != 0 {
-                watch.events.fetch_and(PRIVATE, Ordering::Relaxed);
-            } else if events & ET == 0
-                && let Err(full) = again.try_push(watch)
-            {
-                more_again.push(full.element());
+            let mut ready = self.core.ready.lock();
+            if stays && !watch.queued.swap(true, Ordering::AcqRel) {
+                if result.is_err() {
+                    ready.push_front(watch.clone());
+                } else {
+                    first_again.get_or_insert(Arc::as_ptr(&watch));
+                    ready.push_back(watch.clone());
+                }
             }
+            let goes_on = result.is_ok() && given < max && left > 0;
+            let is_new = |watch: &Arc<Watch>| first_again != Some(Arc::as_ptr(watch));
+            next = if goes_on && ready.front().is_some_and(is_new) { ready.pop_front() } else { None };
+            left = left.saturating_sub(1);
+            more = !ready.is_empty();
         }
-        let mut ready = self.core.ready.lock();
-        for watch in again.into_iter().chain(more_again) {
-            if !watch.queued.swap(true, Ordering::AcqRel) {
-                ready.push_back(watch);
-            }
-        }
-        let more = !ready.is_empty();
-        drop(ready);
         if more {
             self.core.waiters.wake(1, ev::READABLE);
         }

@@ -10,6 +10,7 @@
 //! neither the page cache nor the file ever is.
 
 mod arena;
+mod page_filter;
 mod patch;
 
 use alloc::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::arch::trap::TrapFrame;
 use crate::sync::IrqLock;
 use crate::task::Task;
 use arena::Arena;
+use page_filter::PageFilter;
 
 static SWITCHED_OFF: AtomicBool = AtomicBool::new(false);
 static PATCHED: AtomicU64 = AtomicU64::new(0);
@@ -63,6 +65,9 @@ pub fn refused() -> impl Iterator<Item = (Refusal, u64)> {
 pub struct Sites {
     /// Innermost but for the heap's lock. Taken by exceptions too, hence with interrupts off.
     table: IrqLock<Table>,
+    /// Where jumps and where stubs may be: what every signal asks, mostly in vain, asks here first and takes no lock.
+    site_pages: PageFilter,
+    stub_pages: PageFilter,
     /// Lowest and highest of the addresses that [`KNOWN`] may have of it.
     refused_from: AtomicU64,
     refused_to: AtomicU64,
@@ -74,7 +79,8 @@ impl Default for Sites {
     fn default() -> Self {
         let table = IrqLock::new(Table::default());
         let (refused_from, refused_to) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
-        Self { table, refused_from, refused_to, early_calls: AtomicU32::new(0) }
+        let (site_pages, stub_pages) = (PageFilter::default(), PageFilter::default());
+        Self { table, site_pages, stub_pages, refused_from, refused_to, early_calls: AtomicU32::new(0) }
     }
 }
 
@@ -173,8 +179,11 @@ impl AddressSpace {
     /// If the frame's `rip` is in a stub, or on the way from one into the kernel, puts the program's own address in its place,
     /// and what `syscall` leaves in rcx.
     pub fn original_ip(&self, frame: &mut TrapFrame) {
-        let table = self.sites.table.lock();
         let rip = if direct::is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
+        if !self.sites.stub_pages.may_have(rip) {
+            return;
+        }
+        let table = self.sites.table.lock();
         let Some(stub) = table.stub_at(rip) else { return };
         frame.rip = stub.original(rip);
         if rip == stub.at + RETURN {
@@ -203,6 +212,9 @@ impl AddressSpace {
 
     /// If the frame's `rip` is amid a window whose bytes are a jump now, has the thread go on in the stub.
     pub fn resume(&self, frame: &mut TrapFrame) {
+        if !self.sites.site_pages.may_have(frame.rip) {
+            return;
+        }
         let table = self.sites.table.lock();
         if let Some(to) = table.site_before(frame.rip).and_then(|site| table.moved(site, frame.rip)) {
             frame.rip = to;
@@ -247,14 +259,18 @@ impl AddressSpace {
     /// Takes over the sites of a space of which this is a copy. Its stubs are shared, and new ones go elsewhere.
     pub(super) fn inherit_sites(&self, from: &AddressSpace) {
         let early_calls = from.sites.early_calls.load(Ordering::Relaxed);
-        let from = from.sites.table.lock();
+        let table = from.sites.table.lock();
         let copy = Table {
-            active: from.active.clone(),
-            former: from.former.clone(),
-            stubs: from.stubs.clone(),
-            arenas: from.arenas.iter().map(Arena::shared).collect(),
-            banned: from.banned.clone(),
+            active: table.active.clone(),
+            former: table.former.clone(),
+            stubs: table.stubs.clone(),
+            arenas: table.arenas.iter().map(Arena::shared).collect(),
+            banned: table.banned.clone(),
         };
+        // Under the lock: what is in the table is in these already.
+        self.sites.site_pages.copy_from(&from.sites.site_pages);
+        self.sites.stub_pages.copy_from(&from.sites.stub_pages);
+        drop(table);
         *self.sites.table.lock() = copy;
         self.sites.early_calls.store(early_calls, Ordering::Relaxed);
     }

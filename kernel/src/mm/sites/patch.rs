@@ -74,6 +74,8 @@ impl Locked<'_> {
         self.make_private(site + JUMP_LEN as u64 - 1)?;
         self.batch.flush();
         let at = stub.at;
+        self.space.sites.stub_pages.add(at, stub.code.len() as u64);
+        self.space.sites.site_pages.add(site, JUMP_LEN as u64);
         {
             let mut table = self.space.sites.table.lock();
             table.former.remove(&site);
@@ -274,6 +276,8 @@ impl Locked<'_> {
     pub fn forget_all_sites(&mut self) {
         let gone = core::mem::take(&mut *self.space.sites.table.lock());
         drop(gone);
+        self.space.sites.site_pages.clear();
+        self.space.sites.stub_pages.clear();
         self.space.sites.forget_refused(0, u64::MAX);
     }
 
