@@ -128,6 +128,34 @@ GROUP(getcwd)
     TEXT("what is there", "/proc", text);
 }
 
+/* Deeper than a path may be long: 40 directories of 120 letters each. */
+GROUP(getcwd_deep)
+{
+    char name[121], text[8192];
+    struct stat there, up;
+    memset(name, 'z', 120);
+    name[120] = 0;
+    for (int i = 0; i < 40; i++)
+        MUST(mkdir(name, 0755) == 0 && chdir(name) == 0);
+    ERR("getcwd", ENAMETOOLONG, syscall(SYS_getcwd, text, sizeof text));
+    ERR("getcwd, no room", ENAMETOOLONG, syscall(SYS_getcwd, text, 8));
+    ERR("/proc/self/cwd, read", ENAMETOOLONG, readlink("/proc/self/cwd", text, sizeof text));
+    OK("/proc/self/cwd, followed", stat("/proc/self/cwd", &there));
+    OK("from here", stat(".", &up));
+    YES("the same", there.st_ino == up.st_ino);
+    int fd = open("f", O_RDWR | O_CREAT, 0600), self = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    char number[16];
+    sprintf(number, "%d", fd);
+    ERR("/proc/self/fd, read", ENAMETOOLONG, readlinkat(self, number, text, sizeof text));
+    void *mapped = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+    YES("a mapping", mapped != MAP_FAILED);
+    for (int i = 0; i < 10; i++)
+        MUST(chdir("..") == 0);
+    YES("not so deep", syscall(SYS_getcwd, text, sizeof text) > 3600);
+    for (int i = 0; i < 30; i++)
+        MUST(chdir("..") == 0);
+}
+
 GROUP(chroot)
 {
     MUST(mkdir("d", 0755) == 0 && mkdir("d/e", 0755) == 0);

@@ -265,9 +265,12 @@ pub fn read_cstr_bounded(addr: UserAddr, max: usize) -> SysResult<Option<Vec<u8>
     Ok(None)
 }
 
-/// Reads a path: `ENAMETOOLONG` beyond `PATH_MAX` (4096 bytes with the NUL).
+/// Bytes of the longest path that calls take or give, with the NUL.
+pub const PATH_MAX: usize = 4096;
+
+/// Reads a path: `ENAMETOOLONG` beyond [`PATH_MAX`].
 pub fn read_path(addr: UserAddr) -> SysResult<Vec<u8>> {
-    read_cstr_bounded(addr, 4096)?.ok_or(Errno::ENAMETOOLONG)
+    read_cstr_bounded(addr, PATH_MAX)?.ok_or(Errno::ENAMETOOLONG)
 }
 
 /// Atomically reads a `u32`; the futex calls check alignment first.

@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::paths::{any_file, find_at};
 use crate::files::context::{fs_credentials, with_fs, with_fs_as};
 use crate::task::current;
-use crate::usermem::{UserAddr, UserPtr};
+use crate::usermem::{PATH_MAX, UserAddr, UserPtr};
 use crate::vfs::namespace;
 
 fn timespec(t: fs::Timespec) -> Timespec {
@@ -209,6 +209,9 @@ pub fn getcwd(buf: UserAddr, size: usize) -> SysResult {
     let own: Arc<_> = current().fs();
     let mut text = own.cwd().getcwd(&own.root())?;
     text.push(0);
+    if text.len() > PATH_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
     if text.len() > size {
         return Err(Errno::ERANGE);
     }

@@ -60,7 +60,8 @@ impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status(0) => f.write_str("passed"),
-            Self::Status(status) if *status > 128 => write!(f, "killed by signal {}", status - 128),
+            // The highest signal is 64; above are statuses of a program's own.
+            Self::Status(status) if (129..=192).contains(status) => write!(f, "killed by signal {}", status - 128),
             Self::Status(status) => write!(f, "exit status {status}"),
             Self::TimeOut => f.write_str("no end within its limit"),
             Self::Machine => f.write_str("the machine ended"),

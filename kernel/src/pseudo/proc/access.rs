@@ -11,11 +11,13 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
 use crate::task::current;
+use crate::usermem::PATH_MAX;
 use crate::vfs;
 
-/// A path as the reader's root shows it.
-pub fn shown(path: Path) -> SysResult<Vec<u8>> {
-    Ok(path.display(&current().fs().root()))
+/// A path as the reader's root shows it; `ENAMETOOLONG` if it is longer than a path may be.
+pub fn shown(path: &Path) -> SysResult<Vec<u8>> {
+    let text = path.display(&current().fs().root());
+    if text.len() < PATH_MAX { Ok(text) } else { Err(Errno::ENAMETOOLONG) }
 }
 
 /// `cwd`

@@ -8,10 +8,9 @@ use fs::pseudo::{DirSource, PseudoEntry, PseudoNode, format};
 use fs::{FileType, InodeRef, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
-use super::number;
 use super::target::{Class, Target};
+use super::{access, number};
 use crate::files::{FdTable, OpenFile, locks};
-use crate::task::current;
 
 fn table(target: &Target) -> SysResult<Arc<FdTable>> {
     target.task().and_then(|task| task.files()).map_err(|_| Errno::ENOENT)
@@ -49,7 +48,7 @@ impl DirSource for Descriptors {
         let (first, second) = (self.0.clone(), self.0.clone());
         Ok(PseudoNode::magic(
             self.0.spec(Class::Fd, fd as u32, mode),
-            move || Ok(file(&first, fd)?.path.display(&current().fs().root())),
+            move || access::shown(&file(&first, fd)?.path),
             move || {
                 second.check_access()?;
                 Ok(file(&second, fd)?.path.clone())
