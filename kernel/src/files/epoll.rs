@@ -273,8 +273,8 @@ impl Epoll {
             (ready.pop_front(), ready.len())
         };
         while let Some(watch) = next {
-            // First, so that a wake-up from now on puts it back.
-            watch.queued.store(false, Ordering::Release);
+            // First, so that a wake-up from now on puts it back; a swap, since no look at the file may come before it.
+            watch.queued.swap(false, Ordering::SeqCst);
             let revents = watch.poll();
             let mut stays = false;
             if revents != 0 {

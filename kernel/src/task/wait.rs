@@ -157,8 +157,10 @@ fn wait_in<T>(
     }
     let alarm = deadline.map(|at| timer::wake_at(at, as_waker.clone()));
     let result = loop {
-        waker.woken.store(false, Ordering::Release);
         sched::set_state(sleep_state);
+        // Only now: a wake-up that finds this task running sets the mark and ends no sleep, and a mark that is set has all later
+        // ones pass it by. The swap also keeps the look at the condition behind it.
+        waker.woken.swap(false, Ordering::SeqCst);
         if let Some(value) = condition() {
             break Ok(value);
         }
