@@ -406,7 +406,9 @@ fn normalised(trace: &str) -> Vec<Vec<String>> {
         if let Some((_, rest)) = text.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
             if let Some(last) = lines.last_mut() {
                 *last = last.trim_end_matches("<unfinished ...>").trim_end().to_owned();
-                *last = format!("{last} {rest}");
+                // strace breaks a line before a comma, too.
+                let gap = if rest.starts_with(',') { "" } else { " " };
+                *last = format!("{last}{gap}{rest}");
             }
         } else {
             lines.push(text);
@@ -415,10 +417,10 @@ fn normalised(trace: &str) -> Vec<Vec<String>> {
     threads.into_iter().map(|(_, lines)| lines.iter().map(|line| without_numbers(line)).collect()).collect()
 }
 
-/// Addresses, ids and times become letters; columns of blanks one, and none where an interrupted line was joined.
+/// Addresses, ids and times become letters; columns of blanks one.
 fn without_numbers(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let mut text = words.join(" ").replace(" )", ")").replace("( ", "(").replace(" ,", ",");
+    let mut text = words.join(" ").replace(" )", ")").replace("( ", "(");
     let keyed = [
         "si_pid=",
         "si_uid=",
