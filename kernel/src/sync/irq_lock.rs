@@ -45,7 +45,7 @@ impl<T: ?Sized> IrqLock<T> {
         IrqGuard { inner: self.0.lock(), interrupts: Restore(saved) }
     }
 
-    /// Whether nobody held or waited for the lock at a moment of this call. What its last holder wrote is seen then.
+    /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen then.
     #[inline]
     pub fn is_free(&self) -> bool {
         self.0.is_free()

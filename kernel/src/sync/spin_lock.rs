@@ -1,23 +1,29 @@
-//! Ticket locks: who comes first is served first.
+//! Spin locks: one word that anybody may take, and turns by ticket for those who find it taken.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::order::{self, Class};
 use crate::arch::{clock, ipi, percpu};
 
 /// A spinning CPU reports a lock that does not come free for so long, in TSC ticks: some seconds.
 const STUCK_AFTER: u64 = 30_000_000_000;
-/// How often it spins between looks at the clock.
-const SPINS_PER_LOOK: u32 = 1 << 12;
+/// So long a waiter gives to each of those before it, in TSC ticks: more than a lock is held for, far less than a host takes to
+/// run a virtual CPU again that it has put aside.
+const PATIENCE: u64 = 1 << 15;
 
 /// The lock itself, whatever it does about interrupts.
+///
+/// Waiters take turns, but no turn is binding. A virtual CPU may wait for one that its host does not run, and if the lock could
+/// only go to the next in line, it would stand idle until the host gets to that one, at each handing over. So a free lock is
+/// anybody's who comes just then, and a waiter that has been patient with those before it passes them.
 pub(super) struct Raw<T: ?Sized> {
-    /// The ticket that the next comer draws.
+    held: AtomicBool,
+    /// The ticket that the next waiter draws.
     next: AtomicU32,
-    /// The ticket that is served.
-    serving: AtomicU32,
+    /// Whose turn it is: of the waiters' tickets, all from this one on are still waiting. Changed by the holder alone.
+    turn: AtomicU32,
     class: Class,
     value: UnsafeCell<T>,
 }
@@ -30,7 +36,13 @@ unsafe impl<T: ?Sized + Send> Sync for Raw<T> {}
 impl<T> Raw<T> {
     #[track_caller]
     pub const fn new(value: T) -> Self {
-        Self { next: AtomicU32::new(0), serving: AtomicU32::new(0), class: Class::here(), value: UnsafeCell::new(value) }
+        Self {
+            held: AtomicBool::new(false),
+            next: AtomicU32::new(0),
+            turn: AtomicU32::new(0),
+            class: Class::here(),
+            value: UnsafeCell::new(value),
+        }
     }
 }
 
@@ -42,55 +54,71 @@ impl<T: ?Sized> Raw<T> {
     #[inline]
     pub fn lock(&self) -> RawGuard<'_, T> {
         order::acquire(&self.class);
-        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        if self.serving.load(Ordering::Acquire) != ticket {
-            self.wait(ticket);
+        if self.held.swap(true, Ordering::Acquire) {
+            self.wait();
         }
         RawGuard { lock: self }
     }
 
-    /// Whether nobody held or waited for the lock at a moment of this call. What its last holder wrote is seen then.
+    /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen then.
     #[inline]
     pub fn is_free(&self) -> bool {
-        // In this order: tickets are drawn before they are served.
-        let serving = self.serving.load(Ordering::Acquire);
-        self.next.load(Ordering::Relaxed) == serving
+        !self.held.load(Ordering::Acquire)
+    }
+
+    /// Takes the lock if it is free, after a look that leaves a taken lock's cache line with its holder.
+    #[inline]
+    fn take(&self) -> bool {
+        !self.held.load(Ordering::Relaxed) && !self.held.swap(true, Ordering::Acquire)
     }
 
     #[inline]
     pub fn try_lock(&self) -> Option<RawGuard<'_, T>> {
-        let serving = self.serving.load(Ordering::Relaxed);
-        self.next.compare_exchange(serving, serving.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed).ok()?;
+        if !self.take() {
+            return None;
+        }
         order::acquired_without_wait(&self.class);
         Some(RawGuard { lock: self })
     }
 
+    /// Takes the lock in the order of the waiters, as far as that goes.
     #[cold]
-    fn wait(&self, ticket: u32) {
-        percpu::this_cpu().contended.fetch_add(1, Ordering::Relaxed);
+    fn wait(&self) {
+        let cpu = percpu::this_cpu();
+        cpu.contended.fetch_add(1, Ordering::Relaxed);
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        // How many have their turn before this waiter; none if its turn has come or has passed.
+        let before = || u64::try_from(ticket.wrapping_sub(self.turn.load(Ordering::Relaxed)).cast_signed()).unwrap_or(0);
         let begin = clock::tsc();
         let mut reported = false;
-        let mut spins = 0u32;
-        while self.serving.load(Ordering::Acquire) != ticket {
+        loop {
+            let waited = clock::tsc().wrapping_sub(begin);
+            if waited >= before() * PATIENCE && self.take() {
+                break;
+            }
             core::hint::spin_loop();
-            spins = spins.wrapping_add(1);
-            if spins.is_multiple_of(SPINS_PER_LOOK) && !reported && clock::tsc().wrapping_sub(begin) > STUCK_AFTER {
+            if waited > STUCK_AFTER && !reported {
                 reported = true;
-                let own = percpu::this_cpu().id.get();
+                let own = cpu.id.get();
                 emergency!("skiff: CPU {own} waits for seconds for a lock ({}); all CPUs:", self.class);
                 ipi::show_stacks();
             }
         }
+        // Those whom it has passed need not wait for their turn any more.
+        let turn = self.turn.load(Ordering::Relaxed);
+        if ticket.wrapping_sub(turn).cast_signed() >= 0 {
+            self.turn.store(ticket.wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
-    /// Serves the next ticket.
+    /// Leaves the lock to whoever takes it first.
     ///
     /// # Safety
     /// The caller holds the lock, and no guard frees it a second time.
     #[inline]
     pub unsafe fn unlock(&self) {
         order::release(&self.class);
-        self.serving.store(self.serving.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+        self.held.store(false, Ordering::Release);
     }
 }
 
@@ -103,7 +131,7 @@ impl<T: ?Sized> Deref for RawGuard<'_, T> {
     type Target = T;
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: this guard's ticket is served, so no other reference to the value exists.
+        // SAFETY: this guard holds the lock, so no other reference to the value exists.
         unsafe { &*self.lock.value.get() }
     }
 }

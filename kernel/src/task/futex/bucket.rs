@@ -90,9 +90,9 @@ pub fn lock(key: Key) -> IrqGuard<'static, Bucket> {
 
 /// Whether nobody waits for the word that a wake-up, which would find its value changed, is for; told without the lock.
 ///
-/// A waiter draws its ticket for the lock by an instruction that is a full barrier (SDM 3A, 9.2.3.9), and reads the word after that. If
-/// it read the old value, the caller, which fences behind the program's change of the word, sees the ticket: then the lock is not free,
-/// or the waiter has freed it again and its place in the queue is seen too.
+/// A waiter takes the lock by an instruction that is a full barrier (SDM 3A, 9.2.3.9), and reads the word after that. If it read the
+/// old value, the caller, which fences behind the program's change of the word, sees the lock taken, or freed again by the waiter,
+/// whose place in the queue is seen then too.
 #[inline(always)]
 pub fn nobody_waits(key: Key) -> bool {
     let slot = &TABLE[key.bucket()];
