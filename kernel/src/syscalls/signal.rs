@@ -146,17 +146,19 @@ pub(super) fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> Sy
     }
 }
 
-/// Sends to all of `targets`: success if one got it, else the last error, `ESRCH` if there is none.
-fn kill_all(targets: impl Iterator<Item = Arc<Process>>, signal: Option<Signal>) -> SysResult {
+/// Sends to all that `chosen` accepts: success if one got it, else the last error, `ESRCH` if there is none.
+fn kill_all(chosen: impl Fn(&Process) -> bool, signal: Option<Signal>) -> SysResult {
     let mut result = Err(Errno::ESRCH);
-    for process in targets {
-        match kill_process(&process, signal) {
-            Ok(()) => result = Ok(0),
-            Err(errno) if result.is_err() => result = Err(errno),
-            Err(_) => {}
-        }
-    }
+    group::send_to_many(chosen, |process| match kill_process(process, signal) {
+        Ok(()) => result = Ok(0),
+        Err(errno) if result.is_err() => result = Err(errno),
+        Err(_) => {}
+    });
     result
+}
+
+fn kill_group(pgid: i32, signal: Option<Signal>) -> SysResult {
+    kill_all(|process| group::is_member(process, pgid), signal)
 }
 
 /// kill(2).
@@ -169,13 +171,13 @@ pub fn kill(pid: i32, signum: i32) -> SysResult {
             kill_process(&process, signal)?;
             Ok(0)
         }
-        0 => kill_all(group::members(current().process.pgid.load(Ordering::Relaxed)), signal),
+        0 => kill_group(current().process.pgid.load(Ordering::Relaxed), signal),
         -1 => {
             let me = current().process.pid;
-            kill_all(table::processes().into_iter().filter(|p| p.pid != me && p.pid != FIRST_PID), signal)
+            kill_all(|process| process.pid != me && process.pid != FIRST_PID, signal)
         }
         i32::MIN => Err(Errno::ESRCH),
-        group => kill_all(group::members(-group), signal),
+        group => kill_group(-group, signal),
     }
 }
 

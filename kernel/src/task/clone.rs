@@ -99,7 +99,17 @@ const CAP_CHECKPOINT_RESTORE: u32 = 40;
 /// Creates a thread or a process and returns its id.
 pub fn clone(args: &CloneArgs) -> SysResult<i32> {
     check(args)?;
+    loop {
+        if let Some(tid) = try_clone(args)? {
+            return Ok(tid);
+        }
+    }
+}
+
+/// `None` if a signal came between that the child must not miss, or the end of the caller.
+fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     let parent = current();
+    let sent_to_many = parent.process.sent_to_many.count();
     // What is pending is handled first, so that a signal to the group cannot miss the child.
     if parent.signal_pending.load(Ordering::Acquire) {
         return Err(Errno::ERESTARTNOINTR);
@@ -132,11 +142,12 @@ pub fn clone(args: &CloneArgs) -> SysResult<i32> {
         enter_thread(parent, &child)
     } else {
         let sibling = flags.contains(CloneFlags::CLONE_PARENT);
-        family::enter(&process, &child, if sibling { Relation::Sibling } else { Relation::Child })
+        let relation = if sibling { Relation::Sibling } else { Relation::Child };
+        family::enter(&process, &child, relation, sent_to_many)
     };
     if entered.is_none() {
         abandon(&process, flags);
-        return Err(Errno::ERESTARTNOINTR);
+        return Ok(None);
     }
     if let Some(pidfd) = pidfd {
         pidfd.install(PidFd::open(process.clone(), OpenFlags::empty()));
@@ -154,7 +165,7 @@ pub fn clone(args: &CloneArgs) -> SysResult<i32> {
         // A thread that is being killed does not wait: it never uses the memory again.
         let _ = super::wait::wait_killable(&process.exit_wait, done);
     }
-    Ok(tid)
+    Ok(Some(tid))
 }
 
 /// Memory, signal actions and what else belongs to a process of its own.

@@ -36,8 +36,8 @@ pub enum Relation {
 }
 
 /// Enters a new process with its one thread: from now on it can be found, signalled and waited for. `None` if the calling thread
-/// must end, which nobody would tell the child.
-pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation) -> Option<()> {
+/// must end, or its process has been sent more signals as one of many than `sent_to_many`, which nobody would tell the child.
+pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, sent_to_many: u32) -> Option<()> {
     let me = current();
     let _family = FAMILY.lock();
     if exit::must_exit(me) {
@@ -52,9 +52,13 @@ pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation) -> Op
     }
     child.set_parent(&parent);
     child.creator.store(creator, Ordering::Relaxed);
-    parent.children.lock().push(child.clone());
     child.threads.lock().push(thread.clone());
-    table::add_process(child.clone());
+    if table::add_child(child, &me.process, sent_to_many).is_none() {
+        // The two refer to each other.
+        child.threads.lock().clear();
+        return None;
+    }
+    parent.children.lock().push(child.clone());
     table::add_task(thread.clone());
     Some(())
 }

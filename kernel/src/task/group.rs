@@ -1,7 +1,7 @@
 //! Process groups and sessions (credentials(7), setpgid(2)).
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use syscall_shim::types::Siginfo;
 use syscall_shim::{Errno, Signal, SysResult};
@@ -10,6 +10,52 @@ use super::process::Process;
 use super::signal::pending::Queued;
 use super::signal::send::post_to_process;
 use super::{family, table};
+
+/// The signals that a process is sent as one of many. A child that it is making just then is not among the many, so that would
+/// be spared: clone(2) begins anew when such a signal has come between.
+#[derive(Default)]
+pub struct SentToMany {
+    /// How many there were. Counted with the table of processes locked, when the receivers are chosen.
+    begun: AtomicU32,
+    /// How many of them have arrived.
+    arrived: AtomicU32,
+}
+
+impl SentToMany {
+    /// One more is on its way. The table that receivers and new processes are in is locked.
+    pub(super) fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many have been sent, all of which have arrived. They do not take long: who sends neither sleeps nor is preempted.
+    pub(super) fn count(&self) -> u32 {
+        loop {
+            let arrived = self.arrived.load(Ordering::Acquire);
+            if self.begun.load(Ordering::Relaxed) == arrived {
+                return arrived;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Whether there are still those that [`SentToMany::count`] told. The table is locked.
+    pub(super) fn is_still(&self, count: u32) -> bool {
+        self.begun.load(Ordering::Relaxed) == count
+    }
+}
+
+/// Sends to all processes that `chosen` accepts at this moment. `send` does not sleep. Usable from interrupt handlers if `send` is.
+pub fn send_to_many(chosen: impl Fn(&Process) -> bool, mut send: impl FnMut(&Arc<Process>)) {
+    for process in table::begin_sending(chosen) {
+        send(&process);
+        process.sent_to_many.arrived.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Whether the process is in group `pgid`.
+pub fn is_member(process: &Process, pgid: i32) -> bool {
+    group_of(process) == pgid
+}
 
 fn group_of(process: &Process) -> i32 {
     process.pgid.load(Ordering::Relaxed)
@@ -21,7 +67,7 @@ fn session_of(process: &Process) -> i32 {
 
 /// The members of a group, ended ones that nobody waited for included.
 pub fn members(pgid: i32) -> impl Iterator<Item = Arc<Process>> {
-    table::processes().into_iter().filter(move |process| group_of(process) == pgid)
+    table::processes().into_iter().filter(move |process| is_member(process, pgid))
 }
 
 /// Whether no member of the group has a parent in another group of the session, who could continue it.
@@ -49,9 +95,8 @@ pub fn release_if_orphaned(process: &Process, parent: &Process) {
         return;
     }
     for signal in [Signal::SIGHUP, Signal::SIGCONT] {
-        members(pgid).for_each(|member| {
-            post_to_process(&member, Queued::new(Siginfo::kernel(signal)));
-        });
+        let send = |member: &Arc<Process>| _ = post_to_process(member, Queued::new(Siginfo::kernel(signal)));
+        send_to_many(|process| is_member(process, pgid), send);
     }
 }
 

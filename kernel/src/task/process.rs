@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsiz
 use linux_raw_sys::general as g;
 
 use super::core_dump::Hold;
+use super::group::SentToMany;
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
@@ -84,6 +85,8 @@ pub struct Process {
     pub sighand: Arc<SigHand>,
     /// Signals pending for the process as a whole.
     pub signals: IrqLock<SharedSignals>,
+    /// Those of them that others get too.
+    pub sent_to_many: SentToMany,
     /// Soft and hard limits, by `RLIMIT_*`.
     pub rlimits: SpinLock<[Rlimit; RLIMITS]>,
     /// Process group.
@@ -158,6 +161,7 @@ impl Process {
             mm: IrqLock::new(mm),
             sighand,
             signals: IrqLock::new(SharedSignals::default()),
+            sent_to_many: SentToMany::default(),
             rlimits: SpinLock::new(default_rlimits()),
             pgid: AtomicI32::new(pid),
             sid: AtomicI32::new(pid),

@@ -52,6 +52,26 @@ pub fn add_process(process: Arc<Process>) {
     TABLE.lock().processes.insert(process.pid, process);
 }
 
+/// Enters a child of the process `of`, unless that has been sent more signals as one of many than `sent_to_many`.
+pub fn add_child(child: &Arc<Process>, of: &Process, sent_to_many: u32) -> Option<()> {
+    let mut table = TABLE.lock();
+    if !of.sent_to_many.is_still(sent_to_many) {
+        return None;
+    }
+    table.processes.insert(child.pid, child.clone());
+    Some(())
+}
+
+/// The processes that `chosen` accepts, told that a signal to all of them is on its way.
+pub fn begin_sending(chosen: impl Fn(&Process) -> bool) -> Vec<Arc<Process>> {
+    let table = TABLE.lock();
+    let receivers: Vec<_> = table.processes.values().filter(|process| chosen(process)).cloned().collect();
+    for process in &receivers {
+        process.sent_to_many.begin();
+    }
+    receivers
+}
+
 /// Takes out a thread.
 pub fn remove_task(tid: i32) {
     let removed = TABLE.lock().tasks.remove(&tid);

@@ -1,7 +1,6 @@
 //! Sending: from a system call or the kernel into the queue of a process or a thread.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{CAP_KILL, RLIMIT_SIGPENDING};
@@ -100,11 +99,17 @@ pub fn is_being_killed(task: &Task) -> bool {
 
 /// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there is none.
 pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
-    let members: Vec<_> = group::members(pgid).collect();
-    if members.is_empty() {
-        return Err(Errno::ESRCH);
-    }
-    members.iter().try_for_each(|process| send_to_process(process, info))
+    let mut result = Err(Errno::ESRCH);
+    group::send_to_many(
+        |process| group::is_member(process, pgid),
+        |process| {
+            let sent = send_to_process(process, info);
+            if result.is_err() {
+                result = sent;
+            }
+        },
+    );
+    result
 }
 
 /// Puts a signal into a thread's queue. Usable from interrupt handlers.
