@@ -1,7 +1,6 @@
 //! Who acts: the credentials that file permission checks look at (credentials(7), capabilities(7)).
 
 use crate::types::{AccessAttrs, AccessMask, S_IFDIR, S_IFMT};
-use alloc::sync::Arc;
 use syscall_shim::{Errno, SysResult};
 
 /// Capability numbers that file systems look at (linux/capability.h).
@@ -25,27 +24,27 @@ pub enum Cap {
 }
 
 /// The credentials of the acting thread, as far as files are concerned.
-#[derive(Clone, Debug)]
-pub struct Credentials {
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
     /// File-system user id (the effective uid unless `setfsuid` was called).
     pub fsuid: u32,
     /// File-system group id.
     pub fsgid: u32,
     /// Supplementary groups.
-    pub groups: Arc<[u32]>,
+    pub groups: &'a [u32],
     /// Effective capabilities, bit n = capability n.
     pub caps: u64,
 }
 
-impl Credentials {
+impl<'a> Credentials<'a> {
     /// Root with every capability.
-    pub fn root() -> Credentials {
-        Credentials { fsuid: 0, fsgid: 0, groups: Arc::from([]), caps: u64::MAX }
+    pub const fn root() -> Self {
+        Credentials { fsuid: 0, fsgid: 0, groups: &[], caps: u64::MAX }
     }
 
     /// An ordinary user without capabilities.
-    pub fn user(uid: u32, gid: u32, groups: &[u32]) -> Credentials {
-        Credentials { fsuid: uid, fsgid: gid, groups: Arc::from(groups), caps: 0 }
+    pub const fn user(uid: u32, gid: u32, groups: &'a [u32]) -> Self {
+        Credentials { fsuid: uid, fsgid: gid, groups, caps: 0 }
     }
 
     /// True when the capability is effective.

@@ -156,7 +156,10 @@ impl Dentry {
     /// The cached child.
     pub(crate) fn cached(&self, name: &[u8]) -> Option<Arc<Dentry>> {
         let child = self.children.read().get(name).cloned()?;
-        child.referenced.store(true, Ordering::Relaxed);
+        // Not written again and again: every CPU that walks through reads this line.
+        if !child.referenced.load(Ordering::Relaxed) {
+            child.referenced.store(true, Ordering::Relaxed);
+        }
         Some(child)
     }
 

@@ -3,12 +3,12 @@
 use crate::creds::Credentials;
 use crate::dentry::Dentry;
 use crate::inode::Link;
+use crate::mount::Mount;
 use crate::namespace::Namespace;
 use crate::path::Path;
 use crate::types::*;
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use bitflags::bitflags;
 use syscall_shim::{Errno, SysResult};
 
@@ -16,11 +16,11 @@ use syscall_shim::{Errno, SysResult};
 #[derive(Clone)]
 pub struct FsContext<'a> {
     /// The root directory of the process (chroot(2)).
-    pub root: Path,
+    pub root: Cow<'a, Path>,
     /// The current directory.
-    pub cwd: Path,
+    pub cwd: Cow<'a, Path>,
     /// Who acts.
-    pub creds: &'a Credentials,
+    pub creds: &'a Credentials<'a>,
     /// File mode creation mask.
     pub umask: u32,
 }
@@ -52,9 +52,9 @@ bitflags! {
 
 /// The last component of a path, not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Last {
+pub(crate) enum Last<'a> {
     /// An ordinary name.
-    Name(Vec<u8>),
+    Name(Cow<'a, [u8]>),
     /// `.`
     Dot,
     /// `..`
@@ -64,20 +64,22 @@ pub(crate) enum Last {
 }
 
 /// A directory and the name in it that a path ends with.
-pub(crate) struct Parent {
+pub(crate) struct Parent<'a> {
     pub(crate) dir: Path,
-    pub(crate) last: Last,
+    pub(crate) last: Last<'a>,
     /// The path ends with a slash.
     pub(crate) trailing: bool,
 }
 
-/// A walk under way.
+/// A walk under way. Where it begins, and the mount that it stays in, are borrowed: to count references to what all CPUs walk through
+/// costs more than the rest of a step.
 pub(crate) struct Walker<'a> {
     ns: &'a Namespace,
-    creds: &'a Credentials,
+    creds: &'a Credentials<'a>,
     flags: LookupFlags,
-    root: Path,
-    at: Path,
+    root: &'a Path,
+    mount: Cow<'a, Arc<Mount>>,
+    dentry: Cow<'a, Arc<Dentry>>,
     /// What is still to be walked, from `pos` on.
     rest: Cow<'a, [u8]>,
     pos: usize,
@@ -89,7 +91,7 @@ impl<'a> Walker<'a> {
     pub(crate) fn new(
         ns: &'a Namespace,
         ctx: &'a FsContext<'_>,
-        at: Option<&Path>,
+        at: Option<&'a Path>,
         path: &'a [u8],
         flags: LookupFlags,
     ) -> SysResult<Walker<'a>> {
@@ -114,8 +116,9 @@ impl<'a> Walker<'a> {
             ns,
             creds: ctx.creds,
             flags,
-            root: root.clone(),
-            at: at.clone(),
+            root,
+            mount: Cow::Borrowed(&at.mount),
+            dentry: Cow::Borrowed(&at.dentry),
             rest: Cow::Borrowed(path),
             pos: 0,
             links: 0,
@@ -123,52 +126,55 @@ impl<'a> Walker<'a> {
     }
 
     /// Walks to the directory that holds the last component.
-    pub(crate) fn parent(mut self) -> SysResult<Parent> {
+    pub(crate) fn parent(mut self) -> SysResult<Parent<'a>> {
         let (last, trailing) = self.walk_to_last()?;
-        Ok(Parent { dir: self.at, last, trailing })
+        Ok(Parent { dir: self.into_place(), last, trailing })
     }
 
     /// Walks the whole path.
     pub(crate) fn resolve(mut self) -> SysResult<Path> {
         loop {
             let (last, trailing) = self.walk_to_last()?;
-            if let Some(found) = self.finish(last, trailing)? {
-                return Ok(found);
+            if self.finish(&last, trailing)? {
+                return Ok(self.into_place());
             }
         }
     }
 
-    /// Takes the last step; `None` when it was a symbolic link that has yet to be walked.
-    fn finish(&mut self, last: Last, trailing: bool) -> SysResult<Option<Path>> {
+    /// Takes the last step; false when it was a symbolic link that has yet to be walked.
+    fn finish(&mut self, last: &Last<'_>, trailing: bool) -> SysResult<bool> {
         match last {
             Last::Root | Last::Dot => {}
             Last::DotDot => self.up()?,
             Last::Name(name) => {
-                let dentry = self.child(&name)?;
-                let next = self.cross(Path { mount: self.at.mount.clone(), dentry })?;
                 let follow = trailing || self.flags.contains(LookupFlags::FOLLOW);
-                if follow && next.dentry.is_symlink() {
-                    self.follow(&next, trailing)?;
-                    return Ok(None);
+                let dentry = self.child(name)?;
+                if dentry.is_mountpoint() || follow && dentry.is_symlink() {
+                    let next = self.cross(self.beside(dentry))?;
+                    if follow && next.dentry.is_symlink() {
+                        self.follow(&next, trailing)?;
+                        return Ok(false);
+                    }
+                    self.go_to(next);
+                } else {
+                    self.dentry = Cow::Owned(dentry);
                 }
-                self.at = next;
             }
         }
-        if (trailing || self.flags.contains(LookupFlags::DIRECTORY)) && !self.at.dentry.is_dir() {
+        if (trailing || self.flags.contains(LookupFlags::DIRECTORY)) && !self.dentry.is_dir() {
             return Err(Errno::ENOTDIR);
         }
-        Ok(Some(self.at.clone()))
+        Ok(true)
     }
 
     /// Walks until one component is left, and takes that off the path.
-    pub(crate) fn walk_to_last(&mut self) -> SysResult<(Last, bool)> {
+    pub(crate) fn walk_to_last(&mut self) -> SysResult<(Last<'a>, bool)> {
         loop {
             self.skip_slashes();
             let Some(tail) = self.rest.get(self.pos..).filter(|t| !t.is_empty()) else {
                 return Ok((Last::Root, self.rest.last() == Some(&b'/')));
             };
-            let inode = self.at.inode()?;
-            let attrs = inode.access_attrs();
+            let attrs = self.dentry.inode().ok_or(Errno::ENOENT)?.access_attrs();
             if attrs.mode & S_IFMT != S_IFDIR {
                 return Err(Errno::ENOTDIR);
             }
@@ -180,19 +186,25 @@ impl<'a> Walker<'a> {
             let step = match name {
                 b"." => Last::Dot,
                 b".." => Last::DotDot,
-                _ if is_last => Last::Name(name.to_vec()),
+                _ if is_last => Last::Name(match self.rest {
+                    Cow::Borrowed(path) => {
+                        Cow::Borrowed(path.get(self.pos..).and_then(|tail| tail.get(..len)).unwrap_or_default())
+                    }
+                    Cow::Owned(_) => Cow::Owned(name.to_vec()),
+                }),
                 _ => {
                     let dentry = self.child(name)?;
                     self.pos += len;
                     if dentry.is_mountpoint() {
-                        self.at = self.cross(Path { mount: self.at.mount.clone(), dentry })?;
+                        let next = self.cross(self.beside(dentry))?;
+                        self.go_to(next);
                     } else if dentry.is_symlink() {
-                        self.follow(&Path { mount: self.at.mount.clone(), dentry }, false)?;
+                        self.follow(&self.beside(dentry), false)?;
                         continue;
                     } else {
-                        self.at.dentry = dentry;
+                        self.dentry = Cow::Owned(dentry);
                     }
-                    if !self.at.dentry.is_dir() {
+                    if !self.dentry.is_dir() {
                         return Err(Errno::ENOTDIR);
                     }
                     continue;
@@ -217,8 +229,18 @@ impl<'a> Walker<'a> {
 
     /// The dentry of `name` where the walk stands; `ENOENT` for a name that is not there.
     fn child(&self, name: &[u8]) -> SysResult<Arc<Dentry>> {
-        let dentry = lookup_child(&self.at.dentry, name, self.flags.contains(LookupFlags::CACHED))?;
+        let dentry = lookup_child(&self.dentry, name, self.flags.contains(LookupFlags::CACHED))?;
         if dentry.inode().is_some() { Ok(dentry) } else { Err(Errno::ENOENT) }
+    }
+
+    /// A dentry in the mount where the walk stands.
+    fn beside(&self, dentry: Arc<Dentry>) -> Path {
+        Path { mount: Arc::clone(&self.mount), dentry }
+    }
+
+    fn go_to(&mut self, place: Path) {
+        self.mount = Cow::Owned(place.mount);
+        self.dentry = Cow::Owned(place.dentry);
     }
 
     /// Into what is mounted at `path`.
@@ -229,19 +251,21 @@ impl<'a> Walker<'a> {
     }
 
     fn check_mount(&self, next: &Path) -> SysResult<()> {
-        let same = Arc::ptr_eq(&next.mount, &self.at.mount);
+        let same = Arc::ptr_eq(&next.mount, &self.mount);
         if same || !self.flags.contains(LookupFlags::NO_XDEV) { Ok(()) } else { Err(Errno::EXDEV) }
     }
 
     /// `..`
     fn up(&mut self) -> SysResult<()> {
-        if self.at == self.root {
+        let here = self.place();
+        if here == *self.root {
             return if self.flags.contains(LookupFlags::BENEATH) { Err(Errno::EXDEV) } else { Ok(()) };
         }
-        let parent = self.at.parent(&self.root);
+        let parent = here.parent(self.root);
         self.check_mount(&parent)?;
         // The parent of a mount's root may itself have been mounted over.
-        self.at = self.cross(parent)?;
+        let next = self.cross(parent)?;
+        self.go_to(next);
         Ok(())
     }
 
@@ -263,7 +287,7 @@ impl<'a> Walker<'a> {
                     return Err(Errno::EXDEV);
                 }
                 self.check_mount(&to)?;
-                self.at = to;
+                self.go_to(to);
                 if trailing {
                     self.rest = Cow::Borrowed(b"/");
                     self.pos = 0;
@@ -277,9 +301,9 @@ impl<'a> Walker<'a> {
                     if self.flags.contains(LookupFlags::BENEATH) {
                         return Err(Errno::EXDEV);
                     }
-                    let root = self.root.clone();
-                    self.check_mount(&root)?;
-                    self.at = root;
+                    self.check_mount(self.root)?;
+                    self.mount = Cow::Borrowed(&self.root.mount);
+                    self.dentry = Cow::Borrowed(&self.root.dentry);
                 }
                 let mut rest = text;
                 if trailing {
@@ -294,8 +318,12 @@ impl<'a> Walker<'a> {
     }
 
     /// Where the walk stands.
-    pub(crate) fn place(&self) -> &Path {
-        &self.at
+    pub(crate) fn place(&self) -> Path {
+        self.beside(Arc::clone(&self.dentry))
+    }
+
+    fn into_place(self) -> Path {
+        Path { mount: self.mount.into_owned(), dentry: self.dentry.into_owned() }
     }
 }
 

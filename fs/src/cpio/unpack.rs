@@ -88,7 +88,7 @@ struct Job<'n, 'a, 'p> {
 impl Job<'_, '_, '_> {
     fn place(&mut self, member: &Member<'_>) -> SysResult<()> {
         if member.name.is_empty() {
-            let root = self.ctx.root.clone();
+            let root = Path::clone(&self.ctx.root);
             return self.finish_dir(root, member);
         }
         let (dir, name) = self.parent(member.name)?;
@@ -128,7 +128,7 @@ impl Job<'_, '_, '_> {
 
     /// The directory that `name` is in, made if it is missing, and the last component.
     fn parent<'m>(&mut self, name: &'m [u8]) -> SysResult<(Path, &'m [u8])> {
-        let Some(slash) = name.iter().rposition(|b| *b == b'/') else { return Ok((self.ctx.root.clone(), name)) };
+        let Some(slash) = name.iter().rposition(|b| *b == b'/') else { return Ok((Path::clone(&self.ctx.root), name)) };
         let (dir, last) = (name.get(..slash).unwrap_or_default(), name.get(slash + 1..).unwrap_or_default());
         if let Some((_, path)) = self.parent.as_ref().filter(|(known, _)| known == dir) {
             return Ok((path.clone(), last));

@@ -151,7 +151,7 @@ impl Namespace {
 }
 
 /// `chown_ok` and `chgrp_ok`.
-fn may_chown(creds: &Credentials, attrs: &AccessAttrs, uid: Option<u32>, gid: Option<u32>) -> bool {
+fn may_chown(creds: &Credentials<'_>, attrs: &AccessAttrs, uid: Option<u32>, gid: Option<u32>) -> bool {
     if creds.capable(Cap::Chown) {
         return true;
     }
@@ -162,7 +162,7 @@ fn may_chown(creds: &Credentials, attrs: &AccessAttrs, uid: Option<u32>, gid: Op
 }
 
 /// The mode after chown(2): no set-user-ID; no set-group-ID where the group may execute or the caller is not of the group.
-fn chowned_mode(creds: &Credentials, attrs: &AccessAttrs) -> u32 {
+fn chowned_mode(creds: &Credentials<'_>, attrs: &AccessAttrs) -> u32 {
     let mode = crate::file::without_setid(attrs.mode);
     if creds.in_group(attrs.gid) || creds.capable(Cap::Fsetid) { mode } else { mode & !S_ISGID }
 }

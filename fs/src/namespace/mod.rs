@@ -43,7 +43,7 @@ impl Namespace {
     }
 
     /// The directory of the last component of `path`, and that component.
-    fn resolve_parent(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8]) -> SysResult<Parent> {
+    fn resolve_parent<'a>(&'a self, ctx: &'a FsContext<'_>, at: Option<&'a Path>, path: &'a [u8]) -> SysResult<Parent<'a>> {
         Walker::new(self, ctx, at, path, LookupFlags::default())?.parent()
     }
 
@@ -60,7 +60,7 @@ impl Namespace {
 }
 
 /// `inode_permission`: a read-only file system first, then the mode bits.
-fn inode_permission(creds: &Credentials, mount: &Mount, inode: &InodeRef, mask: AccessMask) -> SysResult<()> {
+fn inode_permission(creds: &Credentials<'_>, mount: &Mount, inode: &InodeRef, mask: AccessMask) -> SysResult<()> {
     let attrs = inode.access_attrs();
     let changes_disk = matches!(attrs.mode & S_IFMT, S_IFREG | S_IFDIR | S_IFLNK);
     if mask.contains(AccessMask::WRITE) && changes_disk && mount.fs.read_only() {
@@ -75,7 +75,7 @@ fn want_write(mount: &Mount) -> SysResult<()> {
 }
 
 /// `may_create`: a new name in `dir`.
-fn may_create(creds: &Credentials, dir: &Path) -> SysResult<()> {
+fn may_create(creds: &Credentials<'_>, dir: &Path) -> SysResult<()> {
     if dir.dentry.is_unlinked() {
         return Err(Errno::ENOENT);
     }
@@ -83,7 +83,7 @@ fn may_create(creds: &Credentials, dir: &Path) -> SysResult<()> {
 }
 
 /// `may_delete`: the removal (or replacement) of `victim` in `dir` by a directory (`is_dir`) or something else.
-fn may_delete(creds: &Credentials, dir: &Path, victim: &Dentry, is_dir: bool) -> SysResult<()> {
+fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool) -> SysResult<()> {
     let inode = victim.inode().ok_or(Errno::ENOENT)?;
     let dir_inode = dir.inode()?;
     inode_permission(creds, &dir.mount, dir_inode, AccessMask::WRITE | AccessMask::EXEC)?;

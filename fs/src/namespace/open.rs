@@ -105,9 +105,9 @@ impl Namespace {
                 Last::Name(_) if trailing => return Err(Errno::EISDIR),
                 Last::Name(name) => name,
                 Last::DotDot => return Ok((walker.place().parent(&ctx.root), false, None)),
-                Last::Dot | Last::Root => return Ok((walker.place().clone(), false, None)),
+                Last::Dot | Last::Root => return Ok((walker.place(), false, None)),
             };
-            let dir = walker.place().clone();
+            let dir = walker.place();
             let mut dentry = lookup_child(&dir.dentry, &name, lookup.contains(LookupFlags::CACHED))?;
             if dentry.inode().is_none() {
                 let dir_inode = dir.inode()?;

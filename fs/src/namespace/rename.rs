@@ -24,10 +24,10 @@ struct End {
 }
 
 impl End {
-    fn new(parent: Parent, not_a_name: Errno) -> SysResult<End> {
+    fn new(parent: Parent<'_>, not_a_name: Errno) -> SysResult<End> {
         let Last::Name(name) = parent.last else { return Err(not_a_name) };
         let dir_inode = parent.dir.inode()?.clone();
-        Ok(End { dir: parent.dir, dir_inode, name, trailing: parent.trailing })
+        Ok(End { dir: parent.dir, dir_inode, name: name.into_owned(), trailing: parent.trailing })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::mount::MountFlags;
 use crate::tmpfs::{Tmpfs, TmpfsOptions};
+use std::borrow::Cow;
 use std::string::{String, ToString};
 use std::vec;
 
@@ -49,7 +50,7 @@ fn names_follow_renames_and_removal() {
     assert_eq!(shown(&ns, &file), "/z/b/f (deleted)");
     ns.rmdir(&ctx, None, b"/z/b").unwrap();
     assert_eq!(dir.getcwd(&ns.root()), Err(Errno::ENOENT));
-    let from_dead = FsContext { cwd: dir, ..ctx.clone() };
+    let from_dead = FsContext { cwd: Cow::Owned(dir), ..ctx.clone() };
     assert_eq!(ns.mkdir(&from_dead, None, b"x", 0o755).err(), Some(Errno::ENOENT));
     assert_eq!(ns.resolve(&from_dead, None, b"..", LookupFlags::default()).unwrap(), at(&ns, "/z"));
 }
@@ -67,7 +68,7 @@ fn mounts_are_crossed_both_ways() {
     let file = touch(&ns, "/tmp/x").path;
     assert_eq!(shown(&ns, &file), "/tmp/x");
     assert_eq!(at(&ns, "/tmp/../tmp/x"), file);
-    let inside = FsContext { cwd: at(&ns, "/tmp"), ..ctx.clone() };
+    let inside = FsContext { cwd: Cow::Owned(at(&ns, "/tmp")), ..ctx.clone() };
     assert_eq!(ns.resolve(&inside, None, b"..", LookupFlags::default()).unwrap(), ns.root());
     let flags = LookupFlags::NO_XDEV;
     assert_eq!(ns.resolve(&inside, None, b"..", flags).err(), Some(Errno::EXDEV));
@@ -91,13 +92,13 @@ fn chroot_holds() {
     ns.mkdir(&ctx, None, b"/jail/in", 0o755).unwrap();
     ns.symlink(&ctx, b"/in", None, b"/jail/abs").unwrap();
     let jail = at(&ns, "/jail");
-    let jailed = FsContext { root: jail.clone(), cwd: jail.clone(), ..ctx.clone() };
+    let jailed = FsContext { root: Cow::Borrowed(&jail), cwd: Cow::Borrowed(&jail), ..ctx.clone() };
     let go = |path: &str| ns.resolve(&jailed, None, path.as_bytes(), LookupFlags::FOLLOW);
     assert_eq!(go("../../..").unwrap(), jail);
     assert_eq!(go("/..").unwrap(), jail);
     assert_eq!(go("abs").unwrap(), at(&ns, "/jail/in"));
     assert_eq!(at(&ns, "/jail/in").display(&jail), b"/in");
-    let outside = FsContext { cwd: ns.root(), ..jailed.clone() };
+    let outside = FsContext { cwd: Cow::Owned(ns.root()), ..jailed.clone() };
     assert_eq!(outside.cwd.getcwd(&jail).unwrap(), b"(unreachable)/");
     assert_eq!(ns.resolve(&outside, None, b"jail", LookupFlags::default()).unwrap(), jail);
 }

@@ -6,6 +6,7 @@ use crate::inode::FileSystem;
 use crate::mount::{Mount, MountFlags};
 use crate::path::Path;
 use crate::walk::FsContext;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -42,7 +43,7 @@ pub struct MountLine {
     pub super_options: String,
 }
 
-static ROOT_CREDENTIALS: spin::LazyLock<Credentials> = spin::LazyLock::new(Credentials::root);
+static ROOT_CREDENTIALS: Credentials<'static> = Credentials::root();
 
 fn key(path: &Path) -> (u32, usize) {
     (path.mount.id, Arc::as_ptr(&path.dentry).addr())
@@ -65,7 +66,7 @@ impl Namespace {
     /// A context at the root with no umask, for the kernel's own actions.
     pub fn kernel_context(&self) -> FsContext<'static> {
         let root = self.root();
-        FsContext { cwd: root.clone(), root, creds: &ROOT_CREDENTIALS, umask: 0 }
+        FsContext { cwd: Cow::Owned(root.clone()), root: Cow::Owned(root), creds: &ROOT_CREDENTIALS, umask: 0 }
     }
 
     /// Into what is mounted at `path`, and on that, to the top.

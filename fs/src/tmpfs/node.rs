@@ -10,7 +10,7 @@ use crate::types::*;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
 
@@ -23,12 +23,35 @@ pub(super) enum Kind {
     Special(u64),
 }
 
-/// What stat(2) shows and setattr changes.
-pub(super) struct Attrs {
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) nlink: u32,
+/// What permission checks look at. Walks do so at every step, so they take no lock and may see half of a change, as in Linux;
+/// whoever wants all attributes of one moment holds the lock of [`Attrs`], under which these are written.
+struct Access {
+    mode: AtomicU32,
+    uid: AtomicU32,
+    gid: AtomicU32,
+}
+
+impl Access {
+    fn new(node: &NewNode) -> Access {
+        Access { mode: AtomicU32::new(node.mode), uid: AtomicU32::new(node.uid), gid: AtomicU32::new(node.gid) }
+    }
+
+    fn get(&self) -> AccessAttrs {
+        // The mode last: a change of owner that takes set-user-ID away writes it first.
+        let (uid, gid) = (self.uid.load(Ordering::Acquire), self.gid.load(Ordering::Acquire));
+        AccessAttrs { mode: self.mode.load(Ordering::Relaxed), uid, gid }
+    }
+
+    fn set(&self, to: &AccessAttrs) {
+        self.mode.store(to.mode, Ordering::Relaxed);
+        self.uid.store(to.uid, Ordering::Release);
+        self.gid.store(to.gid, Ordering::Release);
+    }
+}
+
+/// What stat(2) shows and setattr changes, beyond [`Access`].
+struct Attrs {
+    nlink: u32,
     atime: Timespec,
     mtime: Timespec,
     ctime: Timespec,
@@ -39,6 +62,7 @@ pub(super) struct TmpNode {
     common: InodeCommon,
     pub(super) sup: Arc<Super>,
     pub(super) ino: u64,
+    access: Access,
     /// A leaf lock.
     attrs: spin::RwLock<Attrs>,
     /// A leaf lock.
@@ -51,20 +75,12 @@ impl TmpNode {
     fn new(sup: &Arc<Super>, node: NewNode, nlink: u32, kind: Kind) -> SysResult<Arc<TmpNode>> {
         let ino = sup.new_ino()?;
         let time = now();
-        let attrs = Attrs {
-            mode: node.mode,
-            uid: node.uid,
-            gid: node.gid,
-            nlink,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-        };
+        let attrs = Attrs { nlink, atime: time, mtime: time, ctime: time, btime: time };
         Ok(Arc::new_cyclic(|me| TmpNode {
             common: InodeCommon::new(),
             sup: sup.clone(),
             ino,
+            access: Access::new(&node),
             attrs: spin::RwLock::new(attrs),
             xattrs: spin::Mutex::new(LiteMap::new_vec()),
             kind,
@@ -150,14 +166,15 @@ impl Inode for TmpNode {
     fn metadata(&self) -> Metadata {
         let (size, blocks) = self.size_and_blocks();
         let a = self.attrs.read();
+        let AccessAttrs { mode, uid, gid } = self.access.get();
         let rdev = if let Kind::Special(rdev) = self.kind { rdev } else { 0 };
         Metadata {
             dev: self.sup.dev,
             ino: self.ino,
-            mode: a.mode,
+            mode,
             nlink: a.nlink,
-            uid: a.uid,
-            gid: a.gid,
+            uid,
+            gid,
             rdev,
             size,
             blksize: PAGE_SIZE as u32,
@@ -170,18 +187,19 @@ impl Inode for TmpNode {
     }
 
     fn access_attrs(&self) -> AccessAttrs {
-        let a = self.attrs.read();
-        AccessAttrs { mode: a.mode, uid: a.uid, gid: a.gid }
+        self.access.get()
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
         let time = now();
         let mut a = self.attrs.write();
+        let mut access = self.access.get();
         if let Some(mode) = attr.mode {
-            a.mode = a.mode & S_IFMT | mode & 0o7777;
+            access.mode = access.mode & S_IFMT | mode & 0o7777;
         }
-        a.uid = attr.uid.unwrap_or(a.uid);
-        a.gid = attr.gid.unwrap_or(a.gid);
+        access.uid = attr.uid.unwrap_or(access.uid);
+        access.gid = attr.gid.unwrap_or(access.gid);
+        self.access.set(&access);
         a.atime = attr.atime.unwrap_or(a.atime);
         a.mtime = attr.mtime.unwrap_or(a.mtime);
         if !attr.keep_ctime {

@@ -5,6 +5,7 @@ use crate::file::{self, WriteRequest};
 use crate::mount::MountFlags;
 use crate::namespace::{Namespace, OpenHow};
 use crate::walk::{FsContext, LookupFlags};
+use std::borrow::Cow;
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
@@ -164,7 +165,7 @@ fn a_deep_tree_goes_without_recursion() {
     let ctx = ns.kernel_context();
     let mut cwd = ns.root();
     for _ in 0..50_000 {
-        let at = FsContext { cwd: cwd.clone(), ..ctx.clone() };
+        let at = FsContext { cwd: Cow::Borrowed(&cwd), ..ctx.clone() };
         cwd = ns.mkdir(&at, None, b"d", 0o755).unwrap();
     }
     cwd = ns.root();

@@ -6,13 +6,14 @@ use fs::file::{self, WriteRequest};
 use fs::namespace::{OpenHow, Opened, SetTime};
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
 use fs::*;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use syscall_shim::{Errno, SysResult};
 
 pub struct Skiff {
     ns: Arc<Namespace>,
-    creds: Credentials,
+    creds: Credentials<'static>,
     cwd: Path,
 }
 
@@ -49,7 +50,7 @@ impl Skiff {
     }
 
     fn ctx(&self) -> FsContext<'_> {
-        FsContext { root: self.ns.root(), cwd: self.cwd.clone(), creds: &self.creds, umask: 0o022 }
+        FsContext { root: Cow::Owned(self.ns.root()), cwd: Cow::Borrowed(&self.cwd), creds: &self.creds, umask: 0o022 }
     }
 
     fn find(&self, path: &str, follow: bool) -> SysResult<Path> {

@@ -10,7 +10,7 @@ use super::{apic, ipi, irq, vectors};
 use crate::mm::sites::{self, Redirect};
 use crate::mm::{Access, FaultError};
 use crate::task::signal::{self, Fault};
-use crate::task::{Task, current, dump, exit, sched, timer};
+use crate::task::{Process, Task, current, dump, exit, sched, timer};
 use crate::usermem::{self, USER_END};
 use crate::{counters, panic};
 
@@ -202,7 +202,7 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
     }
     let access = Access { write: frame.error & PF_WRITE != 0, exec: frame.error & PF_FETCH != 0 };
     let task = current();
-    match task.process.mm().handle_fault(address, access, frame.rsp) {
+    match Process::with_own_mm(|mm| mm.handle_fault(address, access, frame.rsp)) {
         Ok(()) => {
             task.faults[0].fetch_add(1, Ordering::Relaxed);
             None

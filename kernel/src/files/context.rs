@@ -1,5 +1,6 @@
 //! Root, working directory and umask of a task, and the view of them that path resolution takes.
 
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +10,9 @@ use syscall_shim::SysResult;
 use crate::sync::SpinLock;
 use crate::task::credentials::Credentials;
 use crate::task::current;
+use crate::task::thread::Task;
 
+#[derive(Clone)]
 struct Places {
     root: Path,
     cwd: Path,
@@ -17,8 +20,9 @@ struct Places {
 
 /// What `CLONE_FS` shares.
 pub struct FsContext {
-    /// A leaf lock; the paths that are replaced are dropped after it is released.
-    places: SpinLock<Places>,
+    /// Replaced as a whole, so that who looks holds both places still by counting one reference. A leaf lock; what is replaced is
+    /// dropped after it is released.
+    places: SpinLock<Arc<Places>>,
     umask: AtomicU32,
 }
 
@@ -26,37 +30,51 @@ impl FsContext {
     /// The context of the first process: `root` is root and working directory, the umask 022.
     pub fn new(root: Path) -> FsContext {
         let cwd = root.clone();
-        FsContext { places: SpinLock::new(Places { root, cwd }), umask: AtomicU32::new(0o022) }
+        FsContext { places: SpinLock::new(Arc::new(Places { root, cwd })), umask: AtomicU32::new(0o022) }
     }
 
     /// A copy for a task created without `CLONE_FS`.
     pub fn duplicate(&self) -> FsContext {
-        let places = self.places.lock();
-        let (root, cwd) = (places.root.clone(), places.cwd.clone());
-        drop(places);
-        FsContext { places: SpinLock::new(Places { root, cwd }), umask: AtomicU32::new(self.umask()) }
+        FsContext { places: SpinLock::new(self.places()), umask: AtomicU32::new(self.umask()) }
+    }
+
+    fn places(&self) -> Arc<Places> {
+        self.places.lock().clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Places)) {
+        let old = {
+            let mut places = self.places.lock();
+            let mut changed = Places::clone(&places);
+            change(&mut changed);
+            core::mem::replace(&mut *places, Arc::new(changed))
+        };
+        drop(old);
+    }
+
+    fn with<R>(&self, creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> R) -> R {
+        let places = self.places();
+        f(&fs::FsContext { root: Cow::Borrowed(&places.root), cwd: Cow::Borrowed(&places.cwd), creds, umask: self.umask() })
     }
 
     /// The root directory.
     pub fn root(&self) -> Path {
-        self.places.lock().root.clone()
+        self.places().root.clone()
     }
 
     /// The working directory.
     pub fn cwd(&self) -> Path {
-        self.places.lock().cwd.clone()
+        self.places().cwd.clone()
     }
 
     /// chdir(2), after its checks.
     pub fn set_cwd(&self, cwd: Path) {
-        let old = core::mem::replace(&mut self.places.lock().cwd, cwd);
-        drop(old);
+        self.change(|places| places.cwd = cwd);
     }
 
     /// chroot(2), after its checks.
     pub fn set_root(&self, root: Path) {
-        let old = core::mem::replace(&mut self.places.lock().root, root);
-        drop(old);
+        self.change(|places| places.root = root);
     }
 
     /// File mode creation mask.
@@ -71,28 +89,18 @@ impl FsContext {
 }
 
 /// The ids and capabilities that file permission checks look at.
-pub fn fs_credentials(creds: &Credentials) -> fs::Credentials {
-    fs::Credentials {
-        fsuid: creds.fsuid,
-        fsgid: creds.fsgid,
-        groups: Arc::from(creds.groups.as_slice()),
-        caps: creds.cap_effective,
-    }
+pub fn fs_credentials(creds: &Credentials) -> fs::Credentials<'_> {
+    fs::Credentials { fsuid: creds.fsuid, fsgid: creds.fsgid, groups: &creds.groups, caps: creds.cap_effective }
 }
 
 /// Runs `f` with the caller's view of the tree.
 pub fn with_fs<R>(f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    with_fs_as(&fs_credentials(&current().credentials()), f)
+    Task::with_own_fs(|own, creds| own.with(&fs_credentials(creds), f))
 }
 
 /// Runs `f` with the caller's view of the tree and other ids: access(2) asks with the real ones.
-pub fn with_fs_as<R>(creds: &fs::Credentials, f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    let own = current().fs();
-    let (root, cwd) = {
-        let places = own.places.lock();
-        (places.root.clone(), places.cwd.clone())
-    };
-    f(&fs::FsContext { root, cwd, creds, umask: own.umask() })
+pub fn with_fs_as<R>(creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
+    Task::with_own_fs(|own, _| own.with(creds, f))
 }
 
 /// Whether the caller has capability `cap` (`CAP_*`).

@@ -34,6 +34,16 @@ impl<T: Default> Default for IrqLock<T> {
 }
 
 impl<T: ?Sized> IrqLock<T> {
+    /// The value, without the lock.
+    ///
+    /// # Safety
+    /// While the reference lives, nobody who has the lock changes the value.
+    #[inline(always)]
+    pub unsafe fn peek(&self) -> &T {
+        // SAFETY: by the caller.
+        unsafe { &*self.0.as_mut_ptr() }
+    }
+
     /// Where the value is, for debuggers.
     pub fn as_ptr(&self) -> *mut T {
         self.0.as_mut_ptr()

@@ -221,6 +221,14 @@ impl Process {
         self.exit_wait.wake_all();
     }
 
+    /// Calls `f` with the calling thread's address space, without counting another user of it. `f` does not exchange it.
+    #[inline]
+    pub fn with_own_mm<R>(f: impl FnOnce(&AddressSpace) -> R) -> R {
+        // SAFETY: only the one thread that a process has left in execve exchanges it, and not while it is here; others only read
+        // it.
+        f(unsafe { super::current().process.mm.peek() })
+    }
+
     /// The address space.
     pub fn mm(&self) -> Arc<AddressSpace> {
         self.mm.lock().clone()

@@ -334,6 +334,15 @@ impl Task {
         files.as_ref().ok_or(Errno::EBADF)?.get_any(fd)
     }
 
+    /// Calls `f` with what path resolution needs of the calling thread, without counting another user of it. `f` exchanges
+    /// neither.
+    pub fn with_own_fs<R>(f: impl FnOnce(&FsContext, &Credentials) -> R) -> R {
+        let me = super::current();
+        // SAFETY: a thread exchanges these itself (unshare, set*id, execve), so it does not while it is here; others only read
+        // them.
+        f(unsafe { me.fs.peek() }, unsafe { me.credentials.peek() })
+    }
+
     /// Working directory, root and umask of the thread.
     pub fn fs(&self) -> Arc<FsContext> {
         self.fs.lock().clone()

@@ -24,7 +24,7 @@ use super::address_space::AddressSpace;
 use crate::arch::direct;
 use crate::arch::trap::TrapFrame;
 use crate::sync::IrqLock;
-use crate::task::Task;
+use crate::task::{Process, Task};
 use arena::Arena;
 use page_filter::PageFilter;
 
@@ -139,7 +139,7 @@ pub fn call_trapped(task: &Task, frame: &mut TrapFrame) {
     let mixed = frame.rip ^ core::ptr::from_ref(&*task.process).addr() as u64;
     let known = &KNOWN[frame.rip as usize % KNOWN.len()];
     if known.load(Ordering::Relaxed) != mixed {
-        task.process.mm().call_trapped(frame, known, mixed);
+        Process::with_own_mm(|mm| mm.call_trapped(frame, known, mixed));
     }
 }
 
