@@ -58,6 +58,11 @@ pub enum RssKind {
     Shmem,
 }
 
+impl RssKind {
+    /// In the order of their numbers.
+    pub const ALL: [RssKind; 3] = [RssKind::Anon, RssKind::File, RssKind::Shmem];
+}
+
 /// Resident pages of an address space.
 #[derive(Default)]
 pub struct Rss {

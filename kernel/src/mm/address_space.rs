@@ -83,11 +83,11 @@ pub(super) struct Inner {
     pub peak: u64,
 }
 
-/// The lock held, with the flushes that are due and the areas that are going. The order of the fields is the order in which
-/// dropping settles them: flush and free pages, release the lock, close files.
+/// The lock held, with the flushes that are due and the areas that are going. Dropping flushes; then the order of the fields is the
+/// order in which it settles them: release the lock, free pages, close files.
 pub(super) struct Locked<'a> {
-    pub batch: TlbBatch<'a>,
     pub inner: MapGuard<'a, Inner>,
+    pub batch: TlbBatch<'a>,
     pub dead: Vec<Area>,
     pub space: &'a AddressSpace,
 }
@@ -212,6 +212,12 @@ impl AddressSpace {
 
     pub(super) fn share(&self) -> Shared<'_> {
         Shared { batch: TlbBatch::new(&self.cpus, &self.generation), inner: self.inner.read(), space: self }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.batch.flush_translations();
     }
 }
 

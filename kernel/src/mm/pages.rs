@@ -65,6 +65,7 @@ impl<'a> Pages<'_, 'a> {
     /// Takes the pages of `area` in `start..end` out; with `cow` also private copies of file pages. Edges are split already.
     pub fn zap(&mut self, area: &Area, start: u64, end: u64, cow: bool) {
         let (table, batch, rss) = (&*self.table, &mut *self.batch, self.rss);
+        let mut gone = [0; RssKind::ALL.len()];
         table.for_each(start, end, |leaf| {
             if !cow && leaf.get().has(ANON) {
                 return;
@@ -74,7 +75,7 @@ impl<'a> Pages<'_, 'a> {
                 batch.touch(leaf.addr, leaf.size);
             }
             if let Some(kind) = rss_kind(area, old) {
-                rss.sub(kind, leaf.size / PAGE_SIZE);
+                gone[kind as usize] += leaf.size / PAGE_SIZE;
                 if leaf.is_huge() {
                     batch.free_huge(old.phys());
                 } else {
@@ -82,6 +83,9 @@ impl<'a> Pages<'_, 'a> {
                 }
             }
         });
+        for (kind, pages) in RssKind::ALL.into_iter().zip(gone).filter(|(_, pages)| *pages != 0) {
+            rss.sub(kind, pages);
+        }
     }
 
     /// Gives the pages of `start..end` the protection `prot`, as mprotect(2). Writing is granted at once only where no fault

@@ -18,6 +18,9 @@ const KERNEL_HALF: u64 = 1 << 63;
 /// More pages than this are flushed by reloading CR3 (Linux's `tlb_single_page_flush_ceiling`).
 const FLUSH_ALL_ABOVE: u64 = 33;
 
+/// So many frames wait for one flush.
+const MOST_FRAMES: usize = 2048;
+
 /// Marks the address of a large page among those of frames.
 const HUGE: u64 = 1;
 
@@ -153,8 +156,8 @@ impl<'a> TlbBatch<'a> {
 
     fn free(&mut self, phys: u64) {
         // Without room to remember it, flush at once: memory is short exactly when it is being given back.
-        if self.frames.len() == self.frames.capacity() && (self.frames.len() >= 512 || self.frames.try_reserve(64).is_err())
-        {
+        let full = self.frames.len() == self.frames.capacity();
+        if full && (self.frames.len() >= MOST_FRAMES || self.frames.try_reserve(64).is_err()) {
             self.flush();
         }
         if self.frames.capacity() == 0 {
@@ -172,6 +175,12 @@ impl<'a> TlbBatch<'a> {
 
     /// Flushes and releases what has gathered.
     pub fn flush(&mut self) {
+        self.flush_translations();
+        self.frames.drain(..).for_each(release);
+    }
+
+    /// The first half of [`Self::flush`]. What was unmapped is still to be released, which need not hold up anybody.
+    pub fn flush_translations(&mut self) {
         if self.tables {
             // A freed table may have been cached for any address below it.
             self.start = 0;
@@ -191,7 +200,6 @@ impl<'a> TlbBatch<'a> {
             shoot_down(others, self.start, self.end);
         }
         (self.start, self.end, self.tables) = (u64::MAX, 0, false);
-        self.frames.drain(..).for_each(release);
     }
 }
 
