@@ -179,8 +179,8 @@ struct Run {
     /// Name of a machine in the background [default: by what it runs]
     #[arg(long, value_name = "NAME", requires = "detach")]
     name: Option<String>,
-    /// Number of CPUs
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    /// Number of CPUs, at most 64
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: u32,
     /// Set an environment variable
     #[arg(long, value_name = "NAME=VALUE")]

@@ -8,7 +8,7 @@ use core::ptr;
 use spin::Once;
 
 use super::boot::{self, List};
-use super::percpu::MAX_CPUS;
+use super::percpu::LISTED_CPUS;
 use crate::mm::{phys_to_virt, vmalloc};
 
 const HEADER_SIZE: u32 = 36;
@@ -40,7 +40,7 @@ pub struct Madt {
     /// All I/O APICs.
     pub io_apics: List<IoApic, 8>,
     /// APIC ids of the CPUs that can be used.
-    pub cpus: List<u32, MAX_CPUS>,
+    pub cpus: List<u32, LISTED_CPUS>,
     overrides: List<Override, 16>,
 }
 

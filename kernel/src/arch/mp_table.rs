@@ -6,7 +6,7 @@ use core::ptr;
 
 use super::acpi::checksum_holds;
 use super::boot::{List, PhysRange};
-use super::percpu::MAX_CPUS;
+use super::percpu::LISTED_CPUS;
 use crate::mm::{phys_to_virt, vmalloc};
 
 /// The word in the BIOS data area that tells the segment of the extended BIOS data area.
@@ -49,7 +49,7 @@ fn find_table() -> Option<u64> {
 }
 
 /// APIC ids of the CPUs that can be used; empty where there is no such table, or a broken one.
-pub fn cpus() -> List<u32, MAX_CPUS> {
+pub fn cpus() -> List<u32, LISTED_CPUS> {
     let mut cpus = List::new(0);
     let Some(phys) = find_table().filter(|phys| *phys != 0) else { return cpus };
     let bytes = |len: usize| -> Option<&'static [u8]> {
@@ -68,7 +68,7 @@ pub fn cpus() -> List<u32, MAX_CPUS> {
 }
 
 /// Collects the processor entries (4.3.1), which come first.
-fn parse(table: &[u8], cpus: &mut List<u32, MAX_CPUS>) {
+fn parse(table: &[u8], cpus: &mut List<u32, LISTED_CPUS>) {
     const PROCESSOR: u8 = 0;
     const ENABLED: u8 = 1;
     let count = u16_at(table, 34).unwrap_or(0);

@@ -13,6 +13,8 @@ use crate::task::Task;
 
 /// CPUs that the tables have room for.
 pub const MAX_CPUS: usize = 64;
+/// So many are counted, to say how many are left out.
+pub const LISTED_CPUS: usize = 4 * MAX_CPUS;
 
 /// The per-CPU block. The offsets of the fields that assembly uses are checked below. Blocks share no cache line.
 #[repr(C, align(128))]

@@ -9,7 +9,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::boot::{self, List};
-use super::percpu::{self, MAX_CPUS};
+use super::percpu::{self, LISTED_CPUS, MAX_CPUS};
 use super::{acpi, apic, clock, control, fw_cfg, mp_table, timer, tsc_sync};
 use crate::mm::{frames, kernel_pml4_phys, phys_to_virt};
 use crate::task::{sched, watchdog};
@@ -53,7 +53,7 @@ unsafe extern "C" {
 
 /// APIC ids of all CPUs: from ACPI, from the MP table, or, where neither is there, as many as QEMU or the command line says,
 /// numbered from 0. With `cpus=N` on the command line there are at most so many.
-fn apic_ids() -> List<u32, MAX_CPUS> {
+fn apic_ids() -> List<u32, LISTED_CPUS> {
     let wanted: Option<u32> = boot::option("cpus").and_then(|value| value.parse().ok());
     let mut ids = acpi::madt().cpus;
     if ids.as_slice().is_empty() {
@@ -64,7 +64,7 @@ fn apic_ids() -> List<u32, MAX_CPUS> {
     }
     let highest = if apic::is_x2apic() { u32::MAX - 1 } else { 0xfe };
     let mut usable = List::new(0);
-    for &id in ids.as_slice().iter().filter(|id| **id <= highest).take(wanted.unwrap_or(MAX_CPUS as u32) as usize) {
+    for &id in ids.as_slice().iter().filter(|id| **id <= highest).take(wanted.unwrap_or(u32::MAX) as usize) {
         usable.push(id);
     }
     usable
@@ -74,11 +74,14 @@ fn apic_ids() -> List<u32, MAX_CPUS> {
 pub fn start_others() {
     let own = apic::id();
     let ids = apic_ids();
+    if ids.as_slice().len() > MAX_CPUS {
+        kwarn!("{} CPUs are there, of which {MAX_CPUS} are used: there may be no more", ids.as_slice().len());
+    }
     copy_trampoline();
     PAGE_TABLE.store(kernel_pml4_phys(), Ordering::Relaxed);
     let mut next = 1;
     let mut missing = false;
-    for &apic_id in ids.as_slice().iter().filter(|id| **id != own) {
+    for &apic_id in ids.as_slice().iter().filter(|id| **id != own).take(MAX_CPUS - 1) {
         let Some(stack) = sched::prepare_cpu(next) else {
             kwarn!("CPU with APIC id {apic_id}: no memory to start it");
             break;
