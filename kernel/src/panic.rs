@@ -39,11 +39,6 @@ pub fn register_dump_hook(hook: fn()) {
     debug_assert!(kept, "more than {MAX_HOOKS} dump hooks");
 }
 
-/// Whether a panic is under way; a CPU that learns it from an NMI stops.
-pub fn in_progress() -> bool {
-    PANICS.load(Ordering::Acquire) != 0
-}
-
 /// Ends the kernel because of a fault.
 pub fn die(message: fmt::Arguments<'_>, context: Option<&Context<'_>>) -> ! {
     irq::save_and_disable();

@@ -1,6 +1,6 @@
 //! Interrupts from one CPU to another: look at your run queue, drop translations, stop.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::percpu::{self, MAX_CPUS, this_cpu};
 use super::{apic, clock, irq, vectors};
@@ -98,8 +98,17 @@ pub fn stack_wanted() -> bool {
     SHOW.fetch_and(!own, Ordering::SeqCst) & own != 0
 }
 
+/// Set once the kernel is ending: a CPU that gets an NMI stops.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this CPU, which has got an NMI, is to stop.
+pub fn is_stopping() -> bool {
+    STOPPING.load(Ordering::SeqCst)
+}
+
 /// Stops all other CPUs of `online` where they are: the kernel is ending.
 pub fn stop_others(online: u64) {
+    STOPPING.store(true, Ordering::SeqCst);
     let own = this_cpu().id.get();
     for cpu in percpu::each(online & !(1 << own)) {
         apic::send_nmi(cpu.apic_id.load(Ordering::Relaxed));

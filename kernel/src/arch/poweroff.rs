@@ -5,8 +5,9 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::acpi::{self, Register};
 use super::port::{outb, outw};
-use super::{boot, irq};
+use super::{boot, ipi, irq};
 use crate::mm::vmalloc;
+use crate::task::sched;
 
 /// QEMU's `isa-debug-exit`: ends QEMU with status `(value << 1) | 1`.
 const ISA_DEBUG_EXIT: u16 = 0xf4;
@@ -52,6 +53,8 @@ pub fn poweroff(status: u8) -> ! {
         }
         outb(I8042_COMMAND, I8042_RESET);
     }
+    // They would report that this one is stuck.
+    ipi::stop_others(sched::online_cpus());
     crate::emergency!("skiff: halted: this machine has no way to power off that the kernel knows");
     irq::halt_forever()
 }

@@ -238,7 +238,7 @@ fn kernel_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
 
 /// The host asks what everybody does (its watchdog found a hang), a CPU does not answer the others, or another CPU panics.
 fn non_maskable(frame: &TrapFrame) {
-    if panic::in_progress() {
+    if ipi::is_stopping() {
         irq::halt_forever();
     }
     dump::this_cpu(frame);

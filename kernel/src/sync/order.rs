@@ -137,7 +137,7 @@ mod checked {
     }
 
     fn active() -> bool {
-        STARTED.load(Ordering::Relaxed) && !crate::panic::in_progress()
+        STARTED.load(Ordering::Relaxed) && !crate::arch::ipi::is_stopping()
     }
 
     fn with_held<R>(f: impl FnOnce(&mut Held) -> R) -> R {
