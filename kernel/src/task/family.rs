@@ -171,8 +171,12 @@ pub fn bury(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static,
 /// Ends every process but the first, whose last thread calls this, and waits until they have.
 pub fn end_all_others(first: &Arc<Process>) {
     let others = || table::processes().into_iter().filter(|p| p.pid != first.pid && !p.zombie.load(Ordering::Acquire));
-    for process in others() {
-        exit::begin_group_exit(&process, u32::from(Signal::SIGKILL.number()));
+    {
+        // Locked, so that nobody brings a child into the world who has not been told yet.
+        let _family = FAMILY.lock();
+        for process in others() {
+            exit::begin_group_exit(&process, u32::from(Signal::SIGKILL.number()));
+        }
     }
     // Each of them becomes a child of the first process at the latest when the last one between them ends.
     super::wait::wait_uninterruptible(&first.child_wait, || others().next().is_none().then_some(()));
