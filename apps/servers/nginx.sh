@@ -13,10 +13,10 @@ http {
     access_log off;
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
     uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-    server { listen 127.0.0.1:54397; root $dir/html; }
+    server { listen 127.0.0.1:24397; root $dir/html; }
 }
 END
-get() { exec 3<> /dev/tcp/127.0.0.1/54397 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && tail -1 <&3; exec 3>&-; }
+get() { exec 3<> /dev/tcp/127.0.0.1/24397 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && tail -1 <&3; exec 3>&-; }
 load() { for i in $(seq 40); do get || echo lost; done | sort | uniq -c | tr -s ' ' > "$dir/load"; }
 /usr/sbin/nginx -e "$dir/logs/error.log" -c "$dir/nginx.conf" 2> "$dir/messages" || cat "$dir/messages"
 until [ -s "$dir/nginx.pid" ]; do sleep 0.1; done

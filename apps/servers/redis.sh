@@ -1,9 +1,9 @@
 # Snapshots and rewritten logs, made by children while the parent goes on serving, hold the same data.
 dir=$(mktemp -d)
 cd "$dir" || exit 1
-redis-server --port 54398 --bind 127.0.0.1 --dir "$dir" --save "" --enable-debug-command yes --daemonize no --logfile "$dir/log" &
+redis-server --port 24398 --bind 127.0.0.1 --dir "$dir" --save "" --enable-debug-command yes --daemonize no --logfile "$dir/log" &
 server=$!
-cli() { redis-cli -p 54398 "$@"; }
+cli() { redis-cli -p 24398 "$@"; }
 until [ "$(cli ping 2>/dev/null)" = PONG ]; do sleep 0.1; done
 settled() { until cli info persistence | tr -d '\r' | grep -q "$1"; do sleep 0.1; done; }
 writes() { for i in $(seq 300); do echo "set $1:$i $i"; done | cli > /dev/null; }

@@ -24,8 +24,8 @@ static void errors(int v6) {
   int s = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0), on = 1;
   int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, option = v6 ? IPV6_RECVERR : IP_RECVERR;
   printf("recverr %s\n", why(setsockopt(s, level, option, &on, sizeof on)));
-  struct sockaddr_in to4 = local(54799);
-  struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(54799), .sin6_addr = in6addr_loopback};
+  struct sockaddr_in to4 = local(24799);
+  struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(24799), .sin6_addr = in6addr_loopback};
   void *to = v6 ? (void *)&to6 : (void *)&to4;
   socklen_t len = v6 ? sizeof to6 : sizeof to4;
   /* Not connected, and told all the same. */
@@ -64,14 +64,14 @@ static void errors(int v6) {
 
 static void control(void) {
   int a = socket(AF_INET, SOCK_DGRAM, 0), b = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
-  struct sockaddr_in at = local(54798);
+  struct sockaddr_in at = local(24798);
   at.sin_addr.s_addr = INADDR_ANY;
   bind(b, (void *)&at, sizeof at);
   setsockopt(b, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
   setsockopt(b, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
   setsockopt(b, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
   setsockopt(b, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
-  at = local(54798);
+  at = local(24798);
   char out[CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(int)) * 2], in[512], data[16];
   memset(out, 0, sizeof out);
   struct iovec v = {"data", 4};
@@ -161,12 +161,12 @@ static void raw(void) {
 
   /* A datagram with a header of our own. */
   int u = socket(AF_INET, SOCK_DGRAM, 0);
-  struct sockaddr_in at = local(54797);
+  struct sockaddr_in at = local(24797);
   bind(u, (void *)&at, sizeof at);
   s = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   struct { struct iphdr ip; unsigned short from, to, len, sum; char text[4]; } own = {
       .ip = {.version = 4, .ihl = 5, .ttl = 5, .protocol = IPPROTO_UDP, .saddr = at.sin_addr.s_addr, .daddr = at.sin_addr.s_addr},
-      .from = htons(7), .to = htons(54797), .len = htons(12), .text = "mine"};
+      .from = htons(7), .to = htons(24797), .len = htons(12), .text = "mine"};
   printf("own header %s\n", why(sendto(s, &own, sizeof own, 0, (void *)&to, sizeof to)));
   len = sizeof from;
   n = recvfrom(u, data, sizeof data, 0, (void *)&from, &len);
