@@ -61,6 +61,27 @@ static int round_of(int round, int signal) {
     return sent && ended && gone;
 }
 
+// Signal 0 only asks: the group forks on, however often that happens.
+static int asked_all_the_time(void) {
+    pid_t leader = fork();
+    if (leader == 0) {
+        setpgid(0, 0);
+        for (int i = 0; i < 100; i++) {
+            pid_t child = fork();
+            if (child == 0)
+                _exit(0);
+            if (child < 0 || waitpid(child, NULL, 0) != child)
+                _exit(1);
+        }
+        _exit(3);
+    }
+    setpgid(leader, leader);
+    int status = 0, there = 1;
+    while (waitpid(leader, &status, WNOHANG) == 0)
+        there &= kill(-leader, 0) == 0;
+    return there && WEXITSTATUS(status) == 3;
+}
+
 int main(void) {
     // Makes a fork take its time.
     char *memory = mmap(0, TOUCHED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -71,5 +92,6 @@ int main(void) {
     for (int round = 0; round < ROUNDS; round++)
         good[round % 2] += round_of(round, round % 2 ? SIGTERM : SIGKILL);
     printf("killed as a whole: %d of %d by SIGKILL, %d of %d by SIGTERM\n", good[0], ROUNDS / 2, good[1], ROUNDS / 2);
+    printf("asked all the time: %s\n", asked_all_the_time() ? "forks on" : "FAILED");
     return 0;
 }

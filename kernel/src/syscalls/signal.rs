@@ -149,11 +149,17 @@ pub(super) fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> Sy
 /// Sends to all that `chosen` accepts: success if one got it, else the last error, `ESRCH` if there is none.
 fn kill_all(chosen: impl Fn(&Process) -> bool, signal: Option<Signal>) -> SysResult {
     let mut result = Err(Errno::ESRCH);
-    group::send_to_many(chosen, |process| match kill_process(process, signal) {
+    let send = |process: &Arc<Process>| match kill_process(process, signal) {
         Ok(()) => result = Ok(0),
         Err(errno) if result.is_err() => result = Err(errno),
         Err(_) => {}
-    });
+    };
+    if signal.is_some() {
+        group::send_to_many(chosen, send);
+    } else {
+        // Nothing is sent: whoever asks all the time must not keep the receivers from forking.
+        table::processes().iter().filter(|process| chosen(process)).for_each(send);
+    }
     result
 }
 
