@@ -8,7 +8,7 @@ use syscall_shim::types::{SIG_DFL, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, Signal, SysResult};
 
 use super::pending::{Charge, Queued};
-use super::stop;
+use super::{ThreadSignals, stop};
 use crate::task::credentials::Credentials;
 use crate::task::process::Process;
 use crate::task::thread::{Task, state};
@@ -56,10 +56,13 @@ pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
         }
         Err(()) => {
             stop::prepare(&task.process, signal);
-            let mut own = task.signals.lock();
-            own.pending.push_bare(signal);
-            if !own.mask.contains(signal) {
-                notice(task, signal);
+            let taker = {
+                let mut own = task.signals.lock();
+                own.pending.push_bare(signal);
+                (!own.mask.contains(signal)).then(|| notice(task, &own, signal))
+            };
+            if taker == Some(Taker::Dies) {
+                end_process(&task.process, signal);
             }
         }
     }
@@ -78,9 +81,14 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
         }
         Err(()) => {
             stop::prepare(process, signal);
-            let threads = process.threads.lock();
-            process.signals.lock().pending.push_bare(signal);
-            pick(&threads, signal);
+            let taker = {
+                let threads = process.threads.lock();
+                process.signals.lock().pending.push_bare(signal);
+                pick(&threads, signal)
+            };
+            if taker == Some(Taker::Dies) {
+                end_process(process, signal);
+            }
         }
     }
     Ok(())
@@ -116,7 +124,7 @@ pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
 pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
     let Some(signal) = queued.signal() else { return Outcome::Ignored };
     stop::prepare(&task.process, signal);
-    let rejected = {
+    let (rejected, taker) = {
         let mut own = task.signals.lock();
         if is_ignored(task, &own, signal) {
             drop(own);
@@ -125,11 +133,12 @@ pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
         }
         let blocked = own.mask.contains(signal);
         let rejected = own.pending.push(queued).err();
-        if rejected.is_none() && !blocked {
-            notice(task, signal);
-        }
-        rejected
+        let taker = (rejected.is_none() && !blocked).then(|| notice(task, &own, signal));
+        (rejected, taker)
     };
+    if taker == Some(Taker::Dies) {
+        end_process(&task.process, signal);
+    }
     task.process.sighand.arrived.wake_all();
     if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
 }
@@ -138,7 +147,7 @@ pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
 pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
     let Some(signal) = queued.signal() else { return Outcome::Ignored };
     stop::prepare(process, signal);
-    let rejected = {
+    let (rejected, taker) = {
         let threads = process.threads.lock();
         let Some(leader) = threads.first() else { return Outcome::Ignored };
         let mut shared = process.signals.lock();
@@ -149,36 +158,66 @@ pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
             return Outcome::Ignored;
         }
         let rejected = shared.pending.push(queued).err();
-        if rejected.is_none() {
-            pick(&threads, signal);
-        }
-        rejected
+        let taker = if rejected.is_none() { pick(&threads, signal) } else { None };
+        (rejected, taker)
     };
+    if taker == Some(Taker::Dies) {
+        end_process(process, signal);
+    }
     process.sighand.arrived.wake_all();
     if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
 }
 
 /// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time it is unblocked. Whoever traces
 /// sees those that are ignored too.
-fn is_ignored(task: &Task, own: &super::ThreadSignals, signal: Signal) -> bool {
+fn is_ignored(task: &Task, own: &ThreadSignals, signal: Signal) -> bool {
     !crate::trace::shows_signals() && !own.mask.union(own.real_mask).contains(signal) && task.process.sighand.ignores(signal)
+}
+
+/// What a signal does to the thread that takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Taker {
+    /// It looks at the signal on its way out of the kernel.
+    Looks,
+    /// It ends, and its process with it.
+    Dies,
 }
 
 /// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
 /// Without such a thread the signal stays pending until one unblocks it.
-fn pick(threads: &[Arc<Task>], signal: Signal) {
-    let takes = |task: &&Arc<Task>| !task.signals.lock().mask.contains(signal) && task.run_state() != state::DEAD;
+fn pick(threads: &[Arc<Task>], signal: Signal) -> Option<Taker> {
+    let takes = |task: &&Arc<Task>| {
+        let state = task.run_state();
+        !task.signals.lock().mask.contains(signal)
+            && state != state::DEAD
+            && (state != state::STOPPED || signal == Signal::SIGKILL)
+    };
     let is_free = |task: &&Arc<Task>| takes(task) && !task.signal_pending.load(Ordering::Acquire);
-    if let Some(task) = threads.iter().find(is_free).or_else(|| threads.iter().find(takes)) {
-        notice(task, signal);
-    }
+    let task = threads.iter().find(is_free).or_else(|| threads.iter().find(takes))?;
+    let own = task.signals.lock();
+    Some(notice(task, &own, signal))
 }
 
-/// Makes a thread notice what is pending for it, also where it sleeps. The queue's lock is held.
-fn notice(task: &Arc<Task>, signal: Signal) {
+/// Makes a thread notice what is pending for it, also where it sleeps. `own` are its locked signals, and if the signal is for its
+/// process, that one's queue is locked too.
+fn notice(task: &Arc<Task>, own: &ThreadSignals, signal: Signal) -> Taker {
     task.signal_pending.store(true, Ordering::Release);
     let stopped = if signal == Signal::SIGKILL { state::STOPPED } else { 0 };
     sched::notify(task, state::INTERRUPTIBLE | state::KILLABLE | stopped);
+    let process = &task.process;
+    // A core file shows the process as the signal finds it, and whoever traces sees the signal taken. sigwait(3) takes it itself.
+    let dies = signal == Signal::SIGKILL
+        || signal.default_action() == DefaultAction::Term
+            && process.sighand.action(signal).handler == SIG_DFL
+            && !own.real_mask.contains(signal)
+            && !crate::trace::shows_signals();
+    if dies { Taker::Dies } else { Taker::Looks }
+}
+
+/// Has all threads of a process end that a signal kills, not only the one that takes it: any of them may sleep on something that
+/// another one has. No lock of signals is held.
+fn end_process(process: &Process, signal: Signal) {
+    crate::task::exit::begin_group_exit(process, u32::from(signal.number()));
 }
 
 /// Makes a thread notice that it has to end, wherever it sleeps.
