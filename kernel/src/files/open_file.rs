@@ -90,6 +90,12 @@ pub trait FileOps: Any + Send + Sync {
         Ok(())
     }
 
+    /// Whether `O_ASYNC` has a signal sent when its readiness changes: for sockets, pipes, terminals, inotify instances. On others the
+    /// flag stays off, as on Linux; least of all may it on what signals themselves wake.
+    fn sends_signals(&self) -> bool {
+        self.as_socket().is_some()
+    }
+
     /// Called for every close(2) of a descriptor, not only the last.
     fn flush(&self, _file: &OpenFile) {}
 
@@ -192,6 +198,7 @@ impl OpenFile {
     /// `F_SETFL`.
     pub fn set_flags(self: &Arc<Self>, flags: OpenFlags) -> SysResult<()> {
         let old = self.flags();
+        let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {

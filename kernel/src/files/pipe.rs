@@ -342,6 +342,10 @@ impl Drop for PipeEnd {
 }
 
 impl FileOps for PipeEnd {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         if to.remaining() == 0 {
             return Ok(0);

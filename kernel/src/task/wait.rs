@@ -11,7 +11,9 @@ use super::thread::{Task, state};
 use super::{Instant, current, current_arc, sched, timer};
 use crate::sync::IrqLock;
 
-/// Something that a [`WaitQueue`] can wake. Called with interrupts off, from any context.
+/// Something that a [`WaitQueue`] can wake. Called with interrupts off, from any context, and with the queue locked: what a waker wakes
+/// in turn must never lead back to a queue that it can be in. Those of signals ([`super::signal::SigHand::arrived`]) and of epoll
+/// instances come last.
 pub trait Waker: Send + Sync {
     /// Tells that `key` (poll events, or 0 for 'anything') happened. Returns whether somebody was woken, which is what
     /// [`WaitQueue::wake_one`] counts.
