@@ -8,7 +8,7 @@ use syscall_shim::types::{SIG_DFL, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, Signal, SysResult};
 
 use super::pending::{Charge, Queued};
-use super::{ThreadSignals, stop};
+use super::{ThreadSignals, first, stop};
 use crate::task::credentials::Credentials;
 use crate::task::process::Process;
 use crate::task::thread::{Task, state};
@@ -50,6 +50,9 @@ fn charge(target: &Task, info: &Siginfo) -> SysResult<Result<Option<Charge>, ()>
 pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
     let charge = charge(task, &info)?;
     let Some(signal) = Signal::new(info.si_signo as u32) else { return Ok(()) };
+    if is_spared(task, signal, &info) {
+        return Ok(());
+    }
     match charge {
         Ok(charge) => {
             post_to_task(task, Queued { info, timer: None, charge });
@@ -59,7 +62,7 @@ pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
             let taker = {
                 let mut own = task.signals.lock();
                 own.pending.push_bare(signal);
-                (!own.mask.contains(signal)).then(|| notice(task, &own, signal))
+                (!own.mask.contains(signal)).then(|| notice(task, &own, &info))
             };
             if taker == Some(Taker::Dies) {
                 end_process(&task.process, signal);
@@ -75,6 +78,9 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
     let leader = process.threads.lock().first().cloned();
     // Nobody is left to take it; a process that was not waited for yet is no error.
     let Some(leader) = leader else { return Ok(()) };
+    if is_spared(&leader, signal, &info) {
+        return Ok(());
+    }
     match charge(&leader, &info)? {
         Ok(charge) => {
             post_to_process(process, Queued { info, timer: None, charge });
@@ -84,7 +90,7 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
             let taker = {
                 let threads = process.threads.lock();
                 process.signals.lock().pending.push_bare(signal);
-                pick(&threads, signal)
+                pick(&threads, &info)
             };
             if taker == Some(Taker::Dies) {
                 end_process(process, signal);
@@ -92,6 +98,12 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the thread's process is the first one and need not know of the signal. A blocked one it may handle by the time that it
+/// takes it.
+fn is_spared(task: &Task, signal: Signal, info: &Siginfo) -> bool {
+    first::spares_sending(&task.process, signal, info) && !task.signals.lock().mask.contains(signal)
 }
 
 /// Whether the thread is on its way to its end: told to, or by a signal that it neither blocks nor handles.
@@ -131,9 +143,9 @@ pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
             drop(queued);
             return Outcome::Ignored;
         }
-        let blocked = own.mask.contains(signal);
+        let (blocked, info) = (own.mask.contains(signal), queued.info);
         let rejected = own.pending.push(queued).err();
-        let taker = (rejected.is_none() && !blocked).then(|| notice(task, &own, signal));
+        let taker = (rejected.is_none() && !blocked).then(|| notice(task, &own, &info));
         (rejected, taker)
     };
     if taker == Some(Taker::Dies) {
@@ -157,8 +169,9 @@ pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
             drop(queued);
             return Outcome::Ignored;
         }
+        let info = queued.info;
         let rejected = shared.pending.push(queued).err();
-        let taker = if rejected.is_none() { pick(&threads, signal) } else { None };
+        let taker = if rejected.is_none() { pick(&threads, &info) } else { None };
         (rejected, taker)
     };
     if taker == Some(Taker::Dies) {
@@ -185,7 +198,8 @@ enum Taker {
 
 /// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
 /// Without such a thread the signal stays pending until one unblocks it.
-fn pick(threads: &[Arc<Task>], signal: Signal) -> Option<Taker> {
+fn pick(threads: &[Arc<Task>], info: &Siginfo) -> Option<Taker> {
+    let signal = Signal::new(info.si_signo as u32)?;
     let takes = |task: &&Arc<Task>| {
         let state = task.run_state();
         !task.signals.lock().mask.contains(signal)
@@ -195,23 +209,30 @@ fn pick(threads: &[Arc<Task>], signal: Signal) -> Option<Taker> {
     let is_free = |task: &&Arc<Task>| takes(task) && !task.signal_pending.load(Ordering::Acquire);
     let task = threads.iter().find(is_free).or_else(|| threads.iter().find(takes))?;
     let own = task.signals.lock();
-    Some(notice(task, &own, signal))
+    Some(notice(task, &own, info))
 }
 
 /// Makes a thread notice what is pending for it, also where it sleeps. `own` are its locked signals, and if the signal is for its
 /// process, that one's queue is locked too.
-fn notice(task: &Arc<Task>, own: &ThreadSignals, signal: Signal) -> Taker {
+fn notice(task: &Arc<Task>, own: &ThreadSignals, info: &Siginfo) -> Taker {
     task.signal_pending.store(true, Ordering::Release);
-    let stopped = if signal == Signal::SIGKILL { state::STOPPED } else { 0 };
+    let signal = Signal::new(info.si_signo as u32);
+    let stopped = if signal == Some(Signal::SIGKILL) { state::STOPPED } else { 0 };
     sched::notify(task, state::INTERRUPTIBLE | state::KILLABLE | stopped);
+    if signal.is_some_and(|signal| kills_at_once(task, own, signal, info)) { Taker::Dies } else { Taker::Looks }
+}
+
+/// Whether the signal ends the process as soon as it is sent. Not if it leaves a core file, which shows the process as the signal finds
+/// it; nor if somebody traces, who sees it taken.
+fn kills_at_once(task: &Task, own: &ThreadSignals, signal: Signal, info: &Siginfo) -> bool {
     let process = &task.process;
-    // A core file shows the process as the signal finds it, and whoever traces sees the signal taken. sigwait(3) takes it itself.
-    let dies = signal == Signal::SIGKILL
+    signal == Signal::SIGKILL
         || signal.default_action() == DefaultAction::Term
             && process.sighand.action(signal).handler == SIG_DFL
+            // sigwait(3) takes it.
             && !own.real_mask.contains(signal)
-            && !crate::trace::shows_signals();
-    if dies { Taker::Dies } else { Taker::Looks }
+            && !crate::trace::shows_signals()
+            && !first::spares_taking(process, signal, info)
 }
 
 /// Has all threads of a process end that a signal kills, not only the one that takes it: any of them may sleep on something that
