@@ -1,7 +1,5 @@
 //! Memory: mmap(2) and its family, locks, advice, and the calls that matter on larger machines (NUMA, protection keys).
 
-use alloc::vec;
-
 use syscall_shim::{Errno, SysResult};
 
 use crate::mm::address_space::memory_is_short;
@@ -11,7 +9,7 @@ use crate::mm::mremap::RemapFlags;
 use crate::mm::numa::{self, Policy};
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
 use crate::task::{current, exit};
-use crate::usermem::{UserAddr, UserPtr, copy_out, zero_partial};
+use crate::usermem::{UserAddr, UserPtr, buffer, copy_out, zero_partial};
 
 const PROT_SEM: u32 = 8;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -110,7 +108,7 @@ pub fn mincore(addr: u64, len: u64, vec: UserAddr) -> SysResult {
         return Err(Errno::EFAULT);
     }
     let mm = mm();
-    let mut chunk = vec![0u8; pages.min(CHUNK)];
+    let mut chunk = buffer(pages.min(CHUNK))?;
     let mut done = 0;
     while done < pages {
         let n = (pages - done).min(CHUNK);
