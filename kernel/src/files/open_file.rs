@@ -119,6 +119,8 @@ const NOT_KEPT: OpenFlags =
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// Open file descriptions that there are.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// `/proc/sys/fs/file-max`, once it is set.
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// How many files are open (`/proc/sys/fs/file-nr`).
 pub fn count() -> usize {
@@ -129,7 +131,16 @@ pub fn count() -> usize {
 /// too, which nearly every program of a machine is.
 pub fn limit() -> usize {
     const LEAST: usize = 8192;
+    let set = LIMIT.load(Ordering::Relaxed);
+    if set != usize::MAX {
+        return set;
+    }
     (frames::stats().total * (PAGE_SIZE / 1024) / 10).max(LEAST)
+}
+
+/// Sets [`limit`].
+pub fn set_limit(most: usize) {
+    LIMIT.store(most, Ordering::Relaxed);
 }
 
 /// `ENFILE` if there are more open files than may be.

@@ -9,6 +9,7 @@
 mod balance;
 mod cpu_time;
 mod queue;
+pub mod realtime;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -26,8 +27,8 @@ use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqGuard, IrqLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
-pub use queue::RR_SLICE;
 use queue::{Arrival, RunQueue};
+pub use realtime::rr_slice;
 
 /// Time that a task runs while others are ready, in nanoseconds.
 pub const TIME_SLICE: Instant = 4_000_000;
