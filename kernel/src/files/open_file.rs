@@ -337,7 +337,7 @@ impl OpenFile {
     pub(super) fn did_read(&self, n: usize) {
         current().count_read(n);
         if n > 0 {
-            notify::notify_path(&self.path, event::ACCESS);
+            notify::notify_open_file(&self.path, event::ACCESS);
         }
     }
 
@@ -346,7 +346,7 @@ impl OpenFile {
         if n == 0 {
             return Ok(());
         }
-        notify::notify_path(&self.path, event::MODIFY);
+        notify::notify_open_file(&self.path, event::MODIFY);
         if self.flags().intersects(OpenFlags::SYNC) && self.inode.file_type() == FileType::Regular {
             self.inode.sync(!self.flags().contains(OpenFlags::SYNC))?;
         }
@@ -410,7 +410,7 @@ impl Drop for OpenFile {
         super::locks::release_description(self);
         if notify::active() {
             let closed = if self.flags().writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE };
-            notify::notify_path(&self.path, closed);
+            notify::notify_open_file(&self.path, closed);
         }
     }
 }

@@ -212,7 +212,9 @@ pub fn fallocate(fd: i32, mode: u32, offset: i64, len: i64) -> SysResult {
         return Err(Errno::ENODEV);
     }
     let keep = capable(Cap::Fsetid as u32);
-    checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep)).map(|()| 0)
+    checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep))?;
+    fs::notify::notify_open_file(&file.path, fs::notify::event::MODIFY);
+    Ok(0)
 }
 
 /// fsync(2).

@@ -37,7 +37,7 @@ const FIXED: &[(&str, &str)] = &[
     ("fs/overflowgid", "65534\n"),
     ("fs/overflowuid", "65534\n"),
     ("fs/pipe-user-pages-hard", "0\n"),
-    ("fs/pipe-user-pages-soft", "0\n"),
+    ("fs/pipe-user-pages-soft", "16384\n"),
     ("fs/protected_fifos", "0\n"),
     ("fs/protected_hardlinks", "0\n"),
     ("fs/protected_regular", "0\n"),
