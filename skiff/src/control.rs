@@ -5,6 +5,7 @@
 use crate::core::Cores;
 use crate::error::{Error, On, Result};
 use crate::frame::ToGuest;
+use crate::guest::Guest;
 use std::fs::{self, DirBuilder};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -30,7 +31,7 @@ fn root() -> PathBuf {
 
 /// What others want of a running machine's session.
 pub struct Desk {
-    guest: Arc<Mutex<UnixStream>>,
+    guest: Guest,
     /// Takes core files.
     pub cores: Arc<Mutex<Cores>>,
     /// Who waits for the next core file, and for the next figures.
@@ -47,12 +48,8 @@ struct Waiting {
 
 impl Desk {
     /// For the machine behind that channel.
-    pub fn new(guest: Arc<Mutex<UnixStream>>, cores: Arc<Mutex<Cores>>) -> Self {
+    pub fn new(guest: Guest, cores: Arc<Mutex<Cores>>) -> Self {
         Self { guest, cores, waiting: Mutex::default() }
-    }
-
-    fn send(&self, frame: &ToGuest) -> bool {
-        self.guest.lock().is_ok_and(|mut guest| guest.write_all(&frame.encode()).is_ok())
     }
 
     /// A core file is there, or is not to be had.
@@ -82,7 +79,7 @@ impl Desk {
             }
             Err(_) => return Err("the session has failed".into()),
         };
-        if first && !self.send(&ToGuest::Stats) {
+        if first && !self.guest.send(&ToGuest::Stats) {
             return Err("the machine has ended".into());
         }
         answer.recv_timeout(PATIENCE).map_err(|_| "the machine does not answer".into())
@@ -98,7 +95,7 @@ impl Desk {
         if let Ok(mut cores) = self.cores.lock() {
             cores.ask(path);
         }
-        if !self.send(&ToGuest::Core(pid)) {
+        if !self.guest.send(&ToGuest::Core(pid)) {
             return Err("the machine has ended".into());
         }
         answer.recv_timeout(CORE_PATIENCE).unwrap_or_else(|_| Err("the machine does not answer".into()))

@@ -112,7 +112,7 @@ impl Machine {
             command.args(["-chardev", &format!("socket,id=channel,fd={number}"), "-device", bus]);
             // Not a virtconsole: QEMU drops what one of those sends while nobody reads.
             command.args(["-device", "virtserialport,chardev=channel,nr=1"]);
-            options.push("channel=virtio:1".into());
+            options.extend(["channel=virtio:1".into(), "flow".into()]);
             Some(ours)
         } else {
             None

@@ -279,7 +279,7 @@ fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(e) => {
-            eprintln!("skiff: {e}");
+            skiff::outlet::last_words(&format!("skiff: {e}\n"));
             ExitCode::from(NOT_STARTED)
         }
     }
