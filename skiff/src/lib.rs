@@ -8,6 +8,7 @@ mod backlog;
 pub mod control;
 pub mod core;
 pub mod error;
+mod folder;
 pub mod frame;
 pub mod fresh;
 pub mod gdb;
