@@ -118,6 +118,11 @@ pub trait FileOps: Any + Send + Sync {
     /// Called for every close(2) of a descriptor, not only the last.
     fn flush(&self, _file: &OpenFile) {}
 
+    /// What close(2) answers, after all: an earlier write that failed late.
+    fn close_error(&self, _file: &OpenFile) -> SysResult<()> {
+        Ok(())
+    }
+
     /// Lines of /proc/PID/fdinfo/N beyond `pos`, `flags`, `mnt_id` and `ino`.
     fn fdinfo(&self, _file: &OpenFile, _out: &mut String) {}
 
