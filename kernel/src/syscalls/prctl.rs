@@ -169,7 +169,6 @@ fn put(addr: u64, value: u32) -> SysResult {
 /// `PR_SET_SECUREBITS`: locked bits stay, and only known ones can be set.
 fn set_securebits(task: &Task, bits: u64) -> SysResult {
     const KNOWN: u64 = 0xff;
-    const KEEP_CAPS: u32 = 1 << 4;
     change(task, |c| {
         let old = u64::from(c.securebits);
         let locks = old >> 1 & 0x55;
@@ -178,7 +177,7 @@ fn set_securebits(task: &Task, bits: u64) -> SysResult {
             return Err(Errno::EPERM);
         }
         c.securebits = bits as u32;
-        c.keep_caps = c.securebits & KEEP_CAPS != 0;
+        c.keep_caps = c.securebits & Credentials::KEEP_CAPS != 0;
         Ok(())
     })
 }

@@ -108,7 +108,7 @@ pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResu
 /// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name under /dev/fd.
 pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>, flags: u32) -> SysResult {
     let lookup = paths::lookup_flags(flags, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)?;
-    let paths::Name { base, text } = paths::name_at(dirfd, path)?;
+    let paths::Name { base, text } = paths::name_or_descriptor(dirfd, path, lookup)?;
     let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
     let shown = match &base {
         None => text.clone(),
