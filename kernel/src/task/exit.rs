@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use syscall_shim::{Errno, Signal, SysResult};
+use syscall_shim::{Errno, SysResult};
 
 use super::core_dump::Hold;
 use super::process::Process;
@@ -150,19 +150,4 @@ pub fn end_other_threads() -> SysResult<()> {
 /// Whether the thread must end rather than return to the application.
 pub fn must_exit(task: &Task) -> bool {
     task.process.exiting.load(Ordering::Acquire) || task.exit_requested.load(Ordering::Acquire)
-}
-
-/// Kills the process for want of memory. The thread ends on its way out of the kernel, once it has freed what it holds there.
-pub fn out_of_memory() {
-    let total = crate::mm::frames::stats().total * 4 / 1024;
-    let task = current();
-    if !must_exit(task) {
-        kerr!(
-            "out of memory: {} (pid {}) needs more than this machine's {total} MiB: raise --memory",
-            task.name(),
-            task.process.pid
-        );
-    }
-    begin_group_exit(&task.process, u32::from(Signal::SIGKILL.number()));
-    task.signal_pending.store(true, Ordering::Release);
 }

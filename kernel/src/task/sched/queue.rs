@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 use super::super::Instant;
 use super::super::load::Load;
 use super::super::thread::{SchedParams, Task};
-use super::TIME_SLICE;
+use super::{TIME_SLICE, realtime};
 use crate::arch::percpu;
 use crate::mm::AddressSpace;
 
@@ -20,11 +20,6 @@ const SCHED_RR: u32 = 2;
 const SCHED_BATCH: u32 = 3;
 const SCHED_IDLE: u32 = 5;
 
-/// `SCHED_RR`'s time slice.
-pub const RR_SLICE: Instant = 100_000_000;
-/// Real-time tasks leave the others a twentieth of each second (`sched_rt_period_us`, `sched_rt_runtime_us` of sched(7)).
-const RT_PERIOD: Instant = 1_000_000_000;
-const RT_RUNTIME: Instant = 950_000_000;
 /// Virtual time by which a task may be ahead of the others when it has slept. That is all that a sleep gives: if it made up for what
 /// the task had run before, those who hand the CPU to each other would never have had more than one who is ready all the time.
 const SLEEP_CREDIT: i64 = TIME_SLICE as i64;
@@ -260,7 +255,7 @@ impl RunQueue {
     /// Whether real-time tasks have had their share of the period, and others wait.
     #[inline(always)]
     fn is_throttled(&self) -> bool {
-        self.rt_used >= RT_RUNTIME && !self.fair.is_empty()
+        self.rt_used >= realtime::runtime() && !self.fair.is_empty()
     }
 
     /// Takes out the task that is next.
@@ -316,7 +311,7 @@ impl RunQueue {
     /// [`Self::count`] where real-time tasks run or have run, or nice values count.
     #[inline(never)]
     fn count_special(&mut self, now: Instant) {
-        if self.rt_used > 0 && now.saturating_sub(self.rt_period) >= RT_PERIOD {
+        if self.rt_used > 0 && now.saturating_sub(self.rt_period) >= realtime::period() {
             self.rt_used = 0;
         }
         if let Some(current) = &self.current
@@ -349,7 +344,7 @@ impl RunQueue {
         self.slice_end = match task.sched.is_default() || task.sched.get().policy != SCHED_RR {
             // A FIFO task's turn does not end so; it is a time to look at the others.
             true => now + TIME_SLICE,
-            false => now + RR_SLICE,
+            false => now + realtime::rr_slice(),
         };
         self.load.set(now, self.waiting() + usize::from(!task.idle));
         self.current = Some(task);
