@@ -25,6 +25,7 @@ use syscall_shim::{Errno, SysResult};
 use crate::task::{current, table};
 use target::{Class, Target};
 
+pub use pid::process_of_directory;
 pub use system::memory_info;
 pub use usage::busy_time;
 
