@@ -4,6 +4,7 @@
 //! dentry holds its cached children; children hold their parent. What nobody uses is evicted, least recently used first.
 
 use crate::inode::InodeRef;
+use crate::platform::platform;
 use crate::types::FileType;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -323,7 +324,7 @@ impl Drop for Dentry {
 
 /// Puts a dentry on the evicting hand's way and evicts what has become too much.
 fn remember(dentry: &Arc<Dentry>) {
-    let limit = LIMIT.load(Ordering::Relaxed);
+    let limit = if platform().may_keep() { LIMIT.load(Ordering::Relaxed) } else { 0 };
     let mut lru = LRU.lock();
     lru.push_back(Arc::downgrade(dentry));
     for _ in 0..4 {

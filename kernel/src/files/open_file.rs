@@ -15,7 +15,7 @@ use super::epoll::Watch;
 use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
-use crate::mm::{PAGE_SIZE, frames};
+use crate::mm::{PAGE_SIZE, frames, heap};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -126,8 +126,9 @@ pub fn limit() -> usize {
     (frames::stats().total * (PAGE_SIZE / 1024) / 10).max(LEAST)
 }
 
-/// `ENFILE` if there are more open files than may be.
+/// `ENFILE` if there are more open files than may be, `ENOMEM` where memory is short.
 pub fn check_count() -> SysResult<()> {
+    heap::check()?;
     if count() > limit() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 

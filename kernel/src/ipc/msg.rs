@@ -9,6 +9,7 @@ use syscall_shim::types::MsqidDs;
 use syscall_shim::{Errno, SysResult};
 
 use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, now};
+use crate::mm::heap;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::task::wait::{WaitQueue, wait_until};
@@ -119,12 +120,16 @@ impl Queue {
     pub fn send(&self, message: Message, flags: u32) -> SysResult<()> {
         let permissions = *self.permissions.lock();
         permissions.check(WRITE)?;
+        heap::check()?;
         let pid = current().process.pid;
         let mut message = Some(message);
         self.wait(|state| {
             let size = message.as_ref().map_or(0, |message| message.text.len() as u64);
             if state.bytes + size > state.limit || state.messages.len() as u64 >= state.limit {
                 return (flags & IPC_NOWAIT != 0).then_some(Err(Errno::EAGAIN));
+            }
+            if state.messages.try_reserve(1).is_err() {
+                return Some(Err(Errno::ENOMEM));
             }
             state.messages.extend(message.take());
             state.bytes += size;

@@ -92,7 +92,7 @@ const FIXED: &[(&str, &str)] = &[
     ("vm/mmap_rnd_bits", "28\n"),
     ("vm/nr_hugepages", "0\n"),
     ("vm/nr_overcommit_hugepages", "0\n"),
-    ("vm/oom_kill_allocating_task", "0\n"),
+    ("vm/oom_kill_allocating_task", "1\n"),
     ("vm/overcommit_kbytes", "0\n"),
     ("vm/page-cluster", "3\n"),
     ("vm/panic_on_oom", "0\n"),
