@@ -94,6 +94,9 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
         _ if flags & SHM_REMAP != 0 => MapFlags::FIXED,
         _ => MapFlags::FIXED_NOREPLACE,
     };
+    if flags & SHM_REMAP == 0 && addr.checked_add(segment.size).is_none() {
+        return Err(Errno::EINVAL);
+    }
     let prot = Prot::READ | exec | if writable { Prot::WRITE } else { Prot::empty() };
     let len = segment.size;
     let file = MapFile {
@@ -111,8 +114,9 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
 /// shmdt(2): `EINVAL` unless a segment is attached at `addr`.
 pub fn detach(addr: u64) -> SysResult<()> {
     let mm = current().process.mm();
-    let (file, offset) = mm.file_at(addr).ok_or(Errno::EINVAL)?;
-    let size = file.attached_size().filter(|_| offset == 0).ok_or(Errno::EINVAL)?;
+    // The first part that is where it was attached to be: what was at its beginning may have been taken out.
+    let file = mm.file_attached_at(addr).ok_or(Errno::EINVAL)?;
+    let size = file.attached_size().ok_or(Errno::EINVAL)?;
     // Its other parts go as well, what lies in between stays.
     let identity = file.identity();
     drop(file);

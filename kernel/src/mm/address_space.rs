@@ -320,6 +320,10 @@ impl<'a> Locked<'a> {
 
     /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing has changed.
     pub fn unmap(&mut self, start: u64, end: u64) -> SysResult<()> {
+        // Callers see to it; the tables' upper half is the kernel's, so it is seen to once more.
+        if end > USER_END {
+            return Err(Errno::EINVAL);
+        }
         let count = self.inner.areas.overlapping(start, end).count();
         self.dead.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
         self.parts().1.split_edges(start, end)?;
