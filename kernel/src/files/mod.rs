@@ -27,6 +27,7 @@ pub mod owner;
 mod page_copy;
 pub mod pidfd;
 pub mod pipe;
+pub mod pipe_share;
 pub mod poll;
 pub mod pseudo_file;
 pub mod regular;

@@ -11,6 +11,7 @@ use super::Kind;
 use crate::files::io::{Sink, Source, put_all};
 use crate::files::poll::{PollQueue, ev};
 use crate::files::socket::{Address, Ancillary, Received};
+use crate::mm::heap;
 use crate::sync::SleepMutex;
 use crate::task::wait::{WaitError, WaitQueue, wait_exclusive};
 use crate::usermem::buffer;
@@ -214,7 +215,7 @@ impl Channel {
                     Err(errno) => break Err(errno),
                 }
             }
-            let mut piece = match buffer(PIECE.min(from.remaining())) {
+            let mut piece = match heap::check().and_then(|()| buffer(PIECE.min(from.remaining()))) {
                 Ok(piece) => piece,
                 Err(errno) => break Err(errno),
             };

@@ -10,6 +10,7 @@ use super::socket::{TcpSocket, errno};
 use crate::arch::clock;
 use crate::files::io::{Sink, Source};
 use crate::files::socket::{deadline, wait};
+use crate::mm::heap;
 use crate::net::poll;
 use crate::usermem::buffer;
 
@@ -57,7 +58,8 @@ impl TcpSocket {
             }
             // Whole segments where these are large, so that none is made of two pieces.
             let chunk = if segment > CHUNK / 2 { segment } else { CHUNK };
-            let mut bytes = match buffer(from.remaining().min(chunk).min(room.max(segment))) {
+            let len = from.remaining().min(chunk).min(room.max(segment));
+            let mut bytes = match heap::check().and_then(|()| buffer(len)) {
                 Ok(bytes) => bytes,
                 Err(errno) => break Err(errno),
             };
