@@ -180,6 +180,11 @@ pub fn getsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: UserPt
         Some(number) => number.to_ne_bytes().to_vec(),
         None => socket.get_option(level, option, room)?,
     };
+    // The length that is needed is told along with the error.
+    if (level, option) == (net::SOL_SOCKET, net::SO_PEERGROUPS) && bytes.len() > room {
+        len.write(bytes.len() as i32)?;
+        return Err(Errno::ERANGE);
+    }
     let shown = bytes.get(..bytes.len().min(room)).unwrap_or_default();
     usermem::copy_out(value, shown)?;
     len.write(shown.len() as i32).map(|()| 0)
