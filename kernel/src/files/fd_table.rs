@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
@@ -151,6 +151,9 @@ impl Changing<'_> {
         if fd < self.len() {
             return Ok(());
         }
+        if fd >= NR_OPEN.load(Ordering::Relaxed) as usize {
+            return Err(Errno::EMFILE);
+        }
         if fd + 1 - self.len() > FEW && !user_page::available(pages((fd + 1).next_power_of_two())) {
             return Err(Errno::ENOMEM);
         }
@@ -179,6 +182,11 @@ impl Changing<'_> {
         if self.has(fd) { Ok(()) } else { Err(Errno::EBADF) }
     }
 }
+
+/// The most that `NR_OPEN` may be set to.
+pub const NR_OPEN_LIMIT: u32 = i32::MAX as u32 & !63;
+/// `/proc/sys/fs/nr_open`: no table grows to more descriptors, whatever `RLIMIT_NOFILE` says.
+pub static NR_OPEN: AtomicU32 = AtomicU32::new(1 << 20);
 
 /// `RLIMIT_NOFILE` of the caller.
 fn limit() -> usize {
