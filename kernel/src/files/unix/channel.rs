@@ -263,22 +263,29 @@ impl Channel {
     /// Nothing more will be written.
     pub(super) fn close_writing(&self) {
         self.ended.store(true, Ordering::Release);
-        self.wake_all();
+        self.wake_all(ev::READABLE | ev::RDHUP | ev::HUP);
+    }
+
+    /// The sender is gone.
+    pub(super) fn hang_up(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.wake_all(ev::RDHUP | ev::HUP);
     }
 
     /// Nobody will read.
     pub(super) fn close_reading(&self) {
         self.unread.store(true, Ordering::Release);
-        self.wake_all();
+        self.wake_all(ev::READABLE | ev::RDHUP | ev::HUP);
     }
 
     /// The receiver learns that what it sent was lost.
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
+        self.readers.wake_key(ev::ERR);
     }
 
-    pub(super) fn wake_all(&self) {
-        self.readers.wake_key(ev::READABLE | ev::RDHUP | ev::HUP | ev::ERR);
+    fn wake_all(&self, key: u32) {
+        self.readers.wake_key(key);
         self.room.wake_key(ev::WRITABLE | ev::HUP);
         if let Some(sender) = &self.sender {
             sender.writers.wake_key(ev::WRITABLE | ev::HUP);

@@ -124,7 +124,6 @@ impl UnixSocket {
             let peer = old.send.receiver.upgrade();
             if peer.is_some_and(|peer| peer.link().is_some_and(|theirs| Arc::ptr_eq(&theirs.send, &self.inbox))) {
                 old.send.reset();
-                old.send.wake_all();
             }
         }
         old.send.room.wake_all();

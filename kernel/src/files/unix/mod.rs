@@ -259,7 +259,7 @@ impl Drop for UnixSocket {
                 }
                 link.receive.close_reading();
                 if self.kind != Kind::Datagram {
-                    link.send.close_writing();
+                    link.send.hang_up();
                 }
             }
             Role::Idle => {}

@@ -117,11 +117,12 @@ impl Flags {
         }
     }
 
-    /// What `SO_PASSCRED` tells of a message: nobody's ids where none were passed. `None` within is a message without them.
+    /// What `SO_PASSCRED` tells: of a message that passed none (`None` within) nobody's ids, and of no message at all zeros.
     pub fn passes_credentials(&self, sender: Option<Option<PeerCredentials>>) -> Option<PeerCredentials> {
         const NOBODY: PeerCredentials = PeerCredentials { pid: 0, uid: 65534, gid: 65534 };
-        let sender = sender.filter(|_| self.has(n::SO_PASSCRED))?;
-        Some(sender.unwrap_or(NOBODY))
+        const NO_MESSAGE: PeerCredentials = PeerCredentials { pid: 0, uid: 0, gid: 0 };
+        let told = sender.map_or(NO_MESSAGE, |sender| sender.unwrap_or(NOBODY));
+        self.has(n::SO_PASSCRED).then_some(told)
     }
 
     /// Whose pidfd `SO_PASSPIDFD` gives.
@@ -326,6 +327,7 @@ impl Options {
             n::SO_INCOMING_CPU => load(&self.incoming_cpu),
             n::SO_BINDTOIFINDEX => load(&self.interface),
             n::SO_BUF_LOCK => load(&self.buf_lock) & BUF_LOCK_MASK,
+            n::SO_TXREHASH => return Err(Errno::EOPNOTSUPP),
             n::SO_BSDCOMPAT | n::SO_INCOMING_NAPI_ID | n::SO_RESERVE_MEM => 0,
             _ => return Err(Errno::ENOPROTOOPT),
         };

@@ -23,7 +23,10 @@ impl UnixSocket {
     /// The channel to send datagrams into: to an address, or to the peer.
     fn target(&self, to: Option<&[u8]>) -> SysResult<Arc<Channel>> {
         let Some(to) = to else {
-            return self.link().map(|link| link.send.clone()).ok_or(Errno::ENOTCONN);
+            let link = self.link().ok_or(Errno::ENOTCONN)?;
+            let peer = link.send.receiver.upgrade();
+            let takes = peer.is_none_or(|peer| peer.takes_from(self));
+            return if takes { Ok(link.send.clone()) } else { Err(Errno::EPERM) };
         };
         let target = name::find(name::decode(to)?)?;
         if target.kind != self.kind {
@@ -237,6 +240,7 @@ impl FileOps for UnixSocket {
             FIONREAD if matches!(&*self.role.lock(), Role::Listening(_)) => return Err(Errno::EINVAL),
             FIONREAD => receive.next_len(),
             TIOCOUTQ => self.sender.used(),
+            SIOCATMARK if self.kind != Kind::Stream => return Err(Errno::EOPNOTSUPP),
             SIOCATMARK => usize::from(receive.at_mark()),
             _ => return crate::net::ioctl::interface(request, arg),
         };
