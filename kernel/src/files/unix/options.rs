@@ -277,7 +277,6 @@ impl Options {
             }
             n::SO_PEEK_OFF => store(&self.flags.peek_offset, number),
             n::SO_BUSY_POLL => {
-                need(number <= self.busy_poll.load(Ordering::Relaxed) || admin(), Errno::EPERM)?;
                 need(number >= 0, Errno::EINVAL)?;
                 store(&self.busy_poll, number);
             }
@@ -291,11 +290,13 @@ impl Options {
                 need(number & !BUF_LOCK_MASK == 0, Errno::EINVAL)?;
                 store(&self.buf_lock, number);
             }
-            // There is one machine-wide name space of devices, and no filter to take away.
             n::SO_BINDTOIFINDEX => {
+                let free = self.interface.load(Ordering::Relaxed) == 0;
+                need(free || capable(CAP_NET_RAW), Errno::EPERM)?;
                 need(number >= 0, Errno::EINVAL)?;
                 store(&self.interface, number);
             }
+            // There is none to take away.
             n::SO_DETACH_FILTER => return Err(Errno::ENOENT),
             n::SO_BSDCOMPAT => {}
             n::SO_TXREHASH | n::SO_RESERVE_MEM => return Err(Errno::EOPNOTSUPP),
