@@ -317,13 +317,13 @@ impl Channel {
         if self.is_ended() { Err(Errno::EPIPE) } else { Ok(()) }
     }
 
-    /// The bytes of a packet. `EMSGSIZE`, `EFAULT`.
+    /// The bytes of a packet. `EMSGSIZE`, `EFAULT`; `ENOBUFS` where there is no memory for so many at once.
     pub(super) fn packet(from: &mut Source<'_>, limit: usize) -> SysResult<Vec<u8>> {
         const SPARE: usize = 32;
         if from.remaining() + SPARE > limit {
             return Err(Errno::EMSGSIZE);
         }
-        from.take_all(limit)
+        from.take_all(limit).map_err(|errno| if errno == Errno::ENOMEM { Errno::ENOBUFS } else { errno })
     }
 
     /// Files get on the way to here, if there are any. `EPERM` where the receiver wants none.
@@ -441,9 +441,10 @@ impl Drop for Channel {
     }
 }
 
-/// Takes so many bytes of a stream, or fewer where memory is in small pieces. `EFAULT` unless all of them can be read.
+/// Takes so many bytes of a stream, or fewer where memory is in small pieces. `ENOBUFS`, and `EFAULT` unless all can be read.
 fn piece(from: &mut Source<'_>, want: usize) -> SysResult<Vec<u8>> {
     const LEAST: usize = 4096;
-    let mut bytes = buffer(want).or_else(|errno| if want > LEAST { buffer(LEAST) } else { Err(errno) })?;
+    let bytes = buffer(want).or_else(|errno| if want > LEAST { buffer(LEAST) } else { Err(errno) });
+    let mut bytes = bytes.map_err(|_| Errno::ENOBUFS)?;
     if from.take(&mut bytes)? < bytes.len() { Err(Errno::EFAULT) } else { Ok(bytes) }
 }

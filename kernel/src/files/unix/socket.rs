@@ -298,8 +298,8 @@ impl Socket for UnixSocket {
                 self.shut_for_writing.fetch_or(write, Ordering::Relaxed);
                 if read {
                     self.inbox.close_writing();
-                    self.readers.wake_all();
                 }
+                self.readers.wake_all();
                 return Ok(());
             }
         };
