@@ -17,6 +17,9 @@ use crate::task::wait::{WaitError, wait_exclusive};
 /// A socket address as it lies in memory: the family, and what it makes of the rest.
 pub type Address = Vec<u8>;
 
+/// What a negative `SO_RCVTIMEO` or `SO_SNDTIMEO` is kept as: nothing is waited for.
+const AT_ONCE: u64 = u64::MAX;
+
 /// The ids that `SCM_CREDENTIALS` and `SO_PEERCRED` tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerCredentials {
@@ -29,10 +32,10 @@ pub struct PeerCredentials {
 }
 
 impl PeerCredentials {
-    /// Those of the caller.
-    pub fn of_current() -> Self {
+    /// Those that a message of the caller's has, if it names none itself: the real ones.
+    pub fn of_sender() -> Self {
         let credentials = current().credentials();
-        Self { pid: current().process.pid, uid: credentials.euid, gid: credentials.egid }
+        Self { pid: current().process.pid, uid: credentials.uid, gid: credentials.gid }
     }
 
     /// As `struct ucred`.
@@ -63,6 +66,8 @@ pub struct Ancillary {
     pub files: Vec<Arc<OpenFile>>,
     /// `SCM_CREDENTIALS`.
     pub credentials: Option<PeerCredentials>,
+    /// Whose pidfd `SCM_PIDFD` is to give.
+    pub pidfd: Option<i32>,
     /// Everything else.
     pub control: Vec<Control>,
 }
@@ -151,6 +156,7 @@ pub fn open(socket: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
 pub fn deadline(timeout: &AtomicU64) -> Option<u64> {
     match timeout.load(Ordering::Relaxed) {
         0 => None,
+        AT_ONCE => Some(0),
         ns => Some(clock::monotonic_ns().saturating_add(ns)),
     }
 }
@@ -181,7 +187,8 @@ pub fn int(value: &[u8]) -> SysResult<i32> {
     value.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)).ok_or(Errno::EINVAL)
 }
 
-/// The time in a `struct timeval`, in nanoseconds.
+/// The time in a `struct timeval`, in nanoseconds: 0 for no limit, as it is for more than can be counted. A negative one is over when
+/// it begins; see [`deadline`].
 pub fn timeval(value: &[u8]) -> SysResult<u64> {
     let word = |at: usize| -> SysResult<i64> {
         let bytes = value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).ok_or(Errno::EINVAL)?;
@@ -191,11 +198,14 @@ pub fn timeval(value: &[u8]) -> SysResult<u64> {
     if !(0..1_000_000).contains(&microseconds) {
         return Err(Errno::EDOM);
     }
-    Ok((seconds.max(0) as u64).saturating_mul(1_000_000_000).saturating_add(microseconds as u64 * 1000))
+    let Ok(seconds) = u64::try_from(seconds) else { return Ok(AT_ONCE) };
+    let ns = seconds.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(microseconds as u64 * 1000));
+    Ok(ns.filter(|ns| *ns != AT_ONCE).unwrap_or(0))
 }
 
 /// A `struct timeval`.
 pub fn timeval_bytes(ns: u64) -> Vec<u8> {
+    let ns = if ns == AT_ONCE { 0 } else { ns };
     let mut out = (ns / 1_000_000_000).to_ne_bytes().to_vec();
     out.extend_from_slice(&(ns % 1_000_000_000 / 1000).to_ne_bytes());
     out

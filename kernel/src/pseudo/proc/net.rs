@@ -70,6 +70,7 @@ fn lines(name: &str) -> String {
         "route" => report::route(),
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
+        "unix" => crate::files::unix::report::lines(),
         "pnp" => crate::net::pnp(),
         _ => String::new(),
     }
