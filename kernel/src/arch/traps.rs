@@ -8,9 +8,10 @@ use super::percpu::this_cpu;
 use super::trap::{TrapFrame, vector};
 use super::{apic, ipi, irq, vectors};
 use crate::mm::sites::{self, Redirect};
-use crate::mm::{Access, FaultError};
+use crate::mm::vmalloc::pieces;
+use crate::mm::{Access, FaultError, fs_platform};
 use crate::task::signal::{self, Fault};
-use crate::task::{Process, Task, current, dump, exit, sched, timer};
+use crate::task::{Process, Task, current, dump, oom, sched, timer};
 use crate::usermem::{self, USER_END};
 use crate::{counters, panic};
 
@@ -210,10 +211,9 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
         Err(FaultError::Maperr) => Some((g::SIGSEGV, g::SEGV_MAPERR)),
         Err(FaultError::Accerr) => Some((g::SIGSEGV, g::SEGV_ACCERR)),
         Err(FaultError::BusAdrerr) => Some((g::SIGBUS, g::BUS_ADRERR)),
-        Err(FaultError::Oom) => {
-            exit::out_of_memory();
-            Some((g::SIGKILL, SI_KERNEL))
-        }
+        // The access is tried again.
+        Err(FaultError::Oom) if oom::relieve(fs_platform::pages_wanted()) => None,
+        Err(FaultError::Oom) => Some((g::SIGKILL, SI_KERNEL)),
     }
 }
 
@@ -315,6 +315,10 @@ fn handle_work(task: &Task, frame: &mut TrapFrame) {
     let pending = task.signal_pending.load(Ordering::Acquire);
     irq::enable();
     if resched {
+        oom::answer();
+        if pieces::want_cleaning() {
+            pieces::clean();
+        }
         crate::task::schedule();
     }
     // Within a system call there is no critical section of rseq(2).

@@ -116,6 +116,10 @@ pub fn poll_room(table: &mut PollTable) -> bool {
 struct StandardInput;
 
 impl FileOps for StandardInput {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let mut done = 0;
         while to.remaining() > 0 {
@@ -168,6 +172,10 @@ impl FileOps for StandardInput {
 struct StandardOutput(Outgoing);
 
 impl FileOps for StandardOutput {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
         let mut done = 0;
         let mut piece = [0; PIECE / 4];

@@ -235,6 +235,10 @@ impl Drop for Inotify {
 }
 
 impl FileOps for Inotify {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
         Ok(pos)
     }

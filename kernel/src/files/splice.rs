@@ -4,7 +4,6 @@
 //! of the kernel.
 
 use alloc::sync::Arc;
-use alloc::vec;
 
 use fs::inode::same_inode;
 use fs::{FileType, OpenFlags, PAGE_SIZE};
@@ -13,6 +12,7 @@ use syscall_shim::{Errno, SysResult};
 use super::io::{Segments, Sink, Source};
 use super::pipe::{Buffer, Pipe, PipeEnd};
 use super::{FileOps, OpenFile, events};
+use crate::usermem::buffer;
 
 /// Bytes moved at once.
 const CHUNK: usize = 64 * 1024;
@@ -54,10 +54,10 @@ fn write(file: &OpenFile, place: Place, bytes: &[u8]) -> SysResult<usize> {
 /// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more. What was read and not taken is
 /// put back by moving the source's position.
 pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place, count: usize) -> SysResult<usize> {
-    let mut buffer = vec![0; count.min(CHUNK)];
+    let mut bytes = buffer(count.min(CHUNK))?;
     let mut done = 0;
     while done < count {
-        let room = buffer.get_mut(..(count - done).min(CHUNK)).ok_or(Errno::EINVAL)?;
+        let room = bytes.get_mut(..(count - done).min(CHUNK)).ok_or(Errno::EINVAL)?;
         let step = read(from, source, room).and_then(|n| {
             if n == 0 {
                 return Ok((0, 0));
@@ -269,9 +269,9 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
     }
     if from.inode.mapping().is_none() || from.inode.file_type() != FileType::Regular {
         let room = (pipe.room() * PAGE_SIZE).min(count).min(CHUNK);
-        let mut buffer = vec![0; room];
-        let n = read(from, source, &mut buffer)?;
-        let bytes = buffer.get(..n).unwrap_or_default();
+        let mut bytes = buffer(room)?;
+        let n = read(from, source, &mut bytes)?;
+        let bytes = bytes.get(..n).unwrap_or_default();
         for piece in bytes.chunks(PAGE_SIZE) {
             let page = fs::PageRef::alloc()?;
             page.write(0, piece);

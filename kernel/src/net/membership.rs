@@ -51,14 +51,11 @@ pub(super) fn word(value: &[u8], at: usize) -> SysResult<u32> {
 }
 
 /// The interface that `index` or `address` names, else the one that the routes would take to `group`.
-pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<&'static Arc<Interface>> {
+pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<Arc<Interface>> {
     match address.filter(|address| !address.is_unspecified()) {
-        _ if index != 0 => interface::by_index(index),
-        Some(address) => interface::owner(&IpAddr::V4(address)),
-        None => {
-            let hop = route::lookup(group).ok()?;
-            interface::by_index(hop.interface.index)
-        }
+        _ if index != 0 => interface::by_index(index).cloned(),
+        Some(address) => interface::owner(&IpAddr::V4(address)).cloned(),
+        None => Some(route::lookup(group).ok()?.interface),
     }
 }
 
@@ -77,7 +74,7 @@ pub(super) fn address_in(level: u32, value: &[u8], at: usize) -> SysResult<IpAdd
 }
 
 /// Group and interface of `struct ip_mreq` and `struct ip_mreqn`, `struct ipv6_mreq` and `struct group_req`.
-fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, &'static Arc<Interface>)> {
+fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, Arc<Interface>)> {
     let (group, interface) = if option == n::MCAST_JOIN_GROUP || option == n::MCAST_LEAVE_GROUP {
         if value.len() < GROUP_REQ {
             return Err(Errno::EINVAL);
@@ -187,10 +184,10 @@ impl Membership {
     fn join(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
         self.check_stream(option)?;
         let (group, interface) = request(level, option, value)?;
-        self.join_group(interface, group, Filter::default())
+        self.join_group(&interface, group, Filter::default())
     }
 
-    fn join_group(&self, interface: &'static Arc<Interface>, group: IpAddr, filter: Filter) -> SysResult<()> {
+    fn join_group(&self, interface: &Arc<Interface>, group: IpAddr, filter: Filter) -> SysResult<()> {
         let mut choices = self.choices.lock();
         if choices.joined.iter().any(|joined| joined.interface == interface.index && joined.group == group) {
             return Err(Errno::EADDRINUSE);
@@ -208,10 +205,10 @@ impl Membership {
     fn leave(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
         self.check_stream(option)?;
         let (group, interface) = request(level, option, value)?;
-        self.leave_group(interface, group, Errno::EADDRNOTAVAIL)
+        self.leave_group(&interface, group, Errno::EADDRNOTAVAIL)
     }
 
-    fn leave_group(&self, interface: &'static Arc<Interface>, group: IpAddr, missing: Errno) -> SysResult<()> {
+    fn leave_group(&self, interface: &Arc<Interface>, group: IpAddr, missing: Errno) -> SysResult<()> {
         let mut choices = self.choices.lock();
         let ours = |joined: &Joined| joined.interface == interface.index && joined.group == group;
         let at = choices.joined.iter().position(ours).ok_or(missing)?;
@@ -225,7 +222,7 @@ impl Membership {
     /// Adds a source to a group's filter, or takes it out. The last one that is to be heard takes the group with it.
     fn change_source(&self, change: SourceChange) -> SysResult<()> {
         if change.joins {
-            match self.join_group(change.interface, change.group, Filter::none()) {
+            match self.join_group(&change.interface, change.group, Filter::none()) {
                 Ok(()) | Err(Errno::EADDRINUSE) => {}
                 Err(errno) => return Err(errno),
             }
@@ -236,14 +233,14 @@ impl Membership {
         joined.filter.change(&change)?;
         let over = joined.filter.lets_nobody_in();
         drop(choices);
-        if over { self.leave_group(change.interface, change.group, Errno::EINVAL) } else { Ok(()) }
+        if over { self.leave_group(&change.interface, change.group, Errno::EINVAL) } else { Ok(()) }
     }
 
     /// `IP_MSFILTER`: the whole filter at once.
     fn set_filter(&self, value: &[u8]) -> SysResult<()> {
         let (group, interface, filter) = Filter::read(value)?;
         if filter.lets_nobody_in() {
-            return self.leave_group(interface, group, Errno::EADDRNOTAVAIL);
+            return self.leave_group(&interface, group, Errno::EADDRNOTAVAIL);
         }
         let mut choices = self.choices.lock();
         let ours = |joined: &&mut Joined| joined.interface == interface.index && joined.group == group;

@@ -29,7 +29,7 @@ pub struct SourceChange {
     /// The group.
     pub group: IpAddr,
     /// Where it was joined.
-    pub interface: &'static Arc<Interface>,
+    pub interface: Arc<Interface>,
     source: IpAddr,
     include: bool,
     add: bool,
@@ -110,7 +110,7 @@ impl Filter {
     }
 
     /// Reads a `struct ip_msfilter`: the group, where it was joined, and the filter.
-    pub fn read(value: &[u8]) -> SysResult<(IpAddr, &'static Arc<Interface>, Filter)> {
+    pub fn read(value: &[u8]) -> SysResult<(IpAddr, Arc<Interface>, Filter)> {
         if value.len() < MSFILTER {
             return Err(Errno::EINVAL);
         }

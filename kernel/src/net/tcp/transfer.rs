@@ -17,23 +17,21 @@ use crate::arch::clock;
 use crate::files::io::{Sink, Source};
 use crate::files::socket::{deadline, wait_all};
 use crate::net::poll;
+use crate::usermem::buffer;
 
 /// Bytes that move from the application at once, and the least that is still tried where memory is in pieces.
 const CHUNK: usize = 64 * 1024;
 const LEAST_CHUNK: usize = 2048;
 
 /// A buffer of `len` bytes, or of fewer where memory has no room for so many in one piece.
-fn buffer(len: usize) -> SysResult<Vec<u8>> {
+fn piece(len: usize) -> SysResult<Vec<u8>> {
     let mut len = len;
-    let mut bytes = Vec::new();
-    while bytes.try_reserve_exact(len).is_err() {
-        if len <= LEAST_CHUNK {
-            return Err(Errno::ENOMEM);
+    loop {
+        match buffer(len) {
+            Err(_) if len > LEAST_CHUNK => len /= 2,
+            result => return result,
         }
-        len /= 2;
     }
-    bytes.resize(len, 0);
-    Ok(bytes)
 }
 
 impl TcpSocket {
@@ -90,7 +88,7 @@ impl TcpSocket {
             }
             // Whole segments where these are large, so that none is made of two pieces.
             let chunk = if segment > CHUNK / 2 { segment } else { CHUNK };
-            let taken = buffer(from.remaining().min(chunk).min(room.max(segment))).and_then(|mut bytes| {
+            let taken = piece(from.remaining().min(chunk).min(room.max(segment))).and_then(|mut bytes| {
                 let taken = from.take(&mut bytes)?;
                 bytes.truncate(taken);
                 Ok(bytes)

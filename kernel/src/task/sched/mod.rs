@@ -9,6 +9,7 @@
 mod balance;
 mod cpu_time;
 mod queue;
+pub mod realtime;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -26,8 +27,8 @@ use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqGuard, IrqLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
-pub use queue::RR_SLICE;
 use queue::{Arrival, RunQueue};
+pub use realtime::rr_slice;
 
 /// Time that a task runs while others are ready, in nanoseconds.
 pub const TIME_SLICE: Instant = 4_000_000;
@@ -255,9 +256,11 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
     // SAFETY: a task that sleeps has left a count of itself (`switch`, `start`), and this takes it over: who finds it queued does not.
     let counted = unsafe { Arc::from_raw(Arc::as_ptr(task)) };
     let target = balance::choose(task, cpu);
+    let now = clock::monotonic_ns();
     if target == cpu {
-        enqueue(&mut queue, cpu, counted, Arrival::Woken, clock::monotonic_ns());
+        enqueue(&mut queue, cpu, counted, Arrival::Woken, now);
     } else {
+        queue.count(now);
         queue.leave(task);
         task.cpu.store(target, Ordering::Release);
         drop(queue);
@@ -270,8 +273,9 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
 #[inline(always)]
 fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, now: Instant) {
     let alone = queue.is_empty();
+    queue.count(now);
     let place = queue.push(task, arrival);
-    if queue.preempts(place, now) {
+    if queue.preempts(place) {
         ask(cpu);
     } else if alone {
         // Until now the running task's turn had no end.
@@ -286,7 +290,8 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
 
 /// Makes a new task ready for the first time.
 pub fn start(task: &Arc<Task>) {
-    let queue = my_queue().lock();
+    let mut queue = my_queue().lock();
+    queue.count(clock::monotonic_ns());
     queue.begin_as(task, current());
     task.cpu.store(this_cpu().id.get(), Ordering::Relaxed);
     drop(queue);
@@ -300,8 +305,7 @@ pub fn start(task: &Arc<Task>) {
 pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     let now = clock::monotonic_ns();
     let (mut queue, cpu) = lock_queue(task);
-    queue.count(now);
-    let taken = queue.take(|waiting| core::ptr::eq(waiting, &raw const **task));
+    let taken = queue.take(now, |waiting| core::ptr::eq(waiting, &raw const **task));
     let result = change();
     match taken {
         Some(task) if balance::may_run(&task, cpu) => enqueue(&mut queue, cpu, task, Arrival::Moved, now),
@@ -314,6 +318,7 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
         None => {
             let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
             if runs {
+                queue.settle(task);
                 ask(cpu);
             }
         }
