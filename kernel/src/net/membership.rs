@@ -59,6 +59,8 @@ pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> O
     }
 }
 
+/// Size of a `struct ipv6_mreq`.
+const IPV6_MREQ: usize = 20;
 /// Size of a `struct group_req`.
 const GROUP_REQ: usize = 136;
 
@@ -176,13 +178,16 @@ impl Membership {
     }
 
     /// Streams have no groups; only the older options say so, as on Linux.
-    fn check_stream(&self, option: u32) -> SysResult<()> {
+    fn check_stream(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        if level == n::SOL_IPV6 && value.len() < IPV6_MREQ {
+            return Err(Errno::EINVAL);
+        }
         let newer = matches!(option, n::MCAST_JOIN_GROUP | n::MCAST_LEAVE_GROUP);
         if self.stream && !newer { Err(Errno::EPROTO) } else { Ok(()) }
     }
 
     fn join(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        self.check_stream(option)?;
+        self.check_stream(level, option, value)?;
         let (group, interface) = request(level, option, value)?;
         self.join_group(&interface, group, Filter::default())
     }
@@ -203,7 +208,7 @@ impl Membership {
     }
 
     fn leave(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        self.check_stream(option)?;
+        self.check_stream(level, option, value)?;
         let (group, interface) = request(level, option, value)?;
         self.leave_group(&interface, group, Errno::EADDRNOTAVAIL)
     }

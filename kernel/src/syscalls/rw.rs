@@ -2,12 +2,14 @@
 
 use fs::{Cap, FallocateMode, FileType};
 use linux_raw_sys::general as g;
+use linux_raw_sys::net::MSG_DONTWAIT;
 use syscall_shim::{Errno, RwfFlags, SysResult};
 
 use super::paths::{self, file, name};
 use crate::files::io::{Segments, Sink, Source};
 use crate::files::poll::{PollTable, ev};
 use crate::files::regular::{checked_size, file_size_limit};
+use crate::files::socket::Ancillary;
 use crate::files::{OpenFile, capable, with_fs};
 use crate::usermem::UserAddr;
 use crate::vfs::namespace;
@@ -113,7 +115,12 @@ pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, high: u64, fla
         return Err(Errno::EOPNOTSUPP);
     }
     if flags.contains(RwfFlags::RWF_NOWAIT) {
-        must_not_wait(&*file(fd)?, ev::READABLE)?;
+        let file = file(fd)?;
+        if let Some(socket) = file.ops.as_socket().filter(|_| pos == -1) {
+            let mut to = Sink::User(Segments::from_iovec(vector, count)?);
+            return socket.receive_message(&mut to, MSG_DONTWAIT).map(|received| received.copied);
+        }
+        must_not_wait(&file, ev::READABLE)?;
     }
     if pos == -1 { readv(fd, vector, count) } else { preadv(fd, vector, count, pos, high) }
 }
@@ -123,6 +130,10 @@ pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, f
     let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
     let file = file(fd)?;
     if flags.contains(RwfFlags::RWF_NOWAIT) {
+        if file.ops.as_socket().is_some() && pos == -1 {
+            let mut from = Source::User(Segments::from_iovec(vector, count)?);
+            return super::message::send(&file, &mut from, None, Ancillary::default(), MSG_DONTWAIT);
+        }
         must_not_wait(&file, ev::WRITABLE)?;
     }
     file.check_writable()?;

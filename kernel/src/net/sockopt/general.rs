@@ -142,6 +142,15 @@ impl Common {
                 0..=0xffff => return may_raise(number, 8),
                 _ => return Err(Errno::EINVAL),
             },
+            n::SO_TXREHASH if !self.stream => return Err(Errno::EOPNOTSUPP),
+            // The one that may also be as usual.
+            n::SO_TXREHASH if number == -1 => {
+                return self.numbers.set(n::SOL_SOCKET, option, 1).unwrap_or(Ok(()));
+            }
+            // There are no programs of BPF for those who share a port.
+            n::SO_ATTACH_REUSEPORT_CBPF | n::SO_ATTACH_REUSEPORT_EBPF | n::SO_DETACH_REUSEPORT_BPF => {
+                return Err(Errno::EINVAL);
+            }
             n::SO_RESERVE_MEM => return Err(if number < 0 { Errno::EINVAL } else { Errno::EOPNOTSUPP }),
             n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW => self.flag(flag::TIMESTAMPING, on),
             n::SO_PRIORITY if !(0..=6).contains(&number) && !capable(CAP_NET_RAW) => may_raise(1, 0)?,
@@ -182,6 +191,9 @@ impl Common {
         if let Some(bits) = bit_of(&STAMPS, option) {
             let stamps = self.flags.load(Ordering::Relaxed) & ALL_STAMPS;
             return Ok(i32::from(stamps == bits).to_ne_bytes().to_vec());
+        }
+        if option == n::SO_TXREHASH && !self.stream {
+            return Err(Errno::EOPNOTSUPP);
         }
         if let Some(number) = self.numbers.get(n::SOL_SOCKET, option) {
             return Ok(number.to_ne_bytes().to_vec());

@@ -48,7 +48,9 @@ const INVERTED: u64 = flag::FLOWLABEL_FIXED | flag::ONLY_JOINED[1];
 const STICKY: [u32; 4] = [n::IPV6_HOPOPTS, n::IPV6_RTHDRDSTOPTS, n::IPV6_RTHDR, n::IPV6_DSTOPTS];
 /// The least `IPV6_MTU`.
 const MIN_MTU: i32 = n::IPV6_MIN_MTU as i32;
-/// Size of a `struct ip6_mtuinfo`.
+/// Sizes of `struct in6_pktinfo` and `struct ip6_mtuinfo`.
+const PKTINFO: usize = 20;
+/// See `PKTINFO`.
 const MTUINFO: usize = 32;
 
 /// `IPV6_ADDR_PREFERENCES`: at most one of each group may be named; what is not is as usual.
@@ -70,12 +72,14 @@ fn preferences(number: i32) -> SysResult<i32> {
 impl Common {
     pub(super) fn set_ipv6(&self, option: u32, value: &[u8]) -> SysResult<()> {
         if let Some(bit) = bit_of(&FLAGS, option) {
+            if option == n::IPV6_HDRINCL && !self.raw {
+                return Err(Errno::ENOPROTOOPT);
+            }
             let number = match int(value) {
                 Err(_) if SHORT.contains(&option) => 0,
                 number => number?,
             };
             match option {
-                n::IPV6_HDRINCL if !self.raw => return Err(Errno::ENOPROTOOPT),
                 n::IPV6_RECVERR_RFC4884 if !matches!(number, 0 | 1) => return Err(Errno::EINVAL),
                 n::IPV6_TRANSPARENT if number != 0 && !capable(CAP_NET_RAW) && !capable(CAP_NET_ADMIN) => {
                     return Err(Errno::EPERM);
@@ -92,6 +96,7 @@ impl Common {
         let known = self.numbers.get(n::SOL_IPV6, option).is_some();
         match option {
             n::IPV6_2292PKTOPTIONS if value.len() < 8 => return Ok(()),
+            n::IPV6_PKTINFO if value.len() < PKTINFO => return Err(Errno::EINVAL),
             n::IPV6_V6ONLY | n::IPV6_UNICAST_HOPS | n::IPV6_TCLASS | n::IPV6_MTU_DISCOVER | n::IPV6_ADDRFORM => {}
             _ if !known => return Err(Errno::ENOPROTOOPT),
             _ => {}
@@ -141,6 +146,7 @@ impl Common {
             n::IPV6_MTU => return Err(Errno::ENOTCONN),
             n::IPV6_ADDRFORM => return Err(if self.raw { Errno::ENOPROTOOPT } else { Errno::ENOTCONN }),
             n::IPV6_PATHMTU => return Err(if room < MTUINFO { Errno::EINVAL } else { Errno::ENOTCONN }),
+            n::IPV6_2292PKTOPTIONS if self.stream => return Ok(Vec::new()),
             option if STICKY.contains(&option) => return Ok(Vec::new()),
             _ => self.numbers.get(n::SOL_IPV6, option).ok_or(Errno::ENOPROTOOPT)?,
         };

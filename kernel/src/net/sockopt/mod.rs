@@ -96,7 +96,8 @@ const fn number(level: u32, option: u32, default: i32, least: i32, most: i32) ->
 }
 
 /// All that are no more than that. What they ask for is a hint, or is looked up by whoever heeds it.
-static NUMBERS: [Number; 14] = [
+static NUMBERS: [Number; 15] = [
+    number(n::SOL_SOCKET, n::SO_TXREHASH, 1, 0, 1),
     number(n::SOL_SOCKET, n::SO_PRIORITY, 0, i32::MIN, i32::MAX),
     number(n::SOL_SOCKET, n::SO_MARK, 0, i32::MIN, i32::MAX),
     number(n::SOL_SOCKET, n::SO_BUSY_POLL, 0, 0, i32::MAX),
@@ -161,6 +162,7 @@ fn interface_in_order(value: i32) -> SysResult<()> {
 impl Common {
     /// setsockopt(2) of the levels that all share. `ENOPROTOOPT` for what the kind itself may know.
     pub fn set(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        self.has_level(level)?;
         if (level != n::SOL_IPV6 || self.family() == Family::V6)
             && let Some(result) = self.groups.set(level, option, value)
         {
@@ -174,6 +176,12 @@ impl Common {
         }
     }
 
+    /// Raw sockets of IPv6 have no options of IPv4.
+    fn has_level(&self, level: u32) -> SysResult<()> {
+        let without = level == n::SOL_IP && self.raw && self.family() == Family::V6;
+        if without { Err(Errno::ENOPROTOOPT) } else { Ok(()) }
+    }
+
     /// The value of an option that is a number; 0 for one that is not known.
     pub fn number(&self, level: u32, option: u32) -> i32 {
         self.numbers.get(level, option).unwrap_or(0)
@@ -181,6 +189,7 @@ impl Common {
 
     /// getsockopt(2) of the levels that all share, for a caller that has `room` bytes.
     pub fn get(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
+        self.has_level(level)?;
         let value = match level {
             _ if (level != n::SOL_IPV6 || self.family() == Family::V6)
                 && let Some(value) = self.groups.get(level, option) =>
@@ -190,7 +199,8 @@ impl Common {
             n::SOL_SOCKET => return self.get_general(option, room),
             n::SOL_IP => self.get_ip(option)?,
             n::SOL_IPV6 if self.family() == Family::V6 => self.get_ipv6(option, room)?,
-            _ => return Err(Errno::EOPNOTSUPP),
+            // A level that is not there.
+            _ => return Err(if self.family() == Family::V6 { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }),
         };
         Ok(if level == n::SOL_IP { narrowed(value, room) } else { value })
     }

@@ -110,7 +110,10 @@ impl TcpSocket {
         *role = match result {
             Ok(()) => Role::Connected(connection.clone(), true),
             // It may be tried again.
-            Err(_) => Role::Idle(connection.take_lease().filter(|_| self.keeps_port())),
+            Err(_) => {
+                self.last_port.store(connection.flow.local.port(), Ordering::Relaxed);
+                Role::Idle(connection.take_lease().filter(|_| self.keeps_port()))
+            }
         };
         result
     }

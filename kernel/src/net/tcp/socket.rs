@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use fs::OpenFlags;
 use inet::tcp::{Error, State};
@@ -62,6 +62,8 @@ pub struct TcpSocket {
     pub(super) shut_early: AtomicBool,
     /// An error that outlives its connection.
     pub(super) error: SpinLock<Option<Errno>>,
+    /// The port of the last connection, which getsockname(2) goes on telling.
+    pub(super) last_port: AtomicU16,
     /// bind(2) named a port, which the socket keeps when a connection is over.
     port_named: AtomicBool,
     /// Whom `F_SETOWN` names.
@@ -107,6 +109,7 @@ impl TcpSocket {
             owner: current().credentials().euid,
             shut_early: AtomicBool::new(false),
             error: SpinLock::new(None),
+            last_port: AtomicU16::new(0),
             port_named: AtomicBool::new(false),
             signal_owner: Once::new(),
             zero_copies: ZeroCopies::default(),
@@ -128,6 +131,16 @@ impl TcpSocket {
     /// `IP_LOCAL_PORT_RANGE`.
     pub(super) fn port_range(&self) -> u32 {
         self.common.number(n::SOL_IP, n::IP_LOCAL_PORT_RANGE) as u32
+    }
+
+    /// Where the socket is bound.
+    pub(super) fn local(&self) -> SocketAddr {
+        let any = SocketAddr::new(self.common.family().any(), self.last_port.load(Ordering::Relaxed));
+        match &*self.role.lock() {
+            Role::Idle(lease) => lease.as_ref().map_or(any, |lease| lease.local),
+            Role::Listening(listener) => listener.local,
+            Role::Connected(connection, _) => connection.flow.local,
+        }
     }
 
     /// Whether the port stays when a connection is over.
@@ -172,6 +185,9 @@ impl TcpSocket {
             Role::Connected(connection, _) => connection.take_lease(),
             Role::Listening(listener) => Some(listener.lease.again()),
         };
+        if let Some(lease) = &lease {
+            self.last_port.store(lease.local.port(), Ordering::Relaxed);
+        }
         let old = core::mem::replace(&mut *role, Role::Idle(lease.filter(|_| self.keeps_port())));
         drop(role);
         match old {
@@ -291,13 +307,7 @@ impl Socket for TcpSocket {
     }
 
     fn local_address(&self) -> SysResult<Address> {
-        let any = SocketAddr::new(self.common.family().any(), 0);
-        let local = match &*self.role.lock() {
-            Role::Idle(lease) => lease.as_ref().map_or(any, |lease| lease.local),
-            Role::Listening(listener) => listener.local,
-            Role::Connected(connection, _) => connection.flow.local,
-        };
-        Ok(self.common.family().encode(&local))
+        Ok(self.common.family().encode(&self.local()))
     }
 
     fn peer_address(&self) -> SysResult<Address> {

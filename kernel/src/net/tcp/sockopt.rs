@@ -111,7 +111,8 @@ impl TcpSocket {
                 connection.map_or(0, |connection| connection.tcb.lock().segment_size() as i32)
             }
             (SOL_TCP, _) => return self.options.get(option),
-            (n::SOL_IP, n::IP_PROTOCOL) => SOL_TCP as i32,
+            // As on Linux: a raw socket's protocol, another's port.
+            (n::SOL_IP, n::IP_PROTOCOL) => self.local().port().into(),
             (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) => match connection {
                 Some(connection) => connection.hop.interface.mtu() as i32,
                 None => return Err(Errno::ENOTCONN),

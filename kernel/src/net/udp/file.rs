@@ -245,7 +245,8 @@ impl Socket for UdpSocket {
             (n::SOL_SOCKET, n::SO_PEERNAME) => return self.peer_address(),
             (n::SOL_IP, n::IP_MTU) => self.path_mtu()?,
             (n::SOL_IPV6, n::IPV6_MTU) if self.common.family() == Family::V6 => self.path_mtu()?,
-            (n::SOL_IP, n::IP_PROTOCOL) => UdpSocket::protocol(self).into(),
+            // As on Linux: a raw socket's protocol, another's port.
+            (n::SOL_IP, n::IP_PROTOCOL) => self.ends().0.port().into(),
             (n::SOL_IPV6, n::IPV6_ADDRFORM) if self.ends.lock().remote.is_some() => self.common.family().number() as i32,
             (level, _) if OWN_LEVELS.contains(&level) => self.get_own(option).ok_or(Errno::ENOPROTOOPT)?,
             _ => return self.common.get(level, option, room),
