@@ -151,7 +151,8 @@ impl Socket for RawSocket {
     }
 
     fn peer_address(&self) -> SysResult<Address> {
-        let remote = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?;
+        // As on Linux, port 0 is nobody, though the ports of raw sockets mean nothing.
+        let remote = self.ends.lock().remote.filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
         Ok(self.common.family().encode(&remote))
     }
 
