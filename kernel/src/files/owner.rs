@@ -75,16 +75,16 @@ impl Waker for Notifier {
     }
 }
 
-/// Tells the owner of out-of-band data (`SIGURG`), whether or not there is signal-driven input and output.
-pub fn urgent(file: &OpenFile) {
-    let owner = *file.owner.lock();
+/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for signals (socket(7)).
+pub fn tell_urgent(owner: &SharedOwner) {
+    let owner = *owner.lock();
     if owner.pid != 0 {
         tell(owner, Siginfo::kernel(Signal::SIGURG));
     }
 }
 
-/// An owner that is gone has nobody to tell.
 fn tell(owner: Owner, info: Siginfo) {
+    // An owner that is gone has nobody to tell.
     let _ = match owner.kind {
         OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
         OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),

@@ -104,7 +104,7 @@ fn take(interface: &Arc<Interface>) -> bool {
             for _ in 0..BUDGET {
                 let Some(packet) = queue.lock().pop_front() else { return false };
                 let from = interface::by_index(packet.copy_of).unwrap_or(interface);
-                input::looped(from, packet.head, packet.tail);
+                input::looped(from, packet.head, packet.tail, packet.segment);
             }
             !queue.lock().is_empty()
         }

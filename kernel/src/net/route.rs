@@ -51,6 +51,26 @@ pub fn gateways() -> Vec<Route> {
     ROUTES.lock().clone()
 }
 
+/// The way to `destination` by a certain interface: what is not on its network goes by way of a gateway there, or is looked for on
+/// the link. `ENODEV`, `ENETUNREACH`.
+pub fn lookup_through(destination: &IpAddr, interface: u32) -> SysResult<Hop> {
+    let usual = lookup(destination);
+    if let Ok(hop) = &usual
+        && hop.interface.index == interface
+    {
+        return usual;
+    }
+    let interface = interface::by_index(interface).ok_or(Errno::ENODEV)?;
+    // What is our own stays with us, whatever the interface.
+    if interface::owner(destination).is_some() {
+        return usual;
+    }
+    let routes = ROUTES.lock();
+    let through = routes.iter().filter(|r| r.interface.index == interface.index && r.destination.contains(destination));
+    let next = through.max_by_key(|r| r.destination.prefix).map_or(*destination, |r| r.gateway);
+    Ok(Hop { interface: interface.clone(), next })
+}
+
 /// The way to `destination`. `ENETUNREACH`.
 pub fn lookup(destination: &IpAddr) -> SysResult<Hop> {
     let direct = |interface: &Arc<Interface>| Hop { interface: interface.clone(), next: *destination };

@@ -427,7 +427,7 @@ impl Channel {
         if urgent {
             self.readers.wake_key(ev::READABLE | ev::PRI);
             if let Some(file) = self.receiver.upgrade().and_then(|socket| socket.file()) {
-                owner::urgent(&file);
+                owner::tell_urgent(&file.owner);
             }
         } else {
             self.readers.wake(1, ev::READABLE);
