@@ -9,12 +9,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface::{self, Interface};
 use super::route::{self, Hop};
-use super::{multicast, poll};
+use super::{multicast, poll, sysctl};
 use crate::files::socket::int;
 use crate::sync::SpinLock;
-
-/// Groups that a socket may join (`net.ipv4.igmp_max_memberships`).
-const MOST: usize = 20;
 
 /// By family: IPv4, IPv6.
 struct Choices {
@@ -43,19 +40,19 @@ fn word(value: &[u8], at: usize) -> SysResult<u32> {
 }
 
 /// The interface that `index` or `address` names, else the one that the routes would take to `group`.
-fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<&'static Arc<Interface>> {
+fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<Arc<Interface>> {
     match address.filter(|address| !address.is_unspecified()) {
         _ if index != 0 => interface::by_index(index),
         Some(address) => interface::owner(&IpAddr::V4(address)),
         None => {
             let hop = route::lookup(group).ok()?;
-            interface::by_index(hop.interface.index)
+            Some(hop.interface)
         }
     }
 }
 
 /// Group and interface of `struct ip_mreq` and `struct ip_mreqn`, `struct ipv6_mreq` and `struct group_req`.
-fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, &'static Arc<Interface>)> {
+fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, Arc<Interface>)> {
     let (group, interface) = if option == n::MCAST_JOIN_GROUP || option == n::MCAST_LEAVE_GROUP {
         /// Where the address begins in `struct group_req`, and in the two kinds of addresses.
         const ADDRESS: usize = 8;
@@ -160,12 +157,12 @@ impl Membership {
         if choices.joined.contains(&(interface.index, group)) {
             return Err(Errno::EADDRINUSE);
         }
-        if choices.joined.len() >= MOST {
+        if choices.joined.len() as i64 >= sysctl::get(&sysctl::MAX_MEMBERSHIPS).into() {
             return Err(Errno::ENOBUFS);
         }
         choices.joined.push((interface.index, group));
         drop(choices);
-        multicast::join(interface, group);
+        multicast::join(&interface, group);
         poll::sent();
         Ok(())
     }
@@ -179,7 +176,7 @@ impl Membership {
         let at = choices.joined.iter().position(|joined| *joined == (interface.index, group)).ok_or(Errno::EADDRNOTAVAIL)?;
         choices.joined.swap_remove(at);
         drop(choices);
-        multicast::leave(interface, group);
+        multicast::leave(&interface, group);
         poll::sent();
         Ok(())
     }
@@ -223,7 +220,7 @@ impl Membership {
         match interface::by_index(if scope != 0 { scope } else { own }) {
             // There is no route for IPv6's groups there, as there is none on Linux.
             Some(interface) if to.is_ipv6() && interface.is_loopback() => Err(Errno::ENETUNREACH),
-            Some(interface) => Ok(Hop { interface: interface.clone(), next: to.ip() }),
+            Some(interface) => Ok(Hop { interface, next: to.ip() }),
             None => route::lookup(&to.ip()),
         }
     }
@@ -245,7 +242,7 @@ impl Drop for Membership {
         let joined = core::mem::take(&mut self.choices.lock().joined);
         for (index, group) in joined {
             if let Some(interface) = interface::by_index(index) {
-                multicast::leave(interface, group);
+                multicast::leave(&interface, group);
             }
         }
     }

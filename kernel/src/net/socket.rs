@@ -11,9 +11,9 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::membership::Membership;
-use super::output::TTL;
 use super::ports::Sharing;
 use super::raw::RawSocket;
+use super::sysctl;
 use super::tcp::TcpSocket;
 use super::udp::UdpSocket;
 use crate::files::socket::{int, open, timeval, timeval_bytes};
@@ -28,13 +28,6 @@ const IPPROTO_UDPLITE: u32 = 136;
 /// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC 2133's).
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6_MIN: usize = 24;
-/// Linux's `rmem_default`, `wmem_default` and the most that SO_RCVBUF and SO_SNDBUF take.
-const BUFFER: u32 = 212_992;
-/// Buffers of a TCP socket at first (`tcp_rmem[1]`, `tcp_wmem[1]`), and what they grow to.
-const TCP_RECEIVE: u32 = 131_072;
-const TCP_SEND: u32 = 16_384;
-const TCP_RECEIVE_MAX: usize = 4 << 20;
-const TCP_SEND_MAX: usize = 1 << 20;
 
 /// A family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,6 +129,11 @@ impl Family {
     }
 }
 
+/// Time to live of what says nothing else.
+fn default_ttl() -> u8 {
+    sysctl::get(&sysctl::DEFAULT_TTL) as u8
+}
+
 /// Options that all kinds have.
 pub struct Common {
     /// The family.
@@ -156,7 +154,7 @@ pub struct Common {
     /// `SO_RCVBUF` and `SO_SNDBUF`; 0 while the kernel chooses.
     receive_buffer: AtomicU32,
     send_buffer: AtomicU32,
-    default_buffers: (u32, u32),
+    default_buffers: [u32; 2],
     priority: AtomicI32,
     mark: AtomicI32,
     /// `SO_RCVLOWAT`.
@@ -217,11 +215,16 @@ impl Common {
             send_timeout: AtomicU64::new(0),
             receive_buffer: AtomicU32::new(0),
             send_buffer: AtomicU32::new(0),
-            default_buffers: if stream { (TCP_RECEIVE, TCP_SEND) } else { (BUFFER, BUFFER) },
+            default_buffers: if stream {
+                [&sysctl::TCP_RMEM[1], &sysctl::TCP_WMEM[1]]
+            } else {
+                [&sysctl::RMEM_DEFAULT, &sysctl::WMEM_DEFAULT]
+            }
+            .map(|setting| sysctl::get(setting) as u32),
             priority: AtomicI32::new(0),
             mark: AtomicI32::new(0),
             low_water: AtomicI32::new(1),
-            v6_only: AtomicBool::new(false),
+            v6_only: AtomicBool::new(family == Family::V6 && sysctl::get(&sysctl::BIND_V6_ONLY) != 0),
             tos: AtomicU8::new(0),
             ttl: AtomicU8::new(0),
             hops: AtomicI32::new(-1),
@@ -268,10 +271,10 @@ impl Common {
     /// Time to live.
     pub fn ttl(&self) -> u8 {
         if self.family == Family::V6 {
-            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(TTL);
+            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(sysctl::hop_limit());
         }
         match self.ttl.load(Ordering::Relaxed) {
-            0 => TTL,
+            0 => default_ttl(),
             ttl => ttl,
         }
     }
@@ -295,18 +298,19 @@ impl Common {
             0 => default,
             bytes => bytes,
         };
-        (of(&self.receive_buffer, self.default_buffers.0), of(&self.send_buffer, self.default_buffers.1))
+        (of(&self.receive_buffer, self.default_buffers[0]), of(&self.send_buffer, self.default_buffers[1]))
     }
 
     /// The buffers of a connection. Those that the application has not set grow.
     pub fn tcp_limits(&self) -> Limits {
         let receive = self.receive_buffer.load(Ordering::Relaxed) as usize;
         let send = self.send_buffer.load(Ordering::Relaxed) as usize;
+        let most = |setting| sysctl::get(setting) as usize;
         Limits {
             // Half of what is set is Linux's own bookkeeping.
-            receive: if receive == 0 { TCP_RECEIVE as usize / 2 } else { receive / 2 },
-            receive_max: if receive == 0 { TCP_RECEIVE_MAX } else { receive / 2 },
-            send: if send == 0 { TCP_SEND_MAX } else { send },
+            receive: if receive == 0 { self.default_buffers[0] as usize / 2 } else { receive / 2 },
+            receive_max: if receive == 0 { most(&sysctl::TCP_RMEM[2]) / 3 * 2 } else { receive / 2 },
+            send: if send == 0 { most(&sysctl::TCP_WMEM[2]) / 4 } else { send },
         }
     }
 
@@ -317,6 +321,7 @@ impl Common {
             || super::interface::owner(address).is_some()
             || self.free_bind.load(Ordering::Relaxed)
             || self.transparent.load(Ordering::Relaxed)
+            || sysctl::get(if address.is_ipv4() { &sysctl::NONLOCAL_BIND } else { &sysctl::NONLOCAL_BIND6 }) != 0
             || matches!(address, IpAddr::V4(v4) if super::interface::all().iter().any(|i| i.is_broadcast(v4)))
     }
 
@@ -374,6 +379,7 @@ impl Common {
         let number = int(value)?;
         let on = number != 0;
         // A negative number is a large one.
+        let most = |setting| sysctl::get(setting) as u32;
         let doubled = |least: u32, most: u32| (number as u32).min(most).saturating_mul(2).max(least);
         match option {
             n::SO_REUSEADDR => self.reuse_address.store(on, Ordering::Relaxed),
@@ -387,8 +393,8 @@ impl Common {
                 self.flag(flag::TIMESTAMP, on && option == n::SO_TIMESTAMP);
                 self.flag(flag::TIMESTAMPNS, on && option == n::SO_TIMESTAMPNS);
             }
-            n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, BUFFER), Ordering::Relaxed),
-            n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, BUFFER), Ordering::Relaxed),
+            n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, most(&sysctl::RMEM_MAX)), Ordering::Relaxed),
+            n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, most(&sysctl::WMEM_MAX)), Ordering::Relaxed),
             n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE => {
                 if !capable(linux_raw_sys::general::CAP_NET_ADMIN) {
                     return Err(Errno::EPERM);
@@ -408,7 +414,7 @@ impl Common {
 
     fn bind_to_device(&self, value: &[u8]) -> SysResult<()> {
         let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-        let known = name.is_empty() || super::interface::all().iter().any(|i| i.name.as_bytes() == name);
+        let known = name.is_empty() || super::interface::by_name(name).is_some();
         if !known {
             return Err(Errno::ENODEV);
         }
@@ -531,7 +537,7 @@ impl Common {
             (n::SOL_SOCKET, n::SO_INCOMING_NAPI_ID | n::SO_BUSY_POLL) => 0,
             (n::SOL_IP, n::IP_TOS) => self.tos.load(Ordering::Relaxed).into(),
             (n::SOL_IP, n::IP_TTL) => match self.ttl.load(Ordering::Relaxed) {
-                0 => TTL.into(),
+                0 => default_ttl().into(),
                 ttl => ttl.into(),
             },
             (n::SOL_IP, n::IP_FREEBIND) => on(&self.free_bind),
@@ -575,6 +581,7 @@ pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> Sys
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(open(TcpSocket::new(family), flags)),
         (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family, false), flags)),
         (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open(UdpSocket::new(family, true), flags)),
+        (n::SOCK_DGRAM, protocol) if protocol == family.icmp() && !sysctl::may_ping() => Err(Errno::EACCES),
         (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open(RawSocket::ping(family), flags)),
         (n::SOCK_RAW, 1..=255) => {
             if !capable(linux_raw_sys::general::CAP_NET_RAW) {

@@ -9,6 +9,7 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::files::socket::int;
 use crate::net::socket::Common;
+use crate::net::sysctl;
 
 /// `TCP_CONGESTION`: the name of what the state machine does.
 const CONGESTION: &[u8] = b"reno";
@@ -40,14 +41,15 @@ pub struct TcpOptions {
 
 impl Default for TcpOptions {
     fn default() -> Self {
+        let setting = |setting: &AtomicI32| u64::from(sysctl::get(setting).unsigned_abs());
         Self {
             no_delay: AtomicBool::new(false),
             cork: AtomicBool::new(false),
-            keep_idle: AtomicU64::new(7200 * SECOND),
-            keep_interval: AtomicU64::new(75 * SECOND),
-            keep_count: AtomicU32::new(9),
+            keep_idle: AtomicU64::new(setting(&sysctl::KEEPALIVE_TIME) * SECOND),
+            keep_interval: AtomicU64::new(setting(&sysctl::KEEPALIVE_INTERVAL) * SECOND),
+            keep_count: AtomicU32::new(setting(&sysctl::KEEPALIVE_PROBES) as u32),
             user_timeout: AtomicU64::new(0),
-            syn_count: AtomicU32::new(6),
+            syn_count: AtomicU32::new(setting(&sysctl::SYN_RETRIES) as u32),
             linger2: AtomicI32::new(0),
             defer_accept: AtomicU32::new(0),
             max_segment: AtomicU32::new(0),
@@ -95,7 +97,7 @@ impl TcpOptions {
             user_timeout: self.user_timeout.load(Ordering::Relaxed),
             syn_retries: self.syn_count.load(Ordering::Relaxed),
             linger2: match self.linger2.load(Ordering::Relaxed) {
-                0 => TIME_WAIT,
+                0 => sysctl::get(&sysctl::FIN_TIMEOUT) as u64 * SECOND,
                 seconds => seconds.max(0) as u64 * SECOND,
             },
             not_sent_low_water: match self.not_sent.load(Ordering::Relaxed) {

@@ -20,11 +20,10 @@ use crate::files::socket::{Address, Ancillary, Received, Socket, deadline, open,
 use crate::net::poll;
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::{Common, Family};
+use crate::net::sysctl;
 use crate::sync::{SleepMutex, SpinLock};
 use crate::task::current;
 
-/// The most that a listener's backlog may be (`net.core.somaxconn`).
-const SOMAXCONN: i32 = 4096;
 const SECOND: u64 = 1_000_000_000;
 /// The level of TCP's own options.
 pub(super) const SOL_TCP: u32 = 6;
@@ -164,7 +163,8 @@ impl Socket for TcpSocket {
     }
 
     fn listen(&self, backlog: i32) -> SysResult<()> {
-        let backlog = if backlog < 0 { SOMAXCONN } else { backlog.min(SOMAXCONN) } as usize;
+        let most = sysctl::get(&sysctl::SOMAXCONN);
+        let backlog = if backlog < 0 { most } else { backlog.min(most) } as usize;
         let mut role = self.role.lock();
         match &*role {
             Role::Listening(listener) => {
