@@ -63,14 +63,26 @@ impl Waker for Notifier {
             Some(signal) => Siginfo::poll(signal, code, i64::from(events), owner.fd),
             None => Siginfo::kernel(Signal::SIGIO),
         };
-        // An owner that is gone has nobody to tell.
-        let _ = match owner.kind {
-            OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
-            OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
-            OwnerKind::Group => Some(send_to_group(owner.pid, info)),
-        };
+        tell(owner, info);
         false
     }
+}
+
+/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for signals (socket(7)).
+pub fn tell_urgent(owner: &SharedOwner) {
+    let owner = *owner.lock();
+    if owner.pid != 0 {
+        tell(owner, Siginfo::kernel(Signal::SIGURG));
+    }
+}
+
+fn tell(owner: Owner, info: Siginfo) {
+    // An owner that is gone has nobody to tell.
+    let _ = match owner.kind {
+        OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
+        OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
+        OwnerKind::Group => Some(send_to_group(owner.pid, info)),
+    };
 }
 
 /// Where a file's notifier is registered.

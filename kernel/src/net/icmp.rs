@@ -133,7 +133,7 @@ fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
     match protocol {
         UDP | UDPLITE => {
             let payload = quoted.get(payload_at + udp::HEADER..).unwrap_or_default().to_vec();
-            let (offender, to) = (incoming.source, flow.remote);
+            let (offender, to) = (Some(incoming.source), flow.remote);
             udp::failed(protocol, &flow, Report { errno, kind, code, info: fits.into(), offender, to, payload }, hard);
         }
         TCP if (kind, code) == TOO_BIG[family] => tcp::too_big(&flow, fits),

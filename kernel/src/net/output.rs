@@ -200,8 +200,28 @@ fn looped(packet: Outgoing<'_>, len: usize) -> Looped {
     // Longer than 64 KiB only for our own eyes: the length field is not looked at there.
     ip_header(&packet, len.min(65535 - IPV4_HEADER), 0, DONT_FRAGMENT, &mut head);
     head.extend_from_slice(packet.header);
-    let tail = packet.payload.joined();
-    Looped { head: head.into(), tail, copy_of: 0 }
+    let segment = if packet.protocol == TCP { 0 } else { packet.segment_size.unwrap_or(0) };
+    Looped { head: head.into(), tail: packet.payload.joined(), copy_of: 0, segment }
+}
+
+/// A new number for a packet.
+pub fn identification() -> u16 {
+    IDENTIFICATION.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Sends a whole packet of IPv4 as it stands.
+pub fn send_whole(hop: &Hop, packet: Vec<u8>) {
+    match &hop.interface.link {
+        Link::Loopback(_) => {
+            let looped = Looped { head: packet.into(), tail: Default::default(), copy_of: 0, segment: 0 };
+            hop.interface.loop_back(looped);
+        }
+        Link::Ethernet(_, neighbors) => {
+            let mut head = arp::ethernet_head(&hop.interface, [0; 6], EthernetProtocol::Ipv4, packet.len());
+            head.extend_from_slice(&packet);
+            neighbors.send(&hop.interface, &hop.next, Frame { head, payload: Pieces::new(), offload: None });
+        }
+    }
 }
 
 /// Lets a packet that goes out through `interface` to a group come in there too.

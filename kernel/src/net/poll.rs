@@ -115,7 +115,7 @@ fn take_from_link(interface: &Arc<Interface>) -> bool {
                     packet::looped(interface, &packet);
                 }
                 let other = interface::by_index(packet.copy_of).filter(|_| packet.copy_of != 0);
-                input::looped(other.as_ref().unwrap_or(interface), packet.head, packet.tail);
+                input::looped(other.as_ref().unwrap_or(interface), packet.head, packet.tail, packet.segment);
             }
             !queue.lock().is_empty()
         }

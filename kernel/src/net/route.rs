@@ -323,6 +323,31 @@ pub fn find(destination: &IpAddr) -> SysResult<Route> {
     rule::walk(destination, |table| ask(&routes, table, destination))
 }
 
+/// The way to `destination` by a certain interface: what is not on its network goes by way of a gateway there, or is looked for on
+/// the link. `ENODEV`, `ENETUNREACH`.
+pub fn lookup_through(destination: &IpAddr, interface: u32) -> SysResult<Hop> {
+    let usual = lookup(destination);
+    if let Ok(hop) = &usual
+        && hop.interface.index == interface
+    {
+        return usual;
+    }
+    let interface = interface::by_index(interface).ok_or(Errno::ENODEV)?;
+    // What is our own stays with us, whatever the interface.
+    if interface::owner(destination).is_some() {
+        return usual;
+    }
+    let routes = ROUTES.lock();
+    let fits = |route: &&Route| {
+        route.interface.as_ref().is_some_and(|through| through.index == interface.index)
+            && route.destination.contains(destination)
+    };
+    let best = routes.iter().filter(fits).max_by_key(|route| route.destination.prefix);
+    let next = best.and_then(|route| route.gateway).unwrap_or(*destination);
+    drop(routes);
+    Ok(Hop { interface, next })
+}
+
 /// The way to `destination`. `ENETUNREACH` and what [`find`] says.
 pub fn lookup(destination: &IpAddr) -> SysResult<Hop> {
     if interface::owner(destination).is_some() || destination.is_unspecified() {

@@ -29,7 +29,14 @@ type MsgHdr = [u64; 7];
 /// `struct mmsghdr`.
 type MmsgHdr = [u64; 8];
 
-fn send(file: &OpenFile, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
+/// Sends a message, and the signal where the pipe is broken.
+pub(super) fn send(
+    file: &OpenFile,
+    from: &mut Source<'_>,
+    to: Option<&[u8]>,
+    with: Ancillary,
+    flags: u32,
+) -> SysResult<usize> {
     let socket = socket_of(file)?;
     let result = socket.send_message(from, to, with, flags | file.message_flags());
     if result == Err(Errno::EPIPE) && flags & net::MSG_NOSIGNAL == 0 && socket.kind() != net::SOCK_DGRAM {
@@ -59,7 +66,7 @@ pub fn recvfrom(
     if !address.is_null() {
         match &received.address {
             Some(from) => write_address(from, address, address_len)?,
-            None => address_len.write(0)?,
+            None => write_address(&[], address, address_len)?,
         }
     }
     Ok(if flags & net::MSG_TRUNC != 0 { received.full } else { received.copied })

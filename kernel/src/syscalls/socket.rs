@@ -20,7 +20,7 @@ const SOCK_TYPE_MASK: u32 = 0xf;
 /// `sizeof(struct sockaddr_storage)`.
 pub const SOCKADDR_MAX: usize = 128;
 /// The longest option that is read.
-const OPTION_MAX: usize = 256;
+const OPTION_MAX: usize = 4096;
 
 fn type_and_flags(kind: u32) -> SysResult<(u32, OpenFlags)> {
     let flags = OpenFlags::from_bits_retain(kind & !SOCK_TYPE_MASK);

@@ -26,6 +26,8 @@ pub struct Looped {
     pub tail: Bytes,
     /// A copy for ourselves of what this interface has sent to a group; 0 for what the loopback interface carries.
     pub copy_of: u32,
+    /// The payload is several datagrams of this size; 0 for one.
+    pub segment: u16,
 }
 
 /// What carries the packets.

@@ -20,7 +20,7 @@ const TEXT: usize = 32;
 const DRIVER_INFO: usize = 196;
 
 /// The name of what drives an interface.
-pub fn driver(interface: &Interface) -> &'static str {
+fn driver(interface: &Interface) -> &'static str {
     match &interface.link {
         Link::Loopback(_) => "loopback",
         Link::Ethernet(Port::Card(_), _) => "virtio_net",

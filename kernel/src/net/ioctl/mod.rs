@@ -5,7 +5,6 @@ mod list;
 mod route;
 mod set;
 
-pub use ethtool::driver;
 pub use set::{rename, set_mac};
 
 use core::net::IpAddr;

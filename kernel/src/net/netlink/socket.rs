@@ -523,7 +523,7 @@ impl Socket for NetlinkSocket {
             (n::SOL_SOCKET, n::SO_ACCEPTCONN) => 0,
             (n::SOL_SOCKET, n::SO_PASSCRED) => self.pass_credentials.load(Ordering::Relaxed).into(),
             (n::SOL_SOCKET, _) => {
-                return self.filter.get(option).map_or_else(|| self.common.get(level, option), Ok);
+                return self.filter.get(option).map_or_else(|| self.common.get(level, option, room), Ok);
             }
             (SOL_NETLINK, option::LIST_MEMBERSHIPS) => {
                 let words = self.family.groups.div_ceil(32) as usize * 4;

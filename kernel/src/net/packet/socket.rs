@@ -21,7 +21,8 @@ use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadli
 use crate::files::{FileOps, OpenFile};
 use crate::net::filter::Filter;
 use crate::net::interface::{self, Interface};
-use crate::net::socket::{Common, Family, flag};
+use crate::net::socket::{Common, Family};
+use crate::net::sockopt::flag;
 use crate::net::{ioctl, poll};
 use crate::sync::SpinLock;
 use crate::task::current;
@@ -399,14 +400,14 @@ impl Socket for PacketSocket {
         }
     }
 
-    fn get_option(&self, level: u32, option: u32, _room: usize) -> SysResult<Vec<u8>> {
+    fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
         match (level, option) {
             (SOL_PACKET, _) => self.options.get(option, -1),
             (n::SOL_SOCKET, n::SO_ERROR) => Ok(self.error.swap(0, Ordering::Relaxed).to_ne_bytes().to_vec()),
             (n::SOL_SOCKET, n::SO_ACCEPTCONN) => Ok(0i32.to_ne_bytes().to_vec()),
             (n::SOL_SOCKET, _) => match self.filter.get(option) {
                 Some(value) => Ok(value),
-                None => self.common.get(level, option),
+                None => self.common.get(level, option, room),
             },
             _ => Err(Errno::ENOPROTOOPT),
         }
