@@ -46,6 +46,7 @@ const DEVICES: &[(&str, u32, u32, u32)] = &[
     ("/dev/random", 0o666, 1, 8),
     ("/dev/urandom", 0o666, 1, 9),
     ("/dev/kmsg", 0o644, 1, 11),
+    ("/dev/net/tun", 0o666, 10, 200),
     ("/dev/tty", 0o666, 5, 0),
     ("/dev/console", 0o600, 5, 1),
     ("/dev/ptmx", 0o666, 5, 2),
@@ -221,6 +222,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
     let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
+    make_dir(ns, "/dev/net", 0o755)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }

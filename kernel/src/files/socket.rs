@@ -140,6 +140,11 @@ pub trait Socket: FileOps {
 
     /// getsockopt(2): the value, which the caller cuts to the room there is.
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>>;
+
+    /// The same, for the few options that look at what the buffer holds: its first bytes.
+    fn get_option_of(&self, level: u32, option: u32, room: usize, _given: &[u8]) -> SysResult<Vec<u8>> {
+        self.get_option(level, option, room)
+    }
 }
 
 /// An open file for a new socket.
