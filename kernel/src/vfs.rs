@@ -15,6 +15,7 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
 use crate::files::io::Source;
+use crate::files::tty::DevptsOptions;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, frames, fs_platform};
 use crate::net::ResolvConf;
@@ -217,7 +218,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/pts", 0o755)?;
     mount(
         ns,
-        crate::files::tty::pty::devpts(),
+        crate::files::tty::devpts(DevptsOptions::first()),
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,

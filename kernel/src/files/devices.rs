@@ -29,7 +29,7 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 7) => Memory::Full,
         (1, 8 | 9) => Memory::Random,
         (1, 11) => return super::kmsg::Kmsg::open(flags),
-        (4 | 5, _) | (136..=143, _) => return super::tty::open(rdev, flags),
+        (4 | 5, _) | (136..=143, _) => return super::tty::open(inode, flags),
         _ => return Err(Errno::ENXIO),
     };
     Ok(Arc::new(memory))

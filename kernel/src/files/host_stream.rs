@@ -112,6 +112,11 @@ pub fn poll_room(table: &mut PollTable) -> bool {
     !FULL.load(Ordering::Acquire)
 }
 
+/// Is woken when there is room for output again.
+pub fn room_queue() -> &'static PollQueue {
+    &ROOM
+}
+
 /// The reading end of standard input.
 struct StandardInput;
 

@@ -9,7 +9,8 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{find, name};
-use crate::files::capable;
+use crate::files::tty::DevptsOptions;
+use crate::files::{capable, tty};
 use crate::usermem::{UserAddr, read_cstr_bounded};
 use crate::vfs::{self, namespace};
 
@@ -67,6 +68,7 @@ fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
         "tmpfs" | "ramfs" => vfs::new_tmpfs(tmpfs_options(data)?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
+        "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => crate::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     })

@@ -68,6 +68,7 @@ pod!(
     t::SigsetArg,
     t::EpollEvent,
     t::Termios,
+    t::Termio,
     t::Termios2,
     t::Winsize,
 );
