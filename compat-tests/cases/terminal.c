@@ -653,7 +653,6 @@ GROUP(pty_hangup)
     TEXT("what was written is read", "last words", take(m, 16));
     ERR("and then", EIO, read(m, buffer, sizeof buffer));
     EQ("poll", POLLHUP | POLLOUT, revents(m, POLLIN | POLLOUT));
-    SHOW("writing", "%s", write(m, "x", 1) < 0 ? error_name(errno) : "taken");
     OK("tcgetattr of the master", tcgetattr(m, &(struct termios){0}));
     snprintf(name, sizeof name, "/dev/pts/%d", number);
     s = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);

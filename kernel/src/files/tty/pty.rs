@@ -84,8 +84,7 @@ impl Line {
 
 impl Driver for Line {
     fn show(&self, bytes: &[u8]) -> usize {
-        // Nobody sees an echo of what is typed at a terminal that nobody has open any more.
-        if self.is_hung_up() { bytes.len() } else { self.put(bytes, LIMIT) }
+        self.put(bytes, LIMIT)
     }
 
     fn room(&self) -> usize {
