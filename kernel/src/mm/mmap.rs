@@ -30,6 +30,7 @@ const LEGACY: MapFlags = MapFlags::SHARED
     .union(MapFlags::HUGE_SIZES);
 
 /// What an open file offers to mmap(2).
+#[derive(Clone)]
 pub enum MapTarget {
     /// Pages of its page cache.
     File(Arc<dyn MappedFile>),
@@ -40,6 +41,7 @@ pub enum MapTarget {
 }
 
 /// The file of a mapping, and what its open file description allows.
+#[derive(Clone)]
 pub struct MapFile {
     /// The pages.
     pub target: MapTarget,

@@ -1,7 +1,6 @@
 //! The host's terminal.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use fs::makedev;
 use syscall_shim::SysResult;
@@ -28,7 +27,7 @@ impl Driver for Host {
 
     fn room(&self) -> usize {
         // The host does not say how much it takes.
-        if host_stream::poll_room(&mut PollTable::none()) { usize::MAX } else { 0 }
+        if host_stream::poll_room(Outgoing::Tty, &mut PollTable::none()) { usize::MAX } else { 0 }
     }
 
     fn room_queue(&self) -> &PollQueue {
@@ -42,22 +41,11 @@ impl Driver for Host {
         }
         Ok(())
     }
-
-    fn input_has_room(&self) {
-        if REFUSED.swap(false, Ordering::AcqRel) {
-            channel::resume();
-        }
-    }
 }
 
-/// The host was told to wait for room.
-static REFUSED: AtomicBool = AtomicBool::new(false);
-
-/// Takes bytes from the host, as many as there is room for; says how many. In interrupt context.
+/// Takes bytes from the host. All are used up, so that what comes behind them finds the way free: what no buffer has room for is
+/// lost, as on Linux's own lines. In interrupt context.
 pub fn receive(bytes: &[u8]) -> usize {
-    let taken = console().receive(bytes);
-    if taken < bytes.len() {
-        REFUSED.store(true, Ordering::Release);
-    }
-    taken
+    console().receive(bytes);
+    bytes.len()
 }

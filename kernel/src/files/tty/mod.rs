@@ -301,6 +301,10 @@ impl Drop for OpenTty {
 }
 
 impl FileOps for OpenTty {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let tty = &*self.tty;
         if self.is_hung_up() {

@@ -82,7 +82,8 @@ type HostGuard = Option<crate::sync::SleepGuard<'static, ()>>;
 fn open(task: &Task, signal: Signal) -> Option<(Output, HostGuard)> {
     let process = &task.process;
     if channel::active() && boot::option("core") == Some("host") {
-        return Some(to_host(task, signal.number().into()));
+        let guard = HOST.lock();
+        return Some((to_host(task, signal.number().into()), Some(guard)));
     }
     let limit = process.rlimit(RLIMIT_CORE);
     if limit < PAGE_SIZE as u64 || process.dumpable.load(Ordering::Relaxed) != 1 {
@@ -116,9 +117,8 @@ fn open(task: &Task, signal: Signal) -> Option<(Output, HostGuard)> {
     }
 }
 
-fn to_host(task: &Task, signal: u32) -> (Output, HostGuard) {
-    let guard = HOST.lock();
-    (Output::host(task.process.pid, task.tid(), signal, task.name().as_bytes()), Some(guard))
+fn to_host(task: &Task, signal: u32) -> Output {
+    Output::host(task.process.pid, task.tid(), signal, task.name().as_bytes())
 }
 
 /// What a thread does about it on its way out of the kernel, with `frame`'s registers: parks while another one writes, writes
@@ -129,9 +129,12 @@ pub fn attend(task: &Task, frame: &TrapFrame) -> bool {
     }
     Hold::take(task);
     Hold::wait_for_others(task);
-    let (mut output, _guard) = to_host(task, 0);
-    let written = write(&current_arc(), frame, &Siginfo::default(), &mut output);
-    let _ = output.finish(written.is_ok());
+    // Another process's file may be on its way, for as long as the host takes.
+    if let Ok(_host) = HOST.lock_killable() {
+        let mut output = to_host(task, 0);
+        let written = write(&current_arc(), frame, &Siginfo::default(), &mut output);
+        let _ = output.finish(written.is_ok());
+    }
     Hold::release(task);
     true
 }

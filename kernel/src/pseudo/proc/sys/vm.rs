@@ -33,7 +33,7 @@ pub fn fill(s: &Settings) {
     s.kept("vm/min_free_kbytes", 0, 0..=INT_MAX);
     s.kept("vm/panic_on_oom", 0, 0..=2);
     s.kept("vm/oom_dump_tasks", 1, i32::MIN.into()..=INT_MAX);
-    s.fixed("vm/oom_kill_allocating_task", "1");
+    s.fixed("vm/oom_kill_allocating_task", "0");
     s.fixed("vm/legacy_va_layout", "0");
     s.fixed("vm/memfd_noexec", "0");
     s.fixed("vm/mmap_rnd_bits", "28");
