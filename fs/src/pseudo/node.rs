@@ -466,6 +466,10 @@ impl FileHandle for Snapshot {
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
         self.node.write_at(off, buf)
     }
+
+    fn is_text(&self) -> bool {
+        true
+    }
 }
 
 /// Copies `text[off..]` into `buf`; 0 at the end.

@@ -15,6 +15,7 @@ use fs::{Inode, InodeRef};
 use syscall_shim::SysResult;
 
 pub use proc::file_system as procfs;
+pub use proc::open_namespace;
 pub use sys::file_system as sysfs;
 
 /// A tree of fixed files under construction. Paths have the form `a/b/c`.

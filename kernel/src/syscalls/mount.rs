@@ -113,6 +113,7 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
         }
         ns.mount(fs, &source, &place, per_mount)?;
     }
+    vfs::mounts_changed();
     Ok(0)
 }
 
@@ -132,5 +133,7 @@ pub fn umount2(target: UserAddr, flags: u32) -> SysResult {
     if flags & MNT_EXPIRE != 0 {
         return Err(Errno::EAGAIN);
     }
-    namespace().umount(&place, flags & MNT_DETACH != 0).map(|()| 0)
+    namespace().umount(&place, flags & MNT_DETACH != 0)?;
+    vfs::mounts_changed();
+    Ok(0)
 }

@@ -67,6 +67,7 @@ pod!(
     t::Pollfd,
     t::SigsetArg,
     t::EpollEvent,
+    t::ProcmapQuery,
     t::Termios,
     t::Termio,
     t::Termios2,

@@ -169,7 +169,7 @@ impl Instance {
                 });
                 let name = format!("/{number}");
                 let path = Path::anonymous(mount, inode.clone(), name.as_bytes(), false);
-                Ok(Opened { path, inode, created: false, write_access: None })
+                Ok(Opened { path, inode, created: false, truncated: false, write_access: None })
             }
         }
     }
