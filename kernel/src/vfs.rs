@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::cpio::{self, Manifest as ArchiveManifest};
 use fs::file::WriteRequest;
@@ -15,6 +16,8 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
 use crate::files::io::Source;
+use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::files::tty::DevptsOptions;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, frames, fs_platform};
 use crate::net::ResolvConf;
@@ -97,6 +100,26 @@ fn half_of_memory() -> u64 {
 /// Bytes of memory, the archives that the root is unpacked from included.
 fn memory() -> u64 {
     frames::stats().total as u64 * fs::PAGE_SIZE as u64
+}
+
+/// How often mounts have come and gone.
+static MOUNT_CHANGES: AtomicU64 = AtomicU64::new(0);
+static MOUNT_QUEUE: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
+
+/// How often mounts have come and gone: what /proc/PID/mounts tells pollers.
+pub fn mount_changes() -> u64 {
+    MOUNT_CHANGES.load(Ordering::Acquire)
+}
+
+/// Woken when [`mount_changes`] has changed.
+pub fn mount_queue() -> &'static PollQueue {
+    &MOUNT_QUEUE
+}
+
+/// A mount has come or gone.
+pub fn mounts_changed() {
+    MOUNT_CHANGES.fetch_add(1, Ordering::AcqRel);
+    MOUNT_QUEUE.wake_key(ev::ERR | ev::PRI);
 }
 
 /// Sets up an empty root and returns it.
@@ -232,7 +255,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/pts", 0o755)?;
     mount(
         ns,
-        crate::files::tty::pty::devpts(),
+        crate::files::tty::devpts(DevptsOptions::first()),
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,
