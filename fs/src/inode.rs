@@ -260,6 +260,8 @@ pub struct InodeCommon {
     pub notify_mask: AtomicU32,
     /// Open-for-write count when positive, executing count when negative (`ETXTBSY`).
     write_count: AtomicI32,
+    /// Open file descriptions that only read (`i_readcount`), for leases.
+    readers: AtomicU32,
     /// Linux's `I_LINKABLE`: an `O_TMPFILE` file that linkat(2) may still name.
     linkable: AtomicBool,
     slots: spin::Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
@@ -272,6 +274,7 @@ impl InodeCommon {
             lock: SleepLock::new(),
             notify_mask: AtomicU32::new(0),
             write_count: AtomicI32::new(0),
+            readers: AtomicU32::new(0),
             linkable: AtomicBool::new(false),
             slots: spin::Mutex::new(Vec::new()),
         }
@@ -319,6 +322,21 @@ impl InodeCommon {
 
     pub(crate) fn is_linkable(&self) -> bool {
         self.linkable.load(Ordering::Acquire)
+    }
+
+    /// Counts an open for reading only. Pair with [`Self::reader_closed`].
+    pub fn reader_opened(&self) {
+        self.readers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends an open for reading only.
+    pub fn reader_closed(&self) {
+        self.readers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Open file descriptions that only read, and those that write.
+    pub fn opens(&self) -> (u32, u32) {
+        (self.readers.load(Ordering::Acquire), self.write_count.load(Ordering::Acquire).max(0) as u32)
     }
 
     /// Counts an open for writing; `ETXTBSY` while the file is being executed. Pair with [`Self::put_write_access`].

@@ -135,6 +135,7 @@ impl Namespace {
         want_write(&path.mount)?;
         inode_permission(ctx.creds, &path.mount, inode, AccessMask::WRITE)?;
         let _access = WriteAccess::get(inode)?;
+        crate::lease::break_leases(inode, true, false)?;
         crate::file::truncate(inode, size, fsize_limit, ctx.creds.capable(Cap::Fsetid))?;
         notify::notify_path(path, event::MODIFY);
         Ok(())

@@ -4,6 +4,7 @@ use super::{Namespace, inode_permission, may_create, new_node, want_write};
 use crate::creds::Cap;
 use crate::file::WriteAccess;
 use crate::inode::InodeRef;
+use crate::lease;
 use crate::mount::MountFlags;
 use crate::notify::{self, event};
 use crate::path::Path;
@@ -177,6 +178,10 @@ impl Namespace {
         }
         if flags.writable() && file_type == FileType::Regular {
             opened.write_access = Some(WriteAccess::get(&opened.inode)?);
+        }
+        if file_type == FileType::Regular {
+            let writes = flags.bits() & OpenFlags::ACCMODE.bits() != 0;
+            lease::break_leases(&opened.inode, writes || truncate, flags.contains(OpenFlags::NONBLOCK))?;
         }
         if truncate {
             let _access = if opened.write_access.is_none() { Some(WriteAccess::get(&opened.inode)?) } else { None };

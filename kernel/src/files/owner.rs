@@ -72,6 +72,24 @@ impl Waker for Notifier {
     }
 }
 
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
+pub fn post(owner: &Owner, code: i32, fd: i32) {
+    const POLL_MSG_BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
+    if owner.pid == 0 {
+        return;
+    }
+    let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
+        Some(signal) => Siginfo::poll(signal, code, POLL_MSG_BAND, fd),
+        None => Siginfo::kernel(Signal::SIGIO),
+    };
+    // An owner that is gone has nobody to tell.
+    let _ = match owner.kind {
+        OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
+        OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
+        OwnerKind::Group => Some(send_to_group(owner.pid, info)),
+    };
+}
+
 /// Where a file's notifier is registered.
 pub struct Registration {
     queues: Vec<PollQueue>,

@@ -22,7 +22,7 @@ use syscall_shim::{Errno, InotifyMask, SysResult};
 use self::users::Account;
 use super::io::{Sink, put_all};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
+use super::{FileOps, OpenFile, anon, dnotify};
 use crate::sync::SpinLock;
 use crate::task::wait::wait_exclusive;
 use crate::usermem::UserAddr;
@@ -87,10 +87,11 @@ struct Receiver;
 
 impl FsNotify for Receiver {
     fn active(&self) -> bool {
-        MARKS.load(Ordering::Relaxed) > 0
+        MARKS.load(Ordering::Relaxed) > 0 || dnotify::active()
     }
 
     fn notify(&self, event: &FsEvent<'_>) {
+        dnotify::notify(event);
         if let Some(parent) = event.parent.filter(|_| event.mask & SELF_ONLY == 0) {
             deliver(parent, event, event.name);
         }
@@ -118,6 +119,12 @@ impl FsNotify for Receiver {
     }
 }
 
+/// Has the file crate tell of changes.
+pub fn receive() {
+    static REGISTERED: spin::Once<()> = spin::Once::new();
+    REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
+}
+
 fn marks_on(inode: &InodeRef) -> Vec<Arc<Mark>> {
     inode.common().get_ext::<Marks>().map(|marks| marks.0.lock().clone()).unwrap_or_default()
 }
@@ -142,8 +149,7 @@ impl Inotify {
     /// A new instance, open. `EMFILE` where the user has as many as there may be.
     pub fn open(flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         let account = Account::open()?;
-        static REGISTERED: spin::Once<()> = spin::Once::new();
-        REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
+        receive();
         let ops = Arc::new_cyclic(|me| Inotify {
             me: me.clone(),
             watches: SpinLock::new((LiteMap::new_vec(), 1)),
