@@ -4,6 +4,7 @@
 //! directory; it is not looked at for absolute paths). Errors and their order are those of Linux's `fs/namei.c`.
 
 mod attr;
+mod branch;
 mod change;
 mod open;
 mod rename;
@@ -14,6 +15,7 @@ mod xattr;
 mod tests;
 
 pub use attr::SetTime;
+pub use branch::{MAX_MOUNTS, Propagation};
 pub use open::{OpenHow, Opened};
 pub use tree::MountLine;
 
@@ -26,13 +28,13 @@ use crate::types::*;
 use crate::walk::{FsContext, LookupFlags, Parent, Walker};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use branch::Table;
 use syscall_shim::{Errno, SysResult};
-use tree::Table;
 
 /// The mounts, as one tree.
 pub struct Namespace {
     root: Arc<Mount>,
-    /// A leaf lock.
+    /// Taken before the lock of dentries that move.
     table: spin::RwLock<Table>,
 }
 

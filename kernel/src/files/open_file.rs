@@ -165,7 +165,7 @@ pub struct OpenFile {
     /// File offset. Held over reads and writes that use it (POSIX: these are atomic with respect to each other).
     pos: SleepMutex<u64>,
     /// Keeps the program file of a running process from being written.
-    _write_access: Option<WriteAccess>,
+    write_access: Option<WriteAccess>,
     /// Counted among the file's readers.
     reads_only: bool,
     /// open(2) created the file (`F_CREATED_QUERY`).
@@ -198,6 +198,9 @@ impl OpenFile {
         if reads_only {
             inode.common().reader_opened();
         }
+        if write_access.is_some() {
+            path.mount.add_writer();
+        }
         Arc::new(OpenFile {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             path,
@@ -205,7 +208,7 @@ impl OpenFile {
             ops,
             flags: AtomicU32::new((flags & !NOT_KEPT).bits()),
             pos: SleepMutex::new(0),
-            _write_access: write_access,
+            write_access,
             reads_only,
             created,
             owner: Arc::new(IrqLock::new(Owner::default())),
@@ -432,6 +435,9 @@ impl Drop for OpenFile {
         super::lease::release(self);
         if self.reads_only {
             self.inode.common().reader_closed();
+        }
+        if self.write_access.is_some() {
+            self.path.mount.remove_writer();
         }
         if notify::active() {
             let closed = if self.flags().writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE };
