@@ -9,11 +9,16 @@ use crate::path::Path;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::{HashMap, HashSet};
 use syscall_shim::{Errno, SysResult};
 
-/// Mounts that there may be (`/proc/sys/fs/mount-max`, which is larger on Linux).
-pub const MAX_MOUNTS: usize = 10_000;
+/// Mounts that there may be (`/proc/sys/fs/mount-max`): fewer than on Linux, since a mount on one of many peers looks at all.
+pub static MAX_MOUNTS: AtomicU32 = AtomicU32::new(10_000);
+
+fn max_mounts() -> usize {
+    MAX_MOUNTS.load(Ordering::Relaxed) as usize
+}
 
 /// Mounts by the place they cover: mount id and address of the dentry, which the covering mount keeps alive.
 #[derive(Default)]
@@ -226,7 +231,7 @@ impl Table {
     /// would be too many mounts.
     pub(super) fn attach(&mut self, branch: Branch, place: Path) -> SysResult<()> {
         let targets = self.targets(&place.mount, &place.dentry);
-        if self.order.len() + branch.0.len() * (targets.len() + 1) > MAX_MOUNTS {
+        if self.order.len() + branch.0.len() * (targets.len() + 1) > max_mounts() {
             return Err(Errno::ENOSPC);
         }
         if place.mount.group() != 0 {
@@ -284,7 +289,7 @@ impl Table {
     /// `ENOSPC` where `count` mounts that move to `place` would become too many.
     pub(super) fn check_room(&self, count: usize, place: &Path) -> SysResult<()> {
         let copies = self.targets(&place.mount, &place.dentry).len();
-        if self.order.len() + count * copies > MAX_MOUNTS { Err(Errno::ENOSPC) } else { Ok(()) }
+        if self.order.len() + count * copies > max_mounts() { Err(Errno::ENOSPC) } else { Ok(()) }
     }
 
     /// Takes a mount from its place, and with it what hangs on it (`MS_MOVE`).

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use fs::notify::{FsEvent, event};
 use fs::{FileType, InodeRef};
@@ -13,9 +13,6 @@ use super::OpenFile;
 use super::owner::{self, Owner, OwnerKind, SharedOwner};
 use crate::sync::SpinLock;
 use crate::task::current;
-
-/// `si_code` of the signal.
-const POLL_MSG: i32 = 3;
 
 /// What each bit of `F_NOTIFY` stands for.
 const EVENTS: [(u32, u32); 6] = [
@@ -43,6 +40,9 @@ struct Mark {
 #[derive(Default)]
 struct Marks(SpinLock<Vec<Mark>>);
 
+/// Whether directories are watched (`/proc/sys/fs/dir-notify-enable`).
+pub static ENABLED: AtomicI32 = AtomicI32::new(1);
+
 /// Marks that exist.
 static MARKS: AtomicUsize = AtomicUsize::new(0);
 
@@ -53,6 +53,9 @@ pub fn active() -> bool {
 
 /// `F_NOTIFY` through the descriptor `fd`. `ENOTDIR` for other files.
 pub fn set(file: &OpenFile, fd: i32, arg: u32) -> SysResult<()> {
+    if ENABLED.load(Ordering::Relaxed) == 0 {
+        return Err(Errno::EINVAL);
+    }
     let table = current().files()?.id;
     let mask = EVENTS.iter().filter(|(bit, _)| arg & bit != 0).fold(0, |mask, (_, events)| mask | events);
     if arg & !g::DN_MULTISHOT == 0 {
@@ -114,7 +117,7 @@ fn tell(directory: &InodeRef, mask: u32) {
     }
     remove(&marks, |mark| mark.mask & mask != 0 && !mark.multishot);
     for (owner, fd) in told {
-        owner::post(&owner, POLL_MSG, fd);
+        owner::post_message(&owner, fd);
     }
 }
 

@@ -251,9 +251,7 @@ impl Source<'_> {
         if len > limit {
             return Err(Errno::EMSGSIZE);
         }
-        let mut out = Vec::new();
-        out.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-        out.resize(len, 0);
+        let mut out = usermem::buffer(len)?;
         if self.take(&mut out)? < len { Err(Errno::EFAULT) } else { Ok(out) }
     }
 

@@ -3,7 +3,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, Ordering};
 
 use fs::lease::{self, LeaseBreaker};
 use fs::locks::LockKind;
@@ -19,10 +19,9 @@ use crate::task::wait::{WaitError, WaitQueue, wait_until};
 use crate::task::{Instant, current};
 
 /// Seconds that a holder has (`/proc/sys/fs/lease-break-time`); 0 for no end.
-pub static BREAK_TIME: AtomicU64 = AtomicU64::new(45);
-
-/// `si_code` of the signal.
-const POLL_MSG: i32 = 3;
+pub static BREAK_TIME: AtomicI32 = AtomicI32::new(45);
+/// Whether leases are granted (`/proc/sys/fs/leases-enable`).
+pub static ENABLED: AtomicI32 = AtomicI32::new(1);
 
 /// What somebody who waits wants of a lease.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +86,7 @@ impl Leases {
 
     /// Marks what conflicts, and answers whom to tell.
     fn begin_breaking(&self, write: bool) -> Vec<(Owner, i32)> {
-        let seconds = BREAK_TIME.load(Ordering::Relaxed);
+        let seconds = BREAK_TIME.load(Ordering::Relaxed).max(0) as u64;
         let deadline = (seconds > 0).then(|| clock::monotonic_ns().saturating_add(seconds.saturating_mul(1_000_000_000)));
         let to = if write { None } else { Some(LockKind::Read) };
         let mut list = self.list.lock();
@@ -115,7 +114,7 @@ impl LeaseBreaker for Breaker {
                 return Ok(());
             }
             for (owner, fd) in leases.begin_breaking(write) {
-                owner::post(&owner, POLL_MSG, fd);
+                owner::post_message(&owner, fd);
             }
             if nonblock {
                 return Err(Errno::EAGAIN);
@@ -153,6 +152,9 @@ pub fn set(file: &OpenFile, fd: i32, kind: Option<LockKind>) -> SysResult<()> {
         return Err(Errno::EACCES);
     }
     if file.inode.file_type() != FileType::Regular {
+        return Err(Errno::EINVAL);
+    }
+    if kind.is_some() && ENABLED.load(Ordering::Relaxed) == 0 {
         return Err(Errno::EINVAL);
     }
     let Some(kind) = kind else {

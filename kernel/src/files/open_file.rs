@@ -109,8 +109,19 @@ pub trait FileOps: Any + Send + Sync {
         Ok(())
     }
 
+    /// Whether `O_ASYNC` has a signal sent when its readiness changes: for sockets, pipes, terminals, inotify instances. On others the
+    /// flag stays off, as on Linux; least of all may it on what signals themselves wake.
+    fn sends_signals(&self) -> bool {
+        self.as_socket().is_some()
+    }
+
     /// Called for every close(2) of a descriptor, not only the last.
     fn flush(&self, _file: &OpenFile) {}
+
+    /// What close(2) answers, after all: an earlier write that failed late.
+    fn close_error(&self, _file: &OpenFile) -> SysResult<()> {
+        Ok(())
+    }
 
     /// Lines of /proc/PID/fdinfo/N beyond `pos`, `flags`, `mnt_id` and `ino`.
     fn fdinfo(&self, _file: &OpenFile, _out: &mut String) {}
@@ -132,6 +143,8 @@ const NOT_KEPT: OpenFlags =
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 /// Open file descriptions that there are.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// `/proc/sys/fs/file-max`, once it is set.
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// How many files are open (`/proc/sys/fs/file-nr`).
 pub fn count() -> usize {
@@ -142,7 +155,16 @@ pub fn count() -> usize {
 /// too, which nearly every program of a machine is.
 pub fn limit() -> usize {
     const LEAST: usize = 8192;
+    let set = LIMIT.load(Ordering::Relaxed);
+    if set != usize::MAX {
+        return set;
+    }
     (frames::stats().total * (PAGE_SIZE / 1024) / 10).max(LEAST)
+}
+
+/// Sets [`limit`].
+pub fn set_limit(most: usize) {
+    LIMIT.store(most, Ordering::Relaxed);
 }
 
 /// `ENFILE` if there are more open files than may be.
@@ -235,6 +257,7 @@ impl OpenFile {
         if flags.contains(OpenFlags::DIRECT) && !is_fifo && self.inode.mapping().is_none() {
             return Err(Errno::EINVAL);
         }
+        let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {

@@ -1,7 +1,8 @@
 //! Who is told by a signal that a file is ready (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`).
 //!
 //! Signal-driven input and output is a waker in the wait queues of the file, which sends the signal. It runs with interrupts off,
-//! so it knows the owner and not the open file, of which it must not hold the last reference.
+//! so it knows the owner and not the open file, of which it must not hold the last reference; and under the lock of a queue, so no
+//! signal, nor anything that a signal wakes, may come back to that queue ([`super::FileOps::sends_signals`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -58,28 +59,15 @@ impl Waker for Notifier {
         }
         let events = if key == 0 { ev::READABLE } else { key };
         let code = CODES.iter().find(|(bits, _)| events & bits != 0).map_or(1, |(_, code)| *code);
-        let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
-            Some(signal) => Siginfo::poll(signal, code, i64::from(events), owner.fd),
-            None => Siginfo::kernel(Signal::SIGIO),
-        };
-        // An owner that is gone has nobody to tell.
-        let _ = match owner.kind {
-            OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
-            OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
-            OwnerKind::Group => Some(send_to_group(owner.pid, info)),
-        };
+        post(&owner, code, i64::from(events), owner.fd);
         false
     }
 }
 
-/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
-pub fn post(owner: &Owner, code: i32, fd: i32) {
-    const POLL_MSG_BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
-    if owner.pid == 0 {
-        return;
-    }
+/// Sends the owner `F_SETSIG`'s signal with the band `events`, or a plain `SIGIO`.
+fn post(owner: &Owner, code: i32, events: i64, fd: i32) {
     let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
-        Some(signal) => Siginfo::poll(signal, code, POLL_MSG_BAND, fd),
+        Some(signal) => Siginfo::poll(signal, code, events, fd),
         None => Siginfo::kernel(Signal::SIGIO),
     };
     // An owner that is gone has nobody to tell.
@@ -88,6 +76,16 @@ pub fn post(owner: &Owner, code: i32, fd: i32) {
         OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
         OwnerKind::Group => Some(send_to_group(owner.pid, info)),
     };
+}
+
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
+/// `fd` is the descriptor that it was asked for through.
+pub fn post_message(owner: &Owner, fd: i32) {
+    const POLL_MSG: i32 = 3;
+    const BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
+    if owner.pid != 0 {
+        post(owner, POLL_MSG, BAND, fd);
+    }
 }
 
 /// Where a file's notifier is registered.

@@ -23,7 +23,21 @@ use crate::usermem::UserAddr;
 /// Buffers of a new pipe (`PIPE_DEF_BUFFERS`): 64 KiB.
 const DEFAULT_SLOTS: usize = 16;
 /// `/proc/sys/fs/pipe-max-size` in bytes: the most that `F_SETPIPE_SZ` grants without `CAP_SYS_RESOURCE`.
-pub const MAX_SIZE: usize = 1 << 20;
+static MAX_SIZE: AtomicUsize = AtomicUsize::new(1 << 20);
+
+/// `/proc/sys/fs/pipe-max-size`
+pub fn max_size() -> usize {
+    MAX_SIZE.load(Ordering::Relaxed)
+}
+
+/// Sets [`max_size`], rounded up to what a pipe can have. `EINVAL`.
+pub fn set_max_size(bytes: usize) -> SysResult<()> {
+    if bytes > 1 << 31 {
+        return Err(Errno::EINVAL);
+    }
+    MAX_SIZE.store(bytes.max(PAGE_SIZE).next_power_of_two(), Ordering::Relaxed);
+    Ok(())
+}
 
 /// A piece of a page in a pipe.
 #[derive(Clone)]
@@ -296,7 +310,7 @@ impl Pipe {
             return Err(Errno::EINVAL);
         }
         let size = bytes.max(PAGE_SIZE).next_power_of_two();
-        if size > MAX_SIZE && size > self.capacity() && !privileged {
+        if size > max_size() && size > self.capacity() && !privileged {
             return Err(Errno::EPERM);
         }
         let slots = size / PAGE_SIZE;
@@ -430,6 +444,10 @@ impl Drop for PipeEnd {
 }
 
 impl FileOps for PipeEnd {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         self.read_bytes(to, file.nonblocking())
     }

@@ -54,11 +54,11 @@ fn write(file: &OpenFile, place: Place, bytes: &[u8]) -> SysResult<usize> {
 /// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more. What was read and not taken is
 /// put back by moving the source's position.
 pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place, count: usize) -> SysResult<usize> {
-    let mut buffer = io::buffer(count.min(CHUNK))?;
+    let mut bytes = io::buffer(count.min(CHUNK))?;
     let mut done = 0;
     while done < count {
-        let want = (count - done).min(buffer.len());
-        let room = buffer.get_mut(..want).ok_or(Errno::EINVAL)?;
+        let want = (count - done).min(bytes.len());
+        let room = bytes.get_mut(..want).ok_or(Errno::EINVAL)?;
         let step = read(from, source, room).and_then(|n| {
             if n == 0 {
                 return Ok((0, 0));
@@ -290,9 +290,9 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
     }
     if from.inode.mapping().is_none() || from.inode.file_type() != FileType::Regular {
         let room = (pipe.room() * PAGE_SIZE).min(count).min(CHUNK);
-        let mut buffer = io::buffer(room)?;
-        let n = read(from, source, &mut buffer)?;
-        let bytes = buffer.get(..n).unwrap_or_default();
+        let mut bytes = io::buffer(room)?;
+        let n = read(from, source, &mut bytes)?;
+        let bytes = bytes.get(..n).unwrap_or_default();
         for piece in bytes.chunks(PAGE_SIZE) {
             let page = fs::PageRef::alloc()?;
             page.write(0, piece);

@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt::Write as _;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use fs::notify::{FsEvent, FsNotify, event};
 use fs::{InodeRef, OpenFlags};
@@ -29,7 +29,7 @@ use crate::usermem::UserAddr;
 use litemap::LiteMap;
 
 /// Events that a queue holds (`/proc/sys/fs/inotify/max_queued_events`).
-const MAX_QUEUED: usize = 16384;
+pub static MAX_QUEUED: AtomicI32 = AtomicI32::new(16384);
 /// What concerns the entry of a directory and is told to the directory alone.
 const ENTRY_ONLY: u32 = event::CREATE | event::DELETE | event::MOVED_FROM | event::MOVED_TO;
 /// What concerns the file itself and is told to it alone.
@@ -222,7 +222,7 @@ impl Inotify {
             if events.back().is_some_and(|last| last.is_like(&event)) {
                 return;
             }
-            if events.len() >= MAX_QUEUED {
+            if events.len() >= MAX_QUEUED.load(Ordering::Relaxed).max(0) as usize {
                 let overflow = Event { wd: -1, mask: g::IN_Q_OVERFLOW, cookie: 0, name: Vec::new() };
                 if !events.back().is_some_and(|last| last.is_like(&overflow)) {
                     events.push_back(overflow);
@@ -269,11 +269,15 @@ impl Drop for Inotify {
         for mark in watches.values() {
             detach(mark);
         }
-        self.account.remove_watches(watches.len() as u32);
+        self.account.remove_watches(watches.len() as i32);
     }
 }
 
 impl FileOps for Inotify {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn seek(&self, _file: &OpenFile, pos: u64, _offset: i64, _whence: u32) -> SysResult<u64> {
         Ok(pos)
     }
