@@ -228,6 +228,16 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// What names the file beyond its names (name_to_handle_at(2)): the kind of handle, and the handle. `EOPNOTSUPP` without.
+    fn handle(&self) -> SysResult<(i32, Vec<u8>)> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Whether `RENAME_WHITEOUT` may leave a whiteout in this directory.
+    fn has_whiteouts(&self) -> bool {
+        false
+    }
+
     // Extended attributes: name with prefix, permission already checked (xattr(7)).
 
     /// The value; `ENODATA` without.
@@ -384,6 +394,10 @@ pub trait FileSystem: Send + Sync {
     /// True when every write must fail with `EROFS`.
     fn read_only(&self) -> bool {
         false
+    }
+    /// The file that a handle of [`Inode::handle`] names; `ESTALE` where it is gone.
+    fn by_handle(&self, _kind: i32, _handle: &[u8]) -> SysResult<InodeRef> {
+        Err(Errno::ESTALE)
     }
     /// Serialises renames between directories (Linux's `s_vfs_rename_mutex`).
     fn rename_lock(&self) -> &SleepLock;

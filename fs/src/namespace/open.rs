@@ -51,7 +51,7 @@ fn access_mask(flags: OpenFlags) -> AccessMask {
 }
 
 /// `build_open_flags`: what goes together, and what `O_PATH` leaves.
-fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
+pub(super) fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
     use OpenFlags as O;
     if flags.contains(O::PATH) {
         return Ok(flags & (O::PATH | O::DIRECTORY | O::NOFOLLOW | O::CLOEXEC));
@@ -137,7 +137,7 @@ impl Namespace {
     }
 
     /// `do_open` and `may_open`: the checks of the file itself, then `O_TRUNC`.
-    fn finish_open(
+    pub(super) fn finish_open(
         &self,
         ctx: &FsContext<'_>,
         path: Path,

@@ -42,6 +42,9 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
         return Ok(OpenFile::new(path, inode, Arc::new(PathOnly), kept));
     }
+    if flags.contains(OpenFlags::DIRECT) && inode.mapping().is_none() {
+        return Err(Errno::EINVAL);
+    }
     let ops: Arc<dyn FileOps> = match inode.file_type() {
         FileType::Regular if inode.mapping().is_some() => Regular::ops(),
         // `anon_inode:` files cannot be opened a second time through /proc.
@@ -63,7 +66,14 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Block | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Symlink => return Err(Errno::ELOOP),
     };
-    let file = OpenFile::opened(path, inode, ops, flags | OpenFlags::LARGEFILE, write_access, created);
+    let file = OpenFile::opened(
+        path,
+        inode,
+        ops,
+        flags | OpenFlags::LARGEFILE,
+        write_access,
+        created && !flags.contains(OpenFlags::TMPFILE_BIT),
+    );
     notify::notify_open_file(&file.path, event::OPEN);
     if truncated {
         notify::notify_path(&file.path, event::MODIFY);
