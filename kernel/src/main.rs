@@ -71,6 +71,10 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     // SAFETY: first of all, with the loader's own values and the boot page tables.
     let boot = unsafe { arch::boot::init(protocol, info) };
     log::init();
+    if !arch::boot::is_whole() {
+        kerr!("the kernel in the image is damaged (its checksum is wrong): build it again with mkimage, or copy it again");
+        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+    }
     mm::init(boot);
     arch::control::init();
     symbols::init();

@@ -115,7 +115,9 @@ pub struct Manifest {
 pub fn populate() -> Result<Manifest, String> {
     let mut manifest = ArchiveManifest::default();
     for mut archive in boot_pages::archives() {
-        let bytes = archive.bytes();
+        let sealed = archive.bytes();
+        let bytes =
+            cpio::seal::unsealed(sealed, archive.is_payload(), !boot::verified()).map_err(|error| error.to_string())?;
         let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
         let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
         kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
