@@ -30,6 +30,8 @@ mod mm;
 #[cfg(target_os = "none")]
 mod net;
 #[cfg(target_os = "none")]
+mod options;
+#[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
 mod power;
@@ -89,6 +91,9 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     vdso::publish_clock();
     arch::timer::init();
     channel::init();
+    if !options::check() {
+        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+    }
     net::init();
     trace::init();
     profile::init();
