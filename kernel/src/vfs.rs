@@ -144,10 +144,17 @@ pub fn populate() -> Result<Manifest, String> {
 }
 
 fn default_environment() -> Vec<Vec<u8>> {
-    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=linux"]
-        .iter()
-        .map(|entry| entry.as_bytes().to_vec())
-        .collect()
+    [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
+        "USER=root",
+        "LOGNAME=root",
+        "LANG=C.UTF-8",
+        "TERM=linux",
+    ]
+    .iter()
+    .map(|entry| entry.as_bytes().to_vec())
+    .collect()
 }
 
 /// `-- PATH ARGS` on the kernel's command line.

@@ -21,6 +21,7 @@ pub mod kmsg;
 pub mod locks;
 pub mod mapped;
 pub mod memfd;
+pub mod missed;
 pub mod open;
 pub mod open_file;
 pub mod owner;
