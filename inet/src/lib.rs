@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod bpf;
 pub mod bytes;
 pub mod checksum;
 pub mod dhcp;

@@ -41,6 +41,11 @@ pub fn register_dump_hook(hook: fn()) {
 
 /// Ends the kernel because of a fault.
 pub fn die(message: fmt::Arguments<'_>, context: Option<&Context<'_>>) -> ! {
+    end(message, context, None)
+}
+
+/// See [`die`]; `lacking`: so many bytes were not to be had, and nothing else is wrong.
+fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Option<usize>) -> ! {
     irq::save_and_disable();
     match PANICS.fetch_add(1, Ordering::AcqRel) {
         // The others stop before they can see what is broken, or mix their output with this.
@@ -51,7 +56,7 @@ pub fn die(message: fmt::Arguments<'_>, context: Option<&Context<'_>>) -> ! {
         }
         _ => poweroff::poweroff(PANIC_STATUS as u8),
     }
-    if let Some(size) = heap::failed_allocation() {
+    if let Some(size) = lacking {
         emergency!("\nskiff: out of memory: the kernel needs {size} bytes more; give the machine more memory (--memory)");
         channel::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
     }
@@ -93,6 +98,11 @@ pub fn print_backtrace(rip: Option<u64>, rbp: u64) {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    // An allocation that cannot fail has: the standard library has no other way to say so.
+    let lacks = info.location().is_some_and(|location| location.file().ends_with("/alloc/src/alloc.rs"));
+    if lacks && let Some(size) = heap::failed_allocation() {
+        end(format_args!("{}", info.message()), None, Some(size));
+    }
     match info.location() {
         Some(location) => die(format_args!("{} ({location})", info.message()), None),
         None => die(format_args!("{}", info.message()), None),

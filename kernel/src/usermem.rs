@@ -176,6 +176,19 @@ impl<T: Pod> UserPtr<T> {
     }
 }
 
+/// A buffer of `len` zeroes for what a program wants moved or kept; `ENOMEM`.
+pub fn buffer(len: usize) -> SysResult<Vec<u8>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+    out.resize(len, 0);
+    Ok(out)
+}
+
+/// Reads `len` bytes into a buffer of their own. The caller bounds `len`.
+pub fn read_bytes(src: UserAddr, len: usize) -> SysResult<Vec<u8>> {
+    src.cast::<u8>().read_vec(len)
+}
+
 /// Reads `dst.len()` bytes.
 pub fn copy_in(dst: &mut [u8], src: UserAddr) -> SysResult<()> {
     if copy_in_partial(dst, src) == dst.len() { Ok(()) } else { Err(Errno::EFAULT) }

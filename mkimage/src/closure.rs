@@ -64,6 +64,8 @@ pub struct Closure<'a> {
     localised: bool,
     /// Optional files, and the library that each misses.
     pub missing: Vec<(PathBuf, String)>,
+    /// Programs and libraries of which a part is missing.
+    pub cut_off: Vec<PathBuf>,
 }
 
 impl<'a> Closure<'a> {
@@ -83,6 +85,7 @@ impl<'a> Closure<'a> {
             locale: locale_of(env),
             localised: false,
             missing: Vec::new(),
+            cut_off: Vec::new(),
             tree,
         })
     }
@@ -176,6 +179,9 @@ impl<'a> Closure<'a> {
             }
             object => object?,
         };
+        if object.cut_off {
+            self.cut_off.push(real.into());
+        }
         if let Some(interp) = &object.interp {
             if missing == Missing::Fatal {
                 let musl = Path::new(interp).file_name().is_some_and(|n| n.to_string_lossy().starts_with("ld-musl"));

@@ -140,10 +140,11 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         closure.file(&path)?;
     }
     closure.locale()?;
-    let missing = std::mem::take(&mut closure.missing);
+    let (missing, cut_off) = (std::mem::take(&mut closure.missing), std::mem::take(&mut closure.cut_off));
     // A library that is there, if not where its user's own loader would look, is loaded by other means first.
     let absent = missing.into_iter().filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
     warnings.extend(absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display())));
+    warnings.extend(cut_off.iter().map(|path| format!("{} ends before its last segment (is it cut off?)", path.display())));
     let bare_name = !options.program.contains('/');
     let argv0 = if bare_name { options.program.clone() } else { exec.display().to_string() };
     let args = std::iter::once(&argv0).chain(&options.args).map(|a| a.clone().into_bytes()).collect();

@@ -376,7 +376,8 @@ impl Inode for PseudoNode {
     }
 
     fn truncate(&self, _size: u64) -> SysResult<()> {
-        if matches!(self.kind, Kind::Text { write: Some(_), .. }) { Ok(()) } else { Err(Errno::EINVAL) }
+        let takes = matches!(self.kind, Kind::Text { write: Some(_), .. } | Kind::Opener(_));
+        if takes { Ok(()) } else { Err(Errno::EINVAL) }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Memory for virtio devices: all of the kernel's heap and every frame is in the direct map, so a physical address is a
-//! subtraction away, and devices see the same memory.
+//! Memory for virtio devices: nearly all of the kernel's heap and every frame is in the direct map, so a physical address is a
+//! subtraction away, and devices see the same memory. What is not in one piece is copied.
 
 use core::ptr::NonNull;
 
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
-use crate::mm::{frames, phys_to_virt, virt_to_phys, vmalloc};
+use crate::mm::{frames, phys_to_virt, physical_pieces, virt_to_phys, vmalloc};
 
 /// The kernel's side of `virtio-drivers`.
 #[derive(Debug)]
@@ -32,9 +32,30 @@ unsafe impl Hal for SkiffHal {
         mapped.expect("no room to map device registers")
     }
 
-    unsafe fn share(buffer: NonNull<[u8]>, _: BufferDirection) -> PhysAddr {
-        virt_to_phys(buffer.as_ptr())
+    unsafe fn share(buffer: NonNull<[u8]>, direction: BufferDirection) -> PhysAddr {
+        // SAFETY: the buffer is valid by the caller's promise.
+        let bytes = unsafe { buffer.as_ref() };
+        if physical_pieces(bytes).nth(1).is_none() {
+            return virt_to_phys(buffer.as_ptr());
+        }
+        let frames = frames::alloc_contiguous(bytes.len().div_ceil(PAGE_SIZE));
+        // The trait has no way to report this.
+        let phys = frames.expect("no memory in one piece for a device");
+        if direction != BufferDirection::DeviceToDriver {
+            // SAFETY: the frames are ours and long enough.
+            unsafe { phys_to_virt::<u8>(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        }
+        phys
     }
 
-    unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {}
+    unsafe fn unshare(phys: PhysAddr, buffer: NonNull<[u8]>, direction: BufferDirection) {
+        if phys == virt_to_phys(buffer.as_ptr()) {
+            return;
+        }
+        if direction != BufferDirection::DriverToDevice {
+            // SAFETY: the frames are those that `share` made for this buffer, and the device is done with them.
+            unsafe { phys_to_virt::<u8>(phys).copy_to_nonoverlapping(buffer.as_ptr().cast(), buffer.len()) };
+        }
+        frames::free_contiguous(phys, buffer.len().div_ceil(PAGE_SIZE));
+    }
 }

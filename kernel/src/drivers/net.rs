@@ -7,7 +7,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,8 +20,9 @@ use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 use super::Device;
 use super::virtqueue::{EVENT_IDX, Rings, SplitQueue};
 use crate::arch::hook::Hook;
-use crate::mm::{frames, phys_to_virt, virt_to_phys};
+use crate::mm::{frames, phys_to_virt, physical_pieces};
 use crate::sync::{IrqLock, SpinLock};
+use crate::usermem::buffer;
 
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
@@ -36,6 +36,8 @@ pub const HEADER_LEN: usize = 12;
 const BACKLOG: usize = 1024;
 /// The most parts of a frame, its head included.
 const MAX_PARTS: usize = 9;
+/// The most descriptors of a frame: of 64 KiB, with none of its parts in one piece of physical memory.
+const MAX_DESCRIPTORS: usize = 40;
 /// Frames up to this size are copied out of the device's buffer, which it gets back at once: cheaper than a new one, and who keeps
 /// a short frame keeps little memory.
 const COPY_BELOW: usize = 1024;
@@ -114,9 +116,13 @@ fn new_queue(transport: &mut SomeTransport<'static>, index: u16, event_idx: bool
     Ok(SplitQueue::new(rings, event_idx))
 }
 
-/// A buffer as a descriptor names it.
-fn located(buffer: &[u8]) -> (u64, u32) {
-    (virt_to_phys(buffer.as_ptr()), buffer.len() as u32)
+/// Buffers as descriptors name them: each piece of physical memory that they lie in.
+fn located<'a>(buffers: impl IntoIterator<Item = &'a [u8]>) -> ArrayVec<(u64, u32), MAX_DESCRIPTORS> {
+    let mut pieces: ArrayVec<(u64, u32), MAX_DESCRIPTORS> = ArrayVec::new();
+    for buffer in buffers {
+        pieces.extend(physical_pieces(buffer).map(|(at, len)| (at, len as u32)).take(pieces.remaining_capacity()));
+    }
+    pieces
 }
 
 struct Receiver {
@@ -343,7 +349,7 @@ impl Receiver {
     /// Gives the device a buffer.
     fn give(&mut self, buffer: Vec<u8>) -> bool {
         // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's memory does not move with it.
-        let Some(token) = (unsafe { self.queue.add(core::iter::once(located(&buffer)), true) }) else { return false };
+        let Some(token) = (unsafe { self.queue.add(located([&*buffer]).into_iter(), true) }) else { return false };
         if let Some(slot) = self.busy.get_mut(usize::from(token)) {
             *slot = Some(buffer);
         }
@@ -352,7 +358,10 @@ impl Receiver {
 
     /// Gives the device buffers for all free descriptors.
     fn refill(&mut self) {
-        while self.queue.available() > 0 && self.give(vec![0; RECEIVE_BUFFER]) {}
+        while self.queue.available() > 0
+            && let Ok(buffer) = buffer(RECEIVE_BUFFER)
+            && self.give(buffer)
+        {}
     }
 
     /// A frame with the device's header before it. What came in several buffers (virtio 1.2, 5.1.6.4.1, `num_buffers`) is put
@@ -409,13 +418,7 @@ impl Transmitter {
     /// Gives the device a frame, or back to the caller where there are no descriptors for it.
     fn give(&mut self, frame: Frame) -> Option<Frame> {
         // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with it.
-        let token = unsafe {
-            if frame.payload.is_empty() {
-                self.queue.add(core::iter::once(located(&frame.head)), false)
-            } else {
-                self.queue.add(frame.parts().iter().map(|part| located(part)), false)
-            }
-        };
+        let token = unsafe { self.queue.add(located(frame.parts()).into_iter(), false) };
         let Some(token) = token else { return Some(frame) };
         if let Some(slot) = self.busy.get_mut(usize::from(token)) {
             *slot = Some(frame);

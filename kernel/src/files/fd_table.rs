@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
@@ -12,7 +12,7 @@ use crate::sync::{ArcTable, Writer};
 use crate::task::current;
 
 /// Which descriptors are taken.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Numbers {
     /// One bit per descriptor that is in use, or promised to an open(2) that is under way; that one has no file yet.
     used: Vec<u64>,
@@ -102,6 +102,18 @@ impl Numbers {
         set(&mut self.cloexec, fd, on);
     }
 
+    /// Room for `len` descriptors, none of which is in use, with their marks to be closed.
+    fn copy(&self, len: usize) -> SysResult<Numbers> {
+        let words = len.div_ceil(64);
+        let mut copy = Numbers::default();
+        for list in [&mut copy.used, &mut copy.cloexec] {
+            list.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
+        }
+        copy.used.resize(words, 0);
+        copy.cloexec.extend(self.cloexec.iter().take(words));
+        Ok(copy)
+    }
+
     /// The lowest number from `fd` to below `end` that is in use.
     fn next_used(&self, mut fd: usize, end: usize) -> Option<usize> {
         while fd < end {
@@ -115,6 +127,12 @@ impl Numbers {
 }
 
 impl Changing<'_> {
+    /// One more than the highest number in use.
+    fn len_in_use(&self) -> usize {
+        let last = self.used.iter().rposition(|word| *word != 0);
+        last.map_or(0, |at| (at + 1) * 64).min(self.len())
+    }
+
     /// Takes a number.
     fn allocate(&mut self, from: usize, limit: usize) -> SysResult<usize> {
         let fd = self.next_free(from);
@@ -133,8 +151,16 @@ impl Changing<'_> {
         if fd < self.len() {
             return Ok(());
         }
+        if fd >= NR_OPEN.load(Ordering::Relaxed) as usize {
+            return Err(Errno::EMFILE);
+        }
         if fd + 1 - self.len() > FEW && !user_page::available(pages((fd + 1).next_power_of_two())) {
             return Err(Errno::ENOMEM);
+        }
+        let words = (fd + 1).next_power_of_two().div_ceil(64);
+        let numbers = &mut **self;
+        for list in [&mut numbers.used, &mut numbers.cloexec] {
+            list.try_reserve(words.saturating_sub(list.len())).map_err(|_| Errno::ENOMEM)?;
         }
         if !self.grow(fd + 1) {
             return Err(Errno::ENOMEM);
@@ -156,6 +182,11 @@ impl Changing<'_> {
         if self.has(fd) { Ok(()) } else { Err(Errno::EBADF) }
     }
 }
+
+/// The most that `NR_OPEN` may be set to.
+pub const NR_OPEN_LIMIT: u32 = i32::MAX as u32 & !63;
+/// `/proc/sys/fs/nr_open`: no table grows to more descriptors, whatever `RLIMIT_NOFILE` says.
+pub static NR_OPEN: AtomicU32 = AtomicU32::new(1 << 20);
 
 /// `RLIMIT_NOFILE` of the caller.
 fn limit() -> usize {
@@ -180,15 +211,10 @@ impl FdTable {
     /// `ENOMEM` where a large table finds memory short.
     pub fn duplicate(&self) -> SysResult<FdTable> {
         let files = self.files.lock();
-        if files.len() > FEW && !user_page::available(pages(files.len())) {
-            return Err(Errno::ENOMEM);
-        }
-        let entries = files.entries();
-        let mut numbers = files.clone();
+        let len = files.len_in_use();
+        let entries = files.entries(len).ok_or(Errno::ENOMEM)?;
+        let mut numbers = files.copy(entries.len())?;
         drop(files);
-        // What is only reserved is not copied.
-        numbers.used.fill(0);
-        numbers.first_free = 0;
         for (fd, _) in entries.iter().enumerate().filter(|(_, file)| file.is_some()) {
             set(&mut numbers.used, fd, true);
         }
@@ -322,12 +348,15 @@ impl FdTable {
 
     /// Closes what is marked close-on-exec: part of execve(2).
     pub fn close_on_exec(&self) {
-        let marked: Vec<usize> = {
-            let files = self.files.lock();
-            (0..files.len()).filter(|fd| has(&files.cloexec, *fd)).collect()
-        };
-        for fd in marked {
+        let mut from = 0;
+        loop {
+            let marked = {
+                let files = self.files.lock();
+                (from..files.len()).find(|fd| has(&files.cloexec, *fd))
+            };
+            let Some(fd) = marked else { return };
             self.close_range(fd, fd, false);
+            from = fd + 1;
         }
     }
 

@@ -150,6 +150,10 @@ fn wait_passed_on(kind: Outgoing) -> SysResult<()> {
 struct StandardInput;
 
 impl FileOps for StandardInput {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let mut done = 0;
         while to.remaining() > 0 {
@@ -207,6 +211,10 @@ struct StandardOutput {
 }
 
 impl FileOps for StandardOutput {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
         let mut done = 0;
         let mut piece = [0; PIECE / 4];

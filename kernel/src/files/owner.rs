@@ -1,7 +1,8 @@
 //! Who is told by a signal that a file is ready (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`).
 //!
 //! Signal-driven input and output is a waker in the wait queues of the file, which sends the signal. It runs with interrupts off,
-//! so it knows the owner and not the open file, of which it must not hold the last reference.
+//! so it knows the owner and not the open file, of which it must not hold the last reference; and under the lock of a queue, so no
+//! signal, nor anything that a signal wakes, may come back to that queue ([`super::FileOps::sends_signals`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

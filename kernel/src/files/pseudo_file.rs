@@ -1,13 +1,13 @@
 //! Files whose content is made when it is asked for: procfs, sysfs and the like.
 
 use alloc::sync::Arc;
-use alloc::vec;
 
 use fs::{FileHandle, InodeRef, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
 use super::{FileOps, OpenFile};
+use crate::usermem::buffer;
 
 /// The most bytes moved at once.
 const CHUNK: usize = 64 * 1024;
@@ -32,10 +32,10 @@ impl FileOps for PseudoFile {
 
     fn read_at(&self, file: &OpenFile, pos: u64, to: &mut Sink<'_>) -> SysResult<usize> {
         let mut done = 0;
-        let mut buffer = vec![0; to.remaining().min(CHUNK)];
+        let mut bytes = buffer(to.remaining().min(CHUNK))?;
         while to.remaining() > 0 {
             let room = to.remaining().min(CHUNK);
-            let part = buffer.get_mut(..room).ok_or(Errno::EINVAL)?;
+            let part = bytes.get_mut(..room).ok_or(Errno::EINVAL)?;
             let got = match &self.handle {
                 Some(handle) => handle.read_at(pos + done as u64, part),
                 None => file.inode.read_at(pos + done as u64, part),
@@ -59,9 +59,9 @@ impl FileOps for PseudoFile {
     }
 
     fn write_at(&self, file: &OpenFile, pos: u64, from: &mut Source<'_>, _append: bool) -> SysResult<(usize, u64)> {
-        let mut buffer = vec![0; from.remaining().min(CHUNK)];
-        let n = from.take(&mut buffer)?;
-        let bytes = buffer.get(..n).unwrap_or_default();
+        let mut bytes = buffer(from.remaining().min(CHUNK))?;
+        let n = from.take(&mut bytes)?;
+        let bytes = bytes.get(..n).unwrap_or_default();
         let n = match &self.handle {
             Some(handle) => handle.write_at(pos, bytes),
             None => file.inode.write_at(pos, bytes),

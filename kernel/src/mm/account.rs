@@ -1,15 +1,35 @@
 //! Commit accounting (`Committed_AS`, `CommitLimit`; proc(5), `/proc/sys/vm/overcommit_memory`) and resident-set counters.
 
-use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
-use super::frames;
+use super::{PAGE_SIZE, frames};
 
 /// `vm.overcommit_memory`: 0 heuristic, 1 always, 2 strict.
 pub static OVERCOMMIT_MEMORY: AtomicU32 = AtomicU32::new(0);
 /// `vm.overcommit_ratio` in percent, for mode 2.
-pub static OVERCOMMIT_RATIO: AtomicU32 = AtomicU32::new(50);
+pub static OVERCOMMIT_RATIO: AtomicI32 = AtomicI32::new(50);
+
+/// `vm.overcommit_kbytes`; 0 while the ratio counts.
+static OVERCOMMIT_KBYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Sets `vm.overcommit_ratio`, which then counts.
+pub fn set_overcommit_ratio(percent: i32) {
+    OVERCOMMIT_KBYTES.store(0, Ordering::Relaxed);
+    OVERCOMMIT_RATIO.store(percent, Ordering::Relaxed);
+}
+
+/// `vm.overcommit_kbytes`
+pub fn overcommit_kbytes() -> i64 {
+    OVERCOMMIT_KBYTES.load(Ordering::Relaxed) as i64
+}
+
+/// Sets `vm.overcommit_kbytes`, which then counts.
+pub fn set_overcommit_kbytes(kbytes: u64) {
+    OVERCOMMIT_KBYTES.store(kbytes, Ordering::Relaxed);
+    OVERCOMMIT_RATIO.store(0, Ordering::Relaxed);
+}
 
 static COMMITTED: AtomicI64 = AtomicI64::new(0);
 
@@ -20,7 +40,11 @@ pub fn committed() -> u64 {
 
 /// Pages that may be promised in mode 2 (`CommitLimit`).
 pub fn commit_limit() -> u64 {
-    frames::stats().total as u64 * u64::from(OVERCOMMIT_RATIO.load(Ordering::Relaxed)) / 100
+    let kbytes = OVERCOMMIT_KBYTES.load(Ordering::Relaxed);
+    if kbytes > 0 {
+        return kbytes / (PAGE_SIZE as u64 / 1024);
+    }
+    frames::stats().total as u64 * u64::try_from(OVERCOMMIT_RATIO.load(Ordering::Relaxed)).unwrap_or(0) / 100
 }
 
 /// Promises `pages` more; `ENOMEM` where Linux's `__vm_enough_memory` refuses. In the heuristic mode that is one request

@@ -7,7 +7,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 use x86_64::PhysAddr;
@@ -59,6 +59,8 @@ pub struct AddressSpace {
     pub(super) cpus: CpuMask,
     pub(super) generation: Generation,
     pub(super) rss: Rss,
+    /// The out-of-memory killer has taken pages out: nobody may see what is there instead.
+    reaped: AtomicBool,
     /// Memory policy and barriers.
     pub numa: Numa,
     /// Call sites that are jumps.
@@ -128,6 +130,7 @@ impl AddressSpace {
             cpus: CpuMask::default(),
             generation: Generation::default(),
             rss: Rss::default(),
+            reaped: AtomicBool::new(false),
             numa: Numa::default(),
             sites: Sites::default(),
             inner: MapLock::new(inner),
@@ -194,6 +197,31 @@ impl AddressSpace {
         self.users.load(Ordering::Acquire) > 1
     }
 
+    /// Takes the anonymous memory of a program that is ending from it. Whichever of its threads comes upon that finds no memory.
+    pub fn reap(&self) {
+        self.reaped.store(true, Ordering::Release);
+        let mut locked = self.lock();
+        let (areas, mut pages) = locked.parts();
+        for area in areas.iter().filter(|area| area.backing.is_none()) {
+            pages.zap(area, area.start, area.end, true);
+        }
+    }
+
+    /// Whether [`Self::reap`] was here.
+    pub(super) fn is_reaped(&self) -> bool {
+        self.reaped.load(Ordering::Acquire)
+    }
+
+    /// Resident pages.
+    pub fn rss_pages(&self) -> u64 {
+        self.rss.total()
+    }
+
+    /// What its end would give back, as the out-of-memory killer sees it: resident pages, and page tables.
+    pub fn pages_for_oom(&self) -> u64 {
+        self.rss.total() + self.inner.read().table.bytes() / PAGE_SIZE
+    }
+
     fn clear(&self) {
         let mut locked = self.lock();
         locked.forget_all_sites();
@@ -235,10 +263,11 @@ impl Drop for AddressSpace {
     }
 }
 
+/// The pages by which the heap grows in one call, generously.
+pub const SLACK: u64 = 32;
+
 /// No memory is left for more areas.
 pub fn memory_is_short() -> bool {
-    /// The heap's growth for one call, generously.
-    const SLACK: u64 = 32;
     !user_page::available(SLACK)
 }
 

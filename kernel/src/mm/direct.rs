@@ -10,8 +10,8 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr, VirtAddr};
 
-use super::LARGE_PAGE_SIZE;
 use super::frames::{self, EarlyFrames};
+use super::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use crate::arch::boot::{BootInfo, PhysRange};
 use crate::sync::IrqLock;
 
@@ -108,6 +108,19 @@ pub fn virt_to_phys<T: ?Sized>(virt: *const T) -> u64 {
         KERNEL_BASE.. => virt - KERNEL_BASE,
         _ => translate(virt).unwrap_or(0),
     }
+}
+
+/// The pieces of physical memory that kernel memory lies in, by address and length.
+pub fn physical_pieces(memory: &[u8]) -> impl Iterator<Item = (u64, usize)> + '_ {
+    let in_direct_map = (DIRECT_MAP..DIRECT_MAP_END).contains(&(memory.as_ptr().addr() as u64));
+    let mut rest = memory;
+    core::iter::from_fn(move || {
+        let to_page_end = PAGE_SIZE - rest.as_ptr().addr() % PAGE_SIZE;
+        let len = if in_direct_map { rest.len() } else { rest.len().min(to_page_end) };
+        let (piece, behind) = rest.split_at_checked(len).filter(|(piece, _)| !piece.is_empty())?;
+        rest = behind;
+        Some((virt_to_phys(piece.as_ptr()), len))
+    })
 }
 
 /// Physical address of the kernel's top-level page table.

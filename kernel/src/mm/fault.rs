@@ -56,6 +56,9 @@ impl AddressSpace {
 impl<'a> Shared<'a> {
     /// Makes `addr` accessible, or says why it is not; `None` where only a stack that grows could have it.
     fn fault(&mut self, addr: u64, access: Access) -> Option<Result<(), FaultError>> {
+        if self.space.is_reaped() {
+            return Some(Err(FaultError::Oom));
+        }
         let page = page_down(addr);
         let area = self.inner.areas.find(page)?;
         if !allows(area.prot, access) {
@@ -89,6 +92,9 @@ fn is_mapped(table: &PageTable, addr: u64, write: bool) -> bool {
 impl Locked<'_> {
     /// Makes `addr` accessible, or says why it is not.
     pub fn fault(&mut self, addr: u64, access: Access) -> Result<(), FaultError> {
+        if self.space.is_reaped() {
+            return Err(FaultError::Oom);
+        }
         let page = page_down(addr);
         if self.inner.areas.find(page).is_none() {
             self.grow_stack(page)?;

@@ -1,5 +1,8 @@
 //! Protection, placement and per-area flags of application memory (mmap(2), mprotect(2), madvise(2)).
 
+use core::sync::atomic::AtomicI32;
+use core::sync::atomic::Ordering::Relaxed;
+
 use bitflags::bitflags;
 
 /// Bytes in a page.
@@ -13,7 +16,12 @@ pub const MMAP_MIN_ADDR: u64 = 65536;
 /// Room kept free below an area that grows downwards (`stack_guard_gap`, 256 pages).
 pub const STACK_GUARD_GAP: u64 = 256 * PAGE_SIZE;
 /// How many areas one address space may have (`vm.max_map_count`).
-pub const MAX_MAP_COUNT: usize = 65530;
+pub static MAX_MAP_COUNT: AtomicI32 = AtomicI32::new(65530);
+
+/// [`MAX_MAP_COUNT`] now.
+pub fn max_map_count() -> usize {
+    usize::try_from(MAX_MAP_COUNT.load(Relaxed)).unwrap_or(0)
+}
 
 /// Rounds `v` down to a page boundary.
 pub const fn page_down(v: u64) -> u64 {

@@ -14,6 +14,16 @@ static SLEEPERS: [WaitQueue; QUEUES] = [const { WaitQueue::new() }; QUEUES];
 
 struct Machine;
 
+/// Files leave the kernel its reserve, as programs do, and programs so many pages to go on with: a full disk is no reason to end.
+fn left_by_files() -> u64 {
+    frames::total() as u64 / 32
+}
+
+/// How many pages a fault had to find that found none: where there are some for programs, it was one of a file.
+pub fn pages_wanted() -> u64 {
+    if user_page::available(1) { left_by_files() } else { 1 }
+}
+
 /// Gives the file systems their platform.
 pub fn init() {
     fs::set_platform(&Machine);
@@ -33,9 +43,7 @@ fn byte(phys: u64, off: usize, len: usize) -> (*mut u8, usize) {
 
 impl Platform for Machine {
     fn alloc_page(&self) -> Option<u64> {
-        // Files leave the kernel its reserve, as programs do, and programs something to go on with: a full disk is no reason to end.
-        let left = frames::stats().total as u64 / 32;
-        if user_page::available(left) { user_page::alloc_zeroed() } else { None }
+        if user_page::available(left_by_files()) { user_page::alloc_zeroed() } else { None }
     }
 
     fn ref_page(&self, phys: u64) {

@@ -1,8 +1,11 @@
 //! The kernel heap.
 //!
 //! Small allocations come from the stock of the CPU ([`magazine`]), or else from talc, which takes memory from the frame allocator in blocks and gives empty blocks back.
-//! Large ones are whole frames, straight from the frame allocator. All heap memory is in the direct map, so each
-//! allocation is one piece of physical memory too, and devices can use it.
+//! Large ones are whole frames, straight from the frame allocator. Where it has none that lie side by side, single frames are mapped
+//! side by side ([`pieces`]): then an allocation is not one piece of physical memory, which matters to who gives it to a device.
+//!
+//! Programs leave the heap a reserve ([`user_page`]), and large allocations, of which most can fail, leave small ones a part of it. When
+//! the heap begins to use it up, the out-of-memory killer is called for.
 
 mod magazine;
 
@@ -10,12 +13,15 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use syscall_shim::{Errno, SysResult};
 use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::GlobalAllocSource;
 
-use super::{PAGE_SIZE, frames, phys_to_virt, virt_to_phys};
+use super::vmalloc::pieces;
+use super::{PAGE_SIZE, frames, phys_to_virt, user_page, virt_to_phys};
 use crate::sync::IrqLock;
+use crate::task::oom;
 use magazine::Class;
 
 /// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
@@ -26,12 +32,28 @@ const LARGE_ALLOCATION: usize = 32 << 10;
 /// Size of the last allocation if it failed, else 0.
 static FAILED: AtomicUsize = AtomicUsize::new(0);
 
-/// The size of the last allocation, if it failed: the reason for a panic that follows.
+/// The size of the last allocation, if it failed.
 pub fn failed_allocation() -> Option<usize> {
     match FAILED.load(Ordering::Relaxed) {
         0 => None,
         size => Some(size),
     }
+}
+
+/// Whether a large allocation leaves small ones enough.
+fn may_be_large(size: usize) -> bool {
+    frames::are_free(user_page::reserve() as usize / 4 + size.div_ceil(PAGE_SIZE))
+}
+
+/// Whether memory is so short that programs should not have the kernel keep more for them: what they ask for is refused, rather than
+/// that the kernel lacks what it cannot do without. Begins earlier than programs' own pages end.
+pub fn is_short() -> bool {
+    !frames::are_free(user_page::reserve() as usize * 3 / 2)
+}
+
+/// `ENOMEM` where memory [is short](is_short).
+pub fn check() -> SysResult<()> {
+    if is_short() { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 
 /// Whole frames as a Rust allocator.
@@ -42,11 +64,24 @@ struct Frames;
 unsafe impl GlobalAlloc for Frames {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
-        frames::alloc_contiguous(frames).map_or(ptr::null_mut(), phys_to_virt)
+        let left = user_page::reserve() as usize;
+        if !frames::are_free(left / 2 + frames) {
+            oom::call_for();
+        }
+        match frames::alloc_contiguous(frames) {
+            Some(phys) => phys_to_virt(phys),
+            // No such piece is aligned to more than a page.
+            None if layout.align() <= PAGE_SIZE => pieces::alloc(frames).unwrap_or(ptr::null_mut()),
+            None => ptr::null_mut(),
+        }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
+        if pieces::owns(memory) {
+            // SAFETY: the caller's promise.
+            return unsafe { pieces::free(memory, frames) };
+        }
         frames::free_contiguous(virt_to_phys(memory), frames);
     }
 }
@@ -75,8 +110,12 @@ impl Heap {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let memory = if layout.size() >= LARGE_ALLOCATION {
-            // SAFETY: the caller's promise.
-            unsafe { Frames.alloc(layout) }
+            if may_be_large(layout.size()) {
+                // SAFETY: the caller's promise.
+                unsafe { Frames.alloc(layout) }
+            } else {
+                ptr::null_mut()
+            }
         } else {
             self.allocate(layout)
         };

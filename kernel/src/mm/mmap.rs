@@ -6,7 +6,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::account::OVERCOMMIT_MEMORY;
 use super::address_space::{AddressSpace, Area, Inner, Locked, bytes};
-use super::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Prot, USER_END, VmFlags, page_down, page_up};
+use super::flags::{MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Prot, USER_END, VmFlags, max_map_count, page_down, page_up};
 use super::limits::{self, INFINITY};
 use super::object::{FileMap, MappedFile, Object, SharedMemory, SpecialPages};
 use crate::watch;
@@ -30,6 +30,7 @@ const LEGACY: MapFlags = MapFlags::SHARED
     .union(MapFlags::HUGE_SIZES);
 
 /// What an open file offers to mmap(2).
+#[derive(Clone)]
 pub enum MapTarget {
     /// Pages of its page cache.
     File(Arc<dyn MappedFile>),
@@ -40,6 +41,7 @@ pub enum MapTarget {
 }
 
 /// The file of a mapping, and what its open file description allows.
+#[derive(Clone)]
 pub struct MapFile {
     /// The pages.
     pub target: MapTarget,
@@ -93,7 +95,7 @@ impl AddressSpace {
         }
         let limits = limits::current();
         let mut locked = self.lock();
-        if locked.inner.areas.len() > MAX_MAP_COUNT {
+        if locked.inner.areas.len() > max_map_count() {
             return Err(Errno::ENOMEM);
         }
         locked.check_memory()?;
@@ -186,7 +188,7 @@ impl AddressSpace {
         let end = addr + page_up(len).filter(|l| *l > 0).ok_or(Errno::EINVAL)?;
         let mut locked = self.lock();
         let left = locked.inner.areas.len_without(addr, end);
-        if left > MAX_MAP_COUNT {
+        if left > max_map_count() {
             return Err(Errno::ENOMEM);
         }
         if left > locked.inner.areas.len() {
@@ -364,7 +366,7 @@ impl Locked<'_> {
 
     /// Gives one area part a new protection.
     fn protect(&mut self, start: u64, end: u64, prot: Prot, flags: VmFlags) -> SysResult<()> {
-        if self.inner.areas.len() + 2 > MAX_MAP_COUNT {
+        if self.inner.areas.len() + 2 > max_map_count() {
             return Err(Errno::ENOMEM);
         }
         self.check_memory()?;

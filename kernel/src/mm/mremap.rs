@@ -3,7 +3,7 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked, bytes};
-use super::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, USER_END, VmFlags, page_up};
+use super::flags::{MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, USER_END, VmFlags, max_map_count, page_up};
 use super::limits;
 
 bitflags::bitflags! {
@@ -83,7 +83,7 @@ impl Locked<'_> {
         new_addr: u64,
     ) -> SysResult<u64> {
         let fixed = flags.contains(RemapFlags::FIXED);
-        if self.inner.areas.len() + 2 >= MAX_MAP_COUNT {
+        if self.inner.areas.len() + 2 >= max_map_count() {
             return Err(Errno::ENOMEM);
         }
         if fixed && new_addr < MMAP_MIN_ADDR {
@@ -163,7 +163,7 @@ impl Locked<'_> {
         to: u64,
     ) -> SysResult<u64> {
         let keep = flags.contains(RemapFlags::DONTUNMAP);
-        if self.inner.areas.len() + 3 >= MAX_MAP_COUNT {
+        if self.inner.areas.len() + 3 >= max_map_count() {
             return Err(Errno::ENOMEM);
         }
         let mut moved = area.clone();

@@ -13,7 +13,8 @@ const RESERVE_MAX: u64 = 512;
 static ZERO_PAGE: Once<u64> = Once::new();
 static RESERVE: AtomicU64 = AtomicU64::new(0);
 
-fn reserve() -> u64 {
+/// See [`RESERVE_MAX`].
+pub(super) fn reserve() -> u64 {
     match RESERVE.load(Ordering::Relaxed) {
         0 => {
             let r = (frames::total() as u64 / 64).clamp(16, RESERVE_MAX);

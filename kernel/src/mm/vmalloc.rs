@@ -1,8 +1,10 @@
-//! The kernel's dynamic area: stacks with guard pages, and device registers.
+//! The kernel's dynamic area: stacks with guard pages, device registers, and large allocations that no free frames lie together for.
 //!
-//! The first GiB is for device registers, mapped once and kept. The rest is for stacks: each lies above an unmapped guard
+//! The first GiB is for device registers, mapped once and kept. Then come stacks: each lies above an unmapped guard
 //! page, so that running out of stack is a page fault and not a silent overwrite. Freed stacks are kept for the next
-//! thread, up to a limit, because to make one costs page table work and zeroed memory.
+//! thread, up to a limit, because to make one costs page table work and zeroed memory. The upper half is for [`pieces`].
+
+pub mod pieces;
 
 use alloc::vec::Vec;
 use core::ptr;
@@ -14,8 +16,9 @@ use crate::sync::IrqLock;
 const PAGE: u64 = PAGE_SIZE as u64;
 const DEVICES_SIZE: u64 = 1 << 30;
 const STACKS: u64 = DYNAMIC_AREA + DEVICES_SIZE;
+const STACKS_END: u64 = DYNAMIC_AREA + (256 << 30);
 /// The area is one top-level entry, made at boot.
-const STACKS_END: u64 = DYNAMIC_AREA + (512 << 30);
+const AREA_END: u64 = DYNAMIC_AREA + (512 << 30);
 /// Free stacks that keep their memory.
 const CACHED_STACKS: usize = 16;
 

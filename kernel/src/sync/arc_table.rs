@@ -101,8 +101,10 @@ impl<T, W> Writer<'_, T, W> {
         self.slots().get(index).is_some_and(|slot| !slot.load(Ordering::Relaxed).is_null())
     }
 
-    /// A copy of all entries.
-    pub fn entries(&self) -> Vec<Option<Arc<T>>> {
+    /// A copy of the first `len` entries; `None` when memory is out.
+    pub fn entries(&self, len: usize) -> Option<Vec<Option<Arc<T>>>> {
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(len.min(self.len())).ok()?;
         let copy = |slot: &AtomicPtr<T>| {
             let entry = slot.load(Ordering::Relaxed);
             // SAFETY: from `Arc::into_raw`, and nobody takes it out while this writer is.
@@ -111,7 +113,8 @@ impl<T, W> Writer<'_, T, W> {
                 Arc::from_raw(entry)
             })
         };
-        self.slots().iter().map(copy).collect()
+        entries.extend(self.slots().iter().take(len).map(copy));
+        Some(entries)
     }
 
     /// Puts `entry` at `index`, which must be one of the places, and answers what stood there. Nobody comes to that by way of the table

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::order;
 use super::sleep::{Look, Patience, sleep_until, spins};
-use crate::task::wait::WaitQueue;
+use crate::task::wait::{Ends, WaitQueue};
 
 /// In the state: somebody writes. The other bits count those who read.
 const WRITER: u32 = 1 << 31;
@@ -118,7 +118,7 @@ impl<T: ?Sized> SleepRwLock<T> {
         // Counted before the looks that precede the sleep: whoever frees the lock after those sees that somebody waits.
         waiting.fetch_add(1, Ordering::SeqCst);
         self.patience.begin(self.waiting() == 1);
-        let guard = sleep_until(queue, |look| {
+        let slept = sleep_until(queue, Ends::Never, |look| {
             let passes = match look {
                 Look::Before => may_pass(1),
                 Look::InQueue => self.state.load(Ordering::SeqCst) == 0 || may_pass(1),
@@ -126,6 +126,7 @@ impl<T: ?Sized> SleepRwLock<T> {
             };
             if passes { take() } else { None }
         });
+        let Ok(guard) = slept else { unreachable!("no signal ends this wait") };
         waiting.fetch_sub(1, Ordering::SeqCst);
         self.patience.renew();
         guard

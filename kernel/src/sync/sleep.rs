@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use super::order;
 use crate::arch::{clock, percpu};
 use crate::task::sched;
-use crate::task::wait::{WaitQueue, wait_uninterruptible};
+use crate::task::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
 /// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
 const SPINS: u32 = 200;
@@ -32,11 +32,15 @@ pub(super) fn spins() -> u32 {
     if sched::online_cpus().count_ones() > 1 { SPINS } else { 0 }
 }
 
-/// Sleeps in `queue` until `condition` gives something. Counts.
-pub(super) fn sleep_until<T>(queue: &WaitQueue, mut condition: impl FnMut(Look) -> Option<T>) -> T {
+/// Sleeps in `queue` until `condition` gives something, or a signal that is among `ends` comes. Counts.
+pub(super) fn sleep_until<T>(
+    queue: &WaitQueue,
+    ends: Ends,
+    mut condition: impl FnMut(Look) -> Option<T>,
+) -> Result<T, WaitError> {
     percpu::this_cpu().lock_sleeps.fetch_add(1, Ordering::Relaxed);
     let mut next = Look::Before;
-    wait_uninterruptible(queue, || {
+    wait_for_lock(queue, ends, || {
         let after = match next {
             Look::Before => Look::InQueue,
             _ => Look::Woken,
@@ -113,19 +117,40 @@ impl<T: ?Sized> SleepMutex<T> {
         self.waiting.load(Ordering::SeqCst) == own || !self.patience.is_over()
     }
 
-    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait.
+    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose holders wait for nobody but
+    /// the machine itself.
     pub fn lock(&self) -> SleepGuard<'_, T> {
         order::may_sleep();
-        if self.may_pass(0)
-            && let Some(guard) = self.try_lock()
-        {
+        if let Some(guard) = self.take_at_once() {
             return guard;
         }
-        self.wait()
+        match self.wait(Ends::Never) {
+            Ok(guard) => guard,
+            Err(_) => unreachable!("no signal ends this wait"),
+        }
+    }
+
+    /// As [`Self::lock`], unless the thread is being killed first: for those whose holders may wait for others for long.
+    /// [`WaitError::Interrupted`] then.
+    pub fn lock_killable(&self) -> Result<SleepGuard<'_, T>, WaitError> {
+        order::may_sleep();
+        self.take_at_once().map_or_else(|| self.wait(Ends::Killed), Ok)
+    }
+
+    /// As [`Self::lock`], unless a signal comes first. [`WaitError::Interrupted`] then.
+    #[allow(dead_code)]
+    pub fn lock_interruptible(&self) -> Result<SleepGuard<'_, T>, WaitError> {
+        order::may_sleep();
+        self.take_at_once().map_or_else(|| self.wait(Ends::Signalled), Ok)
+    }
+
+    #[inline(always)]
+    fn take_at_once(&self) -> Option<SleepGuard<'_, T>> {
+        if self.may_pass(0) { self.try_lock() } else { None }
     }
 
     #[cold]
-    fn wait(&self) -> SleepGuard<'_, T> {
+    fn wait(&self, ends: Ends) -> Result<SleepGuard<'_, T>, WaitError> {
         for _ in 0..spins() {
             if !self.may_pass(0) {
                 break;
@@ -133,13 +158,13 @@ impl<T: ?Sized> SleepMutex<T> {
             if !self.held.load(Ordering::Relaxed)
                 && let Some(guard) = self.try_lock()
             {
-                return guard;
+                return Ok(guard);
             }
             core::hint::spin_loop();
         }
         // Counted before the looks that precede the sleep: whoever frees the mutex after those sees that somebody waits.
         self.patience.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
-        let guard = sleep_until(&self.waiters, |look| {
+        let guard = sleep_until(&self.waiters, ends, |look| {
             let passes = match look {
                 Look::Before => self.may_pass(1),
                 Look::InQueue => !self.held.load(Ordering::SeqCst) || self.may_pass(1),
@@ -148,7 +173,9 @@ impl<T: ?Sized> SleepMutex<T> {
             if passes { self.try_lock() } else { None }
         });
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        self.patience.renew();
+        if guard.is_ok() {
+            self.patience.renew();
+        }
         guard
     }
 }

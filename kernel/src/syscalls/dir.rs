@@ -1,13 +1,11 @@
 //! getdents64(2) and its elder.
 
-use alloc::vec;
-
 use syscall_shim::SysResult;
 use syscall_shim::types::DirentWriter;
 
 use super::paths::file;
 use crate::files::dir::read_entries;
-use crate::usermem::{UserAddr, copy_out};
+use crate::usermem::{UserAddr, buffer, copy_out};
 
 /// The most that one call fills: beyond it the caller asks again.
 const CHUNK: usize = 64 * 1024;
@@ -15,7 +13,7 @@ const CHUNK: usize = 64 * 1024;
 /// getdents64(2).
 pub fn getdents64(fd: i32, buf: UserAddr, size: u32) -> SysResult {
     let file = file(fd)?;
-    let mut bytes = vec![0; (size as usize).min(CHUNK)];
+    let mut bytes = buffer((size as usize).min(CHUNK))?;
     let mut writer = DirentWriter::new(&mut bytes);
     read_entries(&file, |e| writer.push(e.ino, e.next as i64, e.file_type.d_type(), e.name))?;
     let len = writer.len();
@@ -27,7 +25,7 @@ pub fn getdents64(fd: i32, buf: UserAddr, size: u32) -> SysResult {
 pub fn getdents(fd: i32, buf: UserAddr, size: u32) -> SysResult {
     const HEAD: usize = 18;
     let file = file(fd)?;
-    let mut bytes = vec![0u8; (size as usize).min(CHUNK)];
+    let mut bytes = buffer((size as usize).min(CHUNK))?;
     let mut used = 0;
     read_entries(&file, |e| {
         let len = (HEAD + e.name.len() + 2).next_multiple_of(8);

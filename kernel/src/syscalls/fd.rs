@@ -152,6 +152,9 @@ pub fn ioctl(fd: i32, request: u32, arg: UserAddr) -> SysResult {
         i::FIOASYNC => {
             let on = arg.cast::<i32>().read()? != 0;
             let mut flags = file.flags();
+            if flags.contains(OpenFlags::ASYNC) != on && !file.ops.sends_signals() {
+                return Err(Errno::ENOTTY);
+            }
             flags.set(OpenFlags::ASYNC, on);
             file.owner.lock().fd = fd;
             file.set_flags(flags).map(|()| 0)

@@ -1,17 +1,15 @@
 //! Memory: mmap(2) and its family, locks, advice, and the calls that matter on larger machines (NUMA, protection keys).
 
-use alloc::vec;
-
 use syscall_shim::{Errno, SysResult};
 
-use crate::mm::address_space::memory_is_short;
+use crate::mm::address_space::{SLACK, memory_is_short};
 use crate::mm::flags::{PAGE_SIZE, page_up};
 use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
 use crate::mm::numa::{self, Policy};
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
-use crate::task::{current, exit};
-use crate::usermem::{UserAddr, UserPtr, copy_out, zero_partial};
+use crate::task::{current, oom};
+use crate::usermem::{UserAddr, UserPtr, buffer, copy_out, zero_partial};
 
 const PROT_SEM: u32 = 8;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -48,12 +46,14 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
         Some(file)
     };
     let prot = Prot::from_bits_truncate(prot);
-    let result = mm().mmap(MapRequest { addr, len, prot, flags, file });
-    if result == Err(Errno::ENOMEM) && memory_is_short() {
+    loop {
+        let result = mm().mmap(MapRequest { addr, len, prot, flags, file: file.clone() });
         // Overcommitted: nobody expects a small mapping to fail, and who asks again and again would never come to use it.
-        exit::out_of_memory();
+        if result == Err(Errno::ENOMEM) && memory_is_short() && oom::relieve(SLACK) {
+            continue;
+        }
+        return result.map(|addr| addr as usize);
     }
-    result.map(|addr| addr as usize)
 }
 
 /// munmap(2).
@@ -114,7 +114,7 @@ pub fn mincore(addr: u64, len: u64, vec: UserAddr) -> SysResult {
         return Err(Errno::EFAULT);
     }
     let mm = mm();
-    let mut chunk = vec![0u8; pages.min(CHUNK)];
+    let mut chunk = buffer(pages.min(CHUNK))?;
     let mut done = 0;
     while done < pages {
         let n = (pages - done).min(CHUNK);

@@ -79,8 +79,7 @@ fn read_control(at: UserAddr, len: u64) -> SysResult<Ancillary> {
     if len > CONTROL_MAX {
         return Err(Errno::ENOBUFS);
     }
-    let mut bytes = alloc::vec![0; len as usize];
-    usermem::copy_in(&mut bytes, at)?;
+    let bytes = usermem::read_bytes(at, len as usize)?;
     let mut rest = bytes.as_slice();
     while let Some((header, _)) = rest.split_first_chunk::<CMSG_HEADER>() {
         let (len, kinds) = header.split_at(8);

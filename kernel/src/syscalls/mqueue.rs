@@ -9,7 +9,7 @@ use super::paths::file;
 use crate::ipc::mqueue::{self, Limits, Notification, PRIORITIES, QueueFile};
 use crate::task::clock::Clock;
 use crate::task::{Instant, current};
-use crate::usermem::{UserAddr, UserPtr, copy_in, copy_out, read_path};
+use crate::usermem::{UserAddr, UserPtr, copy_in, copy_out, read_bytes, read_path};
 
 /// mq_open(2), as the C library calls it: the name has lost its slash.
 pub fn mq_open(name: UserAddr, flags: u32, mode: u32, attributes: UserPtr<MqAttr>) -> SysResult {
@@ -53,8 +53,7 @@ pub fn mq_timedsend(fd: i32, bytes: UserAddr, len: usize, priority: u32, timeout
     if len > queue.message_size() {
         return Err(Errno::EMSGSIZE);
     }
-    let mut message = alloc::vec![0; len];
-    copy_in(&mut message, bytes)?;
+    let message = read_bytes(bytes, len)?;
     queue.send(&file, message, priority, deadline).map(|()| 0)
 }
 

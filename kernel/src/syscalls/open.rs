@@ -8,7 +8,7 @@ use syscall_shim::{Errno, ResolveFlags, SysResult, types};
 use super::paths::{Name, name_at};
 use crate::files::{missed, open as open_files, open_file, with_fs};
 use crate::task::current;
-use crate::usermem::{UserAddr, copy_in};
+use crate::usermem::{UserAddr, read_bytes};
 use crate::vfs::namespace;
 
 /// Flags that openat2(2) knows (`VALID_OPEN_FLAGS`).
@@ -51,8 +51,7 @@ pub fn openat2(dirfd: i32, path: UserAddr, how: UserAddr, size: usize) -> SysRes
         return Err(Errno::E2BIG);
     }
     let how_arg = how.cast::<types::OpenHow>().read()?;
-    let mut tail = alloc::vec![0; size - KNOWN];
-    copy_in(&mut tail, how.add(KNOWN as u64))?;
+    let tail = read_bytes(how.add(KNOWN as u64), size - KNOWN)?;
     if tail.iter().any(|b| *b != 0) {
         return Err(Errno::E2BIG);
     }

@@ -100,6 +100,7 @@ fn poll_until(fds: UserPtr<Pollfd>, count: usize, deadline: Option<Instant>) -> 
         }
         &mut few[..]
     } else {
+        many.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         many.extend(fds.read_vec(count)?.into_iter().map(|asked| Entry::new(&files, asked)));
         &mut many[..]
     };
@@ -161,7 +162,8 @@ fn select_until(n: i32, sets: Sets, deadline: Option<Instant>) -> SysResult {
     }
     let wanted =
         |set: usize, fd: usize| asked.get(set).and_then(|s| s.get(fd / WORD)).is_some_and(|w| w >> (fd % WORD) & 1 != 0);
-    let mut entries = Vec::with_capacity(n);
+    let mut entries = Vec::new();
+    entries.try_reserve_exact(n).map_err(|_| Errno::ENOMEM)?;
     for fd in 0..n {
         // Errors and hang-ups count only for the sets that they belong to, so all is asked and sorted out below.
         let any = (0..3).any(|set| wanted(set, fd));

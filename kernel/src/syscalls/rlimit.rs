@@ -1,18 +1,18 @@
 //! Resource limits: getrlimit(2), prlimit(2).
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering::Relaxed;
 
 use linux_raw_sys::general::{RLIMIT_CPU, RLIMIT_NOFILE};
 use syscall_shim::types::Rlimit;
 use syscall_shim::{Errno, SysResult};
 
+use crate::files::fd_table::NR_OPEN;
 use crate::task::process::{self, RLIMITS};
 use crate::task::{Process, current, table};
 use crate::usermem::UserPtr;
 
 const CAP_SYS_RESOURCE: u32 = 24;
-/// `/proc/sys/fs/nr_open`.
-const NR_OPEN: u64 = 1 << 20;
 
 fn get(process: &Process, resource: u32) -> SysResult<Rlimit> {
     let limits = process.rlimits.lock();
@@ -24,7 +24,7 @@ fn set(process: &Arc<Process>, resource: u32, new: Rlimit) -> SysResult<()> {
     if new.rlim_cur > new.rlim_max {
         return Err(Errno::EINVAL);
     }
-    if resource == RLIMIT_NOFILE && new.rlim_max > NR_OPEN {
+    if resource == RLIMIT_NOFILE && new.rlim_max > NR_OPEN.load(Relaxed).into() {
         return Err(Errno::EPERM);
     }
     let privileged = current().credentials().capable(CAP_SYS_RESOURCE);

@@ -178,7 +178,7 @@ pub fn sched_getattr(tid: i32, attr: UserPtr<u8>, size: u32, flags: u32) -> SysR
 pub fn sched_rr_get_interval(tid: i32, interval: UserPtr<Timespec>) -> SysResult {
     let policy = thread(tid)?.sched.get().policy;
     let ns = match policy {
-        g::SCHED_RR => sched::RR_SLICE,
+        g::SCHED_RR => sched::rr_slice(),
         g::SCHED_FIFO => 0,
         _ => sched::TIME_SLICE,
     };

@@ -85,9 +85,7 @@ pub(super) fn read_address(address: UserAddr, len: u32) -> SysResult<Vec<u8>> {
     if len as usize > SOCKADDR_MAX {
         return Err(Errno::EINVAL);
     }
-    let mut bytes = alloc::vec![0; len as usize];
-    usermem::copy_in(&mut bytes, address)?;
-    Ok(bytes)
+    usermem::read_bytes(address, len as usize)
 }
 
 /// Gives the caller an address: as much as there is room for, and its full length.
@@ -163,8 +161,7 @@ pub fn getpeername(fd: i32, address: UserAddr, len: UserPtr<i32>) -> SysResult {
 pub fn setsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: i32) -> SysResult {
     let file = open_socket(fd)?;
     let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
-    let mut bytes = alloc::vec![0; len.min(OPTION_MAX)];
-    usermem::copy_in(&mut bytes, value)?;
+    let bytes = usermem::read_bytes(value, len.min(OPTION_MAX))?;
     socket_of(&file)?.set_option(level, option, &bytes).map(|()| 0)
 }
 

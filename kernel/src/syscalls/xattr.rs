@@ -1,6 +1,5 @@
 //! Extended attributes: setxattr(2), getxattr(2), listxattr(2), removexattr(2) and their forms.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use fs::{Path, XattrFlags};
@@ -9,7 +8,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{file, find_at};
 use crate::files::with_fs;
-use crate::usermem::{UserAddr, copy_in, copy_out, read_cstr_bounded};
+use crate::usermem::{UserAddr, copy_out, read_bytes, read_cstr_bounded};
 use crate::vfs::namespace;
 
 /// `XATTR_SIZE_MAX`.
@@ -38,8 +37,7 @@ fn set(path: SysResult<Path>, name: UserAddr, value: UserAddr, size: usize, flag
     if size > SIZE_MAX {
         return Err(Errno::E2BIG);
     }
-    let mut bytes = vec![0; size];
-    copy_in(&mut bytes, value)?;
+    let bytes = read_bytes(value, size)?;
     with_fs(|ctx| namespace().setxattr(ctx, &path, &name, &bytes, flags)).map(|()| 0)
 }
 

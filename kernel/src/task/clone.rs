@@ -87,7 +87,7 @@ fn check_limits(parent: &Task) -> SysResult<()> {
 fn choose_id(wanted: Option<i32>) -> SysResult<i32> {
     match wanted {
         None => Ok(table::allocate_id()),
-        Some(id) if !(1..table::PID_MAX).contains(&id) => Err(Errno::EINVAL),
+        Some(id) if !(1..table::PID_MAX.load(Ordering::Relaxed)).contains(&id) => Err(Errno::EINVAL),
         Some(_) if !current().credentials().capable(CAP_CHECKPOINT_RESTORE) => Err(Errno::EPERM),
         Some(id) if table::is_taken(id) => Err(Errno::EEXIST),
         Some(id) => Ok(id),

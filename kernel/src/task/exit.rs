@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use syscall_shim::{Errno, Signal, SysResult};
+use syscall_shim::{Errno, SysResult};
 
 use super::core_dump::Hold;
 use super::process::Process;
@@ -18,13 +18,17 @@ pub fn exit_group(status: u32) -> ! {
     exit_thread()
 }
 
-/// Marks a process as ending and wakes its threads to notice. The first status given counts: whether it was this one.
+/// Marks a process as ending and wakes its threads to notice. The first status given counts: whether it was this one. Usable from
+/// interrupt handlers; no lock of signals is held.
 pub fn begin_group_exit(process: &Process, status: u32) -> bool {
-    if process.exiting.swap(true, Ordering::AcqRel) {
-        return false;
-    }
-    process.exit_status.store(status, Ordering::Release);
-    for thread in process.threads() {
+    let threads = {
+        let threads = process.threads.lock();
+        if !process.decide_exit(status) {
+            return false;
+        }
+        threads.clone()
+    };
+    for thread in threads {
         if core::ptr::eq(&*thread, current()) {
             thread.signal_pending.store(true, Ordering::Release);
         } else {
@@ -34,15 +38,11 @@ pub fn begin_group_exit(process: &Process, status: u32) -> bool {
     true
 }
 
-/// `exit(2)`: ends the calling thread with `code`; the last one ends the process.
+/// `exit(2)`: ends the calling thread with `code`; the last one ends the process, with its code.
 pub fn exit(code: i32) -> ! {
     let process = &current().process;
-    let status = (code as u32 & 0xff) << 8;
     let exiting = process.exiting.load(Ordering::Acquire);
-    if process.threads.lock().len() == 1 && !exiting {
-        process.exit_status.store(status, Ordering::Release);
-    }
-    end_thread(if exiting { process.exit_status.load(Ordering::Acquire) } else { status })
+    end_thread(if exiting { process.exit_status.load(Ordering::Acquire) } else { (code as u32 & 0xff) << 8 })
 }
 
 /// Ends the calling thread, as its process ends.
@@ -54,6 +54,13 @@ pub fn exit_thread() -> ! {
 fn end_thread(status: u32) -> ! {
     let task = current_arc();
     let process = task.process.clone();
+    {
+        // Several may end at the same time, and be a while about it: who comes here last is the last.
+        let threads = process.threads.lock();
+        if process.ending_threads.fetch_add(1, Ordering::Relaxed) + 1 == threads.len() {
+            process.decide_exit(status);
+        }
+    }
     Hold::park(&task);
     if trace::shows_signals() {
         trace::ended(&task, status);
@@ -62,6 +69,7 @@ fn end_thread(status: u32) -> ! {
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|t| !Arc::ptr_eq(t, &task));
+        process.ending_threads.fetch_sub(1, Ordering::Relaxed);
         let (user, system) = sched::cpu_time(&task);
         process.dead_threads_ns[0].fetch_add(user, Ordering::Relaxed);
         process.dead_threads_ns[1].fetch_add(system, Ordering::Relaxed);
@@ -69,7 +77,6 @@ fn end_thread(status: u32) -> ! {
     };
     process.remember(&task);
     if last {
-        process.exiting.store(true, Ordering::Release);
         process.leave_space(&process.mm());
     }
     // Closing files may sleep, so it happens here and not in a destructor. The table is dropped with its last user.
@@ -143,19 +150,4 @@ pub fn end_other_threads() -> SysResult<()> {
 /// Whether the thread must end rather than return to the application.
 pub fn must_exit(task: &Task) -> bool {
     task.process.exiting.load(Ordering::Acquire) || task.exit_requested.load(Ordering::Acquire)
-}
-
-/// Kills the process for want of memory. The thread ends on its way out of the kernel, once it has freed what it holds there.
-pub fn out_of_memory() {
-    let total = crate::mm::frames::stats().total * 4 / 1024;
-    let task = current();
-    if !must_exit(task) {
-        kerr!(
-            "out of memory: {} (pid {}) needs more than this machine's {total} MiB: raise --memory",
-            task.name(),
-            task.process.pid
-        );
-    }
-    begin_group_exit(&task.process, u32::from(Signal::SIGKILL.number()));
-    task.signal_pending.store(true, Ordering::Release);
 }

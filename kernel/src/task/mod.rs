@@ -13,6 +13,7 @@ pub mod futex;
 pub mod group;
 pub mod history;
 mod load;
+pub mod oom;
 pub mod posix_timer;
 pub mod process;
 pub mod reap;

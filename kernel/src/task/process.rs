@@ -77,6 +77,8 @@ pub struct Process {
     pub(super) creator: AtomicI32,
     /// Live threads.
     pub threads: IrqLock<Vec<Arc<Task>>>,
+    /// How many of them are ending. Changed with `threads` locked.
+    pub(super) ending_threads: AtomicUsize,
     /// The address space; `execve` replaces it. The scheduler reads it with its queue locked.
     pub(super) mm: IrqLock<Arc<AddressSpace>>,
     /// Its address, for those who only compare.
@@ -93,7 +95,7 @@ pub struct Process {
     pub pgid: AtomicI32,
     /// Session.
     pub sid: AtomicI32,
-    /// Set once the whole process is ending; `exit_status` is final then.
+    /// Set once the whole process is ending, with `threads` locked; `exit_status` is final then.
     pub exiting: AtomicBool,
     /// Wait status: `code << 8`, or the signal number (plus 0x80 with a core).
     pub exit_status: AtomicU32,
@@ -157,6 +159,7 @@ impl Process {
             children: SpinLock::new(Vec::new()),
             creator: AtomicI32::new(0),
             threads: IrqLock::new(Vec::new()),
+            ending_threads: AtomicUsize::new(0),
             space: AtomicUsize::new(Arc::as_ptr(&mm).addr()),
             mm: IrqLock::new(mm),
             sighand,
@@ -207,6 +210,17 @@ impl Process {
         child.thp_disabled.store(self.thp_disabled.load(Ordering::Relaxed), Ordering::Relaxed);
         child.exit_signal.store(exit_signal, Ordering::Relaxed);
         child
+    }
+
+    /// The process ends with `status` from now on, unless it has been decided with which before: whether it is this one. `threads`
+    /// is locked.
+    pub(super) fn decide_exit(&self, status: u32) -> bool {
+        let undecided = !self.exiting.load(Ordering::Acquire);
+        if undecided {
+            self.exit_status.store(status, Ordering::Release);
+            self.exiting.store(true, Ordering::Release);
+        }
+        undecided
     }
 
     /// Gives up the address space, and says so to a parent that waits in vfork(2). The last process to use it clears it.

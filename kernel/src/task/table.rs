@@ -2,6 +2,10 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicI32, AtomicU64};
+
+use syscall_shim::{Errno, SysResult};
 
 use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
@@ -9,10 +13,18 @@ use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::IrqLock;
 use litemap::LiteMap;
 
+/// Highest id plus one, at most (`PID_MAX_LIMIT`).
+pub const PID_LIMIT: i32 = 4_194_304;
 /// Highest id plus one (`/proc/sys/kernel/pid_max`).
-pub const PID_MAX: i32 = 4_194_304;
+pub static PID_MAX: AtomicI32 = AtomicI32::new(PID_LIMIT);
 /// Where ids start again after the highest, as in Linux.
-const RESERVED_PIDS: i32 = 300;
+pub const RESERVED_PIDS: i32 = 300;
+/// The most threads that a machine may be set to have (`FUTEX_TID_MASK`).
+pub const THREADS_LIMIT: u64 = 0x3fff_ffff;
+/// The fewest.
+const THREADS_LEAST: u64 = 20;
+/// `/proc/sys/kernel/threads-max`, once it is set.
+static THREADS_MAX: AtomicU64 = AtomicU64::new(0);
 
 struct Table {
     last: i32,
@@ -27,7 +39,7 @@ static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: LiteMap::new
 pub fn allocate_id() -> i32 {
     let mut table = TABLE.lock();
     loop {
-        table.last = if table.last + 1 >= PID_MAX { RESERVED_PIDS } else { table.last + 1 };
+        table.last = if table.last + 1 >= PID_MAX.load(Relaxed) { RESERVED_PIDS } else { table.last + 1 };
         let id = table.last;
         if !table.tasks.contains_key(&id) && !table.processes.contains_key(&id) {
             return id;
@@ -118,8 +130,26 @@ pub fn try_for_each(mut f: impl FnMut(&Task)) -> Option<()> {
 /// kernel stacks.
 pub fn threads_max() -> u64 {
     const SHARE: u64 = 8;
+    let set = THREADS_MAX.load(Relaxed);
+    if set > 0 {
+        return set;
+    }
     let memory = frames::stats().total as u64 * PAGE_SIZE as u64;
-    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(20, PID_MAX as u64)
+    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(THREADS_LEAST, PID_LIMIT as u64)
+}
+
+/// Sets [`threads_max`].
+pub fn set_threads_max(most: u64) {
+    THREADS_MAX.store(most.clamp(THREADS_LEAST, THREADS_LIMIT), Relaxed);
+}
+
+/// Has the next id be the one after `id` (`/proc/sys/kernel/ns_last_pid`). `EINVAL` for one that cannot be.
+pub fn set_last_id(id: i32) -> SysResult<()> {
+    if !(0..PID_MAX.load(Relaxed)).contains(&id) {
+        return Err(Errno::EINVAL);
+    }
+    TABLE.lock().last = id;
+    Ok(())
 }
 
 /// Number of threads, and the last id given out.

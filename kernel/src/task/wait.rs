@@ -11,7 +11,9 @@ use super::thread::{Task, state};
 use super::{Instant, current, current_arc, sched, timer};
 use crate::sync::IrqLock;
 
-/// Something that a [`WaitQueue`] can wake. Called with interrupts off, from any context.
+/// Something that a [`WaitQueue`] can wake. Called with interrupts off, from any context, and with the queue locked: what a waker wakes
+/// in turn must never lead back to a queue that it can be in. Those of signals ([`super::signal::SigHand::arrived`]) and of epoll
+/// instances come last.
 pub trait Waker: Send + Sync {
     /// Tells that `key` (poll events, or 0 for 'anything') happened. Returns whether somebody was woken, which is what
     /// [`WaitQueue::wake_one`] counts.
@@ -116,6 +118,18 @@ pub enum WaitError {
     TimedOut,
 }
 
+/// Which signals end a wait for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// None.
+    Never,
+    /// One that kills the thread.
+    Killed,
+    /// Any that it does not block.
+    #[allow(dead_code)]
+    Signalled,
+}
+
 /// A sleeping task as a waker; remembers that it was woken, so that one wake-up is not spent twice on it.
 pub struct TaskWaker {
     task: Arc<Task>,
@@ -215,6 +229,17 @@ pub fn wait_exclusive<T>(
 /// Sleeps until `condition` gives something; of signals, only one that kills ends the wait.
 pub fn wait_killable<T>(queue: &WaitQueue, condition: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
     wait_in(&[queue], None, state::KILLABLE, false, condition)
+}
+
+/// Sleeps until `condition` gives something, or a signal comes that is among `ends`: as one of those of whom a wake-up needs only
+/// one.
+pub fn wait_for_lock<T>(queue: &WaitQueue, ends: Ends, condition: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
+    let sleep_state = match ends {
+        Ends::Never => state::UNINTERRUPTIBLE,
+        Ends::Killed => state::KILLABLE,
+        Ends::Signalled => state::INTERRUPTIBLE,
+    };
+    wait_in(&[queue], None, sleep_state, true, condition)
 }
 
 /// Sleeps until `condition` gives something; signals do not end the wait.

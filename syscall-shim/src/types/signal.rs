@@ -88,6 +88,11 @@ impl Siginfo {
         Self::new(signal, code, &[pair(pid as u32, uid)])
     }
 
+    /// `si_pid` of a signal that a program has sent.
+    pub fn sender(&self) -> i32 {
+        self.fields[0] as i32
+    }
+
     /// From sigqueue(3).
     pub fn queue(signal: Signal, pid: i32, uid: u32, value: u64) -> Self {
         Self::new(signal, si_code::SI_QUEUE, &[pair(pid as u32, uid), value])

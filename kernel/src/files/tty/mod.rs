@@ -246,6 +246,10 @@ impl Drop for OpenTty {
 }
 
 impl FileOps for OpenTty {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let tty = &*self.0;
         tty.check_foreground(Signal::SIGTTIN)?;

@@ -137,6 +137,10 @@ impl Master {
 }
 
 impl FileOps for Master {
+    fn sends_signals(&self) -> bool {
+        true
+    }
+
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let room = to.remaining().min(LIMIT);
         if room == 0 {

@@ -13,6 +13,7 @@ use crate::files::poll::{PollQueue, ev};
 use crate::files::socket::{Address, Ancillary, Received};
 use crate::sync::SleepMutex;
 use crate::task::wait::{WaitError, WaitQueue, wait_exclusive};
+use crate::usermem::buffer;
 
 /// A stream's bytes are kept in pieces of at most this many.
 const PIECE: usize = 32 * 1024;
@@ -213,7 +214,10 @@ impl Channel {
                     Err(errno) => break Err(errno),
                 }
             }
-            let mut piece = alloc::vec![0; PIECE.min(from.remaining())];
+            let mut piece = match buffer(PIECE.min(from.remaining())) {
+                Ok(piece) => piece,
+                Err(errno) => break Err(errno),
+            };
             match from.take(&mut piece) {
                 // A piece goes in whole or not at all.
                 Ok(n) if n < piece.len() => break Err(Errno::EFAULT),

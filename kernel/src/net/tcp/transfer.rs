@@ -11,6 +11,7 @@ use crate::arch::clock;
 use crate::files::io::{Sink, Source};
 use crate::files::socket::{deadline, wait};
 use crate::net::poll;
+use crate::usermem::buffer;
 
 /// Bytes that move from the application at once.
 const CHUNK: usize = 64 * 1024;
@@ -56,7 +57,10 @@ impl TcpSocket {
             }
             // Whole segments where these are large, so that none is made of two pieces.
             let chunk = if segment > CHUNK / 2 { segment } else { CHUNK };
-            let mut bytes = alloc::vec![0; from.remaining().min(chunk).min(room.max(segment))];
+            let mut bytes = match buffer(from.remaining().min(chunk).min(room.max(segment))) {
+                Ok(bytes) => bytes,
+                Err(errno) => break Err(errno),
+            };
             match from.take(&mut bytes) {
                 Ok(taken) => bytes.truncate(taken),
                 Err(errno) => break Err(errno),

@@ -8,7 +8,7 @@ mod output;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, Ordering};
 
 use linux_raw_sys::general::RLIMIT_CORE;
 use syscall_shim::core_file::{self, Name, Notes, Segment};
@@ -27,12 +27,12 @@ use crate::mm::PAGE_SIZE;
 use crate::sync::{SleepMutex, SpinLock};
 
 /// Longest `core_pattern` (`CORENAME_MAX_SIZE`).
-const PATTERN_MAX: usize = 127;
+pub const PATTERN_MAX: usize = 127;
 
 /// `/proc/sys/kernel/core_pattern`; empty stands for `core`.
 static PATTERN: SpinLock<Vec<u8>> = SpinLock::new(Vec::new());
 /// `/proc/sys/kernel/core_uses_pid`
-pub static USES_PID: AtomicU32 = AtomicU32::new(0);
+pub static USES_PID: AtomicI32 = AtomicI32::new(0);
 /// The host takes one file at a time.
 static HOST: SleepMutex<()> = SleepMutex::new(());
 
@@ -82,7 +82,8 @@ type HostGuard = Option<crate::sync::SleepGuard<'static, ()>>;
 fn open(task: &Task, signal: Signal) -> Option<(Output, HostGuard)> {
     let process = &task.process;
     if channel::active() && boot::option("core") == Some("host") {
-        return Some(to_host(task, signal.number().into()));
+        let guard = HOST.lock();
+        return Some((to_host(task, signal.number().into()), Some(guard)));
     }
     let limit = process.rlimit(RLIMIT_CORE);
     if limit < PAGE_SIZE as u64 || process.dumpable.load(Ordering::Relaxed) != 1 {
@@ -116,9 +117,8 @@ fn open(task: &Task, signal: Signal) -> Option<(Output, HostGuard)> {
     }
 }
 
-fn to_host(task: &Task, signal: u32) -> (Output, HostGuard) {
-    let guard = HOST.lock();
-    (Output::host(task.process.pid, task.tid(), signal, task.name().as_bytes()), Some(guard))
+fn to_host(task: &Task, signal: u32) -> Output {
+    Output::host(task.process.pid, task.tid(), signal, task.name().as_bytes())
 }
 
 /// What a thread does about it on its way out of the kernel, with `frame`'s registers: parks while another one writes, writes
@@ -129,9 +129,12 @@ pub fn attend(task: &Task, frame: &TrapFrame) -> bool {
     }
     Hold::take(task);
     Hold::wait_for_others(task);
-    let (mut output, _guard) = to_host(task, 0);
-    let written = write(&current_arc(), frame, &Siginfo::default(), &mut output);
-    let _ = output.finish(written.is_ok());
+    // Another process's file may be on its way, for as long as the host takes.
+    if let Ok(_host) = HOST.lock_killable() {
+        let mut output = to_host(task, 0);
+        let written = write(&current_arc(), frame, &Siginfo::default(), &mut output);
+        let _ = output.finish(written.is_ok());
+    }
     Hold::release(task);
     true
 }

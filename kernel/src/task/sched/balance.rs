@@ -93,7 +93,7 @@ pub fn pull() -> bool {
         let busiest = percpu::each(candidates).max_by_key(|cpu| cpu.waiting.load(Ordering::Relaxed));
         let Some(cpu) = busiest.map(|cpu| cpu.id.get()) else { return false };
         candidates &= !(1 << cpu);
-        let task = queue_of(cpu).lock().take(|task| may_run(task, own));
+        let task = queue_of(cpu).lock().take(clock::monotonic_ns(), |task| may_run(task, own));
         if let Some(task) = task {
             send(task, own);
             return true;
@@ -113,7 +113,7 @@ pub fn hand_on() {
     if load(cpu) + 2 > load(own) {
         return;
     }
-    let task = RUN_QUEUES[own as usize].lock().take(|task| may_run(task, cpu));
+    let task = RUN_QUEUES[own as usize].lock().take(clock::monotonic_ns(), |task| may_run(task, cpu));
     if let Some(task) = task {
         claim(cpu);
         send(task, cpu);

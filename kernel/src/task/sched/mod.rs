@@ -9,6 +9,7 @@
 mod balance;
 mod cpu_time;
 mod queue;
+pub mod realtime;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -26,13 +27,15 @@ use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqGuard, IrqLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
-pub use queue::RR_SLICE;
 use queue::{Arrival, RunQueue};
+pub use realtime::rr_slice;
 
 /// Time that a task runs while others are ready, in nanoseconds.
 pub const TIME_SLICE: Instant = 4_000_000;
 /// What a task that ran alone keeps of its turn when another one comes.
 const WAKEUP_PATIENCE: Instant = 1_000_000;
+/// How long an application may run before an interrupt looks at it: one that executes `hlt` sleeps until then.
+const LOOK_AFTER: Instant = 20_000_000;
 /// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
 const POLL_TIME: Instant = 20_000;
 
@@ -255,9 +258,11 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
     // SAFETY: a task that sleeps has left a count of itself (`switch`, `start`), and this takes it over: who finds it queued does not.
     let counted = unsafe { Arc::from_raw(Arc::as_ptr(task)) };
     let target = balance::choose(task, cpu);
+    let now = clock::monotonic_ns();
     if target == cpu {
-        enqueue(&mut queue, cpu, counted, Arrival::Woken, clock::monotonic_ns());
+        enqueue(&mut queue, cpu, counted, Arrival::Woken, now);
     } else {
+        queue.count(now);
         queue.leave(task);
         task.cpu.store(target, Ordering::Release);
         drop(queue);
@@ -270,8 +275,9 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
 #[inline(always)]
 fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, now: Instant) {
     let alone = queue.is_empty();
+    queue.count(now);
     let place = queue.push(task, arrival);
-    if queue.preempts(place, now) {
+    if queue.preempts(place) {
         ask(cpu);
     } else if alone {
         // Until now the running task's turn had no end.
@@ -286,7 +292,8 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
 
 /// Makes a new task ready for the first time.
 pub fn start(task: &Arc<Task>) {
-    let queue = my_queue().lock();
+    let mut queue = my_queue().lock();
+    queue.count(clock::monotonic_ns());
     queue.begin_as(task, current());
     task.cpu.store(this_cpu().id.get(), Ordering::Relaxed);
     drop(queue);
@@ -300,8 +307,7 @@ pub fn start(task: &Arc<Task>) {
 pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     let now = clock::monotonic_ns();
     let (mut queue, cpu) = lock_queue(task);
-    queue.count(now);
-    let taken = queue.take(|waiting| core::ptr::eq(waiting, &raw const **task));
+    let taken = queue.take(now, |waiting| core::ptr::eq(waiting, &raw const **task));
     let result = change();
     match taken {
         Some(task) if balance::may_run(&task, cpu) => enqueue(&mut queue, cpu, task, Arrival::Moved, now),
@@ -314,6 +320,7 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
         None => {
             let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
             if runs {
+                queue.settle(task);
                 ask(cpu);
             }
         }
@@ -321,14 +328,18 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     result
 }
 
-/// When the running task's slice ends, if somebody else is ready. One that is over and has been seen to be is none any more: the
-/// timer would fire again and again until the task leaves the kernel.
-pub fn slice_end() -> Option<Instant> {
+/// When the running task is to be interrupted: at the end of its slice if somebody else is ready, else for a look at it. A slice
+/// that is over and has been seen to be is none any more: the timer would fire again and again until the task leaves the kernel.
+pub fn interrupt_at() -> Option<Instant> {
     if this_cpu().need_resched.load(Ordering::Relaxed) {
         return None;
     }
     let queue = my_queue().lock();
-    (!queue.is_empty()).then_some(queue.slice_end)
+    if !queue.is_empty() {
+        return Some(queue.slice_end);
+    }
+    let busy = queue.current.as_ref().is_some_and(|current| !current.idle);
+    busy.then(|| clock::monotonic_ns() + LOOK_AFTER)
 }
 
 /// Called by the timer interrupt: asks for a switch when the slice is over.
@@ -400,9 +411,10 @@ fn switch(arrival: Arrival) {
         cpu.need_resched.store(true, Ordering::Relaxed);
     }
     queue.begin(next, now);
-    if !queue.is_empty() {
-        // Deadlines are armed as they are set; what a switch adds is the end of the turn.
-        timer::no_later_than(queue.slice_end);
+    if !next_task.idle {
+        // Deadlines are armed as they are set; what a switch adds is the end of the turn, if others wait for it. That none
+        // is armed at all is rare where the CPU is woken often, for an idle one leaves the last as it is.
+        timer::no_later_than(if queue.is_empty() { now + LOOK_AFTER } else { queue.slice_end });
     }
     if let Some(sample) = crate::profile::next() {
         timer::no_later_than(sample);

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 use super::super::Instant;
 use super::super::load::Load;
 use super::super::thread::{SchedParams, Task};
-use super::TIME_SLICE;
+use super::{TIME_SLICE, realtime};
 use crate::arch::percpu;
 use crate::mm::AddressSpace;
 
@@ -20,16 +20,9 @@ const SCHED_RR: u32 = 2;
 const SCHED_BATCH: u32 = 3;
 const SCHED_IDLE: u32 = 5;
 
-/// `SCHED_RR`'s time slice.
-pub const RR_SLICE: Instant = 100_000_000;
-/// Real-time tasks leave the others a twentieth of each second (`sched_rt_period_us`, `sched_rt_runtime_us` of sched(7)).
-const RT_PERIOD: Instant = 1_000_000_000;
-const RT_RUNTIME: Instant = 950_000_000;
 /// Virtual time by which a task may be ahead of the others when it has slept. That is all that a sleep gives: if it made up for what
 /// the task had run before, those who hand the CPU to each other would never have had more than one who is ready all the time.
 const SLEEP_CREDIT: i64 = TIME_SLICE as i64;
-/// By how much one may be behind: the task with the least weight after a few turns.
-const MAX_DEBT: i64 = 10_000_000_000;
 /// How much more virtual time the running task must have had for one that wakes up to take its place at once.
 const WAKEUP_GRANULARITY: u64 = 1_000_000;
 /// Where virtual time begins, so that what is ahead does not wrap.
@@ -65,6 +58,13 @@ fn weight(params: SchedParams) -> u64 {
         return IDLE_WEIGHT;
     }
     WEIGHTS.get((params.nice + 20) as usize).copied().unwrap_or(UNIT)
+}
+
+/// Virtual time by which a task may be behind the others when it comes: what a turn counts for it. It cannot have had more than that
+/// in excess when it went to sleep, and if the others have not moved on since, it must not wait for longer.
+#[inline(always)]
+fn max_debt(task: &Task) -> i64 {
+    if task.sched.is_default() { TIME_SLICE as i64 } else { (TIME_SLICE * UNIT / weight(task.sched.get())) as i64 }
 }
 
 fn realtime_priority(params: SchedParams) -> Option<u32> {
@@ -212,28 +212,42 @@ impl RunQueue {
         self.fair.insert(at, (vruntime, task));
     }
 
-    /// The virtual time with which a task joins the fair ones.
+    /// The virtual time with which a task joins the fair ones. The running one's is counted up to now: what the queue's minimum
+    /// lacks, whoever comes would be ahead of the running task, or behind the next one.
     #[inline(always)]
     fn place(&self, task: &Task, arrival: Arrival) -> u64 {
         let own = task.vruntime.load(Ordering::Relaxed);
         let earliest = self.min_vruntime - SLEEP_CREDIT as u64;
         match arrival {
-            Arrival::Woken => own.clamp(earliest, self.min_vruntime + MAX_DEBT as u64),
+            Arrival::Woken => own.clamp(earliest, self.min_vruntime + max_debt(task) as u64),
             // Away from queues it is relative to the last one's minimum.
-            Arrival::Moved => self.min_vruntime.saturating_add_signed((own as i64).clamp(-SLEEP_CREDIT, MAX_DEBT)),
+            Arrival::Moved => self.min_vruntime.saturating_add_signed((own as i64).clamp(-SLEEP_CREDIT, max_debt(task))),
             // One that was a real-time task until now has had no virtual time.
             Arrival::Preempted | Arrival::Expired => own.max(earliest),
-            Arrival::Yielded => self.fair.first().map_or(own, |(last, _)| own.max(*last)).max(self.min_vruntime),
+            // Behind all that wait, but for those that have had far more, by their weights.
+            Arrival::Yielded => {
+                let last = self.fair.first().map_or(own, |(last, _)| *last);
+                own.max(last.min(self.min_vruntime + TIME_SLICE)).max(self.min_vruntime)
+            }
         }
     }
 
-    /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes relative.
+    /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes relative. That of the running one is
+    /// counted.
     pub fn leave(&self, task: &Task) {
         let own = if priority(task).is_some() { self.min_vruntime } else { task.vruntime.load(Ordering::Relaxed) };
         task.vruntime.store(own.wrapping_sub(self.min_vruntime), Ordering::Relaxed);
     }
 
-    /// A new task begins with what its creator has had.
+    /// The running task goes on with other parameters: what it has had in excess counts as much as it may by those.
+    pub fn settle(&self, task: &Task) {
+        if priority(task).is_none() {
+            let vruntime = self.place(task, Arrival::Woken);
+            task.vruntime.store(vruntime, Ordering::Relaxed);
+        }
+    }
+
+    /// A new task begins with what its creator, the running one, has had; that is counted.
     pub fn begin_as(&self, task: &Task, creator: &Task) {
         task.vruntime.store(creator.vruntime.load(Ordering::Relaxed).max(self.min_vruntime), Ordering::Relaxed);
     }
@@ -241,7 +255,7 @@ impl RunQueue {
     /// Whether real-time tasks have had their share of the period, and others wait.
     #[inline(always)]
     fn is_throttled(&self) -> bool {
-        self.rt_used >= RT_RUNTIME && !self.fair.is_empty()
+        self.rt_used >= realtime::runtime() && !self.fair.is_empty()
     }
 
     /// Takes out the task that is next.
@@ -256,8 +270,9 @@ impl RunQueue {
         task
     }
 
-    /// Takes out a waiting task, for another CPU: the first that `wanted` accepts.
-    pub fn take(&mut self, wanted: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
+    /// Takes out a waiting task, for another CPU: the first that `wanted` accepts. `now` is the time.
+    pub fn take(&mut self, now: Instant, wanted: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
+        self.count(now);
         let task = if let Some(at) = self.realtime.iter().position(|(_, task)| wanted(task)) {
             self.realtime.remove(at)?.1
         } else {
@@ -296,7 +311,7 @@ impl RunQueue {
     /// [`Self::count`] where real-time tasks run or have run, or nice values count.
     #[inline(never)]
     fn count_special(&mut self, now: Instant) {
-        if self.rt_used > 0 && now.saturating_sub(self.rt_period) >= RT_PERIOD {
+        if self.rt_used > 0 && now.saturating_sub(self.rt_period) >= realtime::period() {
             self.rt_used = 0;
         }
         if let Some(current) = &self.current
@@ -329,7 +344,7 @@ impl RunQueue {
         self.slice_end = match task.sched.is_default() || task.sched.get().policy != SCHED_RR {
             // A FIFO task's turn does not end so; it is a time to look at the others.
             true => now + TIME_SLICE,
-            false => now + RR_SLICE,
+            false => now + realtime::rr_slice(),
         };
         self.load.set(now, self.waiting() + usize::from(!task.idle));
         self.current = Some(task);
@@ -346,23 +361,23 @@ impl RunQueue {
         true
     }
 
-    /// Whether a task that has just become ready, as `new`, is to run before the running one's turn ends.
+    /// Whether a task that has just become ready, as `new`, is to run before the running one's turn ends. That one's time is
+    /// counted.
     #[inline(always)]
-    pub fn preempts(&self, new: Place, now: Instant) -> bool {
+    pub fn preempts(&self, new: Place) -> bool {
         let Some(current) = &self.current else { return false };
         if current.idle {
             return true;
         }
         if new.params == SchedParams::default() && current.sched.is_default() {
-            let had = current.vruntime.load(Ordering::Relaxed) + now.saturating_sub(self.counted_to);
-            return new.vruntime + WAKEUP_GRANULARITY < had;
+            return new.vruntime + WAKEUP_GRANULARITY < current.vruntime.load(Ordering::Relaxed);
         }
-        self.preempts_special(new, current, now)
+        self.preempts_special(new, current)
     }
 
     /// [`Self::preempts`] by policy, priority and nice value.
     #[inline(never)]
-    fn preempts_special(&self, Place { params: new, vruntime }: Place, current: &Task, now: Instant) -> bool {
+    fn preempts_special(&self, Place { params: new, vruntime }: Place, current: &Task) -> bool {
         let old = current.sched.get();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
         if rank.is_some() || rank_now.is_some() {
@@ -372,10 +387,7 @@ impl RunQueue {
             (SCHED_IDLE, _) => false,
             (_, SCHED_IDLE) => true,
             (SCHED_BATCH, _) => false,
-            _ => {
-                let had = current.vruntime.load(Ordering::Relaxed) + self.uncounted(old, now);
-                vruntime + WAKEUP_GRANULARITY < had
-            }
+            _ => vruntime + WAKEUP_GRANULARITY < current.vruntime.load(Ordering::Relaxed),
         }
     }
 }

@@ -3,7 +3,7 @@
 use syscall_shim::types::{SIG_DFL, SIG_IGN, Sigaction, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, SaFlags, SigSet, Signal};
 
-use super::{fault, frame as signal_frame, report, restore_saved_mask, stop};
+use super::{fault, first, frame as signal_frame, report, restore_saved_mask, stop};
 use crate::arch::trap::TrapFrame;
 use crate::task::thread::Task;
 use crate::task::{core_dump, current, exit};
@@ -32,6 +32,7 @@ pub fn handle(frame: &mut TrapFrame) {
         let action = take_action(task, signal);
         match action.handler {
             SIG_IGN => {}
+            SIG_DFL if first::spares_taking(&task.process, signal, &info) => {}
             SIG_DFL => default_action(frame, signal, &info),
             _ => run_handler(frame, task, signal, &info, &action),
         }

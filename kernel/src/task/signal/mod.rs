@@ -15,6 +15,7 @@
 pub mod altstack;
 pub mod deliver;
 pub mod fault;
+mod first;
 pub mod frame;
 pub mod pending;
 pub mod report;

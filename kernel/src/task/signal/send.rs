@@ -8,7 +8,7 @@ use syscall_shim::types::{SIG_DFL, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, Signal, SysResult};
 
 use super::pending::{Charge, Queued};
-use super::stop;
+use super::{ThreadSignals, first, stop};
 use crate::task::credentials::Credentials;
 use crate::task::process::Process;
 use crate::task::thread::{Task, state};
@@ -50,16 +50,22 @@ fn charge(target: &Task, info: &Siginfo) -> SysResult<Result<Option<Charge>, ()>
 pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
     let charge = charge(task, &info)?;
     let Some(signal) = Signal::new(info.si_signo as u32) else { return Ok(()) };
+    if is_spared(task, signal, &info) {
+        return Ok(());
+    }
     match charge {
         Ok(charge) => {
             post_to_task(task, Queued { info, timer: None, charge });
         }
         Err(()) => {
             stop::prepare(&task.process, signal);
-            let mut own = task.signals.lock();
-            own.pending.push_bare(signal);
-            if !own.mask.contains(signal) {
-                notice(task, signal);
+            let taker = {
+                let mut own = task.signals.lock();
+                own.pending.push_bare(signal);
+                (!own.mask.contains(signal)).then(|| notice(task, &own, &info))
+            };
+            if taker == Some(Taker::Dies) {
+                end_process(&task.process, signal);
             }
         }
     }
@@ -72,18 +78,32 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
     let leader = process.threads.lock().first().cloned();
     // Nobody is left to take it; a process that was not waited for yet is no error.
     let Some(leader) = leader else { return Ok(()) };
+    if is_spared(&leader, signal, &info) {
+        return Ok(());
+    }
     match charge(&leader, &info)? {
         Ok(charge) => {
             post_to_process(process, Queued { info, timer: None, charge });
         }
         Err(()) => {
             stop::prepare(process, signal);
-            let threads = process.threads.lock();
-            process.signals.lock().pending.push_bare(signal);
-            pick(&threads, signal);
+            let taker = {
+                let threads = process.threads.lock();
+                process.signals.lock().pending.push_bare(signal);
+                pick(&threads, &info)
+            };
+            if taker == Some(Taker::Dies) {
+                end_process(process, signal);
+            }
         }
     }
     Ok(())
+}
+
+/// Whether the thread's process is the first one and need not know of the signal. A blocked one it may handle by the time that it
+/// takes it.
+fn is_spared(task: &Task, signal: Signal, info: &Siginfo) -> bool {
+    first::spares_sending(&task.process, signal, info) && !task.signals.lock().mask.contains(signal)
 }
 
 /// Whether the thread is on its way to its end: told to, or by a signal that it neither blocks nor handles.
@@ -116,20 +136,21 @@ pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
 pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
     let Some(signal) = queued.signal() else { return Outcome::Ignored };
     stop::prepare(&task.process, signal);
-    let rejected = {
+    let (rejected, taker) = {
         let mut own = task.signals.lock();
         if is_ignored(task, &own, signal) {
             drop(own);
             drop(queued);
             return Outcome::Ignored;
         }
-        let blocked = own.mask.contains(signal);
+        let (blocked, info) = (own.mask.contains(signal), queued.info);
         let rejected = own.pending.push(queued).err();
-        if rejected.is_none() && !blocked {
-            notice(task, signal);
-        }
-        rejected
+        let taker = (rejected.is_none() && !blocked).then(|| notice(task, &own, &info));
+        (rejected, taker)
     };
+    if taker == Some(Taker::Dies) {
+        end_process(&task.process, signal);
+    }
     task.process.sighand.arrived.wake_all();
     if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
 }
@@ -138,7 +159,7 @@ pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
 pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
     let Some(signal) = queued.signal() else { return Outcome::Ignored };
     stop::prepare(process, signal);
-    let rejected = {
+    let (rejected, taker) = {
         let threads = process.threads.lock();
         let Some(leader) = threads.first() else { return Outcome::Ignored };
         let mut shared = process.signals.lock();
@@ -148,37 +169,76 @@ pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
             drop(queued);
             return Outcome::Ignored;
         }
+        let info = queued.info;
         let rejected = shared.pending.push(queued).err();
-        if rejected.is_none() {
-            pick(&threads, signal);
-        }
-        rejected
+        let taker = if rejected.is_none() { pick(&threads, &info) } else { None };
+        (rejected, taker)
     };
+    if taker == Some(Taker::Dies) {
+        end_process(process, signal);
+    }
     process.sighand.arrived.wake_all();
     if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
 }
 
 /// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time it is unblocked. Whoever traces
 /// sees those that are ignored too.
-fn is_ignored(task: &Task, own: &super::ThreadSignals, signal: Signal) -> bool {
+fn is_ignored(task: &Task, own: &ThreadSignals, signal: Signal) -> bool {
     !crate::trace::shows_signals() && !own.mask.union(own.real_mask).contains(signal) && task.process.sighand.ignores(signal)
+}
+
+/// What a signal does to the thread that takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Taker {
+    /// It looks at the signal on its way out of the kernel.
+    Looks,
+    /// It ends, and its process with it.
+    Dies,
 }
 
 /// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
 /// Without such a thread the signal stays pending until one unblocks it.
-fn pick(threads: &[Arc<Task>], signal: Signal) {
-    let takes = |task: &&Arc<Task>| !task.signals.lock().mask.contains(signal) && task.run_state() != state::DEAD;
+fn pick(threads: &[Arc<Task>], info: &Siginfo) -> Option<Taker> {
+    let signal = Signal::new(info.si_signo as u32)?;
+    let takes = |task: &&Arc<Task>| {
+        let state = task.run_state();
+        !task.signals.lock().mask.contains(signal)
+            && state != state::DEAD
+            && (state != state::STOPPED || signal == Signal::SIGKILL)
+    };
     let is_free = |task: &&Arc<Task>| takes(task) && !task.signal_pending.load(Ordering::Acquire);
-    if let Some(task) = threads.iter().find(is_free).or_else(|| threads.iter().find(takes)) {
-        notice(task, signal);
-    }
+    let task = threads.iter().find(is_free).or_else(|| threads.iter().find(takes))?;
+    let own = task.signals.lock();
+    Some(notice(task, &own, info))
 }
 
-/// Makes a thread notice what is pending for it, also where it sleeps. The queue's lock is held.
-fn notice(task: &Arc<Task>, signal: Signal) {
+/// Makes a thread notice what is pending for it, also where it sleeps. `own` are its locked signals, and if the signal is for its
+/// process, that one's queue is locked too.
+fn notice(task: &Arc<Task>, own: &ThreadSignals, info: &Siginfo) -> Taker {
     task.signal_pending.store(true, Ordering::Release);
-    let stopped = if signal == Signal::SIGKILL { state::STOPPED } else { 0 };
+    let signal = Signal::new(info.si_signo as u32);
+    let stopped = if signal == Some(Signal::SIGKILL) { state::STOPPED } else { 0 };
     sched::notify(task, state::INTERRUPTIBLE | state::KILLABLE | stopped);
+    if signal.is_some_and(|signal| kills_at_once(task, own, signal, info)) { Taker::Dies } else { Taker::Looks }
+}
+
+/// Whether the signal ends the process as soon as it is sent. Not if it leaves a core file, which shows the process as the signal finds
+/// it; nor if somebody traces, who sees it taken.
+fn kills_at_once(task: &Task, own: &ThreadSignals, signal: Signal, info: &Siginfo) -> bool {
+    let process = &task.process;
+    signal == Signal::SIGKILL
+        || signal.default_action() == DefaultAction::Term
+            && process.sighand.action(signal).handler == SIG_DFL
+            // sigwait(3) takes it.
+            && !own.real_mask.contains(signal)
+            && !crate::trace::shows_signals()
+            && !first::spares_taking(process, signal, info)
+}
+
+/// Has all threads of a process end that a signal kills, not only the one that takes it: any of them may sleep on something that
+/// another one has. No lock of signals is held.
+fn end_process(process: &Process, signal: Signal) {
+    crate::task::exit::begin_group_exit(process, u32::from(signal.number()));
 }
 
 /// Makes a thread notice that it has to end, wherever it sleeps.

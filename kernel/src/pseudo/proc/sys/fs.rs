@@ -1,0 +1,53 @@
+//! /proc/sys/fs.
+
+use alloc::format;
+
+use super::setting::Settings;
+use crate::files::{fd_table, open_file, pipe};
+use crate::ipc::mqueue;
+
+const INT_MAX: i64 = i32::MAX as i64;
+
+pub fn fill(s: &Settings) {
+    s.fixed("fs/aio-max-nr", "65536");
+    s.fixed("fs/aio-nr", "0");
+    s.fixed("fs/epoll/max_user_watches", "1048576");
+    s.fixed("fs/inotify/max_queued_events", "16384");
+    s.fixed("fs/inotify/max_user_instances", "128");
+    s.fixed("fs/inotify/max_user_watches", "65536");
+    s.number(
+        "fs/file-max",
+        0..=i64::MAX,
+        || open_file::limit() as i64,
+        |most| {
+            open_file::set_limit(most as usize);
+            Ok(())
+        },
+    );
+    s.shown("fs/file-nr", || format!("{}\t0\t{}", open_file::count(), open_file::limit()));
+    s.uint("fs/nr_open", &fd_table::NR_OPEN, 64..=fd_table::NR_OPEN_LIMIT);
+    s.kept("fs/lease-break-time", 45, i32::MIN.into()..=INT_MAX);
+    s.kept("fs/leases-enable", 1, 0..=1);
+    s.kept("fs/dir-notify-enable", 1, i32::MIN.into()..=INT_MAX);
+    s.kept("fs/mount-max", 100_000, 1..=u32::MAX.into());
+    s.kept("fs/overflowgid", 65534, 0..=65535);
+    s.kept("fs/overflowuid", 65534, 0..=65535);
+    s.number(
+        "fs/pipe-max-size",
+        0..=u32::MAX.into(),
+        || pipe::max_size() as i64,
+        |bytes| pipe::set_max_size(bytes as usize),
+    );
+    s.fixed("fs/pipe-user-pages-hard", "0");
+    s.fixed("fs/pipe-user-pages-soft", "16384");
+    s.fixed("fs/protected_fifos", "0");
+    s.fixed("fs/protected_hardlinks", "0");
+    s.fixed("fs/protected_regular", "0");
+    s.fixed("fs/protected_symlinks", "0");
+    s.fixed("fs/suid_dumpable", "0");
+    s.uint("fs/mqueue/msg_default", &mqueue::MSG_DEFAULT, 1..=65536);
+    s.uint("fs/mqueue/msg_max", &mqueue::MSG_MAX, 1..=65536);
+    s.uint("fs/mqueue/msgsize_default", &mqueue::MSGSIZE_DEFAULT, 128..=16 << 20);
+    s.uint("fs/mqueue/msgsize_max", &mqueue::MSGSIZE_MAX, 128..=16 << 20);
+    s.uint("fs/mqueue/queues_max", &mqueue::QUEUES_MAX, 0..=i32::MAX as u32);
+}

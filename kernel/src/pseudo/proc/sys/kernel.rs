@@ -1,0 +1,166 @@
+//! /proc/sys/kernel.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::sync::atomic::Ordering::Relaxed;
+
+use spin::Once;
+use syscall_shim::Errno;
+
+use super::setting::Settings;
+use crate::arch::{boot, rng};
+use crate::files::{capable, tty};
+use crate::log::CONSOLE_LEVEL;
+use crate::syscalls::printk;
+use crate::task::sched::realtime;
+use crate::task::{core_dump, table, uts, watchdog};
+
+const INT_MAX: i64 = i32::MAX as i64;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_CHECKPOINT_RESTORE: u32 = 40;
+const MS: u64 = 1_000_000;
+
+pub fn fill(s: &Settings) {
+    names(s);
+    tasks(s);
+    ipc(s);
+    random(s);
+    trouble(s);
+}
+
+fn names(s: &Settings) {
+    s.fixed("kernel/arch", "x86_64");
+    s.fixed("kernel/ostype", "Linux");
+    s.fixed("kernel/osrelease", uts::RELEASE);
+    s.fixed("kernel/version", uts::VERSION);
+    s.name("kernel/hostname", uts::NAME_MAX, uts::hostname, |name| {
+        uts::set_hostname(name);
+        Ok(())
+    });
+    s.name("kernel/domainname", uts::NAME_MAX, uts::domainname, |name| {
+        uts::set_domainname(name);
+        Ok(())
+    });
+}
+
+fn tasks(s: &Settings) {
+    s.fixed("kernel/cap_last_cap", "40");
+    s.fixed("kernel/ngroups_max", "65536");
+    s.int("kernel/pid_max", &table::PID_MAX, table::RESERVED_PIDS + 1..=table::PID_LIMIT);
+    // Everybody may open it; whoever restores processes may set it.
+    let last = || table::counts().1.into();
+    s.number_of_mode("kernel/ns_last_pid", 0o666, 0..=table::PID_LIMIT.into(), last, |id| {
+        if !capable(CAP_SYS_ADMIN) && !capable(CAP_CHECKPOINT_RESTORE) {
+            return Err(Errno::EPERM);
+        }
+        table::set_last_id(id as i32)
+    });
+    s.number(
+        "kernel/threads-max",
+        1..=table::THREADS_LIMIT as i64,
+        || table::threads_max() as i64,
+        |most| {
+            table::set_threads_max(most as u64);
+            Ok(())
+        },
+    );
+    s.shown("kernel/randomize_va_space", || String::from(if boot::option("aslr") == Some("off") { "0" } else { "2" }));
+    // Nothing or less goes back to the default.
+    s.number(
+        "kernel/sched_rr_timeslice_ms",
+        i32::MIN.into()..=INT_MAX,
+        || (realtime::rr_slice() / MS) as i64,
+        |ms| {
+            realtime::set_rr_slice(u64::try_from(ms).ok().filter(|ms| *ms > 0).map(|ms| ms * MS));
+            Ok(())
+        },
+    );
+    s.number("kernel/sched_rt_period_us", 1..=INT_MAX, realtime::period_us, realtime::set_period_us);
+    s.number("kernel/sched_rt_runtime_us", -1..=INT_MAX, realtime::runtime_us, realtime::set_runtime_us);
+    s.kept("kernel/sched_autogroup_enabled", 0, 0..=1);
+    s.kept("kernel/sched_deadline_period_max_us", 4_194_304, 0..=u32::MAX.into());
+    s.kept("kernel/sched_deadline_period_min_us", 100, 0..=u32::MAX.into());
+    s.kept("kernel/timer_migration", 1, 0..=1);
+    s.fixed("kernel/numa_balancing", "0");
+    s.kept("kernel/overflowgid", 65534, 0..=65535);
+    s.kept("kernel/overflowuid", 65534, 0..=65535);
+    s.fixed("kernel/pty/max", "4096");
+    s.fixed("kernel/pty/reserve", "1024");
+    s.shown("kernel/pty/nr", || tty::pty::terminals().len().to_string());
+    s.fixed("kernel/io_uring_disabled", "2");
+    s.fixed("kernel/unprivileged_bpf_disabled", "2");
+    s.fixed("kernel/perf_event_paranoid", "3");
+    s.fixed("kernel/yama/ptrace_scope", "0");
+}
+
+fn ipc(s: &Settings) {
+    s.fixed("kernel/auto_msgmni", "0");
+    s.fixed("kernel/msgmax", "8192");
+    s.fixed("kernel/msgmnb", "16384");
+    s.fixed("kernel/msgmni", "32000");
+    s.fixed("kernel/sem", "32000\t1024000000\t500\t32000");
+    s.fixed("kernel/shm_rmid_forced", "0");
+    s.fixed("kernel/shmall", "18446744073692774399");
+    s.fixed("kernel/shmmax", "18446744073692774399");
+    s.fixed("kernel/shmmni", "4096");
+}
+
+fn random(s: &Settings) {
+    s.fixed("kernel/random/entropy_avail", "256");
+    s.fixed("kernel/random/poolsize", "256");
+    s.kept("kernel/random/urandom_min_reseed_secs", 60, i32::MIN.into()..=INT_MAX);
+    s.kept("kernel/random/write_wakeup_threshold", 256, i32::MIN.into()..=INT_MAX);
+    s.shown("kernel/random/uuid", uuid);
+    s.shown("kernel/random/boot_id", || {
+        static BOOT_ID: Once<String> = Once::new();
+        BOOT_ID.call_once(uuid).clone()
+    });
+}
+
+/// What happens when something goes wrong, and what is told of it.
+fn trouble(s: &Settings) {
+    s.name("kernel/core_pattern", core_dump::PATTERN_MAX, core_dump::pattern, core_dump::set_pattern);
+    s.int("kernel/core_uses_pid", &core_dump::USES_PID, i32::MIN..=i32::MAX);
+    s.fixed("kernel/core_pipe_limit", "0");
+    s.kept("kernel/dmesg_restrict", 1, 0..=1);
+    s.kept("kernel/kptr_restrict", 1, 0..=2);
+    s.kept("kernel/panic", 0, i32::MIN.into()..=INT_MAX);
+    s.fixed("kernel/panic_on_oops", "1");
+    s.kept("kernel/panic_on_warn", 0, 0..=1);
+    s.kept("kernel/print-fatal-signals", 0, i32::MIN.into()..=INT_MAX);
+    s.fixed("kernel/sysctl_writes_strict", "1");
+    s.kept("kernel/sysrq", 0, i32::MIN.into()..=INT_MAX);
+    s.fixed("kernel/tainted", "0");
+    s.numbers(
+        "kernel/printk",
+        i32::MIN.into()..=INT_MAX,
+        || printk().map(i64::from).to_vec(),
+        |levels| {
+            // What programs write and what has no level of its own stays as it is.
+            CONSOLE_LEVEL.store(levels.first().map_or(0, |level| (*level).max(0) as u32), Relaxed);
+            Ok(())
+        },
+    );
+    s.kept("kernel/printk_delay", 0, 0..=10000);
+    s.kept("kernel/printk_ratelimit", 5, 0..=INT_MAX);
+    s.kept("kernel/printk_ratelimit_burst", 10, i32::MIN.into()..=INT_MAX);
+    s.number(
+        "kernel/watchdog_thresh",
+        0..=watchdog::MAX_THRESHOLD.into(),
+        || watchdog::threshold().into(),
+        |seconds| {
+            watchdog::set_threshold(seconds as u32);
+            Ok(())
+        },
+    );
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn uuid() -> String {
+    let mut bytes = [0; 16];
+    rng::fill(&mut bytes);
+    let random = u128::from_be_bytes(bytes);
+    let id = random & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62;
+    let field = |shift: u32, bits: u32| id >> shift & ((1 << bits) - 1);
+    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", field(96, 32), field(80, 16), field(64, 16), field(48, 16), field(0, 48))
+}
