@@ -338,7 +338,8 @@ fn learn(lab: &Lab) -> Result<(), String> {
 fn suite(lab: &Lab) -> Result<(), String> {
     let dir = lab.dir.join("tests");
     fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
-    let scripts = [("says", "#!/bin/sh\necho \"says $*\"\n"), ("leaves", "#!/bin/sh\nexit 32\n"), ("fails", "#!/bin/sh\nexit 1\n")];
+    let scripts =
+        [("says", "#!/bin/sh\necho \"says $*\"\n"), ("leaves", "#!/bin/sh\nexit 32\n"), ("fails", "#!/bin/sh\nexit 1\n")];
     for (name, script) in scripts {
         let path = dir.join(name);
         let done = fs::write(&path, script)
