@@ -23,6 +23,7 @@ pub mod lease;
 pub mod locks;
 pub mod mapped;
 pub mod memfd;
+pub mod missed;
 pub mod open;
 pub mod open_file;
 pub mod owner;
