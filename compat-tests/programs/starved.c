@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define MS 1000000ull
-enum { ROUNDS = 3, ALONE = 300, SOON = 10 };
+enum { ROUNDS = 3, ALONE = 200, SOON = 10 };
 
 static uint64_t now(void)
 {
