@@ -19,6 +19,20 @@ macro_rules! elf_errors {
                 match self { $(Self::$name => Errno::$errno,)* Self::Read(errno) => errno }
             }
 
+            /// Whether Linux finds it only when the old program is gone already: what asked for the new one is then ended by
+            /// `SIGSEGV`, and no errno is told.
+            pub fn is_found_late(self) -> bool {
+                matches!(
+                    self,
+                    Self::NoLoadSegments
+                        | Self::FileSizeAboveMemorySize
+                        | Self::Misaligned
+                        | Self::AddressTooHigh
+                        | Self::OffsetOverflow
+                        | Self::EntryTooHigh
+                )
+            }
+
             /// The errno when the file is a `PT_INTERP`: where an executable is "not of a known format", a bad
             /// interpreter is a "corrupted shared library".
             pub fn interpreter_errno(self) -> Errno {
@@ -50,15 +64,12 @@ elf_errors! {
     NoProgramHeaders ENOEXEC "no program headers",
     TooManyProgramHeaders ENOEXEC "more than 64 KiB of program headers",
     TruncatedProgramHeaders ENOEXEC "the file ends inside the program headers",
-    NoLoadSegments ENOEXEC "no PT_LOAD segment: nothing to run",
+    NoLoadSegments EINVAL "no PT_LOAD segment: nothing to run",
     FileSizeAboveMemorySize EINVAL "a segment with more bytes in the file than in memory (p_filesz > p_memsz)",
+    ShortInterpreter EIO "an interpreter that is shorter than an ELF header",
     Misaligned EINVAL "a segment whose address and file offset differ within a page",
-    AddressTooLow EPERM "a segment below 64 KiB, where nothing may be mapped",
     AddressTooHigh EINVAL "a segment above the application's half of the address space",
     OffsetOverflow EINVAL "a segment whose file offset is out of range",
-    Overlapping EINVAL "segments that overlap",
-    Unsorted EINVAL "PT_LOAD segments not in ascending order of address",
-    SegmentPastEnd ENOEXEC "the file is shorter than its segments say (truncated?)",
     BadInterpreter ENOEXEC "a PT_INTERP that is no NUL-terminated path of 1 to 4095 bytes",
     EntryTooHigh EINVAL "an entry point above the application's half of the address space",
 }

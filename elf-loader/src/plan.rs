@@ -1,6 +1,6 @@
 //! From an ELF file to a list of mappings (`load_elf_binary` of Linux is the oracle; ELF-64 object file format 1.5).
 
-use crate::{ElfError, MMAP_MIN_ADDR, PAGE_SIZE, ReadAt, USER_TOP};
+use crate::{ElfError, PAGE_SIZE, ReadAt, USER_TOP};
 use alloc::vec::Vec;
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{self, header64};
@@ -51,14 +51,16 @@ pub enum BaseChoice {
 /// What to do to load one ELF file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoadPlan {
-    /// In ascending order, without overlap.
+    /// In the file's order. Where two overlap, the later takes the place of the earlier.
     pub mappings: Vec<Mapping>,
     /// Who chooses the base.
     pub base: BaseChoice,
-    /// Lowest page of the mappings.
+    /// Page of the first segment, which the base is for. Segments that the file has later may lie below.
     pub start: u64,
     /// First page above the mappings; for the program itself the heap begins here (`brk(2)`).
     pub end: u64,
+    /// Bytes from the lowest mapping to the highest: what a position-independent file reserves.
+    pub span: u64,
     /// Entry point.
     pub entry: u64,
     /// Where the program headers will be in memory (`AT_PHDR`); 0 when no segment holds them.
@@ -169,16 +171,13 @@ fn protection(flags: u32) -> Prot {
     prot
 }
 
-/// Checks one `PT_LOAD` by itself.
-fn check_segment(p: &ProgramHeader, fixed: bool, file_size: u64) -> Result<(), ElfError> {
+/// Checks one `PT_LOAD` by itself. Where the file ends before the segment does, the pages behind it are `SIGBUS` once touched.
+fn check_segment(p: &ProgramHeader) -> Result<(), ElfError> {
     if p.p_filesz > p.p_memsz {
         return Err(ElfError::FileSizeAboveMemorySize);
     }
     if p.p_memsz > USER_TOP || p.p_vaddr > USER_TOP - p.p_memsz {
         return Err(ElfError::AddressTooHigh);
-    }
-    if fixed && page_down(p.p_vaddr) < MMAP_MIN_ADDR {
-        return Err(ElfError::AddressTooLow);
     }
     if p.p_filesz == 0 {
         return Ok(());
@@ -186,12 +185,8 @@ fn check_segment(p: &ProgramHeader, fixed: bool, file_size: u64) -> Result<(), E
     if p.p_vaddr % PAGE_SIZE != p.p_offset % PAGE_SIZE {
         return Err(ElfError::Misaligned);
     }
-    let end = p.p_offset.checked_add(p.p_filesz).filter(|end| *end <= i64::MAX as u64).ok_or(ElfError::OffsetOverflow)?;
-    // Pages wholly behind the end of the file could only answer SIGBUS.
-    if page_up(end) > page_up(file_size) {
-        return Err(ElfError::SegmentPastEnd);
-    }
-    Ok(())
+    let end = p.p_offset.checked_add(p.p_filesz).filter(|end| *end <= (i64::MAX as u64) & !(PAGE_SIZE - 1));
+    end.map(drop).ok_or(ElfError::OffsetOverflow)
 }
 
 /// The mappings of one segment: the file's pages, then anonymous ones for the rest of `.bss`.
@@ -227,14 +222,15 @@ fn push_segment(p: &ProgramHeader, mappings: &mut Vec<Mapping>) {
     }
 }
 
-/// Adjacent segments may meet inside one page; the later one owns it, as its `MAP_FIXED` mapping would replace it.
+/// Adjacent segments may meet inside one page; the later one owns it, as its mapping replaces it. To map it for the earlier one
+/// would be wasted.
 fn resolve_shared_pages(mappings: &mut Vec<Mapping>) {
     for i in 1..mappings.len() {
-        let (Some(earlier), later) = (mappings.get(i - 1).copied(), mappings.get(i).map_or(0, |m| m.vaddr)) else {
-            continue;
-        };
-        let Some(m) = mappings.get_mut(i - 1).filter(|_| earlier.vaddr + earlier.len > later) else { continue };
-        m.len = later.saturating_sub(m.vaddr);
+        let (Some(earlier), Some(later)) = (mappings.get(i - 1).copied(), mappings.get(i).copied()) else { continue };
+        let end = earlier.vaddr + earlier.len;
+        let meets = (earlier.vaddr..end).contains(&later.vaddr) && end <= later.vaddr + later.len;
+        let Some(m) = mappings.get_mut(i - 1).filter(|_| meets) else { continue };
+        m.len = later.vaddr - m.vaddr;
         m.zero = None;
     }
     mappings.retain(|m| m.len > 0);
@@ -256,19 +252,10 @@ impl LoadPlan {
         let exec_stack = headers.iter().any(|p| p.p_type == ph::PT_GNU_STACK && p.is_executable());
 
         let loads: Vec<&ProgramHeader> = headers.iter().filter(|p| p.p_type == ph::PT_LOAD && p.p_memsz > 0).collect();
-        let (Some(first), Some(last)) = (loads.first(), loads.last()) else { return Err(ElfError::NoLoadSegments) };
-        for p in &loads {
-            check_segment(p, fixed, file.size())?;
-        }
-        for pair in loads.windows(2) {
-            let [a, b] = pair else { continue };
-            if b.p_vaddr < a.p_vaddr {
-                return Err(ElfError::Unsorted);
-            }
-            if b.p_vaddr < a.p_vaddr + a.p_memsz {
-                return Err(ElfError::Overlapping);
-            }
-        }
+        let Some(first) = loads.first() else { return Err(ElfError::NoLoadSegments) };
+        loads.iter().try_for_each(|p| check_segment(p))?;
+        let lowest = loads.iter().map(|p| page_down(p.p_vaddr)).min().unwrap_or(0);
+        let end = loads.iter().map(|p| page_up(p.p_vaddr + p.p_memsz)).max().unwrap_or(0);
         if head.e_entry >= USER_TOP {
             return Err(ElfError::EntryTooHigh);
         }
@@ -290,7 +277,8 @@ impl LoadPlan {
                 (false, None) => BaseChoice::Mmap { align },
             },
             start: page_down(first.p_vaddr),
-            end: page_up(last.p_vaddr + last.p_memsz),
+            end,
+            span: end - lowest,
             entry: head.e_entry,
             phdr: phdr_address(&loads, head.e_phoff),
             phnum: headers.len() as u64,
@@ -300,11 +288,6 @@ impl LoadPlan {
             code: range(ProgramHeader::is_executable, |p| p.p_vaddr + p.p_filesz),
             data: range(|p| !p.is_executable(), |p| p.p_vaddr + p.p_filesz),
         })
-    }
-
-    /// Bytes from the first mapping to the end of the last: what a position-independent file reserves.
-    pub fn span(&self) -> u64 {
-        self.end - self.start
     }
 
     /// What to add to the plan's addresses when its first page goes to `address` (0 for a fixed file).

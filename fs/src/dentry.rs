@@ -4,6 +4,7 @@
 //! dentry holds its cached children; children hold their parent. What nobody uses is evicted, least recently used first.
 
 use crate::inode::InodeRef;
+use crate::notify::{self, event};
 use crate::types::FileType;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -297,7 +298,7 @@ impl Dentry {
         }
     }
 
-    /// Drops every cached descendant, so that a file system that is unmounted can go.
+    /// Drops every cached descendant, so that a directory that is removed, or a file system that is unmounted, can go.
     pub(crate) fn shrink(&self) {
         let mut work: Vec<Arc<Dentry>> = core::mem::take(&mut *self.children.write()).into_values().collect();
         while let Some(dentry) = work.pop() {
@@ -313,6 +314,14 @@ impl Dentry {
 
 impl Drop for Dentry {
     fn drop(&mut self) {
+        if *self.unhashed.get_mut()
+            && !self.anonymous
+            && notify::active()
+            && let Some(inode) = &self.inode
+            && inode.metadata().nlink == 0
+        {
+            notify::notify(inode, None, b"", event::DELETE_SELF, 0);
+        }
         // Parents that only this dentry kept go one by one: a long path must not become a deep recursion.
         let mut parent = self.hook.get_mut().parent.take();
         while let Some(mut last) = parent.and_then(Arc::into_inner) {

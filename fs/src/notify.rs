@@ -1,6 +1,7 @@
 //! Where file events leave this crate, for inotify(7).
 
 use crate::inode::InodeRef;
+use crate::path::Path;
 
 /// Event bits of inotify(7).
 #[allow(missing_docs)]
@@ -33,6 +34,8 @@ pub struct FsEvent<'a> {
     pub mask: u32,
     /// Ties `MOVED_FROM` to `MOVED_TO`; otherwise 0.
     pub cookie: u32,
+    /// It happened through an open file whose name is gone (`IN_EXCL_UNLINK`).
+    pub unlinked: bool,
 }
 
 /// The receiver of events. Called after the change, with no spin lock held; it must not sleep.
@@ -44,6 +47,8 @@ pub trait FsNotify: Send + Sync {
     fn active(&self) -> bool;
     /// Delivers one event.
     fn notify(&self, event: &FsEvent<'_>);
+    /// The file system with the device number `dev` is mounted nowhere any more.
+    fn unmounted(&self, dev: u64);
 }
 
 static NOTIFY: spin::Once<&'static dyn FsNotify> = spin::Once::new();
@@ -60,18 +65,41 @@ pub fn active() -> bool {
 
 /// Delivers an event if anybody watches. `mask` without `ISDIR`: that is added here.
 pub fn notify(inode: &InodeRef, parent: Option<&InodeRef>, name: &[u8], mask: u32, cookie: u32) {
-    let Some(receiver) = NOTIFY.get().filter(|n| n.active()) else { return };
-    let dir = inode.access_attrs().mode & crate::types::S_IFMT == crate::types::S_IFDIR;
-    let mask = if dir { mask | event::ISDIR } else { mask };
-    receiver.notify(&FsEvent { inode, parent, name, mask, cookie });
+    deliver(FsEvent { inode, parent, name, mask, cookie, unlinked: false });
 }
 
-/// Delivers an event for an open file: `path`'s name and parent are looked up.
-pub fn notify_path(path: &crate::Path, mask: u32) {
-    if !active() {
-        return;
-    }
+fn deliver(event: FsEvent<'_>) {
+    let Some(receiver) = NOTIFY.get().filter(|n| n.active()) else { return };
+    let FsEvent { inode, mask, .. } = event;
+    let dir = inode.access_attrs().mode & crate::types::S_IFMT == crate::types::S_IFDIR;
+    let mask = if dir { mask | event::ISDIR } else { mask };
+    receiver.notify(&FsEvent { mask, ..event });
+}
+
+fn deliver_at(path: &Path, mask: u32, unlinked: bool) {
     let Some(inode) = path.dentry.inode() else { return };
     let (parent, name) = path.dentry.parent_and_name();
-    notify(inode, parent.as_ref().and_then(|p| p.inode()), &name, mask, 0);
+    let parent = parent.as_ref().and_then(|p| p.inode());
+    deliver(FsEvent { inode, parent, name: &name, mask, cookie: 0, unlinked });
+}
+
+/// Delivers an event for the file at `path`, whose name and parent are looked up.
+pub fn notify_path(path: &Path, mask: u32) {
+    if active() {
+        deliver_at(path, mask, false);
+    }
+}
+
+/// Delivers what happened through an open file: `OPEN`, `ACCESS`, `MODIFY` and the closes.
+pub fn notify_open_file(path: &Path, mask: u32) {
+    if active() {
+        deliver_at(path, mask, path.dentry.is_unlinked());
+    }
+}
+
+/// Tells that a file system is mounted nowhere any more.
+pub fn unmounted(dev: u64) {
+    if let Some(receiver) = NOTIFY.get().filter(|n| n.active()) {
+        receiver.unmounted(dev);
+    }
 }

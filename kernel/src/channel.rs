@@ -3,11 +3,14 @@
 //! With `channel=virtio[:PORT]` on the command line all of it goes as frames over that port of a virtio-console (port 0 if
 //! none is named). Without, the serial port is terminal and log in one, and the exit status goes the way of [`poweroff`].
 
+mod flow;
 pub mod frame;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use flow::Flow;
 use frame::{Control, Outgoing, Parser, Stream};
+use syscall_shim::Errno;
 
 use crate::arch::poweroff::poweroff;
 use crate::arch::vectors;
@@ -50,8 +53,12 @@ pub enum ExitKind {
 pub enum Stdio {
     /// A terminal.
     Tty,
-    /// Anything else.
+    /// A pipe or socket: a write is done when the bytes are on their way.
     Pipe,
+    /// A file: that its disk is full shows late, at the close at the latest.
+    File,
+    /// Another device: it answers each write.
+    Device,
 }
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
@@ -59,6 +66,10 @@ static HANDLERS: IrqLock<Option<Handlers>> = IrqLock::new(None);
 /// State of the frame from the host that is coming in. Taken by the console's consumer; the handlers' locks come after it.
 static PARSER: IrqLock<Parser> = IrqLock::new(Parser::new());
 /// A byte from the serial port that the handler did not take.
+/// The output streams: standard output, standard error and the terminal.
+static FLOWS: [Flow; 3] = [const { Flow::new() }; 3];
+/// Whether the host tells what it has passed on (`flow` on the command line).
+static FLOW_CONTROL: AtomicBool = AtomicBool::new(false);
 static SERIAL_PENDING: IrqLock<Option<u8>> = IrqLock::new(None);
 
 /// The port of the virtio-console that the command line asks for; `None` when it asks for no such channel.
@@ -75,6 +86,7 @@ pub fn console_port() -> Option<u16> {
 pub fn init() {
     if console_port().is_some() {
         if console::present() {
+            FLOW_CONTROL.store(boot::option("flow").is_some(), Ordering::Release);
             ACTIVE.store(true, Ordering::Release);
             crate::log::set_sink(Some(log));
             return;
@@ -101,10 +113,53 @@ pub fn active() -> bool {
     ACTIVE.load(Ordering::Acquire)
 }
 
-/// What is behind descriptors 0, 1 and 2 on the host: `stdio=XYZ`. A serial port is a terminal.
+/// What is behind descriptors 0, 1 and 2 on the host: `stdio=XYZ`, of the letters t, p, f and d. A serial port is a terminal.
 pub fn stdio() -> [Stdio; 3] {
     let kinds = boot::option("stdio").filter(|_| active()).unwrap_or("ttt").as_bytes();
-    [0, 1, 2].map(|fd| if kinds.get(fd) == Some(&b'p') { Stdio::Pipe } else { Stdio::Tty })
+    [0, 1, 2].map(|fd| match kinds.get(fd) {
+        Some(b'p') => Stdio::Pipe,
+        Some(b'f') => Stdio::File,
+        Some(b'd') => Stdio::Device,
+        _ => Stdio::Tty,
+    })
+}
+
+/// The flow of an output stream, where the host controls it.
+fn flow(kind: Outgoing) -> Option<&'static Flow> {
+    let index = match kind {
+        Outgoing::Stdout => 0,
+        Outgoing::Stderr => 1,
+        Outgoing::Tty => 2,
+        _ => return None,
+    };
+    FLOWS.get(index).filter(|_| FLOW_CONTROL.load(Ordering::Acquire))
+}
+
+/// The host is done with `bytes` of the output stream whose frames are of type `stream`.
+pub fn passed_on(stream: u8, bytes: u32, errno: u32) {
+    let kind = [Outgoing::Stdout, Outgoing::Stderr, Outgoing::Tty].into_iter().find(|kind| *kind as u8 == stream);
+    let Some(flow) = kind.and_then(flow) else { return };
+    if errno != 0 {
+        flow.failed(errno);
+    }
+    flow.give_back(bytes as usize);
+}
+
+/// What the next call on an output stream has to answer: the host could not pass bytes on.
+pub fn take_error(kind: Outgoing) -> Option<Errno> {
+    let errno = flow(kind)?.take_error()?;
+    // Numbers above are the kernel's own.
+    Some(u16::try_from(errno).ok().filter(|errno| *errno < 512).map_or(Errno::EIO, Errno))
+}
+
+/// Whether nobody reads an output stream any more.
+pub fn is_broken(kind: Outgoing) -> bool {
+    flow(kind).is_some_and(Flow::is_broken)
+}
+
+/// Whether the host has passed on all of an output stream.
+pub fn is_idle(kind: Outgoing) -> bool {
+    flow(kind).is_none_or(Flow::is_idle)
 }
 
 /// Sends bytes, as many as there is room for; says how many. After less than all, the `writable` handler is called when
@@ -114,8 +169,14 @@ pub fn write(kind: Outgoing, bytes: &[u8]) -> usize {
         serial::write(bytes);
         return bytes.len();
     }
+    let flow = flow(kind);
+    let room = flow.map_or(bytes.len(), |flow| flow.reserve(bytes.len()));
+    let allowed = bytes.get(..room).unwrap_or(bytes);
     let mut sent = 0;
-    console::transmit(&mut |buffer| fill(kind, bytes, &mut sent, buffer));
+    console::transmit(&mut |buffer| fill(kind, allowed, &mut sent, buffer));
+    if let Some(flow) = flow.filter(|_| sent < room) {
+        flow.give_back(room - sent);
+    }
     sent
 }
 
@@ -195,9 +256,11 @@ fn receive_serial() {
 /// Tells the host how it ended, and powers the machine off.
 pub fn exit(status: i32, kind: ExitKind) -> ! {
     if active() {
-        let mut payload = [0; 5];
+        let mut payload = [0; 6];
         payload[..4].copy_from_slice(&status.to_le_bytes());
         payload[4] = kind as u8;
+        // Of which streams the program knows that something was not passed on; of the others, the host tells its user.
+        payload[5] = (0..).zip(&FLOWS).map(|(n, flow)| u8::from(flow.told()) << n).sum();
         if write_all(Outgoing::Exit, &payload) {
             poll(console::try_drained);
         }

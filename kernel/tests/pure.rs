@@ -5,6 +5,8 @@ extern crate alloc;
 
 #[path = "../src/files/tty/discipline.rs"]
 mod discipline;
+#[path = "../src/channel/flow.rs"]
+mod flow;
 #[path = "../src/channel/frame.rs"]
 mod frame;
 #[path = "../src/log/ring.rs"]

@@ -56,6 +56,8 @@ pub struct Closure<'a> {
     done: HashSet<PathBuf>,
     /// Optional files, and the library that each misses.
     pub missing: Vec<(PathBuf, String)>,
+    /// Programs and libraries of which a part is missing.
+    pub cut_off: Vec<PathBuf>,
 }
 
 impl<'a> Closure<'a> {
@@ -73,6 +75,7 @@ impl<'a> Closure<'a> {
             libc: Libc::Glibc,
             done: HashSet::new(),
             missing: Vec::new(),
+            cut_off: Vec::new(),
             tree,
         })
     }
@@ -154,6 +157,9 @@ impl<'a> Closure<'a> {
             }
             object => object?,
         };
+        if object.cut_off {
+            self.cut_off.push(real.into());
+        }
         if let Some(interp) = &object.interp {
             if missing == Missing::Fatal {
                 let musl = Path::new(interp).file_name().is_some_and(|n| n.to_string_lossy().starts_with("ld-musl"));

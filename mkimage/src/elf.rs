@@ -31,6 +31,8 @@ pub struct Object {
     pub runpath: Vec<String>,
     /// `DT_SONAME`.
     pub soname: Option<String>,
+    /// A segment ends behind the file, as where it was cut off: it starts, and its missing pages are `SIGBUS`.
+    pub cut_off: bool,
 }
 
 /// What the first bytes of a file say it is.
@@ -104,12 +106,9 @@ pub fn read(path: &Path) -> Result<Object> {
     let table = bytes(header.e_phoff, header.e_phnum as u64 * header.e_phentsize as u64, "program header table")?;
     let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx).map_err(|e| Error::elf(path, e))?;
 
-    let mut object = Object::default();
-    for ph in phdrs.iter().filter(|ph| ph.p_type == PT_LOAD) {
-        if ph.p_offset.checked_add(ph.p_filesz).is_none_or(|end| end > size) {
-            return Err(Error::elf(path, format!("segment at {:#x} lies beyond its end (is it cut off?)", ph.p_offset)));
-        }
-    }
+    let cut_off = |ph: &ProgramHeader| ph.p_offset.checked_add(ph.p_filesz).is_none_or(|end| end > size);
+    let cut_off = phdrs.iter().filter(|ph| ph.p_type == PT_LOAD).any(cut_off);
+    let mut object = Object { cut_off, ..Object::default() };
     if let Some(ph) = phdrs.iter().find(|ph| ph.p_type == PT_INTERP) {
         let raw = bytes(ph.p_offset, ph.p_filesz.min(MAX_INTERP), "interpreter path")?;
         object.interp = Some(until_nul(&raw, 0));

@@ -127,10 +127,12 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     for path in further {
         closure.file(&path)?;
     }
-    let missing = std::mem::take(&mut closure.missing);
+    let (missing, cut_off) = (std::mem::take(&mut closure.missing), std::mem::take(&mut closure.cut_off));
     // A library that is there, if not where its user's own loader would look, is loaded by other means first.
     let absent = missing.into_iter().filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
-    let warnings = absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display())).collect();
+    let absent = absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display()));
+    let cut_off = cut_off.iter().map(|path| format!("{} ends before its last segment (is it cut off?)", path.display()));
+    let warnings = absent.chain(cut_off).collect();
     let bare_name = !options.program.contains('/');
     let argv0 = if bare_name { options.program.clone() } else { exec.display().to_string() };
     let args = std::iter::once(&argv0).chain(&options.args).map(|a| a.clone().into_bytes()).collect();

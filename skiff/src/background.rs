@@ -4,6 +4,7 @@
 //! it is (`machine.toml`), what it and its program print (`log`), and its exit status once it has ended (`status`).
 
 use crate::error::{Error, On, Result};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant, SystemTime};
 const MARK: &str = "SKIFF_BACKGROUND_MACHINE";
 /// How long a machine may take to end by itself before it is killed: longer than [`crate::session`] gives its program.
 const STOP_GRACE: Duration = Duration::from_secs(12);
+/// What the machine says of itself, and what is said of it before.
+const RECORD: &str = "machine.toml";
+const STARTING: &str = "starting.toml";
 const STEP: Duration = Duration::from_millis(50);
 /// Exit status when the machine could not be started.
 const NOT_STARTED: u8 = 125;
@@ -54,6 +58,15 @@ fn root() -> Result<PathBuf> {
     Ok(dir.join("skiff/machines"))
 }
 
+/// Keeps others from taking names, as long as it is held.
+fn lock() -> Result<File> {
+    let root = root()?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&root).on(root.display().to_string())?;
+    let folder = File::open(&root).on(root.display().to_string())?;
+    flock(&folder, FlockOperation::LockExclusive).map_err(Into::into).on(root.display().to_string())?;
+    Ok(folder)
+}
+
 /// When a process started: field 22 of its `stat` (proc(5)), behind the name, which may hold anything.
 fn start_of(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -66,8 +79,7 @@ fn start_of(pid: u32) -> Option<u64> {
 }
 
 impl Record {
-    fn of_this_process(target: &str, ports: Vec<String>) -> Self {
-        let pid = std::process::id();
+    fn of(pid: u32, target: &str, ports: Vec<String>) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         Self { pid, started: start_of(pid).unwrap_or(0), target: target.into(), since, ports }
     }
@@ -102,7 +114,8 @@ impl Background {
         };
         let mut names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
         names.sort();
-        names.iter().map(|name| Self::named(name)).collect()
+        // Whatever else lies there is none of ours.
+        Ok(names.iter().filter_map(|name| Self::named(name).ok()).collect())
     }
 
     /// The machine that this process is to be.
@@ -110,8 +123,8 @@ impl Background {
         std::env::var(MARK).ok().and_then(|name| Self::named(&name).ok())
     }
 
-    /// A name that is free, made from what is run.
-    pub fn free_name(target: &str) -> Result<Self> {
+    /// A name that is free, made from what is run. The caller has the [`lock`].
+    fn free_name(target: &str) -> Result<Self> {
         let good = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let base = PathBuf::from(target).file_stem().unwrap_or_default().to_string_lossy().replace(|c| good(c) != c, "-");
         let base = base.trim_start_matches('.').to_owned();
@@ -125,8 +138,21 @@ impl Background {
         unreachable!("some number is free")
     }
 
+    fn read(&self, file: &str) -> Option<Record> {
+        toml::from_str(&fs::read_to_string(self.dir.join(file)).ok()?).ok()
+    }
+
+    /// What the machine has written down of itself, or who started it as long as it has not.
     fn record(&self) -> Option<Record> {
-        toml::from_str(&fs::read_to_string(self.dir.join("machine.toml")).ok()?).ok()
+        self.read(RECORD).or_else(|| self.read(STARTING))
+    }
+
+    fn write(&self, file: &str, record: &Record) -> Result<()> {
+        let text = toml::to_string(record).map_err(|e| Error::Usage(e.to_string()))?;
+        let path = self.dir.join(file);
+        // Whole or not at all: others read it meanwhile.
+        let new = self.dir.join(format!("{file}.new"));
+        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).on(path.display().to_string())
     }
 
     fn status(&self) -> Option<u8> {
@@ -141,25 +167,35 @@ impl Background {
         self.record().ok_or_else(|| Error::Usage(format!("no machine {}: `skiff ps` lists them", self.name)))
     }
 
-    /// Starts this program again, with the same arguments, as the machine, and returns once that runs.
-    pub fn start(&self, arguments: Vec<std::ffi::OsString>) -> Result<()> {
-        if self.is_running() {
-            return Err(Error::Usage(format!("machine {} runs already: `skiff stop {}` ends it", self.name, self.name)));
+    /// Starts this program again, with the same arguments, as a machine of that name, or of one made from what it runs, and
+    /// returns once it runs.
+    pub fn start(name: Option<&str>, target: &str, arguments: Vec<std::ffi::OsString>) -> Result<()> {
+        let lock = lock()?;
+        let machine = match name {
+            Some(name) => Self::named(name)?,
+            None => Self::free_name(target)?,
+        };
+        if machine.is_running() {
+            let name = &machine.name;
+            return Err(Error::Usage(format!("machine {name} runs already: `skiff stop {name}` ends it")));
         }
-        let _ = fs::remove_dir_all(&self.dir);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).on(self.dir.display().to_string())?;
-        let log = File::create(self.dir.join("log")).on("log")?;
+        let _ = fs::remove_dir_all(&machine.dir);
+        fs::DirBuilder::new().mode(0o700).create(&machine.dir).on(machine.dir.display().to_string())?;
+        let log = File::create(machine.dir.join("log")).on("log")?;
         let program = std::env::current_exe().on("this program")?;
         // A session of its own: neither the terminal's keys nor its end reach it.
         let mut command = Command::new("setsid");
-        command.arg(program).args(arguments).env(MARK, &self.name);
+        command.arg(program).args(arguments).env(MARK, &machine.name);
         command.stdin(Stdio::null()).stdout(log.try_clone().on("log")?).stderr(log);
         let mut child = command.spawn().on("setsid")?;
-        let record = self.await_record(&mut child)?;
+        machine.write(STARTING, &Record::of(child.id(), target, Vec::new()))?;
+        // From here on the name is taken.
+        drop(lock);
+        let record = machine.await_record(&mut child)?;
         for port in &record.ports {
             eprintln!("skiff: {port}");
         }
-        println!("{}", self.name);
+        println!("{}", machine.name);
         Ok(())
     }
 
@@ -168,7 +204,7 @@ impl Background {
         loop {
             if let Some(status) = child.try_wait().on("setsid")? {
                 // A short program may have ended well before it was looked at.
-                if let (Some(record), Some(code)) = (self.record(), self.status())
+                if let (Some(record), Some(code)) = (self.read(RECORD), self.status())
                     && code != crate::session::NO_EXIT
                     && code != NOT_STARTED
                 {
@@ -176,9 +212,10 @@ impl Background {
                 }
                 let said = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
                 eprint!("{said}");
+                let _ = fs::remove_dir_all(&self.dir);
                 return Err(Error::Usage(format!("the machine has ended already ({status})")));
             }
-            if let Some(record) = self.record() {
+            if let Some(record) = self.read(RECORD) {
                 let seen = *since.get_or_insert_with(Instant::now);
                 if seen.elapsed() > EARLY {
                     return Ok(record);
@@ -190,12 +227,7 @@ impl Background {
 
     /// Writes down that this process is the machine.
     pub fn register(&self, target: &str, ports: Vec<String>) -> Result<()> {
-        let record = Record::of_this_process(target, ports);
-        let text = toml::to_string(&record).map_err(|e| Error::Usage(e.to_string()))?;
-        let path = self.dir.join("machine.toml");
-        // Whole or not at all: others read it meanwhile.
-        let new = self.dir.join("machine.toml.new");
-        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).on(path.display().to_string())
+        self.write(RECORD, &Record::of(std::process::id(), target, ports))
     }
 
     /// Writes down how this process ends.
@@ -303,11 +335,18 @@ mod tests {
 
     #[test]
     fn a_number_that_is_used_again_is_another_process() {
-        let own = Record::of_this_process("x", Vec::new());
+        let own = Record::of(std::process::id(), "x", Vec::new());
         assert!(own.process().is_some());
         assert!(Record { started: own.started + 1, ..own.clone() }.process().is_none());
         let text = toml::to_string(&own).unwrap();
         assert_eq!(toml::from_str::<Record>(&text).unwrap(), own);
+    }
+
+    #[test]
+    fn what_is_no_machine_is_passed_over() {
+        let names: Vec<bool> =
+            ["web", "web-2", "a b", ".hidden"].iter().map(|name| Background::named(name).is_ok()).collect();
+        assert_eq!(names, [true, true, false, false]);
     }
 
     #[test]

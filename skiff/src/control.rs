@@ -4,10 +4,11 @@
 
 use crate::core::Cores;
 use crate::error::{Error, On, Result};
+use crate::folder::{self, Folder, Scratch};
 use crate::frame::ToGuest;
-use std::fs::{self, DirBuilder};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use crate::guest::Guest;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -20,17 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a core file may take.
 const CORE_PATIENCE: Duration = Duration::from_secs(600);
 
-/// Where machines have their directories.
-fn root() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) => PathBuf::from(dir).join("skiff"),
-        None => std::env::temp_dir().join(format!("skiff-{}", rustix::process::getuid().as_raw())),
-    }
-}
-
 /// What others want of a running machine's session.
 pub struct Desk {
-    guest: Arc<Mutex<UnixStream>>,
+    guest: Guest,
     /// Takes core files.
     pub cores: Arc<Mutex<Cores>>,
     /// Who waits for the next core file, and for the next figures.
@@ -47,12 +40,8 @@ struct Waiting {
 
 impl Desk {
     /// For the machine behind that channel.
-    pub fn new(guest: Arc<Mutex<UnixStream>>, cores: Arc<Mutex<Cores>>) -> Self {
+    pub fn new(guest: Guest, cores: Arc<Mutex<Cores>>) -> Self {
         Self { guest, cores, waiting: Mutex::default() }
-    }
-
-    fn send(&self, frame: &ToGuest) -> bool {
-        self.guest.lock().is_ok_and(|mut guest| guest.write_all(&frame.encode()).is_ok())
     }
 
     /// A core file is there, or is not to be had.
@@ -82,7 +71,7 @@ impl Desk {
             }
             Err(_) => return Err("the session has failed".into()),
         };
-        if first && !self.send(&ToGuest::Stats) {
+        if first && !self.guest.send(&ToGuest::Stats) {
             return Err("the machine has ended".into());
         }
         answer.recv_timeout(PATIENCE).map_err(|_| "the machine does not answer".into())
@@ -98,7 +87,7 @@ impl Desk {
         if let Ok(mut cores) = self.cores.lock() {
             cores.ask(path);
         }
-        if !self.send(&ToGuest::Core(pid)) {
+        if !self.guest.send(&ToGuest::Core(pid)) {
             return Err("the machine has ended".into());
         }
         answer.recv_timeout(CORE_PATIENCE).unwrap_or_else(|_| Err("the machine does not answer".into()))
@@ -118,32 +107,19 @@ impl Desk {
 }
 
 /// The directory of this process's machine; gone when it is dropped.
-pub struct Place(PathBuf);
+pub struct Place(Scratch);
 
 impl Place {
-    /// Makes it, for a machine that goes by `name`. `None` where there is nowhere to put it: the machine runs without, then.
+    /// Makes it, for a machine that goes by `name`. `None` where there is nowhere to put it: the machine runs without, then, and
+    /// the reason is said.
     pub fn make(name: &str) -> Option<Self> {
-        let dir = root().join(std::process::id().to_string());
-        // Left behind by a process of that number that was killed.
-        let _ = fs::remove_dir_all(&dir);
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
-        // In a folder that all may write to, somebody else may have made it first.
-        let ours = |dir: &Path| fs::metadata(dir).is_ok_and(|about| about.uid() == rustix::process::getuid().as_raw());
-        if !ours(&root()) || !ours(&dir) {
-            return None;
-        }
-        fs::write(dir.join("name"), name).ok()?;
-        Some(Self(dir))
-    }
-
-    /// A socket's path in it.
-    pub fn socket(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        let place = Scratch::new("").and_then(|own| fs::write(own.at("name"), name).map(|()| Self(own)));
+        place.inspect_err(|e| eprintln!("skiff: note: skiff core and top will not find this machine: {e}")).ok()
     }
 
     /// Answers whoever asks.
     pub fn serve(&self, desk: Arc<Desk>) -> std::io::Result<()> {
-        let listener = UnixListener::bind(self.socket("control"))?;
+        let listener = UnixListener::bind(self.0.at("control"))?;
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let desk = desk.clone();
@@ -164,14 +140,6 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-        // Not if other machines are there.
-        let _ = fs::remove_dir(root());
-    }
-}
-
 /// Asks a machine, by its name or the id of its `skiff run`; without either, the only one that runs.
 pub fn ask(machine: Option<&str>, request: &str) -> Result<String> {
     let mut stream = connect(machine)?;
@@ -186,16 +154,19 @@ pub fn ask(machine: Option<&str>, request: &str) -> Result<String> {
 }
 
 fn connect(machine: Option<&str>) -> Result<UnixStream> {
-    let entries = fs::read_dir(root()).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
-    let wanted = |dir: &Path| match machine {
-        None => true,
-        Some(machine) => {
-            dir.file_name().is_some_and(|pid| pid == machine)
-                || fs::read_to_string(dir.join("name")).is_ok_and(|name| name == machine)
-        }
+    let all = match Folder::open(folder::path(), false) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        all => Some(all.on(folder::path().display().to_string())?),
     };
-    let found = entries.iter().map(fs::DirEntry::path).filter(|dir| wanted(dir));
-    let mut open: Vec<UnixStream> = found.filter_map(|dir| UnixStream::connect(dir.join("control")).ok()).collect();
+    let wanted = |all: &Folder, pid: &str| match machine {
+        None => true,
+        Some(machine) => pid == machine || fs::read_to_string(all.at(pid).join("name")).is_ok_and(|name| name == machine),
+    };
+    let mut open: Vec<UnixStream> = Vec::new();
+    if let Some(all) = &all {
+        let found = all.names().into_iter().filter(|pid| wanted(all, pid));
+        open.extend(found.filter_map(|pid| UnixStream::connect(all.at(pid).join("control")).ok()));
+    }
     match (open.pop(), open.len(), machine) {
         (Some(stream), 0, _) => Ok(stream),
         (None, _, Some(machine)) => Err(Error::Usage(format!("no machine {machine} runs"))),

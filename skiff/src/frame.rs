@@ -33,6 +33,8 @@ pub enum FromGuest {
     SampleStack(Vec<u8>),
     /// A part of what was counted.
     Stats(Vec<u8>),
+    /// The program has read so much of standard input: there is room for as much more.
+    Room(usize),
     /// The end.
     Exit(Exit),
     /// A frame of a later version.
@@ -68,6 +70,8 @@ pub struct Exit {
     pub status: i32,
     /// Why.
     pub kind: ExitKind,
+    /// A bit for each output stream of which the program knows that something was lost, as [`crate::outlet::Stream`] has them.
+    pub told: u8,
 }
 
 /// Why the guest ended.
@@ -105,6 +109,15 @@ pub enum ToGuest<'a> {
     Core(u32),
     /// Tell what was counted.
     Stats,
+    /// Bytes of an output stream are written, or cannot be.
+    PassedOn {
+        /// The type of its frames.
+        stream: u8,
+        /// How many bytes.
+        bytes: u32,
+        /// An error number of Linux, or 0.
+        errno: u32,
+    },
 }
 
 impl ToGuest<'_> {
@@ -117,6 +130,9 @@ impl ToGuest<'_> {
             Self::Winsize { rows, cols } => (0x84, [rows.to_le_bytes(), cols.to_le_bytes()].concat()),
             Self::Signal(number) => (0x85, number.to_le_bytes().to_vec()),
             Self::Stats => (0x88, Vec::new()),
+            Self::PassedOn { stream, bytes, errno } => {
+                (0x89, [&[*stream][..], &bytes.to_le_bytes(), &errno.to_le_bytes()].concat())
+            }
             Self::Core(pid) => (0x87, pid.to_le_bytes().to_vec()),
         };
         let mut frame = vec![kind, 0, 0, 0];
@@ -157,6 +173,7 @@ pub fn read(stream: &mut impl Read) -> io::Result<Option<FromGuest>> {
         10 => FromGuest::Sample(payload),
         11 => FromGuest::SampleStack(payload),
         12 => FromGuest::Stats(payload),
+        13 => FromGuest::Room(payload.iter().take(4).rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))),
         other => FromGuest::Unknown(other),
     }))
 }
@@ -179,7 +196,7 @@ fn core_mark(payload: &[u8]) -> io::Result<CoreMark> {
 }
 
 fn exit(payload: &[u8]) -> io::Result<Exit> {
-    let &[a, b, c, d, kind, ..] = payload else {
+    let &[a, b, c, d, kind, ref rest @ ..] = payload else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "exit frame cut off"));
     };
     let kind = match kind {
@@ -188,7 +205,7 @@ fn exit(payload: &[u8]) -> io::Result<Exit> {
         3 => ExitKind::OutOfMemory,
         _ => ExitKind::Panic,
     };
-    Ok(Exit { status: i32::from_le_bytes([a, b, c, d]), kind })
+    Ok(Exit { status: i32::from_le_bytes([a, b, c, d]), kind, told: rest.first().copied().unwrap_or(0) })
 }
 
 #[cfg(test)]
@@ -199,7 +216,7 @@ mod tests {
     fn reads_frames_in_order() {
         let mut stream: &[u8] = b"\x01\0\0\0\x02\0\0\0hi\x05\0\0\0\x05\0\0\0\x07\0\0\0\x02";
         assert_eq!(read(&mut stream).unwrap(), Some(FromGuest::Stdout(b"hi".to_vec())));
-        let end = Exit { status: 7, kind: ExitKind::NotStarted };
+        let end = Exit { status: 7, kind: ExitKind::NotStarted, told: 0 };
         assert_eq!(read(&mut stream).unwrap(), Some(FromGuest::Exit(end)));
         assert_eq!(read(&mut stream).unwrap(), None);
     }
@@ -214,6 +231,9 @@ mod tests {
     #[test]
     fn host_frames() {
         assert_eq!(ToGuest::Winsize { rows: 24, cols: 80 }.encode(), b"\x84\0\0\0\x04\0\0\0\x18\0\x50\0");
+        let passed = ToGuest::PassedOn { stream: 1, bytes: 258, errno: 28 };
+        assert_eq!(passed.encode(), b"\x89\0\0\0\x09\0\0\0\x01\x02\x01\0\0\x1c\0\0\0");
+        assert_eq!(read(&mut &b"\x0d\0\0\0\x04\0\0\0\0\x40\0\0"[..]).unwrap(), Some(FromGuest::Room(0x4000)));
         assert_eq!(ToGuest::StdinEof.encode(), b"\x82\0\0\0\0\0\0\0");
     }
 }

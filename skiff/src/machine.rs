@@ -5,6 +5,7 @@ use crate::error::{Error, On, Result};
 use crate::kvm;
 use crate::network::Network;
 use rustix::io::FdFlags;
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -50,7 +51,7 @@ pub struct Machine {
     /// Image or kernel.
     pub image: PathBuf,
     /// An archive to go over the image's own.
-    pub initrd: Option<PathBuf>,
+    pub initrd: Option<File>,
     /// Its kind.
     pub kind: MachineType,
     /// Who executes.
@@ -99,20 +100,21 @@ impl Machine {
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         command.args(["-m", &self.memory.to_string(), "-smp", &self.cpus.to_string()]);
         command.arg("-kernel").arg(&self.image);
+        let mut inherited: Vec<OwnedFd> = Vec::new();
         if let Some(initrd) = &self.initrd {
-            command.arg("-initrd").arg(initrd);
+            let file = initrd.try_clone().on("temporary file")?.into();
+            command.arg("-initrd").arg(format!("/proc/self/fd/{}", inherit(&mut inherited, file)?));
         }
         command.args(["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]);
         let mut options = self.options.clone();
-        let mut inherited: Vec<OwnedFd> = Vec::new();
         let channel = if self.channel == Channel::Virtio {
             let (ours, number) = socket(&mut inherited)?;
             let bus = if self.kind == MachineType::Microvm { "virtio-serial-device" } else { "virtio-serial-pci" };
             command.args(["-chardev", &format!("socket,id=channel,fd={number}"), "-device", bus]);
             // Not a virtconsole: QEMU drops what one of those sends while nobody reads.
             command.args(["-device", "virtserialport,chardev=channel,nr=1"]);
-            options.push("channel=virtio:1".into());
+            options.extend(["channel=virtio:1".into(), "flow".into()]);
             Some(ours)
         } else {
             None
@@ -178,10 +180,15 @@ impl Machine {
 /// A connected socket whose far end QEMU inherits under the returned number.
 fn socket(inherited: &mut Vec<OwnedFd>) -> Result<(UnixStream, i32)> {
     let (ours, theirs) = UnixStream::pair().on("socketpair")?;
-    rustix::io::fcntl_setfd(theirs.as_fd(), FdFlags::empty()).map_err(Into::into).on("fcntl")?;
-    let number = theirs.as_raw_fd();
-    inherited.push(theirs.into());
-    Ok((ours, number))
+    Ok((ours, inherit(inherited, theirs.into())?))
+}
+
+/// Lets QEMU have an open file, under the returned number.
+fn inherit(inherited: &mut Vec<OwnedFd>, file: OwnedFd) -> Result<i32> {
+    rustix::io::fcntl_setfd(file.as_fd(), FdFlags::empty()).map_err(Into::into).on("fcntl")?;
+    let number = file.as_raw_fd();
+    inherited.push(file);
+    Ok(number)
 }
 
 fn find(program: &str) -> Option<PathBuf> {

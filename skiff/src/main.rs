@@ -13,6 +13,7 @@ use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
 use skiff::{gdb, memory, metrics, profile, session, suite};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -279,7 +280,7 @@ fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(e) => {
-            eprintln!("skiff: {e}");
+            skiff::outlet::last_words(&format!("skiff: {e}\n"));
             ExitCode::from(NOT_STARTED)
         }
     }
@@ -306,11 +307,8 @@ impl Run {
                 status
             }
             None if self.detach => {
-                let machine = match &self.name {
-                    Some(name) => Background::named(name)?,
-                    None => Background::free_name(&self.target)?,
-                };
-                machine.start(std::env::args_os().skip(1).collect()).map(|()| 0)
+                let arguments = std::env::args_os().skip(1).collect();
+                Background::start(self.name.as_deref(), &self.target, arguments).map(|()| 0)
             }
             None => self.run(None, Extras::default()),
         }
@@ -421,12 +419,11 @@ impl Run {
         }
         options.extend(extras.options);
         options.extend(self.append);
-        // Lives until the machine has ended.
         let initrd = prepared.manifest.as_ref().map(write_archive).transpose()?;
         let machine = Machine {
             memory: memory::choose(&prepared.image, asked)?,
             image: prepared.image.path,
-            initrd: initrd.as_ref().map(|f| f.path().into()),
+            initrd,
             kind: self.machine,
             accel: self.accel,
             cpus: self.cpus,
@@ -490,9 +487,10 @@ fn network(
     Ok(((always || !chosen.is_empty()).then_some(Network::User { ports: chosen, addresses }), said))
 }
 
-fn write_archive(manifest: &mkimage::Manifest) -> Result<tempfile::NamedTempFile> {
+/// A file without a name: nobody has to remove it.
+fn write_archive(manifest: &mkimage::Manifest) -> Result<File> {
     let bytes = mkimage::override_archive(manifest).on("archive")?;
-    let mut file = tempfile::Builder::new().prefix("skiff-").suffix(".initrd").tempfile().on("temporary file")?;
+    let mut file = tempfile::tempfile().on("temporary file")?;
     file.write_all(&bytes).on("temporary file")?;
     Ok(file)
 }

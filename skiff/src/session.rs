@@ -5,12 +5,14 @@ use crate::core::{Cores, Progress};
 use crate::error::{Error, On, Result};
 use crate::frame::{self, Exit, ExitKind, FromGuest, ToGuest};
 use crate::gdb::Debugger;
+use crate::guest::{Guest, Room};
 use crate::machine::{Channel, Machine};
 use crate::metrics;
+use crate::outlet::{Account, Outlets, Stream, last_words};
 use crate::terminal::{self, RawMode, Streams};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
-use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
@@ -42,6 +44,8 @@ enum Event {
     Broken(io::Error),
     /// A stream of QEMU's ended.
     End,
+    /// All that was to be written to one of ours is.
+    Written,
     /// gdb has ended.
     DebuggerGone,
 }
@@ -79,32 +83,36 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
     let start = Instant::now();
     let mut running = machine.start()?;
     let raw = (streams.interactive() && debugger.is_none()).then(RawMode::on).flatten();
-    let newline = if raw.is_some() { "\r\n" } else { "\n" };
     let (events, inbox) = channel();
+    let stream = running.channel.take();
+    let guest = stream.as_ref().map(|stream| stream.try_clone().map(Guest::new)).transpose().on("control channel")?;
+    let written = {
+        let events = events.clone();
+        move || drop(events.send(Event::Written))
+    };
+    let (outlets, writers) = Outlets::new(streams, raw.is_some(), guest.as_ref(), written);
 
     let mut readers = Vec::new();
-    let mut to_guest: Option<Arc<Mutex<UnixStream>>> = None;
-    if let Some(stream) = running.channel.take() {
-        let writer = Arc::new(Mutex::new(stream.try_clone().on("control channel")?));
+    if let (Some(stream), Some(guest)) = (stream, &guest) {
         if let (true, Some((rows, cols))) = (streams.tty.contains(&true), terminal::size()) {
-            send(&writer, &ToGuest::Winsize { rows, cols });
+            guest.send(&ToGuest::Winsize { rows, cols });
         }
-        let input = writer.clone();
-        let events_in = events.clone();
+        let room = Arc::new(Room::new());
         if debugger.is_none() {
-            thread::spawn(move || forward_input(&input, streams, &events_in));
+            let (guest, room, events) = (guest.clone(), room.clone(), events.clone());
+            thread::spawn(move || forward_input(&guest, &room, streams, &events));
         } else {
-            send(&input, &ToGuest::StdinEof);
+            guest.send(&ToGuest::StdinEof);
         }
-        let desk = Arc::new(Desk::new(writer.clone(), cores));
+        let desk = Arc::new(Desk::new(guest.clone(), cores));
         if let Some(place) = &place {
             place.serve(desk.clone()).on("control socket")?;
         }
         if let Some(address) = metrics {
-            eprint!("skiff: metrics at {}{newline}", metrics::serve(&address, desk.clone())?);
+            outlets.say(format!("skiff: metrics at {}\n", metrics::serve(&address, desk.clone())?).as_bytes());
         }
-        readers.push(spawn_channel(stream, streams, desk, profile, events.clone()));
-        to_guest = Some(writer);
+        let channel = Channels { outlets: outlets.clone(), room, desk, profile };
+        readers.push(channel.spawn(stream, events.clone()));
     }
     if let Some(stdin) = running.child.stdin.take() {
         let events_in = events.clone();
@@ -112,7 +120,7 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
     }
     if let Some(serial) = running.child.stdout.take() {
         let to_stdout = machine.channel == Channel::Serial;
-        readers.push(spawn_serial(serial, to_stdout, raw.is_some(), events.clone()));
+        readers.push(spawn_serial(serial, to_stdout, outlets.clone(), events.clone()));
     }
     let complaints = running.child.stderr.take().map(|stderr| thread::spawn(move || collect(stderr)));
     let signals = spawn_signals(events.clone()).on("signals")?;
@@ -120,12 +128,25 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
     let gdb = debugger.as_ref().map(|gdb| gdb.start().inspect_err(|_| end(&running.child))).transpose()?;
     let gdb = gdb.map(|gdb| thread::spawn(move || wait_for_debugger(gdb, &events)));
 
-    let session = Session { inbox, to_guest, streams, start, timeout, open: readers.len(), debugging };
-    let ended = session.watch(&mut running.child, running.monitor.as_mut());
+    let account = outlets.account();
+    let session = Session {
+        inbox,
+        guest,
+        account: account.clone(),
+        outlets: Some(outlets),
+        streams,
+        start,
+        watchdog: timeout.map(|timeout| start + timeout),
+        grace: None,
+        asked: false,
+        killed: false,
+        readers: readers.len(),
+        writers,
+        debugging,
+    };
+    let ended = session.watch(&mut running.child, running.monitor.take());
+    end(&running.child);
     let status = running.child.wait().on("QEMU")?;
-    for reader in readers {
-        let _ = reader.join();
-    }
     drop(raw);
     let gdb = gdb.map(|gdb| gdb.join().unwrap_or(NO_EXIT));
     signals.close();
@@ -134,12 +155,27 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
         return Err(Error::Qemu(complaints.join("; ")));
     }
     for line in complaints {
-        eprint!("qemu: {line}{newline}");
+        last_words(&format!("qemu: {line}\n"));
     }
     if let Some(status) = gdb {
         return Ok(status);
     }
-    Ok(status_of(&ended, status.code(), machine.channel))
+    let status = status_of(&ended, status.code(), machine.channel);
+    Ok(with_losses(status, &account.lost(ended.exit.map_or(0, |exit| exit.told))))
+}
+
+/// The status where a part of the output was lost and the program did not learn of it, as it would have natively.
+fn with_losses(status: u8, lost: &[(&'static str, Errno)]) -> u8 {
+    let mut own = 0;
+    for (stream, errno) in lost {
+        if *errno == Errno::PIPE {
+            own = own.max(SIGNALLED + signal_hook::consts::SIGPIPE as u8);
+        } else {
+            last_words(&format!("skiff: {stream}: {errno}: a part of the output is lost\n"));
+            own = own.max(1);
+        }
+    }
+    if status == 0 { own } else { status }
 }
 
 /// How it ended.
@@ -163,7 +199,7 @@ fn status_of(ended: &Ended, qemu: Option<i32>, channel: Channel) -> u8 {
             _ => NO_EXIT,
         },
         (None, None) => {
-            eprintln!("skiff: the machine ended without an exit status");
+            last_words("skiff: the machine ended without an exit status\n");
             NO_EXIT
         }
     }
@@ -171,31 +207,50 @@ fn status_of(ended: &Ended, qemu: Option<i32>, channel: Channel) -> u8 {
 
 struct Session {
     inbox: Receiver<Event>,
-    to_guest: Option<Arc<Mutex<UnixStream>>>,
+    guest: Option<Guest>,
+    account: Account,
+    /// Until nothing more can come from the machine.
+    outlets: Option<Outlets>,
     streams: Streams,
     start: Instant,
-    timeout: Option<Duration>,
-    open: usize,
+    /// When `--timeout` ends the machine.
+    watchdog: Option<Instant>,
+    /// When what it has been asked for must have happened.
+    grace: Option<Instant>,
+    /// Somebody wants it to end.
+    asked: bool,
+    /// Nothing is left but what is still to be written.
+    killed: bool,
+    /// Threads that read from the machine, and that write what it said.
+    readers: usize,
+    writers: usize,
     debugging: bool,
 }
 
 impl Session {
-    /// Handles events until the machine is gone; kills it where it must be.
-    fn watch(mut self, child: &mut Child, monitor: Option<&mut UnixStream>) -> Ended {
-        let mut monitor = monitor;
+    /// Handles events until the machine is gone and what it said is written; kills it where it must be. Output that nobody takes
+    /// holds up the end only as long as nobody asks for it.
+    fn watch(mut self, child: &mut Child, mut monitor: Option<UnixStream>) -> Ended {
         let mut ended = Ended::default();
-        let mut deadline = self.timeout.map(|t| self.start + t);
-        let mut warned = false;
-        while self.open > 0 {
-            let event = match deadline {
+        let mut progress = 0;
+        while self.readers + self.writers > 0 {
+            let event = match [self.watchdog, self.grace].into_iter().flatten().min() {
                 Some(at) => self.inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match event {
-                Ok(Event::End) => self.open -= 1,
+                Ok(Event::End) => {
+                    self.readers -= 1;
+                    if self.readers == 0 {
+                        self.outlets = None;
+                        self.killed |= self.asked;
+                        self.grace = self.killed.then(|| Instant::now() + GRACE);
+                    }
+                }
+                Ok(Event::Written) => self.writers -= 1,
                 Ok(Event::Exit(exit)) => {
                     ended.exit = Some(exit);
-                    deadline = Some(Instant::now() + GRACE);
+                    self.grace = Some(Instant::now() + GRACE);
                 }
                 Ok(Event::Signal(SIGWINCH)) => {
                     if let Some((rows, cols)) = terminal::size().filter(|_| self.streams.tty.contains(&true)) {
@@ -204,46 +259,63 @@ impl Session {
                 }
                 // Keys at the debugger's terminal.
                 Ok(Event::Signal(SIGINT | SIGQUIT)) if self.debugging => {}
-                Ok(Event::DebuggerGone) => end(child),
+                Ok(Event::DebuggerGone) => self.kill(child),
                 // Whoever waits for us is out of patience.
-                Ok(Event::Signal(SIGUSR1)) if monitor.is_some() => {
-                    self.timeout = Some(self.start.elapsed());
-                    deadline = Some(Instant::now());
+                Ok(Event::Signal(SIGUSR1)) if monitor.is_some() => self.watchdog = Some(Instant::now()),
+                Ok(Event::Signal(number)) if self.readers == 0 => {
+                    ended.status = Some(SIGNALLED + number as u8);
+                    break;
                 }
                 Ok(Event::Signal(number)) => {
-                    if warned || !self.send(&ToGuest::Signal(number as u32)) {
+                    if self.asked || !self.send(&ToGuest::Signal(number as u32)) {
                         ended.status = Some(SIGNALLED + number as u8);
-                        end(child);
+                        self.kill(child);
                     } else if number == SIGTERM || number == SIGHUP {
                         // Whoever sends these will not ask twice.
                         ended.status = Some(SIGNALLED + number as u8);
-                        deadline = Some(Instant::now() + TERM_GRACE);
-                        monitor = None;
+                        self.grace = Some(Instant::now() + TERM_GRACE);
+                        self.watchdog = None;
                     }
-                    warned = true;
+                    self.asked = true;
                 }
                 Ok(Event::Escape) => {
                     ended.status = Some(SIGNALLED + SIGINT as u8);
-                    end(child);
+                    self.kill(child);
                 }
                 Ok(Event::Broken(e)) => {
-                    eprintln!("skiff: {e}");
-                    end(child);
+                    self.say(&format!("skiff: {e}\n"));
+                    self.kill(child);
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => match monitor.take() {
-                    Some(monitor) if ended.exit.is_none() => {
-                        let limit = self.timeout.unwrap_or_default().as_secs_f64();
-                        eprintln!("skiff: still running after {limit} s (--timeout): its state follows");
-                        ended.status = Some(TIMED_OUT);
-                        let _ = inject_nmi(monitor);
-                        deadline = Some(Instant::now() + GRACE);
+                // As long as somebody takes what was said, let him.
+                Err(RecvTimeoutError::Timeout) if self.killed && progress != self.account.progress() => {
+                    progress = self.account.progress();
+                    self.grace = Some(Instant::now() + GRACE);
+                }
+                Err(RecvTimeoutError::Timeout) if self.killed => break,
+                Err(RecvTimeoutError::Timeout) if self.watchdog.take_if(|at| *at <= Instant::now()).is_some() => {
+                    self.asked = true;
+                    ended.status = Some(TIMED_OUT);
+                    let limit = self.start.elapsed().as_secs_f64();
+                    match monitor.take() {
+                        Some(monitor) if ended.exit.is_none() && self.readers > 0 => {
+                            self.say(&format!("skiff: still running after {limit:.1} s (--timeout): its state follows\n"));
+                            let _ = inject_nmi(&monitor);
+                            self.grace = Some(Instant::now() + GRACE);
+                        }
+                        _ => {
+                            self.say(&format!("skiff: its output is not taken after {limit:.1} s (--timeout)\n"));
+                            self.kill(child);
+                        }
                     }
-                    _ => {
-                        end(child);
-                        deadline = None;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.grace = None;
+                    end(child);
+                    if ended.exit.is_none() || self.asked {
+                        self.kill(child);
                     }
-                },
+                }
             }
         }
         if ended.status == Some(TIMED_OUT) {
@@ -252,17 +324,22 @@ impl Session {
         ended
     }
 
-    /// Sends without waiting for an input thread that the guest does not read from.
-    fn send(&self, frame: &ToGuest) -> bool {
-        let Some(stream) = &self.to_guest else {
-            return false;
-        };
-        stream.try_lock().is_ok_and(|mut s| s.write_all(&frame.encode()).is_ok())
+    fn kill(&mut self, child: &Child) {
+        end(child);
+        self.killed = true;
+        self.grace = Some(Instant::now() + GRACE);
     }
-}
 
-fn send(stream: &Mutex<UnixStream>, frame: &ToGuest) -> bool {
-    stream.lock().is_ok_and(|mut s| s.write_all(&frame.encode()).is_ok())
+    fn say(&self, text: &str) {
+        match &self.outlets {
+            Some(outlets) => outlets.say(text.as_bytes()),
+            None => last_words(text),
+        }
+    }
+
+    fn send(&self, frame: &ToGuest) -> bool {
+        self.guest.as_ref().is_some_and(|guest| guest.send(frame))
+    }
 }
 
 fn end(child: &Child) {
@@ -279,7 +356,7 @@ fn wait_for_debugger(mut gdb: Child, events: &Sender<Event>) -> u8 {
 }
 
 /// QMP: the greeting, then capabilities, then the command (QEMU's docs/interop/qmp-spec).
-fn inject_nmi(monitor: &mut UnixStream) -> io::Result<()> {
+fn inject_nmi(mut monitor: &UnixStream) -> io::Result<()> {
     monitor.set_read_timeout(Some(GRACE))?;
     let mut replies = BufReader::new(monitor.try_clone()?);
     let mut line = String::new();
@@ -292,18 +369,30 @@ fn inject_nmi(monitor: &mut UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-fn forward_input(guest: &Mutex<UnixStream>, streams: Streams, events: &Sender<Event>) {
-    let interactive = streams.interactive();
-    each_chunk(&mut io::stdin().lock(), |bytes| {
-        if interactive && bytes.contains(&ESCAPE) {
-            let _ = events.send(Event::Escape);
-            return false;
-        }
-        send(guest, &if interactive { ToGuest::Tty(bytes) } else { ToGuest::Stdin(bytes) })
-    });
-    if !interactive {
-        send(guest, &ToGuest::StdinEof);
+fn forward_input(guest: &Guest, room: &Room, streams: Streams, events: &Sender<Event>) {
+    let mut input = io::stdin().lock();
+    if streams.interactive() {
+        each_chunk(&mut input, |bytes| {
+            if bytes.contains(&ESCAPE) {
+                let _ = events.send(Event::Escape);
+                return false;
+            }
+            guest.send(&ToGuest::Tty(bytes))
+        });
+        return;
     }
+    each_chunk(&mut input, |mut bytes| {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(room.wait().min(bytes.len()));
+            room.take(now.len());
+            if now.is_empty() || !guest.send(&ToGuest::Stdin(now)) {
+                return false;
+            }
+            bytes = later;
+        }
+        true
+    });
+    guest.send(&ToGuest::StdinEof);
 }
 
 fn forward_serial_input(mut serial: impl Write, streams: Streams, events: &Sender<Event>) {
@@ -329,128 +418,102 @@ fn each_chunk(input: &mut impl Read, mut take: impl FnMut(&[u8]) -> bool) {
     }
 }
 
-fn spawn_channel(
-    mut stream: UnixStream,
-    streams: Streams,
+/// What the frames of a machine are for.
+struct Channels {
+    outlets: Outlets,
+    room: Arc<Room>,
     desk: Arc<Desk>,
     profile: Option<SyncSender<ProfileEvent>>,
-    events: Sender<Event>,
-) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let raw = streams.interactive();
-        let mut tty: Box<dyn Write> = match (streams.tty, OpenOptions::new().write(true).open("/dev/tty")) {
-            ([_, true, _], _) => Box::new(io::stdout()),
-            (_, Ok(tty)) => Box::new(tty),
-            _ => Box::new(io::stderr()),
-        };
-        loop {
-            let written = match frame::read(&mut stream) {
-                Ok(Some(FromGuest::Stdout(bytes))) => put(&mut io::stdout(), &bytes),
-                Ok(Some(FromGuest::Stderr(bytes))) => put(&mut io::stderr(), &bytes),
-                Ok(Some(FromGuest::Tty(bytes))) => put(&mut tty, &bytes),
-                Ok(Some(FromGuest::Log(bytes) | FromGuest::Trace(bytes))) => put(&mut io::stderr(), &lines(&bytes, raw)),
-                Ok(Some(FromGuest::Exit(exit))) => {
-                    let _ = events.send(Event::Exit(exit));
-                    Ok(())
+}
+
+impl Channels {
+    fn spawn(self, mut stream: UnixStream, events: Sender<Event>) -> JoinHandle<()> {
+        thread::spawn(move || {
+            loop {
+                match frame::read(&mut stream) {
+                    Ok(Some(frame)) => self.take(frame, &events),
+                    Ok(None) => break,
+                    // QEMU left with input unread.
+                    Err(e) if e.kind() == io::ErrorKind::ConnectionReset => break,
+                    Err(e) => {
+                        let _ = events.send(Event::Broken(e));
+                        break;
+                    }
                 }
-                Ok(Some(FromGuest::Core(bytes))) => {
-                    take_core(&desk, raw, |cores| cores.data(&bytes).map(|()| Progress::Going))
-                }
-                Ok(Some(FromGuest::CoreMark(mark))) => take_core(&desk, raw, |cores| cores.mark(&mark)),
-                Ok(Some(FromGuest::Stats(bytes))) => {
-                    desk.stats_part(&bytes);
-                    Ok(())
-                }
-                Ok(Some(FromGuest::Mapped(bytes))) => pass(&profile, ProfileEvent::Mapped(bytes)),
-                Ok(Some(FromGuest::Sample(bytes))) => pass(&profile, ProfileEvent::Sample(bytes)),
-                Ok(Some(FromGuest::SampleStack(bytes))) => pass(&profile, ProfileEvent::Stack(bytes)),
-                Ok(Some(FromGuest::Unknown(_))) => Ok(()),
-                Ok(None) => break,
-                // QEMU left with input unread.
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => break,
-                Err(e) => {
-                    let _ = events.send(Event::Broken(e));
-                    break;
-                }
-            };
-            // The reader of our output has gone: the program would get SIGPIPE.
-            if written.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-                let _ = events.send(Event::Signal(signal_hook::consts::SIGPIPE));
-                let _ = events.send(Event::Signal(signal_hook::consts::SIGPIPE));
             }
-        }
-        let _ = events.send(Event::End);
-    })
-}
-
-fn pass(profile: &Option<SyncSender<ProfileEvent>>, event: ProfileEvent) -> io::Result<()> {
-    if let Some(profile) = profile {
-        // It may have ended, and then nobody wants it.
-        let _ = profile.send(event);
+            drop(self);
+            let _ = events.send(Event::End);
+        })
     }
-    Ok(())
-}
 
-/// Passes a frame on, and says what came of it. A file that cannot be written must not end the machine.
-fn take_core(desk: &Desk, raw: bool, take: impl FnOnce(&mut Cores) -> io::Result<Progress>) -> io::Result<()> {
-    let result = match desk.cores.lock() {
-        Ok(mut cores) => take(&mut cores),
-        Err(_) => return Ok(()),
-    };
-    let text = match result {
-        Ok(Progress::Going) => return Ok(()),
-        Ok(Progress::Done(path)) => {
-            desk.core_done(Ok(&path));
-            format!("skiff: core file written: {}\n", path.display())
+    fn take(&self, frame: FromGuest, events: &Sender<Event>) {
+        match frame {
+            FromGuest::Stdout(bytes) => self.outlets.stream(Stream::Stdout, bytes),
+            FromGuest::Stderr(bytes) => self.outlets.stream(Stream::Stderr, bytes),
+            FromGuest::Tty(bytes) => self.outlets.stream(Stream::Tty, bytes),
+            FromGuest::Log(bytes) | FromGuest::Trace(bytes) => self.outlets.say(&bytes),
+            FromGuest::Exit(exit) => drop(events.send(Event::Exit(exit))),
+            FromGuest::Core(bytes) => self.core(|cores| cores.data(&bytes).map(|()| Progress::Going)),
+            FromGuest::CoreMark(mark) => self.core(|cores| cores.mark(&mark)),
+            FromGuest::Stats(bytes) => self.desk.stats_part(&bytes),
+            FromGuest::Room(bytes) => self.room.add(bytes),
+            FromGuest::Mapped(bytes) => self.pass(ProfileEvent::Mapped(bytes)),
+            FromGuest::Sample(bytes) => self.pass(ProfileEvent::Sample(bytes)),
+            FromGuest::SampleStack(bytes) => self.pass(ProfileEvent::Stack(bytes)),
+            FromGuest::Unknown(_) => {}
         }
-        Ok(Progress::Cut(path)) => {
-            desk.core_done(Err(format!("{}: cut short", path.display())));
-            format!("skiff: core file cut short: {}\n", path.display())
-        }
-        Ok(Progress::NoProcess(pid)) => {
-            desk.core_done(Err(format!("the machine has no process {pid}: skiff top lists them")));
-            return Ok(());
-        }
-        Err(e) => {
-            desk.core_done(Err(e.to_string()));
-            format!("skiff: core file: {e}\n")
-        }
-    };
-    put(&mut io::stderr(), &lines(text.as_bytes(), raw))
-}
-
-fn put(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
-    out.write_all(bytes)?;
-    out.flush()
-}
-
-/// Text for a terminal that may be raw.
-fn lines(text: &[u8], raw: bool) -> Vec<u8> {
-    if !raw {
-        return text.to_vec();
     }
-    let mut out = Vec::with_capacity(text.len() + 16);
-    for byte in text {
-        if *byte == b'\n' && out.last() != Some(&b'\r') {
-            out.push(b'\r');
+
+    fn pass(&self, event: ProfileEvent) {
+        if let Some(profile) = &self.profile {
+            // It may have ended, and then nobody wants it.
+            let _ = profile.send(event);
         }
-        out.push(*byte);
     }
-    out
+
+    /// Passes a frame on, and says what came of it. A file that cannot be written must not end the machine.
+    fn core(&self, take: impl FnOnce(&mut Cores) -> io::Result<Progress>) {
+        let result = match self.desk.cores.lock() {
+            Ok(mut cores) => take(&mut cores),
+            Err(_) => return,
+        };
+        let text = match result {
+            Ok(Progress::Going) => return,
+            Ok(Progress::Done(path)) => {
+                self.desk.core_done(Ok(&path));
+                format!("skiff: core file written: {}\n", path.display())
+            }
+            Ok(Progress::Cut(path)) => {
+                self.desk.core_done(Err(format!("{}: cut short", path.display())));
+                format!("skiff: core file cut short: {}\n", path.display())
+            }
+            Ok(Progress::NoProcess(pid)) => {
+                self.desk.core_done(Err(format!("the machine has no process {pid}: skiff top lists them")));
+                return;
+            }
+            Err(e) => {
+                self.desk.core_done(Err(e.to_string()));
+                format!("skiff: core file: {e}\n")
+            }
+        };
+        self.outlets.say(text.as_bytes());
+    }
 }
 
 fn spawn_serial(
     mut serial: impl Read + Send + 'static,
     to_stdout: bool,
-    raw: bool,
+    outlets: Outlets,
     events: Sender<Event>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
+        let mut whole = true;
+        // What cannot be written is still read: the machine must not wait for it.
         each_chunk(&mut serial, |bytes| {
-            let result = if to_stdout { put(&mut io::stdout(), bytes) } else { put(&mut io::stderr(), &lines(bytes, raw)) };
-            let _ = result;
+            whole = whole && outlets.serial(to_stdout, bytes);
             true
         });
+        drop(outlets);
         let _ = events.send(Event::End);
     })
 }
@@ -482,7 +545,7 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let exit = |status, kind| Ended { exit: Some(Exit { status, kind }), status: None };
+        let exit = |status, kind| Ended { exit: Some(Exit { status, kind, told: 0 }), status: None };
         assert_eq!(status_of(&exit(3, ExitKind::Program), Some(7), Channel::Virtio), 3);
         assert_eq!(status_of(&exit(139, ExitKind::Program), None, Channel::Virtio), 139);
         assert_eq!(status_of(&exit(0, ExitKind::Panic), Some(0), Channel::Virtio), PANIC);
@@ -492,8 +555,9 @@ mod tests {
     }
 
     #[test]
-    fn raw_terminals_need_carriage_returns() {
-        assert_eq!(lines(b"a\nb\r\n", true), b"a\r\nb\r\n");
-        assert_eq!(lines(b"a\n", false), b"a\n");
+    fn losses_count_where_the_program_did_not_learn_of_them() {
+        assert_eq!(with_losses(0, &[]), 0);
+        assert_eq!(with_losses(0, &[("standard output", Errno::PIPE)]), 141);
+        assert_eq!(with_losses(3, &[("standard output", Errno::PIPE)]), 3);
     }
 }

@@ -1,30 +1,46 @@
 //! The user's terminal: raw while the guest has it, and always put back.
 
-use rustix::stdio::{stdin, stdout};
+use rustix::fs::{FileType, fstat};
+use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{self, OptionalActions, Termios};
 use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
 
 /// Which of the standard streams are terminals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streams {
     /// Standard input, output and error.
     pub tty: [bool; 3],
+    /// What each is to the guest where it is no terminal, as the kernel's `stdio=` has it.
+    kind: [char; 3],
 }
 
 impl Streams {
     /// The streams of this process.
     pub fn of_process() -> Self {
-        Self { tty: [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()] }
+        let tty = [std::io::stdin().is_terminal(), std::io::stdout().is_terminal(), std::io::stderr().is_terminal()];
+        Self { tty, kind: ['p', kind(stdout()), kind(stderr())] }
     }
 
-    /// The kernel's `stdio=` option: `t` for a terminal, `p` for a pipe.
+    /// The kernel's `stdio=` option: `t` for a terminal, `p` for what takes all that is written (a pipe), `f` for a file, whose
+    /// disk may be full, `d` for another device, which answers each write.
     pub fn option(&self) -> String {
-        self.tty.iter().map(|t| if *t { 't' } else { 'p' }).collect()
+        self.tty.iter().zip(self.kind).map(|(tty, kind)| if *tty { 't' } else { kind }).collect()
     }
 
     /// Whether keys go to the guest as they are typed.
     pub fn interactive(&self) -> bool {
         self.tty[0]
+    }
+}
+
+fn kind(stream: BorrowedFd) -> char {
+    let Ok(about) = fstat(stream) else { return 'p' };
+    match FileType::from_raw_mode(about.st_mode) {
+        FileType::RegularFile | FileType::BlockDevice => 'f',
+        FileType::CharacterDevice if about.st_rdev != rustix::fs::makedev(1, 3) => 'd',
+        // /dev/null among them, which never fails.
+        _ => 'p',
     }
 }
 
@@ -46,7 +62,8 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        let _ = termios::tcsetattr(stdin(), OptionalActions::Drain, &self.before);
+        // Not when all is shown: it may be that nobody looks.
+        let _ = termios::tcsetattr(stdin(), OptionalActions::Now, &self.before);
     }
 }
 

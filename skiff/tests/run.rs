@@ -102,8 +102,8 @@ fn the_watchdog_ends_a_machine_that_hangs() {
 
 #[test]
 fn the_first_interrupt_goes_to_the_program_and_the_second_ends_the_machine() {
-    // SIGINT's frame is 12 bytes; after it the program goes on.
-    let lab = Lab::new("frame 01 ready; head -c 20 <&$channel >/dev/null; frame 01 asked; exec sleep 60");
+    // The end of standard input is 8 bytes, what became of the output 17, and SIGINT 12; after it the program goes on.
+    let lab = Lab::new("frame 01 ready; head -c 37 <&$channel >/dev/null; frame 01 asked; exec sleep 60");
     let mut child = lab.command(&[]).arg(&lab.image).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take());
     let id = child.id().to_string();
@@ -162,8 +162,8 @@ fn qemus_own_refusal_is_passed_on() {
 fn a_terminal_is_raw_for_the_guest_and_restored_after_it() {
     // The machine says what it was started with, then waits for its window size (12 bytes) and a key (9 bytes).
     let lab = Lab::new(
-        "frame 03 \"${*: -1}\"; size=$(head -c 12 <&$channel | od -An -tx1 | tr -d ' \\n'); frame 03 \" $size \"\n\
-         key=$(head -c 9 <&$channel | od -An -tx1 | tr -d ' \\n'); frame 03 \" $key\"; leave 00 0",
+        "size=$(head -c 12 <&$channel | od -An -tx1 | tr -d ' \\n'); key=$(head -c 9 <&$channel | od -An -tx1 | tr -d ' \\n')\n\
+         frame 03 \"${*: -1}\"; frame 03 \" $size \"; frame 03 \" $key\"; leave 00 0",
     );
     let command = lab.command(&[]);
     let skiff = format!("{} run --accel tcg {}", command.get_program().display(), lab.image.display());
@@ -177,9 +177,10 @@ fn a_terminal_is_raw_for_the_guest_and_restored_after_it() {
     let mut stdin = child.stdin.take().unwrap();
     std::thread::sleep(Duration::from_millis(1500));
     // Ctrl-C is a key like others.
-    stdin.write_all(b"\x03").unwrap();
+    let typed = stdin.write_all(b"\x03");
     let out = text(&child.wait_with_output().unwrap().stdout);
     drop(stdin);
+    assert!(typed.is_ok(), "{out:?}");
     assert!(out.contains("stdio=ttt") && out.contains("8400000004000000"), "{out:?}");
     assert!(out.contains("18005000"), "{out:?}");
     assert!(out.contains("830000000100000003"), "{out:?}");

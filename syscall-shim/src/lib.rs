@@ -10,6 +10,7 @@ pub mod core_file;
 pub mod errno;
 pub mod errno_text;
 pub mod flags;
+pub mod halt;
 pub mod signal;
 pub mod signal_frame;
 pub mod sites;

@@ -86,7 +86,9 @@ impl Namespace {
         let mode = (mode != attrs.mode).then_some(mode & 0o7777);
         inode.setattr(&SetAttr { uid, gid, mode, ..SetAttr::default() })?;
         drop(guard);
-        notify::notify_path(path, event::ATTRIB);
+        if uid.is_some() || gid.is_some() || mode.is_some() {
+            notify::notify_path(path, event::ATTRIB);
+        }
         Ok(())
     }
 
@@ -113,7 +115,12 @@ impl Namespace {
         };
         inode.setattr(&SetAttr { atime: pick(atime), mtime: pick(mtime), ..SetAttr::default() })?;
         drop(guard);
-        notify::notify_path(path, event::ATTRIB);
+        let told = match (atime, mtime) {
+            (_, SetTime::Omit) => event::ACCESS,
+            (SetTime::Omit, _) => event::MODIFY,
+            _ => event::ATTRIB,
+        };
+        notify::notify_path(path, told);
         Ok(())
     }
 

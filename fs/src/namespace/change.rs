@@ -9,15 +9,26 @@ use crate::types::*;
 use crate::walk::{FsContext, Last, LookupFlags, lookup_locked};
 use syscall_shim::{Errno, SysResult};
 
+/// What a new name is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Creates {
+    /// A directory: a trailing slash is allowed.
+    Directory,
+    /// A file that there is, of which the count of links changes.
+    Link,
+    /// Any other new file.
+    Other,
+}
+
 impl Namespace {
     /// `filename_create` and the call that follows it: finds the directory, insists that the name is free, and has `make` create
-    /// it under the directory's lock. `is_dir`: a trailing slash is allowed.
+    /// it under the directory's lock.
     fn create_with(
         &self,
         ctx: &FsContext<'_>,
         at: Option<&Path>,
         path: &[u8],
-        is_dir: bool,
+        kind: Creates,
         make: impl FnOnce(&Path, &InodeRef, &[u8]) -> SysResult<InodeRef>,
     ) -> SysResult<Path> {
         let parent = self.resolve_parent(ctx, at, path)?;
@@ -29,7 +40,7 @@ impl Namespace {
         if old.inode().is_some() {
             return Err(Errno::EEXIST);
         }
-        if parent.trailing && !is_dir {
+        if parent.trailing && kind != Creates::Directory {
             return Err(Errno::ENOENT);
         }
         want_write(&dir.mount)?;
@@ -37,13 +48,16 @@ impl Namespace {
         let inode = make(&dir, dir_inode, &name)?;
         let dentry = dir.dentry.attach(&name, inode.clone());
         drop(guard);
+        if kind == Creates::Link {
+            notify::notify(&inode, None, b"", event::ATTRIB, 0);
+        }
         notify::notify(&inode, Some(dir_inode), &name, event::CREATE, 0);
         Ok(Path { mount: dir.mount.clone(), dentry })
     }
 
     /// mkdir(2).
     pub fn mkdir(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], mode: u32) -> SysResult<Path> {
-        self.create_with(ctx, at, path, true, |_, dir, name| {
+        self.create_with(ctx, at, path, Creates::Directory, |_, dir, name| {
             dir.mkdir(name, new_node(ctx, dir, S_IFDIR | (mode & (0o777 | S_ISVTX))))
         })
     }
@@ -58,7 +72,7 @@ impl Namespace {
             _ => return Err(Errno::EINVAL),
         };
         let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
-        self.create_with(ctx, at, path, false, |_, dir, name| {
+        self.create_with(ctx, at, path, Creates::Other, |_, dir, name| {
             if is_device && !ctx.creds.capable(Cap::Mknod) {
                 return Err(Errno::EPERM);
             }
@@ -79,7 +93,7 @@ impl Namespace {
         if target.len() >= PATH_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        self.create_with(ctx, at, path, false, |_, dir, name| {
+        self.create_with(ctx, at, path, Creates::Other, |_, dir, name| {
             let mut node = new_node(ctx, dir, S_IFLNK);
             node.mode = S_IFLNK | 0o777;
             dir.symlink(name, target, node)
@@ -101,7 +115,7 @@ impl Namespace {
         }
         let source = self.resolve(ctx, old_at, old, flags)?;
         let inode = source.inode()?.clone();
-        self.create_with(ctx, new_at, new, false, |dir, dir_inode, name| {
+        self.create_with(ctx, new_at, new, Creates::Link, |dir, dir_inode, name| {
             if !alloc::sync::Arc::ptr_eq(&dir.mount, &source.mount) {
                 return Err(Errno::EXDEV);
             }
@@ -117,7 +131,6 @@ impl Namespace {
             dir_inode.link(name, &inode)?;
             Ok(inode.clone())
         })?;
-        notify::notify(&inode, None, b"", event::ATTRIB, 0);
         Ok(())
     }
 
@@ -161,16 +174,14 @@ impl Namespace {
             dir_inode.unlink(&name)?
         }
         dir.dentry.detach(&victim);
+        victim.shrink();
         drop(guard);
-        if notify::active() {
-            if !is_dir {
-                notify::notify(&inode, None, b"", event::ATTRIB, 0);
-            }
-            notify::notify(&inode, Some(dir_inode), &name, event::DELETE, 0);
-            if inode.metadata().nlink == 0 {
-                notify::notify(&inode, None, b"", event::DELETE_SELF, 0);
-            }
+        if !is_dir {
+            notify::notify(&inode, None, b"", event::ATTRIB, 0);
         }
+        // If nobody else has it, this tells of the end of the file: before its directory is told, as on Linux.
+        drop(victim);
+        notify::notify(&inode, Some(dir_inode), &name, event::DELETE, 0);
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ pub struct Opened {
     pub inode: InodeRef,
     /// True when this call created it.
     pub created: bool,
+    /// True when `O_TRUNC` truncated it: whoever tells of the open file tells of that behind it.
+    pub truncated: bool,
     /// The hold on a regular file opened for writing; goes into the open file description.
     pub write_access: Option<WriteAccess>,
 }
@@ -159,12 +161,12 @@ impl Namespace {
             return Err(Errno::ENOTDIR);
         }
         if flags.contains(OpenFlags::PATH) {
-            return Ok(Opened { path, inode, created, write_access: None });
+            return Ok(Opened { path, inode, created, truncated: false, write_access: None });
         }
         if !created {
             may_open(ctx, &path, &inode, file_type, flags)?;
         }
-        let mut opened = Opened { path, inode, created, write_access: None };
+        let mut opened = Opened { path, inode, created, truncated: false, write_access: None };
         let truncate = flags.contains(OpenFlags::TRUNC) && file_type == FileType::Regular && !created;
         let writes = flags.writable() && matches!(file_type, FileType::Regular | FileType::Dir);
         if truncate || writes {
@@ -183,7 +185,7 @@ impl Namespace {
                 crate::file::truncate(&opened.inode, 0, u64::MAX, ctx.creds.capable(Cap::Fsetid))?;
                 // Unlike truncate(2), O_TRUNC counts as a modification even of an empty file.
                 opened.inode.setattr(&SetAttr { mtime: Some(now()), ..SetAttr::default() })?;
-                notify::notify_path(&opened.path, event::MODIFY);
+                opened.truncated = true;
             }
         }
         Ok(opened)
@@ -201,7 +203,7 @@ impl Namespace {
         let name = format!("#{}", inode.metadata().ino);
         let dentry = crate::Dentry::unlinked(inode.clone(), &dir.dentry, name.as_bytes());
         let write_access = Some(WriteAccess::get(&inode)?);
-        Ok(Opened { path: Path { mount: dir.mount.clone(), dentry }, inode, created: true, write_access })
+        Ok(Opened { path: Path { mount: dir.mount.clone(), dentry }, inode, created: true, truncated: false, write_access })
     }
 }
 

@@ -96,7 +96,11 @@ impl Namespace {
             let replaced = target.inode().is_some().then_some(&target);
             from.dir.dentry.move_child(&source, &to.dir.dentry, &to.name, replaced);
         }
+        if !exchange {
+            target.shrink();
+        }
         drop(locks);
+        // What was replaced tells of its own end when `target` goes.
         tell(&from, &to, &inode, target.inode(), exchange);
         Ok(())
     }
@@ -162,20 +166,17 @@ fn tell(from: &End, to: &End, inode: &InodeRef, target: Option<&InodeRef>, excha
     if !notify::active() {
         return;
     }
-    let moved = |inode: &InodeRef, from: &End, to: &End| {
+    let moved = |inode: &InodeRef, from: &End, to: &End, replaced: Option<&InodeRef>| {
         let cookie = COOKIE.fetch_add(1, Ordering::Relaxed);
         notify::notify(inode, Some(&from.dir_inode), &from.name, event::MOVED_FROM, cookie);
         notify::notify(inode, Some(&to.dir_inode), &to.name, event::MOVED_TO, cookie);
+        if let Some(replaced) = replaced {
+            notify::notify(replaced, None, b"", event::ATTRIB, 0);
+        }
         notify::notify(inode, None, b"", event::MOVE_SELF, 0);
     };
-    moved(inode, from, to);
-    let Some(target) = target else { return };
-    if exchange {
-        moved(target, to, from);
-    } else {
-        notify::notify(target, None, b"", event::ATTRIB, 0);
-        if target.metadata().nlink == 0 || target.file_type() == FileType::Dir {
-            notify::notify(target, None, b"", event::DELETE_SELF, 0);
-        }
+    moved(inode, from, to, target.filter(|_| !exchange));
+    if let Some(target) = target.filter(|_| exchange) {
+        moved(target, to, from, None);
     }
 }

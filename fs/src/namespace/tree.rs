@@ -139,6 +139,9 @@ impl Namespace {
             if Arc::strong_count(&mount) <= 2 {
                 mount.root.shrink();
             }
+            if !self.mounts().iter().any(|other| Arc::ptr_eq(&other.fs, &mount.fs)) {
+                crate::notify::unmounted(mount.fs.dev());
+            }
             // A device that is full or gone must not keep the mount; the file system reports through its next fsync.
             let _ = mount.fs.sync();
         }

@@ -14,6 +14,8 @@ const ID: u32 = 0x020;
 const TASK_PRIORITY: u32 = 0x080;
 const END_OF_INTERRUPT: u32 = 0x0b0;
 const SPURIOUS: u32 = 0x0f0;
+/// First of eight registers, 32 vectors each.
+const IN_SERVICE: u32 = 0x100;
 const ERROR_STATUS: u32 = 0x280;
 const COMMAND_LOW: u32 = 0x300;
 const COMMAND_HIGH: u32 = 0x310;
@@ -99,13 +101,14 @@ pub fn init() {
     }
     this_cpu().apic_id.store(id(), Ordering::Relaxed);
     write(TASK_PRIORITY, 0);
+    // First: while the APIC is disabled the mask bits of the local vector table cannot be cleared (SDM volume 3A, 11.4.7.2).
+    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
     write(LVT_LINT0, LVT_MASKED);
     write(LVT_LINT1, LVT_NMI);
     write(LVT_ERROR, vectors::ERROR.into());
     write(LVT_TIMER, LVT_MASKED | u32::from(vectors::TIMER));
     write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(ERROR_STATUS, 0);
-    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
     if cpuid::kvm_features() & cpuid::KVM_FEATURE_PV_EOI != 0 {
         const ENABLE: u64 = 1;
         let word = virt_to_phys(&raw const this_cpu().pv_eoi);
@@ -134,6 +137,11 @@ pub fn eoi() {
         return;
     }
     write(END_OF_INTERRUPT, 0);
+}
+
+/// Whether the interrupt at `vector` is being handled by this CPU: the APIC has raised it, and it was not ended.
+pub(super) fn is_in_service(vector: u8) -> bool {
+    read(IN_SERVICE + u32::from(vector / 32) * 0x10) >> (vector % 32) & 1 != 0
 }
 
 /// Sends an interrupt to the CPU with `apic_id`. What was stored before is visible to its handler.

@@ -94,6 +94,11 @@ const OFF_RFLAGS: usize = offset_of!(TrapFrame, rflags);
 #[unsafe(naked)]
 unsafe extern "C" fn trap_common() {
     naked_asm!(
+        // `int n` pushes no error code, whatever n. The IST stacks are aligned to 16 bytes, so the stack pointer tells where one
+        // is missing: that becomes the general-protection fault which the instruction is in ring 3.
+        "test spl, 8",
+        "jz 7f",
+        "8:",
         push_registers!(),
         "cld",
         // NMI, double fault and machine check have IST stacks of their own and stay there: they may have hit anywhere.
@@ -142,6 +147,13 @@ unsafe extern "C" fn trap_common() {
         "mov rdi, rsp",
         "call {overflow}",
         "ud2",
+        "7:",
+        "push [rsp]",
+        "shl qword ptr [rsp + 8], 3",
+        "or qword ptr [rsp + 8], 2",
+        "mov qword ptr [rsp], {general_protection}",
+        "jmp 8b",
+        general_protection = const super::trap::vector::GENERAL_PROTECTION,
         off_vector = const OFF_VECTOR,
         off_rsp = const OFF_RSP,
         off_rip = const OFF_RIP,

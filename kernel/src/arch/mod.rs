@@ -24,6 +24,7 @@ pub mod msr;
 pub mod percpu;
 pub mod port;
 pub mod poweroff;
+mod privileged;
 pub mod pvh;
 pub mod rng;
 pub mod serial;

@@ -54,6 +54,11 @@ pub fn set_fsgsbase(usable: bool) {
     FSGSBASE.store(usable, Ordering::Relaxed);
 }
 
+/// Whether programs, too, may use these instructions.
+pub fn has_fsgsbase() -> bool {
+    FSGSBASE.load(Ordering::Relaxed)
+}
+
 /// FS base of this CPU.
 #[inline(always)]
 pub fn fs_base() -> u64 {

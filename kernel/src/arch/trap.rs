@@ -64,6 +64,11 @@ impl TrapFrame {
         self.vector & 0xffff
     }
 
+    /// Makes the entry that of another exception; where it came from stays.
+    pub fn set_vector(&mut self, number: u64) {
+        self.vector = self.vector & !0xffff | number;
+    }
+
     /// Whether the entry is a system call whose registers still are those of the call (a delivered signal or an `execve`
     /// clears this, so that nothing is restarted).
     pub fn in_syscall(&self) -> bool {
@@ -83,10 +88,12 @@ pub mod vector {
     pub const DEBUG: u64 = 1;
     pub const NMI: u64 = 2;
     pub const BREAKPOINT: u64 = 3;
+    pub const OVERFLOW: u64 = 4;
     pub const INVALID_OPCODE: u64 = 6;
     pub const DOUBLE_FAULT: u64 = 8;
     pub const SEGMENT_NOT_PRESENT: u64 = 11;
     pub const STACK_SEGMENT: u64 = 12;
+    pub const GENERAL_PROTECTION: u64 = 13;
     pub const PAGE_FAULT: u64 = 14;
     pub const X87: u64 = 16;
     pub const ALIGNMENT_CHECK: u64 = 17;

@@ -6,7 +6,7 @@ use linux_raw_sys::general as g;
 
 use super::percpu::this_cpu;
 use super::trap::{TrapFrame, vector};
-use super::{apic, ipi, irq, vectors};
+use super::{apic, ipi, irq, privileged, vectors};
 use crate::mm::sites::{self, Redirect};
 use crate::mm::vmalloc::pieces;
 use crate::mm::{Access, FaultError, fs_platform};
@@ -28,6 +28,11 @@ const PF_FETCH: u64 = 1 << 4;
 pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
     let number = frame.vector();
     match number {
+        vector::NMI | vector::MACHINE_CHECK if frame.rip < USER_END && privileged::was_software_exception(frame, number) => {
+            // No signal can be sent from the stack of such an interrupt. Nothing is ever mapped there.
+            frame.rip = USER_END;
+            return;
+        }
         vector::NMI => return non_maskable(frame),
         vector::DOUBLE_FAULT | vector::MACHINE_CHECK => fatal(frame, "processor exception"),
         _ => {}
@@ -36,10 +41,7 @@ pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
         sched::enter_kernel(current());
     }
     if number >= 32 {
-        interrupt(number as u8);
-        if number == u64::from(vectors::TIMER) {
-            crate::profile::tick(frame);
-        }
+        external(frame, number as u8);
     } else {
         // CR2 must be read before anything else can fault.
         let cr2 = if number == vector::PAGE_FAULT { read_cr2() } else { 0 };
@@ -55,6 +57,28 @@ pub(super) extern "C" fn trap_handler(frame: &mut TrapFrame) {
     }
     if frame.came_from_app() {
         leave_to_application(frame);
+    }
+}
+
+/// An interrupt, or an instruction of the application that looks like one.
+fn external(frame: &mut TrapFrame, number: u8) {
+    let from_app = frame.came_from_app();
+    if from_app && privileged::was_software_interrupt(frame, number) {
+        irq::enable();
+        application_exception(frame, number.into(), 0);
+        irq::disable();
+        return;
+    }
+    interrupt(number);
+    if number == vectors::TIMER {
+        crate::profile::tick(frame);
+    }
+    if from_app && privileged::looks_halted(frame) {
+        irq::enable();
+        if privileged::has_halted(frame) {
+            application_exception(frame, vector::GENERAL_PROTECTION, 0);
+        }
+        irq::disable();
     }
 }
 
@@ -127,6 +151,7 @@ fn application_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
     if matches!(number, vector::BREAKPOINT | vector::INVALID_OPCODE) && at_call_site(frame, number) {
         return;
     }
+    let number = privileged::in_ring_3(frame, number);
     let stepped = if number == vector::DEBUG { debug_code() } else { 0 };
     if stepped == g::TRAP_TRACE
         && let Some(to) = current().process.mm().single_step(frame)

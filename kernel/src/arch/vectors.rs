@@ -41,6 +41,16 @@ pub fn connect(gsi: u32, handler: fn()) -> bool {
     allocate(handler).is_some_and(|vector| ioapic::route(gsi, vector, apic::id()))
 }
 
+/// Whether an interrupt may come at `vector`.
+pub fn is_used(vector: u8) -> bool {
+    match vector {
+        RESCHEDULE | TLB_FLUSH | TIMER | ERROR => true,
+        // It sets no bit in the in-service register, and nobody waits for it.
+        SPURIOUS => false,
+        other => other.checked_sub(DEVICE_FIRST).is_some_and(|index| index < NEXT.load(Ordering::Relaxed)),
+    }
+}
+
 /// Calls the handler of a device vector and acknowledges the interrupt. False when `vector` is not a device's.
 pub fn dispatch(vector: u8) -> bool {
     let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else {

@@ -33,6 +33,8 @@ pub enum Outgoing {
     SampleStack = 11,
     /// An answer to [`Control::Stats`].
     Stats = 12,
+    /// The program has read `u32` bytes of standard input: the host may send as many more.
+    Room = 13,
 }
 
 /// Types of frames from the host.
@@ -45,6 +47,7 @@ mod incoming {
     pub const DUMP: u8 = 0x86;
     pub const CORE: u8 = 0x87;
     pub const STATS: u8 = 0x88;
+    pub const PASSED_ON: u8 = 0x89;
 }
 
 /// The two byte streams from the host.
@@ -76,6 +79,15 @@ pub enum Control {
     Core(i32),
     /// Tell what was counted.
     Stats,
+    /// The host is done with bytes of an output stream, which is named by the type of its frames.
+    PassedOn {
+        /// Its frames' type.
+        stream: u8,
+        /// How many bytes.
+        bytes: u32,
+        /// Why some of them could not be passed on: an error number of Linux, or 0.
+        errno: u32,
+    },
 }
 
 /// Header of an outgoing frame.
@@ -166,6 +178,11 @@ impl Parser {
             (incoming::DUMP, _) => Control::Dump,
             (incoming::STATS, _) => Control::Stats,
             (incoming::CORE, &[a, b, c, d, ..]) => Control::Core(i32::from_le_bytes([a, b, c, d])),
+            (incoming::PASSED_ON, &[stream, a, b, c, d, e, f, g, h, ..]) => Control::PassedOn {
+                stream,
+                bytes: u32::from_le_bytes([a, b, c, d]),
+                errno: u32::from_le_bytes([e, f, g, h]),
+            },
             _ => return,
         };
         control(frame);
@@ -218,6 +235,7 @@ mod tests {
             frame(incoming::SIGNAL, &15u32.to_le_bytes()),
             frame(incoming::STDIN_EOF, b""),
             frame(incoming::DUMP, b""),
+            frame(incoming::PASSED_ON, &[1, 2, 1, 0, 0, 28, 0, 0, 0]),
         ]
         .concat();
         for piece in 1..=bytes.len() {
@@ -225,8 +243,13 @@ mod tests {
                 let (stdin, tty, controls) = run(&bytes, piece, bite);
                 assert_eq!(stdin, b"hello, world");
                 assert_eq!(tty, b"typed");
-                let expected =
-                    [Control::Winsize { rows: 24, columns: 80 }, Control::Signal(15), Control::StdinEof, Control::Dump];
+                let expected = [
+                    Control::Winsize { rows: 24, columns: 80 },
+                    Control::Signal(15),
+                    Control::StdinEof,
+                    Control::Dump,
+                    Control::PassedOn { stream: 1, bytes: 258, errno: 28 },
+                ];
                 assert_eq!(controls, expected);
             }
         }

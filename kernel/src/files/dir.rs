@@ -67,6 +67,7 @@ pub fn read_entries(file: &OpenFile, mut emit: impl FnMut(DirEntry<'_>) -> bool)
         })?;
         Ok::<(), Errno>(())
     })?;
+    fs::notify::notify_open_file(&file.path, fs::notify::event::ACCESS);
     fs::file::accessed(&file.path.mount, &file.inode);
     if refused && !some { Err(Errno::EINVAL) } else { Ok(()) }
 }

@@ -41,6 +41,20 @@ impl EventFd {
         let left = |c: u64| if c == 0 { None } else { Some(if self.semaphore { c - 1 } else { 0 }) };
         self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, left).ok().map(|c| if self.semaphore { 1 } else { c })
     }
+
+    fn read_count(&self, to: &mut Sink<'_>, nonblock: bool) -> SysResult<usize> {
+        if to.remaining() < 8 {
+            return Err(Errno::EINVAL);
+        }
+        let value = match self.take() {
+            Some(value) => value,
+            None if nonblock => return Err(Errno::EAGAIN),
+            None => wait_exclusive(&self.queue, None, || self.take()).map_err(|_| Errno::ERESTARTSYS)?,
+        };
+        self.queue.wake_key(ev::WRITABLE);
+        put_all(to, &value.to_le_bytes())?;
+        Ok(8)
+    }
 }
 
 impl FileOps for EventFd {
@@ -49,17 +63,11 @@ impl FileOps for EventFd {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        if to.remaining() < 8 {
-            return Err(Errno::EINVAL);
-        }
-        let value = match self.take() {
-            Some(value) => value,
-            None if file.nonblocking() => return Err(Errno::EAGAIN),
-            None => wait_exclusive(&self.queue, None, || self.take()).map_err(|_| Errno::ERESTARTSYS)?,
-        };
-        self.queue.wake_key(ev::WRITABLE);
-        put_all(to, &value.to_le_bytes())?;
-        Ok(8)
+        self.read_count(to, file.nonblocking())
+    }
+
+    fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.read_count(to, true)
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {

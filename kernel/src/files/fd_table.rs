@@ -292,10 +292,10 @@ impl FdTable {
         files.check(fd)?;
         let old = files.free(fd);
         drop(files);
-        if let Some(old) = old {
-            self.closed(old);
-        }
-        Ok(())
+        let Some(old) = old else { return Ok(()) };
+        let late = if old.is_path() { Ok(()) } else { old.ops.close_error(&old) };
+        self.closed(old);
+        late
     }
 
     /// What every close of a descriptor does, before the reference to the description is dropped.

@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use fs::OpenFlags;
 use linux_raw_sys::ioctl::FIONREAD;
@@ -11,16 +11,20 @@ use syscall_shim::{Errno, SysResult};
 use super::io::{Sink, Source};
 use super::open::SharedOps;
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
+use super::{FileOps, OpenFile, anon, events};
 use crate::channel;
+use crate::channel::Stdio;
 use crate::channel::frame::Outgoing;
 use crate::sync::IrqLock;
 use crate::task::current;
 use crate::task::wait::{wait_uninterruptible, wait_until};
 use crate::usermem::UserAddr;
 
-/// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)).
+/// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)). The host sends as many at first, then what
+/// it is told that there is room for: all else that it says must find the way free.
 const INPUT_SIZE: usize = 64 * 1024;
+/// The host is told of room in steps of this.
+const ROOM_STEP: u32 = INPUT_SIZE as u32 / 4;
 /// Bytes that move at a time.
 const PIECE: usize = 4096 - channel::frame::HEADER_SIZE;
 
@@ -37,8 +41,10 @@ static INPUT: IrqLock<Input> = IrqLock::new(Input { bytes: VecDeque::new(), ende
 static ARRIVED: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
 /// Woken when the host takes bytes again.
 static ROOM: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
-/// The host did not take all of the last write.
-static FULL: AtomicBool = AtomicBool::new(false);
+/// The host did not take all of the last write of a stream, by its number.
+static FULL: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+/// Bytes that the program has read and the host does not know of.
+static READ: AtomicU32 = AtomicU32::new(0);
 
 /// Takes bytes from the host, as many as there is room for; says how many. In interrupt context.
 pub fn receive(bytes: &[u8]) -> usize {
@@ -61,41 +67,63 @@ pub fn end_input() {
     ARRIVED.wake_key(ev::READABLE | ev::HUP);
 }
 
-/// The host takes output again.
+/// The host takes output again, or cannot pass it on. In interrupt context too.
 pub fn writable() {
-    FULL.store(false, Ordering::Release);
-    ROOM.wake_key(ev::WRITABLE);
+    FULL.iter().for_each(|full| full.store(false, Ordering::Release));
+    tell_room(1);
+    ROOM.wake_key(ev::WRITABLE | ev::ERR);
 }
 
-/// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went out.
+/// Tells the host of `least` or more bytes that the program has read. Where nothing can be sent now, [`writable`] tries again.
+fn tell_room(least: u32) {
+    if READ.load(Ordering::Relaxed) < least {
+        return;
+    }
+    let read = READ.swap(0, Ordering::Relaxed);
+    if read > 0 && channel::write(Outgoing::Room, &read.to_le_bytes()) == 0 {
+        READ.fetch_add(read, Ordering::Relaxed);
+    }
+}
+
+fn full(kind: Outgoing) -> Option<&'static AtomicBool> {
+    let index = match kind {
+        Outgoing::Stdout => 0,
+        Outgoing::Stderr => 1,
+        _ => 2,
+    };
+    FULL.get(index)
+}
+
+/// Sends as much as the host takes now.
+fn try_send(kind: Outgoing, bytes: &[u8]) -> Option<usize> {
+    // Before the write, so that the interrupt that tells of room comes after.
+    let full = full(kind)?;
+    full.store(true, Ordering::Release);
+    let n = channel::write(kind, bytes);
+    if n == bytes.len() {
+        full.store(false, Ordering::Release);
+    }
+    (n > 0 || bytes.is_empty()).then_some(n)
+}
+
+/// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went out, or why something could
+/// not be passed on earlier.
 pub fn send(kind: Outgoing, bytes: &[u8], nonblock: bool) -> SysResult<usize> {
-    let attempt = || {
-        // Before the write, so that the interrupt that tells of room comes after.
-        FULL.store(true, Ordering::Release);
-        let n = channel::write(kind, bytes);
-        if n == bytes.len() {
-            FULL.store(false, Ordering::Release);
-        }
-        (n > 0 || bytes.is_empty()).then_some(n)
+    let attempt = || match channel::take_error(kind) {
+        Some(errno) => Some(Err(errno)),
+        None => try_send(kind, bytes).map(Ok),
     };
     if nonblock {
-        return attempt().ok_or(Errno::EAGAIN);
+        return attempt().ok_or(Errno::EAGAIN)?;
     }
-    wait_until(&[&ROOM], None, attempt).map_err(|_| Errno::ERESTARTSYS)
+    wait_until(&[&ROOM], None, attempt).map_err(|_| Errno::ERESTARTSYS)?
 }
 
 /// Sends all of `bytes`, asleep while the host takes none, whatever signals come.
 pub fn send_all(kind: Outgoing, bytes: &[u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
-        let sent = wait_uninterruptible(&ROOM, || {
-            FULL.store(true, Ordering::Release);
-            let n = channel::write(kind, rest);
-            if n == rest.len() {
-                FULL.store(false, Ordering::Release);
-            }
-            (n > 0).then_some(n)
-        });
+        let sent = wait_uninterruptible(&ROOM, || try_send(kind, rest));
         rest = rest.get(sent..).unwrap_or_default();
     }
 }
@@ -107,9 +135,15 @@ pub fn init() {
 }
 
 /// Adds the queue that tells of room for output; says whether there is room.
-pub fn poll_room(table: &mut PollTable) -> bool {
+pub fn poll_room(kind: Outgoing, table: &mut PollTable) -> bool {
     table.add(&ROOM);
-    !FULL.load(Ordering::Acquire)
+    full(kind).is_none_or(|full| !full.load(Ordering::Acquire))
+}
+
+/// Sleeps until the host has passed on all of a stream; what it could not is the error.
+fn wait_passed_on(kind: Outgoing) -> SysResult<()> {
+    wait_until(&[&ROOM], None, || channel::is_idle(kind).then_some(())).map_err(|_| Errno::EINTR)?;
+    channel::take_error(kind).map_or(Ok(()), Err)
 }
 
 /// The reading end of standard input.
@@ -146,6 +180,8 @@ impl FileOps for StandardInput {
             if core::mem::take(&mut INPUT.lock().refused) {
                 channel::resume();
             }
+            READ.fetch_add(n as u32, Ordering::Relaxed);
+            tell_room(ROOM_STEP);
         }
         Ok(done)
     }
@@ -169,7 +205,10 @@ impl FileOps for StandardInput {
 }
 
 /// The writing end of standard output or standard error.
-struct StandardOutput(Outgoing);
+struct StandardOutput {
+    kind: Outgoing,
+    host: Stdio,
+}
 
 impl FileOps for StandardOutput {
     fn sends_signals(&self) -> bool {
@@ -187,21 +226,46 @@ impl FileOps for StandardOutput {
             };
             let mut rest = piece.get(..n).unwrap_or_default();
             while !rest.is_empty() {
-                match send(self.0, rest, file.nonblocking()) {
+                match send(self.kind, rest, file.nonblocking()) {
                     Ok(sent) => {
                         done += sent;
                         rest = rest.get(sent..).unwrap_or_default();
                     }
-                    Err(e) if done == 0 => return Err(e),
+                    Err(e) if done == 0 => return Err(self.refused(e)),
                     Err(_) => return Ok(done),
                 }
+            }
+        }
+        if self.host == Stdio::Device && done > 0 && !file.nonblocking() {
+            match wait_passed_on(self.kind) {
+                // A signal: the bytes are on their way all the same.
+                Ok(()) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(self.refused(e)),
             }
         }
         Ok(done)
     }
 
+    fn close_error(&self, _file: &OpenFile) -> SysResult<()> {
+        match self.host {
+            Stdio::File | Stdio::Device => wait_passed_on(self.kind),
+            Stdio::Tty | Stdio::Pipe => Ok(()),
+        }
+    }
+
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
-        if poll_room(table) { ev::WRITABLE } else { 0 }
+        let room = if poll_room(self.kind, table) { ev::WRITABLE } else { 0 };
+        if channel::is_broken(self.kind) { room | ev::WRITABLE | ev::ERR } else { room }
+    }
+}
+
+impl StandardOutput {
+    /// What a write answers with that error.
+    fn refused(&self, errno: Errno) -> Errno {
+        if errno == Errno::EPIPE {
+            events::broken_pipe();
+        }
+        errno
     }
 }
 
@@ -218,6 +282,6 @@ pub fn standard_input() -> Arc<OpenFile> {
 }
 
 /// Descriptor 1 or 2 as a pipe to the host.
-pub fn standard_output(kind: Outgoing) -> Arc<OpenFile> {
-    pipe(Arc::new(StandardOutput(kind)), OpenFlags::WRONLY)
+pub fn standard_output(kind: Outgoing, host: Stdio) -> Arc<OpenFile> {
+    pipe(Arc::new(StandardOutput { kind, host }), OpenFlags::WRONLY)
 }

@@ -6,7 +6,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use fs::PageRef;
+use fs::{PAGE_SIZE, PageRef};
 use syscall_shim::types::Iovec;
 use syscall_shim::{Errno, SysResult};
 
@@ -57,6 +57,21 @@ impl Segments {
             total += iov.iov_len as usize;
         }
         Ok(Segments { at: UserAddr(0), left: 0, rest: list.into_iter(), total })
+    }
+
+    /// Bytes of the next piece, up to the end of its page.
+    pub fn in_page(&mut self) -> usize {
+        while self.left == 0 && self.total > 0 {
+            let Some(next) = self.rest.next() else { return 0 };
+            (self.at, self.left) = (UserAddr(next.iov_base), next.iov_len as usize);
+        }
+        let to_end = PAGE_SIZE - self.at.0 as usize % PAGE_SIZE;
+        self.left.min(self.total).min(to_end)
+    }
+
+    /// Copies `n` bytes into `off` of a page, and tells how many arrived.
+    pub fn take_page(&mut self, page: &PageRef, off: usize, n: usize) -> usize {
+        self.advance(n, |at, done, n| page_from_user(page, off + done, at, n))
     }
 
     /// Offers the next piece of at most `want` bytes to `copy`, which answers how many it moved, until `want` bytes are done or a
@@ -220,9 +235,7 @@ impl Source<'_> {
     pub fn take_page(&mut self, page: &PageRef, off: usize, n: usize) -> SysResult<usize> {
         let want = n.min(self.remaining());
         match self {
-            Source::User(segments) => {
-                moved(segments.advance(want, |at, done, n| page_from_user(page, off + done, at, n)), want)
-            }
+            Source::User(segments) => moved(segments.take_page(page, off, want), want),
             Source::Kernel(bytes) => {
                 let (head, tail) = bytes.split_at(want);
                 page.write(off, head);
@@ -251,6 +264,20 @@ impl Source<'_> {
             Source::Kernel(bytes) => *bytes = bytes.get(n..).unwrap_or_default(),
         }
     }
+}
+
+/// A buffer of up to `want` bytes: where memory is short or in pieces, of fewer, but a page at least. `ENOMEM` without even that.
+pub fn buffer(want: usize) -> SysResult<Vec<u8>> {
+    let mut len = want;
+    let mut out = Vec::new();
+    while out.try_reserve_exact(len).is_err() {
+        if len <= PAGE_SIZE {
+            return Err(Errno::ENOMEM);
+        }
+        len = (len / 2).max(PAGE_SIZE);
+    }
+    out.resize(len, 0);
+    Ok(out)
 }
 
 /// Moves a value through a sink whole: read(2) of an eventfd, timerfd, inotify and their like. `EFAULT` when not all of it arrives.

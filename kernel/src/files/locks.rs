@@ -87,7 +87,11 @@ pub fn lock_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range, w
         if !DEADLOCKS.lock().wait(owner, blocker.owner) {
             return Err(Errno::EDEADLK);
         }
-        let free = || locks.table.lock().ranges.conflict(&want).is_none().then_some(());
+        // Also for another blocker: to wait for that one may never end.
+        let free = || {
+            let now = locks.table.lock().ranges.conflict(&want);
+            now.is_none_or(|now| now.owner != blocker.owner).then_some(())
+        };
         let slept = wait_until(&[&locks.waiters], None, free);
         DEADLOCKS.lock().done(owner);
         slept.map_err(|_| Errno::ERESTARTSYS)?;

@@ -37,7 +37,7 @@ pub struct SharedOps(pub Arc<dyn FileOps>);
 /// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers: `ENXIO` for a device that does not
 /// exist or a socket.
 pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
-    let Opened { path, inode, write_access, .. } = opened;
+    let Opened { path, inode, truncated, write_access, .. } = opened;
     if flags.contains(OpenFlags::PATH) {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
         return Ok(OpenFile::new(path, inode, Arc::new(PathOnly), kept));
@@ -64,6 +64,9 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Symlink => return Err(Errno::ELOOP),
     };
     let file = OpenFile::with_write_access(path, inode, ops, flags | OpenFlags::LARGEFILE, write_access);
-    notify::notify_path(&file.path, event::OPEN);
+    notify::notify_open_file(&file.path, event::OPEN);
+    if truncated {
+        notify::notify_path(&file.path, event::MODIFY);
+    }
     Ok(file)
 }

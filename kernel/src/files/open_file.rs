@@ -9,12 +9,14 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
 use fs::{FileType, InodeRef, OpenFlags, Path};
+use linux_raw_sys::net::MSG_DONTWAIT;
 use syscall_shim::{Errno, SysResult};
 
 use super::epoll::Watch;
 use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
+use super::socket::Ancillary;
 use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
@@ -43,6 +45,23 @@ pub trait FileOps: Any + Send + Sync {
     /// Writes to a stream.
     fn write(&self, _file: &OpenFile, _from: &mut Source<'_>) -> SysResult<usize> {
         Err(Errno::EINVAL)
+    }
+
+    /// Reads as [`FileOps::read`] does, without sleeping whatever the description says (`RWF_NOWAIT`): `EAGAIN` where it would, and
+    /// `EOPNOTSUPP` for a file that cannot promise that.
+    fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        let socket = self.as_socket().ok_or(Errno::EOPNOTSUPP)?;
+        socket.receive_message(to, MSG_DONTWAIT).map(|received| received.copied)
+    }
+
+    /// Writes without sleeping.
+    fn write_now(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        let socket = self.as_socket().ok_or(Errno::EOPNOTSUPP)?;
+        let result = socket.send_message(from, None, Ancillary::default(), MSG_DONTWAIT);
+        if result == Err(Errno::EPIPE) {
+            super::events::broken_pipe();
+        }
+        result
     }
 
     /// Whether there is such a thing as reading and writing it: where not, even nothing is too much (`EINVAL`).
@@ -98,6 +117,11 @@ pub trait FileOps: Any + Send + Sync {
 
     /// Called for every close(2) of a descriptor, not only the last.
     fn flush(&self, _file: &OpenFile) {}
+
+    /// What close(2) answers, after all: an earlier write that failed late.
+    fn close_error(&self, _file: &OpenFile) -> SysResult<()> {
+        Ok(())
+    }
 
     /// Lines of /proc/PID/fdinfo/N beyond `pos`, `flags`, `mnt_id` and `ino`.
     fn fdinfo(&self, _file: &OpenFile, _out: &mut String) {}
@@ -234,7 +258,7 @@ impl OpenFile {
 
     /// `MSG_DONTWAIT` if operations must not sleep, for those of a socket.
     pub fn message_flags(&self) -> u32 {
-        if self.nonblocking() { linux_raw_sys::net::MSG_DONTWAIT } else { 0 }
+        if self.nonblocking() { MSG_DONTWAIT } else { 0 }
     }
 
     /// Whether it was opened with `O_PATH`.
@@ -283,8 +307,12 @@ impl OpenFile {
 
     /// write(2).
     pub fn write(&self, from: &mut Source<'_>) -> SysResult<usize> {
+        self.write_with(from, self.flags().contains(OpenFlags::APPEND))
+    }
+
+    /// write(2) that appends or does not, whatever `O_APPEND` says (`RWF_APPEND`, `RWF_NOAPPEND`).
+    pub fn write_with(&self, from: &mut Source<'_>, append: bool) -> SysResult<usize> {
         self.check_writable()?;
-        let append = self.flags().contains(OpenFlags::APPEND);
         let n = if self.ops.seekable() {
             let mut pos = self.pos.lock();
             let (n, end) = self.ops.write_at(self, *pos, from, append)?;
@@ -300,18 +328,39 @@ impl OpenFile {
     }
 
     /// pwrite(2). On Linux `O_APPEND` appends here too, whatever the offset.
-    pub fn write_at(&self, pos: u64, from: &mut Source<'_>, append: bool) -> SysResult<usize> {
+    pub fn write_at(&self, pos: u64, from: &mut Source<'_>) -> SysResult<usize> {
+        self.write_at_with(pos, from, self.flags().contains(OpenFlags::APPEND))
+    }
+
+    /// pwrite(2) that appends or does not, whatever `O_APPEND` says.
+    pub fn write_at_with(&self, pos: u64, from: &mut Source<'_>, append: bool) -> SysResult<usize> {
         self.check_writable()?;
-        let append = append || self.flags().contains(OpenFlags::APPEND);
         let (n, _) = self.ops.write_at(self, pos, from, append)?;
         self.did_write(n)?;
         Ok(n)
     }
 
-    fn did_read(&self, n: usize) {
+    /// read(2) that does not sleep (`RWF_NOWAIT`).
+    pub fn read_now(&self, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.check_readable()?;
+        let n = self.ops.read_now(self, to)?;
+        self.did_read(n);
+        Ok(n)
+    }
+
+    /// write(2) that does not sleep.
+    pub fn write_now(&self, from: &mut Source<'_>) -> SysResult<usize> {
+        self.check_writable()?;
+        let n = self.ops.write_now(self, from)?;
+        self.did_write(n)?;
+        Ok(n)
+    }
+
+    /// Counts a read of `n` bytes and tells who watches.
+    pub(super) fn did_read(&self, n: usize) {
         current().count_read(n);
         if n > 0 {
-            notify::notify_path(&self.path, event::ACCESS);
+            notify::notify_open_file(&self.path, event::ACCESS);
         }
     }
 
@@ -320,7 +369,7 @@ impl OpenFile {
         if n == 0 {
             return Ok(());
         }
-        notify::notify_path(&self.path, event::MODIFY);
+        notify::notify_open_file(&self.path, event::MODIFY);
         if self.flags().intersects(OpenFlags::SYNC) && self.inode.file_type() == FileType::Regular {
             self.inode.sync(!self.flags().contains(OpenFlags::SYNC))?;
         }
@@ -384,7 +433,7 @@ impl Drop for OpenFile {
         super::locks::release_description(self);
         if notify::active() {
             let closed = if self.flags().writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE };
-            notify::notify_path(&self.path, closed);
+            notify::notify_open_file(&self.path, closed);
         }
     }
 }

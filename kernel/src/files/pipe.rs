@@ -13,7 +13,7 @@ use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
 use super::events;
-use super::io::{Sink, Source};
+use super::io::{Segments, Sink, Source};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
 use crate::sync::SleepMutex;
@@ -175,6 +175,7 @@ impl Pipe {
     /// Reads what is there: up to the end of the sink, or one packet.
     fn take(&self, to: &mut Sink<'_>) -> SysResult<usize> {
         let mut ring = self.ring.lock();
+        let was_full = self.room() == 0;
         let mut done = 0;
         let result = loop {
             let Some(front) = ring.buffers.front_mut() else { break Ok(()) };
@@ -199,11 +200,9 @@ impl Pipe {
         };
         self.publish(&ring);
         drop(ring);
-        if done > 0 {
+        // Only what makes room tells of room: an edge for epoll(7).
+        if was_full && self.room() > 0 {
             self.wake_writers();
-            if !self.is_empty() {
-                self.wake_readers();
-            }
         }
         match result {
             Err(e) if done == 0 => Err(e),
@@ -253,6 +252,36 @@ impl Pipe {
                 }
                 Err(e) => break Err(e),
             }
+        };
+        self.publish(&ring);
+        drop(ring);
+        if done > 0 {
+            self.wake_readers();
+        }
+        match result {
+            Err(e) if done == 0 => Err(e),
+            _ => Ok(done),
+        }
+    }
+
+    /// Puts each piece of a page of the application into a buffer of its own (vmsplice(2)), as far as there is room.
+    pub(super) fn put_pages(&self, from: &mut Segments) -> SysResult<usize> {
+        let mut ring = self.ring.lock();
+        let mut done = 0;
+        let result = loop {
+            let piece = from.in_page();
+            if piece == 0 || ring.buffers.len() >= self.slots.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+            let page = match PageRef::alloc() {
+                Ok(page) => page,
+                Err(e) => break Err(e),
+            };
+            match from.take_page(&page, 0, piece) {
+                n if n < piece => break Err(Errno::EFAULT),
+                n => ring.buffers.push_back(Buffer { page, off: 0, len: n, packet: false, own: false }),
+            }
+            done += piece;
         };
         self.publish(&ring);
         drop(ring);
@@ -333,6 +362,65 @@ impl PipeEnd {
     pub fn pipe(&self) -> &Pipe {
         &self.pipe
     }
+
+    /// read(2).
+    pub(super) fn read_bytes(&self, to: &mut Sink<'_>, nonblock: bool) -> SysResult<usize> {
+        if to.remaining() == 0 {
+            return Ok(0);
+        }
+        let mut slept = false;
+        loop {
+            let n = self.pipe.take(to)?;
+            if n > 0 {
+                // A wake-up reaches one of those who sleep; who leaves something sends for the next.
+                if slept && !self.pipe.is_empty() {
+                    self.pipe.wake_readers();
+                }
+                return Ok(n);
+            }
+            if self.pipe.is_empty() {
+                if self.pipe.no_writers() {
+                    return Ok(0);
+                }
+                self.pipe.wait_readable(nonblock)?;
+                slept = true;
+            }
+        }
+    }
+
+    /// write(2); with `packet` as a pipe with `O_DIRECT` has it.
+    fn write_bytes(&self, from: &mut Source<'_>, packet: bool, nonblock: bool) -> SysResult<usize> {
+        let (mut done, mut slept) = (0, false);
+        let mut result = Ok(());
+        while from.remaining() > 0 {
+            let step = if self.pipe.no_readers() {
+                events::broken_pipe();
+                Err(Errno::EPIPE)
+            } else {
+                match self.pipe.put(from, packet) {
+                    Ok(0) => {
+                        slept = true;
+                        self.pipe.wait_writable(nonblock).map(|()| 0)
+                    }
+                    other => other,
+                }
+            };
+            match step {
+                Ok(n) => done += n,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            }
+        }
+        if slept && self.pipe.room() > 0 {
+            self.pipe.wake_writers();
+        }
+        match result {
+            Err(e) if done == 0 => Err(e),
+            _ => Ok(done),
+        }
+    }
 }
 
 impl Drop for PipeEnd {
@@ -361,43 +449,19 @@ impl FileOps for PipeEnd {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        if to.remaining() == 0 {
-            return Ok(0);
-        }
-        loop {
-            let n = self.pipe.take(to)?;
-            if n > 0 {
-                return Ok(n);
-            }
-            if self.pipe.is_empty() {
-                if self.pipe.no_writers() {
-                    return Ok(0);
-                }
-                self.pipe.wait_readable(file.nonblocking())?;
-            }
-        }
+        self.read_bytes(to, file.nonblocking())
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let packet = file.flags().contains(OpenFlags::DIRECT);
-        let mut done = 0;
-        while from.remaining() > 0 {
-            let step = if self.pipe.no_readers() {
-                events::broken_pipe();
-                Err(Errno::EPIPE)
-            } else {
-                match self.pipe.put(from, packet) {
-                    Ok(0) => self.pipe.wait_writable(file.nonblocking()).map(|()| 0),
-                    other => other,
-                }
-            };
-            match step {
-                Ok(n) => done += n,
-                Err(_) if done > 0 => break,
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(done)
+        self.write_bytes(from, file.flags().contains(OpenFlags::DIRECT), file.nonblocking())
+    }
+
+    fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.read_bytes(to, true)
+    }
+
+    fn write_now(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        self.write_bytes(from, file.flags().contains(OpenFlags::DIRECT), true)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {

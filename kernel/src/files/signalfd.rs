@@ -39,6 +39,29 @@ impl SignalFd {
     fn mask(&self) -> SigSet {
         SigSet(self.mask.load(Ordering::Relaxed))
     }
+
+    fn read_signals(&self, to: &mut Sink<'_>, nonblock: bool) -> SysResult<usize> {
+        const SIZE: usize = size_of::<SignalfdSiginfo>();
+        if to.remaining() < SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let task = current();
+        let mut done = 0;
+        while to.remaining() >= SIZE {
+            let info = match task.take_signal(self.mask()) {
+                Some(info) => info,
+                None if done > 0 => break,
+                None if nonblock => return Err(Errno::EAGAIN),
+                None => {
+                    let arrived = task.process.sighand.arrived.clone();
+                    wait_until(&[&arrived], None, || task.take_signal(self.mask())).map_err(|_| Errno::ERESTARTSYS)?
+                }
+            };
+            put_all(to, info.to_signalfd().as_bytes())?;
+            done += SIZE;
+        }
+        Ok(done)
+    }
 }
 
 impl FileOps for SignalFd {
@@ -51,26 +74,11 @@ impl FileOps for SignalFd {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        const SIZE: usize = size_of::<SignalfdSiginfo>();
-        if to.remaining() < SIZE {
-            return Err(Errno::EINVAL);
-        }
-        let task = current();
-        let mut done = 0;
-        while to.remaining() >= SIZE {
-            let info = match task.take_signal(self.mask()) {
-                Some(info) => info,
-                None if done > 0 => break,
-                None if file.nonblocking() => return Err(Errno::EAGAIN),
-                None => {
-                    let arrived = task.process.sighand.arrived.clone();
-                    wait_until(&[&arrived], None, || task.take_signal(self.mask())).map_err(|_| Errno::ERESTARTSYS)?
-                }
-            };
-            put_all(to, info.to_signalfd().as_bytes())?;
-            done += SIZE;
-        }
-        Ok(done)
+        self.read_signals(to, file.nonblocking())
+    }
+
+    fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.read_signals(to, true)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {

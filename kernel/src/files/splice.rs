@@ -6,13 +6,13 @@
 use alloc::sync::Arc;
 
 use fs::inode::same_inode;
-use fs::{FileType, OpenFlags, PAGE_SIZE};
+use fs::{FileType, MAX_FILE_SIZE, OpenFlags, PAGE_SIZE};
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Segments, Sink, Source};
+use super::io::{self, Segments, Sink, Source};
 use super::pipe::{Buffer, Pipe, PipeEnd};
-use super::{FileOps, OpenFile, events};
-use crate::usermem::buffer;
+use super::regular::{checked_size, file_size_limit};
+use super::{OpenFile, events};
 
 /// Bytes moved at once.
 const CHUNK: usize = 64 * 1024;
@@ -47,17 +47,18 @@ fn write(file: &OpenFile, place: Place, bytes: &[u8]) -> SysResult<usize> {
     let mut from = Source::Kernel(bytes);
     match place {
         Place::Position => file.write(&mut from),
-        Place::At(pos) => file.write_at(pos, &mut from, false),
+        Place::At(pos) => file.write_at(pos, &mut from),
     }
 }
 
 /// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more. What was read and not taken is
 /// put back by moving the source's position.
 pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place, count: usize) -> SysResult<usize> {
-    let mut bytes = buffer(count.min(CHUNK))?;
+    let mut bytes = io::buffer(count.min(CHUNK))?;
     let mut done = 0;
     while done < count {
-        let room = bytes.get_mut(..(count - done).min(CHUNK)).ok_or(Errno::EINVAL)?;
+        let want = (count - done).min(bytes.len());
+        let room = bytes.get_mut(..want).ok_or(Errno::EINVAL)?;
         let step = read(from, source, room).and_then(|n| {
             if n == 0 {
                 return Ok((0, 0));
@@ -103,18 +104,28 @@ pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     if to.flags().contains(OpenFlags::APPEND) { Err(Errno::EBADF) } else { Ok(()) }
 }
 
-/// `EINVAL` when source and target are one file and the ranges overlap.
-pub fn check_overlap(from: &OpenFile, source: Place, to: &OpenFile, target: Place, count: usize) -> SysResult<()> {
-    if !same_inode(&from.inode, &to.inode) {
-        return Ok(());
-    }
+/// The part of `generic_copy_file_checks` that looks at places; answers how many bytes there are to copy. `EINVAL` when source and
+/// target are one file and the ranges overlap, `EOVERFLOW`, `EINVAL` and `EFBIG` for places that no file has.
+pub fn check_range(from: &OpenFile, source: Place, to: &OpenFile, target: Place, count: usize) -> SysResult<usize> {
     let start = |file: &OpenFile, place| match place {
         Place::Position => file.position(),
         Place::At(pos) => pos,
     };
     let (a, b) = (start(from, source), start(to, target));
+    if [a, b].iter().any(|pos| pos.checked_add(count as u64).is_none()) {
+        return Err(Errno::EOVERFLOW);
+    }
+    if a > MAX_FILE_SIZE || b > MAX_FILE_SIZE {
+        return Err(Errno::EINVAL);
+    }
     let n = (count as u64).min(from.inode.metadata().size.saturating_sub(a));
-    if a < b.saturating_add(n) && b < a.saturating_add(n) { Err(Errno::EINVAL) } else { Ok(()) }
+    if b >= file_size_limit().min(MAX_FILE_SIZE) {
+        return checked_size(Err(Errno::EFBIG));
+    }
+    if same_inode(&from.inode, &to.inode) && a < b.saturating_add(n) && b < a.saturating_add(n) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(n as usize)
 }
 
 /// splice(2): one side at least is a pipe.
@@ -131,7 +142,7 @@ pub fn splice(
             if core::ptr::eq(a.pipe(), b.pipe()) {
                 return Err(Errno::EINVAL);
             }
-            move_buffers(a.pipe(), b.pipe(), count, nonblock || from.nonblocking(), nonblock || to.nonblocking())
+            move_buffers(a.pipe(), b.pipe(), count, nonblock || from.nonblocking() || to.nonblocking())
         }
         (Some(a), None) => pipe_to_file(a.pipe(), to, target, count, nonblock || from.nonblocking()),
         (None, Some(b)) => file_to_pipe(from, source, b.pipe(), count, nonblock || to.nonblocking()),
@@ -204,11 +215,11 @@ fn push_buffer(pipe: &Pipe, buffer: Buffer) -> Result<(), Buffer> {
     Ok(())
 }
 
-fn move_buffers(from: &Pipe, to: &Pipe, count: usize, wait_in: bool, wait_out: bool) -> SysResult<usize> {
-    if !await_bytes(from, wait_in)? {
+fn move_buffers(from: &Pipe, to: &Pipe, count: usize, nonblock: bool) -> SysResult<usize> {
+    if !await_bytes(from, nonblock)? {
         return Ok(0);
     }
-    await_room(to, wait_out)?;
+    await_room(to, nonblock)?;
     let mut done = 0;
     while done < count && to.room() > 0 {
         let Some(buffer) = take_buffer(from, count - done) else { break };
@@ -224,7 +235,7 @@ fn move_buffers(from: &Pipe, to: &Pipe, count: usize, wait_in: bool, wait_out: b
 }
 
 fn pipe_to_file(pipe: &Pipe, to: &OpenFile, mut target: Place, count: usize, nonblock: bool) -> SysResult<usize> {
-    if to.flags().contains(OpenFlags::APPEND) {
+    if to.flags().contains(OpenFlags::APPEND) || !takes(to) {
         return Err(Errno::EINVAL);
     }
     if !await_bytes(pipe, nonblock)? {
@@ -252,10 +263,20 @@ fn pipe_to_file(pipe: &Pipe, to: &OpenFile, mut target: Place, count: usize, non
     Ok(done)
 }
 
+/// An eventfd and its like, which have neither a place nor pages.
+fn is_event(file: &OpenFile) -> bool {
+    let plain = file.inode.file_type() == FileType::Regular && file.inode.mapping().is_none();
+    plain && file.path.dentry.is_anonymous()
+}
+
+/// Whether splice(2) and sendfile(2) can write the file, a pipe's end aside.
+pub fn takes(file: &OpenFile) -> bool {
+    !is_event(file) && file.inode.file_type() != FileType::Dir
+}
+
 /// Whether splice(2) and sendfile(2) can read the file: not a pipe's end, a directory, or what has neither a place nor pages.
 pub fn gives(file: &OpenFile) -> bool {
-    let special = file.path.dentry.is_anonymous() && file.inode.mapping().is_none() && file.ops.as_socket().is_none();
-    !special && file.ops_as::<PipeEnd>().is_none() && file.inode.file_type() != FileType::Dir
+    !is_event(file) && file.ops_as::<PipeEnd>().is_none() && file.inode.file_type() != FileType::Dir
 }
 
 /// Fills a pipe from a file, as far as there is room. The pipe is looked at first, whatever the file may be.
@@ -269,7 +290,7 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
     }
     if from.inode.mapping().is_none() || from.inode.file_type() != FileType::Regular {
         let room = (pipe.room() * PAGE_SIZE).min(count).min(CHUNK);
-        let mut bytes = buffer(room)?;
+        let mut bytes = io::buffer(room)?;
         let n = read(from, source, &mut bytes)?;
         let bytes = bytes.get(..n).unwrap_or_default();
         for piece in bytes.chunks(PAGE_SIZE) {
@@ -292,26 +313,28 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
             Ok(if full { 0 } else { n })
         })
     };
-    match source {
+    let n = match source {
         Place::At(pos) => push_pages(pos),
         Place::Position => from.with_position(|pos| {
             let n = push_pages(*pos)?;
             *pos += n as u64;
             Ok(n)
         }),
-    }
+    }?;
+    from.did_read(n);
+    Ok(n)
 }
 
 /// tee(2): the same buffers in a second pipe.
-pub fn tee(from: &PipeEnd, to: &PipeEnd, count: usize, wait_in: bool, wait_out: bool) -> SysResult<usize> {
+pub fn tee(from: &PipeEnd, to: &PipeEnd, count: usize, nonblock: bool) -> SysResult<usize> {
     let (from, to) = (from.pipe(), to.pipe());
     if core::ptr::eq(from, to) {
         return Err(Errno::EINVAL);
     }
-    if !await_bytes(from, wait_in)? {
+    if !await_bytes(from, nonblock)? {
         return Ok(0);
     }
-    await_room(to, wait_out)?;
+    await_room(to, nonblock)?;
     let buffers: alloc::vec::Vec<Buffer> = {
         let mut ring = from.ring.lock();
         for buffer in &mut ring.buffers {
@@ -330,16 +353,26 @@ pub fn tee(from: &PipeEnd, to: &PipeEnd, count: usize, wait_in: bool, wait_out: 
     Ok(done)
 }
 
-/// vmsplice(2): application memory into the writing end, or out of the reading end.
-pub fn vmsplice(file: &OpenFile, end: &PipeEnd, segments: Segments, nonblock: bool) -> SysResult<usize> {
+/// vmsplice(2): application memory into the writing end, as far as there is room, or out of the reading end.
+pub fn vmsplice(file: &OpenFile, end: &PipeEnd, mut segments: Segments, nonblock: bool) -> SysResult<usize> {
     let pipe = end.pipe();
-    let nonblock = nonblock || file.nonblocking();
-    if file.flags().writable() {
-        await_room(pipe, nonblock)?;
-        return end.write(file, &mut Source::User(segments));
+    if !file.flags().writable() {
+        return end.read_bytes(&mut Sink::User(segments), nonblock || file.nonblocking());
     }
-    if !await_bytes(pipe, nonblock)? {
+    if segments.in_page() == 0 {
         return Ok(0);
     }
-    end.read(file, &mut Sink::User(segments))
+    loop {
+        await_room(pipe, nonblock)?;
+        match pipe.put_pages(&mut segments) {
+            // Somebody else was quicker.
+            Ok(0) => {}
+            result => {
+                if pipe.room() > 0 {
+                    pipe.wake_writers();
+                }
+                return result;
+            }
+        }
+    }
 }

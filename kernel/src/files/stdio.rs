@@ -36,6 +36,10 @@ fn control(control: Control) {
         }
         Control::Dump => dump::all_tasks(),
         Control::Stats => crate::metrics::send(),
+        Control::PassedOn { stream, bytes, errno } => {
+            channel::passed_on(stream, bytes, errno);
+            writable();
+        }
         Control::Core(pid) => {
             if !core_dump::request(pid) {
                 core_dump::refuse(pid);
@@ -61,15 +65,12 @@ pub fn open_standard_files() -> SysResult<()> {
     let kinds = channel::stdio();
     // One description for all that are the terminal, as a login gives it.
     let console = if kinds.contains(&Stdio::Tty) { Some(open_console()?) } else { None };
-    let pipes: [fn() -> Arc<OpenFile>; 3] = [
-        host_stream::standard_input,
-        || host_stream::standard_output(Outgoing::Stdout),
-        || host_stream::standard_output(Outgoing::Stderr),
-    ];
-    for (kind, pipe) in kinds.iter().zip(pipes) {
-        let file = match (kind, &console) {
-            (Stdio::Tty, Some(console)) => console.clone(),
-            _ => pipe(),
+    for (fd, kind) in kinds.into_iter().enumerate() {
+        let file = match (kind, &console, fd) {
+            (Stdio::Tty, Some(console), _) => console.clone(),
+            (_, _, 0) => host_stream::standard_input(),
+            (kind, _, 1) => host_stream::standard_output(Outgoing::Stdout, kind),
+            (kind, ..) => host_stream::standard_output(Outgoing::Stderr, kind),
         };
         files.insert(file, false)?;
     }

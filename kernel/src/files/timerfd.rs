@@ -150,6 +150,21 @@ impl TimerFd {
     }
 }
 
+impl TimerFd {
+    fn read_ticks(&self, to: &mut Sink<'_>, nonblock: bool) -> SysResult<usize> {
+        if to.remaining() < 8 {
+            return Err(Errno::EINVAL);
+        }
+        let ticks = match self.take() {
+            Some(ticks) => ticks?,
+            None if nonblock => return Err(Errno::EAGAIN),
+            None => wait_exclusive(&self.queue, None, || self.take()).map_err(|_| Errno::ERESTARTSYS)??,
+        };
+        put_all(to, &ticks.to_le_bytes())?;
+        Ok(8)
+    }
+}
+
 impl Drop for TimerFd {
     fn drop(&mut self) {
         if let Some(id) = self.state.lock().armed.take() {
@@ -168,16 +183,11 @@ impl FileOps for TimerFd {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        if to.remaining() < 8 {
-            return Err(Errno::EINVAL);
-        }
-        let ticks = match self.take() {
-            Some(ticks) => ticks?,
-            None if file.nonblocking() => return Err(Errno::EAGAIN),
-            None => wait_exclusive(&self.queue, None, || self.take()).map_err(|_| Errno::ERESTARTSYS)??,
-        };
-        put_all(to, &ticks.to_le_bytes())?;
-        Ok(8)
+        self.read_ticks(to, file.nonblocking())
+    }
+
+    fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.read_ticks(to, true)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {

@@ -199,6 +199,12 @@ impl AddressSpace {
         Some((file.clone(), area.offset_of(addr)))
     }
 
+    /// First address of the area that holds `addr`, and the first behind it.
+    pub fn range_at(&self, addr: u64) -> Option<core::ops::Range<u64>> {
+        let inner = self.inner.read();
+        inner.areas.find(addr).map(|area| area.start..area.end)
+    }
+
     /// The area that holds `addr`, for crash reports.
     pub fn describe(&self, addr: u64) -> Option<MapsEntry> {
         let inner = self.inner.read();

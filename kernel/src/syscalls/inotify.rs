@@ -16,7 +16,7 @@ pub fn inotify_init1(flags: u32) -> SysResult {
     if flags & !(g::IN_CLOEXEC | g::IN_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let open = Inotify::open(OpenFlags::from_bits_retain(flags & g::IN_NONBLOCK));
+    let open = Inotify::open(OpenFlags::from_bits_retain(flags & g::IN_NONBLOCK))?;
     current().files()?.insert(open, flags & g::IN_CLOEXEC != 0).map(|fd| fd as usize)
 }
 
@@ -27,10 +27,25 @@ pub fn inotify_init() -> SysResult {
 
 /// inotify_add_watch(2).
 pub fn inotify_add_watch(fd: i32, path: UserAddr, mask: u32) -> SysResult {
-    if mask & g::IN_ALL_EVENTS == 0 || mask & g::IN_MASK_ADD != 0 && mask & g::IN_MASK_CREATE != 0 {
+    /// Every bit that there is (`ALL_INOTIFY_BITS`).
+    const KNOWN: u32 = g::IN_ALL_EVENTS
+        | g::IN_UNMOUNT
+        | g::IN_Q_OVERFLOW
+        | g::IN_IGNORED
+        | g::IN_ONLYDIR
+        | g::IN_DONT_FOLLOW
+        | g::IN_EXCL_UNLINK
+        | g::IN_MASK_ADD
+        | g::IN_MASK_CREATE
+        | g::IN_ISDIR
+        | g::IN_ONESHOT;
+    if mask & KNOWN == 0 || mask & !KNOWN != 0 {
         return Err(Errno::EINVAL);
     }
     let open = file(fd)?;
+    if mask & g::IN_MASK_ADD != 0 && mask & g::IN_MASK_CREATE != 0 {
+        return Err(Errno::EINVAL);
+    }
     let instance = open.ops_as::<Inotify>().ok_or(Errno::EINVAL)?;
     let mut lookup = LookupFlags::empty();
     lookup.set(LookupFlags::FOLLOW, mask & g::IN_DONT_FOLLOW == 0);

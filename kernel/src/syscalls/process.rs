@@ -3,6 +3,7 @@
 use alloc::format;
 use core::sync::atomic::Ordering;
 
+use elf_loader::ElfError;
 use fs::LookupFlags;
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, P_ALL, P_PGID, P_PID, P_PIDFD};
 use syscall_shim::types::{Rusage, Siginfo};
@@ -12,7 +13,7 @@ use super::paths;
 use crate::files::pidfd::PidFd;
 use crate::task::clone::{self, CloneArgs};
 use crate::task::reap::{self, Report, Wanted, Which};
-use crate::task::{current, exec, exit, family};
+use crate::task::{current, exec, exit, family, signal};
 use crate::usermem::{self, UserAddr, UserPtr};
 
 /// `CSIGNAL`: the exit signal within clone(2)'s flags.
@@ -119,8 +120,15 @@ pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u6
 }
 
 fn execute(request: exec::Request<'_>) -> SysResult {
-    exec::execve(request).map_err(|error| error.errno)?;
-    Ok(0)
+    let Err(error) = exec::execve(request) else { return Ok(0) };
+    if error.elf.is_some() && !matches!(error.elf, Some(ElfError::NotElf)) {
+        // The errno says only that it is no program; shells then try it as a script.
+        kwarn!("execve: {error}");
+    }
+    if error.is_late() {
+        signal::fault::force_segv(Some(Signal::SIGSEGV));
+    }
+    Err(error.errno)
 }
 
 const WAIT4_OPTIONS: WaitOptions = WaitOptions::WNOHANG

@@ -1,15 +1,12 @@
 //! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a whole.
 
-use fs::{Cap, FallocateMode, FileType};
+use fs::{Cap, FallocateMode, FileType, OpenFlags};
 use linux_raw_sys::general as g;
-use linux_raw_sys::net::MSG_DONTWAIT;
 use syscall_shim::{Errno, RwfFlags, SysResult};
 
 use super::paths::{self, file, name};
 use crate::files::io::{Segments, Sink, Source};
-use crate::files::poll::{PollTable, ev};
 use crate::files::regular::{checked_size, file_size_limit};
-use crate::files::socket::Ancillary;
 use crate::files::{OpenFile, capable, with_fs};
 use crate::usermem::UserAddr;
 use crate::vfs::namespace;
@@ -61,14 +58,6 @@ fn position_for(pos: i64, count: usize) -> SysResult<u64> {
     position(pos)
 }
 
-/// Whether `RWF_NOWAIT` finds what it needs: `EAGAIN` where reading or writing would wait, `EOPNOTSUPP` where a file cannot say.
-fn must_not_wait(file: &OpenFile, events: u32) -> SysResult<()> {
-    if file.inode.mapping().is_some() || file.poll(&mut PollTable::none()) & events != 0 {
-        return Ok(());
-    }
-    Err(if file.ops.pollable() { Errno::EAGAIN } else { Errno::EOPNOTSUPP })
-}
-
 /// `ESPIPE` for what has no positions.
 fn seekable(file: &OpenFile) -> SysResult<()> {
     if file.ops.seekable() { Ok(()) } else { Err(Errno::ESPIPE) }
@@ -89,7 +78,7 @@ pub fn pwrite64(fd: i32, buf: UserAddr, count: usize, pos: i64) -> SysResult {
     let file = file(fd)?;
     seekable(&file)?;
     file.check_writable()?;
-    file.write_at(position_for(pos, count)?, &mut Source::user(buf, count)?, false)
+    file.write_at(position_for(pos, count)?, &mut Source::user(buf, count)?)
 }
 
 /// preadv(2).
@@ -105,54 +94,79 @@ pub fn pwritev(fd: i32, vector: UserAddr, count: usize, pos: i64, _pos_high: u64
     let pos = position(pos)?;
     let file = file(fd)?;
     seekable(&file)?;
-    file.write_at(pos, &mut Source::User(Segments::from_iovec(vector, count)?), false)
+    file.write_at(pos, &mut Source::User(Segments::from_iovec(vector, count)?))
+}
+
+/// The flags of preadv2(2) and pwritev2(2), looked at once there is something to transfer. `EOPNOTSUPP` for those that are unknown
+/// and those that no file here can honour (`RWF_ATOMIC`, `RWF_DONTCACHE`).
+fn rwf_flags(flags: u32) -> SysResult<RwfFlags> {
+    let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
+    if flags.contains(RwfFlags::RWF_APPEND | RwfFlags::RWF_NOAPPEND) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(flags)
+}
+
+/// The place that preadv2(2) and pwritev2(2) mean: the file's own position for -1.
+fn place(file: &OpenFile, pos: i64) -> SysResult<Option<u64>> {
+    if pos == -1 {
+        return Ok(None);
+    }
+    seekable(file)?;
+    Ok(Some(pos as u64))
 }
 
 /// preadv2(2).
-pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, high: u64, flags: u32) -> SysResult {
-    let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
-    if flags.contains(RwfFlags::RWF_APPEND) {
-        return Err(Errno::EOPNOTSUPP);
+pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, flags: u32) -> SysResult {
+    if pos < -1 {
+        return Err(Errno::EINVAL);
     }
-    if flags.contains(RwfFlags::RWF_NOWAIT) {
-        let file = file(fd)?;
-        if let Some(socket) = file.ops.as_socket().filter(|_| pos == -1) {
-            let mut to = Sink::User(Segments::from_iovec(vector, count)?);
-            return socket.receive_message(&mut to, MSG_DONTWAIT).map(|received| received.copied);
-        }
-        must_not_wait(&file, ev::READABLE)?;
+    let file = file(fd)?;
+    let place = place(&file, pos)?;
+    file.check_readable()?;
+    if !file.ops.can_read_and_write().0 {
+        return Err(Errno::EINVAL);
     }
-    if pos == -1 { readv(fd, vector, count) } else { preadv(fd, vector, count, pos, high) }
+    let mut to = Sink::User(Segments::from_iovec(vector, count)?);
+    if to.remaining() == 0 {
+        return Ok(0);
+    }
+    let nowait = rwf_flags(flags)?.contains(RwfFlags::RWF_NOWAIT);
+    if nowait && file.inode.mapping().is_none() {
+        return file.read_now(&mut to);
+    }
+    match place {
+        Some(pos) => file.read_at(pos, &mut to),
+        None => file.read(&mut to),
+    }
 }
 
 /// pwritev2(2).
 pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, flags: u32) -> SysResult {
-    let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
-    let file = file(fd)?;
-    if flags.contains(RwfFlags::RWF_NOWAIT) {
-        if file.ops.as_socket().is_some() && pos == -1 {
-            let mut from = Source::User(Segments::from_iovec(vector, count)?);
-            return super::message::send(&file, &mut from, None, Ancillary::default(), MSG_DONTWAIT);
-        }
-        must_not_wait(&file, ev::WRITABLE)?;
+    if pos < -1 {
+        return Err(Errno::EINVAL);
     }
+    let file = file(fd)?;
+    let place = place(&file, pos)?;
     file.check_writable()?;
-    let append = flags.contains(RwfFlags::RWF_APPEND);
+    if !file.ops.can_read_and_write().1 {
+        return Err(Errno::EINVAL);
+    }
     let mut from = Source::User(Segments::from_iovec(vector, count)?);
-    let n = if pos == -1 {
-        if append && file.ops.seekable() {
-            let n = file.write_at(0, &mut from, true)?;
-            file.seek(0, g::SEEK_END)?;
-            n
-        } else {
-            file.write(&mut from)?
-        }
-    } else {
-        let pos = position(pos)?;
-        seekable(&file)?;
-        file.write_at(pos, &mut from, append)?
+    if from.remaining() == 0 {
+        return Ok(0);
+    }
+    let flags = rwf_flags(flags)?;
+    if flags.contains(RwfFlags::RWF_NOWAIT) && file.inode.mapping().is_none() {
+        return file.write_now(&mut from);
+    }
+    let appends = file.flags().contains(OpenFlags::APPEND) && !flags.contains(RwfFlags::RWF_NOAPPEND);
+    let append = appends || flags.contains(RwfFlags::RWF_APPEND);
+    let n = match place {
+        Some(pos) => file.write_at_with(pos, &mut from, append)?,
+        None => file.write_with(&mut from, append)?,
     };
-    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) {
+    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) && file.ops.seekable() {
         file.ops.sync(&file, !flags.contains(RwfFlags::RWF_SYNC))?;
     }
     Ok(n)
@@ -198,7 +212,9 @@ pub fn fallocate(fd: i32, mode: u32, offset: i64, len: i64) -> SysResult {
         return Err(Errno::ENODEV);
     }
     let keep = capable(Cap::Fsetid as u32);
-    checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep)).map(|()| 0)
+    checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep))?;
+    fs::notify::notify_open_file(&file.path, fs::notify::event::MODIFY);
+    Ok(0)
 }
 
 /// fsync(2).

@@ -9,11 +9,27 @@ use crate::files::pipe::PipeEnd;
 use crate::files::splice::{self, Place};
 use crate::usermem::{UserAddr, UserPtr};
 
-/// The offset argument of a call: none means the file's own position.
-fn place(at: UserPtr<i64>) -> SysResult<Place> {
+/// The offset argument of a call: none means the file's own position. A negative one is a very large one.
+fn raw_place(at: UserPtr<i64>) -> SysResult<Place> {
     match at.non_null() {
         None => Ok(Place::Position),
-        Some(at) => u64::try_from(at.read()?).map(Place::At).map_err(|_| Errno::EINVAL),
+        Some(at) => Ok(Place::At(at.read()? as u64)),
+    }
+}
+
+/// The same, of which none may be negative (`EINVAL`).
+fn place(at: UserPtr<i64>) -> SysResult<Place> {
+    match raw_place(at)? {
+        Place::At(pos) if pos > i64::MAX as u64 => Err(Errno::EINVAL),
+        place => Ok(place),
+    }
+}
+
+/// Checks that `count` bytes at an offset end within what a file can have (`rw_verify_area`).
+fn verify(place: Place, count: usize) -> SysResult<()> {
+    match place {
+        Place::At(pos) if pos.checked_add(count as u64).is_none_or(|end| end > i64::MAX as u64) => Err(Errno::EINVAL),
+        _ => Ok(()),
     }
 }
 
@@ -34,13 +50,14 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     if !from.ops.seekable() && !offset.is_null() {
         return Err(Errno::ESPIPE);
     }
+    verify(start, count)?;
     let count = count.min(MAX_RW_COUNT);
     if let Some(end) = to.ops_as::<PipeEnd>() {
         let n = splice::file_to_pipe(&from, start, end.pipe(), count, to.nonblocking())?;
         advance(offset, start, n)?;
         return Ok(n);
     }
-    if to.flags().contains(fs::OpenFlags::APPEND) {
+    if to.flags().contains(fs::OpenFlags::APPEND) || !splice::takes(&to) {
         return Err(Errno::EINVAL);
     }
     // Of a stream, what the target does not take would be lost. What gives nothing gives its consent to nothing.
@@ -72,9 +89,9 @@ pub fn copy_file_range(
         return Err(Errno::EINVAL);
     }
     let (from, to) = (file(in_fd)?, file(out_fd)?);
-    let (start, end) = (place(in_offset)?, place(out_offset)?);
+    let (start, end) = (raw_place(in_offset)?, raw_place(out_offset)?);
     splice::check_copy(&from, &to)?;
-    splice::check_overlap(&from, start, &to, end, count)?;
+    let count = splice::check_range(&from, start, &to, end, count)?;
     let n = splice::copy(&from, start, &to, end, count.min(MAX_RW_COUNT))?;
     advance(in_offset, start, n)?;
     advance(out_offset, end, n)?;
@@ -107,6 +124,8 @@ pub fn splice(
         return Err(Errno::ESPIPE);
     }
     let (start, end) = (place(in_offset)?, place(out_offset)?);
+    verify(start, count)?;
+    verify(end, count)?;
     let n = splice::splice(&from, start, &to, end, count.min(MAX_RW_COUNT), nonblock)?;
     advance(in_offset, start, n)?;
     advance(out_offset, end, n)?;
@@ -127,7 +146,7 @@ pub fn tee(in_fd: i32, out_fd: i32, count: usize, flags: u32) -> SysResult {
     let nonblock = flags & g::SPLICE_F_NONBLOCK != 0;
     let source = from.ops_as::<PipeEnd>().ok_or(Errno::EINVAL)?;
     let target = to.ops_as::<PipeEnd>().ok_or(Errno::EINVAL)?;
-    splice::tee(source, target, count, nonblock || from.nonblocking(), nonblock || to.nonblocking())
+    splice::tee(source, target, count, nonblock || from.nonblocking() || to.nonblocking())
 }
 
 /// vmsplice(2). The pages are copied, which a caller cannot tell from a gift that it does not touch again.

@@ -73,8 +73,8 @@ pub fn cancel(id: TimerId) -> bool {
 pub fn reprogram() {
     let interrupts = irq::save_and_disable();
     let next = queue_of(this_cpu().id.get()).lock().first_key_value().map(|(id, _)| id.deadline);
-    let slice = sched::slice_end();
-    if let Some(soonest) = next.into_iter().chain(slice).chain(crate::profile::next()).min() {
+    let running = sched::interrupt_at();
+    if let Some(soonest) = next.into_iter().chain(running).chain(crate::profile::next()).min() {
         no_later_than(soonest);
     }
     irq::restore(interrupts);

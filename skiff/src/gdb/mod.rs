@@ -3,11 +3,11 @@
 //! The kernel tells a debugger which files' code is where by calling a function; skiff.py stops there and loads symbols.
 
 use crate::error::{Error, On, Result};
+use crate::folder::Scratch;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How long QEMU may take to offer its stub.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const SCRIPT: &str = include_str!("skiff.py");
 /// A gdb to be started.
 #[derive(Debug)]
 pub struct Debugger {
-    dir: TempDir,
+    dir: Scratch,
     kernel: PathBuf,
     roots: Vec<PathBuf>,
     options: Vec<String>,
@@ -25,13 +25,13 @@ pub struct Debugger {
 impl Debugger {
     /// For that kernel, with the guest's files below `roots`; `options` are gdb's own.
     pub fn new(kernel: &Path, roots: Vec<PathBuf>, options: Vec<String>) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("skiff-gdb-").tempdir().on("temporary directory")?;
+        let dir = Scratch::new("gdb").on("temporary directory")?;
         Ok(Self { dir, kernel: kernel.into(), roots, options })
     }
 
     /// Where QEMU is to offer its stub.
     pub fn socket(&self) -> PathBuf {
-        self.dir.path().join("stub")
+        self.dir.public("stub")
     }
 
     /// Starts gdb at the stub of a machine that has been started.
@@ -50,7 +50,7 @@ impl Debugger {
                 std::path::absolute(root).on(root.display().to_string()).map(|root| root.to_string_lossy().into_owned())
             })
             .collect();
-        let script = self.dir.path().join("skiff.py");
+        let script = self.dir.public("skiff.py");
         // A list of strings in JSON is one in Python.
         let roots = serde_json::to_string(&roots?).unwrap_or_default();
         std::fs::write(&script, format!("ROOTS = {roots}\n{SCRIPT}")).on(script.display().to_string())?;

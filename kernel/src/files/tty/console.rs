@@ -26,7 +26,7 @@ impl Driver for Host {
     }
 
     fn poll_room(&self, table: &mut PollTable) -> bool {
-        host_stream::poll_room(table)
+        host_stream::poll_room(Outgoing::Tty, table)
     }
 
     fn show_waiting(&self, bytes: &[u8]) -> SysResult<usize> {

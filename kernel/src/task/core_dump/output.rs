@@ -71,7 +71,7 @@ impl Output {
             Target::File { file, at, room } => {
                 *at += hole;
                 *room = room.checked_sub(bytes.len() as u64).ok_or(Errno::EFBIG)?;
-                let written = file.write_at(*at, &mut Source::Kernel(bytes), false)?;
+                let written = file.write_at(*at, &mut Source::Kernel(bytes))?;
                 *at += written as u64;
                 if written < bytes.len() { Err(Errno::ENOSPC) } else { Ok(()) }
             }

@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use elf_loader::layout::{Layout, Random};
 use elf_loader::stack::{Aux, Spec};
-use elf_loader::{BaseChoice, LoadPlan};
+use elf_loader::{BaseChoice, ElfError, LoadPlan, ReadAt};
 use linux_raw_sys::general::RLIMIT_STACK;
 use syscall_shim::{Errno, SysResult};
 
 use super::ExecError;
 use super::program::{self, Program, ProgramFile};
-use crate::arch::{boot, fpu, rng};
+use crate::arch::{boot, fpu, msr, rng};
 use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
 use crate::task::credentials::Credentials;
 use crate::task::current;
@@ -30,6 +30,10 @@ pub struct Image {
 /// Stack mapped below what the strings take, as Linux's `setup_arg_pages` does.
 const STACK_EXPAND: u64 = 128 * 1024;
 const PAGE: u64 = 4096;
+/// `AT_HWCAP2`: the program may use the instructions that read and write the bases of FS and GS.
+const HWCAP2_FSGSBASE: u64 = 1 << 1;
+/// `sizeof(Elf64_Ehdr)`
+const ELF_HEADER_SIZE: u64 = 64;
 /// `sizeof(struct rt_sigframe)` without the FPU state, and the room for its alignment.
 const SIGNAL_FRAME_SIZE: u64 = 440 + 128 + 64 + 4;
 
@@ -43,7 +47,8 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
     mm.set_layout(mm::Layout { mmap_base: layout.mmap_base, ..mm::Layout::default() });
 
     let plan = &program.plan;
-    let bias = map_file(&mm, &program.file, plan, &layout).map_err(fail)?;
+    let unmappable = |errno| ExecError::mapping(errno, &program.name);
+    let bias = map_file(&mm, &program.file, plan, &layout).map_err(unmappable)?;
     let (entry, interpreter_base) = match &plan.interp {
         None => (bias.wrapping_add(plan.entry), 0),
         Some(name) => map_interpreter(&mm, name, &layout).map_err(ExecError::of_interpreter)?,
@@ -59,7 +64,7 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
         vdso: None,
         minsigstksz: SIGNAL_FRAME_SIZE + fpu::area_size() as u64,
         hwcap: u64::from(core::arch::x86_64::__cpuid(1).edx),
-        hwcap2: 0,
+        hwcap2: if msr::has_fsgsbase() { HWCAP2_FSGSBASE } else { 0 },
         phdr: if plan.phdr == 0 { 0 } else { bias.wrapping_add(plan.phdr) },
         phent: plan.phent,
         phnum: plan.phnum,
@@ -118,21 +123,28 @@ fn random() -> Option<Random> {
 fn map_interpreter(mm: &AddressSpace, name: &[u8], layout: &Layout) -> Result<(u64, u64), ExecError> {
     let fail = |errno| ExecError::new(errno, name);
     let (_, file) = program::open(None, name, fs::LookupFlags::FOLLOW).map_err(fail)?;
+    if file.size() < ELF_HEADER_SIZE {
+        return Err(ExecError::elf(ElfError::ShortInterpreter, name));
+    }
     let plan = LoadPlan::parse(&*file).map_err(|error| ExecError::elf(error, name))?;
-    let bias = map_file(mm, &file, &plan, layout).map_err(fail)?;
+    let bias = map_file(mm, &file, &plan, layout).map_err(|errno| ExecError::mapping(errno, name))?;
     Ok((bias.wrapping_add(plan.entry), bias.wrapping_add(plan.start)))
 }
 
-/// Carries a plan out and returns what to add to its addresses.
+/// Carries a plan out and returns what to add to its addresses. `EINVAL` where an address does not fit, `EPERM` where it is too
+/// low, `EFAULT` where the file has no page for the end of its data, `ENOMEM`.
 fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout: &Layout) -> SysResult<u64> {
     let base = match plan.base {
         BaseChoice::Fixed => plan.start,
         BaseChoice::Pie { align } => layout.pie_base_aligned(align),
-        BaseChoice::Mmap { align } => reserve(mm, plan.span(), align)?,
+        BaseChoice::Mmap { align } => reserve(mm, plan.span, align)?,
     };
     let bias = plan.bias(base);
     for mapping in &plan.mappings {
         let start = bias.wrapping_add(mapping.vaddr);
+        if start.checked_add(mapping.len).is_none_or(|end| end > elf_loader::USER_TOP) {
+            return Err(Errno::EINVAL);
+        }
         let prot = Prot::from_bits_truncate(mapping.prot.bits() as _);
         let request = match mapping.offset {
             None => MapRequest::anonymous(start, mapping.len, prot, MapFlags::FIXED),
@@ -157,7 +169,7 @@ fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout:
         {
             let zeroes = [0; PAGE as usize];
             let part = zeroes.get(..len as usize).ok_or(Errno::ENOEXEC)?;
-            mm.write_exact(bias.wrapping_add(at), part).map_err(|_| Errno::ENOMEM)?;
+            mm.write_exact(bias.wrapping_add(at), part).map_err(|_| Errno::EFAULT)?;
         }
     }
     Ok(bias)
@@ -165,8 +177,10 @@ fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout:
 
 /// An address for `span` bytes aligned to `align`: mmap's choice, freed again, since the segments are mapped one by one.
 fn reserve(mm: &AddressSpace, span: u64, align: u64) -> SysResult<u64> {
-    let len = span.checked_add(align).ok_or(Errno::ENOMEM)?;
-    let found = mm.mmap(MapRequest::anonymous(0, len, Prot::empty(), MapFlags::NORESERVE))?;
+    // It takes no memory: what fails is too large for the address space.
+    let len = span.checked_add(align).ok_or(Errno::EINVAL)?;
+    let request = MapRequest::anonymous(0, len, Prot::empty(), MapFlags::NORESERVE);
+    let found = mm.mmap(request).map_err(|_| Errno::EINVAL)?;
     mm.munmap(found, len)?;
     // mmap searches downwards: the highest aligned place in what it found leaves the least gap.
     Ok((found + len - span) & !(align - 1))

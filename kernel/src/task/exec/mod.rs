@@ -51,15 +51,22 @@ pub struct ExecError {
     pub elf: Option<ElfError>,
     /// The file is the interpreter that the program names.
     pub interpreter: bool,
+    /// The file's addresses cannot be mapped, which Linux finds late ([`Self::is_late`]).
+    unmappable: bool,
 }
 
 impl ExecError {
     fn new(errno: Errno, file: &[u8]) -> Self {
-        Self { errno, file: file.to_vec(), elf: None, interpreter: false }
+        Self { errno, file: file.to_vec(), elf: None, interpreter: false, unmappable: false }
     }
 
     fn elf(error: ElfError, file: &[u8]) -> Self {
-        Self { errno: error.errno(), file: file.to_vec(), elf: Some(error), interpreter: false }
+        Self { errno: error.errno(), file: file.to_vec(), elf: Some(error), interpreter: false, unmappable: false }
+    }
+
+    /// That mapping the file has failed. Without memory the caller is told.
+    fn mapping(errno: Errno, file: &[u8]) -> Self {
+        Self { unmappable: errno != Errno::ENOMEM, ..Self::new(errno, file) }
     }
 
     fn of_interpreter(mut self) -> Self {
@@ -68,6 +75,13 @@ impl ExecError {
             self.errno = error.interpreter_errno();
         }
         self
+    }
+}
+
+impl ExecError {
+    /// Whether Linux would have noticed only with the old program gone, so that the caller cannot be told.
+    pub fn is_late(&self) -> bool {
+        self.unmappable || self.elf.is_some_and(ElfError::is_found_late)
     }
 }
 
@@ -80,6 +94,7 @@ impl fmt::Display for ExecError {
             (None, Errno::ENOENT) => write!(f, "{role}{file}: not in the image; add it with --add or --package"),
             (None, Errno::EACCES) => write!(f, "{role}{file}: not an executable file (is its x bit set?)"),
             (None, Errno::ENOMEM) => write!(f, "{role}{file}: not enough memory: raise --memory"),
+            (None, _) if self.unmappable => write!(f, "{role}{file}: its segments do not fit into the address space"),
             (None, errno) => write!(f, "{role}{file}: {errno:?}"),
         }
     }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use elf_loader::{ElfError, Kind, LoadPlan, ReadAt, script};
 use fs::file::ExecAccess;
+use fs::notify::{self, event};
 use fs::{AccessMask, InodeRef, LookupFlags, Mapping, MountFlags};
 use syscall_shim::{Errno, SysResult};
 
@@ -88,6 +89,7 @@ pub fn open(at: Option<&fs::Path>, name: &[u8], lookup: LookupFlags) -> SysResul
     }
     let hold = ExecAccess::get(&inode)?;
     let file = Arc::new(ProgramFile { path: path.clone(), inode, _hold: hold });
+    notify::notify_open_file(&path, event::OPEN);
     Ok((path, file))
 }
 
@@ -97,6 +99,12 @@ pub struct ProgramFile {
     /// The file.
     pub inode: InodeRef,
     _hold: ExecAccess,
+}
+
+impl Drop for ProgramFile {
+    fn drop(&mut self) {
+        notify::notify_open_file(&self.path, event::CLOSE_NOWRITE);
+    }
 }
 
 impl ReadAt for ProgramFile {
@@ -112,6 +120,11 @@ impl ReadAt for ProgramFile {
             }
             done += len;
             Ok(len)
+        })
+        .inspect(|n| {
+            if *n > 0 {
+                notify::notify_open_file(&self.path, event::ACCESS);
+            }
         })
     }
 

@@ -34,6 +34,8 @@ pub use realtime::rr_slice;
 pub const TIME_SLICE: Instant = 4_000_000;
 /// What a task that ran alone keeps of its turn when another one comes.
 const WAKEUP_PATIENCE: Instant = 1_000_000;
+/// How long an application may run before an interrupt looks at it: one that executes `hlt` sleeps until then.
+const LOOK_AFTER: Instant = 20_000_000;
 /// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
 const POLL_TIME: Instant = 20_000;
 
@@ -326,14 +328,18 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     result
 }
 
-/// When the running task's slice ends, if somebody else is ready. One that is over and has been seen to be is none any more: the
-/// timer would fire again and again until the task leaves the kernel.
-pub fn slice_end() -> Option<Instant> {
+/// When the running task is to be interrupted: at the end of its slice if somebody else is ready, else for a look at it. A slice
+/// that is over and has been seen to be is none any more: the timer would fire again and again until the task leaves the kernel.
+pub fn interrupt_at() -> Option<Instant> {
     if this_cpu().need_resched.load(Ordering::Relaxed) {
         return None;
     }
     let queue = my_queue().lock();
-    (!queue.is_empty()).then_some(queue.slice_end)
+    if !queue.is_empty() {
+        return Some(queue.slice_end);
+    }
+    let busy = queue.current.as_ref().is_some_and(|current| !current.idle);
+    busy.then(|| clock::monotonic_ns() + LOOK_AFTER)
 }
 
 /// Called by the timer interrupt: asks for a switch when the slice is over.
@@ -405,9 +411,10 @@ fn switch(arrival: Arrival) {
         cpu.need_resched.store(true, Ordering::Relaxed);
     }
     queue.begin(next, now);
-    if !queue.is_empty() {
-        // Deadlines are armed as they are set; what a switch adds is the end of the turn.
-        timer::no_later_than(queue.slice_end);
+    if !next_task.idle {
+        // Deadlines are armed as they are set; what a switch adds is the end of the turn, if others wait for it. That none
+        // is armed at all is rare where the CPU is woken often, for an idle one leaves the last as it is.
+        timer::no_later_than(if queue.is_empty() { now + LOOK_AFTER } else { queue.slice_end });
     }
     if let Some(sample) = crate::profile::next() {
         timer::no_later_than(sample);

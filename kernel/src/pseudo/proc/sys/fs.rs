@@ -39,7 +39,7 @@ pub fn fill(s: &Settings) {
         |bytes| pipe::set_max_size(bytes as usize),
     );
     s.fixed("fs/pipe-user-pages-hard", "0");
-    s.fixed("fs/pipe-user-pages-soft", "0");
+    s.fixed("fs/pipe-user-pages-soft", "16384");
     s.fixed("fs/protected_fifos", "0");
     s.fixed("fs/protected_hardlinks", "0");
     s.fixed("fs/protected_regular", "0");

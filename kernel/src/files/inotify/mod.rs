@@ -3,6 +3,8 @@
 //! A [`Mark`] hangs on the inode that it watches and belongs to one instance. The file crate tells of changes with no spin lock
 //! held; events go straight into the queues of the instances.
 
+pub mod users;
+
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -17,6 +19,7 @@ use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::types::write_inotify_event;
 use syscall_shim::{Errno, InotifyMask, SysResult};
 
+use self::users::Account;
 use super::io::{Sink, put_all};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
@@ -31,6 +34,9 @@ const MAX_QUEUED: usize = 16384;
 const ENTRY_ONLY: u32 = event::CREATE | event::DELETE | event::MOVED_FROM | event::MOVED_TO;
 /// What concerns the file itself and is told to it alone.
 const SELF_ONLY: u32 = event::DELETE_SELF | event::MOVE_SELF;
+
+/// All instances, for what concerns a whole file system. A leaf lock.
+static INSTANCES: SpinLock<Vec<Weak<Inotify>>> = SpinLock::new(Vec::new());
 
 /// Marks that exist: without any, no event is even built.
 static MARKS: AtomicUsize = AtomicUsize::new(0);
@@ -47,7 +53,6 @@ struct Mark {
 #[derive(Default)]
 struct Marks(SpinLock<Vec<Arc<Mark>>>);
 
-#[derive(PartialEq, Eq)]
 struct Event {
     wd: i32,
     mask: u32,
@@ -56,6 +61,11 @@ struct Event {
 }
 
 impl Event {
+    /// Whether it tells the same, so that one of both will do. The end of a watch is never the same as another.
+    fn is_like(&self, other: &Event) -> bool {
+        self.mask & g::IN_IGNORED == 0 && (self.wd, self.mask, &self.name) == (other.wd, other.mask, &other.name)
+    }
+
     fn size(&self) -> usize {
         16 + if self.name.is_empty() { 0 } else { (self.name.len() + 1).next_multiple_of(16) }
     }
@@ -69,6 +79,7 @@ pub struct Inotify {
     /// A leaf lock.
     events: SpinLock<VecDeque<Event>>,
     queue: PollQueue,
+    account: Account,
 }
 
 /// Receives the file crate's events.
@@ -94,6 +105,17 @@ impl FsNotify for Receiver {
             }
         }
     }
+
+    fn unmounted(&self, dev: u64) {
+        let instances: Vec<Arc<Inotify>> = INSTANCES.lock().iter().filter_map(Weak::upgrade).collect();
+        for instance in instances {
+            let marks: Vec<Arc<Mark>> = instance.watches.lock().0.values().cloned().collect();
+            for mark in marks.iter().filter(|mark| mark.inode.metadata().dev == dev) {
+                instance.push(Event { wd: mark.wd, mask: g::IN_UNMOUNT, cookie: 0, name: Vec::new() });
+                instance.forget(mark);
+            }
+        }
+    }
 }
 
 fn marks_on(inode: &InodeRef) -> Vec<Arc<Mark>> {
@@ -103,7 +125,7 @@ fn marks_on(inode: &InodeRef) -> Vec<Arc<Mark>> {
 fn deliver(watched: &InodeRef, event: &FsEvent<'_>, name: &[u8]) {
     for mark in marks_on(watched) {
         let mask = mark.mask.load(Ordering::Relaxed);
-        if mask & event.mask & g::IN_ALL_EVENTS == 0 {
+        if mask & event.mask & g::IN_ALL_EVENTS == 0 || event.unlinked && mask & g::IN_EXCL_UNLINK != 0 {
             continue;
         }
         let Some(instance) = mark.instance.upgrade() else { continue };
@@ -117,8 +139,9 @@ fn deliver(watched: &InodeRef, event: &FsEvent<'_>, name: &[u8]) {
 }
 
 impl Inotify {
-    /// A new instance, open.
-    pub fn open(flags: OpenFlags) -> Arc<OpenFile> {
+    /// A new instance, open. `EMFILE` where the user has as many as there may be.
+    pub fn open(flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+        let account = Account::open()?;
         static REGISTERED: spin::Once<()> = spin::Once::new();
         REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
         let ops = Arc::new_cyclic(|me| Inotify {
@@ -126,12 +149,19 @@ impl Inotify {
             watches: SpinLock::new((LiteMap::new_vec(), 1)),
             events: SpinLock::new(VecDeque::new()),
             queue: poll_queue(),
+            account,
         });
+        {
+            let mut instances = INSTANCES.lock();
+            instances.retain(|instance| instance.strong_count() > 0);
+            instances.push(Arc::downgrade(&ops));
+        }
         let (path, inode) = anon::anon_inode("inotify");
-        OpenFile::new(path, inode, ops, flags)
+        Ok(OpenFile::new(path, inode, ops, flags))
     }
 
-    /// inotify_add_watch(2), the file already found: a new watch, or a change of the one that there is.
+    /// inotify_add_watch(2), the file already found: a new watch, or a change of the one that there is. `ENOSPC` where the user has
+    /// as many as there may be.
     pub fn add(&self, inode: &InodeRef, mask: u32) -> SysResult<i32> {
         let kept = mask & (g::IN_ALL_EVENTS | g::IN_ONESHOT | g::IN_EXCL_UNLINK | g::IN_UNMOUNT);
         let marks = inode.common().ext_or_insert(Marks::default);
@@ -147,6 +177,7 @@ impl Inotify {
             }
             return Ok(mark.wd);
         }
+        self.account.add_watch()?;
         let mark = {
             let mut watches = self.watches.lock();
             let wd = watches.1;
@@ -174,6 +205,7 @@ impl Inotify {
             return;
         }
         detach(mark);
+        self.account.remove_watches(1);
         self.push(Event { wd: mark.wd, mask: g::IN_IGNORED, cookie: 0, name: Vec::new() });
     }
 
@@ -181,12 +213,12 @@ impl Inotify {
         {
             let mut events = self.events.lock();
             // The same again tells nothing new.
-            if events.back() == Some(&event) {
+            if events.back().is_some_and(|last| last.is_like(&event)) {
                 return;
             }
             if events.len() >= MAX_QUEUED {
                 let overflow = Event { wd: -1, mask: g::IN_Q_OVERFLOW, cookie: 0, name: Vec::new() };
-                if events.back() != Some(&overflow) {
+                if !events.back().is_some_and(|last| last.is_like(&overflow)) {
                     events.push_back(overflow);
                 }
                 return;
@@ -231,6 +263,7 @@ impl Drop for Inotify {
         for mark in watches.values() {
             detach(mark);
         }
+        self.account.remove_watches(watches.len() as u32);
     }
 }
 
