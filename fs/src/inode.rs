@@ -51,6 +51,10 @@ pub trait FileHandle: Send + Sync {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize>;
     /// Writes at `off`. May sleep.
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize>;
+    /// Whether it is a text whose end is not known before it is read, so that lseek(2) cannot go there.
+    fn is_text(&self) -> bool {
+        false
+    }
 }
 
 /// A file of any type. Methods that do not fit the type answer what Linux answers, which the defaults give for a node

@@ -29,10 +29,10 @@ pub struct PeerCredentials {
 }
 
 impl PeerCredentials {
-    /// Those of the caller.
-    pub fn of_current() -> Self {
+    /// Those that a message of the caller's has, if it names none itself: the real ones.
+    pub fn of_sender() -> Self {
         let credentials = current().credentials();
-        Self { pid: current().process.pid, uid: credentials.euid, gid: credentials.egid }
+        Self { pid: current().process.pid, uid: credentials.uid, gid: credentials.gid }
     }
 
     /// As `struct ucred`.
@@ -63,6 +63,8 @@ pub struct Ancillary {
     pub files: Vec<Arc<OpenFile>>,
     /// `SCM_CREDENTIALS`.
     pub credentials: Option<PeerCredentials>,
+    /// Whose pidfd `SCM_PIDFD` is to give.
+    pub pidfd: Option<i32>,
     /// Everything else.
     pub control: Vec<Control>,
 }
@@ -138,6 +140,11 @@ pub trait Socket: FileOps {
 
     /// getsockopt(2): the value, which the caller cuts to the room there is.
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>>;
+
+    /// The same, for the few options that look at what the buffer holds: its first bytes.
+    fn get_option_of(&self, level: u32, option: u32, room: usize, _given: &[u8]) -> SysResult<Vec<u8>> {
+        self.get_option(level, option, room)
+    }
 }
 
 /// An open file for a new socket.

@@ -10,7 +10,8 @@ use inet::groups;
 use inet::ip::octets;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
-use super::interface::Interface;
+use super::interface::{self, Interface};
+use super::packet::{self, kind};
 use super::{arp, icmp, multicast, output, raw, tcp, udp};
 use crate::arch::clock;
 use crate::drivers::net::Received;
@@ -63,8 +64,23 @@ impl Incoming<'_> {
 /// A frame has come in through a card.
 pub fn ethernet(interface: &Arc<Interface>, received: Received) {
     let Ok(frame) = EthernetFrame::new_checked(&received.frame[..]) else { return };
+    if !interface.is_up() {
+        return;
+    }
     let to = frame.dst_addr();
-    if !to.is_multicast() && !to.is_broadcast() && to.0 != interface.mac() {
+    let kind = match to {
+        _ if interface.link.is_point_to_point() => kind::HOST,
+        to if to.is_broadcast() => kind::BROADCAST,
+        to if to.is_multicast() => kind::MULTICAST,
+        to if to.0 == interface.mac() => kind::HOST,
+        _ => kind::OTHERHOST,
+    };
+    let other = kind == kind::OTHERHOST;
+    // A card leaves out what is for others unless it is told not to.
+    if packet::wanted() && (!other || interface.is_promiscuous() || interface.nic().is_none()) {
+        packet::arrived(interface, &received.frame, kind);
+    }
+    if other {
         return;
     }
     let packet = received.frame.slice(arp::ETHERNET, usize::MAX);
@@ -112,7 +128,14 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         return;
     }
     let (source, destination) = (view.src_addr(), view.dst_addr());
-    if source.is_multicast() || source.is_broadcast() || !looped && (source.is_loopback() || destination.is_loopback()) {
+    if source.is_multicast() || source.is_broadcast() {
+        return;
+    }
+    // Martians (RFC 1812, 5.3.7).
+    if !looped && (source.is_loopback() || destination.is_loopback()) && !interface.conf.routes_localnet() {
+        return;
+    }
+    if !looped && interface::owner(&IpAddr::V4(source)).is_some() && !interface.conf.accepts_local() {
         return;
     }
     let group = destination.is_multicast();
@@ -220,6 +243,9 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     let Ok(view) = view else { return };
     let (source, destination) = (view.src_addr(), view.dst_addr());
     if source.is_multicast() || !looped && (source.is_loopback() || destination.is_loopback()) {
+        return;
+    }
+    if interface.conf.ipv6_is_off() {
         return;
     }
     let group = destination.is_multicast();

@@ -10,12 +10,9 @@ use syscall_shim::{Errno, SysResult};
 use super::interface::{self, Interface};
 use super::route::{self, Hop};
 use super::sources::{Filter, SourceChange};
-use super::{multicast, poll};
+use super::{multicast, poll, sysctl};
 use crate::files::socket::int;
 use crate::sync::SpinLock;
-
-/// Groups that a socket may join (`net.ipv4.igmp_max_memberships`).
-const MOST: usize = 20;
 
 /// A group that was joined.
 struct Joined {
@@ -53,8 +50,8 @@ pub(super) fn word(value: &[u8], at: usize) -> SysResult<u32> {
 /// The interface that `index` or `address` names, else the one that the routes would take to `group`.
 pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<Arc<Interface>> {
     match address.filter(|address| !address.is_unspecified()) {
-        _ if index != 0 => interface::by_index(index).cloned(),
-        Some(address) => interface::owner(&IpAddr::V4(address)).cloned(),
+        _ if index != 0 => interface::by_index(index),
+        Some(address) => interface::owner(&IpAddr::V4(address)),
         None => Some(route::lookup(group).ok()?.interface),
     }
 }
@@ -197,12 +194,12 @@ impl Membership {
         if choices.joined.iter().any(|joined| joined.interface == interface.index && joined.group == group) {
             return Err(Errno::EADDRINUSE);
         }
-        if choices.joined.len() >= MOST {
+        if choices.joined.len() as i64 >= sysctl::get(&sysctl::MAX_MEMBERSHIPS).into() {
             return Err(Errno::ENOBUFS);
         }
         choices.joined.push(Joined { interface: interface.index, group, filter });
         drop(choices);
-        multicast::join(interface, group);
+        multicast::join(&interface, group);
         poll::sent();
         Ok(())
     }
@@ -219,7 +216,7 @@ impl Membership {
         let at = choices.joined.iter().position(ours).ok_or(missing)?;
         choices.joined.swap_remove(at);
         drop(choices);
-        multicast::leave(interface, group);
+        multicast::leave(&interface, group);
         poll::sent();
         Ok(())
     }
@@ -295,7 +292,7 @@ impl Membership {
         match interface::by_index(first) {
             // There is no route for IPv6's groups there, as there is none on Linux.
             Some(interface) if to.is_ipv6() && interface.is_loopback() => Err(Errno::ENETUNREACH),
-            Some(interface) => Ok(Hop { interface: interface.clone(), next: to.ip() }),
+            Some(interface) => Ok(Hop { interface, next: to.ip() }),
             None => route::lookup(&to.ip()),
         }
     }
@@ -317,7 +314,7 @@ impl Drop for Membership {
         let joined = core::mem::take(&mut self.choices.lock().joined);
         for Joined { interface, group, .. } in joined {
             if let Some(interface) = interface::by_index(interface) {
-                multicast::leave(interface, group);
+                multicast::leave(&interface, group);
             }
         }
     }

@@ -10,32 +10,38 @@
 //! Locks, in the order in which they may be taken: the DHCP client, a listener, a connection, the tables of ports and connections,
 //! routes and addresses, groups, neighbours, a queue of an interface. Wait queues may be woken under any of them.
 
+mod address;
 mod arp;
 mod config;
 mod dhcp;
 mod errors;
+pub mod filter;
 mod icmp;
 mod input;
-mod interface;
+pub mod interface;
 pub mod ioctl;
 mod membership;
 mod multicast;
 mod neighbor;
 pub mod netlink;
 pub mod output;
+pub mod packet;
 mod poll;
 mod ports;
 mod raw;
 pub mod report;
 mod route;
+mod rule;
 mod send_how;
 mod slaac;
 pub mod socket;
 mod sockopt;
 mod sources;
 mod stamp;
+pub mod sysctl;
 pub mod tcp;
 mod timers;
+pub mod tun;
 mod udp;
 mod zerocopy;
 

@@ -2,19 +2,16 @@
 
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use syscall_shim::{Errno, SysResult};
 
+use super::sysctl;
 use crate::files::capable;
 
 use crate::arch::rng;
 use crate::sync::SpinLock;
-
-/// Ports that are given out to those who ask for none (`net.ipv4.ip_local_port_range`).
-const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 /// The protocols, each with ports of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -91,9 +88,8 @@ impl Entry {
 
 /// `EACCES` for a port that is the super-user's to give, asked for by somebody else (ip(7)).
 pub fn may_take(port: u16) -> SysResult<()> {
-    const FIRST_UNPRIVILEGED: u16 = 1024;
     const CAP_NET_BIND_SERVICE: u32 = 10;
-    if (1..FIRST_UNPRIVILEGED).contains(&port) && !capable(CAP_NET_BIND_SERVICE) {
+    if (1..sysctl::get(&sysctl::UNPRIVILEGED_PORT)).contains(&port.into()) && !capable(CAP_NET_BIND_SERVICE) {
         return Err(Errno::EACCES);
     }
     Ok(())
@@ -140,10 +136,10 @@ fn free_port(
     sharing: &Sharing,
     range: u32,
 ) -> SysResult<u16> {
-    let within = EPHEMERAL;
+    let within = sysctl::ports();
     let (low, high) = (range as u16, (range >> 16) as u16);
-    let first = if low == 0 { *within.start() } else { low.clamp(*within.start(), *within.end()) };
-    let last = if high == 0 { *within.end() } else { high.clamp(first, *within.end()) };
+    let first = if low == 0 { within.0 } else { low.clamp(within.0, within.1) };
+    let last = if high == 0 { within.1 } else { high.clamp(first, within.1) };
     let count = u64::from(last - first) + 1;
     let start = rng::next_u64() % count;
     let ports = || (0..count).map(|n| first + ((start + n) % count) as u16);

@@ -99,7 +99,7 @@ impl SendHow {
         // What goes to ourselves does so whatever the interface.
         if self.interface != 0 && self.interface != hop.interface.index && !hop.interface.is_loopback() {
             let named = interface::by_index(self.interface).ok_or(Errno::ENODEV)?;
-            hop.interface = named.clone();
+            hop.interface = named;
         }
         Ok(())
     }

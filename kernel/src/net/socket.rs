@@ -11,11 +11,11 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::membership::Membership;
-use super::output::TTL;
 use super::ports::Sharing;
 use super::raw::RawSocket;
 use super::route::{self, Hop};
 use super::sockopt::{Numbers, flag};
+use super::sysctl;
 use super::tcp::TcpSocket;
 use super::udp::UdpSocket;
 use crate::files::socket::open;
@@ -30,13 +30,6 @@ const IPPROTO_UDPLITE: u32 = 136;
 /// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC 2133's).
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6_MIN: usize = 24;
-/// Linux's `rmem_default`, `wmem_default` and the most that SO_RCVBUF and SO_SNDBUF take.
-pub(super) const BUFFER: u32 = 212_992;
-/// Buffers of a TCP socket at first (`tcp_rmem[1]`, `tcp_wmem[1]`), and what they grow to.
-const TCP_RECEIVE: u32 = 131_072;
-const TCP_SEND: u32 = 16_384;
-const TCP_RECEIVE_MAX: usize = 4 << 20;
-const TCP_SEND_MAX: usize = 1 << 20;
 
 /// A family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,6 +131,11 @@ impl Family {
     }
 }
 
+/// Time to live of what says nothing else.
+pub(super) fn default_ttl() -> u8 {
+    sysctl::get(&sysctl::DEFAULT_TTL) as u8
+}
+
 /// Options that all kinds have.
 pub struct Common {
     /// Whether it is a socket of IPv6: `IPV6_ADDRFORM` can end that.
@@ -163,7 +161,7 @@ pub struct Common {
     /// `SO_RCVBUF` and `SO_SNDBUF`; 0 while the kernel chooses.
     pub(super) receive_buffer: AtomicU32,
     pub(super) send_buffer: AtomicU32,
-    default_buffers: (u32, u32),
+    default_buffers: [u32; 2],
     /// `SO_RCVLOWAT`.
     pub low_water: AtomicI32,
     /// `IPV6_V6ONLY`.
@@ -210,9 +208,14 @@ impl Common {
             send_timeout: AtomicU64::new(0),
             receive_buffer: AtomicU32::new(0),
             send_buffer: AtomicU32::new(0),
-            default_buffers: if stream { (TCP_RECEIVE, TCP_SEND) } else { (BUFFER, BUFFER) },
+            default_buffers: if stream {
+                [&sysctl::TCP_RMEM[1], &sysctl::TCP_WMEM[1]]
+            } else {
+                [&sysctl::RMEM_DEFAULT, &sysctl::WMEM_DEFAULT]
+            }
+            .map(|setting| sysctl::get(setting) as u32),
             low_water: AtomicI32::new(1),
-            v6_only: AtomicBool::new(false),
+            v6_only: AtomicBool::new(family == Family::V6 && sysctl::get(&sysctl::BIND_V6_ONLY) != 0),
             tos: [AtomicU8::new(0), AtomicU8::new(0)],
             ttl: AtomicU8::new(0),
             hops: AtomicI32::new(-1),
@@ -301,10 +304,10 @@ impl Common {
     /// Time to live, or hop limit.
     pub fn ttl(&self, v6: bool) -> u8 {
         if v6 {
-            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(TTL);
+            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(sysctl::hop_limit());
         }
         match self.ttl.load(Ordering::Relaxed) {
-            0 => TTL,
+            0 => default_ttl(),
             ttl => ttl,
         }
     }
@@ -362,18 +365,19 @@ impl Common {
             0 => default,
             bytes => bytes,
         };
-        (of(&self.receive_buffer, self.default_buffers.0), of(&self.send_buffer, self.default_buffers.1))
+        (of(&self.receive_buffer, self.default_buffers[0]), of(&self.send_buffer, self.default_buffers[1]))
     }
 
     /// The buffers of a connection. Those that the application has not set grow.
     pub fn tcp_limits(&self) -> Limits {
         let receive = self.receive_buffer.load(Ordering::Relaxed) as usize;
         let send = self.send_buffer.load(Ordering::Relaxed) as usize;
+        let most = |setting| sysctl::get(setting) as usize;
         Limits {
             // Half of what is set is Linux's own bookkeeping.
-            receive: if receive == 0 { TCP_RECEIVE as usize / 2 } else { receive / 2 },
-            receive_max: if receive == 0 { TCP_RECEIVE_MAX } else { receive / 2 },
-            send: if send == 0 { TCP_SEND_MAX } else { send },
+            receive: if receive == 0 { self.default_buffers[0] as usize / 2 } else { receive / 2 },
+            receive_max: if receive == 0 { most(&sysctl::TCP_RMEM[2]) / 3 * 2 } else { receive / 2 },
+            send: if send == 0 { most(&sysctl::TCP_WMEM[2]) / 4 } else { send },
         }
     }
 
@@ -383,6 +387,7 @@ impl Common {
             || address.is_multicast()
             || super::interface::owner(address).is_some()
             || self.has(flag::FREEBIND | flag::FREEBIND6 | flag::TRANSPARENT)
+            || sysctl::get(if address.is_ipv4() { &sysctl::NONLOCAL_BIND } else { &sysctl::NONLOCAL_BIND6 }) != 0
             || matches!(address, IpAddr::V4(v4) if super::interface::all().iter().any(|i| i.is_broadcast(v4)))
     }
 
@@ -419,6 +424,7 @@ pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> Sys
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(TcpSocket::create(family, flags)),
         (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family, false), flags)),
         (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open(UdpSocket::new(family, true), flags)),
+        (n::SOCK_DGRAM, protocol) if protocol == family.icmp() && !sysctl::may_ping() => Err(Errno::EACCES),
         (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open(RawSocket::ping(family), flags)),
         (n::SOCK_RAW, 1..=255) => {
             if !capable(linux_raw_sys::general::CAP_NET_RAW) {

@@ -9,7 +9,8 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{find, name};
-use crate::files::capable;
+use crate::files::tty::DevptsOptions;
+use crate::files::{capable, tty};
 use crate::usermem::{UserAddr, read_cstr_bounded};
 use crate::vfs::{self, namespace};
 
@@ -49,9 +50,9 @@ fn tmpfs_options(data: &str) -> SysResult<TmpfsOptions> {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         let id = || value.parse::<u32>().map_err(|_| Errno::EINVAL);
         match key {
-            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?).filter(|n| *n > 0),
+            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?),
             "nr_blocks" => options.size = Some(size(value).ok_or(Errno::EINVAL)?.saturating_mul(4096)),
-            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?).filter(|n| *n > 0),
+            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?),
             "mode" => options.mode = u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL)? & 0o7777,
             "uid" => options.uid = id()?,
             "gid" => options.gid = id()?,
@@ -67,6 +68,7 @@ fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
         "tmpfs" | "ramfs" => vfs::new_tmpfs(tmpfs_options(data)?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
+        "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => crate::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     })
@@ -111,6 +113,7 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
         }
         ns.mount(fs, &source, &place, per_mount)?;
     }
+    vfs::mounts_changed();
     Ok(0)
 }
 
@@ -130,5 +133,7 @@ pub fn umount2(target: UserAddr, flags: u32) -> SysResult {
     if flags & MNT_EXPIRE != 0 {
         return Err(Errno::EAGAIN);
     }
-    namespace().umount(&place, flags & MNT_DETACH != 0).map(|()| 0)
+    namespace().umount(&place, flags & MNT_DETACH != 0)?;
+    vfs::mounts_changed();
+    Ok(0)
 }

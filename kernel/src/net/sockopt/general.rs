@@ -11,7 +11,8 @@ use super::{bit_of, flag};
 use crate::files::capable;
 use crate::files::socket::{int, timeval, timeval_bytes};
 use crate::net::interface;
-use crate::net::socket::{BUFFER, Common};
+use crate::net::socket::Common;
+use crate::net::sysctl;
 
 /// Least buffers (`SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`).
 const LEAST: (u32, u32) = (2304, 4608);
@@ -102,14 +103,15 @@ impl Common {
             self.flag(bits, on);
             return Ok(());
         }
+        let most = |setting| sysctl::get(setting) as u32;
         let doubled = |least: u32, most: u32| (number as u32).min(most).saturating_mul(2).max(least);
         match option {
             n::SO_REUSEADDR => self.reuse_address.store(on, Ordering::Relaxed),
             n::SO_REUSEPORT => self.reuse_port.store(on, Ordering::Relaxed),
             n::SO_BROADCAST => self.broadcast.store(on, Ordering::Relaxed),
             n::SO_KEEPALIVE => self.keep_alive.store(on, Ordering::Relaxed),
-            n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, BUFFER), Ordering::Relaxed),
-            n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, BUFFER), Ordering::Relaxed),
+            n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, most(&sysctl::RMEM_MAX)), Ordering::Relaxed),
+            n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, most(&sysctl::WMEM_MAX)), Ordering::Relaxed),
             n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE => {
                 if !capable(CAP_NET_ADMIN) {
                     return Err(Errno::EPERM);
@@ -170,7 +172,7 @@ impl Common {
     fn bind_to_device(&self, value: &[u8]) -> SysResult<()> {
         let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
         let name = name.get(..NAME - 1).unwrap_or(name);
-        let named = || interface::all().iter().find(|interface| interface.name.as_bytes() == name).map(|found| found.index);
+        let named = || interface::by_name(name).map(|found| found.index);
         let index = if name.is_empty() { 0 } else { named().ok_or(Errno::ENODEV)? };
         self.bind_to_index(index)
     }
@@ -257,7 +259,7 @@ impl Common {
         if room < NAME {
             return Err(Errno::EINVAL);
         }
-        let mut name = interface::by_index(index).ok_or(Errno::ENODEV)?.name.as_bytes().to_vec();
+        let mut name = interface::by_index(index).ok_or(Errno::ENODEV)?.name().into_bytes();
         name.push(0);
         Ok(name)
     }

@@ -10,8 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::{bit_of, flag, interface_in_order};
 use crate::files::capable;
 use crate::files::socket::int;
-use crate::net::output::TTL;
-use crate::net::socket::{Common, Family};
+use crate::net::socket::{Common, Family, default_ttl};
 
 /// Options that are on or off.
 const FLAGS: [(u32, u64); 16] = [
@@ -127,7 +126,7 @@ impl Common {
         let number = match option {
             n::IP_TOS => self.tos(false).into(),
             n::IP_TTL => match self.ttl.load(Ordering::Relaxed) {
-                0 => TTL.into(),
+                0 => default_ttl().into(),
                 ttl => ttl.into(),
             },
             n::IP_OPTIONS => return Ok(self.ip_options.lock().clone()),

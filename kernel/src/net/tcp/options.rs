@@ -10,6 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use crate::arch::clock;
 use crate::files::socket::int;
 use crate::net::socket::Common;
+use crate::net::sysctl;
 
 /// `TCP_CONGESTION`: the names of what the state machine can do, and the room that a name has.
 const CONGESTION: [(&[u8], Algorithm); 2] = [(b"reno", Algorithm::Reno), (b"cubic", Algorithm::Cubic)];
@@ -50,14 +51,15 @@ const HINTS: [u32; 3] = [n::TCP_THIN_LINEAR_TIMEOUTS, n::TCP_FASTOPEN_CONNECT, n
 
 impl Default for TcpOptions {
     fn default() -> Self {
+        let setting = |setting: &AtomicI32| u64::from(sysctl::get(setting).unsigned_abs());
         Self {
             no_delay: AtomicBool::new(false),
             cork: AtomicBool::new(false),
-            keep_idle: AtomicU64::new(7200 * SECOND),
-            keep_interval: AtomicU64::new(75 * SECOND),
-            keep_count: AtomicU32::new(9),
+            keep_idle: AtomicU64::new(setting(&sysctl::KEEPALIVE_TIME) * SECOND),
+            keep_interval: AtomicU64::new(setting(&sysctl::KEEPALIVE_INTERVAL) * SECOND),
+            keep_count: AtomicU32::new(setting(&sysctl::KEEPALIVE_PROBES) as u32),
             user_timeout: AtomicU64::new(0),
-            syn_count: AtomicU32::new(6),
+            syn_count: AtomicU32::new(setting(&sysctl::SYN_RETRIES) as u32),
             linger2: AtomicI32::new(0),
             defer_accept: AtomicU32::new(0),
             max_segment: AtomicU32::new(0),
@@ -110,7 +112,7 @@ impl TcpOptions {
             user_timeout: self.user_timeout.load(Ordering::Relaxed),
             syn_retries: self.syn_count.load(Ordering::Relaxed),
             linger2: match self.linger2.load(Ordering::Relaxed) {
-                0 => TIME_WAIT,
+                0 => sysctl::get(&sysctl::FIN_TIMEOUT) as u64 * SECOND,
                 seconds => seconds.max(0) as u64 * SECOND,
             },
             not_sent_low_water: match self.not_sent.load(Ordering::Relaxed) {

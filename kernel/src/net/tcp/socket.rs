@@ -24,12 +24,11 @@ use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
 use crate::net::stamp;
+use crate::net::sysctl;
 use crate::net::zerocopy::{MSG_ZEROCOPY, ZeroCopies};
 use crate::sync::{SleepMutex, SpinLock};
 use crate::task::current;
 
-/// The most that a listener's backlog may be (`net.core.somaxconn`).
-const SOMAXCONN: i32 = 4096;
 const SECOND: u64 = 1_000_000_000;
 /// sendto(2) connects first (tcp(7), `TCP_FASTOPEN`).
 const MSG_FASTOPEN: u32 = 0x2000_0000;
@@ -267,7 +266,8 @@ impl Socket for TcpSocket {
     }
 
     fn listen(&self, backlog: i32) -> SysResult<()> {
-        let backlog = if backlog < 0 { SOMAXCONN } else { backlog.min(SOMAXCONN) } as usize;
+        let most = sysctl::get(&sysctl::SOMAXCONN);
+        let backlog = if backlog < 0 { most } else { backlog.min(most) } as usize;
         let mut role = self.role.lock();
         match &*role {
             Role::Listening(listener) => {
