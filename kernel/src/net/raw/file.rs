@@ -107,6 +107,9 @@ impl Socket for RawSocket {
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
         let local = self.common.family().decode(address)?;
+        if self.ends.lock().remote.is_some() {
+            return Err(Errno::EINVAL);
+        }
         if !self.common.may_bind(&local.ip()) || local.is_ipv6() != self.is_v6() {
             return Err(Errno::EADDRNOTAVAIL);
         }
