@@ -2,7 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,7 +26,7 @@ use crate::task::current;
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();
 /// The tmpfs instances of the start, whose pages /proc/meminfo counts.
-static MEMORY: SpinLock<Vec<Arc<Tmpfs>>> = SpinLock::new(Vec::new());
+static MEMORY: SpinLock<Vec<Weak<Tmpfs>>> = SpinLock::new(Vec::new());
 
 /// Directories that are made when the image lacks them (hier(7)), with their modes.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -49,6 +49,7 @@ const DEVICES: &[(&str, u32, u32, u32)] = &[
     ("/dev/random", 0o666, 1, 8),
     ("/dev/urandom", 0o666, 1, 9),
     ("/dev/kmsg", 0o644, 1, 11),
+    ("/dev/net/tun", 0o666, 10, 200),
     ("/dev/tty", 0o666, 5, 0),
     ("/dev/console", 0o600, 5, 1),
     ("/dev/ptmx", 0o666, 5, 2),
@@ -76,16 +77,24 @@ pub fn namespace() -> &'static Arc<Namespace> {
 /// How what is no place for programs is mounted.
 const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 
-/// A tmpfs that is counted in [`shmem_pages`].
+/// A tmpfs that is counted in [`shmem_pages`]. Where nothing else is said it may have half of memory, and as many inodes as that has
+/// pages.
 pub fn new_tmpfs(options: TmpfsOptions) -> SysResult<Arc<Tmpfs>> {
-    let fs = Tmpfs::new(options)?;
-    MEMORY.lock().push(fs.clone());
+    let fs = Tmpfs::new(TmpfsOptions { default_limit: half_of_memory(), ..options })?;
+    let mut all = MEMORY.lock();
+    all.retain(|fs| fs.strong_count() > 0);
+    all.push(Arc::downgrade(&fs));
+    drop(all);
     Ok(fs)
 }
 
 /// Pages that files in memory hold.
 pub fn shmem_pages() -> u64 {
-    MEMORY.lock().iter().map(|fs| fs.used_pages()).sum()
+    MEMORY.lock().iter().filter_map(Weak::upgrade).map(|fs| fs.used_pages()).sum()
+}
+
+fn half_of_memory() -> u64 {
+    frames::total() as u64 / 2
 }
 
 /// Bytes of memory, the archives that the root is unpacked from included.
@@ -117,7 +126,9 @@ pub fn mounts_changed() {
 pub fn init() -> SysResult<Path> {
     fs_platform::init();
     // Programs ask for free space before they write: it is what memory there is.
-    let root = new_tmpfs(TmpfsOptions { name: "rootfs", size: Some(memory()), mode: 0o755, ..TmpfsOptions::default() })?;
+    let options =
+        TmpfsOptions { name: "rootfs", size: Some(memory()), nr_inodes: Some(0), mode: 0o755, ..TmpfsOptions::default() };
+    let root = new_tmpfs(options)?;
     Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
 }
 
@@ -147,6 +158,10 @@ pub fn populate() -> Result<Manifest, String> {
         }
     }
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
+    // What the image has does not count, however much it is.
+    if let Some(root) = MEMORY.lock().first().and_then(Weak::upgrade) {
+        root.allow_inodes(half_of_memory());
+    }
     write_resolv_conf(namespace()).map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?;
     if let Some(hostname) = manifest.hostname.take() {
         crate::task::uts::set_hostname(&hostname);
@@ -228,9 +243,9 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     }
     mount(ns, crate::pseudo::procfs(), "proc", "/proc", SECURE)?;
     mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
-    let dev =
-        new_tmpfs(TmpfsOptions { name: "devtmpfs", size: Some(memory() / 2), mode: 0o755, ..TmpfsOptions::default() })?;
+    let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
+    make_dir(ns, "/dev/net", 0o755)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }
@@ -248,6 +263,6 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/mqueue", 0o1777)?;
     mount(ns, crate::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
     make_dir(ns, "/dev/shm", 0o1777)?;
-    let shm = new_tmpfs(TmpfsOptions { size: Some(memory() / 2), ..TmpfsOptions::default() })?;
+    let shm = new_tmpfs(TmpfsOptions::default())?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
 }

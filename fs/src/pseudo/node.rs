@@ -78,7 +78,7 @@ pub struct PseudoEntry {
 }
 
 /// The entries of a dynamic directory (`/proc/PID`, `/proc/PID/fd`).
-pub trait DirSource: Send + Sync {
+pub trait DirSource: Any + Send + Sync {
     /// The entry called `name`; `ENOENT`.
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef>;
     /// The entries with a key of at least `from`, in the order of keys. `ENOENT` once the process is gone.
@@ -166,6 +166,13 @@ impl PseudoNode {
     pub fn dynamic(spec: NodeSpec, source: impl DirSource + 'static) -> Arc<PseudoNode> {
         let dynamic: Option<Box<dyn DirSource>> = Some(Box::new(source));
         PseudoNode::new(spec, FileType::Dir, Kind::Dir { fixed: Default::default(), dynamic })
+    }
+
+    /// The source of a directory's entries, if it is a `T`.
+    pub fn source<T: DirSource>(&self) -> Option<&T> {
+        let Kind::Dir { dynamic: Some(source), .. } = &self.kind else { return None };
+        let source: &dyn Any = &**source;
+        source.downcast_ref()
     }
 
     /// A read-only file. `read` runs at the first read of each open file and whenever that reads from offset 0 again;

@@ -29,6 +29,7 @@ mod page_copy;
 pub mod pidfd;
 mod pidfd_info;
 pub mod pipe;
+pub mod pipe_share;
 pub mod poll;
 pub mod pseudo_file;
 mod random;

@@ -17,7 +17,7 @@ use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
 use super::socket::Ancillary;
-use crate::mm::{PAGE_SIZE, frames};
+use crate::mm::{PAGE_SIZE, frames, heap};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -167,8 +167,9 @@ pub fn set_limit(most: usize) {
     LIMIT.store(most, Ordering::Relaxed);
 }
 
-/// `ENFILE` if there are more open files than may be.
+/// `ENFILE` if there are more open files than may be, `ENOMEM` where memory is short.
 pub fn check_count() -> SysResult<()> {
+    heap::check()?;
     if count() > limit() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 

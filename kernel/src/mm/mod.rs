@@ -58,4 +58,5 @@ pub fn init(boot: &crate::arch::boot::BootInfo) {
     let mut early = frames::EarlyFrames::new(boot);
     direct::init(boot, &mut early);
     frames::init(boot, early);
+    heap::init();
 }

@@ -16,7 +16,7 @@ use crate::arch::boot;
 
 /// Configures the first card.
 pub fn init() {
-    let Some(card) = interface::all().iter().find(|i| !i.is_loopback()) else { return };
+    let Some(card) = &interface::all().iter().find(|i| !i.is_loopback()).cloned() else { return };
     let (mut v4, mut v6, mut ask) = (false, false, false);
     for text in boot::options("ip") {
         match (text, Cidr::parse(text)) {

@@ -1,5 +1,7 @@
 //! Descriptors: dup(2), fcntl(2), ioctl(2) as far as every file knows it.
 
+use alloc::sync::Arc;
+
 use fs::{FileType, OpenFlags, Seals};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl as i;
@@ -62,23 +64,12 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
     }
     let file = file(fd)?;
     match cmd {
-        g::F_SETFL => {
-            file.owner.lock().fd = fd;
-            file.set_flags(OpenFlags::from_bits_retain(arg as u32)).map(|()| 0)
-        }
+        g::F_SETFL => set_flags(&file, fd, OpenFlags::from_bits_retain(arg as u32)),
         g::F_GETLK | g::F_SETLK | g::F_SETLKW | g::F_OFD_GETLK | g::F_OFD_SETLK | g::F_OFD_SETLKW => {
             super::lock::record_lock(&file, cmd, UserAddr(arg))
         }
-        g::F_SETOWN => {
-            let pid = arg as i32;
-            let kind = if pid < 0 { OwnerKind::Group } else { OwnerKind::Process };
-            set_owner(&file, kind, pid.checked_abs().ok_or(Errno::EINVAL)?)
-        }
-        g::F_GETOWN => {
-            let owner = *file.owner.lock();
-            let pid = if owner.kind == OwnerKind::Group { -owner.pid } else { owner.pid };
-            Ok(pid as isize as usize)
-        }
+        g::F_SETOWN => set_signed_owner(&file, arg as i32),
+        g::F_GETOWN => Ok(signed_owner(&file) as isize as usize),
         g::F_SETOWN_EX => {
             let ex = UserAddr(arg).cast::<FOwnerEx>().read()?;
             let kind = match ex.kind as u32 {
@@ -124,6 +115,25 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
     }
 }
 
+/// Sets the status flags. The descriptor that turns `O_ASYNC` on is the one that signals tell, whichever it is called by later.
+fn set_flags(file: &Arc<OpenFile>, fd: i32, flags: OpenFlags) -> SysResult {
+    if (flags - file.flags()).contains(OpenFlags::ASYNC) {
+        file.owner.lock().fd = fd;
+    }
+    file.set_flags(flags).map(|()| 0)
+}
+
+/// The owner as one number: a negative one is a process group's.
+fn signed_owner(file: &OpenFile) -> i32 {
+    let owner = *file.owner.lock();
+    if owner.kind == OwnerKind::Group { -owner.pid } else { owner.pid }
+}
+
+fn set_signed_owner(file: &OpenFile, pid: i32) -> SysResult {
+    let kind = if pid < 0 { OwnerKind::Group } else { OwnerKind::Process };
+    set_owner(file, kind, pid.checked_abs().ok_or(Errno::EINVAL)?)
+}
+
 /// `ESRCH` for who is not there; 0 is nobody.
 fn set_owner(file: &OpenFile, kind: OwnerKind, pid: i32) -> SysResult {
     let there = match kind {
@@ -156,8 +166,11 @@ pub fn ioctl(fd: i32, request: u32, arg: UserAddr) -> SysResult {
                 return Err(Errno::ENOTTY);
             }
             flags.set(OpenFlags::ASYNC, on);
-            file.owner.lock().fd = fd;
-            file.set_flags(flags).map(|()| 0)
+            set_flags(&file, fd, flags)
+        }
+        i::FIOSETOWN | i::SIOCSPGRP if file.ops.as_socket().is_some() => set_signed_owner(&file, arg.cast::<i32>().read()?),
+        i::FIOGETOWN | i::SIOCGPGRP if file.ops.as_socket().is_some() => {
+            arg.cast::<i32>().write(signed_owner(&file)).map(|()| 0)
         }
         // Of what lies in a file system that counts in blocks.
         i::FIGETBSZ if !file.path.dentry.is_anonymous() => {

@@ -50,9 +50,9 @@ fn tmpfs_options(data: &str) -> SysResult<TmpfsOptions> {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         let id = || value.parse::<u32>().map_err(|_| Errno::EINVAL);
         match key {
-            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?).filter(|n| *n > 0),
+            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?),
             "nr_blocks" => options.size = Some(size(value).ok_or(Errno::EINVAL)?.saturating_mul(4096)),
-            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?).filter(|n| *n > 0),
+            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?),
             "mode" => options.mode = u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL)? & 0o7777,
             "uid" => options.uid = id()?,
             "gid" => options.gid = id()?,

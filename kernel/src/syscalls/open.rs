@@ -8,7 +8,7 @@ use syscall_shim::{Errno, ResolveFlags, SysResult, types};
 use super::paths::{Name, name_at};
 use crate::files::{open as open_files, open_file, with_fs};
 use crate::task::current;
-use crate::usermem::{UserAddr, read_bytes};
+use crate::usermem::UserAddr;
 use crate::vfs::namespace;
 
 /// Flags that openat2(2) knows (`VALID_OPEN_FLAGS`).
@@ -49,11 +49,7 @@ pub fn openat2(dirfd: i32, path: UserAddr, how: UserAddr, size: usize) -> SysRes
     if size > 4096 {
         return Err(Errno::E2BIG);
     }
-    let how_arg = how.cast::<types::OpenHow>().read()?;
-    let tail = read_bytes(how.add(KNOWN as u64), size - KNOWN)?;
-    if tail.iter().any(|b| *b != 0) {
-        return Err(Errno::E2BIG);
-    }
+    let how_arg: types::OpenHow = crate::usermem::read_extensible(how, size)?;
     let flags = u32::try_from(how_arg.flags).ok().filter(|f| f & !VALID_OPEN_FLAGS == 0).ok_or(Errno::EINVAL)?;
     let flags = OpenFlags::from_bits_retain(flags);
     let creates = flags.intersects(OpenFlags::CREAT | OpenFlags::TMPFILE_BIT);

@@ -147,7 +147,7 @@ pub fn faccessat2(dirfd: i32, path: UserAddr, mode: u32, flags: u32) -> SysResul
         creds.caps = if own.uid == 0 { own.cap_permitted } else { 0 };
     }
     let lookup = super::paths::lookup_flags(flags & !g::AT_EACCESS, g::AT_SYMLINK_NOFOLLOW | g::AT_EMPTY_PATH)?;
-    let name = super::paths::name_at(dirfd, path)?;
+    let name = super::paths::name_or_descriptor(dirfd, path, lookup)?;
     with_fs_as(&creds, |ctx| {
         let found = match &name.base {
             Some(base) if name.text.is_empty() && flags & g::AT_EMPTY_PATH != 0 => base.clone(),

@@ -28,6 +28,7 @@ use crate::task::{current, table};
 use target::{Class, Target};
 
 pub use ns::open as open_namespace;
+pub use pid::process_of_directory;
 pub use system::memory_info;
 pub use usage::busy_time;
 

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 
 use fs::inode::FileHandle;
 use fs::pseudo::{DirSource, PseudoEntry, PseudoNode};
@@ -16,6 +17,7 @@ use super::target::{Class, Target};
 use super::{access, fd, memory, net, ns, number, status, usage};
 use crate::files::FileOps;
 use crate::files::open::OpenedBy;
+use crate::task::Process;
 
 type Read = fn(&Target) -> SysResult<Vec<u8>>;
 type Write = fn(&Target, &[u8]) -> SysResult<()>;
@@ -121,6 +123,13 @@ fn class(target: &Target) -> Class {
 /// The directory of a process or thread.
 pub fn directory(target: Target) -> InodeRef {
     PseudoNode::dynamic(target.spec(class(&target), 0, 0o555), Files(target))
+}
+
+/// The process whose directory in /proc this is, if it is one. `ESRCH` once that is gone.
+pub fn process_of_directory(inode: &InodeRef) -> Option<SysResult<Arc<Process>>> {
+    let inode: &dyn Any = &**inode;
+    let Files(target) = inode.downcast_ref::<PseudoNode>()?.source::<Files>()?;
+    (!target.is_thread()).then(|| target.process())
 }
 
 struct Files(Target);
