@@ -260,6 +260,9 @@ impl OpenFile {
         }
         let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
+        if (old ^ flags).contains(OpenFlags::APPEND) && self.inode.access_attrs().mode & fs::APPEND_ONLY != 0 {
+            return Err(Errno::EPERM);
+        }
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {
             super::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
