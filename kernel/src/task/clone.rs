@@ -14,7 +14,7 @@ use super::{current, sched, table};
 use crate::files::FdTable;
 use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
-use crate::mm::AddressSpace;
+use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
 
 /// `struct clone_args` of clone(2).
@@ -70,8 +70,9 @@ fn check(args: &CloneArgs) -> SysResult<()> {
     Ok(())
 }
 
-/// `EAGAIN` at `RLIMIT_NPROC`, which does not bind root, and at the machine's limit.
+/// `EAGAIN` at `RLIMIT_NPROC`, which does not bind root, and at the machine's limit; `ENOMEM`.
 fn check_limits(parent: &Task) -> SysResult<()> {
+    heap::check()?;
     let total = table::counts().0 as u64;
     if total >= table::threads_max() {
         return Err(Errno::EAGAIN);
