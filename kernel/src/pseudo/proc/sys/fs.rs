@@ -1,9 +1,10 @@
 //! /proc/sys/fs.
 
 use alloc::format;
+use alloc::string::ToString;
 
 use super::setting::Settings;
-use crate::files::{fd_table, open_file, pipe, pipe_share};
+use crate::files::{epoll, fd_table, open_file, pipe, pipe_share};
 use crate::ipc::mqueue;
 
 const INT_MAX: i64 = i32::MAX as i64;
@@ -11,7 +12,7 @@ const INT_MAX: i64 = i32::MAX as i64;
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
     s.fixed("fs/aio-nr", "0");
-    s.fixed("fs/epoll/max_user_watches", "1048576");
+    s.shown("fs/epoll/max_user_watches", || epoll::max_user_watches().to_string());
     s.fixed("fs/inotify/max_queued_events", "16384");
     s.fixed("fs/inotify/max_user_instances", "128");
     s.fixed("fs/inotify/max_user_watches", "65536");
