@@ -436,7 +436,10 @@ impl OpenFile {
     /// Notes an epoll instance that is to forget this description when it goes.
     pub(super) fn add_watch(&self, watch: Weak<Watch>) {
         let mut watches = self.watches.lock();
-        watches.retain(|w| w.strong_count() > 0);
+        // Looked through only now and then: there may be many.
+        if watches.len() == watches.capacity() {
+            watches.retain(|w| w.strong_count() > 0);
+        }
         watches.push(watch);
     }
 

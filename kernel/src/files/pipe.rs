@@ -245,7 +245,7 @@ impl Pipe {
             if ring.buffers.len() >= self.slots.load(Ordering::Relaxed) {
                 break Ok(());
             }
-            let page = match PageRef::alloc() {
+            let page = match PageRef::alloc_buffer() {
                 Ok(page) => page,
                 Err(e) => break Err(e),
             };
@@ -279,7 +279,7 @@ impl Pipe {
             if piece == 0 || ring.buffers.len() >= self.slots.load(Ordering::Relaxed) {
                 break Ok(());
             }
-            let page = match PageRef::alloc() {
+            let page = match PageRef::alloc_buffer() {
                 Ok(page) => page,
                 Err(e) => break Err(e),
             };

@@ -303,7 +303,7 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
         let n = read(from, source, &mut bytes)?;
         let bytes = bytes.get(..n).unwrap_or_default();
         for piece in bytes.chunks(PAGE_SIZE) {
-            let page = fs::PageRef::alloc()?;
+            let page = fs::PageRef::alloc_buffer()?;
             page.write(0, piece);
             let whole = Buffer { page, off: 0, len: piece.len(), packet: false, own: true };
             if push_buffer(pipe, whole).is_err() {
@@ -316,7 +316,7 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
         fs::file::read(&from.inode, pos, count, &mut |page, off, n| {
             let page = match page {
                 Some(page) => page.clone(),
-                None => fs::PageRef::alloc()?,
+                None => fs::PageRef::alloc_buffer()?,
             };
             let full = push_buffer(pipe, Buffer { page, off, len: n, packet: false, own: false }).is_err();
             Ok(if full { 0 } else { n })

@@ -1,15 +1,16 @@
 //! /proc/sys/fs.
 
 use alloc::format;
+use alloc::string::ToString;
 
 use super::setting::Settings;
-use crate::files::{dnotify, fd_table, inotify, lease, open_file, pipe, pipe_share};
+use crate::files::{dnotify, epoll, fd_table, inotify, lease, open_file, pipe, pipe_share};
 use crate::ipc::mqueue;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
     s.fixed("fs/aio-nr", "0");
-    s.fixed("fs/epoll/max_user_watches", "1048576");
+    s.shown("fs/epoll/max_user_watches", || epoll::max_user_watches().to_string());
     s.int("fs/inotify/max_queued_events", &inotify::MAX_QUEUED, 0..=i32::MAX);
     s.int("fs/inotify/max_user_instances", &inotify::users::MAX_INSTANCES, 0..=i32::MAX);
     s.int("fs/inotify/max_user_watches", &inotify::users::MAX_WATCHES, 0..=i32::MAX);
