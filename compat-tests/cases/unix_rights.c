@@ -206,6 +206,16 @@ GROUP(in_flight_cycles)
     YES("which is an end then", hung_up(p[0]));
     close(p[0]);
 
+    /* What waits at a socket goes with it, though its peer stays. */
+    MUST(pipe(p) == 0);
+    pair(SOCK_STREAM, s);
+    MUST(pass_one(s[0], p[1]) == 1 && pass_one(s[0], s[0]) == 1);
+    close(p[1]);
+    close(s[1]);
+    YES("a receiver that goes", hung_up(p[0]));
+    close(s[0]);
+    close(p[0]);
+
     /* In a process that ends. */
     int status;
     MUST(pipe(p) == 0);
