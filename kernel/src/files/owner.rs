@@ -66,30 +66,45 @@ impl Waker for Notifier {
         let events = if key == 0 { ev::READABLE } else { key };
         let found = CODES.iter().find(|(bits, ..)| events & bits != 0);
         let (code, band) = found.map_or((1, ev::READABLE), |(_, code, band)| (*code, *band));
-        let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
-            Some(signal) => Siginfo::poll(signal, code, i64::from(band), owner.fd),
-            None => Siginfo::kernel(Signal::SIGIO),
-        };
-        tell(owner, info);
+        post(owner, code, i64::from(band), owner.fd);
         false
     }
 }
 
-/// Tells the owner of out-of-band data (`SIGURG`), whether or not there is signal-driven input and output.
-pub fn urgent(file: &OpenFile) {
-    let owner = *file.owner.lock();
+/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for signals (socket(7)).
+pub fn tell_urgent(owner: &SharedOwner) {
+    let owner = *owner.lock();
     if owner.pid != 0 {
         tell(owner, Siginfo::kernel(Signal::SIGURG));
     }
 }
 
-/// An owner that is gone has nobody to tell.
+/// Sends the owner `F_SETSIG`'s signal with the band `events`, or a plain `SIGIO`.
+fn post(owner: Owner, code: i32, events: i64, fd: i32) {
+    let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
+        Some(signal) => Siginfo::poll(signal, code, events, fd),
+        None => Siginfo::kernel(Signal::SIGIO),
+    };
+    tell(owner, info);
+}
+
 fn tell(owner: Owner, info: Siginfo) {
+    // An owner that is gone has nobody to tell.
     let _ = match owner.kind {
         OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
         OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
         OwnerKind::Group => Some(send_to_group(owner.pid, info)),
     };
+}
+
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
+/// `fd` is the descriptor that it was asked for through.
+pub fn post_message(owner: &Owner, fd: i32) {
+    const POLL_MSG: i32 = 3;
+    const BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
+    if owner.pid != 0 {
+        post(*owner, POLL_MSG, BAND, fd);
+    }
 }
 
 /// Where a file's notifier is registered.

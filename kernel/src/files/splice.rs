@@ -87,6 +87,15 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
     Ok(done)
 }
 
+/// Whether there is nothing to read at a place of a file with positions.
+pub fn is_at_end(from: &OpenFile, source: Place) -> SysResult<bool> {
+    let pos = match source {
+        Place::Position => from.position(),
+        Place::At(pos) => pos,
+    };
+    from.ops.read_at(from, pos, &mut Sink::Kernel(&mut [0])).map(|n| n == 0)
+}
+
 /// What copy_file_range(2) asks of its files.
 pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     if [from, to].iter().any(|file| file.inode.file_type() == FileType::Dir) {

@@ -62,7 +62,7 @@ pub fn recvfrom(
     if !address.is_null() {
         match &received.address {
             Some(from) => write_address(from, address, address_len)?,
-            None => address_len.write(0)?,
+            None => write_address(&[], address, address_len)?,
         }
     }
     Ok(if flags & net::MSG_TRUNC != 0 { received.full } else { received.copied })

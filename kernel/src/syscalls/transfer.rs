@@ -57,7 +57,7 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
         advance(offset, start, n)?;
         return Ok(n);
     }
-    if to.flags().contains(fs::OpenFlags::APPEND) || !splice::takes(&to) {
+    if to.flags().contains(fs::OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
     // Of a stream, what the target does not take would be lost. What gives nothing gives its consent to nothing.
@@ -70,6 +70,10 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     }
     if !gives {
         return Err(Errno::EINVAL);
+    }
+    // What takes nothing is not asked for nothing.
+    if !splice::takes(&to) {
+        return if splice::is_at_end(&from, start)? { Ok(0) } else { Err(Errno::EINVAL) };
     }
     let n = splice::copy(&from, start, &to, Place::Position, count)?;
     advance(offset, start, n)?;

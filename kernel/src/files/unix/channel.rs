@@ -17,6 +17,7 @@ use crate::files::io::Source;
 use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::files::socket::{Address, PeerCredentials, wait};
 use crate::files::{OpenFile, owner};
+use crate::mm::heap;
 use crate::sync::SleepMutex;
 use crate::usermem::buffer;
 
@@ -438,7 +439,7 @@ impl Channel {
         if urgent {
             self.readers.wake_key(ev::READABLE | ev::PRI);
             if let Some(file) = self.receiver.upgrade().and_then(|socket| socket.file()) {
-                owner::urgent(&file);
+                owner::tell_urgent(&file.owner);
             }
         } else {
             self.readers.wake(1, ev::READABLE);
@@ -456,6 +457,7 @@ impl Drop for Channel {
 /// Takes so many bytes of a stream, or fewer where memory is in small pieces. `ENOBUFS`, and `EFAULT` unless all can be read.
 fn piece(from: &mut Source<'_>, want: usize) -> SysResult<Vec<u8>> {
     const LEAST: usize = 4096;
+    heap::check().map_err(|_| Errno::ENOBUFS)?;
     let bytes = buffer(want).or_else(|errno| if want > LEAST { buffer(LEAST) } else { Err(errno) });
     let mut bytes = bytes.map_err(|_| Errno::ENOBUFS)?;
     if from.take(&mut bytes)? < bytes.len() { Err(Errno::EFAULT) } else { Ok(bytes) }

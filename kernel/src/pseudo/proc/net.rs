@@ -68,6 +68,7 @@ fn lines(name: &str) -> String {
         "udplite6" => report::udp(UDPLITE, true),
         "dev" => report::dev(),
         "route" => report::route(),
+        "ipv6_route" => report::ipv6_route(),
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
         "unix" => crate::files::unix::report::lines(),
