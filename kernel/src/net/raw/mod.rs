@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
+use inet::bpf::{Packet, View};
 use inet::checksum::Sum;
 use inet::ip::octets;
 
@@ -29,7 +30,7 @@ const ECHO_REPLY: [u8; 2] = [0, 129];
 const IPPROTO_RAW: u8 = 255;
 
 /// A packet that was received.
-struct Packet {
+struct Arrived {
     from: SocketAddr,
     to: IpAddr,
     interface: u32,
@@ -55,7 +56,7 @@ pub struct RawSocket {
     identity: AtomicU16,
     ends: SpinLock<Ends>,
     /// What was received. A leaf lock.
-    queue: SpinLock<VecDeque<Packet>>,
+    queue: SpinLock<VecDeque<Arrived>>,
     held: AtomicUsize,
     filter: SpinLock<filter::Filter>,
     /// `IPV6_CHECKSUM`: where a checksum belongs; -1 for nowhere.
@@ -175,8 +176,16 @@ impl RawSocket {
             return;
         }
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        let whole = || Packet {
+            view: View { head: &bytes, network: usize::MAX, link: usize::MAX, ..View::default() },
+            ..incoming.for_filter()
+        };
+        match self.common.filter.wanted(whole) {
+            0 => return,
+            wanted => bytes.truncate(wanted),
+        }
         let scope = if self.is_v6() { incoming.interface.index } else { 0 };
-        let packet = Packet {
+        let packet = Arrived {
             from: scoped(incoming.source, scope),
             to: incoming.destination,
             interface: incoming.interface.index,
