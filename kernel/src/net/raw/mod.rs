@@ -143,13 +143,14 @@ impl RawSocket {
         {
             return false;
         }
-        let Some([kind, _, _, _, i0, i1]) = incoming.head.first_chunk::<6>().copied() else { return !self.ping };
         if self.ping {
-            return kind == ECHO_REPLY[usize::from(v6)]
-                && self.identity.load(Ordering::Relaxed) == u16::from_be_bytes([i0, i1]);
+            let identity = self.identity.load(Ordering::Relaxed).to_be_bytes();
+            return matches!(incoming.head.first_chunk(), Some([kind, _, _, _, i0, i1])
+                if *kind == ECHO_REPLY[usize::from(v6)] && [*i0, *i1] == identity);
         }
         let is_icmp = u32::from(self.protocol) == self.common.family().icmp();
-        !(is_icmp && self.filter.lock().blocks(kind)) && self.checksum_is_right(incoming)
+        let blocked = is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
+        !blocked && self.checksum_is_right(incoming)
     }
 
     /// Whether the checksum that `IPV6_CHECKSUM` has us look at is right. That of ICMPv6 has been looked at.
