@@ -57,7 +57,7 @@ pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>)
     let (kind, flags) = type_and_flags(kind)?;
     let kind = match family {
         net::AF_UNIX => unix_kind(kind, protocol)?,
-        net::AF_INET | net::AF_INET6 => return Err(Errno::EOPNOTSUPP),
+        net::AF_INET | net::AF_INET6 | net::AF_PACKET | crate::net::netlink::FAMILY => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::EAFNOSUPPORT),
     };
     let files = current().files()?;
