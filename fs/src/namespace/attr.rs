@@ -135,6 +135,7 @@ impl Namespace {
         want_write(&path.mount)?;
         inode_permission(ctx.creds, &path.mount, inode, AccessMask::WRITE)?;
         let _access = WriteAccess::get(inode)?;
+        crate::lease::break_leases(inode, true, false)?;
         crate::file::truncate(inode, size, fsize_limit, ctx.creds.capable(Cap::Fsetid))?;
         notify::notify_path(path, event::MODIFY);
         Ok(())
@@ -144,9 +145,14 @@ impl Namespace {
     pub fn statfs(&self, path: &Path) -> SysResult<StatFs> {
         const ST_VALID: u64 = 0x20;
         const ST_RELATIME: u64 = 0x1000;
+        const ST_NOSYMFOLLOW: u64 = 0x2000;
         let mut out = path.mount.fs.statfs()?;
         let flags = path.mount.flags();
-        out.flags = ST_VALID | u64::from((flags & !MountFlags::RELATIME & !MountFlags::STRICTATIME).bits());
+        let same = flags & !MountFlags::RELATIME & !MountFlags::STRICTATIME & !MountFlags::NOSYMFOLLOW;
+        out.flags = ST_VALID | u64::from(same.bits());
+        if flags.contains(MountFlags::NOSYMFOLLOW) {
+            out.flags |= ST_NOSYMFOLLOW;
+        }
         if flags.contains(MountFlags::RELATIME) {
             out.flags |= ST_RELATIME;
         }

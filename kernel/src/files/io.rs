@@ -11,6 +11,7 @@ use syscall_shim::types::Iovec;
 use syscall_shim::{Errno, SysResult};
 
 use super::page_copy::{page_from_user, page_to_user};
+use crate::mm::heap;
 use crate::usermem::{self, UserAddr};
 
 /// The most bytes that one call transfers (`MAX_RW_COUNT`).
@@ -251,6 +252,7 @@ impl Source<'_> {
         if len > limit {
             return Err(Errno::EMSGSIZE);
         }
+        heap::check()?;
         let mut out = usermem::buffer(len)?;
         if self.take(&mut out)? < len { Err(Errno::EFAULT) } else { Ok(out) }
     }

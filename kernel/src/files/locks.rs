@@ -10,6 +10,7 @@ use fs::{InodeRef, Metadata};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
+use crate::mm::heap;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::task::wait::{WaitQueue, wait_until};
@@ -68,8 +69,16 @@ pub fn test_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range) -
     conflict
 }
 
+/// `F_OFD_GETLK` with `F_UNLCK`: the first lock of the owner in the range.
+pub fn held(file: &OpenFile, owner: Owner, range: Range) -> Option<Lock> {
+    let locks = file.inode.common().get_ext::<Locks>()?;
+    let table = locks.table.lock();
+    table.ranges.iter().find(|lock| lock.owner == owner && lock.range.overlaps(range)).copied()
+}
+
 /// `F_SETLK` and `F_SETLKW`. `EAGAIN` when it may not wait, `EDEADLK` when waiting would never end.
 pub fn lock_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range, wait: bool) -> SysResult<()> {
+    heap::check().map_err(|_| Errno::ENOLCK)?;
     let want = lock_for(owner, kind, range);
     let locks = locks_of(&file.inode);
     loop {
@@ -109,6 +118,7 @@ pub fn unlock_range(file: &OpenFile, owner: Owner, range: Range) {
 
 /// flock(2) with `LOCK_SH` or `LOCK_EX`.
 pub fn flock(file: &OpenFile, kind: LockKind, wait: bool) -> SysResult<()> {
+    heap::check().map_err(|_| Errno::ENOLCK)?;
     let pid = current().process.pid;
     let locks = locks_of(&file.inode);
     let attempt = || {

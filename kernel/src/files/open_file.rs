@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
-use fs::{FileType, InodeRef, OpenFlags, Path};
+use fs::{Cap, FileType, InodeRef, OpenFlags, Path};
 use linux_raw_sys::net::MSG_DONTWAIT;
 use syscall_shim::{Errno, SysResult};
 
@@ -17,7 +17,7 @@ use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
 use super::socket::Ancillary;
-use crate::mm::{PAGE_SIZE, frames};
+use crate::mm::{PAGE_SIZE, frames, heap};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -167,8 +167,9 @@ pub fn set_limit(most: usize) {
     LIMIT.store(most, Ordering::Relaxed);
 }
 
-/// `ENFILE` if there are more open files than may be.
+/// `ENFILE` if there are more open files than may be, `ENOMEM` where memory is short.
 pub fn check_count() -> SysResult<()> {
+    heap::check()?;
     if count() > limit() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 
@@ -187,7 +188,11 @@ pub struct OpenFile {
     /// File offset. Held over reads and writes that use it (POSIX: these are atomic with respect to each other).
     pos: SleepMutex<u64>,
     /// Keeps the program file of a running process from being written.
-    _write_access: Option<WriteAccess>,
+    write_access: Option<WriteAccess>,
+    /// Counted among the file's readers.
+    reads_only: bool,
+    /// open(2) created the file (`F_CREATED_QUERY`).
+    pub created: bool,
     /// Who gets `SIGIO`.
     pub owner: SharedOwner,
     /// Signal-driven input and output, while it is on. A leaf lock.
@@ -199,18 +204,26 @@ pub struct OpenFile {
 impl OpenFile {
     /// A new description. `flags` are those of open(2).
     pub fn new(path: Path, inode: InodeRef, ops: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
-        OpenFile::with_write_access(path, inode, ops, flags, None)
+        OpenFile::opened(path, inode, ops, flags, None, false)
     }
 
-    /// A new description that holds the write access of its file.
-    pub fn with_write_access(
+    /// A new description as open(2) makes it, with the write access of its file, and whether the file is new.
+    pub fn opened(
         path: Path,
         inode: InodeRef,
         ops: Arc<dyn FileOps>,
         flags: OpenFlags,
         write_access: Option<WriteAccess>,
+        created: bool,
     ) -> Arc<OpenFile> {
         COUNT.fetch_add(1, Ordering::Relaxed);
+        let reads_only = flags.readable() && !flags.writable() && inode.mapping().is_some();
+        if reads_only {
+            inode.common().reader_opened();
+        }
+        if write_access.is_some() {
+            path.mount.add_writer();
+        }
         Arc::new(OpenFile {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             path,
@@ -218,7 +231,9 @@ impl OpenFile {
             ops,
             flags: AtomicU32::new((flags & !NOT_KEPT).bits()),
             pos: SleepMutex::new(0),
-            _write_access: write_access,
+            write_access,
+            reads_only,
+            created,
             owner: Arc::new(IrqLock::new(Owner::default())),
             notifier: SpinLock::new(None),
             watches: SpinLock::new(Vec::new()),
@@ -233,6 +248,16 @@ impl OpenFile {
     /// `F_SETFL`.
     pub fn set_flags(self: &Arc<Self>, flags: OpenFlags) -> SysResult<()> {
         let old = self.flags();
+        if (flags & !old).contains(OpenFlags::NOATIME) {
+            let attrs = self.inode.access_attrs();
+            if current().credentials().fsuid != attrs.uid && !super::capable(Cap::Fowner as u32) {
+                return Err(Errno::EPERM);
+            }
+        }
+        let is_fifo = self.inode.file_type() == FileType::Fifo;
+        if flags.contains(OpenFlags::DIRECT) && !is_fifo && self.inode.mapping().is_none() {
+            return Err(Errno::EINVAL);
+        }
         let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
@@ -431,6 +456,13 @@ impl Drop for OpenFile {
             return;
         }
         super::locks::release_description(self);
+        super::lease::release(self);
+        if self.reads_only {
+            self.inode.common().reader_closed();
+        }
+        if self.write_access.is_some() {
+            self.path.mount.remove_writer();
+        }
         if notify::active() {
             let closed = if self.flags().writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE };
             notify::notify_open_file(&self.path, closed);

@@ -29,10 +29,10 @@ pub struct PeerCredentials {
 }
 
 impl PeerCredentials {
-    /// Those of the caller.
-    pub fn of_current() -> Self {
+    /// Those that a message of the caller's has, if it names none itself: the real ones.
+    pub fn of_sender() -> Self {
         let credentials = current().credentials();
-        Self { pid: current().process.pid, uid: credentials.euid, gid: credentials.egid }
+        Self { pid: current().process.pid, uid: credentials.uid, gid: credentials.gid }
     }
 
     /// As `struct ucred`.
@@ -63,6 +63,8 @@ pub struct Ancillary {
     pub files: Vec<Arc<OpenFile>>,
     /// `SCM_CREDENTIALS`.
     pub credentials: Option<PeerCredentials>,
+    /// Whose pidfd `SCM_PIDFD` is to give.
+    pub pidfd: Option<i32>,
     /// Everything else.
     pub control: Vec<Control>,
 }

@@ -65,7 +65,7 @@ impl SendHow {
                 self.source = (!source.is_unspecified()).then(|| IpAddr::V6(source).to_canonical());
             }
             (n::SOL_IP, n::IP_TTL) => {
-                self.ttl = Some(u8::try_from(byte()?).ok().filter(|ttl| *ttl != 0).ok_or(Errno::EINVAL)?)
+                self.ttl = Some(u8::try_from(int(data)?).ok().filter(|ttl| *ttl != 0).ok_or(Errno::EINVAL)?)
             }
             (n::SOL_IPV6, n::IPV6_HOPLIMIT) => match int(data)? {
                 -1 => self.ttl = None,

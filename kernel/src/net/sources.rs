@@ -21,7 +21,8 @@ const MSFILTER: usize = 16;
 #[derive(Default)]
 pub struct Filter {
     include: bool,
-    sources: Vec<IpAddr>,
+    /// `None` until one is named: so long the filter may become one of the other sort.
+    sources: Option<Vec<IpAddr>>,
 }
 
 /// A change of a filter.
@@ -73,37 +74,45 @@ impl SourceChange {
 impl Filter {
     /// A filter that lets nobody in as yet.
     pub fn none() -> Filter {
-        Filter { include: true, sources: Vec::new() }
+        Filter { include: true, sources: None }
     }
 
     /// Whether nobody is to be heard.
     pub fn lets_nobody_in(&self) -> bool {
-        self.include && self.sources.is_empty()
+        self.include && self.list().is_empty()
+    }
+
+    fn list(&self) -> &[IpAddr] {
+        self.sources.as_deref().unwrap_or_default()
     }
 
     /// Whether datagrams of this source are taken.
     pub fn takes(&self, source: &IpAddr) -> bool {
-        self.sources.contains(source) == self.include
+        self.list().contains(source) == self.include
     }
 
     /// Makes a change. `EINVAL` where the filter is of the other sort, `EADDRNOTAVAIL` for a source that is there already, or not.
     pub fn change(&mut self, change: &SourceChange) -> SysResult<()> {
         if self.include != change.include {
-            if !self.sources.is_empty() {
+            if self.sources.is_some() {
                 return Err(Errno::EINVAL);
             }
             self.include = change.include;
         }
-        let at = self.sources.iter().position(|source| *source == change.source);
+        if self.sources.is_none() && !change.add {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        let sources = self.sources.get_or_insert_default();
+        let at = sources.iter().position(|source| *source == change.source);
         match (change.add, at) {
             (true, Some(_)) | (false, None) => Err(Errno::EADDRNOTAVAIL),
-            (true, None) if self.sources.len() >= MOST => Err(Errno::ENOBUFS),
+            (true, None) if sources.len() >= MOST => Err(Errno::ENOBUFS),
             (true, None) => {
-                self.sources.push(change.source);
+                sources.push(change.source);
                 Ok(())
             }
             (false, Some(at)) => {
-                self.sources.swap_remove(at);
+                sources.swap_remove(at);
                 Ok(())
             }
         }
@@ -124,6 +133,6 @@ impl Filter {
         }
         let sources: SysResult<Vec<IpAddr>> = (0..count).map(|at| v4(value, MSFILTER + 4 * at).map(IpAddr::V4)).collect();
         let interface = choose(0, Some(v4(value, 4)?), &group).ok_or(Errno::ENODEV)?;
-        Ok((group, interface, Filter { include: mode == n::MCAST_INCLUDE, sources: sources? }))
+        Ok((group, interface, Filter { include: mode == n::MCAST_INCLUDE, sources: Some(sources?) }))
     }
 }

@@ -1,6 +1,6 @@
 //! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a whole.
 
-use fs::{Cap, FallocateMode, FileType, OpenFlags};
+use fs::{AccessMask, Cap, FallocateMode, FileType, OpenFlags, SetAttr};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, RwfFlags, SysResult};
 
@@ -8,7 +8,8 @@ use super::paths::{self, file, name};
 use crate::files::io::{Segments, Sink, Source};
 use crate::files::regular::{checked_size, file_size_limit};
 use crate::files::{OpenFile, capable, with_fs};
-use crate::usermem::UserAddr;
+use crate::task::current;
+use crate::usermem::{UserAddr, UserPtr};
 use crate::vfs::namespace;
 use fs::LookupFlags;
 
@@ -196,6 +197,8 @@ pub fn ftruncate(fd: i32, length: i64) -> SysResult {
         return Err(Errno::EINVAL);
     }
     checked_size(fs::file::truncate(&file.inode, length, file_size_limit(), capable(Cap::Fsetid as u32)))?;
+    // Unlike truncate(2), it counts as a modification also where the size stays.
+    file.inode.setattr(&SetAttr { mtime: Some(fs::platform::now()), ..SetAttr::default() })?;
     fs::notify::notify_path(&file.path, fs::notify::event::MODIFY);
     Ok(0)
 }
@@ -247,7 +250,10 @@ pub fn sync_file_range(fd: i32, offset: i64, len: i64, flags: u32) -> SysResult 
     if flags & !valid != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
         return Err(Errno::EINVAL);
     }
-    let mapping = file.inode.mapping().ok_or(Errno::ESPIPE)?;
+    if matches!(file.inode.file_type(), FileType::Fifo | FileType::Char | FileType::Socket) {
+        return Err(Errno::ESPIPE);
+    }
+    let Some(mapping) = file.inode.mapping() else { return Ok(0) };
     let end = if len == 0 { u64::MAX } else { (offset + len) as u64 };
     mapping.write_back(offset as u64 / 4096, end.div_ceil(4096)).map(|()| 0)
 }
@@ -267,4 +273,24 @@ pub fn readahead(fd: i32, offset: i64, count: usize) -> SysResult {
     file.check_readable()?;
     let mapping = file.inode.mapping().ok_or(Errno::EINVAL)?;
     mapping.read(position(offset)?, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
+}
+
+/// cachestat(2). What a memory file has is in the cache, and nothing of it is dirty, under way to a disk, or evicted.
+pub fn cachestat(fd: i32, range: UserPtr<[u64; 2]>, out: UserPtr<[u64; 5]>, flags: u32) -> SysResult {
+    let file = file(fd)?;
+    let [offset, len] = range.read()?;
+    let own = file.inode.access_attrs().uid == current().credentials().fsuid || capable(Cap::Fowner as u32);
+    if !own && !file.flags().writable() {
+        with_fs(|ctx| namespace().access(ctx, &file.path, AccessMask::WRITE)).map_err(|_| Errno::EPERM)?;
+    }
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    const PAGE: u64 = fs::PAGE_SIZE as u64;
+    let end = if len == 0 { u64::MAX } else { (offset.wrapping_add(len).wrapping_sub(1) / PAGE).saturating_add(1) };
+    let mut cached = 0;
+    if let Some(mapping) = file.inode.mapping() {
+        mapping.each_cached(offset / PAGE, end, &mut |_, _| cached += 1);
+    }
+    out.write([cached, 0, 0, 0, 0]).map(|()| 0)
 }

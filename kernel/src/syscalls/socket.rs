@@ -38,28 +38,34 @@ fn unix_kind(kind: u32, protocol: u32) -> SysResult<Kind> {
     Kind::from_type(kind)
 }
 
+/// A new socket, open.
+fn create(family: u32, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+    match family {
+        net::AF_UNIX => Ok(UnixSocket::open_one(unix_kind(kind, protocol)?, flags)),
+        net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags),
+        net::AF_INET6 => crate::net::socket::create(Family::V6, kind, protocol, flags),
+        net::AF_PACKET => crate::net::packet::create(kind, protocol, flags),
+        crate::net::netlink::FAMILY => crate::net::netlink::create(kind, protocol, flags),
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
 /// socket(2).
 pub fn socket(family: u32, kind: u32, protocol: u32) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    let file = match family {
-        net::AF_UNIX => UnixSocket::open_one(unix_kind(kind, protocol)?, flags),
-        net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags)?,
-        net::AF_INET6 => crate::net::socket::create(Family::V6, kind, protocol, flags)?,
-        net::AF_PACKET => crate::net::packet::create(kind, protocol, flags)?,
-        crate::net::netlink::FAMILY => crate::net::netlink::create(kind, protocol, flags)?,
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
+    let file = create(family, kind, protocol, flags)?;
     current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC)).map(|fd| fd as usize)
 }
 
 /// socketpair(2).
 pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    let kind = match family {
-        net::AF_UNIX => unix_kind(kind, protocol)?,
-        net::AF_INET | net::AF_INET6 | net::AF_PACKET | crate::net::netlink::FAMILY => return Err(Errno::EOPNOTSUPP),
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
+    if family != net::AF_UNIX {
+        // What is wrong with the sockets is told first.
+        create(family, kind, protocol, flags)?;
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let kind = unix_kind(kind, protocol)?;
     let files = current().files()?;
     let fds = files.insert_pair(UnixSocket::open_pair(kind, flags), flags.contains(OpenFlags::CLOEXEC))?;
     if let Err(errno) = out.write(fds) {
@@ -187,6 +193,11 @@ pub fn getsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: UserPt
             socket.get_option_of(level, option, room, given)?
         }
     };
+    // The length that is needed is told along with the error.
+    if (level, option) == (net::SOL_SOCKET, net::SO_PEERGROUPS) && bytes.len() > room {
+        len.write(bytes.len() as i32)?;
+        return Err(Errno::ERANGE);
+    }
     // The length of a filter is told in instructions.
     if (level, option) == (net::SOL_SOCKET, net::SO_GET_FILTER) {
         let count = bytes.len() / Instruction::SIZE;

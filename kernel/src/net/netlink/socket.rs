@@ -280,7 +280,7 @@ impl NetlinkSocket {
     /// Sends to other sockets of the family. `EPERM`, `ECONNREFUSED`.
     fn send_to_others(&self, bytes: &[u8], port: u32, group: u32) -> SysResult<()> {
         let waiting = |group| {
-            let sender = PeerCredentials::of_current();
+            let sender = PeerCredentials::of_sender();
             Waiting { bytes: bytes.to_vec(), from: self.own_port(), group, sender }
         };
         if group != 0 {

@@ -107,6 +107,9 @@ impl Socket for RawSocket {
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
         let local = self.common.family().decode(address)?;
+        if self.ends.lock().remote.is_some() {
+            return Err(Errno::EINVAL);
+        }
         if !self.common.may_bind(&local.ip()) || local.is_ipv6() != self.is_v6() {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -151,7 +154,8 @@ impl Socket for RawSocket {
     }
 
     fn peer_address(&self) -> SysResult<Address> {
-        let remote = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?;
+        // As on Linux, port 0 is nobody, though the ports of raw sockets mean nothing.
+        let remote = self.ends.lock().remote.filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
         Ok(self.common.family().encode(&remote))
     }
 

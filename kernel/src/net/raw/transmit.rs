@@ -36,9 +36,6 @@ impl RawSocket {
         if self.is_v6() && !self.ping && to.is_some_and(|to| to.port() != 0 && !self.may_name(to.port())) {
             return Err(Errno::EINVAL);
         }
-        if self.closed[1].load(Ordering::Acquire) {
-            return Err(Errno::EPIPE);
-        }
         let remote = self.ends.lock().remote;
         let to = to.or(remote).ok_or(Errno::EDESTADDRREQ)?;
         let bytes = from.take_all(LONGEST)?;

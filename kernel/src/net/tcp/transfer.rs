@@ -16,6 +16,7 @@ use super::socket::{TcpSocket, errno};
 use crate::arch::clock;
 use crate::files::io::{Sink, Source};
 use crate::files::socket::{deadline, wait_all};
+use crate::mm::heap;
 use crate::net::poll;
 use crate::usermem::buffer;
 
@@ -27,7 +28,7 @@ const LEAST_CHUNK: usize = 2048;
 fn piece(len: usize) -> SysResult<Vec<u8>> {
     let mut len = len;
     loop {
-        match buffer(len) {
+        match heap::check().and_then(|()| buffer(len)) {
             Err(_) if len > LEAST_CHUNK => len /= 2,
             result => return result,
         }

@@ -194,7 +194,8 @@ impl Socket for UdpSocket {
     }
 
     fn peer_address(&self) -> SysResult<Address> {
-        let remote = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?;
+        // As on Linux, port 0 is nobody.
+        let remote = self.ends.lock().remote.filter(|remote| remote.port() != 0).ok_or(Errno::ENOTCONN)?;
         Ok(self.common.family().encode(&remote))
     }
 

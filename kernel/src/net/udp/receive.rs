@@ -43,9 +43,6 @@ impl UdpSocket {
         if flags & n::MSG_ERRQUEUE != 0 {
             return self.receive_report(to);
         }
-        if flags & n::MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
         let [peeks, nonblock] = [n::MSG_PEEK, n::MSG_DONTWAIT].map(|flag| flags & flag != 0);
         let until = deadline(&self.common.receive_timeout);
         let next = || {

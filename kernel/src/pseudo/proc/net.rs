@@ -71,6 +71,7 @@ fn lines(name: &str) -> String {
         "ipv6_route" => report::ipv6_route(),
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
+        "unix" => crate::files::unix::report::lines(),
         "pnp" => crate::net::pnp(),
         _ => String::new(),
     }

@@ -3,18 +3,16 @@
 use alloc::format;
 
 use super::setting::Settings;
-use crate::files::{fd_table, open_file, pipe};
+use crate::files::{dnotify, fd_table, inotify, lease, open_file, pipe, pipe_share};
 use crate::ipc::mqueue;
-
-const INT_MAX: i64 = i32::MAX as i64;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
     s.fixed("fs/aio-nr", "0");
     s.fixed("fs/epoll/max_user_watches", "1048576");
-    s.fixed("fs/inotify/max_queued_events", "16384");
-    s.fixed("fs/inotify/max_user_instances", "128");
-    s.fixed("fs/inotify/max_user_watches", "65536");
+    s.int("fs/inotify/max_queued_events", &inotify::MAX_QUEUED, 0..=i32::MAX);
+    s.int("fs/inotify/max_user_instances", &inotify::users::MAX_INSTANCES, 0..=i32::MAX);
+    s.int("fs/inotify/max_user_watches", &inotify::users::MAX_WATCHES, 0..=i32::MAX);
     s.number(
         "fs/file-max",
         0..=i64::MAX,
@@ -26,10 +24,10 @@ pub fn fill(s: &Settings) {
     );
     s.shown("fs/file-nr", || format!("{}\t0\t{}", open_file::count(), open_file::limit()));
     s.uint("fs/nr_open", &fd_table::NR_OPEN, 64..=fd_table::NR_OPEN_LIMIT);
-    s.kept("fs/lease-break-time", 45, i32::MIN.into()..=INT_MAX);
-    s.kept("fs/leases-enable", 1, 0..=1);
-    s.kept("fs/dir-notify-enable", 1, i32::MIN.into()..=INT_MAX);
-    s.kept("fs/mount-max", 100_000, 1..=u32::MAX.into());
+    s.int("fs/lease-break-time", &lease::BREAK_TIME, i32::MIN..=i32::MAX);
+    s.int("fs/leases-enable", &lease::ENABLED, i32::MIN..=i32::MAX);
+    s.int("fs/dir-notify-enable", &dnotify::ENABLED, i32::MIN..=i32::MAX);
+    s.uint("fs/mount-max", &fs::namespace::MAX_MOUNTS, 1..=u32::MAX);
     s.kept("fs/overflowgid", 65534, 0..=65535);
     s.kept("fs/overflowuid", 65534, 0..=65535);
     s.number(
@@ -38,8 +36,8 @@ pub fn fill(s: &Settings) {
         || pipe::max_size() as i64,
         |bytes| pipe::set_max_size(bytes as usize),
     );
-    s.fixed("fs/pipe-user-pages-hard", "0");
-    s.fixed("fs/pipe-user-pages-soft", "16384");
+    s.ulong("fs/pipe-user-pages-hard", &pipe_share::USER_PAGES_HARD, 0..=u64::MAX);
+    s.ulong("fs/pipe-user-pages-soft", &pipe_share::USER_PAGES_SOFT, 0..=u64::MAX);
     s.fixed("fs/protected_fifos", "0");
     s.fixed("fs/protected_hardlinks", "0");
     s.fixed("fs/protected_regular", "0");
