@@ -27,8 +27,8 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 7) => Memory::Full,
         (1, 8 | 9) => return Ok(Arc::new(super::random::Random)),
         (1, 11) => return super::kmsg::Kmsg::open(flags),
-        (4 | 5, _) | (136..=143, _) => return super::tty::open(inode, flags),
         (10, 200) => return Ok(crate::net::tun::TunFile::open()),
+        (4 | 5, _) | (136..=143, _) => return super::tty::open(inode, flags),
         _ => return Err(Errno::ENXIO),
     };
     Ok(Arc::new(memory))
