@@ -6,6 +6,7 @@
 mod attr;
 mod change;
 mod open;
+pub mod protection;
 mod rename;
 mod tree;
 mod xattr;

@@ -29,7 +29,7 @@ use crate::usermem::UserAddr;
 use litemap::LiteMap;
 
 /// Events that a queue holds (`/proc/sys/fs/inotify/max_queued_events`).
-const MAX_QUEUED: usize = 16384;
+pub static MAX_QUEUED: AtomicU32 = AtomicU32::new(16384);
 /// What concerns the entry of a directory and is told to the directory alone.
 const ENTRY_ONLY: u32 = event::CREATE | event::DELETE | event::MOVED_FROM | event::MOVED_TO;
 /// What concerns the file itself and is told to it alone.
@@ -216,7 +216,7 @@ impl Inotify {
             if events.back().is_some_and(|last| last.is_like(&event)) {
                 return;
             }
-            if events.len() >= MAX_QUEUED {
+            if events.len() >= MAX_QUEUED.load(Ordering::Relaxed) as usize {
                 let overflow = Event { wd: -1, mask: g::IN_Q_OVERFLOW, cookie: 0, name: Vec::new() };
                 if !events.back().is_some_and(|last| last.is_like(&overflow)) {
                     events.push_back(overflow);

@@ -1,5 +1,8 @@
 //! How much of inotify(7) each user has.
 
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
 
@@ -7,9 +10,9 @@ use crate::sync::SpinLock;
 use crate::task::current;
 
 /// Instances of one user (`/proc/sys/fs/inotify/max_user_instances`).
-pub const MAX_INSTANCES: u32 = 128;
+pub static MAX_INSTANCES: AtomicU32 = AtomicU32::new(128);
 /// Watches of one user (`/proc/sys/fs/inotify/max_user_watches`).
-pub const MAX_WATCHES: u32 = 65536;
+pub static MAX_WATCHES: AtomicU32 = AtomicU32::new(65536);
 
 #[derive(Default)]
 struct Counts {
@@ -32,7 +35,7 @@ impl Account {
             users.insert(uid, Counts::default());
         }
         let counts = users.get_mut(&uid).ok_or(Errno::ENOMEM)?;
-        if counts.instances >= MAX_INSTANCES {
+        if counts.instances >= MAX_INSTANCES.load(Relaxed) {
             return Err(Errno::EMFILE);
         }
         counts.instances += 1;
@@ -42,7 +45,8 @@ impl Account {
     /// Counts a watch. `ENOSPC` for one too many.
     pub fn add_watch(&self) -> SysResult<()> {
         let mut users = USERS.lock();
-        let counts = users.get_mut(&self.0).filter(|counts| counts.watches < MAX_WATCHES).ok_or(Errno::ENOSPC)?;
+        let counts =
+            users.get_mut(&self.0).filter(|counts| counts.watches < MAX_WATCHES.load(Relaxed)).ok_or(Errno::ENOSPC)?;
         counts.watches += 1;
         Ok(())
     }
