@@ -5,7 +5,7 @@ use crate::creds::Credentials;
 use crate::dentry::Dentry;
 use crate::inode::Link;
 use crate::mount::{Mount, MountFlags};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, protection};
 use crate::path::Path;
 use crate::types::*;
 use alloc::borrow::Cow;
@@ -153,6 +153,8 @@ impl<'a> Walker<'a> {
                 if dentry.is_mountpoint() || follow && dentry.is_symlink() {
                     let next = self.cross(self.beside(dentry))?;
                     if follow && next.dentry.is_symlink() {
+                        let dir = self.dentry.inode().ok_or(Errno::ENOENT)?.access_attrs();
+                        protection::may_follow(self.creds, &dir, &next.inode()?.access_attrs())?;
                         self.follow(&next, trailing)?;
                         return Ok(false);
                     }

@@ -1,6 +1,6 @@
 //! Making and removing names: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2).
 
-use super::{Namespace, may_create, may_delete, new_node, want_write};
+use super::{Namespace, inode_permission, may_create, may_delete, new_node, protection, want_write};
 use crate::creds::Cap;
 use crate::inode::InodeRef;
 use crate::notify::{self, event};
@@ -120,6 +120,9 @@ impl Namespace {
         }
         let source = self.resolve(ctx, old_at, old, flags)?;
         let inode = source.inode()?.clone();
+        let both = AccessMask::READ | AccessMask::WRITE;
+        let usable = inode_permission(ctx.creds, &source.mount, &inode, both).is_ok();
+        protection::may_link(ctx.creds, &inode.access_attrs(), usable)?;
         self.create_with(ctx, new_at, new, Creates::Link, |dir, dir_inode, name| {
             if !alloc::sync::Arc::ptr_eq(&dir.mount, &source.mount) {
                 return Err(Errno::EXDEV);

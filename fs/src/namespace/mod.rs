@@ -7,6 +7,7 @@ mod attr;
 mod branch;
 mod change;
 mod open;
+pub mod protection;
 mod rename;
 mod tree;
 mod xattr;

@@ -1,6 +1,6 @@
 //! open(2).
 
-use super::{Namespace, inode_permission, may_create, new_node, want_write};
+use super::{Namespace, inode_permission, may_create, new_node, protection, want_write};
 use crate::creds::Cap;
 use crate::file::WriteAccess;
 use crate::inode::InodeRef;
@@ -133,6 +133,7 @@ impl Namespace {
             if !found.dentry.is_symlink() || flags.contains(OpenFlags::NOFOLLOW) {
                 return Ok((found, false, Some(dir.inode()?.access_attrs())));
             }
+            protection::may_follow(ctx.creds, &dir.inode()?.access_attrs(), &found.inode()?.access_attrs())?;
             walker.follow(&found, false)?;
         }
     }
@@ -156,7 +157,7 @@ impl Namespace {
                 return Err(Errno::EISDIR);
             }
             if let Some(dir) = dir {
-                may_create_in_sticky(ctx, &dir, &inode)?;
+                protection::may_open_existing(ctx.creds, &dir, &inode.access_attrs())?;
             }
         }
         if flags.contains(OpenFlags::DIRECTORY) && file_type != FileType::Dir {
@@ -213,16 +214,6 @@ impl Namespace {
         let write_access = Some(WriteAccess::get(&inode)?);
         Ok(Opened { path: Path { mount: dir.mount.clone(), dentry }, inode, created: true, truncated: false, write_access })
     }
-}
-
-/// `may_create_in_sticky` with the protected_* settings of sysctl at 0: `O_CREAT` does not open other people's links, sockets and
-/// devices in a directory like /tmp.
-fn may_create_in_sticky(ctx: &FsContext<'_>, dir: &AccessAttrs, inode: &InodeRef) -> SysResult<()> {
-    let attrs = inode.access_attrs();
-    let spared = matches!(attrs.mode & S_IFMT, S_IFREG | S_IFIFO);
-    let owned = attrs.uid == dir.uid || attrs.uid == ctx.creds.fsuid;
-    let open_to_all = dir.mode & S_ISVTX != 0 && dir.mode & 0o002 != 0;
-    if spared || owned || !open_to_all { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// `may_open`.
