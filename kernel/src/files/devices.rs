@@ -18,6 +18,7 @@ enum Memory {
     Zero,
     Full,
     Random,
+    Urandom,
 }
 
 /// Opens the device that a node names. `ENXIO` when there is none of that number.
@@ -27,7 +28,8 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 3) => Memory::Null,
         (1, 5) => Memory::Zero,
         (1, 7) => Memory::Full,
-        (1, 8 | 9) => Memory::Random,
+        (1, 8) => Memory::Random,
+        (1, 9) => Memory::Urandom,
         (1, 11) => return super::kmsg::Kmsg::open(flags),
         (4 | 5, _) | (136..=143, _) => return super::tty::open(rdev, flags),
         _ => return Err(Errno::ENXIO),
@@ -44,7 +46,7 @@ impl FileOps for Memory {
         match self {
             Memory::Null => Ok(0),
             Memory::Zero | Memory::Full => fill(to, |to| to.put_zeros(4096)),
-            Memory::Random => fill(to, |to| {
+            Memory::Random | Memory::Urandom => fill(to, |to| {
                 let mut bytes = [0; 256];
                 rng::fill(&mut bytes);
                 to.put(&bytes)
@@ -56,7 +58,7 @@ impl FileOps for Memory {
         let n = from.remaining();
         match self {
             Memory::Full => return Err(Errno::ENOSPC),
-            Memory::Random => {
+            Memory::Random | Memory::Urandom => {
                 let mut bytes = [0; 256];
                 while from.remaining() > 0 {
                     let n = from.take(&mut bytes)?;
@@ -74,6 +76,21 @@ impl FileOps for Memory {
 
     fn pollable(&self) -> bool {
         *self == Memory::Random
+    }
+
+    fn splices(&self) -> (bool, bool) {
+        (*self != Memory::Null, *self != Memory::Full)
+    }
+
+    fn reads_now(&self) -> bool {
+        *self != Memory::Full
+    }
+
+    fn write_now(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        match self {
+            Memory::Null | Memory::Zero => self.write_at(file, 0, from, false).map(|(n, _)| n),
+            _ => Err(Errno::EOPNOTSUPP),
+        }
     }
 
     fn maps_as_zero(&self) -> bool {
