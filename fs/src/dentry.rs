@@ -5,6 +5,7 @@
 
 use crate::inode::InodeRef;
 use crate::notify::{self, event};
+use crate::platform::platform;
 use crate::types::FileType;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -332,7 +333,7 @@ impl Drop for Dentry {
 
 /// Puts a dentry on the evicting hand's way and evicts what has become too much.
 fn remember(dentry: &Arc<Dentry>) {
-    let limit = LIMIT.load(Ordering::Relaxed);
+    let limit = if platform().may_keep() { LIMIT.load(Ordering::Relaxed) } else { 0 };
     let mut lru = LRU.lock();
     lru.push_back(Arc::downgrade(dentry));
     for _ in 0..4 {

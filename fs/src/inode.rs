@@ -51,6 +51,10 @@ pub trait FileHandle: Send + Sync {
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize>;
     /// Writes at `off`. May sleep.
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize>;
+    /// Whether it is a text whose end is not known before it is read, so that lseek(2) cannot go there.
+    fn is_text(&self) -> bool {
+        false
+    }
 }
 
 /// A file of any type. Methods that do not fit the type answer what Linux answers, which the defaults give for a node
@@ -75,6 +79,22 @@ pub trait Inode: Any + Send + Sync {
     /// File type.
     fn file_type(&self) -> FileType {
         FileType::from_mode(self.access_attrs().mode).unwrap_or(FileType::Regular)
+    }
+
+    /// Whether access control lists are kept as its extended attributes.
+    fn supports_acl(&self) -> bool {
+        false
+    }
+
+    /// Sets those of [`IMMUTABLE`], [`APPEND_ONLY`], [`NODUMP`] and [`NOATIME`] that `flags` has and clears the others; they are told
+    /// beside the mode. `ENOTTY` where there are none.
+    fn set_fileattr(&self, _flags: u32) -> SysResult<()> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Whether there are such flags.
+    fn has_fileattr(&self) -> bool {
+        false
     }
 
     /// Applies checked attribute changes.

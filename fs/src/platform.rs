@@ -16,6 +16,10 @@ pub const PAGE_SHIFT: u32 = 12;
 pub trait Platform: Send + Sync {
     /// A zeroed frame with reference count 1, or `None` when memory is exhausted. Called with no spin lock held.
     fn alloc_page(&self) -> Option<u64>;
+    /// Whether there is memory for more that a program has kept: inodes, names, attributes.
+    fn may_keep(&self) -> bool {
+        true
+    }
     /// Adds a reference.
     fn ref_page(&self, phys: u64);
     /// Drops a reference; the last one frees the frame.

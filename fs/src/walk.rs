@@ -1,5 +1,6 @@
 //! Path resolution (path_resolution(7)).
 
+use crate::acl;
 use crate::creds::Credentials;
 use crate::dentry::Dentry;
 use crate::inode::Link;
@@ -174,11 +175,12 @@ impl<'a> Walker<'a> {
             let Some(tail) = self.rest.get(self.pos..).filter(|t| !t.is_empty()) else {
                 return Ok((Last::Root, self.rest.last() == Some(&b'/')));
             };
-            let attrs = self.dentry.inode().ok_or(Errno::ENOENT)?.access_attrs();
+            let inode = self.dentry.inode().ok_or(Errno::ENOENT)?;
+            let attrs = inode.access_attrs();
             if attrs.mode & S_IFMT != S_IFDIR {
                 return Err(Errno::ENOTDIR);
             }
-            self.creds.permission(&attrs, AccessMask::EXEC)?;
+            acl::permission(self.creds, inode, &attrs, AccessMask::EXEC)?;
             let len = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
             let (name, behind) = tail.split_at(len);
             let is_last = behind.iter().all(|b| *b == b'/');

@@ -2,8 +2,9 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::cpio::{self, Manifest as ArchiveManifest};
 use fs::file::WriteRequest;
@@ -15,6 +16,8 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
 use crate::files::io::Source;
+use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::files::tty::DevptsOptions;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, frames, fs_platform};
 use crate::net::ResolvConf;
@@ -23,7 +26,7 @@ use crate::task::current;
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();
 /// The tmpfs instances of the start, whose pages /proc/meminfo counts.
-static MEMORY: SpinLock<Vec<Arc<Tmpfs>>> = SpinLock::new(Vec::new());
+static MEMORY: SpinLock<Vec<Weak<Tmpfs>>> = SpinLock::new(Vec::new());
 
 /// Directories that are made when the image lacks them (hier(7)), with their modes.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -46,6 +49,7 @@ const DEVICES: &[(&str, u32, u32, u32)] = &[
     ("/dev/random", 0o666, 1, 8),
     ("/dev/urandom", 0o666, 1, 9),
     ("/dev/kmsg", 0o644, 1, 11),
+    ("/dev/net/tun", 0o666, 10, 200),
     ("/dev/tty", 0o666, 5, 0),
     ("/dev/console", 0o600, 5, 1),
     ("/dev/ptmx", 0o666, 5, 2),
@@ -73,16 +77,24 @@ pub fn namespace() -> &'static Arc<Namespace> {
 /// How what is no place for programs is mounted.
 const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 
-/// A tmpfs that is counted in [`shmem_pages`].
+/// A tmpfs that is counted in [`shmem_pages`]. Where nothing else is said it may have half of memory, and as many inodes as that has
+/// pages.
 pub fn new_tmpfs(options: TmpfsOptions) -> SysResult<Arc<Tmpfs>> {
-    let fs = Tmpfs::new(options)?;
-    MEMORY.lock().push(fs.clone());
+    let fs = Tmpfs::new(TmpfsOptions { default_limit: half_of_memory(), ..options })?;
+    let mut all = MEMORY.lock();
+    all.retain(|fs| fs.strong_count() > 0);
+    all.push(Arc::downgrade(&fs));
+    drop(all);
     Ok(fs)
 }
 
 /// Pages that files in memory hold.
 pub fn shmem_pages() -> u64 {
-    MEMORY.lock().iter().map(|fs| fs.used_pages()).sum()
+    MEMORY.lock().iter().filter_map(Weak::upgrade).map(|fs| fs.used_pages()).sum()
+}
+
+fn half_of_memory() -> u64 {
+    frames::total() as u64 / 2
 }
 
 /// Bytes of memory, the archives that the root is unpacked from included.
@@ -90,11 +102,33 @@ fn memory() -> u64 {
     frames::stats().total as u64 * fs::PAGE_SIZE as u64
 }
 
+/// How often mounts have come and gone.
+static MOUNT_CHANGES: AtomicU64 = AtomicU64::new(0);
+static MOUNT_QUEUE: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
+
+/// How often mounts have come and gone: what /proc/PID/mounts tells pollers.
+pub fn mount_changes() -> u64 {
+    MOUNT_CHANGES.load(Ordering::Acquire)
+}
+
+/// Woken when [`mount_changes`] has changed.
+pub fn mount_queue() -> &'static PollQueue {
+    &MOUNT_QUEUE
+}
+
+/// A mount has come or gone.
+pub fn mounts_changed() {
+    MOUNT_CHANGES.fetch_add(1, Ordering::AcqRel);
+    MOUNT_QUEUE.wake_key(ev::ERR | ev::PRI);
+}
+
 /// Sets up an empty root and returns it.
 pub fn init() -> SysResult<Path> {
     fs_platform::init();
     // Programs ask for free space before they write: it is what memory there is.
-    let root = new_tmpfs(TmpfsOptions { name: "rootfs", size: Some(memory()), mode: 0o755, ..TmpfsOptions::default() })?;
+    let options =
+        TmpfsOptions { name: "rootfs", size: Some(memory()), nr_inodes: Some(0), mode: 0o755, ..TmpfsOptions::default() };
+    let root = new_tmpfs(options)?;
     Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
 }
 
@@ -115,7 +149,9 @@ pub struct Manifest {
 pub fn populate() -> Result<Manifest, String> {
     let mut manifest = ArchiveManifest::default();
     for mut archive in boot_pages::archives() {
-        let bytes = archive.bytes();
+        let sealed = archive.bytes();
+        let bytes =
+            cpio::seal::unsealed(sealed, archive.is_payload(), !boot::verified()).map_err(|error| error.to_string())?;
         let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
         let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
         kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
@@ -124,6 +160,10 @@ pub fn populate() -> Result<Manifest, String> {
         }
     }
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
+    // What the image has does not count, however much it is.
+    if let Some(root) = MEMORY.lock().first().and_then(Weak::upgrade) {
+        root.allow_inodes(half_of_memory());
+    }
     write_resolv_conf(namespace()).map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?;
     if let Some(hostname) = manifest.hostname.take() {
         crate::task::uts::set_hostname(&hostname);
@@ -142,10 +182,17 @@ pub fn populate() -> Result<Manifest, String> {
 }
 
 fn default_environment() -> Vec<Vec<u8>> {
-    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=linux"]
-        .iter()
-        .map(|entry| entry.as_bytes().to_vec())
-        .collect()
+    [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
+        "USER=root",
+        "LOGNAME=root",
+        "LANG=C.UTF-8",
+        "TERM=linux",
+    ]
+    .iter()
+    .map(|entry| entry.as_bytes().to_vec())
+    .collect()
 }
 
 /// `-- PATH ARGS` on the kernel's command line.
@@ -205,9 +252,9 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     }
     mount(ns, crate::pseudo::procfs(), "proc", "/proc", SECURE)?;
     mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
-    let dev =
-        new_tmpfs(TmpfsOptions { name: "devtmpfs", size: Some(memory() / 2), mode: 0o755, ..TmpfsOptions::default() })?;
+    let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
+    make_dir(ns, "/dev/net", 0o755)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }
@@ -217,7 +264,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/pts", 0o755)?;
     mount(
         ns,
-        crate::files::tty::pty::devpts(),
+        crate::files::tty::devpts(DevptsOptions::first()),
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,
@@ -225,6 +272,6 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/mqueue", 0o1777)?;
     mount(ns, crate::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
     make_dir(ns, "/dev/shm", 0o1777)?;
-    let shm = new_tmpfs(TmpfsOptions { size: Some(memory() / 2), ..TmpfsOptions::default() })?;
+    let shm = new_tmpfs(TmpfsOptions::default())?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)
 }

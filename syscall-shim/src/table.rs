@@ -184,7 +184,7 @@ macro_rules! for_each_syscall {
             138, fstatfs, [Fd StatfsOut], done;
             139, sysfs, [Int Ptr Ptr], absent;
             140, getpriority, [Int Int], done;
-            141, setpriority, [Int Int Int], partial("the nice value is kept but does not change shares of time");
+            141, setpriority, [Int Int Int], done;
             142, sched_setparam, [Int Ptr], partial("no SCHED_DEADLINE");
             143, sched_getparam, [Int Ptr], done;
             144, sched_setscheduler, [Int SchedPolicy Ptr], partial("no SCHED_DEADLINE");
@@ -294,8 +294,8 @@ macro_rules! for_each_syscall {
             248, add_key, [Str Str Ptr Size Int], absent;
             249, request_key, [Str Str Str Int], absent;
             250, keyctl, [Int Hex Hex Hex Hex], absent;
-            251, ioprio_set, [Int Int Hex], absent;
-            252, ioprio_get, [Int Int], partial("no thread has an I/O priority of its own");
+            251, ioprio_set, [Int Int Hex], partial("kept and inherited, not shared by CLONE_IO; no disk looks at it");
+            252, ioprio_get, [Int Int], done;
             253, inotify_init, [], done;
             254, inotify_add_watch, [Fd Path InotifyMask], done;
             255, inotify_rm_watch, [Fd Int], done;

@@ -53,23 +53,25 @@ impl RangeLocks {
 
     /// Takes `range` out of what `owner` holds, splitting locks that stick out.
     fn cut(&mut self, owner: Owner, range: Range) -> bool {
-        let mut kept = Vec::with_capacity(self.held.len() + 1);
-        let mut any = false;
-        for lock in self.held.drain(..) {
+        let (mut before, mut behind) = (None, None);
+        let count = self.held.len();
+        self.held.retain(|lock| {
             if lock.owner != owner || !lock.range.overlaps(range) {
-                kept.push(lock);
-                continue;
+                return true;
             }
-            any = true;
             if lock.range.start < range.start {
-                kept.push(Lock { range: Range { start: lock.range.start, end: range.start - 1 }, ..lock });
+                before = Some(Lock { range: Range { start: lock.range.start, end: range.start - 1 }, ..*lock });
             }
             if lock.range.end > range.end {
-                kept.push(Lock { range: Range { start: range.end + 1, end: lock.range.end }, ..lock });
+                behind = Some(Lock { range: Range { start: range.end + 1, end: lock.range.end }, ..*lock });
             }
+            false
+        });
+        let any = self.held.len() < count;
+        // Locks of one owner do not overlap, so no more than one sticks out at either end.
+        for rest in [before, behind].into_iter().flatten() {
+            self.insert(rest);
         }
-        kept.sort_by_key(|l| l.range.start);
-        self.held = kept;
         any
     }
 
@@ -85,6 +87,10 @@ impl RangeLocks {
             }
             !(same && touches)
         });
+        self.insert(new);
+    }
+
+    fn insert(&mut self, new: Lock) {
         let at = self.held.partition_point(|l| l.range.start <= new.range.start);
         self.held.insert(at, new);
     }

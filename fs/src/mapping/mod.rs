@@ -141,7 +141,7 @@ impl Mapping {
             return Ok(false);
         }
         self.preallocated.store(true, Ordering::Relaxed);
-        self.get_or_create(index)?;
+        self.get_or_create(index).map_err(|errno| self.full(errno))?;
         self.tree.write().set_unwritten(index, true);
         Ok(true)
     }
@@ -191,6 +191,12 @@ impl Mapping {
         drop(tree);
         self.uncharge(1);
         Ok(result)
+    }
+
+    /// A file that is in memory alone finds its file system full where memory is out.
+    fn full(&self, errno: Errno) -> Errno {
+        let in_memory = !self.source.as_ref().is_some_and(|source| source.has_backing());
+        if errno == Errno::ENOMEM && in_memory { Errno::ENOSPC } else { errno }
     }
 
     fn charge(&self, pages: u64) -> SysResult<()> {
@@ -268,7 +274,8 @@ impl Mapping {
             let in_page = (pos % PAGE_SIZE as u64) as usize;
             let n = (PAGE_SIZE - in_page).min(len - done);
             let index = pos >> PAGE_SHIFT;
-            match self.get_or_create(index).and_then(|p| copy(&p, in_page, n)) {
+            let page = self.get_or_create(index).map_err(|errno| self.full(errno));
+            match page.and_then(|p| copy(&p, in_page, n)) {
                 Ok(got) => {
                     self.mark_written(index);
                     self.mark_dirty(index);

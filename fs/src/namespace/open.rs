@@ -120,8 +120,9 @@ impl Namespace {
                 if dentry.inode().is_none() {
                     want_write(&dir.mount)?;
                     may_create(ctx.creds, &dir)?;
-                    let node = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777));
+                    let (node, lists) = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777))?;
                     let inode = dir_inode.create(&name, node)?;
+                    lists.apply(&inode)?;
                     let dentry = dir.dentry.attach(&name, inode.clone());
                     drop(guard);
                     notify::notify(&inode, Some(dir_inode), &name, event::CREATE, 0);
@@ -201,7 +202,9 @@ impl Namespace {
         want_write(&dir.mount)?;
         let dir_inode = dir.inode()?;
         inode_permission(ctx.creds, &dir.mount, dir_inode, AccessMask::WRITE | AccessMask::EXEC)?;
-        let inode = dir_inode.tmpfile(new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777)))?;
+        let (node, lists) = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777))?;
+        let inode = dir_inode.tmpfile(node)?;
+        lists.apply(&inode)?;
         if !flags.contains(OpenFlags::EXCL) {
             inode.common().set_linkable();
         }
@@ -232,6 +235,12 @@ fn may_open(ctx: &FsContext<'_>, path: &Path, inode: &InodeRef, file_type: FileT
         _ => {}
     }
     inode_permission(ctx.creds, &path.mount, inode, mask)?;
+    if mask.contains(AccessMask::WRITE) && inode.access_attrs().mode & APPEND_ONLY != 0 {
+        let appends = flags.contains(OpenFlags::APPEND) && !flags.contains(OpenFlags::TRUNC);
+        if !appends {
+            return Err(Errno::EPERM);
+        }
+    }
     if flags.contains(OpenFlags::NOATIME) && !ctx.creds.owner_or_capable(&inode.access_attrs()) {
         return Err(Errno::EPERM);
     }

@@ -99,10 +99,11 @@ impl FileData {
         let mut added: Vec<u64> = Vec::new();
         for index in first..end {
             match self.mapping.preallocate(index) {
-                Ok(true) => added.push(index),
+                Ok(true) if added.try_reserve(1).is_ok() => added.push(index),
                 Ok(false) => {}
-                Err(e) => {
-                    for index in added {
+                other => {
+                    let e = other.err().unwrap_or(Errno::ENOSPC);
+                    for index in added.into_iter().chain([index]) {
                         self.mapping.punch(index * PAGE, PAGE)?;
                     }
                     return Err(e);

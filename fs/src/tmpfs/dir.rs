@@ -40,12 +40,15 @@ impl Entries {
         self.by_cookie.get(self.by_name.get(name)?).map(|(_, node)| node)
     }
 
-    fn insert(&mut self, name: &[u8], node: Arc<TmpNode>) {
+    /// `ENOSPC`
+    fn insert(&mut self, name: &[u8], node: Arc<TmpNode>) -> SysResult<()> {
+        self.by_name.try_reserve(1).map_err(|_| Errno::ENOSPC)?;
         let name: Arc<[u8]> = Arc::from(name);
         let cookie = self.next;
         self.next += 1;
         self.by_name.insert(name.clone(), cookie);
         self.by_cookie.insert(cookie, (name, node));
+        Ok(())
     }
 
     fn remove(&mut self, name: &[u8]) -> Option<Arc<TmpNode>> {
@@ -78,8 +81,7 @@ impl Dir {
         if entries.by_name.contains_key(name) {
             return Err(Errno::EEXIST);
         }
-        entries.insert(name, node);
-        Ok(())
+        entries.insert(name, node)
     }
 
     /// Removes an entry that `check` lets go.
@@ -147,6 +149,9 @@ pub(super) fn rename(
     if target.as_deref().is_some_and(|target| core::ptr::eq(target, old_dir)) {
         return Err(if swap { Errno::EINVAL } else { Errno::ENOTEMPTY });
     }
+    // From here on nothing can fail for want of memory.
+    let there = to_entries.as_deref_mut().unwrap_or(&mut from_entries);
+    there.by_name.try_reserve(1).map_err(|_| Errno::ENOSPC)?;
     match &target {
         None if swap => return Err(Errno::ENOENT),
         Some(_) if flags.contains(RenameFlags::NOREPLACE) => return Err(Errno::EEXIST),
@@ -160,7 +165,7 @@ pub(super) fn rename(
         from_entries.remove(old_name);
         let there = to_entries.as_deref_mut().unwrap_or(&mut from_entries);
         there.remove(new_name);
-        there.insert(new_name, source.clone());
+        there.insert(new_name, source.clone())?;
     }
     drop((to_entries, from_entries, tree));
     count_links(old_dir, new_dir, &source, target.as_deref(), swap);
@@ -190,7 +195,8 @@ fn count_links(old_dir: &TmpNode, new_dir: &TmpNode, source: &TmpNode, target: O
     source.add_links(0);
     match target {
         Some(target) if swap => target.add_links(0),
-        Some(target) => target.add_links(if target_dir { -2 } else { -1 }),
+        Some(target) if target_dir => target.add_links(-2),
+        Some(target) => target.lose_name(),
         None => {}
     }
     old_dir.touch();

@@ -8,7 +8,7 @@ mod tests;
 
 use crate::inode::{FileSystem, Inode, InodeRef, NewNode, alloc_anon_dev};
 use crate::mapping::PageSource;
-use crate::platform::PAGE_SIZE;
+use crate::platform::{PAGE_SIZE, platform};
 use crate::sync::SleepLock;
 use crate::types::*;
 use alloc::format;
@@ -28,10 +28,12 @@ pub const TMPFS_MAGIC: u64 = 0x0102_1994;
 pub struct TmpfsOptions {
     /// Type name in /proc/mounts: `tmpfs` or `devtmpfs`.
     pub name: &'static str,
-    /// Limit of the content, in bytes (`size=`).
+    /// Limit of the content, in bytes (`size=`); 0 for none.
     pub size: Option<u64>,
-    /// Limit of the number of inodes (`nr_inodes=`).
+    /// Limit of the number of inodes (`nr_inodes=`); 0 for none.
     pub nr_inodes: Option<u64>,
+    /// What holds for either where it is not given, in pages and in inodes; 0 for no limit.
+    pub default_limit: u64,
     /// Permissions of the root directory (`mode=`).
     pub mode: u32,
     /// Owner of the root directory (`uid=`).
@@ -42,7 +44,7 @@ pub struct TmpfsOptions {
 
 impl Default for TmpfsOptions {
     fn default() -> TmpfsOptions {
-        TmpfsOptions { name: "tmpfs", size: None, nr_inodes: None, mode: 0o1777, uid: 0, gid: 0 }
+        TmpfsOptions { name: "tmpfs", size: None, nr_inodes: None, default_limit: 0, mode: 0o1777, uid: 0, gid: 0 }
     }
 }
 
@@ -52,8 +54,10 @@ struct Super {
     dev: u64,
     next_ino: AtomicU64,
     room: Arc<Room>,
-    inodes: AtomicU64,
-    max_inodes: Option<u64>,
+    /// Bytes that inodes take, as they are counted: [`INODE_SPACE`] each, and their attributes.
+    inode_space: AtomicU64,
+    /// Limit of these.
+    max_inode_space: AtomicU64,
     rename_lock: SleepLock,
     /// Files that somebody has a handle of, by number. A leaf lock.
     handles: spin::Mutex<HashMap<u64, Weak<TmpNode>>>,
@@ -61,19 +65,20 @@ struct Super {
     tree: spin::Mutex<()>,
 }
 
+/// What an inode counts for, and beyond the first each name of one (`BOGO_INODE_SIZE`).
+const INODE_SPACE: u64 = 1024;
+/// No limit.
+const UNLIMITED: u64 = u64::MAX;
+
 /// Pages used, of pages allowed.
 struct Room {
     used: AtomicU64,
-    limit: Option<u64>,
+    limit: u64,
 }
 
 impl PageSource for Room {
     fn charge(&self, pages: u64) -> SysResult<()> {
-        let limit = self.limit.unwrap_or(u64::MAX);
-        self.used
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| used.checked_add(pages).filter(|n| *n <= limit))
-            .map(|_| ())
-            .map_err(|_| Errno::ENOSPC)
+        take(&self.used, pages, self.limit)
     }
 
     fn uncharge(&self, pages: u64) {
@@ -81,28 +86,47 @@ impl PageSource for Room {
     }
 }
 
+/// Adds to what is used of `limit`. `ENOSPC`.
+fn take(used: &AtomicU64, more: u64, limit: u64) -> SysResult<()> {
+    used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| used.checked_add(more).filter(|n| *n <= limit))
+        .map(|_| ())
+        .map_err(|_| Errno::ENOSPC)
+}
+
 impl Super {
     fn new(options: &TmpfsOptions) -> Arc<Super> {
-        let limit = options.size.map(|bytes| bytes.div_ceil(PAGE_SIZE as u64));
+        let given = |limit: u64| if limit == 0 { UNLIMITED } else { limit };
+        let pages = options.size.map(|bytes| bytes.div_ceil(PAGE_SIZE as u64));
+        let limit = given(pages.unwrap_or(options.default_limit));
+        let inodes = given(options.nr_inodes.unwrap_or(options.default_limit));
         Arc::new(Super {
             name: options.name,
             dev: alloc_anon_dev(),
             next_ino: AtomicU64::new(1),
             room: Arc::new(Room { used: AtomicU64::new(0), limit }),
-            inodes: AtomicU64::new(0),
-            max_inodes: options.nr_inodes,
+            inode_space: AtomicU64::new(0),
+            max_inode_space: AtomicU64::new(inodes.saturating_mul(INODE_SPACE)),
             rename_lock: SleepLock::new(),
             handles: spin::Mutex::new(HashMap::new()),
             tree: spin::Mutex::new(()),
         })
     }
 
+    /// Counts so many bytes of inodes, names or attributes. `ENOSPC`, also where memory has no room for more of them.
+    fn take_space(&self, bytes: u64) -> SysResult<()> {
+        if !platform().may_keep() {
+            return Err(Errno::ENOSPC);
+        }
+        take(&self.inode_space, bytes, self.max_inode_space.load(Ordering::Relaxed))
+    }
+
+    fn give_space(&self, bytes: u64) {
+        self.inode_space.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
     /// Counts a new inode and numbers it.
     fn new_ino(&self) -> SysResult<u64> {
-        let max = self.max_inodes.unwrap_or(u64::MAX);
-        self.inodes
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
-            .map_err(|_| Errno::ENOSPC)?;
+        self.take_space(INODE_SPACE)?;
         Ok(self.next_ino.fetch_add(1, Ordering::Relaxed))
     }
 }
@@ -131,6 +155,12 @@ impl Tmpfs {
         Ok(node)
     }
 
+    /// Allows `more` inodes than there are now.
+    pub fn allow_inodes(&self, more: u64) {
+        let space = self.sup.inode_space.load(Ordering::Acquire).saturating_add(more.saturating_mul(INODE_SPACE));
+        self.sup.max_inode_space.store(space, Ordering::Relaxed);
+    }
+
     /// Pages of content now (for `Shmem` in /proc/meminfo).
     pub fn used_pages(&self) -> u64 {
         self.sup.room.used.load(Ordering::Acquire)
@@ -151,17 +181,19 @@ impl FileSystem for Tmpfs {
     }
 
     fn statfs(&self) -> SysResult<StatFs> {
-        let (limit, used) = (self.sup.room.limit.unwrap_or(0), self.used_pages());
-        let (files, inodes) = (self.sup.max_inodes.unwrap_or(0), self.sup.inodes.load(Ordering::Acquire));
-        let free = limit.saturating_sub(used);
+        let shown = |limit: u64| if limit == UNLIMITED { 0 } else { limit };
+        let limit = shown(self.sup.room.limit);
+        let space = shown(self.sup.max_inode_space.load(Ordering::Relaxed));
+        let free = limit.saturating_sub(self.used_pages());
+        let free_space = space.saturating_sub(self.sup.inode_space.load(Ordering::Acquire));
         Ok(StatFs {
             magic: TMPFS_MAGIC,
             bsize: PAGE_SIZE as u64,
             blocks: limit,
             bfree: free,
             bavail: free,
-            files,
-            ffree: files.saturating_sub(inodes),
+            files: space / INODE_SPACE,
+            ffree: free_space / INODE_SPACE,
             fsid: self.sup.dev,
             namelen: NAME_MAX as u64,
             frsize: PAGE_SIZE as u64,
@@ -177,10 +209,10 @@ impl FileSystem for Tmpfs {
             }
             out.push_str(&text);
         };
-        if let Some(size) = self.options.size {
+        if let Some(size) = self.options.size.filter(|size| *size > 0) {
             add(format!("size={}k", size.div_ceil(1024)));
         }
-        if let Some(inodes) = self.options.nr_inodes {
+        if let Some(inodes) = self.options.nr_inodes.filter(|inodes| *inodes > 0) {
             add(format!("nr_inodes={inodes}"));
         }
         if self.options.mode != 0o1777 {

@@ -1,10 +1,11 @@
 //! One tmpfs inode.
 
-use super::Super;
 use super::data::FileData;
 use super::dir::Dir;
+use super::{INODE_SPACE, Super};
+use crate::acl;
 use crate::inode::{Inode, InodeCommon, InodeRef, NewNode};
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, PageSource};
 use crate::platform::{PAGE_SIZE, now};
 use crate::types::*;
 use alloc::boxed::Box;
@@ -14,13 +15,48 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
 
+/// The attribute of a program's capabilities.
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// What differs by file type.
 pub(super) enum Kind {
     File(FileData),
     Dir(Dir),
-    Symlink(Box<[u8]>),
+    Symlink(Target),
     /// FIFO, socket or device: the kernel does the rest by type and number.
     Special(u64),
+}
+
+/// Where a symbolic link points. A long one counts as a page of content, which it has in Linux.
+pub(super) struct Target {
+    text: Box<[u8]>,
+    sup: Arc<Super>,
+    pages: u64,
+}
+
+impl Target {
+    /// From this length on, with the final zero (`SHORT_SYMLINK_LEN`).
+    const LONG: usize = 128;
+
+    /// `ENOSPC`
+    fn new(sup: &Arc<Super>, text: &[u8]) -> SysResult<Target> {
+        let pages = u64::from(text.len() >= Target::LONG);
+        sup.room.charge(pages)?;
+        Ok(Target { text: Box::from(text), sup: sup.clone(), pages })
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.sup.room.uncharge(self.pages);
+    }
+}
+
+/// What an extended attribute counts for beside its name and value (`struct simple_xattr`).
+const ATTRIBUTE_SPACE: usize = 40;
+
+fn attribute_space(name: &[u8], value: &[u8]) -> u64 {
+    (ATTRIBUTE_SPACE + name.len() + 1 + value.len()) as u64
 }
 
 /// What permission checks look at. Walks do so at every step, so they take no lock and may see half of a change, as in Linux;
@@ -129,6 +165,28 @@ impl TmpNode {
         attrs.ctime = now();
     }
 
+    /// An attribute came or went: what permission checks look at says so.
+    fn note_xattr(&self, name: &[u8], there: bool) {
+        let bit = match name {
+            acl::ACCESS => HAS_ACL,
+            acl::DEFAULT => HAS_DEFAULT_ACL,
+            CAPABILITY => HAS_CAPABILITY,
+            _ => return,
+        };
+        let _attrs = self.attrs.write();
+        let mut access = self.access.get();
+        access.mode = if there { access.mode | bit } else { access.mode & !bit };
+        self.access.set(&access);
+    }
+
+    /// One name of a file is gone.
+    pub(super) fn lose_name(&self) {
+        if self.attrs.read().nlink > 1 {
+            self.sup.give_space(INODE_SPACE);
+        }
+        self.add_links(-1);
+    }
+
     /// mtime and ctime now: the directory or content changed.
     pub(super) fn touch(&self) {
         let time = now();
@@ -141,7 +199,7 @@ impl TmpNode {
         match &self.kind {
             Kind::File(file) => (file.mapping.size(), file.mapping.page_count() * (PAGE_SIZE as u64 / 512)),
             Kind::Dir(dir) => (dir.size(), 0),
-            Kind::Symlink(target) => (target.len() as u64, 0),
+            Kind::Symlink(target) => (target.text.len() as u64, target.pages * (PAGE_SIZE as u64 / 512)),
             Kind::Special(_) => (0, 0),
         }
     }
@@ -171,7 +229,7 @@ impl Inode for TmpNode {
         Metadata {
             dev: self.sup.dev,
             ino: self.ino,
-            mode,
+            mode: mode & MODE_BITS,
             nlink: a.nlink,
             uid,
             gid,
@@ -190,12 +248,40 @@ impl Inode for TmpNode {
         self.access.get()
     }
 
+    fn supports_acl(&self) -> bool {
+        true
+    }
+
+    fn has_fileattr(&self) -> bool {
+        matches!(self.kind, Kind::File(_) | Kind::Dir(_))
+    }
+
+    fn set_fileattr(&self, flags: u32) -> SysResult<()> {
+        if !self.has_fileattr() {
+            return Err(Errno::ENOTTY);
+        }
+        const KNOWN: u32 = IMMUTABLE | APPEND_ONLY | NODUMP | NOATIME;
+        let mut attrs = self.attrs.write();
+        let mut access = self.access.get();
+        access.mode = access.mode & !KNOWN | flags & KNOWN;
+        self.access.set(&access);
+        attrs.ctime = now();
+        Ok(())
+    }
+
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
         let time = now();
         let mut a = self.attrs.write();
         let mut access = self.access.get();
         if let Some(mode) = attr.mode {
-            access.mode = access.mode & S_IFMT | mode & 0o7777;
+            access.mode = access.mode & !0o7777 | mode & 0o7777;
+        }
+        if attr.kill_capability && access.mode & HAS_CAPABILITY != 0 {
+            access.mode &= !HAS_CAPABILITY;
+            let removed = self.xattrs.lock().remove(CAPABILITY);
+            if let Some(value) = removed {
+                self.sup.give_space(attribute_space(CAPABILITY, &value));
+            }
         }
         access.uid = attr.uid.unwrap_or(access.uid);
         access.gid = attr.gid.unwrap_or(access.gid);
@@ -226,7 +312,7 @@ impl Inode for TmpNode {
     }
 
     fn symlink(&self, name: &[u8], target: &[u8], node: NewNode) -> SysResult<InodeRef> {
-        self.add(name, |sup| TmpNode::new(sup, node, 1, Kind::Symlink(Box::from(target))))
+        self.add(name, |sup| TmpNode::new(sup, node, 1, Kind::Symlink(Target::new(sup, target)?)))
     }
 
     fn tmpfile(&self, node: NewNode) -> SysResult<InodeRef> {
@@ -240,7 +326,17 @@ impl Inode for TmpNode {
         if node.is_dir() {
             return Err(Errno::EPERM);
         }
-        self.dir()?.insert(name, node.clone())?;
+        // A file counts once more for each name beyond its first; what was never linked has none.
+        let counted = node.attrs.read().nlink > 0;
+        if counted {
+            self.sup.take_space(INODE_SPACE)?;
+        }
+        if let Err(errno) = self.dir()?.insert(name, node.clone()) {
+            if counted {
+                self.sup.give_space(INODE_SPACE);
+            }
+            return Err(errno);
+        }
         node.add_links(1);
         self.touch();
         Ok(())
@@ -248,7 +344,7 @@ impl Inode for TmpNode {
 
     fn unlink(&self, name: &[u8]) -> SysResult<()> {
         let victim = self.dir()?.remove(name, |node| if node.is_dir() { Err(Errno::EISDIR) } else { Ok(()) })?;
-        victim.add_links(-1);
+        victim.lose_name();
         self.touch();
         Ok(())
     }
@@ -275,7 +371,7 @@ impl Inode for TmpNode {
 
     fn readlink(&self) -> SysResult<Vec<u8>> {
         match &self.kind {
-            Kind::Symlink(target) => Ok(target.to_vec()),
+            Kind::Symlink(target) => Ok(target.text.to_vec()),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -351,8 +447,13 @@ impl Inode for TmpNode {
             false if flags.contains(XattrFlags::REPLACE) => return Err(Errno::ENODATA),
             _ => {}
         }
-        xattrs.insert(name.to_vec(), value.to_vec());
+        self.sup.take_space(attribute_space(name, value))?;
+        let old = xattrs.insert(name.to_vec(), value.to_vec());
         drop(xattrs);
+        self.note_xattr(name, true);
+        if let Some(old) = old {
+            self.sup.give_space(attribute_space(name, &old));
+        }
         self.add_links(0);
         Ok(())
     }
@@ -362,8 +463,9 @@ impl Inode for TmpNode {
     }
 
     fn removexattr(&self, name: &[u8]) -> SysResult<()> {
-        let removed = self.xattrs.lock().remove(name);
-        removed.ok_or(Errno::ENODATA)?;
+        let removed = self.xattrs.lock().remove(name).ok_or(Errno::ENODATA)?;
+        self.sup.give_space(attribute_space(name, &removed));
+        self.note_xattr(name, false);
         self.add_links(0);
         Ok(())
     }
@@ -371,7 +473,8 @@ impl Inode for TmpNode {
 
 impl Drop for TmpNode {
     fn drop(&mut self) {
-        self.sup.inodes.fetch_sub(1, Ordering::AcqRel);
+        let attributes: u64 = self.xattrs.get_mut().iter().map(|(name, value)| attribute_space(name, value)).sum();
+        self.sup.give_space(INODE_SPACE + attributes);
         let mut handles = self.sup.handles.lock();
         if !handles.is_empty() {
             handles.remove(&self.ino);

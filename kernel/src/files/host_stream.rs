@@ -146,6 +146,11 @@ fn wait_passed_on(kind: Outgoing) -> SysResult<()> {
     channel::take_error(kind).map_or(Ok(()), Err)
 }
 
+/// Is woken when there is room for output again.
+pub fn room_queue() -> &'static PollQueue {
+    &ROOM
+}
+
 /// The reading end of standard input.
 struct StandardInput;
 

@@ -11,6 +11,7 @@ use syscall_shim::types::Iovec;
 use syscall_shim::{Errno, SysResult};
 
 use super::page_copy::{page_from_user, page_to_user};
+use crate::mm::heap;
 use crate::usermem::{self, UserAddr};
 
 /// The most bytes that one call transfers (`MAX_RW_COUNT`).
@@ -251,6 +252,7 @@ impl Source<'_> {
         if len > limit {
             return Err(Errno::EMSGSIZE);
         }
+        heap::check()?;
         let mut out = usermem::buffer(len)?;
         if self.take(&mut out)? < len { Err(Errno::EFAULT) } else { Ok(out) }
     }
@@ -267,7 +269,7 @@ impl Source<'_> {
 }
 
 /// A buffer of up to `want` bytes: where memory is short or in pieces, of fewer, but a page at least. `ENOMEM` without even that.
-pub fn buffer(want: usize) -> SysResult<Vec<u8>> {
+pub fn chunk_buffer(want: usize) -> SysResult<Vec<u8>> {
     let mut len = want;
     let mut out = Vec::new();
     while out.try_reserve_exact(len).is_err() {

@@ -10,6 +10,7 @@ use fs::{InodeRef, Metadata};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
+use crate::mm::heap;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::task::wait::{WaitQueue, wait_until};
@@ -77,6 +78,7 @@ pub fn held(file: &OpenFile, owner: Owner, range: Range) -> Option<Lock> {
 
 /// `F_SETLK` and `F_SETLKW`. `EAGAIN` when it may not wait, `EDEADLK` when waiting would never end.
 pub fn lock_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range, wait: bool) -> SysResult<()> {
+    heap::check().map_err(|_| Errno::ENOLCK)?;
     let want = lock_for(owner, kind, range);
     let locks = locks_of(&file.inode);
     loop {
@@ -116,6 +118,7 @@ pub fn unlock_range(file: &OpenFile, owner: Owner, range: Range) {
 
 /// flock(2) with `LOCK_SH` or `LOCK_EX`.
 pub fn flock(file: &OpenFile, kind: LockKind, wait: bool) -> SysResult<()> {
+    heap::check().map_err(|_| Errno::ENOLCK)?;
     let pid = current().process.pid;
     let locks = locks_of(&file.inode);
     let attempt = || {

@@ -20,7 +20,8 @@ static INTERNAL: spin::Once<Internal> = spin::Once::new();
 
 fn internal() -> SysResult<&'static Internal> {
     INTERNAL.try_call_once(|| {
-        let fs = crate::vfs::new_tmpfs(TmpfsOptions::default())?;
+        // Its size is each program's own affair.
+        let fs = crate::vfs::new_tmpfs(TmpfsOptions { size: Some(0), nr_inodes: Some(0), ..TmpfsOptions::default() })?;
         let mount = Mount::new(fs.clone(), None, "tmpfs", MountFlags::default());
         Ok::<_, Errno>(Internal { fs, mount })
     })

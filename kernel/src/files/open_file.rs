@@ -17,7 +17,7 @@ use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
 use super::socket::Ancillary;
-use crate::mm::{PAGE_SIZE, frames};
+use crate::mm::{PAGE_SIZE, frames, heap};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -177,8 +177,9 @@ pub fn set_limit(most: usize) {
     LIMIT.store(most, Ordering::Relaxed);
 }
 
-/// `ENFILE` if there are more open files than may be.
+/// `ENFILE` if there are more open files than may be, `ENOMEM` where memory is short.
 pub fn check_count() -> SysResult<()> {
+    heap::check()?;
     if count() > limit() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 
@@ -270,6 +271,9 @@ impl OpenFile {
         }
         let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
+        if (old ^ flags).contains(OpenFlags::APPEND) && self.inode.access_attrs().mode & fs::APPEND_ONLY != 0 {
+            return Err(Errno::EPERM);
+        }
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {
             super::owner::set_async(self, flags.contains(OpenFlags::ASYNC));

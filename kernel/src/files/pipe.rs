@@ -14,6 +14,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::events;
 use super::io::{Segments, Sink, Source};
+use super::pipe_share::{self, Share};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
 use crate::sync::SleepMutex;
@@ -63,6 +64,8 @@ pub struct Pipe {
     used: AtomicUsize,
     /// Buffers that there may be; changed with `ring` locked.
     slots: AtomicUsize,
+    /// What these are of its user's.
+    share: Share,
     readers: AtomicU32,
     writers: AtomicU32,
     /// How often it was opened for reading and for writing: what open(2) of a FIFO waits for, and `POLLHUP` depends on.
@@ -74,10 +77,12 @@ pub struct Pipe {
 
 impl Pipe {
     fn new() -> Pipe {
+        let share = Share::new(DEFAULT_SLOTS);
         Pipe {
             ring: SleepMutex::new(Ring { buffers: VecDeque::new() }),
             used: AtomicUsize::new(0),
-            slots: AtomicUsize::new(DEFAULT_SLOTS),
+            slots: AtomicUsize::new(share.slots()),
+            share,
             readers: AtomicU32::new(0),
             writers: AtomicU32::new(0),
             reader_opens: AtomicU32::new(0),
@@ -87,14 +92,15 @@ impl Pipe {
         }
     }
 
-    /// The two ends of a new pipe(2), reading end first.
-    pub fn open_pair(flags: OpenFlags) -> [Arc<OpenFile>; 2] {
+    /// The two ends of a new pipe(2), reading end first. `ENFILE` where the user has too many.
+    pub fn open_pair(flags: OpenFlags) -> SysResult<[Arc<OpenFile>; 2]> {
+        pipe_share::check_new()?;
         let creds = crate::task::current().credentials();
         let (path, inode) = anon::new_node(anon::AnonKind::Pipe, creds.fsuid, creds.fsgid);
         let pipe = inode.common().ext_or_insert(Pipe::new);
         let flags = flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT);
-        [flags, flags | OpenFlags::WRONLY]
-            .map(|flags| OpenFile::new(path.clone(), inode.clone(), PipeEnd::new(&pipe, flags), flags))
+        Ok([flags, flags | OpenFlags::WRONLY]
+            .map(|flags| OpenFile::new(path.clone(), inode.clone(), PipeEnd::new(&pipe, flags), flags)))
     }
 
     /// open(2) of a pipe through /proc/PID/fd: there is nobody to wait for.
@@ -314,10 +320,15 @@ impl Pipe {
             return Err(Errno::EPERM);
         }
         let slots = size / PAGE_SIZE;
-        let ring = self.ring.lock();
+        let mut ring = self.ring.lock();
         if slots < ring.buffers.len() {
             return Err(Errno::EBUSY);
         }
+        if slots > self.slots.load(Ordering::Relaxed) {
+            let more = slots - ring.buffers.len();
+            ring.buffers.try_reserve_exact(more).map_err(|_| Errno::ENOMEM)?;
+        }
+        self.share.resize(slots)?;
         self.slots.store(slots, Ordering::Release);
         drop(ring);
         self.wake_writers();

@@ -54,7 +54,7 @@ fn write(file: &OpenFile, place: Place, bytes: &[u8]) -> SysResult<usize> {
 /// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more. What was read and not taken is
 /// put back by moving the source's position.
 pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place, count: usize) -> SysResult<usize> {
-    let mut bytes = io::buffer(count.min(CHUNK))?;
+    let mut bytes = io::chunk_buffer(count.min(CHUNK))?;
     let mut done = 0;
     while done < count {
         let want = (count - done).min(bytes.len());
@@ -304,7 +304,7 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
     }
     if from.inode.mapping().is_none() || from.inode.file_type() != FileType::Regular {
         let room = (pipe.room() * PAGE_SIZE).min(count).min(CHUNK);
-        let mut bytes = io::buffer(room)?;
+        let mut bytes = io::chunk_buffer(room)?;
         let n = read(from, source, &mut bytes)?;
         let bytes = bytes.get(..n).unwrap_or_default();
         for piece in bytes.chunks(PAGE_SIZE) {

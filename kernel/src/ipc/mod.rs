@@ -1,20 +1,23 @@
 //! Interprocess communication. Here that of System V (sysvipc(7)): objects that keys and ids name, and their permissions.
 //! [`mqueue`] has POSIX message queues, which are files.
 
+pub mod limits;
 pub mod mqueue;
 pub mod msg;
 pub mod sem;
 pub mod shm;
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicI32, Ordering};
 
 use linux_raw_sys::general::CAP_SYS_ADMIN;
 use syscall_shim::types::IpcPerm;
 use syscall_shim::{Errno, SysResult};
 
+use crate::mm::heap;
 use crate::sync::SpinLock;
 use crate::task::current;
-use litemap::LiteMap;
 
 /// `IPC_PRIVATE`: no key.
 const IPC_PRIVATE: i32 = 0;
@@ -30,7 +33,7 @@ pub const IPC_SET: u32 = 1;
 pub const IPC_STAT: u32 = 2;
 /// `IPC_INFO`
 pub const IPC_INFO: u32 = 3;
-/// Objects of one kind (`SHMMNI`, `SEMMNI`, `MSGMNI`); an id is an index below it and a sequence number above.
+/// Objects of one kind (`IPCMNI`); an id is an index below it and a sequence number above.
 const MAX_OBJECTS: usize = 32768;
 const CAP_IPC_OWNER: u32 = 15;
 
@@ -47,13 +50,14 @@ pub struct Permissions {
     gid: u32,
     creator: (u32, u32),
     mode: u32,
+    index: usize,
     sequence: u16,
 }
 
 impl Permissions {
     fn new(key: i32, mode: u32) -> Self {
         let me = current().credentials();
-        Self { key, uid: me.euid, gid: me.egid, creator: (me.euid, me.egid), mode: mode & 0o777, sequence: 0 }
+        Self { key, uid: me.euid, gid: me.egid, creator: (me.euid, me.egid), mode: mode & 0o777, index: 0, sequence: 0 }
     }
 
     /// `EACCES` unless the caller has what `wanted` asks for (sysvipc(7)).
@@ -67,6 +71,11 @@ impl Permissions {
             () => self.mode,
         };
         if wanted & !granted & 7 == 0 || me.capable(CAP_IPC_OWNER) { Ok(()) } else { Err(Errno::EACCES) }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> i32 {
+        id(self.index, self.sequence)
     }
 
     /// `EPERM` unless the caller owns the object, which changing and removing it takes.
@@ -104,17 +113,28 @@ pub trait Object: Sized {
 
 struct Entries<T> {
     /// By index.
-    objects: LiteMap<usize, Arc<T>>,
+    objects: BTreeMap<usize, Arc<T>>,
+    /// The index that a key names.
+    keys: BTreeMap<i32, usize>,
+    /// All lower indices are in use.
+    first_free: usize,
     sequence: u16,
 }
 
 /// All objects of one kind. A leaf lock, but for the permissions'.
-pub struct Registry<T>(SpinLock<Entries<T>>);
+pub struct Registry<T> {
+    entries: SpinLock<Entries<T>>,
+    /// How many there may be.
+    most: fn() -> usize,
+    /// The id that the next new one is to have.
+    next_id: &'static AtomicI32,
+}
 
 impl<T: Object> Registry<T> {
     /// Without objects.
-    pub const fn new() -> Self {
-        Self(SpinLock::new(Entries { objects: LiteMap::new_vec(), sequence: 0 }))
+    pub const fn new(most: fn() -> usize, next_id: &'static AtomicI32) -> Self {
+        let entries = Entries { objects: BTreeMap::new(), keys: BTreeMap::new(), first_free: 0, sequence: 0 };
+        Self { entries: SpinLock::new(entries), most, next_id }
     }
 
     /// The `*get` calls: the id of the object that `key` names, which `suits`, or of a new one that `make` makes.
@@ -125,11 +145,10 @@ impl<T: Object> Registry<T> {
         suits: impl FnOnce(&T) -> SysResult<()>,
         make: impl FnOnce(Permissions) -> SysResult<T>,
     ) -> SysResult<i32> {
-        let mut entries = self.0.lock();
-        let named = |(_, object): &(&usize, &Arc<T>)| object.permissions().lock().key == key;
-        if key != IPC_PRIVATE
-            && let Some((index, object)) = entries.objects.iter().find(named)
-        {
+        let mut entries = self.entries.lock();
+        let named =
+            entries.keys.get(&key).filter(|_| key != IPC_PRIVATE).and_then(|index| entries.objects.get_key_value(index));
+        if let Some((index, object)) = named {
             if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL {
                 return Err(Errno::EEXIST);
             }
@@ -141,47 +160,108 @@ impl<T: Object> Registry<T> {
         if key != IPC_PRIVATE && flags & IPC_CREAT == 0 {
             return Err(Errno::ENOENT);
         }
-        let index = (0..MAX_OBJECTS).find(|index| !entries.objects.contains_key(index)).ok_or(Errno::ENOSPC)?;
+        heap::check()?;
         let object = make(Permissions::new(key, flags))?;
-        entries.sequence = entries.sequence.wrapping_add(1) & 0x7fff;
-        let sequence = entries.sequence;
-        object.permissions().lock().sequence = sequence;
+        if entries.objects.len() >= (self.most)().min(MAX_OBJECTS) {
+            return Err(Errno::ENOSPC);
+        }
+        let (index, sequence) = entries.choose(self.next_id).ok_or(Errno::ENOSPC)?;
+        {
+            let mut permissions = object.permissions().lock();
+            (permissions.index, permissions.sequence) = (index, sequence);
+        }
         entries.objects.insert(index, Arc::new(object));
+        if key != IPC_PRIVATE {
+            entries.keys.insert(key, index);
+        }
         Ok(id(index, sequence))
     }
 
     /// The object `id`. `EINVAL`.
     pub fn find(&self, number: i32) -> SysResult<Arc<T>> {
-        let index = usize::try_from(number).map_err(|_| Errno::EINVAL)? % MAX_OBJECTS;
-        let object = self.0.lock().objects.get(&index).cloned().ok_or(Errno::EINVAL)?;
-        let sequence = object.permissions().lock().sequence;
+        let object = self.at(number)?;
+        let Permissions { index, sequence, .. } = *object.permissions().lock();
         if id(index, sequence) == number { Ok(object) } else { Err(Errno::EINVAL) }
+    }
+
+    /// The object with the index of `number`, which may be an id (`IPC_STAT`'s kin by index). `EINVAL`.
+    pub fn at(&self, number: i32) -> SysResult<Arc<T>> {
+        let index = usize::try_from(number).map_err(|_| Errno::EINVAL)? % MAX_OBJECTS;
+        self.entries.lock().objects.get(&index).cloned().ok_or(Errno::EINVAL)
     }
 
     /// Takes an object out; its id and key mean nothing any more.
     pub fn remove(&self, object: &Arc<T>) {
+        let Permissions { index, .. } = *object.permissions().lock();
         let removed = {
-            let mut entries = self.0.lock();
-            let index = entries.objects.iter().find(|(_, other)| Arc::ptr_eq(other, object)).map(|(index, _)| *index);
-            index.and_then(|index| entries.objects.remove(&index))
+            let mut entries = self.entries.lock();
+            let is_it = entries.objects.get(&index).is_some_and(|other| Arc::ptr_eq(other, object));
+            if is_it {
+                entries.forget_key(object);
+                entries.first_free = entries.first_free.min(index);
+            }
+            is_it.then(|| entries.objects.remove(&index))
         };
         drop(removed);
     }
 
-    /// Highest index in use: what `IPC_INFO` returns.
-    pub fn highest(&self) -> usize {
-        self.0.lock().objects.last().map_or(0, |(index, _)| *index)
+    /// Forgets the key, so that another object can have it: what is marked for removal is found by id alone.
+    pub fn forget_key(&self, object: &Arc<T>) {
+        self.entries.lock().forget_key(object);
     }
 
-    /// All objects.
-    pub fn all(&self) -> alloc::vec::Vec<Arc<T>> {
-        self.0.lock().objects.values().cloned().collect()
+    /// Highest index in use: what `IPC_INFO` returns.
+    pub fn highest(&self) -> usize {
+        self.entries.lock().objects.last_key_value().map_or(0, |(index, _)| *index)
+    }
+
+    /// How many objects there are.
+    pub fn count(&self) -> usize {
+        self.entries.lock().objects.len()
+    }
+
+    /// The first object from index `from` on, so that all can be looked at one after the other.
+    pub fn next_from(&self, from: usize) -> Option<(usize, Arc<T>)> {
+        self.entries.lock().objects.range(from..).next().map(|(index, object)| (*index, object.clone()))
+    }
+
+    /// Calls `f` with each object, no lock held.
+    pub fn for_each(&self, mut f: impl FnMut(&Arc<T>)) {
+        let mut from = 0;
+        while let Some((index, object)) = self.next_from(from) {
+            f(&object);
+            from = index + 1;
+        }
     }
 }
 
-/// Forgets the key, so that another object can have it: what is marked for removal is found by id alone.
-pub fn forget_key(permissions: &SpinLock<Permissions>) {
-    permissions.lock().key = IPC_PRIVATE;
+impl<T: Object> Entries<T> {
+    /// A free index and a sequence number: those that were asked for, as far as they are free.
+    fn choose(&mut self, next_id: &AtomicI32) -> Option<(usize, u16)> {
+        let wanted = next_id.swap(-1, Ordering::Relaxed);
+        let (mut index, sequence) = match usize::try_from(wanted) {
+            Ok(wanted) => (wanted % MAX_OBJECTS, (wanted / MAX_OBJECTS) as u16),
+            Err(_) => {
+                self.sequence = self.sequence.wrapping_add(1) & 0x7fff;
+                (self.first_free, self.sequence)
+            }
+        };
+        let hinted = index == self.first_free;
+        while self.objects.contains_key(&index) {
+            index += 1;
+        }
+        if hinted {
+            self.first_free = index;
+        }
+        (index < MAX_OBJECTS).then_some((index, sequence))
+    }
+
+    fn forget_key(&mut self, object: &T) {
+        let key = core::mem::replace(&mut object.permissions().lock().key, IPC_PRIVATE);
+        if key != IPC_PRIVATE {
+            self.keys.remove(&key);
+        }
+    }
 }
 
 fn id(index: usize, sequence: u16) -> i32 {

@@ -3,25 +3,23 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
 
 use linux_raw_sys::general::CAP_SYS_RESOURCE;
 use syscall_shim::types::MsqidDs;
 use syscall_shim::{Errno, SysResult};
 
-use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, now};
+use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
+use crate::mm::heap;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::task::wait::{WaitQueue, wait_until};
 
-/// `MSGMAX`: bytes of one message.
-pub const MSGMAX: usize = 8192;
-/// `MSGMNB`: bytes of one queue.
-pub const MSGMNB: u64 = 16384;
 const MSG_NOERROR: u32 = 0o10000;
 const MSG_EXCEPT: u32 = 0o20000;
 const MSG_COPY: u32 = 0o40000;
 
-static QUEUES: Registry<Queue> = Registry::new();
+static QUEUES: Registry<Queue> = Registry::new(|| limits::MSGMNI.load(Relaxed) as usize, &limits::MSG_NEXT_ID);
 
 /// A message.
 #[derive(Clone)]
@@ -67,7 +65,7 @@ pub fn get(key: i32, flags: u32) -> SysResult<i32> {
             let state = State {
                 messages: VecDeque::new(),
                 bytes: 0,
-                limit: MSGMNB,
+                limit: limits::MSGMNB.load(Relaxed).into(),
                 sent: (0, 0),
                 received: (0, 0),
                 changed: now(),
@@ -81,6 +79,22 @@ pub fn get(key: i32, flags: u32) -> SysResult<i32> {
 /// The queue `id`. `EINVAL`.
 pub fn find(id: i32) -> SysResult<Arc<Queue>> {
     QUEUES.find(id)
+}
+
+/// The queue with the index of `number` (`MSG_STAT`). `EINVAL`.
+pub fn at(number: i32) -> SysResult<Arc<Queue>> {
+    QUEUES.at(number)
+}
+
+/// Queues, messages, and their bytes (`MSG_INFO`).
+pub fn totals() -> [usize; 3] {
+    let (mut messages, mut bytes) = (0, 0);
+    QUEUES.for_each(|queue| {
+        let state = queue.state.lock();
+        messages += state.messages.len();
+        bytes += state.bytes as usize;
+    });
+    [QUEUES.count(), messages, bytes]
 }
 
 /// Highest index in use.
@@ -119,12 +133,16 @@ impl Queue {
     pub fn send(&self, message: Message, flags: u32) -> SysResult<()> {
         let permissions = *self.permissions.lock();
         permissions.check(WRITE)?;
+        heap::check()?;
         let pid = current().process.pid;
         let mut message = Some(message);
         self.wait(|state| {
             let size = message.as_ref().map_or(0, |message| message.text.len() as u64);
             if state.bytes + size > state.limit || state.messages.len() as u64 >= state.limit {
                 return (flags & IPC_NOWAIT != 0).then_some(Err(Errno::EAGAIN));
+            }
+            if state.messages.try_reserve(1).is_err() {
+                return Some(Err(Errno::ENOMEM));
             }
             state.messages.extend(message.take());
             state.bytes += size;
@@ -136,7 +154,7 @@ impl Queue {
     /// msgrcv(2) into `room` bytes. `ENOMSG` with `IPC_NOWAIT`, `E2BIG` without `MSG_NOERROR`.
     pub fn receive(&self, room: usize, kind: i64, flags: u32) -> SysResult<Message> {
         if flags & MSG_COPY != 0 {
-            return Err(if flags & IPC_NOWAIT == 0 { Errno::EINVAL } else { Errno::ENOSYS });
+            return self.copy(room, kind, flags);
         }
         let permissions = *self.permissions.lock();
         permissions.check(READ)?;
@@ -157,10 +175,34 @@ impl Queue {
         })
     }
 
-    /// `IPC_STAT`. `EACCES`.
-    pub fn stat(&self) -> SysResult<MsqidDs> {
+    /// `MSG_COPY`: the message at a place in the queue, which stays there.
+    fn copy(&self, room: usize, place: i64, flags: u32) -> SysResult<Message> {
+        if flags & MSG_EXCEPT != 0 || flags & IPC_NOWAIT == 0 {
+            return Err(Errno::EINVAL);
+        }
         let permissions = *self.permissions.lock();
         permissions.check(READ)?;
+        let state = self.state.lock();
+        let message = usize::try_from(place).ok().and_then(|place| state.messages.get(place)).ok_or(Errno::ENOMSG)?;
+        let size = message.text.len();
+        if size > room {
+            return Err(if flags & MSG_NOERROR == 0 { Errno::E2BIG } else { Errno::EINVAL });
+        }
+        let mut text = Vec::new();
+        text.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
+        text.extend_from_slice(&message.text);
+        Ok(Message { kind: message.kind, text })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> i32 {
+        self.permissions.lock().id()
+    }
+
+    /// `IPC_STAT`; for `any`body by `MSG_STAT_ANY`. `EACCES`.
+    pub fn stat(&self, any: bool) -> SysResult<MsqidDs> {
+        let permissions = *self.permissions.lock();
+        permissions.check(if any { 0 } else { READ })?;
         let state = self.state.lock();
         Ok(MsqidDs {
             msg_perm: permissions.show(0),
@@ -181,7 +223,8 @@ impl Queue {
         {
             let mut permissions = self.permissions.lock();
             permissions.check_owner()?;
-            if new.msg_qbytes > MSGMNB && !current().credentials().capable(CAP_SYS_RESOURCE) {
+            if new.msg_qbytes > u64::from(limits::MSGMNB.load(Relaxed)) && !current().credentials().capable(CAP_SYS_RESOURCE)
+            {
                 return Err(Errno::EPERM);
             }
             permissions.set(&new.msg_perm);

@@ -7,21 +7,19 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use syscall_shim::types::{Sembuf, SemidDs};
 use syscall_shim::{Errno, SysResult};
 
-use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, now};
+use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
 use crate::sync::SpinLock;
 use crate::task::wait::{WaitError, WaitQueue, wait_until};
 use crate::task::{Instant, current};
 use litemap::LiteMap;
 
-/// `SEMMSL`: semaphores of one set.
-pub const SEMMSL: usize = 32000;
-/// `SEMOPM`: operations of one call.
-pub const SEMOPM: usize = 500;
 /// `SEMVMX`: highest value.
 pub const SEMVMX: i32 = 32767;
 const SEM_UNDO: u32 = 0x1000;
 
-static SETS: Registry<Set> = Registry::new();
+static SETS: Registry<Set> = Registry::new(limits::semmni, &limits::SEM_NEXT_ID);
+/// Semaphores of all sets.
+static SEMAPHORES: AtomicUsize = AtomicUsize::new(0);
 /// How many processes have something to undo in some set: most have nothing, and end faster for it.
 static UNDOERS: AtomicUsize = AtomicUsize::new(0);
 
@@ -49,6 +47,8 @@ struct State {
 
 /// A set of semaphores.
 pub struct Set {
+    /// How many there are.
+    count: usize,
     permissions: SpinLock<Permissions>,
     /// A leaf lock.
     state: SpinLock<State>,
@@ -64,23 +64,37 @@ impl Object for Set {
 
 /// semget(2).
 pub fn get(key: i32, count: i32, flags: u32) -> SysResult<i32> {
-    let count = usize::try_from(count).ok().filter(|count| *count <= SEMMSL).ok_or(Errno::EINVAL)?;
+    let count = usize::try_from(count).ok().filter(|count| *count <= limits::semmsl()).ok_or(Errno::EINVAL)?;
     let suits = |set: &Set| if count > set.len() { Err(Errno::EINVAL) } else { Ok(()) };
     SETS.get(key, flags, suits, |permissions| {
         if count == 0 {
             return Err(Errno::EINVAL);
         }
+        if SEMAPHORES.load(Ordering::Relaxed) + count > limits::semmns() {
+            return Err(Errno::ENOSPC);
+        }
         let mut semaphores = Vec::new();
         semaphores.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         semaphores.resize(count, Semaphore::default());
         let state = State { semaphores, undo: LiteMap::new_vec(), operated: 0, changed: now(), removed: false };
-        Ok(Set { permissions: SpinLock::new(permissions), state: SpinLock::new(state), waiters: WaitQueue::new() })
+        SEMAPHORES.fetch_add(count, Ordering::Relaxed);
+        Ok(Set { count, permissions: SpinLock::new(permissions), state: SpinLock::new(state), waiters: WaitQueue::new() })
     })
 }
 
 /// The set `id`. `EINVAL`.
 pub fn find(id: i32) -> SysResult<Arc<Set>> {
     SETS.find(id)
+}
+
+/// The set with the index of `number` (`SEM_STAT`). `EINVAL`.
+pub fn at(number: i32) -> SysResult<Arc<Set>> {
+    SETS.at(number)
+}
+
+/// Sets, and their semaphores (`SEM_INFO`).
+pub fn totals() -> [usize; 2] {
+    [SETS.count(), SEMAPHORES.load(Ordering::Relaxed)]
 }
 
 /// Highest index in use.
@@ -98,7 +112,9 @@ struct Blocked {
 
 /// Does all operations or none. `Err(Ok(..))` says which has to wait.
 fn attempt(state: &mut State, operations: &[Sembuf], pid: i32) -> Result<(), Result<Blocked, Errno>> {
-    let mut values: Vec<i32> = state.semaphores.iter().map(|s| s.value).collect();
+    let mut values = Vec::new();
+    values.try_reserve_exact(state.semaphores.len()).map_err(|_| Err(Errno::ENOMEM))?;
+    values.extend(state.semaphores.iter().map(|s| s.value));
     let mut undo = Vec::new();
     for operation in operations {
         let index = usize::from(operation.sem_num);
@@ -140,7 +156,12 @@ fn attempt(state: &mut State, operations: &[Sembuf], pid: i32) -> Result<(), Res
 
 impl Set {
     fn len(&self) -> usize {
-        self.state.lock().semaphores.len()
+        self.count
+    }
+
+    /// Its id.
+    pub fn id(&self) -> i32 {
+        self.permissions.lock().id()
     }
 
     /// semop(2), semtimedop(2). `EAGAIN` with `IPC_NOWAIT` and at the deadline, `EIDRM` when the set goes, `EINTR`.
@@ -193,7 +214,11 @@ impl Set {
     pub fn semaphores(&self) -> SysResult<Vec<Semaphore>> {
         let permissions = *self.permissions.lock();
         permissions.check(READ)?;
-        Ok(self.state.lock().semaphores.clone())
+        let state = self.state.lock();
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(state.semaphores.len()).map_err(|_| Errno::ENOMEM)?;
+        copy.extend_from_slice(&state.semaphores);
+        Ok(copy)
     }
 
     /// `SETVAL` (of one) and `SETALL`: undo values are forgotten. `EACCES`, `ERANGE`, `EINVAL`.
@@ -220,10 +245,10 @@ impl Set {
         Ok(())
     }
 
-    /// `IPC_STAT`. `EACCES`.
-    pub fn stat(&self) -> SysResult<SemidDs> {
+    /// `IPC_STAT`; for `any`body by `SEM_STAT_ANY`. `EACCES`.
+    pub fn stat(&self, any: bool) -> SysResult<SemidDs> {
         let permissions = *self.permissions.lock();
-        permissions.check(READ)?;
+        permissions.check(if any { 0 } else { READ })?;
         let state = self.state.lock();
         Ok(SemidDs {
             sem_perm: permissions.show(0),
@@ -259,6 +284,12 @@ impl Set {
     }
 }
 
+impl Drop for Set {
+    fn drop(&mut self) {
+        SEMAPHORES.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
 fn count_waiter(state: &mut State, blocked: Blocked, on: bool) {
     let Some(semaphore) = state.semaphores.get_mut(blocked.semaphore) else { return };
     let count = if blocked.for_zero { &mut semaphore.zeroers } else { &mut semaphore.growers };
@@ -282,6 +313,6 @@ pub fn remove(set: &Arc<Set>) -> SysResult<()> {
 /// Part of the end of a process.
 pub fn process_ended(pid: i32) {
     if UNDOERS.load(Ordering::Relaxed) != 0 {
-        SETS.all().iter().for_each(|set| set.undo(pid));
+        SETS.for_each(|set| set.undo(pid));
     }
 }

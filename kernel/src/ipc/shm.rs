@@ -2,19 +2,19 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 
 use fs::Mapping;
 use syscall_shim::types::ShmidDs;
 use syscall_shim::{Errno, SysResult};
 
-use super::{Object, Permissions, READ, Registry, WRITE, forget_key, now};
+use super::{Object, Permissions, READ, Registry, WRITE, limits, now};
 use crate::mm::object::SharedMemory;
 use crate::mm::{MapFile, MapFlags, MapRequest, MapTarget, MappedFile, PAGE_SIZE, Prot};
 use crate::sync::SpinLock;
 use crate::task::current;
 
-/// `SHMMAX`, and `SHMALL` pages.
-pub const SHMMAX: u64 = u64::MAX - (1 << 24);
 const SHM_NORESERVE: u32 = 0o10000;
 const SHM_RDONLY: u32 = 0o10000;
 const SHM_RND: u32 = 0o20000;
@@ -23,7 +23,9 @@ const SHM_EXEC: u32 = 0o100000;
 const SHM_DEST: u32 = 0o1000;
 const SHM_LOCKED: u32 = 0o2000;
 
-static SEGMENTS: Registry<Segment> = Registry::new();
+static SEGMENTS: Registry<Segment> = Registry::new(|| limits::SHMMNI.load(Relaxed) as usize, &limits::SHM_NEXT_ID);
+/// Pages of all segments, present or not.
+static PAGES: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Clone, Copy, Default)]
 struct State {
@@ -57,11 +59,16 @@ impl Object for Segment {
 pub fn get(key: i32, size: u64, flags: u32) -> SysResult<i32> {
     let suits = |segment: &Segment| if size > segment.size { Err(Errno::EINVAL) } else { Ok(()) };
     SEGMENTS.get(key, flags, suits, |permissions| {
-        if size == 0 || size > SHMMAX {
+        if size == 0 || size > limits::SHMMAX.load(Relaxed) {
             return Err(Errno::EINVAL);
         }
         let len = size.checked_next_multiple_of(PAGE_SIZE as u64).ok_or(Errno::ENOMEM)?;
+        let pages = len / PAGE_SIZE as u64;
+        if PAGES.load(Relaxed).checked_add(pages).is_none_or(|all| all > limits::SHMALL.load(Relaxed)) {
+            return Err(Errno::ENOSPC);
+        }
         let memory = SharedMemory::create(len, flags & SHM_NORESERVE != 0)?;
+        PAGES.fetch_add(pages, Relaxed);
         let state = State { changed: now(), creator: current().process.pid, ..State::default() };
         Ok(Segment { permissions: SpinLock::new(permissions), size, memory, state: SpinLock::new(state) })
     })
@@ -70,6 +77,18 @@ pub fn get(key: i32, size: u64, flags: u32) -> SysResult<i32> {
 /// The segment `id`. `EINVAL`.
 pub fn find(id: i32) -> SysResult<Arc<Segment>> {
     SEGMENTS.find(id)
+}
+
+/// The segment with the index of `number` (`SHM_STAT`). `EINVAL`.
+pub fn at(number: i32) -> SysResult<Arc<Segment>> {
+    SEGMENTS.at(number)
+}
+
+/// Segments, their pages, and those of them that are present (`SHM_INFO`).
+pub fn totals() -> [u64; 3] {
+    let mut present = 0;
+    SEGMENTS.for_each(|segment| present += segment.memory.mapping().page_count());
+    [SEGMENTS.count() as u64, PAGES.load(Relaxed), present]
 }
 
 /// Highest index in use.
@@ -94,6 +113,9 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
         _ if flags & SHM_REMAP != 0 => MapFlags::FIXED,
         _ => MapFlags::FIXED_NOREPLACE,
     };
+    if flags & SHM_REMAP == 0 && addr.checked_add(segment.size).is_none() {
+        return Err(Errno::EINVAL);
+    }
     let prot = Prot::READ | exec | if writable { Prot::WRITE } else { Prot::empty() };
     let len = segment.size;
     let file = MapFile {
@@ -111,8 +133,9 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
 /// shmdt(2): `EINVAL` unless a segment is attached at `addr`.
 pub fn detach(addr: u64) -> SysResult<()> {
     let mm = current().process.mm();
-    let (file, offset) = mm.file_at(addr).ok_or(Errno::EINVAL)?;
-    let size = file.attached_size().filter(|_| offset == 0).ok_or(Errno::EINVAL)?;
+    // The first part that is where it was attached to be: what was at its beginning may have been taken out.
+    let file = mm.file_attached_at(addr).ok_or(Errno::EINVAL)?;
+    let size = file.attached_size().ok_or(Errno::EINVAL)?;
     // Its other parts go as well, what lies in between stays.
     let identity = file.identity();
     drop(file);
@@ -129,10 +152,15 @@ pub fn detach(addr: u64) -> SysResult<()> {
 }
 
 impl Segment {
-    /// `IPC_STAT`. `EACCES`.
-    pub fn stat(&self) -> SysResult<ShmidDs> {
+    /// Its id.
+    pub fn id(&self) -> i32 {
+        self.permissions.lock().id()
+    }
+
+    /// `IPC_STAT`; for `any`body by `SHM_STAT_ANY`. `EACCES`.
+    pub fn stat(&self, any: bool) -> SysResult<ShmidDs> {
         let permissions = *self.permissions.lock();
-        permissions.check(READ)?;
+        permissions.check(if any { 0 } else { READ })?;
         let state = *self.state.lock();
         let doomed = if state.doomed { SHM_DEST } else { 0 };
         let locked = if state.locked { SHM_LOCKED } else { 0 };
@@ -166,6 +194,12 @@ impl Segment {
     }
 }
 
+impl Drop for Segment {
+    fn drop(&mut self) {
+        PAGES.fetch_sub(self.size.div_ceil(PAGE_SIZE as u64), Relaxed);
+    }
+}
+
 /// `IPC_RMID`: the segment goes when nobody is attached any more. `EPERM`.
 pub fn remove(segment: &Arc<Segment>) -> SysResult<()> {
     segment.permissions.lock().check_owner()?;
@@ -177,7 +211,7 @@ pub fn remove(segment: &Arc<Segment>) -> SysResult<()> {
     if unused {
         SEGMENTS.remove(segment);
     } else {
-        forget_key(&segment.permissions);
+        SEGMENTS.forget_key(segment);
     }
     Ok(())
 }
@@ -208,7 +242,7 @@ impl Drop for Attachment {
             state.attachments -= 1;
             state.detached = now();
             state.last = current().process.pid;
-            state.doomed && state.attachments == 0
+            (state.doomed || limits::SHM_RMID_FORCED.load(Relaxed) != 0) && state.attachments == 0
         };
         if last_of_doomed {
             SEGMENTS.remove(&self.segment);

@@ -85,6 +85,9 @@ pub(super) struct Inner {
     pub peak: u64,
 }
 
+/// Areas that the end of a space removes at a time.
+const MOST_DEAD: usize = 64;
+
 /// The lock held, with the flushes that are due and the areas that are going. Dropping flushes; then the order of the fields is the
 /// order in which it settles them: release the lock, free pages, close files.
 pub(super) struct Locked<'a> {
@@ -223,10 +226,15 @@ impl AddressSpace {
     }
 
     fn clear(&self) {
-        let mut locked = self.lock();
-        locked.forget_all_sites();
-        // Nothing can fail: whole areas never cut a large page.
-        let _ = locked.unmap(0, USER_END);
+        self.lock().forget_all_sites();
+        // Some at a time, since what is removed is gathered. Nothing can fail: whole areas never cut a large page.
+        loop {
+            let mut locked = self.lock();
+            let Some(end) = locked.inner.areas.iter().take(MOST_DEAD).last().map(|area| area.end) else { return };
+            if locked.unmap(0, end).is_err() {
+                return;
+            }
+        }
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
@@ -312,6 +320,12 @@ impl<'a> Locked<'a> {
 
     /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing has changed.
     pub fn unmap(&mut self, start: u64, end: u64) -> SysResult<()> {
+        // Callers see to it; the tables' upper half is the kernel's, so it is seen to once more.
+        if end > USER_END {
+            return Err(Errno::EINVAL);
+        }
+        let count = self.inner.areas.overlapping(start, end).count();
+        self.dead.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
         self.parts().1.split_edges(start, end)?;
         self.forget_sites(start, end);
         let inner = &mut *self.inner;

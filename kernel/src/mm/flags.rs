@@ -11,7 +11,7 @@ pub const PAGE_SIZE: u64 = 4096;
 pub const HUGE_SIZE: u64 = 2 << 20;
 /// The first address above application memory (`TASK_SIZE` of x86-64 with 4-level paging).
 pub const USER_END: u64 = 0x7fff_ffff_f000;
-/// Nothing is ever mapped below this address (`vm.mmap_min_addr`).
+/// Only the privileged map anything below this address, where they say so exactly (`vm.mmap_min_addr`).
 pub const MMAP_MIN_ADDR: u64 = 65536;
 /// Room kept free below an area that grows downwards (`stack_guard_gap`, 256 pages).
 pub const STACK_GUARD_GAP: u64 = 256 * PAGE_SIZE;
@@ -26,6 +26,11 @@ pub fn max_map_count() -> usize {
 /// Rounds `v` down to a page boundary.
 pub const fn page_down(v: u64) -> u64 {
     v & !(PAGE_SIZE - 1)
+}
+
+/// Rounds `v` up to a page boundary, past the largest number to 0.
+pub const fn page_up_wrapping(v: u64) -> u64 {
+    v.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 
 /// Rounds `v` up to a page boundary; `None` when that overflows.

@@ -317,8 +317,14 @@ pub fn total() -> usize {
 }
 
 /// Whether at least `frames` are free. Where there is plenty, that is seen at a glance.
+#[inline]
 pub fn are_free(frames: usize) -> bool {
-    FREE.load(Ordering::Relaxed) >= frames || stats().free >= frames
+    FREE.load(Ordering::Relaxed) >= frames || are_free_with_stacks(frames)
+}
+
+#[cold]
+fn are_free_with_stacks(frames: usize) -> bool {
+    stats().free >= frames
 }
 
 /// Room for the memory map and for what each reserved range splits off.

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use fs::{Platform, Timespec};
 
-use super::{PAGE_SIZE, frames, phys_to_virt, user_page};
+use super::{PAGE_SIZE, frames, heap, phys_to_virt, user_page};
 use crate::arch::clock;
 use crate::task::wait::{WaitQueue, wait_uninterruptible};
 
@@ -44,6 +44,10 @@ fn byte(phys: u64, off: usize, len: usize) -> (*mut u8, usize) {
 impl Platform for Machine {
     fn alloc_page(&self) -> Option<u64> {
         if user_page::available(left_by_files()) { user_page::alloc_zeroed() } else { None }
+    }
+
+    fn may_keep(&self) -> bool {
+        !heap::is_short()
     }
 
     fn ref_page(&self, phys: u64) {

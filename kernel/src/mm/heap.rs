@@ -32,6 +32,9 @@ const LARGE_ALLOCATION: usize = 32 << 10;
 /// Size of the last allocation if it failed, else 0.
 static FAILED: AtomicUsize = AtomicUsize::new(0);
 
+/// Free frames below which memory [is short](is_short).
+static SHORT_BELOW: AtomicUsize = AtomicUsize::new(0);
+
 /// The size of the last allocation, if it failed.
 pub fn failed_allocation() -> Option<usize> {
     match FAILED.load(Ordering::Relaxed) {
@@ -47,11 +50,18 @@ fn may_be_large(size: usize) -> bool {
 
 /// Whether memory is so short that programs should not have the kernel keep more for them: what they ask for is refused, rather than
 /// that the kernel lacks what it cannot do without. Begins earlier than programs' own pages end.
+#[inline]
 pub fn is_short() -> bool {
-    !frames::are_free(user_page::reserve() as usize * 3 / 2)
+    !frames::are_free(SHORT_BELOW.load(Ordering::Relaxed))
+}
+
+/// To be called when it is known how much memory there is.
+pub(super) fn init() {
+    SHORT_BELOW.store(user_page::reserve() as usize * 3 / 2, Ordering::Relaxed);
 }
 
 /// `ENOMEM` where memory [is short](is_short).
+#[inline]
 pub fn check() -> SysResult<()> {
     if is_short() { Err(Errno::ENOMEM) } else { Ok(()) }
 }

@@ -2,6 +2,8 @@
 
 use linux_raw_sys::general;
 
+use super::flags::MMAP_MIN_ADDR;
+
 /// No limit.
 pub const INFINITY: u64 = u64::MAX;
 
@@ -23,6 +25,12 @@ pub struct Limits {
 /// Whether the current process gets no large pages (`PR_SET_THP_DISABLE`).
 pub fn huge_pages_disabled() -> bool {
     crate::task::current().process.thp_disabled.load(core::sync::atomic::Ordering::Relaxed)
+}
+
+/// Whether the current task may have a mapping begin exactly at `addr`: below [`MMAP_MIN_ADDR`] that takes `CAP_SYS_RAWIO`.
+pub fn may_map_at(addr: u64) -> bool {
+    const CAP_SYS_RAWIO: u32 = 17;
+    addr >= MMAP_MIN_ADDR || crate::task::current().credentials().capable(CAP_SYS_RAWIO)
 }
 
 /// Those of the current task.

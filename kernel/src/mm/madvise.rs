@@ -7,7 +7,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked};
 use super::fault;
-use super::flags::{Access, FaultError, HUGE_SIZE, PAGE_SIZE, USER_END, VmFlags, page_up};
+use super::flags::{Access, FaultError, HUGE_SIZE, PAGE_SIZE, USER_END, VmFlags, page_up, page_up_wrapping};
 use super::object::{MappedFile, Object};
 
 /// `MADV_*` of madvise(2), by value.
@@ -121,7 +121,11 @@ impl AddressSpace {
 
     /// msync(2): `sync` waits until shared file mappings of the range are durable, `invalidate` refuses locked memory.
     pub fn msync(&self, addr: u64, len: u64, sync: bool, invalidate: bool) -> SysResult<()> {
-        let (start, end) = aligned_range(addr, len, Errno::ENOMEM)?;
+        if !addr.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        // As in Linux, a length that rounds up to nothing is no length.
+        let (start, end) = (addr, addr.checked_add(page_up_wrapping(len)).ok_or(Errno::ENOMEM)?);
         if start == end {
             return Ok(());
         }
@@ -183,6 +187,7 @@ impl Locked<'_> {
     fn advise(&mut self, part: &Area, advice: Advice, holes: &mut Vec<Hole>) -> SysResult<()> {
         let locked = part.flags.contains(VmFlags::LOCKED);
         let special = part.flags.contains(VmFlags::DONTEXPAND);
+        let kernels = special && !part.flags.contains(VmFlags::MAYWRITE);
         let file = part.backing.as_ref().and_then(Object::file);
         let (set, clear) = match advice {
             Advice::Normal => (VmFlags::empty(), VmFlags::SEQ_READ | VmFlags::RAND_READ),
@@ -201,6 +206,10 @@ impl Locked<'_> {
             Advice::WipeOnFork => (VmFlags::WIPEONFORK, VmFlags::empty()),
             Advice::KeepOnFork => (VmFlags::empty(), VmFlags::WIPEONFORK),
             Advice::Cold | Advice::PageOut | Advice::DontNeed | Advice::Free if locked => return Err(Errno::EINVAL),
+            // Pages that nobody but the kernel has.
+            Advice::Cold | Advice::PageOut | Advice::DontNeed | Advice::Free | Advice::DontNeedLocked if kernels => {
+                return Err(Errno::EINVAL);
+            }
             // There is nowhere to page out to.
             Advice::Cold | Advice::PageOut => return Ok(()),
             Advice::WillNeed => return self.will_need(part),

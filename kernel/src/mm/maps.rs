@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::account::RssKind;
 use super::address_space::{AddressSpace, Area, Layout};
-use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, VmFlags};
+use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, USER_END, VmFlags};
 use super::object::{MappedFile, Object};
 use super::page_table::{A, ANON, D, Leaf, Pte, SPECIAL};
 use super::{huge, user_page};
@@ -197,6 +197,15 @@ impl AddressSpace {
         let area = inner.areas.find(addr)?;
         let file = area.backing.as_ref().and_then(Object::file)?;
         Some((file.clone(), area.offset_of(addr)))
+    }
+
+    /// The System V segment that was attached at `addr`, if some of it still lies where it lay then.
+    pub fn file_attached_at(&self, addr: u64) -> Option<Arc<dyn MappedFile>> {
+        let inner = self.inner.read();
+        let attached = |area: &Area| area.start >= addr && area.offset == area.start - addr;
+        let file =
+            |area: &Area| area.backing.as_ref().and_then(Object::file).filter(|f| f.attached_size().is_some()).cloned();
+        inner.areas.overlapping(addr, USER_END).filter(|area| attached(area)).find_map(file)
     }
 
     /// First address of the area that holds `addr`, and the first behind it.

@@ -3,7 +3,7 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked, bytes};
-use super::flags::{USER_END, VmFlags, page_down, page_up};
+use super::flags::{USER_END, VmFlags, page_down, page_up_wrapping};
 use super::limits::{self, Limits};
 
 impl AddressSpace {
@@ -72,10 +72,10 @@ fn may_lock(limits: &Limits) -> SysResult<()> {
     if limits.may_lock || limits.memlock > 0 { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// The pages that a byte range touches; `EINVAL` when it wraps round.
+/// The pages that a byte range touches; `EINVAL` when they wrap round. As in Linux, a length that rounds up to nothing is no length.
 fn page_range(addr: u64, len: u64) -> SysResult<(u64, u64)> {
     let start = page_down(addr);
-    let len = len.checked_add(addr - start).and_then(page_up).ok_or(Errno::EINVAL)?;
+    let len = page_up_wrapping(len.wrapping_add(addr - start));
     let end = start.checked_add(len).ok_or(Errno::EINVAL)?;
     Ok((start, end))
 }

@@ -90,9 +90,6 @@ impl AddressSpace {
         }
         let addr = if flags.contains(MapFlags::FIXED) { addr } else { hint(addr) };
         let len = page_up(len).ok_or(Errno::ENOMEM)?;
-        if file.as_ref().is_some_and(|f| f.offset.checked_add(len).is_none()) {
-            return Err(Errno::EOVERFLOW);
-        }
         let limits = limits::current();
         let mut locked = self.lock();
         if locked.inner.areas.len() > max_map_count() {
@@ -101,6 +98,9 @@ impl AddressSpace {
         locked.check_memory()?;
         let addr = locked.place(addr, len, flags)?;
         let end = addr + len;
+        if file.as_ref().is_some_and(|f| ends_beyond(f, len)) {
+            return Err(Errno::EOVERFLOW);
+        }
         if flags.contains(MapFlags::FIXED_NOREPLACE) && locked.inner.areas.any(addr, end) {
             return Err(Errno::EEXIST);
         }
@@ -174,7 +174,9 @@ impl AddressSpace {
         let len = pages.frames.len() as u64 * PAGE_SIZE;
         let mut locked = self.lock();
         let addr = locked.place(hint(addr), len, MapFlags::PRIVATE)?;
-        let flags = VmFlags::MAYREAD | VmFlags::MAYEXEC | VmFlags::MAYWRITE | VmFlags::DONTEXPAND;
+        // A debugger may write breakpoints into code; nobody anything into the kernel's data.
+        let may = if prot.contains(Prot::EXEC) { VmFlags::MAYEXEC | VmFlags::MAYWRITE } else { VmFlags::empty() };
+        let flags = VmFlags::MAYREAD | VmFlags::DONTEXPAND | may;
         let backing = Some(Object::Special(pages));
         locked.insert(Area { start: addr, end: addr + len, prot, flags, offset: 0, backing, name: None });
         Ok(addr)
@@ -236,6 +238,12 @@ impl AddressSpace {
         }
         Ok(())
     }
+}
+
+/// Whether the mapping ends behind the largest offset that its file can have (`file_mmap_ok`).
+fn ends_beyond(file: &MapFile, len: u64) -> bool {
+    let last = if matches!(file.target, MapTarget::File(_)) { i64::MAX as u64 } else { u64::MAX };
+    file.offset.checked_add(len).is_none_or(|end| end > last)
 }
 
 /// The page of a hint, raised to the lowest address allowed (`round_hint_to_min`).
@@ -312,7 +320,7 @@ impl Locked<'_> {
             if !addr.is_multiple_of(PAGE_SIZE) {
                 return Err(Errno::EINVAL);
             }
-            return if addr < MMAP_MIN_ADDR { Err(Errno::EPERM) } else { Ok(addr) };
+            return if limits::may_map_at(addr) { Ok(addr) } else { Err(Errno::EPERM) };
         }
         if flags.contains(MapFlags::MAP_32BIT) {
             let (low, high) = (0x4000_0000, 0x8000_0000);
@@ -419,14 +427,15 @@ impl AddressSpace {
     pub fn remap_file_pages(&self, addr: u64, len: u64, page: u64) -> SysResult<()> {
         let (start, len) = (page_down(addr), page_down(len));
         let end = start.checked_add(len).filter(|end| *end > start).ok_or(Errno::EINVAL)?;
-        let offset = page.checked_mul(PAGE_SIZE).filter(|o| o.checked_add(len).is_some()).ok_or(Errno::EINVAL)?;
+        page.checked_add(len / PAGE_SIZE).ok_or(Errno::EINVAL)?;
         let mut locked = self.lock();
         let area = locked.inner.areas.find(start).ok_or(Errno::EINVAL)?;
         if !area.flags.contains(VmFlags::SHARED) || end > area.end {
             return Err(Errno::EINVAL);
         }
+        let offset = page.checked_mul(PAGE_SIZE).filter(|offset| offset.saturating_add(len) <= i64::MAX as u64);
         let mut area = area.clip(start, end);
-        area.offset = offset;
+        area.offset = offset.ok_or(Errno::EOVERFLOW)?;
         locked.unmap(start, end)?;
         locked.insert(area);
         Ok(())

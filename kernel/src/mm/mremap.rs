@@ -3,7 +3,7 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked, bytes};
-use super::flags::{MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, USER_END, VmFlags, max_map_count, page_up};
+use super::flags::{MapFlags, PAGE_SIZE, USER_END, VmFlags, max_map_count, page_up};
 use super::limits;
 
 bitflags::bitflags! {
@@ -31,11 +31,10 @@ impl AddressSpace {
             return Err(Errno::EINVAL);
         }
         let old_len = page_up(old_len).ok_or(Errno::EINVAL)?;
-        let new_len = page_up(new_len).filter(|l| *l > 0).ok_or(Errno::EINVAL)?;
+        let new_len = page_up(new_len).filter(|l| (1..=USER_END).contains(l)).ok_or(Errno::EINVAL)?;
         let to_new = flags.intersects(RemapFlags::FIXED | RemapFlags::DONTUNMAP);
         if to_new {
-            let outside = new_len > USER_END || new_addr > USER_END - new_len;
-            if outside
+            if new_addr > USER_END - new_len
                 || !new_addr.is_multiple_of(PAGE_SIZE)
                 || (addr < new_addr + new_len && new_addr < addr.saturating_add(old_len))
             {
@@ -44,12 +43,16 @@ impl AddressSpace {
         }
         let mut locked = self.lock();
         let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?.clone();
+        // What is given up reaches to the program's end at most, as with munmap(2).
+        if old_len > new_len && old_len > USER_END - addr {
+            return Err(Errno::EINVAL);
+        }
         if to_new {
             return locked.remap_to(&area, addr, old_len, new_len, flags, new_addr);
         }
         if old_len >= new_len {
             if old_len > new_len {
-                locked.unmap(addr + new_len, addr.checked_add(old_len).ok_or(Errno::EINVAL)?)?;
+                locked.unmap(addr + new_len, addr + old_len)?;
             }
             return Ok(addr);
         }
@@ -86,7 +89,7 @@ impl Locked<'_> {
         if self.inner.areas.len() + 2 >= max_map_count() {
             return Err(Errno::ENOMEM);
         }
-        if fixed && new_addr < MMAP_MIN_ADDR {
+        if fixed && !limits::may_map_at(new_addr) {
             return Err(Errno::EPERM);
         }
         if fixed {

@@ -115,7 +115,12 @@ impl<'a> Pages<'_, 'a> {
             at = (at & !(HUGE_SIZE - 1)) + HUGE_SIZE;
         }
         let mut addrs = alloc::vec::Vec::new();
-        self.table.for_each(start, start + len, |leaf| addrs.push(leaf.addr));
+        let mut remembered = Ok(());
+        self.table.for_each(start, start + len, |leaf| match addrs.try_reserve(1) {
+            Ok(()) => addrs.push(leaf.addr),
+            Err(_) => remembered = Err(Errno::ENOMEM),
+        });
+        remembered?;
         for addr in &addrs {
             if let Err(e) = self.table.prepare(addr - start + to) {
                 self.table.free_unused(to, to + len, free, self.batch);

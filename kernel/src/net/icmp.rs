@@ -12,7 +12,7 @@ use syscall_shim::Errno;
 use super::errors::Report;
 use super::input::Incoming;
 use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP, UDPLITE};
-use super::{route, tcp, udp};
+use super::{route, sysctl, tcp, udp};
 use crate::arch::clock;
 
 /// Message types, for IPv4 and IPv6.
@@ -66,8 +66,7 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
     let Some([kind, code, ..]) = incoming.head.first_chunk::<HEADER>().copied() else { return };
     let family = family(&incoming.source);
     if kind == ECHO[family] {
-        // Pings to everybody are not answered (net.ipv4.icmp_echo_ignore_broadcasts).
-        if !for_all {
+        if sysctl::answers_pings(family == 1, for_all) {
             let mut answer = incoming.head.to_vec();
             if let Some(start) = answer.get_mut(..4) {
                 start.copy_from_slice(&[ECHO_REPLY[family], 0, 0, 0]);
@@ -134,7 +133,7 @@ fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
     match protocol {
         UDP | UDPLITE => {
             let payload = quoted.get(payload_at + udp::HEADER..).unwrap_or_default().to_vec();
-            let (offender, to) = (incoming.source, flow.remote);
+            let (offender, to) = (Some(incoming.source), flow.remote);
             udp::failed(protocol, &flow, Report { errno, kind, code, info: fits.into(), offender, to, payload }, hard);
         }
         TCP if (kind, code) == TOO_BIG[family] => tcp::too_big(&flow, fits),

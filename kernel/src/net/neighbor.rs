@@ -64,7 +64,9 @@ fn fixed(interface: &Interface, to: &IpAddr) -> Option<Mac> {
 impl Neighbors {
     /// Sends a frame to `to`, as soon as it is known where that is.
     pub fn send(&self, interface: &Interface, to: &IpAddr, mut frame: Frame) {
-        let Some(nic) = interface.nic() else { return };
+        if interface.asks_nobody() {
+            return interface.transmit(frame);
+        }
         let now = clock::monotonic_ns();
         let mut table = self.0.lock();
         let known = table.get_mut(to);
@@ -73,7 +75,7 @@ impl Neighbors {
             && let Some(mac) = fixed(interface, to)
         {
             address_frame(&mut frame, &mac);
-            return nic.transmit(frame);
+            return interface.transmit(frame);
         }
         let ask = match known {
             Some(Neighbor::Known { mac, since, asked }) => {
@@ -82,7 +84,7 @@ impl Neighbors {
                 if stale {
                     *asked = now;
                 }
-                nic.transmit(frame);
+                interface.transmit(frame);
                 stale
             }
             Some(Neighbor::Sought { waiting, .. }) => {
@@ -112,7 +114,6 @@ impl Neighbors {
 
     /// `ip` is at `mac`. Only those who were sought, or `known` already, are noted unless `insert`.
     pub fn learn(&self, interface: &Interface, ip: IpAddr, mac: Mac, insert: bool) {
-        let Some(nic) = interface.nic() else { return };
         let now = clock::monotonic_ns();
         let mut table = self.0.lock();
         if !table.contains_key(&ip) && (!insert || table.len() >= MOST) {
@@ -123,7 +124,7 @@ impl Neighbors {
         if let Some(Neighbor::Sought { waiting, .. }) = before {
             for mut frame in waiting {
                 address_frame(&mut frame, &mac);
-                nic.transmit(frame);
+                interface.transmit(frame);
             }
         }
     }

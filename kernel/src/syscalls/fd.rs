@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use fs::locks::LockKind;
-use fs::{Cap, OpenFlags, Seals};
+use fs::{Cap, FileType, OpenFlags, Seals};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl as i;
 use syscall_shim::types::FOwnerEx;
@@ -75,23 +75,12 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
     }
     let file = file(fd)?;
     match cmd {
-        g::F_SETFL => {
-            file.owner.lock().fd = fd;
-            file.set_flags(OpenFlags::from_bits_retain(arg as u32)).map(|()| 0)
-        }
+        g::F_SETFL => set_flags(&file, fd, OpenFlags::from_bits_retain(arg as u32)),
         g::F_GETLK | g::F_SETLK | g::F_SETLKW | g::F_OFD_GETLK | g::F_OFD_SETLK | g::F_OFD_SETLKW => {
             super::lock::record_lock(&file, cmd, UserAddr(arg))
         }
-        g::F_SETOWN => {
-            let pid = arg as i32;
-            let kind = if pid < 0 { OwnerKind::Group } else { OwnerKind::Process };
-            set_owner(&file, kind, pid.checked_abs().ok_or(Errno::EINVAL)?)
-        }
-        g::F_GETOWN => {
-            let owner = *file.owner.lock();
-            let pid = if owner.kind == OwnerKind::Group { -owner.pid } else { owner.pid };
-            Ok(pid as isize as usize)
-        }
+        g::F_SETOWN => set_signed_owner(&file, arg as i32),
+        g::F_GETOWN => Ok(signed_owner(&file) as isize as usize),
         g::F_SETOWN_EX => {
             let ex = UserAddr(arg).cast::<FOwnerEx>().read()?;
             let kind = match ex.kind as u32 {
@@ -143,6 +132,25 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
         g::F_SET_RW_HINT => set_write_hint(&file, UserAddr(arg)),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Sets the status flags. The descriptor that turns `O_ASYNC` on is the one that signals tell, whichever it is called by later.
+fn set_flags(file: &Arc<OpenFile>, fd: i32, flags: OpenFlags) -> SysResult {
+    if (flags - file.flags()).contains(OpenFlags::ASYNC) {
+        file.owner.lock().fd = fd;
+    }
+    file.set_flags(flags).map(|()| 0)
+}
+
+/// The owner as one number: a negative one is a process group's.
+fn signed_owner(file: &OpenFile) -> i32 {
+    let owner = *file.owner.lock();
+    if owner.kind == OwnerKind::Group { -owner.pid } else { owner.pid }
+}
+
+fn set_signed_owner(file: &OpenFile, pid: i32) -> SysResult {
+    let kind = if pid < 0 { OwnerKind::Group } else { OwnerKind::Process };
+    set_owner(file, kind, pid.checked_abs().ok_or(Errno::EINVAL)?)
 }
 
 /// What `F_RDLCK`, `F_WRLCK` and `F_UNLCK` stand for.
@@ -204,9 +212,25 @@ pub fn ioctl(fd: i32, request: u32, arg: UserAddr) -> SysResult {
                 return Err(Errno::ENOTTY);
             }
             flags.set(OpenFlags::ASYNC, on);
-            file.owner.lock().fd = fd;
-            file.set_flags(flags).map(|()| 0)
+            set_flags(&file, fd, flags)
         }
+        i::FIOSETOWN | i::SIOCSPGRP if file.ops.as_socket().is_some() => set_signed_owner(&file, arg.cast::<i32>().read()?),
+        i::FIOGETOWN | i::SIOCGPGRP if file.ops.as_socket().is_some() => {
+            arg.cast::<i32>().write(signed_owner(&file)).map(|()| 0)
+        }
+        // Of what lies in a file system that counts in blocks.
+        i::FIGETBSZ if !file.path.dentry.is_anonymous() => {
+            arg.cast::<i32>().write(file.inode.metadata().blksize as i32).map(|()| 0)
+        }
+        i::FIGETBSZ => Err(Errno::EINVAL),
+        i::FIOQSIZE => match file.inode.file_type() {
+            FileType::Regular | FileType::Dir | FileType::Symlink => {
+                arg.cast::<i64>().write(file.inode.metadata().size as i64).map(|()| 0)
+            }
+            _ => Err(Errno::ENOTTY),
+        },
+        // Nothing here can be held still for a copy of it.
+        i::FIFREEZE | i::FITHAW => Err(if capable(fs::Cap::SysAdmin as u32) { Errno::EOPNOTSUPP } else { Errno::EPERM }),
         _ => file.ops.ioctl(&file, request, arg),
     }
 }

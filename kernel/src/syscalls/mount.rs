@@ -11,7 +11,8 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{Name, find, name};
-use crate::files::capable;
+use crate::files::tty::DevptsOptions;
+use crate::files::{capable, tty};
 use crate::usermem::{UserAddr, read_cstr_bounded};
 use crate::vfs::{self, namespace};
 
@@ -54,9 +55,9 @@ fn tmpfs_options(data: &str) -> SysResult<TmpfsOptions> {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         let id = || value.parse::<u32>().map_err(|_| Errno::EINVAL);
         match key {
-            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?).filter(|n| *n > 0),
+            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?),
             "nr_blocks" => options.size = Some(size(value).ok_or(Errno::EINVAL)?.saturating_mul(4096)),
-            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?).filter(|n| *n > 0),
+            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?),
             "mode" => options.mode = u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL)? & 0o7777,
             "uid" => options.uid = id()?,
             "gid" => options.gid = id()?,
@@ -72,6 +73,7 @@ fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
         "tmpfs" | "ramfs" => vfs::new_tmpfs(tmpfs_options(data)?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
+        "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => crate::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     })
@@ -142,6 +144,7 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
         let source = utf8(source.unwrap_or_else(|| b"none".to_vec()))?;
         ns.mount(fs, &source, &place, mount_flags(flags, None))?;
     }
+    vfs::mounts_changed();
     Ok(0)
 }
 
@@ -161,5 +164,7 @@ pub fn umount2(target: UserAddr, flags: u32) -> SysResult {
     }
     // The topmost of a stack, also where the walk began in it.
     let place = namespace().cross(found);
-    namespace().umount(&place, flags & MNT_DETACH != 0, expire).map(|()| 0)
+    namespace().umount(&place, flags & MNT_DETACH != 0, expire)?;
+    vfs::mounts_changed();
+    Ok(0)
 }

@@ -14,7 +14,7 @@ pub fn pipe2(out: UserPtr<[i32; 2]>, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let files = current().files()?;
-    let fds = files.insert_pair(Pipe::open_pair(flags), flags.contains(OpenFlags::CLOEXEC))?;
+    let fds = files.insert_pair(Pipe::open_pair(flags)?, flags.contains(OpenFlags::CLOEXEC))?;
     if let Err(e) = out.write(fds) {
         for fd in fds {
             let _ = files.close(fd);

@@ -1,16 +1,27 @@
 //! System V interprocess communication: shmget(2), semop(2), msgsnd(2) and their kin.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use syscall_shim::types::{MsqidDs, Sembuf, SemidDs, ShmidDs, Shminfo, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock::monotonic_ns;
-use crate::ipc::{IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, msg, sem, shm};
+use crate::ipc::{IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, limits, msg, sem, shm};
 use crate::usermem::{UserAddr, UserPtr};
 
 /// Programs of old pass it along with the command; on x86-64 it changes nothing.
 const IPC_64: u32 = 0x100;
 const SHM_LOCK: u32 = 11;
 const SHM_UNLOCK: u32 = 12;
+const SHM_STAT: u32 = 13;
+const SHM_INFO: u32 = 14;
+const SHM_STAT_ANY: u32 = 15;
+const MSG_STAT: u32 = 11;
+const MSG_INFO: u32 = 12;
+const MSG_STAT_ANY: u32 = 13;
+const SEM_STAT: u32 = 18;
+const SEM_INFO: u32 = 19;
+const SEM_STAT_ANY: u32 = 20;
 const GETPID: u32 = 11;
 const GETVAL: u32 = 12;
 const GETALL: u32 = 13;
@@ -39,12 +50,23 @@ pub fn shmctl(id: i32, command: u32, buffer: UserAddr) -> SysResult {
     let data = buffer.cast::<ShmidDs>();
     match command & !IPC_64 {
         IPC_INFO => {
-            const SHMMNI: u64 = 4096;
-            let (shmmax, shmall) = (shm::SHMMAX, shm::SHMMAX);
-            buffer.cast().write(Shminfo { shmmax, shmmin: 1, shmmni: SHMMNI, shmseg: SHMMNI, shmall, unused: [0; 4] })?;
+            let (shmmax, shmall) = (limits::SHMMAX.load(Relaxed), limits::SHMALL.load(Relaxed));
+            let shmmni = limits::SHMMNI.load(Relaxed).into();
+            buffer.cast().write(Shminfo { shmmax, shmmin: 1, shmmni, shmseg: shmmni, shmall, unused: [0; 4] })?;
             return Ok(shm::highest());
         }
-        IPC_STAT => data.write(shm::find(id)?.stat()?)?,
+        SHM_INFO => {
+            // struct shm_info: used_ids, shm_tot, shm_rss, and three about what is swapped out.
+            let [used, pages, present] = shm::totals();
+            buffer.cast::<u64>().write_slice(&[used, pages, present, 0, 0, 0])?;
+            return Ok(shm::highest());
+        }
+        IPC_STAT => data.write(shm::find(id)?.stat(false)?)?,
+        command @ (SHM_STAT | SHM_STAT_ANY) => {
+            let segment = shm::at(id)?;
+            data.write(segment.stat(command == SHM_STAT_ANY)?)?;
+            return Ok(segment.id() as usize);
+        }
         IPC_SET => {
             let new = data.read()?;
             shm::find(id)?.set(&new)?;
@@ -71,7 +93,7 @@ pub fn semtimedop(id: i32, operations: UserPtr<Sembuf>, count: usize, timeout: U
     if count == 0 || id < 0 {
         return Err(Errno::EINVAL);
     }
-    if count > sem::SEMOPM {
+    if count > limits::semopm() {
         return Err(Errno::E2BIG);
     }
     let operations = operations.read_vec(count)?;
@@ -87,16 +109,23 @@ pub fn semctl(id: i32, number: i32, command: u32, argument: u64) -> SysResult {
     let command = command & !IPC_64;
     let data = UserPtr::<SemidDs>::new(argument);
     let array = UserPtr::<u16>::new(argument);
-    if command == IPC_INFO {
+    if matches!(command, IPC_INFO | SEM_INFO) {
         // struct seminfo: semmap, semmni, semmns, semmnu, semmsl, semopm, semume, semusz, semvmx, semaem.
         const ALL: i32 = 1_024_000_000;
-        let limits = [ALL, 32000, ALL, ALL, sem::SEMMSL as i32, sem::SEMOPM as i32, 500, 20, sem::SEMVMX, sem::SEMVMX];
+        let [semmsl, semmns, semopm, semmni] = limits::SEM.each_ref().map(|limit| limit.load(Relaxed));
+        let [size, adjust] = if command == IPC_INFO { [20, sem::SEMVMX] } else { sem::totals().map(|count| count as i32) };
+        let limits = [ALL, semmni, semmns, ALL, semmsl, semopm, 500, size, sem::SEMVMX, adjust];
         UserPtr::<i32>::new(argument).write_slice(&limits)?;
         return Ok(sem::highest());
     }
+    if matches!(command, SEM_STAT | SEM_STAT_ANY) {
+        let set = sem::at(id)?;
+        data.write(set.stat(command == SEM_STAT_ANY)?)?;
+        return Ok(set.id() as usize);
+    }
     let set = sem::find(id)?;
     match command {
-        IPC_STAT => data.write(set.stat()?)?,
+        IPC_STAT => data.write(set.stat(false)?)?,
         IPC_SET => set.set(&data.read()?)?,
         IPC_RMID => sem::remove(&set)?,
         GETALL => {
@@ -135,7 +164,8 @@ pub fn msgget(key: i32, flags: u32) -> SysResult {
 /// msgsnd(2): `buffer` holds the type and then `size` bytes.
 pub fn msgsnd(id: i32, buffer: UserAddr, size: isize, flags: u32) -> SysResult {
     let kind = buffer.cast::<i64>().read()?;
-    let size = usize::try_from(size).ok().filter(|size| *size <= msg::MSGMAX).ok_or(Errno::EINVAL)?;
+    let size =
+        usize::try_from(size).ok().filter(|size| *size <= limits::MSGMAX.load(Relaxed) as usize).ok_or(Errno::EINVAL)?;
     if kind < 1 || id < 0 {
         return Err(Errno::EINVAL);
     }
@@ -155,14 +185,22 @@ pub fn msgrcv(id: i32, buffer: UserAddr, size: isize, kind: i64, flags: u32) -> 
 /// msgctl(2).
 pub fn msgctl(id: i32, command: u32, buffer: UserPtr<MsqidDs>) -> SysResult {
     match command & !IPC_64 {
-        IPC_INFO => {
+        command @ (IPC_INFO | MSG_INFO) => {
             // struct msginfo: msgpool, msgmap, msgmax, msgmnb, msgmni, msgssz, msgtql, msgseg.
-            let bytes = msg::MSGMNB as i32;
-            let limits = [512_000, bytes, msg::MSGMAX as i32, bytes, 32000, 16, bytes, 0xffff];
-            buffer.addr().cast::<i32>().write_slice(&limits)?;
+            const BYTES: i32 = 16384;
+            let [max, bytes, queues] =
+                [&limits::MSGMAX, &limits::MSGMNB, &limits::MSGMNI].map(|limit| limit.load(Relaxed) as i32);
+            let [pool, map, all] =
+                if command == IPC_INFO { [512_000, BYTES, BYTES] } else { msg::totals().map(|count| count as i32) };
+            buffer.addr().cast::<i32>().write_slice(&[pool, map, max, bytes, queues, 16, all, 0xffff])?;
             return Ok(msg::highest());
         }
-        IPC_STAT => buffer.write(msg::find(id)?.stat()?)?,
+        IPC_STAT => buffer.write(msg::find(id)?.stat(false)?)?,
+        command @ (MSG_STAT | MSG_STAT_ANY) => {
+            let queue = msg::at(id)?;
+            buffer.write(queue.stat(command == MSG_STAT_ANY)?)?;
+            return Ok(queue.id() as usize);
+        }
         IPC_SET => msg::find(id)?.set(&buffer.read()?)?,
         IPC_RMID => msg::remove(&msg::find(id)?)?,
         _ => return Err(Errno::EINVAL),

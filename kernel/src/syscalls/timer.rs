@@ -20,10 +20,10 @@ pub fn timer_create(clock: i32, event: UserPtr<Sigevent>, id: UserPtr<i32>) -> S
     }
     let clock = Clock::from_id(clock)?;
     let new = match event.non_null() {
-        None => process.timers.create(process, clock, default_notify),
+        None => process.timers.create(process, clock, default_notify)?,
         Some(event) => {
             let notify = notification(&event.read()?)?;
-            process.timers.create(process, clock, |_| notify)
+            process.timers.create(process, clock, |_| notify)?
         }
     };
     if let Err(errno) = id.write(new) {

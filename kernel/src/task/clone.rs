@@ -14,7 +14,7 @@ use super::{current, sched, table};
 use crate::files::FdTable;
 use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
-use crate::mm::AddressSpace;
+use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
 
 /// `struct clone_args` of clone(2).
@@ -70,8 +70,9 @@ fn check(args: &CloneArgs) -> SysResult<()> {
     Ok(())
 }
 
-/// `EAGAIN` at `RLIMIT_NPROC`, which does not bind root, and at the machine's limit.
+/// `EAGAIN` at `RLIMIT_NPROC`, which does not bind root, and at the machine's limit; `ENOMEM`.
 fn check_limits(parent: &Task) -> SysResult<()> {
+    heap::check()?;
     let total = table::counts().0 as u64;
     if total >= table::threads_max() {
         return Err(Errno::EAGAIN);
@@ -213,10 +214,11 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    child.sched.set(parent.sched.get());
+    child.sched.set(parent.sched.get().for_child());
+    child.io_priority.store(parent.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
-    child.timer_slack.store(parent.timer_slack.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.timer_slack.inherit(&parent.timer_slack);
     if !shares_memory {
         // The copied memory has the registered area as well.
         child.rseq.store(parent.rseq.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -14,6 +14,7 @@ pub mod group;
 pub mod history;
 mod load;
 pub mod oom;
+pub mod per_user;
 pub mod posix_timer;
 pub mod process;
 pub mod reap;

@@ -6,22 +6,23 @@
 //! A timer on a CPU clock guesses when its time will have been used at the earliest, looks then, and guesses again. While
 //! its process does not run it waits for the scheduler to say that it does.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
+use linux_raw_sys::general::RLIMIT_SIGPENDING;
 use syscall_shim::types::{NSEC_PER_SEC, RLIM_INFINITY, Siginfo};
 use syscall_shim::{Errno, Signal, SysResult};
 
 use super::clock::{Clock, CpuKind};
 use super::current;
 use super::process::Process;
-use super::signal::pending::Queued;
+use super::signal::pending::{Charge, Queued};
 use super::signal::send::{Outcome, post_to_process, post_to_task};
 use super::thread::Task;
 use super::timer::{self, TimerId};
 use crate::sync::IrqLock;
-use litemap::LiteMap;
 
 /// Shortest period that an interval timer gets, so that its interrupts leave the program some time.
 const MIN_PERIOD: u64 = 20_000;
@@ -78,12 +79,14 @@ pub struct PosixTimer {
     process: Weak<Process>,
     notify: Notify,
     callback: Arc<dyn Fn() + Send + Sync>,
+    /// Its share of `RLIMIT_SIGPENDING`, which it always needs for its signal.
+    _charge: Option<Charge>,
     /// Held while the queue of deadlines changes; no signal is sent with it held.
     state: IrqLock<State>,
 }
 
 impl PosixTimer {
-    fn new(id: i32, clock: Clock, process: &Arc<Process>, notify: Notify) -> Arc<Self> {
+    fn new(id: i32, clock: Clock, process: &Arc<Process>, notify: Notify, charge: Option<Charge>) -> Arc<Self> {
         Arc::new_cyclic(|me: &Weak<Self>| {
             let me = me.clone();
             Self {
@@ -96,6 +99,7 @@ impl PosixTimer {
                         timer.fire();
                     }
                 }),
+                _charge: charge,
                 state: IrqLock::new(State::default()),
             }
         })
@@ -286,7 +290,7 @@ impl PosixTimer {
 /// The timers of a process.
 #[derive(Default)]
 pub struct ProcessTimers {
-    posix: IrqLock<LiteMap<i32, Arc<PosixTimer>>>,
+    posix: IrqLock<BTreeMap<i32, Arc<PosixTimer>>>,
     next_id: AtomicI32,
     /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`; made when first used.
     intervals: IrqLock<[Option<Arc<PosixTimer>>; 3]>,
@@ -297,8 +301,9 @@ pub struct ProcessTimers {
 }
 
 impl ProcessTimers {
-    /// timer_create(2). `notify` gets the new id, which is the default `sigev_value`.
-    pub fn create(&self, process: &Arc<Process>, clock: Clock, notify: impl FnOnce(i32) -> Notify) -> i32 {
+    /// timer_create(2). `notify` gets the new id, which is the default `sigev_value`. `EAGAIN` at `RLIMIT_SIGPENDING`.
+    pub fn create(&self, process: &Arc<Process>, clock: Clock, notify: impl FnOnce(i32) -> Notify) -> SysResult<i32> {
+        let charge = Charge::new(current().credentials().uid, process.rlimit(RLIMIT_SIGPENDING)).ok_or(Errno::EAGAIN)?;
         let mut timers = self.posix.lock();
         let id = loop {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed) & i32::MAX;
@@ -306,8 +311,8 @@ impl ProcessTimers {
                 break id;
             }
         };
-        timers.insert(id, PosixTimer::new(id, clock, process, notify(id)));
-        id
+        timers.insert(id, PosixTimer::new(id, clock, process, notify(id), Some(charge)));
+        Ok(id)
     }
 
     fn find(&self, id: i32) -> Option<Arc<PosixTimer>> {
@@ -342,7 +347,7 @@ impl ProcessTimers {
         };
         let mut intervals = self.intervals.lock();
         let slot = intervals.get_mut(which as usize).ok_or(Errno::EINVAL)?;
-        Ok(slot.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::Interval(signal))).clone())
+        Ok(slot.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::Interval(signal), None)).clone())
     }
 
     /// `RLIMIT_CPU` is `soft` and `hard` seconds from now on, or none where that is `RLIM_INFINITY`.
@@ -353,7 +358,7 @@ impl ProcessTimers {
             return;
         }
         let clock = Clock::process(process, CpuKind::Total);
-        let timer = limit.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::CpuLimit));
+        let timer = limit.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::CpuLimit, None));
         let value = if soft == RLIM_INFINITY { 0 } else { soft.saturating_mul(NSEC_PER_SEC).max(1) };
         // The soft limit's signal comes again each second.
         timer.set(Setting { value, interval: NSEC_PER_SEC }, true);

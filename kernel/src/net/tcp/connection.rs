@@ -6,8 +6,10 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use inet::Bytes;
 use inet::ip::Flow;
 use inet::tcp::{Events, Flags, Header, State, Tcb};
+use spin::Once;
 
 use super::{batch, send, send_header, table};
+use crate::files::owner::{self, SharedOwner};
 use crate::files::poll::{PollQueue, ev};
 use crate::net::output::TTL;
 use crate::net::ports::Lease;
@@ -40,8 +42,8 @@ pub struct Connection {
     pub readers: PollQueue,
     /// Woken when there is room to write.
     pub writers: PollQueue,
-    /// The local port.
-    _lease: Lease,
+    /// The local port, until the socket takes it back.
+    lease: SpinLock<Option<Lease>>,
     /// Type of service, and time to live.
     pub tos: AtomicU8,
     /// See `tos`.
@@ -56,6 +58,8 @@ pub struct Connection {
     counted: AtomicBool,
     /// The owner of the socket, for /proc/net/tcp: user and inode.
     pub owner: SpinLock<(u32, u64)>,
+    /// Who is told of urgent data by `SIGURG` (fcntl(2), `F_SETOWN`).
+    pub signal_owner: Once<SharedOwner>,
 }
 
 impl Connection {
@@ -68,7 +72,7 @@ impl Connection {
             hop,
             readers,
             writers,
-            _lease: lease,
+            lease: SpinLock::new(Some(lease)),
             tos: AtomicU8::new(0),
             ttl: AtomicU8::new(TTL),
             scheduled: AtomicBool::new(false),
@@ -76,7 +80,13 @@ impl Connection {
             alarm_serial: AtomicU64::new(0),
             counted: AtomicBool::new(false),
             owner: SpinLock::new((0, 0)),
+            signal_owner: Once::new(),
         })
+    }
+
+    /// The port, for the socket to keep when the connection is over.
+    pub fn take_lease(&self) -> Option<Lease> {
+        self.lease.lock().take()
     }
 
     /// Takes a segment. What it calls for is sent when the batch of packets is done.
@@ -126,6 +136,11 @@ impl Connection {
 
     /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
     fn wake(&self, events: Events) {
+        if events.contains(Events::URGENT)
+            && let Some(owner) = self.signal_owner.get()
+        {
+            owner::tell_urgent(owner);
+        }
         if events.intersects(Events::CONNECTED | Events::ENDED | Events::CLOSED) {
             self.readers.wake_all();
             self.writers.wake_all();

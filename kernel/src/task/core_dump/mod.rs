@@ -63,11 +63,10 @@ pub fn killed(frame: &TrapFrame, signal: Signal, info: &Siginfo) -> ! {
             Hold::wait_for_others(&task);
             let written = write(&task, frame, info, &mut output);
             let finished = output.finish(written.is_ok());
-            match written.and(finished) {
-                Ok(()) => {
-                    task.process.exit_status.fetch_or(0x80, Ordering::AcqRel);
-                }
-                Err(errno) => kwarn!("{} (pid {}): core file cut short: {errno:?}", task.name(), task.process.pid),
+            // One that is cut short, by `RLIMIT_CORE` or a full disk, is there as well.
+            task.process.exit_status.fetch_or(0x80, Ordering::AcqRel);
+            if let Err(errno) = written.and(finished) {
+                kwarn!("{} (pid {}): core file cut short: {errno:?}", task.name(), task.process.pid);
             }
         }
     }

@@ -7,43 +7,31 @@ use alloc::vec::Vec;
 use syscall_shim::types::{Siginfo, si_code};
 use syscall_shim::{SigSet, Signal};
 
-use crate::sync::IrqLock;
+use crate::mm::heap;
+use crate::task::per_user::PerUser;
 use crate::task::posix_timer::PosixTimer;
-use litemap::LiteMap;
 
-/// How many queued signals count against each user's `RLIMIT_SIGPENDING`. Innermost.
-static CHARGED: IrqLock<LiteMap<u32, u64>> = IrqLock::new(LiteMap::new_vec());
+/// How many queued signals and timers count against each user's `RLIMIT_SIGPENDING`.
+static CHARGED: PerUser = PerUser::new();
 
-/// One queued signal's share of a user's `RLIMIT_SIGPENDING`; dropping it gives the share back.
+/// One queued signal's, or one timer's, share of a user's `RLIMIT_SIGPENDING`; dropping it gives the share back.
 pub struct Charge(u32);
 
 impl Charge {
-    /// Takes a share for user `uid`, unless `limit` are taken already.
+    /// Takes a share for user `uid`, unless `limit` are taken already, or memory is short.
     pub fn new(uid: u32, limit: u64) -> Option<Self> {
-        let mut charged = CHARGED.lock();
-        let count = charged.entry(uid).or_insert(0);
-        if *count >= limit {
-            return None;
-        }
-        *count += 1;
-        Some(Self(uid))
+        (!heap::is_short() && CHARGED.add(uid, 1, limit)).then_some(Self(uid))
     }
 
     /// How many shares user `uid` has: `SigQ` of /proc/PID/status.
     pub fn count(uid: u32) -> u64 {
-        CHARGED.lock().get(&uid).copied().unwrap_or(0)
+        CHARGED.count(uid)
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let mut charged = CHARGED.lock();
-        if let Some(count) = charged.get_mut(&self.0) {
-            *count -= 1;
-            if *count == 0 {
-                charged.remove(&self.0);
-            }
-        }
+        CHARGED.sub(self.0, 1);
     }
 }
 
@@ -100,8 +88,15 @@ impl Pending {
         if !signal.is_realtime() && self.set.contains(signal) && queued.timer.is_none() {
             return Err(queued);
         }
+        let kept = self.queue.try_reserve(1).is_ok();
+        // Without memory for it the number is all that arrives; a timer tries again.
+        if !kept && queued.timer.is_some() {
+            return Err(queued);
+        }
         self.set.insert(signal);
-        self.queue.push_back(queued);
+        if kept {
+            self.queue.push_back(queued);
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use super::setting::Settings;
-use crate::files::{dnotify, fd_table, inotify, lease, open_file, pipe};
+use crate::files::{dnotify, fd_table, inotify, lease, open_file, pipe, pipe_share};
 use crate::ipc::mqueue;
 
 pub fn fill(s: &Settings) {
@@ -36,8 +36,8 @@ pub fn fill(s: &Settings) {
         || pipe::max_size() as i64,
         |bytes| pipe::set_max_size(bytes as usize),
     );
-    s.fixed("fs/pipe-user-pages-hard", "0");
-    s.fixed("fs/pipe-user-pages-soft", "16384");
+    s.ulong("fs/pipe-user-pages-hard", &pipe_share::USER_PAGES_HARD, 0..=u64::MAX);
+    s.ulong("fs/pipe-user-pages-soft", &pipe_share::USER_PAGES_SOFT, 0..=u64::MAX);
     s.fixed("fs/protected_fifos", "0");
     s.fixed("fs/protected_hardlinks", "0");
     s.fixed("fs/protected_regular", "0");

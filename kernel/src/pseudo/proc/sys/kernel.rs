@@ -10,6 +10,7 @@ use syscall_shim::Errno;
 use super::setting::Settings;
 use crate::arch::{boot, rng};
 use crate::files::{capable, tty};
+use crate::ipc::limits;
 use crate::log::CONSOLE_LEVEL;
 use crate::syscalls::printk;
 use crate::task::sched::realtime;
@@ -94,15 +95,31 @@ fn tasks(s: &Settings) {
 }
 
 fn ipc(s: &Settings) {
+    const MOST: u32 = 32768;
     s.fixed("kernel/auto_msgmni", "0");
-    s.fixed("kernel/msgmax", "8192");
-    s.fixed("kernel/msgmnb", "16384");
-    s.fixed("kernel/msgmni", "32000");
-    s.fixed("kernel/sem", "32000\t1024000000\t500\t32000");
-    s.fixed("kernel/shm_rmid_forced", "0");
-    s.fixed("kernel/shmall", "18446744073692774399");
-    s.fixed("kernel/shmmax", "18446744073692774399");
-    s.fixed("kernel/shmmni", "4096");
+    s.uint("kernel/msgmax", &limits::MSGMAX, 0..=i32::MAX as u32);
+    s.uint("kernel/msgmnb", &limits::MSGMNB, 0..=i32::MAX as u32);
+    s.uint("kernel/msgmni", &limits::MSGMNI, 0..=MOST);
+    s.uint("kernel/shm_rmid_forced", &limits::SHM_RMID_FORCED, 0..=1);
+    s.ulong("kernel/shmall", &limits::SHMALL, 0..=u64::MAX);
+    s.ulong("kernel/shmmax", &limits::SHMMAX, 0..=u64::MAX);
+    s.uint("kernel/shmmni", &limits::SHMMNI, 0..=MOST);
+    s.int("kernel/msg_next_id", &limits::MSG_NEXT_ID, 0..=i32::MAX);
+    s.int("kernel/sem_next_id", &limits::SEM_NEXT_ID, 0..=i32::MAX);
+    s.int("kernel/shm_next_id", &limits::SHM_NEXT_ID, 0..=i32::MAX);
+    s.numbers(
+        "kernel/sem",
+        0..=i32::MAX.into(),
+        || limits::SEM.iter().map(|limit| limit.load(Relaxed).into()).collect(),
+        |new| {
+            // Ids have room for so many sets.
+            if new.get(3).is_some_and(|sets| *sets > MOST.into()) {
+                return Err(Errno::ERANGE);
+            }
+            limits::SEM.iter().zip(new).for_each(|(limit, new)| limit.store(*new as i32, Relaxed));
+            Ok(())
+        },
+    );
 }
 
 fn random(s: &Settings) {
