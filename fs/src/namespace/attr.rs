@@ -137,11 +137,15 @@ impl Namespace {
         let inode = path.inode()?;
         match inode.file_type() {
             FileType::Dir => return Err(Errno::EISDIR),
-            FileType::Regular => {}
+            FileType::Regular if inode.access_attrs().mode & S_IFMT == S_IFREG => {}
             _ => return Err(Errno::EINVAL),
         }
         want_write(&path.mount)?;
         inode_permission(ctx.creds, &path.mount, inode, AccessMask::WRITE)?;
+        // What has no size to set (a file of procfs) is left as it is, as Linux's `simple_setattr` does.
+        if inode.mapping().is_none() {
+            return Ok(());
+        }
         if inode.access_attrs().mode & APPEND_ONLY != 0 {
             return Err(Errno::EPERM);
         }
