@@ -63,7 +63,7 @@ fn known(instruction: &Instruction) -> bool {
 
 fn ancillary_is_known(k: u32) -> bool {
     let what = k.wrapping_sub(ANCILLARY as u32);
-    what <= ancillary::VLAN_TPID && what % 4 == 0
+    what <= ancillary::VLAN_TPID && what.is_multiple_of(4)
 }
 
 fn jumps_inside(instruction: &Instruction, behind: usize) -> bool {

@@ -125,7 +125,7 @@ fn taken_in(piece: &[u8], start: u64, at: &Interrupted) -> bool {
 
 /// Whether a branch of that opcode is taken with these flags; those that count or test rcx may be.
 fn may_be_taken(opcode: u8, rflags: u64) -> bool {
-    if !matches!(opcode, 0x70..=0x7f | 0x80..=0x8f) {
+    if !matches!(opcode, 0x70..=0x8f) {
         return true;
     }
     let flag = |bit: u32| rflags >> bit & 1 != 0;
