@@ -1,6 +1,6 @@
 /* Files by call: what getdents, open, fallocate, statx, handles, renames, links and the rest of them answer at their edges. */
 #include "case.h"
-#include <ftw.h>
+#include "tmpfs.h"
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,32 +15,6 @@
 #include <sys/un.h>
 
 struct dirent64_ { uint64_t ino; int64_t off; unsigned short len; unsigned char type; char name[]; };
-
-static int remove_it(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
-/* Goes on in a child in a directory of its own in a tmpfs, as all files are here, and removes that when it is done. */
-static void in_tmpfs(void)
-{
-    static char path[] = "/dev/shm/files-XXXXXX";
-    MUST(mkdtemp(path) && !chmod(path, 0777));
-    pid_t child = fork();
-    MUST(child >= 0);
-    if (child == 0) {
-        alarm(GROUP_LIMIT);
-        MUST(!chdir(path));
-        return;
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    nftw(path, remove_it, 16, FTW_DEPTH | FTW_PHYS);
-    if (WIFSIGNALED(status))
-        kill(getpid(), WTERMSIG(status));
-    _exit(0);
-}
 
 GROUP(getdents64)
 {

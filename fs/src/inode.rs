@@ -81,6 +81,22 @@ pub trait Inode: Any + Send + Sync {
         FileType::from_mode(self.access_attrs().mode).unwrap_or(FileType::Regular)
     }
 
+    /// Whether access control lists are kept as its extended attributes.
+    fn supports_acl(&self) -> bool {
+        false
+    }
+
+    /// Sets those of [`IMMUTABLE`], [`APPEND_ONLY`], [`NODUMP`] and [`NOATIME`] that `flags` has and clears the others; they are told
+    /// beside the mode. `ENOTTY` where there are none.
+    fn set_fileattr(&self, _flags: u32) -> SysResult<()> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Whether there are such flags.
+    fn has_fileattr(&self) -> bool {
+        false
+    }
+
     /// Applies checked attribute changes.
     fn setattr(&self, _attr: &SetAttr) -> SysResult<()> {
         Err(Errno::EPERM)

@@ -281,7 +281,7 @@ fn damaged_image(lab: &Lab) -> Result<(), String> {
         let (said, status) = qemu(&name, "microvm", "")?;
         let good = said.contains(what) && said.contains("build it again") && status == Some(125 << 1 | 1);
         expect(good, (place, said, status))?;
-        let out = output(&mut Command::new(&lab.skiff).args(["run", &name, "--accel", "tcg"]))?;
+        let out = output(Command::new(&lab.skiff).args(["run", &name, "--accel", "tcg"]))?;
         let said = text(&out.stderr);
         expect(out.status.code() == Some(125) && said.contains("checksum"), (place, said))?;
     }

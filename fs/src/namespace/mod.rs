@@ -7,6 +7,7 @@ mod attr;
 mod branch;
 mod change;
 mod open;
+pub mod protection;
 mod rename;
 mod tree;
 mod xattr;
@@ -19,6 +20,7 @@ pub use branch::{MAX_MOUNTS, Propagation};
 pub use open::{OpenHow, Opened};
 pub use tree::MountLine;
 
+use crate::acl::{self, Inherited};
 use crate::creds::{Cap, Credentials};
 use crate::dentry::Dentry;
 use crate::inode::{InodeRef, NewNode};
@@ -98,7 +100,10 @@ fn inode_permission(creds: &Credentials<'_>, mount: &Mount, inode: &InodeRef, ma
     if mask.contains(AccessMask::WRITE) && changes_disk && mount.fs.read_only() {
         return Err(Errno::EROFS);
     }
-    creds.permission(&attrs, mask)
+    if mask.contains(AccessMask::WRITE) && attrs.mode & IMMUTABLE != 0 {
+        return Err(Errno::EPERM);
+    }
+    acl::permission(creds, inode, &attrs, mask)
 }
 
 /// `mnt_want_write`.
@@ -120,6 +125,9 @@ fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool
     let dir_inode = dir.inode()?;
     inode_permission(creds, &dir.mount, dir_inode, AccessMask::WRITE | AccessMask::EXEC)?;
     let (attrs, dir_attrs) = (inode.access_attrs(), dir_inode.access_attrs());
+    if dir_attrs.mode & APPEND_ONLY != 0 || attrs.mode & (APPEND_ONLY | IMMUTABLE) != 0 {
+        return Err(Errno::EPERM);
+    }
     let sticky = dir_attrs.mode & S_ISVTX != 0 && creds.fsuid != attrs.uid && creds.fsuid != dir_attrs.uid;
     if sticky && !creds.capable(Cap::Fowner) {
         return Err(Errno::EPERM);
@@ -132,11 +140,15 @@ fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool
     if dir.dentry.is_unlinked() { Err(Errno::ENOENT) } else { Ok(()) }
 }
 
-/// `inode_init_owner`: who owns a new file in `dir`, and its mode after umask and the set-group-ID rules. `mode` has type bits.
-fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> NewNode {
+/// `inode_init_owner` and `posix_acl_create`: who owns a new file in `dir`, its mode after umask or the directory's list and the
+/// set-group-ID rules, and its lists. `mode` has type bits.
+fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> SysResult<(NewNode, Inherited)> {
     let attrs = dir.access_attrs();
     let creds = ctx.creds;
-    let mut mode = mode & !(ctx.umask & 0o777);
+    let (lists, mut mode) = match acl::inherit(dir, &attrs, mode)? {
+        Some(inherited) => inherited,
+        None => (Inherited::default(), mode & !(ctx.umask & 0o777)),
+    };
     let mut gid = creds.fsgid;
     if attrs.mode & S_ISGID != 0 {
         gid = attrs.gid;
@@ -146,5 +158,5 @@ fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> NewNode {
             mode &= !S_ISGID;
         }
     }
-    NewNode { mode, uid: creds.fsuid, gid }
+    Ok((NewNode { mode, uid: creds.fsuid, gid }, lists))
 }

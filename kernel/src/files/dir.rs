@@ -9,6 +9,7 @@ use syscall_shim::{Errno, SysResult};
 use super::io::{Sink, Source};
 use super::{FileOps, OpenFile};
 use crate::task::current;
+use crate::usermem::UserAddr;
 
 /// The operations of every directory; the position is the cookie of the next entry.
 pub struct Dir;
@@ -43,6 +44,10 @@ impl FileOps for Dir {
 
     fn pollable(&self) -> bool {
         false
+    }
+
+    fn ioctl(&self, file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        super::fileattr::ioctl(file, request, arg)
     }
 
     fn sync(&self, file: &OpenFile, data_only: bool) -> SysResult<()> {

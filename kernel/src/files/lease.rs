@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 
 use fs::lease::{self, LeaseBreaker};
 use fs::locks::LockKind;
-use fs::{Cap, FileType, InodeRef};
+use fs::{Cap, InodeRef, S_IFMT, S_IFREG};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
@@ -151,7 +151,7 @@ pub fn set(file: &OpenFile, fd: i32, kind: Option<LockKind>) -> SysResult<()> {
     if current().credentials().fsuid != attrs.uid && !capable(Cap::Lease as u32) {
         return Err(Errno::EACCES);
     }
-    if file.inode.file_type() != FileType::Regular {
+    if attrs.mode & S_IFMT != S_IFREG {
         return Err(Errno::EINVAL);
     }
     if kind.is_some() && ENABLED.load(Ordering::Relaxed) == 0 {

@@ -15,6 +15,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod events;
 pub mod fd_table;
+pub mod fileattr;
 pub mod host_stream;
 pub mod inotify;
 pub mod io;

@@ -54,6 +54,11 @@ pub trait FileOps: Any + Send + Sync {
         socket.receive_message(to, MSG_DONTWAIT).map(|received| received.copied)
     }
 
+    /// Whether no read of it ever sleeps, so that an ordinary one will do for `RWF_NOWAIT`.
+    fn reads_now(&self) -> bool {
+        false
+    }
+
     /// Writes without sleeping.
     fn write_now(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
         let socket = self.as_socket().ok_or(Errno::EOPNOTSUPP)?;
@@ -62,6 +67,11 @@ pub trait FileOps: Any + Send + Sync {
             super::events::broken_pipe();
         }
         result
+    }
+
+    /// Whether splice(2) and sendfile(2) can read and write it.
+    fn splices(&self) -> (bool, bool) {
+        (true, true)
     }
 
     /// Whether there is such a thing as reading and writing it: where not, even nothing is too much (`EINVAL`).
@@ -255,11 +265,15 @@ impl OpenFile {
             }
         }
         let is_fifo = self.inode.file_type() == FileType::Fifo;
-        if flags.contains(OpenFlags::DIRECT) && !is_fifo && self.inode.mapping().is_none() {
+        let direct = self.inode.mapping().is_some() && !self.path.dentry.is_anonymous();
+        if flags.contains(OpenFlags::DIRECT) && !is_fifo && !direct {
             return Err(Errno::EINVAL);
         }
         let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
+        if (old ^ flags).contains(OpenFlags::APPEND) && self.inode.access_attrs().mode & fs::APPEND_ONLY != 0 {
+            return Err(Errno::EPERM);
+        }
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {
             super::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
@@ -366,8 +380,14 @@ impl OpenFile {
     }
 
     /// read(2) that does not sleep (`RWF_NOWAIT`).
-    pub fn read_now(&self, to: &mut Sink<'_>) -> SysResult<usize> {
+    pub fn read_now(&self, place: Option<u64>, to: &mut Sink<'_>) -> SysResult<usize> {
         self.check_readable()?;
+        if self.ops.reads_now() {
+            return match place {
+                Some(pos) => self.read_at(pos, to),
+                None => self.read(to),
+            };
+        }
         let n = self.ops.read_now(self, to)?;
         self.did_read(n);
         Ok(n)
@@ -433,7 +453,10 @@ impl OpenFile {
     /// Notes an epoll instance that is to forget this description when it goes.
     pub(super) fn add_watch(&self, watch: Weak<Watch>) {
         let mut watches = self.watches.lock();
-        watches.retain(|w| w.strong_count() > 0);
+        // Looked through only now and then: there may be many.
+        if watches.len() == watches.capacity() {
+            watches.retain(|w| w.strong_count() > 0);
+        }
         watches.push(watch);
     }
 

@@ -24,7 +24,7 @@ struct Records {
 
 impl Records {
     fn new(size: u32) -> SysResult<Records> {
-        Ok(Records { bytes: io::buffer((size as usize).min(CHUNK))?, used: 0, ends: Vec::new() })
+        Ok(Records { bytes: io::chunk_buffer((size as usize).min(CHUNK))?, used: 0, ends: Vec::new() })
     }
 
     /// The rest of the buffer.

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use fs::locks::LockKind;
-use fs::{Cap, OpenFlags, Seals};
+use fs::{Cap, FileType, OpenFlags, Seals};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl as i;
 use syscall_shim::types::FOwnerEx;
@@ -218,6 +218,19 @@ pub fn ioctl(fd: i32, request: u32, arg: UserAddr) -> SysResult {
         i::FIOGETOWN | i::SIOCGPGRP if file.ops.as_socket().is_some() => {
             arg.cast::<i32>().write(signed_owner(&file)).map(|()| 0)
         }
+        // Of what lies in a file system that counts in blocks.
+        i::FIGETBSZ if !file.path.dentry.is_anonymous() => {
+            arg.cast::<i32>().write(file.inode.metadata().blksize as i32).map(|()| 0)
+        }
+        i::FIGETBSZ => Err(Errno::EINVAL),
+        i::FIOQSIZE => match file.inode.file_type() {
+            FileType::Regular | FileType::Dir | FileType::Symlink => {
+                arg.cast::<i64>().write(file.inode.metadata().size as i64).map(|()| 0)
+            }
+            _ => Err(Errno::ENOTTY),
+        },
+        // Nothing here can be held still for a copy of it.
+        i::FIFREEZE | i::FITHAW => Err(if capable(fs::Cap::SysAdmin as u32) { Errno::EOPNOTSUPP } else { Errno::EPERM }),
         _ => file.ops.ioctl(&file, request, arg),
     }
 }

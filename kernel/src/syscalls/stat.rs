@@ -9,6 +9,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at};
 use crate::files::context::{fs_credentials, with_fs, with_fs_as};
+use crate::files::fileattr;
 use crate::task::current;
 use crate::usermem::{PATH_MAX, UserAddr, UserPtr};
 use crate::vfs::namespace;
@@ -72,7 +73,7 @@ pub fn statx(dirfd: i32, path: UserAddr, flags: u32, mask: u32, out: UserPtr<Sta
     }
     let found = find_at(dirfd, path, flags, STAT_FLAGS)?;
     let m = found.inode()?.metadata();
-    let mut attributes = 0;
+    let (mut attributes, known) = fileattr::statx_attributes(found.inode()?);
     if found.is_mount_root() {
         attributes |= u64::from(g::STATX_ATTR_MOUNT_ROOT);
     }
@@ -94,9 +95,7 @@ pub fn statx(dirfd: i32, path: UserAddr, flags: u32, mask: u32, out: UserPtr<Sta
         stx_mask: given,
         stx_blksize: m.blksize,
         stx_attributes: attributes,
-        stx_attributes_mask: u64::from(
-            g::STATX_ATTR_MOUNT_ROOT | g::STATX_ATTR_IMMUTABLE | g::STATX_ATTR_APPEND | g::STATX_ATTR_NODUMP,
-        ),
+        stx_attributes_mask: known | u64::from(g::STATX_ATTR_MOUNT_ROOT),
         stx_nlink: m.nlink,
         stx_uid: m.uid,
         stx_gid: m.gid,

@@ -2,14 +2,25 @@
 
 use alloc::format;
 
+use ::fs::namespace::protection;
+
 use super::setting::Settings;
-use crate::files::{dnotify, fd_table, inotify, lease, open_file, pipe, pipe_share};
+use crate::files::{dnotify, epoll, fd_table, inotify, lease, open_file, pipe, pipe_share};
 use crate::ipc::mqueue;
+use crate::task::core_dump;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
     s.fixed("fs/aio-nr", "0");
-    s.fixed("fs/epoll/max_user_watches", "1048576");
+    s.number(
+        "fs/epoll/max_user_watches",
+        0..=i64::MAX,
+        || i64::try_from(epoll::max_user_watches()).unwrap_or(i64::MAX),
+        |new| {
+            epoll::set_max_user_watches(new.unsigned_abs());
+            Ok(())
+        },
+    );
     s.int("fs/inotify/max_queued_events", &inotify::MAX_QUEUED, 0..=i32::MAX);
     s.int("fs/inotify/max_user_instances", &inotify::users::MAX_INSTANCES, 0..=i32::MAX);
     s.int("fs/inotify/max_user_watches", &inotify::users::MAX_WATCHES, 0..=i32::MAX);
@@ -38,11 +49,11 @@ pub fn fill(s: &Settings) {
     );
     s.ulong("fs/pipe-user-pages-hard", &pipe_share::USER_PAGES_HARD, 0..=u64::MAX);
     s.ulong("fs/pipe-user-pages-soft", &pipe_share::USER_PAGES_SOFT, 0..=u64::MAX);
-    s.fixed("fs/protected_fifos", "0");
-    s.fixed("fs/protected_hardlinks", "0");
-    s.fixed("fs/protected_regular", "0");
-    s.fixed("fs/protected_symlinks", "0");
-    s.fixed("fs/suid_dumpable", "0");
+    s.uint("fs/protected_fifos", &protection::FIFOS, 0..=2);
+    s.uint("fs/protected_hardlinks", &protection::HARDLINKS, 0..=1);
+    s.uint("fs/protected_regular", &protection::REGULAR, 0..=2);
+    s.uint("fs/protected_symlinks", &protection::SYMLINKS, 0..=1);
+    s.uint("fs/suid_dumpable", &core_dump::SUID_DUMPABLE, 0..=2);
     s.uint("fs/mqueue/msg_default", &mqueue::MSG_DEFAULT, 1..=65536);
     s.uint("fs/mqueue/msg_max", &mqueue::MSG_MAX, 1..=65536);
     s.uint("fs/mqueue/msgsize_default", &mqueue::MSGSIZE_DEFAULT, 128..=16 << 20);
