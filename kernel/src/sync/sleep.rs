@@ -32,7 +32,7 @@ pub(super) fn spins() -> u32 {
     if sched::online_cpus().count_ones() > 1 { SPINS } else { 0 }
 }
 
-/// Sleeps in `queue` until `condition` gives something, or a signal that is among `ends` comes. Counts.
+/// Sleeps in `queue` until `condition` gives something, or the thread is being killed where `ends` says so. Counts.
 pub(super) fn sleep_until<T>(
     queue: &WaitQueue,
     ends: Ends,
@@ -135,13 +135,6 @@ impl<T: ?Sized> SleepMutex<T> {
     pub fn lock_killable(&self) -> Result<SleepGuard<'_, T>, WaitError> {
         order::may_sleep();
         self.take_at_once().map_or_else(|| self.wait(Ends::Killed), Ok)
-    }
-
-    /// As [`Self::lock`], unless a signal comes first. [`WaitError::Interrupted`] then.
-    #[allow(dead_code)]
-    pub fn lock_interruptible(&self) -> Result<SleepGuard<'_, T>, WaitError> {
-        order::may_sleep();
-        self.take_at_once().map_or_else(|| self.wait(Ends::Signalled), Ok)
     }
 
     #[inline(always)]

@@ -125,9 +125,6 @@ pub enum Ends {
     Never,
     /// One that kills the thread.
     Killed,
-    /// Any that it does not block.
-    #[allow(dead_code)]
-    Signalled,
 }
 
 /// A sleeping task as a waker; remembers that it was woken, so that one wake-up is not spent twice on it.
@@ -237,7 +234,6 @@ pub fn wait_for_lock<T>(queue: &WaitQueue, ends: Ends, condition: impl FnMut() -
     let sleep_state = match ends {
         Ends::Never => state::UNINTERRUPTIBLE,
         Ends::Killed => state::KILLABLE,
-        Ends::Signalled => state::INTERRUPTIBLE,
     };
     wait_in(&[queue], None, sleep_state, true, condition)
 }
