@@ -61,7 +61,6 @@ int main(void)
     sigaction(SIGBUS, &action, NULL);
     TRY("hlt", 1, "hlt");
     TRY("hlt behind a branch that is not taken", 1, "test %%rsp, %%rsp\n je 1f\n hlt\n 1:");
-    TRY("rdpmc", 2, "xor %%ecx, %%ecx\n rdpmc");
     TRY("int $0", 2, "int $0");
     TRY("int $1", 2, "int $1");
     TRY("int3", 0, "int3");

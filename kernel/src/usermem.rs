@@ -199,6 +199,26 @@ pub fn copy_out(dst: UserAddr, src: &[u8]) -> SysResult<()> {
     if copy_out_partial(dst, src) == src.len() { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
+/// Reads a structure that grows from version to version (`copy_struct_from_user`): what the caller's lacks is zero, and what it has
+/// more must be zero, or it asks for something that is not known here: `E2BIG`.
+pub fn read_extensible<T: zerocopy::FromBytes + zerocopy::IntoBytes>(from: UserAddr, size: usize) -> SysResult<T> {
+    let mut value = T::new_zeroed();
+    let known = size.min(size_of::<T>());
+    let mut piece = [0; 64];
+    let mut at = known;
+    while at < size {
+        let len = piece.len().min(size - at);
+        let part = piece.get_mut(..len).unwrap_or_default();
+        copy_in(part, UserAddr(from.0.wrapping_add(at as u64)))?;
+        if part.iter().any(|byte| *byte != 0) {
+            return Err(Errno::E2BIG);
+        }
+        at += len;
+    }
+    copy_in(value.as_mut_bytes().get_mut(..known).unwrap_or_default(), from)?;
+    Ok(value)
+}
+
 /// Reads as many bytes as are readable, and tells how many.
 pub fn copy_in_partial(dst: &mut [u8], src: UserAddr) -> usize {
     let len = accessible(src, dst.len());

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::cpio::{self, Manifest as ArchiveManifest};
 use fs::file::WriteRequest;
@@ -15,6 +16,8 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
 use crate::files::io::Source;
+use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::files::tty::DevptsOptions;
 use crate::files::with_fs;
 use crate::mm::{boot_pages, frames, fs_platform};
 use crate::net::ResolvConf;
@@ -46,6 +49,7 @@ const DEVICES: &[(&str, u32, u32, u32)] = &[
     ("/dev/random", 0o666, 1, 8),
     ("/dev/urandom", 0o666, 1, 9),
     ("/dev/kmsg", 0o644, 1, 11),
+    ("/dev/net/tun", 0o666, 10, 200),
     ("/dev/tty", 0o666, 5, 0),
     ("/dev/console", 0o600, 5, 1),
     ("/dev/ptmx", 0o666, 5, 2),
@@ -98,6 +102,26 @@ fn memory() -> u64 {
     frames::stats().total as u64 * fs::PAGE_SIZE as u64
 }
 
+/// How often mounts have come and gone.
+static MOUNT_CHANGES: AtomicU64 = AtomicU64::new(0);
+static MOUNT_QUEUE: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
+
+/// How often mounts have come and gone: what /proc/PID/mounts tells pollers.
+pub fn mount_changes() -> u64 {
+    MOUNT_CHANGES.load(Ordering::Acquire)
+}
+
+/// Woken when [`mount_changes`] has changed.
+pub fn mount_queue() -> &'static PollQueue {
+    &MOUNT_QUEUE
+}
+
+/// A mount has come or gone.
+pub fn mounts_changed() {
+    MOUNT_CHANGES.fetch_add(1, Ordering::AcqRel);
+    MOUNT_QUEUE.wake_key(ev::ERR | ev::PRI);
+}
+
 /// Sets up an empty root and returns it.
 pub fn init() -> SysResult<Path> {
     fs_platform::init();
@@ -125,7 +149,9 @@ pub struct Manifest {
 pub fn populate() -> Result<Manifest, String> {
     let mut manifest = ArchiveManifest::default();
     for mut archive in boot_pages::archives() {
-        let bytes = archive.bytes();
+        let sealed = archive.bytes();
+        let bytes =
+            cpio::seal::unsealed(sealed, archive.is_payload(), !boot::verified()).map_err(|error| error.to_string())?;
         let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
         let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
         kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
@@ -156,10 +182,17 @@ pub fn populate() -> Result<Manifest, String> {
 }
 
 fn default_environment() -> Vec<Vec<u8>> {
-    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=linux"]
-        .iter()
-        .map(|entry| entry.as_bytes().to_vec())
-        .collect()
+    [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
+        "USER=root",
+        "LOGNAME=root",
+        "LANG=C.UTF-8",
+        "TERM=linux",
+    ]
+    .iter()
+    .map(|entry| entry.as_bytes().to_vec())
+    .collect()
 }
 
 /// `-- PATH ARGS` on the kernel's command line.
@@ -221,6 +254,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
     let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
+    make_dir(ns, "/dev/net", 0o755)?;
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }
@@ -230,7 +264,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/pts", 0o755)?;
     mount(
         ns,
-        crate::files::tty::pty::devpts(),
+        crate::files::tty::devpts(DevptsOptions::first()),
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,

@@ -184,7 +184,7 @@ macro_rules! for_each_syscall {
             138, fstatfs, [Fd StatfsOut], done;
             139, sysfs, [Int Ptr Ptr], absent;
             140, getpriority, [Int Int], done;
-            141, setpriority, [Int Int Int], partial("the nice value is kept but does not change shares of time");
+            141, setpriority, [Int Int Int], done;
             142, sched_setparam, [Int Ptr], partial("no SCHED_DEADLINE");
             143, sched_getparam, [Int Ptr], done;
             144, sched_setscheduler, [Int SchedPolicy Ptr], partial("no SCHED_DEADLINE");
@@ -294,8 +294,8 @@ macro_rules! for_each_syscall {
             248, add_key, [Str Str Ptr Size Int], absent;
             249, request_key, [Str Str Str Int], absent;
             250, keyctl, [Int Hex Hex Hex Hex], absent;
-            251, ioprio_set, [Int Int Hex], absent;
-            252, ioprio_get, [Int Int], partial("no thread has an I/O priority of its own");
+            251, ioprio_set, [Int Int Hex], partial("kept and inherited, not shared by CLONE_IO; no disk looks at it");
+            252, ioprio_get, [Int Int], done;
             253, inotify_init, [], done;
             254, inotify_add_watch, [Fd Path InotifyMask], done;
             255, inotify_rm_watch, [Fd Int], done;
@@ -346,8 +346,8 @@ macro_rules! for_each_syscall {
             300, fanotify_init, [Hex Hex], absent;
             301, fanotify_mark, [Fd Hex Hex DirFd Path], absent;
             302, prlimit64, [Int Resource Rlimit RlimitOut], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
-            303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], partial("no file system gives handles");
-            304, open_by_handle_at, [Fd Ptr OpenFlags], absent;
+            303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], done;
+            304, open_by_handle_at, [Fd Ptr OpenFlags], done;
             305, clock_adjtime, [ClockId Ptr], partial("read only: the clock is not disciplined");
             306, syncfs, [Fd], done;
             307, sendmmsg, [Fd Ptr UInt MsgFlags], done;
@@ -406,7 +406,7 @@ macro_rules! for_each_syscall {
             448, process_mrelease, [Fd Hex], absent;
             449, futex_waitv, [Ptr UInt Hex Timespec ClockId], done;
             450, set_mempolicy_home_node, [Ptr Size UInt Hex], absent;
-            451, cachestat, [Fd Ptr Ptr Hex], absent;
+            451, cachestat, [Fd Ptr Ptr Hex], done;
             452, fchmodat2, [DirFd Path Mode AtFlags], done;
             453, map_shadow_stack, [Ptr Size Hex], absent;
             454, futex_wake, [Ptr Hex Int Hex], done;

@@ -13,6 +13,7 @@ pub use node::{DirSource, NodeSpec, PseudoEntry, PseudoNode};
 use crate::inode::{FileSystem, InodeRef, alloc_anon_dev};
 use crate::sync::SleepLock;
 use crate::types::{NAME_MAX, StatFs};
+use alloc::string::String;
 use alloc::sync::Arc;
 use syscall_shim::SysResult;
 
@@ -35,14 +36,25 @@ pub struct PseudoFs {
     magic: u64,
     dev: u64,
     root: InodeRef,
+    options: String,
     rename_lock: SleepLock,
 }
 
 impl PseudoFs {
     /// A file system whose root `make_root` makes for the device number it is given.
     pub fn new(name: &'static str, magic: u64, make_root: impl FnOnce(u64) -> InodeRef) -> Arc<PseudoFs> {
+        PseudoFs::with_options(name, magic, String::new(), make_root)
+    }
+
+    /// The same with the options that /proc/mounts shows.
+    pub fn with_options(
+        name: &'static str,
+        magic: u64,
+        options: String,
+        make_root: impl FnOnce(u64) -> InodeRef,
+    ) -> Arc<PseudoFs> {
         let dev = alloc_anon_dev();
-        Arc::new(PseudoFs { name, magic, dev, root: make_root(dev), rename_lock: SleepLock::new() })
+        Arc::new(PseudoFs { name, magic, dev, root: make_root(dev), options, rename_lock: SleepLock::new() })
     }
 }
 
@@ -57,6 +69,10 @@ impl FileSystem for PseudoFs {
 
     fn root(&self) -> InodeRef {
         self.root.clone()
+    }
+
+    fn options(&self) -> String {
+        self.options.clone()
     }
 
     fn statfs(&self) -> SysResult<StatFs> {

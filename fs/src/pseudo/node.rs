@@ -32,23 +32,30 @@ pub struct NodeSpec {
     pub dev: u64,
     /// Inode number.
     pub ino: u64,
-    /// Permission bits (the type bits are the constructor's).
+    /// Permission bits (the type bits are the constructor's), and [`IMMUTABLE`] for what nobody opens for writing.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// Whether chmod(2) and its like change it.
+    pub changeable: bool,
 }
 
 impl NodeSpec {
     /// A node of root's with a fresh inode number.
     pub fn new(dev: u64, mode: u32) -> NodeSpec {
-        NodeSpec { dev, ino: alloc_ino(), mode, uid: 0, gid: 0 }
+        NodeSpec { dev, ino: alloc_ino(), mode, uid: 0, gid: 0, changeable: false }
     }
 
     /// With a given inode number, for nodes that are made anew at each lookup.
     pub fn ino(self, ino: u64) -> NodeSpec {
         NodeSpec { ino, ..self }
+    }
+
+    /// Of which permissions, owner and times can be changed.
+    pub fn changeable(self) -> NodeSpec {
+        NodeSpec { changeable: true, ..self }
     }
 
     /// With another owner.
@@ -71,11 +78,15 @@ pub struct PseudoEntry {
 }
 
 /// The entries of a dynamic directory (`/proc/PID`, `/proc/PID/fd`).
-pub trait DirSource: Send + Sync {
+pub trait DirSource: Any + Send + Sync {
     /// The entry called `name`; `ENOENT`.
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef>;
     /// The entries with a key of at least `from`, in the order of keys. `ENOENT` once the process is gone.
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>>;
+    /// Why no file can be made there: procfs looks a name up before it sees that nothing can be created.
+    fn refuses_creation(&self) -> Errno {
+        Errno::ENOENT
+    }
 }
 
 enum Kind {
@@ -109,19 +120,41 @@ struct Fixed {
     next: u64,
 }
 
+/// What of a node may change.
+#[derive(Clone, Copy)]
+struct Attributes {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// Of the last access, modification and change.
+    times: [Timespec; 3],
+}
+
 /// A generated file, directory or link.
 pub struct PseudoNode {
     common: InodeCommon,
-    spec: NodeSpec,
+    dev: u64,
+    ino: u64,
+    changeable: bool,
+    /// A leaf lock.
+    attrs: spin::RwLock<Attributes>,
     file_type: FileType,
-    time: Timespec,
+    born: Timespec,
     kind: Kind,
     me: Weak<PseudoNode>,
 }
 
 impl PseudoNode {
     fn new(spec: NodeSpec, file_type: FileType, kind: Kind) -> Arc<PseudoNode> {
-        Arc::new_cyclic(|me| PseudoNode { common: InodeCommon::new(), spec, file_type, time: now(), kind, me: me.clone() })
+        let born = now();
+        let NodeSpec { dev, ino, mode, uid, gid, changeable } = spec;
+        let attrs = spin::RwLock::new(Attributes { mode: mode & (0o7777 | IMMUTABLE), uid, gid, times: [born; 3] });
+        let common = InodeCommon::new();
+        let make = |me: &Weak<PseudoNode>| {
+            let me = me.clone();
+            PseudoNode { common, dev, ino, changeable, attrs, file_type, born, kind, me }
+        };
+        Arc::new_cyclic(make)
     }
 
     /// A directory with the entries that [`Self::insert`] puts there.
@@ -133,6 +166,13 @@ impl PseudoNode {
     pub fn dynamic(spec: NodeSpec, source: impl DirSource + 'static) -> Arc<PseudoNode> {
         let dynamic: Option<Box<dyn DirSource>> = Some(Box::new(source));
         PseudoNode::new(spec, FileType::Dir, Kind::Dir { fixed: Default::default(), dynamic })
+    }
+
+    /// The source of a directory's entries, if it is a `T`.
+    pub fn source<T: DirSource>(&self) -> Option<&T> {
+        let Kind::Dir { dynamic: Some(source), .. } = &self.kind else { return None };
+        let source: &dyn Any = &**source;
+        source.downcast_ref()
     }
 
     /// A read-only file. `read` runs at the first read of each open file and whenever that reads from offset 0 again;
@@ -213,7 +253,8 @@ impl PseudoNode {
             fixed.by_cookie.insert(cookie, (name.as_bytes().to_vec(), node));
             fixed.next += 1;
         }
-        self.me.upgrade().unwrap_or_else(|| PseudoNode::dir(self.spec))
+        let spec = NodeSpec { ino: self.ino, ..NodeSpec::new(self.dev, 0o555) };
+        self.me.upgrade().unwrap_or_else(|| PseudoNode::dir(spec))
     }
 
     /// Takes an entry out of a directory.
@@ -222,6 +263,14 @@ impl PseudoNode {
         let mut fixed = fixed.write();
         let cookie = fixed.by_name.remove(name.as_bytes())?;
         fixed.by_cookie.remove(&cookie).map(|(_, node)| node)
+    }
+
+    /// Why nothing can be made in a dynamic directory.
+    fn refusal(&self) -> Option<Errno> {
+        match &self.kind {
+            Kind::Dir { dynamic: Some(source), .. } => Some(source.refuses_creation()),
+            _ => None,
+        }
     }
 
     /// Makes the text of a file that is read. `EINVAL` where there is none to read.
@@ -267,26 +316,46 @@ impl Inode for PseudoNode {
             _ => 1,
         };
         let rdev = if let Kind::Special(rdev, _) = self.kind { rdev } else { 0 };
-        let NodeSpec { dev, ino, mode, uid, gid } = self.spec;
+        let Attributes { mode, uid, gid, times: [atime, mtime, ctime] } = *self.attrs.read();
         Metadata {
-            dev,
-            ino,
-            mode: self.file_type.mode() | mode & 0o7777,
+            dev: self.dev,
+            ino: self.ino,
+            mode: self.file_type.mode() | mode & MODE_BITS,
             nlink,
             uid,
             gid,
             rdev,
             blksize: 1024,
-            atime: self.time,
-            mtime: self.time,
-            ctime: self.time,
-            btime: self.time,
+            atime,
+            mtime,
+            ctime,
+            btime: self.born,
             ..Metadata::default()
         }
     }
 
     fn access_attrs(&self) -> AccessAttrs {
-        AccessAttrs { mode: self.file_type.mode() | self.spec.mode & 0o7777, uid: self.spec.uid, gid: self.spec.gid }
+        let Attributes { mode, uid, gid, .. } = *self.attrs.read();
+        AccessAttrs { mode: self.file_type.mode() | mode, uid, gid }
+    }
+
+    fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
+        if !self.changeable {
+            return Err(Errno::EPERM);
+        }
+        let mut attrs = self.attrs.write();
+        let [atime, mtime, ctime] = attrs.times;
+        *attrs = Attributes {
+            mode: attr.mode.map_or(attrs.mode, |mode| mode & 0o7777),
+            uid: attr.uid.unwrap_or(attrs.uid),
+            gid: attr.gid.unwrap_or(attrs.gid),
+            times: [
+                attr.atime.unwrap_or(atime),
+                attr.mtime.unwrap_or(mtime),
+                attr.ctime.unwrap_or(if attr.keep_ctime { ctime } else { now() }),
+            ],
+        };
+        Ok(())
     }
 
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
@@ -302,13 +371,12 @@ impl Inode for PseudoNode {
         }
     }
 
-    /// procfs looks a name up before it sees that nothing can be created, and says `ENOENT` of a missing one.
     fn create(&self, _name: &[u8], _node: NewNode) -> SysResult<InodeRef> {
-        Err(if self.cache_children() { Errno::EACCES } else { Errno::ENOENT })
+        Err(self.refusal().unwrap_or(Errno::EACCES))
     }
 
     fn mkdir(&self, _name: &[u8], _node: NewNode) -> SysResult<InodeRef> {
-        Err(if self.cache_children() { Errno::EPERM } else { Errno::ENOENT })
+        Err(self.refusal().filter(|errno| *errno != Errno::EACCES).unwrap_or(Errno::EPERM))
     }
 
     fn cache_children(&self) -> bool {
@@ -404,6 +472,10 @@ impl FileHandle for Snapshot {
 
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
         self.node.write_at(off, buf)
+    }
+
+    fn is_text(&self) -> bool {
+        true
     }
 }
 

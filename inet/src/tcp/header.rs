@@ -31,7 +31,7 @@ bitflags! {
         const PSH = 8;
         /// The acknowledgement is one.
         const ACK = 16;
-        /// There is urgent data, of which we know nothing.
+        /// The urgent pointer is one.
         const URG = 32;
     }
 }
@@ -64,6 +64,8 @@ pub struct Header {
     pub flags: Flags,
     /// Window as it stands in the header, not shifted.
     pub window: u16,
+    /// How far behind `seq` the urgent data ends, with [`Flags::URG`].
+    pub urgent: u16,
     /// Options.
     pub options: Options,
 }
@@ -73,7 +75,7 @@ impl Header {
     /// business.
     pub fn parse(bytes: &[u8]) -> Option<(Header, usize)> {
         let fixed: &[u8; MIN_LEN] = bytes.first_chunk()?;
-        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, off, flags, w0, w1, ..] = *fixed;
+        let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, off, flags, w0, w1, _, _, u0, u1] = *fixed;
         let end = usize::from(off >> 4) * 4;
         let options = bytes.get(MIN_LEN..end)?;
         let header = Header {
@@ -83,6 +85,7 @@ impl Header {
             ack: Seq(u32::from_be_bytes([a0, a1, a2, a3])),
             flags: Flags::from_bits_truncate(flags),
             window: u16::from_be_bytes([w0, w1]),
+            urgent: u16::from_be_bytes([u0, u1]),
             options: Options::parse(options),
         };
         Some((header, end))
@@ -98,7 +101,8 @@ impl Header {
         out[12] = (end as u8 / 4) << 4;
         out[13] = self.flags.bits();
         out[14..16].copy_from_slice(&self.window.to_be_bytes());
-        out[16..20].fill(0);
+        out[16..18].fill(0);
+        out[18..20].copy_from_slice(&self.urgent.to_be_bytes());
         end
     }
 
@@ -184,6 +188,7 @@ mod tests {
             ack: Seq(u32::MAX),
             flags: Flags::SYN | Flags::ACK,
             window: 65535,
+            urgent: 9,
             options: Options { mss: Some(1460), window_scale: Some(7), sack_permitted: true, ..Options::default() },
         };
         header.options.sack.push((Seq(1), Seq(2)));

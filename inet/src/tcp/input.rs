@@ -28,6 +28,7 @@ impl Tcb {
         match self.state {
             State::Closed => reset_for(segment, payload.len()),
             State::SynSent => self.receive_syn_ack(segment, payload, now),
+            State::SynReceived => self.receive_last_of_handshake(segment, payload, now),
             _ => self.receive_synchronized(segment, payload, now),
         }
     }
@@ -46,26 +47,67 @@ impl Tcb {
         if !segment.flags.contains(Flags::SYN) {
             return None;
         }
-        // A SYN without ACK is a simultaneous open, which servers and clients do not do: the other side tries again.
-        if !acks {
-            return None;
-        }
         self.rcv_nxt = segment.seq + 1;
         self.advertised = self.rcv_nxt + self.receive_limit.min(0xffff) as u32;
-        self.una = segment.ack;
         (self.wl1, self.wl2) = (segment.seq, segment.ack);
         self.agree(segment.options.mss, segment.options.window_scale, segment.options.sack_permitted);
         // The window of a SYN is never shifted.
         self.set_window(u32::from(segment.window));
+        if !acks {
+            // Both sides open at once, or they are one and the same (RFC 9293, 3.5): our SYN goes again, as an answer.
+            self.state = State::SynReceived;
+            self.nxt = self.una;
+            self.rtt.forget();
+            return None;
+        }
+        self.establish(segment, now);
+        self.ack_now = true;
+        self.take_payload(segment, segment.seq + 1, payload, now);
+        None
+    }
+
+    /// In `SYN_RECEIVED`: the other side's `SYN,ACK`, which crosses ours, or its `ACK`.
+    fn receive_last_of_handshake(&mut self, segment: &Header, payload: Bytes, now: Instant) -> Option<Header> {
+        let crosses = segment.flags.contains(Flags::SYN) && segment.seq + 1 == self.rcv_nxt && payload.is_empty();
+        if !crosses && !self.acceptable(segment, segment.span(payload.len())) {
+            if !segment.flags.contains(Flags::RST) {
+                // Our answer may have been lost.
+                self.nxt = self.una;
+            }
+            return None;
+        }
+        if segment.flags.contains(Flags::RST) {
+            self.finish(Some(Error::Reset));
+            return None;
+        }
+        if !segment.flags.contains(Flags::ACK) {
+            return None;
+        }
+        if segment.ack <= self.una || segment.ack > self.max {
+            return reset_for(segment, payload.len());
+        }
+        self.establish(segment, now);
+        if !crosses {
+            self.set_window(u32::from(segment.window) << self.send_shift);
+            self.take_payload(segment, segment.seq, payload, now);
+        }
+        None
+    }
+
+    /// The other side has our `SYN`.
+    fn establish(&mut self, segment: &Header, now: Instant) {
+        self.una = segment.ack;
+        self.nxt = self.nxt.max(self.una);
+        self.wl2 = segment.ack;
         self.rtt.acknowledged(segment.ack, now);
         self.answered(now);
         self.timers.resend = None;
         self.state = State::Established;
         self.events |= Events::CONNECTED | Events::WRITABLE;
-        self.ack_now = true;
         self.arm_keep_alive(now);
-        self.take_payload(segment, segment.seq + 1, payload, now);
-        None
+        if self.fin_queued {
+            self.state = State::FinWait1;
+        }
     }
 
     /// The other side lives.
@@ -150,6 +192,9 @@ impl Tcb {
             self.finish(None);
             return reset;
         }
+        if segment.flags.contains(Flags::URG) {
+            self.take_urgent_pointer(segment);
+        }
         self.take_payload(segment, segment.seq, payload, now);
         None
     }
@@ -186,11 +231,13 @@ impl Tcb {
         let had = self.send.len();
         let fin_acked = self.fin_sent() && advanced as usize > had;
         self.send.acknowledge(advanced as usize);
+        self.acknowledged += u64::from(advanced);
         self.una = ack;
         self.nxt = self.nxt.max(ack);
+        self.urgent_end = self.urgent_end.filter(|end| *end > ack);
         self.duplicates = 0;
         self.rtt.acknowledged(ack, now);
-        self.resend_first = self.congestion.acknowledged(advanced, ack);
+        self.resend_first = self.congestion.acknowledged(advanced, ack, now, self.rtt.smoothed);
         self.timers.resend = (self.max != self.una).then(|| now + self.rtt.timeout());
         if self.wants_room && self.is_writable() {
             self.wants_room = false;
@@ -267,6 +314,7 @@ impl Tcb {
             self.unacknowledged += in_order;
             if in_order > 0 {
                 self.events |= Events::READABLE;
+                self.look_for_urgent();
             }
             // What is old, ahead, or closes a gap is told at once (RFC 5681, 4.2), as is every second full segment.
             if in_order == 0 || had_gaps || self.unacknowledged >= 2 * self.mss {

@@ -8,6 +8,7 @@
 //! (RFC 2018). Times are nanoseconds of a clock that never steps.
 
 mod congestion;
+mod cubic;
 mod header;
 mod input;
 mod output;
@@ -19,10 +20,12 @@ mod send_queue;
 mod seq;
 mod tcb;
 mod timers;
+mod urgent;
 
 #[cfg(test)]
 mod tests;
 
+pub use congestion::Algorithm;
 pub use header::{Flags, Header, Options};
 pub use input::reset_for;
 pub use output::Transmit;

@@ -28,7 +28,7 @@ impl Tcb {
         }
         match self.state {
             State::Closed => None,
-            State::SynSent => self.transmit_syn(now),
+            State::SynSent | State::SynReceived => self.transmit_syn(now),
             _ => {
                 let again = if self.resend_first { self.transmit_again(max_pieces) } else { None };
                 again
@@ -42,7 +42,7 @@ impl Tcb {
     /// Whether [`Tcb::poll_transmit`] surely has nothing to send.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        let settled = self.state != State::SynSent && !(self.ack_now || self.probe || self.resend_first);
+        let settled = !self.is_connecting() && !(self.ack_now || self.probe || self.resend_first);
         // All that there is, `FIN` included, was sent.
         settled && self.nxt - self.una == self.send.len() as u32 + u32::from(self.fin_queued && !self.fin_acked)
     }
@@ -51,10 +51,12 @@ impl Tcb {
         if self.nxt != self.una {
             return None;
         }
+        let answers = self.state == State::SynReceived;
         let options = Options {
             mss: Some(self.config.mss),
-            window_scale: Some(self.receive_shift),
-            sack_permitted: true,
+            // An answer names what the other side's SYN did.
+            window_scale: (!answers || self.scaled).then_some(self.receive_shift),
+            sack_permitted: !answers || self.sack,
             ..Options::default()
         };
         let window = self.receive_limit.min(0xffff) as u16;
@@ -62,7 +64,8 @@ impl Tcb {
             source: self.ports.0,
             destination: self.ports.1,
             seq: self.una,
-            flags: Flags::SYN,
+            ack: self.rcv_nxt,
+            flags: if answers { Flags::SYN | Flags::ACK } else { Flags::SYN },
             window,
             options,
             ..Header::default()
@@ -152,7 +155,7 @@ impl Tcb {
             }
             return will_do;
         }
-        if self.fin_queued {
+        if self.fin_queued || self.urgent_end.is_some() {
             return true;
         }
         if self.settings.cork {
@@ -195,13 +198,15 @@ impl Tcb {
         self.ack_now = false;
         self.unacknowledged = 0;
         self.timers.delayed_ack = None;
+        let urgent = self.urgent_pointer(seq);
         let header = Header {
             source: self.ports.0,
             destination: self.ports.1,
             seq,
             ack: self.rcv_nxt,
-            flags,
+            flags: if urgent > 0 { flags | Flags::URG } else { flags },
             window: window as u16,
+            urgent,
             options,
         };
         let room = self.mss as usize - if header.options.sack.is_empty() { 0 } else { 4 + 8 * header.options.sack.len() };

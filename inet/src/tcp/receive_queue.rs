@@ -40,6 +40,11 @@ impl ReceiveQueue {
         self.ready_len
     }
 
+    /// Bytes that were ever in order.
+    pub fn received(&self) -> u64 {
+        self.next
+    }
+
     /// Bytes held, those behind gaps included.
     pub fn held(&self) -> usize {
         self.ready_len + self.waiting_len

@@ -69,6 +69,7 @@ impl Request {
             flags: Flags::SYN | Flags::ACK,
             window: self.window,
             options,
+            ..Header::default()
         }
     }
 

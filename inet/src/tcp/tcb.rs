@@ -2,19 +2,22 @@
 
 use bitflags::bitflags;
 
-use super::congestion::Congestion;
+use super::congestion::{Algorithm, Congestion};
 use super::receive_queue::ReceiveQueue;
 use super::request::Request;
 use super::rtt::Rtt;
 use super::send_queue::SendQueue;
+use super::urgent::Urgent;
 use super::{Flags, Header, Instant, MS, SECOND, Seq, TIME_WAIT};
 use crate::Bytes;
 
-/// States of RFC 9293, 3.3.2, except those before there is a connection: `LISTEN` and `SYN-RECEIVED` (see [`Request`]).
+/// States of RFC 9293, 3.3.2, except `LISTEN`. What a listener receives is in `SYN-RECEIVED` as a [`Request`], so that only a
+/// simultaneous open brings a connection there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum State {
     SynSent,
+    SynReceived,
     Established,
     FinWait1,
     FinWait2,
@@ -54,6 +57,8 @@ bitflags! {
         const ENDED = 8;
         /// The connection is no more, or has failed.
         const CLOSED = 16;
+        /// The other side has urgent data, which may not have arrived yet.
+        const URGENT = 32;
     }
 }
 
@@ -102,6 +107,8 @@ pub struct Settings {
     pub linger2: u64,
     /// `TCP_NOTSENT_LOWAT`: with this much waiting to be sent, no more is asked for.
     pub not_sent_low_water: u32,
+    /// `TCP_CONGESTION`.
+    pub congestion: Algorithm,
 }
 
 impl Default for Settings {
@@ -117,6 +124,7 @@ impl Default for Settings {
             syn_retries: 6,
             linger2: TIME_WAIT,
             not_sent_low_water: u32::MAX,
+            congestion: Algorithm::default(),
         }
     }
 }
@@ -177,6 +185,8 @@ pub struct Tcb {
     pub(super) heard_at: Instant,
     /// A write found no room: say when there is some.
     pub(super) wants_room: bool,
+    /// Behind our last urgent byte, while the other side does not have it.
+    pub(super) urgent_end: Option<Seq>,
 
     pub(super) rcv_nxt: Seq,
     /// Right edge of the window that was last offered.
@@ -187,7 +197,10 @@ pub struct Tcb {
     /// Bytes read, and when counting began, to see whether the window is what holds the sender up.
     pub(super) measured: (usize, Instant),
     pub(super) sack: bool,
+    /// The other side scales windows.
+    pub(super) scaled: bool,
     pub(super) fin_received: bool,
+    pub(super) urgent: Urgent,
     /// An `ACK` is due now.
     pub(super) ack_now: bool,
     /// Bytes that arrived since the last `ACK`.
@@ -201,6 +214,8 @@ pub struct Tcb {
     pub(super) read_closed: bool,
     pub(super) error: Option<Error>,
     pub(super) events: Events,
+    /// Bytes that the other side has acknowledged, in all.
+    pub(super) acknowledged: u64,
     /// Segments sent again, in all.
     pub(super) retransmits: u32,
     /// Memory is short: little is promised to the other side, and little taken from the application.
@@ -255,6 +270,7 @@ impl Tcb {
             rtt: Rtt::default(),
             heard_at: now,
             wants_room: false,
+            urgent_end: None,
             rcv_nxt: Seq(0),
             advertised: Seq(0),
             receive_shift: window_shift(config.limits.receive_max),
@@ -262,7 +278,9 @@ impl Tcb {
             receive_limit: config.limits.receive,
             measured: (0, now),
             sack: false,
+            scaled: false,
             fin_received: false,
+            urgent: Urgent::default(),
             ack_now: false,
             unacknowledged: 0,
             last_challenge: 0,
@@ -271,6 +289,7 @@ impl Tcb {
             read_closed: false,
             error: None,
             events: Events::empty(),
+            acknowledged: 0,
             retransmits: 0,
             short: false,
         }
@@ -303,7 +322,9 @@ impl Tcb {
     pub(super) fn agree(&mut self, mss: Option<u16>, window_shift: Option<u8>, sack: bool) {
         self.mss = u32::from(mss.unwrap_or(self.config.default_mss).min(self.config.mss).max(LEAST_MSS));
         self.congestion = Congestion::new(self.mss);
+        self.congestion.choose(self.settings.congestion);
         self.sack = sack;
+        self.scaled = window_shift.is_some();
         match window_shift {
             Some(shift) => self.send_shift = shift,
             // Both or none (RFC 7323, 2.2).
@@ -334,6 +355,11 @@ impl Tcb {
         self.state
     }
 
+    /// Whether there is no connection yet, but may be one.
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.state, State::SynSent | State::SynReceived)
+    }
+
     /// Takes what has changed since the last call.
     pub fn take_events(&mut self) -> Events {
         core::mem::take(&mut self.events)
@@ -351,7 +377,7 @@ impl Tcb {
 
     /// Bytes to read.
     pub fn readable(&self) -> usize {
-        self.queue.len()
+        self.queue.len() - usize::from(self.urgent_hole() == Some(0))
     }
 
     /// Whether nothing more will come: the other side ended, or the connection.
@@ -399,11 +425,12 @@ impl Tcb {
 
     /// The part to read `skip` bytes on.
     pub fn peek(&self, skip: usize) -> Option<Bytes> {
-        self.queue.peek(skip)
+        if self.urgent.is_none() { self.queue.peek(skip) } else { self.peek_to_mark(skip) }
     }
 
     /// The application has read `n` bytes. An `ACK` may be due that opens the window.
     pub fn consume(&mut self, n: usize, now: Instant) {
+        let n = if self.urgent.is_none() { n } else { self.pass_mark(n) };
         self.queue.consume(n);
         self.grow_window(n, now);
         let open = self.receive_window();
@@ -454,6 +481,8 @@ impl Tcb {
             State::Established => State::FinWait1,
             State::CloseWait => State::LastAck,
             State::SynSent => return self.finish(None),
+            // The FIN follows once the handshake is done.
+            State::SynReceived => State::SynReceived,
             _ => return,
         };
         self.state = next;
@@ -498,7 +527,7 @@ impl Tcb {
 
     /// The network says that the other side cannot be reached. Only what is not established yet gives up (RFC 1122, 4.2.3.9).
     pub fn unreachable(&mut self, error: Error) {
-        if self.state == State::SynSent {
+        if self.is_connecting() {
             self.finish(Some(error));
         }
     }
@@ -506,7 +535,7 @@ impl Tcb {
     /// The path bears segments of this size only: what is on its way is cut anew (RFC 1191, 6.5). Whether that changes anything.
     pub fn narrow(&mut self, mss: u16) -> bool {
         let mss = u32::from(mss.max(LEAST_MSS));
-        if mss >= self.mss || matches!(self.state, State::SynSent | State::Closed) {
+        if mss >= self.mss || self.is_connecting() || self.state == State::Closed {
             return false;
         }
         self.mss = mss;
@@ -552,6 +581,23 @@ impl Tcb {
             u64::from(self.retransmits),
             u64::from(self.flight()).div_ceil(mss),
         ]
+    }
+
+    /// For `TCP_INFO` too: bytes acknowledged and received in all, bytes written and not sent, and both windows.
+    pub fn totals(&self) -> [u64; 5] {
+        let not_sent = self.send.len().saturating_sub(self.flight() as usize);
+        let offered = self.advertised.max(self.rcv_nxt) - self.rcv_nxt;
+        [self.acknowledged, self.queue.received(), not_sent as u64, self.window.into(), offered.into()]
+    }
+
+    /// When the other side was last heard.
+    pub fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
+    /// The most that may be written and not acknowledged.
+    pub fn send_limit(&self) -> usize {
+        self.config.limits.send
     }
 
     /// The largest payload of a segment.

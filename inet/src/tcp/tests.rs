@@ -399,6 +399,7 @@ fn nonsense_is_survived() {
                 ack: Seq(u32::MAX - 5) + next() % 5000,
                 flags: Flags::from_bits_truncate(next() as u8 & !if next() % 8 > 0 { 4 } else { 0 }),
                 window: next() as u16,
+                urgent: next() as u16,
                 options: Options { mss: Some(next() as u16), window_scale: Some(next() as u8 % 15), ..Options::default() },
             };
             let _ = a.input((header, vec![7; next() as usize % 1500]), now);
@@ -432,4 +433,99 @@ fn no_router_makes_segments_too_small_for_their_options() {
     let sent = a.output(4 * MS);
     assert!(!sent.is_empty() && sent.iter().all(|(header, _)| !header.options.sack.is_empty()));
     assert!(a.tcb.segment_size() > 40);
+}
+
+/// Hands over all that each side has to send until both are quiet.
+fn settle(ends: &mut [End; 2], now: Instant) {
+    loop {
+        let [a, b] = ends;
+        let packets = [a.output(now), b.output(now)];
+        if packets.iter().all(Vec::is_empty) {
+            return;
+        }
+        for (to, from) in [(1, 0), (0, 1)] {
+            for packet in &packets[from] {
+                assert_eq!(ends[to].input(packet.clone(), now), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn both_sides_open_at_once() {
+    let open = |ports, iss| End::new(Tcb::connect(ports, iss, CONFIG, Settings::default(), 0));
+    let mut ends = [open((1000, 80), Seq(5)), open((80, 1000), Seq(u32::MAX))];
+    settle(&mut ends, MS);
+    for end in &mut ends {
+        assert_eq!(end.tcb.state(), State::Established);
+        end.tcb.write(text(2500).into());
+    }
+    settle(&mut ends, 2 * MS);
+    for end in &mut ends {
+        end.read(2 * MS);
+        assert_eq!(end.received, text(2500));
+    }
+}
+
+#[test]
+fn a_socket_connects_to_itself() {
+    let mut end = End::new(Tcb::connect((1000, 1000), Seq(5), CONFIG, Settings::default(), 0));
+    for round in 0..3 {
+        for packet in end.output(MS) {
+            assert_eq!(end.input(packet, MS), None, "round {round}");
+        }
+    }
+    assert_eq!(end.tcb.state(), State::Established);
+    end.tcb.write(text(100).into());
+    for packet in end.output(MS) {
+        end.input(packet, MS);
+    }
+    end.read(MS);
+    assert_eq!(end.received, text(100));
+    end.tcb.close_write();
+    for _ in 0..3 {
+        for packet in end.output(MS) {
+            end.input(packet, MS);
+        }
+    }
+    assert!(matches!(end.tcb.state(), State::TimeWait | State::Closing), "{:?}", end.tcb.state());
+}
+
+#[test]
+fn an_urgent_byte_stands_beside_the_others() {
+    let mut ends = pair(CONFIG);
+    ends[0].tcb.write(b"ab!".to_vec().into());
+    ends[0].tcb.mark_urgent();
+    ends[0].tcb.write(b"cd".to_vec().into());
+    settle(&mut ends, 2 * MS);
+    let tcb = &mut ends[1].tcb;
+    assert!(tcb.take_events().contains(Events::URGENT | Events::READABLE) && tcb.has_urgent());
+    assert_eq!((tcb.readable(), tcb.readable_to_mark(), tcb.at_mark(0)), (5, 2, false));
+    assert_eq!(tcb.take_urgent(true), Ok(Some(b'!')));
+    assert_eq!(tcb.take_urgent(false), Ok(Some(b'!')));
+    assert_eq!(tcb.take_urgent(false), Err(()));
+    assert_eq!(&*tcb.peek(0).unwrap(), b"ab");
+    tcb.consume(2, 2 * MS);
+    assert!(tcb.at_mark(0));
+    assert_eq!((tcb.readable(), tcb.readable_to_mark()), (2, 0));
+    assert_eq!(&*tcb.peek(0).unwrap(), b"cd");
+    tcb.consume(2, 2 * MS);
+    assert_eq!((tcb.readable(), tcb.at_mark(0)), (0, false));
+}
+
+#[test]
+fn an_urgent_byte_in_line() {
+    let mut ends = pair(CONFIG);
+    ends[1].tcb.set_urgent_inline(true);
+    ends[0].tcb.write(b"ab!".to_vec().into());
+    ends[0].tcb.mark_urgent();
+    settle(&mut ends, 2 * MS);
+    let tcb = &mut ends[1].tcb;
+    assert_eq!(tcb.take_urgent(false), Err(()));
+    assert_eq!(&*tcb.peek(0).unwrap(), b"ab");
+    tcb.consume(2, 2 * MS);
+    assert!(tcb.at_mark(0));
+    assert_eq!(&*tcb.peek(0).unwrap(), b"!");
+    tcb.consume(1, 2 * MS);
+    assert!(!tcb.at_mark(0) && tcb.readable() == 0);
 }

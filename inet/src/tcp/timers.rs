@@ -45,7 +45,7 @@ impl Tcb {
         self.timers.resend = None;
         let since = *self.silent_since.get_or_insert(now);
         let limit = match self.state {
-            State::SynSent => self.settings.syn_retries,
+            State::SynSent | State::SynReceived => self.settings.syn_retries,
             _ if self.orphan => ORPHAN_RETRIES,
             _ => RETRIES,
         };
@@ -63,13 +63,13 @@ impl Tcb {
             self.timers.resend = Some(now + interval.min(MAX_PROBE_INTERVAL));
             return;
         }
-        if self.state != State::SynSent {
+        if !self.is_connecting() {
             self.congestion.timed_out(self.max - self.una);
         }
         self.duplicates = 0;
         self.resend_first = false;
         self.nxt = self.una;
-        if self.window == 0 && self.state != State::SynSent {
+        if self.window == 0 && !self.is_connecting() {
             self.resend_first = true;
             self.nxt = self.max;
             self.timers.resend = Some(now + self.rtt.timeout());
@@ -100,7 +100,7 @@ impl Tcb {
 
     /// [`Tcb::settings`] was changed.
     pub fn settings_changed(&mut self, now: Instant) {
-        let open = !matches!(self.state, State::SynSent | State::TimeWait | State::Closed);
+        let open = !self.is_connecting() && !matches!(self.state, State::TimeWait | State::Closed);
         if !self.settings.keep_alive {
             self.timers.keep_alive = None;
         } else if open {
@@ -109,5 +109,6 @@ impl Tcb {
         if !self.settings.cork {
             self.timers.cork = None;
         }
+        self.congestion.choose(self.settings.congestion);
     }
 }

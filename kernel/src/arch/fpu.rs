@@ -31,9 +31,17 @@ pub fn init_cpu() {
             let available = u64::from(leaf.eax) | u64::from(leaf.edx) << 32;
             let xcr0 = available & SUPPORTED;
             asm!("xsetbv", in("ecx") 0, in("eax") xcr0 as u32, in("edx") (xcr0 >> 32) as u32);
-            XCR0.store(xcr0, Ordering::Relaxed);
             // EBX now tells the size for what XCR0 enables.
             let size = core::arch::x86_64::__cpuid_count(0xd, 0).ebx as usize;
+            let (low, high): (u32, u32);
+            asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high);
+            if u64::from(low) | u64::from(high) << 32 != xcr0 {
+                // A hypervisor that was not told of the write puts its own value back with the next exit, which CPUID was: seen with
+                // KVM on a processor that QEMU emulates. FXSAVE then has all that is left.
+                asm!("mov cr4, {}", in(reg) cr4 & !(1 << 18));
+                return;
+            }
+            XCR0.store(xcr0, Ordering::Relaxed);
             AREA_SIZE.store(size.max(576), Ordering::Relaxed);
             XSAVEOPT.store(core::arch::x86_64::__cpuid_count(0xd, 1).eax & 1 != 0, Ordering::Relaxed);
             XSAVE.store(true, Ordering::Relaxed);

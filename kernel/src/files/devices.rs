@@ -6,8 +6,8 @@ use fs::{InodeRef, OpenFlags, major, minor};
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
+use super::random::Random;
 use super::{FileOps, OpenFile};
-use crate::arch::rng;
 use crate::task::current;
 use core::sync::atomic::Ordering;
 
@@ -17,7 +17,6 @@ enum Memory {
     Null,
     Zero,
     Full,
-    Random,
 }
 
 /// Opens the device that a node names. `ENXIO` when there is none of that number.
@@ -27,9 +26,11 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 3) => Memory::Null,
         (1, 5) => Memory::Zero,
         (1, 7) => Memory::Full,
-        (1, 8 | 9) => Memory::Random,
+        (1, 8) => return Ok(Arc::new(Random::Random)),
+        (1, 9) => return Ok(Arc::new(Random::Urandom)),
         (1, 11) => return super::kmsg::Kmsg::open(flags),
-        (4 | 5, _) | (136..=143, _) => return super::tty::open(rdev, flags),
+        (4 | 5, _) | (136..=143, _) => return super::tty::open(inode, flags),
+        (10, 200) => return Ok(crate::net::tun::TunFile::open()),
         _ => return Err(Errno::ENXIO),
     };
     Ok(Arc::new(memory))
@@ -44,11 +45,6 @@ impl FileOps for Memory {
         match self {
             Memory::Null => Ok(0),
             Memory::Zero | Memory::Full => fill(to, |to| to.put_zeros(4096)),
-            Memory::Random => fill(to, |to| {
-                let mut bytes = [0; 256];
-                rng::fill(&mut bytes);
-                to.put(&bytes)
-            }),
         }
     }
 
@@ -56,13 +52,6 @@ impl FileOps for Memory {
         let n = from.remaining();
         match self {
             Memory::Full => return Err(Errno::ENOSPC),
-            Memory::Random => {
-                let mut bytes = [0; 256];
-                while from.remaining() > 0 {
-                    let n = from.take(&mut bytes)?;
-                    rng::add_entropy(bytes.get(..n).unwrap_or_default());
-                }
-            }
             Memory::Null | Memory::Zero => from.skip(n),
         }
         Ok((n, pos))
@@ -73,7 +62,22 @@ impl FileOps for Memory {
     }
 
     fn pollable(&self) -> bool {
-        *self == Memory::Random
+        false
+    }
+
+    fn splices(&self) -> (bool, bool) {
+        (*self != Memory::Null, *self != Memory::Full)
+    }
+
+    fn reads_now(&self) -> bool {
+        *self != Memory::Full
+    }
+
+    fn write_now(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        match self {
+            Memory::Null | Memory::Zero => self.write_at(file, 0, from, false).map(|(n, _)| n),
+            _ => Err(Errno::EOPNOTSUPP),
+        }
     }
 
     fn maps_as_zero(&self) -> bool {
@@ -82,7 +86,7 @@ impl FileOps for Memory {
 }
 
 /// Repeats `step` until the sink is full. A large read ends early when a signal is pending, as on Linux.
-fn fill(to: &mut Sink<'_>, mut step: impl FnMut(&mut Sink<'_>) -> SysResult<usize>) -> SysResult<usize> {
+pub(super) fn fill(to: &mut Sink<'_>, mut step: impl FnMut(&mut Sink<'_>) -> SysResult<usize>) -> SysResult<usize> {
     let mut done = 0;
     while to.remaining() > 0 {
         match step(to) {

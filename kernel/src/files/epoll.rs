@@ -79,9 +79,21 @@ struct WatchCharge(u32);
 /// What one watch counts for (`struct epitem` and `struct eppoll_entry`, epoll(7)).
 const WATCH_SIZE: u64 = 160;
 
-/// `/proc/sys/fs/epoll/max_user_watches`: as in Linux, as many as take a 25th of memory.
+/// What was written to `/proc/sys/fs/epoll/max_user_watches`; [`UNSET`] before.
+static MAX_USER_WATCHES: AtomicU64 = AtomicU64::new(UNSET);
+const UNSET: u64 = u64::MAX;
+
+/// `/proc/sys/fs/epoll/max_user_watches`: as in Linux, as many as take a 25th of memory, unless it was set.
 pub fn max_user_watches() -> u64 {
-    frames::total() as u64 * PAGE_SIZE as u64 / 25 / WATCH_SIZE
+    match MAX_USER_WATCHES.load(Ordering::Relaxed) {
+        UNSET => frames::total() as u64 * PAGE_SIZE as u64 / 25 / WATCH_SIZE,
+        set => set,
+    }
+}
+
+/// Sets it.
+pub fn set_max_user_watches(watches: u64) {
+    MAX_USER_WATCHES.store(watches, Ordering::Relaxed);
 }
 
 impl WatchCharge {

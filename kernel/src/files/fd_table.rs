@@ -298,12 +298,15 @@ impl FdTable {
         late
     }
 
-    /// What every close of a descriptor does, before the reference to the description is dropped.
+    /// What every close of a descriptor does, with the dropping of the reference to the description.
     fn closed(&self, file: Arc<OpenFile>) {
         if !file.is_path() {
             file.ops.flush(&file);
             super::locks::release_process(&file, self.id);
+            super::dnotify::flush(&file, self.id);
         }
+        drop(file);
+        super::unix::in_flight::closed();
     }
 
     /// Whether the descriptor is closed by execve(2).

@@ -1,5 +1,6 @@
 //! From a file that open(2) found to an open file description.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use fs::namespace::Opened;
@@ -34,23 +35,37 @@ impl FileOps for PathOnly {
 /// Hangs on an inode of which every open, also through /proc/PID/fd, is served by one object.
 pub struct SharedOps(pub Arc<dyn FileOps>);
 
+/// Makes the behaviour of an open.
+type Opener = Box<dyn Fn() -> SysResult<Arc<dyn FileOps>> + Send + Sync>;
+
+/// Hangs on the inode of a generated file that is more than a text: each open is served by an object that this makes.
+pub struct OpenedBy(pub Opener);
+
 /// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers: `ENXIO` for a device that does not
 /// exist or a socket.
 pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
-    let Opened { path, inode, truncated, write_access, .. } = opened;
+    let Opened { path, inode, created, truncated, write_access } = opened;
     if flags.contains(OpenFlags::PATH) {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
         return Ok(OpenFile::new(path, inode, Arc::new(PathOnly), kept));
     }
+    if flags.contains(OpenFlags::DIRECT) && inode.mapping().is_none() {
+        return Err(Errno::EINVAL);
+    }
     let ops: Arc<dyn FileOps> = match inode.file_type() {
         FileType::Regular if inode.mapping().is_some() => Regular::ops(),
         // `anon_inode:` files cannot be opened a second time through /proc.
-        FileType::Regular if path.dentry.is_anonymous() => return Err(Errno::ENXIO),
+        FileType::Regular if path.dentry.is_anonymous() => {
+            inode.common().get_ext::<SharedOps>().ok_or(Errno::ENXIO)?.0.clone()
+        }
         FileType::Regular => match inode.special().and_then(|object| object.downcast::<QueueFile>().ok()) {
             Some(queue) => queue,
             None => {
                 let ops = PseudoFile::open(&inode, flags)?;
-                inode.common().get_ext::<SharedOps>().map_or(ops, |shared| shared.0.clone())
+                match inode.common().get_ext::<OpenedBy>() {
+                    Some(opener) => (opener.0)()?,
+                    None => inode.common().get_ext::<SharedOps>().map_or(ops, |shared| shared.0.clone()),
+                }
             }
         },
         FileType::Dir => Dir::ops(),
@@ -63,7 +78,14 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Block | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Symlink => return Err(Errno::ELOOP),
     };
-    let file = OpenFile::with_write_access(path, inode, ops, flags | OpenFlags::LARGEFILE, write_access);
+    let file = OpenFile::opened(
+        path,
+        inode,
+        ops,
+        flags | OpenFlags::LARGEFILE,
+        write_access,
+        created && !flags.contains(OpenFlags::TMPFILE_BIT),
+    );
     notify::notify_open_file(&file.path, event::OPEN);
     if truncated {
         notify::notify_path(&file.path, event::MODIFY);

@@ -48,8 +48,14 @@ pub type SharedOwner = Arc<IrqLock<Owner>>;
 /// Sends the signal when the file becomes ready.
 struct Notifier(SharedOwner);
 
-/// `si_code` and the event bits that it stands for (sigaction(2)).
-const CODES: [(u32, i32); 4] = [(ev::READABLE, 1), (ev::WRITABLE, 2), (ev::HUP, 6), (ev::ERR, 4)];
+/// `si_code`, the event bits that it stands for, and what it gives as `si_band` (sigaction(2), Linux's `band_table`).
+const CODES: [(u32, i32, u32); 5] = [
+    (ev::READABLE, 1, ev::READABLE),
+    (ev::WRITABLE, 2, ev::WRITABLE | ev::WRBAND),
+    (ev::PRI, 5, ev::PRI | ev::RDBAND),
+    (ev::HUP, 6, ev::HUP | ev::ERR),
+    (ev::ERR, 4, ev::ERR),
+];
 
 impl Waker for Notifier {
     fn wake(&self, key: u32) -> bool {
@@ -58,18 +64,46 @@ impl Waker for Notifier {
             return false;
         }
         let events = if key == 0 { ev::READABLE } else { key };
-        let code = CODES.iter().find(|(bits, _)| events & bits != 0).map_or(1, |(_, code)| *code);
-        let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
-            Some(signal) => Siginfo::poll(signal, code, i64::from(events), owner.fd),
-            None => Siginfo::kernel(Signal::SIGIO),
-        };
-        // An owner that is gone has nobody to tell.
-        let _ = match owner.kind {
-            OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
-            OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
-            OwnerKind::Group => Some(send_to_group(owner.pid, info)),
-        };
+        let found = CODES.iter().find(|(bits, ..)| events & bits != 0);
+        let (code, band) = found.map_or((1, ev::READABLE), |(_, code, band)| (*code, *band));
+        post(owner, code, i64::from(band), owner.fd);
         false
+    }
+}
+
+/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for signals (socket(7)).
+pub fn tell_urgent(owner: &SharedOwner) {
+    let owner = *owner.lock();
+    if owner.pid != 0 {
+        tell(owner, Siginfo::kernel(Signal::SIGURG));
+    }
+}
+
+/// Sends the owner `F_SETSIG`'s signal with the band `events`, or a plain `SIGIO`.
+fn post(owner: Owner, code: i32, events: i64, fd: i32) {
+    let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
+        Some(signal) => Siginfo::poll(signal, code, events, fd),
+        None => Siginfo::kernel(Signal::SIGIO),
+    };
+    tell(owner, info);
+}
+
+fn tell(owner: Owner, info: Siginfo) {
+    // An owner that is gone has nobody to tell.
+    let _ = match owner.kind {
+        OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
+        OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
+        OwnerKind::Group => Some(send_to_group(owner.pid, info)),
+    };
+}
+
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
+/// `fd` is the descriptor that it was asked for through.
+pub fn post_message(owner: &Owner, fd: i32) {
+    const POLL_MSG: i32 = 3;
+    const BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
+    if owner.pid != 0 {
+        post(*owner, POLL_MSG, BAND, fd);
     }
 }
 

@@ -11,6 +11,7 @@ use syscall_shim::{Errno, SysResult};
 use super::poll::{PollTable, ev};
 use super::{FileOps, OpenFile, anon};
 use crate::task::{Process, table};
+use crate::usermem::UserAddr;
 
 /// A pidfd. It keeps what is left of an ended process, so that the number cannot come to mean another.
 pub struct PidFd {
@@ -38,6 +39,10 @@ impl FileOps for PidFd {
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         table.add(&self.process.exit_wait);
         if self.process.zombie.load(Ordering::Acquire) { ev::READABLE } else { 0 }
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        super::pidfd_info::ioctl(&self.process, request, arg)
     }
 
     fn fdinfo(&self, _file: &OpenFile, out: &mut String) {

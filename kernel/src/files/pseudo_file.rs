@@ -1,16 +1,50 @@
 //! Files whose content is made when it is asked for: procfs, sysfs and the like.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use fs::{FileHandle, InodeRef, OpenFlags};
+use linux_raw_sys::general as g;
+use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
 use super::{FileOps, OpenFile};
+use crate::sync::SpinLock;
+use crate::usermem::UserAddr;
 use crate::usermem::buffer;
 
 /// The most bytes moved at once.
 const CHUNK: usize = 64 * 1024;
+
+/// The text of an open file as it was when reading began: made anew whenever that begins at the start again (Linux's seq_file).
+#[derive(Default)]
+pub struct Text(SpinLock<Option<Arc<[u8]>>>);
+
+impl Text {
+    /// Reads at `pos` what `make` makes.
+    pub fn read_at(&self, pos: u64, to: &mut Sink<'_>, make: impl FnOnce() -> SysResult<Vec<u8>>) -> SysResult<usize> {
+        let kept = if pos == 0 { None } else { self.0.lock().clone() };
+        let text = match kept {
+            Some(text) => text,
+            None => {
+                let fresh: Arc<[u8]> = Arc::from(make()?);
+                *self.0.lock() = Some(fresh.clone());
+                fresh
+            }
+        };
+        let rest = usize::try_from(pos).ok().and_then(|pos| text.get(pos..)).unwrap_or_default();
+        if rest.is_empty() { Ok(0) } else { to.put(rest) }
+    }
+}
+
+/// lseek(2) of such a text: it has no end that is known before it is read (`seq_lseek`).
+pub fn seek_text(pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
+    match whence {
+        g::SEEK_SET | g::SEEK_CUR => super::regular::seek_to(pos, 0, offset, whence),
+        _ => Err(Errno::EINVAL),
+    }
+}
 
 /// A pseudo file, open.
 pub struct PseudoFile {
@@ -69,8 +103,20 @@ impl FileOps for PseudoFile {
         Ok((n, pos + n as u64))
     }
 
+    fn ioctl(&self, file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        if request != FIONREAD {
+            return Err(Errno::ENOTTY);
+        }
+        let left = file.inode.metadata().size as i64 - file.position() as i64;
+        arg.cast::<i32>().write(left as i32).map(|()| 0)
+    }
+
     fn seek(&self, file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
-        super::regular::seek_to(pos, file.inode.metadata().size, offset, whence)
+        match &self.handle {
+            Some(handle) if handle.is_text() => seek_text(pos, offset, whence),
+            _ if matches!(whence, g::SEEK_DATA | g::SEEK_HOLE) => Err(Errno::ENXIO),
+            _ => super::regular::seek_to(pos, file.inode.metadata().size, offset, whence),
+        }
     }
 
     fn pollable(&self) -> bool {

@@ -12,7 +12,7 @@ use super::poll::PollQueue;
 use super::{FileOps, OpenFile, anon};
 use crate::arch::clock;
 use crate::task::current;
-use crate::task::wait::{WaitError, wait_exclusive};
+use crate::task::wait::{WaitError, wait_exclusive, wait_until};
 
 /// A socket address as it lies in memory: the family, and what it makes of the rest.
 pub type Address = Vec<u8>;
@@ -29,10 +29,10 @@ pub struct PeerCredentials {
 }
 
 impl PeerCredentials {
-    /// Those of the caller.
-    pub fn of_current() -> Self {
+    /// Those that a message of the caller's has, if it names none itself: the real ones.
+    pub fn of_sender() -> Self {
         let credentials = current().credentials();
-        Self { pid: current().process.pid, uid: credentials.euid, gid: credentials.egid }
+        Self { pid: current().process.pid, uid: credentials.uid, gid: credentials.gid }
     }
 
     /// As `struct ucred`.
@@ -63,6 +63,8 @@ pub struct Ancillary {
     pub files: Vec<Arc<OpenFile>>,
     /// `SCM_CREDENTIALS`.
     pub credentials: Option<PeerCredentials>,
+    /// Whose pidfd `SCM_PIDFD` is to give.
+    pub pidfd: Option<i32>,
     /// Everything else.
     pub control: Vec<Control>,
 }
@@ -138,6 +140,11 @@ pub trait Socket: FileOps {
 
     /// getsockopt(2): the value, which the caller cuts to the room there is.
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>>;
+
+    /// The same, for the few options that look at what the buffer holds: its first bytes.
+    fn get_option_of(&self, level: u32, option: u32, room: usize, _given: &[u8]) -> SysResult<Vec<u8>> {
+        self.get_option(level, option, room)
+    }
 }
 
 /// An open file for a new socket.
@@ -147,10 +154,15 @@ pub fn open(socket: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
     OpenFile::new(path, inode, socket, OpenFlags::RDWR | flags & OpenFlags::NONBLOCK)
 }
 
+/// A time-out of less than nothing, with which nobody waits, and the moment when it ends.
+const NEGATIVE: u64 = u64::MAX;
+const PAST: u64 = 0;
+
 /// A time-out of a socket (`SO_RCVTIMEO`) as the moment when it ends.
 pub fn deadline(timeout: &AtomicU64) -> Option<u64> {
     match timeout.load(Ordering::Relaxed) {
         0 => None,
+        NEGATIVE => Some(PAST),
         ns => Some(clock::monotonic_ns().saturating_add(ns)),
     }
 }
@@ -168,12 +180,28 @@ pub fn wait<T>(
     if nonblock {
         return Err(Errno::EAGAIN);
     }
-    wait_exclusive(queue, deadline, ready).map_err(|error| match error {
+    if deadline == Some(PAST) {
+        return Err(Errno::EAGAIN);
+    }
+    wait_exclusive(queue, deadline, ready).map_err(|error| wait_errno(error, deadline))
+}
+
+/// Sleeps until `ready`, as one of those whom every wake-up reaches: what they wait for may be shared. `EAGAIN` when the socket's
+/// time-out has passed.
+pub fn wait_all<T>(queue: &PollQueue, deadline: Option<u64>, ready: impl FnMut() -> Option<T>) -> SysResult<T> {
+    if deadline == Some(PAST) {
+        return Err(Errno::EAGAIN);
+    }
+    wait_until(&[queue], deadline, ready).map_err(|error| wait_errno(error, deadline))
+}
+
+fn wait_errno(error: WaitError, deadline: Option<u64>) -> Errno {
+    match error {
         WaitError::TimedOut => Errno::EAGAIN,
         // With a time-out set, a handler's return does not restart the call (signal(7)).
         WaitError::Interrupted if deadline.is_some() => Errno::EINTR,
         WaitError::Interrupted => Errno::ERESTARTSYS,
-    })
+    }
 }
 
 /// The `int` that most options are. `EINVAL` if there are not enough bytes.
@@ -181,7 +209,7 @@ pub fn int(value: &[u8]) -> SysResult<i32> {
     value.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)).ok_or(Errno::EINVAL)
 }
 
-/// The time in a `struct timeval`, in nanoseconds.
+/// The time in a `struct timeval`, in nanoseconds, as [`deadline`] takes it.
 pub fn timeval(value: &[u8]) -> SysResult<u64> {
     let word = |at: usize| -> SysResult<i64> {
         let bytes = value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).ok_or(Errno::EINVAL)?;
@@ -191,11 +219,15 @@ pub fn timeval(value: &[u8]) -> SysResult<u64> {
     if !(0..1_000_000).contains(&microseconds) {
         return Err(Errno::EDOM);
     }
-    Ok((seconds.max(0) as u64).saturating_mul(1_000_000_000).saturating_add(microseconds as u64 * 1000))
+    let Ok(seconds) = u64::try_from(seconds) else { return Ok(NEGATIVE) };
+    let ns = seconds.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(microseconds as u64 * 1000));
+    // More than can be counted is no limit.
+    Ok(ns.filter(|ns| *ns != NEGATIVE).unwrap_or(0))
 }
 
 /// A `struct timeval`.
 pub fn timeval_bytes(ns: u64) -> Vec<u8> {
+    let ns = if ns == NEGATIVE { 0 } else { ns };
     let mut out = (ns / 1_000_000_000).to_ne_bytes().to_vec();
     out.extend_from_slice(&(ns % 1_000_000_000 / 1000).to_ne_bytes());
     out

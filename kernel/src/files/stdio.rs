@@ -20,7 +20,7 @@ const FIRST_PROCESS: i32 = 1;
 fn input(stream: Stream, bytes: &[u8]) -> usize {
     match stream {
         Stream::Stdin => host_stream::receive(bytes),
-        Stream::Tty => tty::console().receive(bytes),
+        Stream::Tty => tty::receive_from_host(bytes),
     }
 }
 

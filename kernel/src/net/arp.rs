@@ -52,7 +52,6 @@ pub fn solicited_node(address: &Ipv6Addr) -> Ipv6Addr {
 }
 
 fn send_arp(interface: &Interface, operation: ArpOperation, to: [u8; 6], source: Ipv4Addr, target: Ipv4Addr, mac: [u8; 6]) {
-    let Some(nic) = interface.nic() else { return };
     let repr = ArpRepr::EthernetIpv4 {
         operation,
         source_hardware_addr: EthernetAddress(interface.mac()),
@@ -66,7 +65,7 @@ fn send_arp(interface: &Interface, operation: ArpOperation, to: [u8; 6], source:
     if let Some(room) = head.get_mut(start..) {
         repr.emit(&mut ArpPacket::new_unchecked(room));
     }
-    nic.transmit(Frame { head, payload: Default::default(), offload: None });
+    interface.transmit(Frame { head, payload: Default::default(), offload: None });
 }
 
 /// Sends a message of neighbour discovery, whose hop limit proves that it comes from the link.

@@ -14,7 +14,7 @@ use super::interface::Interface;
 use super::output::{self, Outgoing, TTL, UDP};
 use super::route::{self, Hop};
 use super::timers::{self, Due};
-use super::{poll, udp};
+use super::{address, poll, udp};
 use crate::arch::{clock, rng};
 use crate::sync::SpinLock;
 use crate::task::Instant;
@@ -38,7 +38,7 @@ pub fn start(interface: &Arc<Interface>) {
     on_timer(now);
     while lease().is_none() {
         if clock::monotonic_ns().saturating_sub(now) > PATIENCE {
-            crate::kerr!("{}: no DHCP server answers: going on without an IPv4 address, and asking on", interface.name);
+            crate::kerr!("{}: no DHCP server answers: going on without an IPv4 address, and asking on", interface.name());
             return;
         }
         poll::request();
@@ -88,20 +88,17 @@ impl Asking {
 
     fn apply(&self, lease: &Lease) {
         let own = Cidr { address: IpAddr::V4(lease.address), prefix: lease.prefix };
-        let mut addresses = self.interface.addresses.lock();
-        if !addresses.contains(&own) {
-            crate::kinfo!("{}: {}/{} from {}", self.interface.name, lease.address, lease.prefix, lease.server);
-            addresses.push(own);
+        if address::add(&self.interface, own).is_ok() {
+            crate::kinfo!("{}: {}/{} from {}", self.interface.name(), lease.address, lease.prefix, lease.server);
         }
-        drop(addresses);
         if let Some(router) = lease.router {
             route::set_default(IpAddr::V4(router), self.interface.clone());
         }
     }
 
     fn withdraw(&self, lease: &Lease) {
-        crate::kerr!("{}: the lease of {} has ended", self.interface.name, lease.address);
-        self.interface.addresses.lock().retain(|own| own.address != IpAddr::V4(lease.address));
+        crate::kerr!("{}: the lease of {} has ended", self.interface.name(), lease.address);
+        let _ = address::remove(&self.interface, |own| own.address == IpAddr::V4(lease.address));
         if let Some(router) = lease.router {
             route::remove_default(IpAddr::V4(router));
         }
@@ -134,9 +131,7 @@ impl Asking {
         };
         // It is sent again if it does not arrive.
         let _ = output::send(&hop, packet);
-        if let Some(nic) = self.interface.nic() {
-            nic.kick();
-        }
+        self.interface.kick();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::sync::SpinLock;
 /// Reports that may wait; further ones are lost.
 const MOST: usize = 64;
 /// Origins of `struct sock_extended_err`.
+const SO_EE_ORIGIN_LOCAL: u8 = 1;
 const SO_EE_ORIGIN_ICMP: u8 = 2;
 const SO_EE_ORIGIN_ICMP6: u8 = 3;
 
@@ -28,8 +29,8 @@ pub struct Report {
     pub code: u8,
     /// What fits the path, where that is the trouble.
     pub info: u32,
-    /// Who says so.
-    pub offender: IpAddr,
+    /// Who says so; nobody but ourselves, if there is none.
+    pub offender: Option<IpAddr>,
     /// Whom the packet was for.
     pub to: SocketAddr,
     /// What is quoted of its payload.
@@ -37,17 +38,30 @@ pub struct Report {
 }
 
 impl Report {
-    /// The control message: `struct sock_extended_err` and the offender's address.
-    pub fn control(&self) -> Control {
-        let v6 = self.offender.is_ipv6();
-        let origin = if v6 { SO_EE_ORIGIN_ICMP6 } else { SO_EE_ORIGIN_ICMP };
+    /// Something is wrong that we know by ourselves.
+    pub fn local(errno: Errno, info: u32, to: SocketAddr) -> Report {
+        Report { errno, kind: 0, code: 0, info, offender: None, to, payload: Vec::new() }
+    }
+
+    /// The control message for a socket of this family: `struct sock_extended_err` and the offender's address.
+    pub fn control(&self, family: Family) -> Control {
+        let origin = match self.offender {
+            None => SO_EE_ORIGIN_LOCAL,
+            Some(IpAddr::V4(_)) => SO_EE_ORIGIN_ICMP,
+            Some(IpAddr::V6(_)) => SO_EE_ORIGIN_ICMP6,
+        };
         let mut data = u32::from(self.errno.0).to_ne_bytes().to_vec();
         data.extend_from_slice(&[origin, self.kind, self.code, 0]);
         data.extend_from_slice(&self.info.to_ne_bytes());
         data.extend_from_slice(&[0; 4]);
-        let family = if v6 { Family::V6 } else { Family::V4 };
-        data.extend_from_slice(&family.encode(&SocketAddr::new(self.offender, 0)));
-        let (level, kind) = if v6 { (n::SOL_IPV6, n::IPV6_RECVERR) } else { (n::SOL_IP, n::IP_RECVERR) };
+        match self.offender {
+            Some(offender) => data.extend_from_slice(&family.encode(&SocketAddr::new(offender, 0))),
+            None => data.extend(family.encode(&SocketAddr::new(family.any(), 0)).iter().map(|_| 0)),
+        }
+        let (level, kind) = match family {
+            Family::V4 => (n::SOL_IP, n::IP_RECVERR),
+            Family::V6 => (n::SOL_IPV6, n::IPV6_RECVERR),
+        };
         Control { level, kind, data }
     }
 }

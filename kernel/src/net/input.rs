@@ -4,17 +4,23 @@ use alloc::sync::Arc;
 use core::net::IpAddr;
 
 use inet::Bytes;
+use inet::bpf::{Packet, View};
 use inet::checksum::Sum;
 use inet::fragments::{Fragments, Key};
 use inet::groups;
 use inet::ip::octets;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
-use super::interface::Interface;
+use super::interface::{self, Interface};
+use super::packet::{self, kind};
 use super::{arp, icmp, multicast, output, raw, tcp, udp};
 use crate::arch::clock;
 use crate::drivers::net::Received;
 use crate::sync::SpinLock;
+
+/// `ETH_P_IP`, `ETH_P_IPV6`.
+const ETH_P_IP: u16 = 0x800;
+const ETH_P_IPV6: u16 = 0x86dd;
 
 /// A packet of an upper protocol.
 pub struct Incoming<'a> {
@@ -34,12 +40,21 @@ pub struct Incoming<'a> {
     pub tos: u8,
     /// Its checksums need no look.
     pub checked: bool,
+    /// The payload is several datagrams of this size; 0 for one.
+    pub segment: u16,
 }
 
 impl Incoming<'_> {
     /// What stands behind a header of `len` bytes.
     pub fn payload(&self, len: usize) -> Bytes {
         if self.tail.is_empty() { self.head.slice(len, usize::MAX) } else { self.tail.clone() }
+    }
+
+    /// What filters see of it: the upper protocol's header and what follows.
+    pub fn for_filter(&self) -> Packet<'_> {
+        let view = View { head: &self.head, tail: &self.tail, network: usize::MAX, link: usize::MAX, start: 0 };
+        let protocol = if self.source.is_ipv4() { ETH_P_IP } else { ETH_P_IPV6 };
+        Packet { view, protocol, interface: self.interface.index, ..Packet::default() }
     }
 
     /// Whether the checksum over pseudo header and packet is right.
@@ -61,8 +76,23 @@ impl Incoming<'_> {
 /// A frame has come in through a card.
 pub fn ethernet(interface: &Arc<Interface>, received: Received) {
     let Ok(frame) = EthernetFrame::new_checked(&received.frame[..]) else { return };
+    if !interface.is_up() {
+        return;
+    }
     let to = frame.dst_addr();
-    if !to.is_multicast() && !to.is_broadcast() && to.0 != interface.mac() {
+    let kind = match to {
+        _ if interface.link.is_point_to_point() => kind::HOST,
+        to if to.is_broadcast() => kind::BROADCAST,
+        to if to.is_multicast() => kind::MULTICAST,
+        to if to.0 == interface.mac() => kind::HOST,
+        _ => kind::OTHERHOST,
+    };
+    let other = kind == kind::OTHERHOST;
+    // A card leaves out what is for others unless it is told not to.
+    if packet::wanted() && (!other || interface.is_promiscuous() || interface.nic().is_none()) {
+        packet::arrived(interface, &received.frame, kind);
+    }
+    if other {
         return;
     }
     let packet = received.frame.slice(arp::ETHERNET, usize::MAX);
@@ -86,22 +116,23 @@ fn reassemble(key: Key, offset: usize, more: bool, part: &[u8]) -> Option<Bytes>
 /// An IP packet has come in over a wire.
 fn ip(interface: &Arc<Interface>, packet: Bytes, checked: bool) {
     match packet.first().map(|byte| byte >> 4) {
-        Some(4) => ipv4(interface, packet, Bytes::default(), checked, false),
-        Some(6) => ipv6(interface, packet, Bytes::default(), checked, false),
+        Some(4) => ipv4(interface, packet, Bytes::default(), checked, None),
+        Some(6) => ipv6(interface, packet, Bytes::default(), checked, None),
         _ => {}
     }
 }
 
 /// A packet of our own has come back, as one that came in through `interface`.
-pub fn looped(interface: &Arc<Interface>, packet: Bytes, tail: Bytes) {
+pub fn looped(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, segment: u16) {
     match packet.first().map(|byte| byte >> 4) {
-        Some(4) => ipv4(interface, packet, tail, true, true),
-        Some(6) => ipv6(interface, packet, tail, true, true),
+        Some(4) => ipv4(interface, packet, tail, true, Some(segment)),
+        Some(6) => ipv6(interface, packet, tail, true, Some(segment)),
         _ => {}
     }
 }
 
-fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, looped: bool) {
+fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, looped: Option<u16>) {
+    let (looped, segment) = (looped.is_some(), looped.unwrap_or(0));
     // A looped packet's length covers its tail, which is elsewhere.
     let view = if looped { Ok(Ipv4Packet::new_unchecked(&packet[..])) } else { Ipv4Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
@@ -109,13 +140,20 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         return;
     }
     let (source, destination) = (view.src_addr(), view.dst_addr());
-    if source.is_multicast() || source.is_broadcast() || !looped && (source.is_loopback() || destination.is_loopback()) {
+    if source.is_multicast() || source.is_broadcast() {
+        return;
+    }
+    // Martians (RFC 1812, 5.3.7).
+    if !looped && (source.is_loopback() || destination.is_loopback()) && !interface.conf.routes_localnet() {
+        return;
+    }
+    if !looped && interface::owner(&IpAddr::V4(source)).is_some() && !interface.conf.accepts_local() {
         return;
     }
     let group = destination.is_multicast();
-    let ours = !group && (interface.owns(&IpAddr::V4(destination)) || looped);
     // Whatever the network's address will be, an answer to who asks for it is for us.
     let broadcast = || interface.is_broadcast(&destination) || destination.is_broadcast();
+    let ours = !group && (interface.owns(&IpAddr::V4(destination)) || looped && !broadcast());
     let for_all = !ours && (group && multicast::is_member(interface, &IpAddr::V4(destination)) || broadcast());
     if !ours && !for_all {
         return;
@@ -131,6 +169,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         ttl: view.hop_limit(),
         tos: packet.get(1).copied().unwrap_or(0),
         checked,
+        segment,
     };
     let protocol = view.next_header();
     let (offset, more) = (usize::from(view.frag_offset()), view.more_frags());
@@ -210,11 +249,15 @@ fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
     None
 }
 
-fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, looped: bool) {
+fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, looped: Option<u16>) {
+    let (looped, segment) = (looped.is_some(), looped.unwrap_or(0));
     let view = if looped { Ok(Ipv6Packet::new_unchecked(&packet[..])) } else { Ipv6Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
     let (source, destination) = (view.src_addr(), view.dst_addr());
     if source.is_multicast() || !looped && (source.is_loopback() || destination.is_loopback()) {
+        return;
+    }
+    if interface.conf.ipv6_is_off() {
         return;
     }
     let group = destination.is_multicast();
@@ -234,6 +277,7 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         ttl: hops,
         tos: view.traffic_class(),
         checked,
+        segment,
     };
     let Some(protocol) = take_extensions(&mut incoming, view.next_header().into()) else { return };
     if raw::wanted() {

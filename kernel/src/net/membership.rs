@@ -9,12 +9,17 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface::{self, Interface};
 use super::route::{self, Hop};
-use super::{multicast, poll};
+use super::sources::{Filter, SourceChange};
+use super::{multicast, poll, sysctl};
 use crate::files::socket::int;
 use crate::sync::SpinLock;
 
-/// Groups that a socket may join (`net.ipv4.igmp_max_memberships`).
-const MOST: usize = 20;
+/// A group that was joined.
+struct Joined {
+    interface: u32,
+    group: IpAddr,
+    filter: Filter,
+}
 
 /// By family: IPv4, IPv6.
 struct Choices {
@@ -23,7 +28,7 @@ struct Choices {
     ttl: [u8; 2],
     /// What is sent to a group of ours comes back.
     looped: [bool; 2],
-    joined: Vec<(u32, IpAddr)>,
+    joined: Vec<Joined>,
 }
 
 /// A socket's groups.
@@ -33,38 +38,47 @@ pub struct Membership {
     choices: SpinLock<Choices>,
 }
 
-fn v4(value: &[u8], at: usize) -> SysResult<Ipv4Addr> {
+pub(super) fn v4(value: &[u8], at: usize) -> SysResult<Ipv4Addr> {
     let octets: [u8; 4] = value.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or(Errno::EINVAL)?;
     Ok(octets.into())
 }
 
-fn word(value: &[u8], at: usize) -> SysResult<u32> {
+pub(super) fn word(value: &[u8], at: usize) -> SysResult<u32> {
     value.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes).ok_or(Errno::EINVAL)
 }
 
 /// The interface that `index` or `address` names, else the one that the routes would take to `group`.
-fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<&'static Arc<Interface>> {
+pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<Arc<Interface>> {
     match address.filter(|address| !address.is_unspecified()) {
         _ if index != 0 => interface::by_index(index),
         Some(address) => interface::owner(&IpAddr::V4(address)),
-        None => {
-            let hop = route::lookup(group).ok()?;
-            interface::by_index(hop.interface.index)
-        }
+        None => Some(route::lookup(group).ok()?.interface),
+    }
+}
+
+/// Size of a `struct ipv6_mreq`.
+const IPV6_MREQ: usize = 20;
+/// Size of a `struct group_req`.
+const GROUP_REQ: usize = 136;
+
+/// The address in a `struct sockaddr_storage` of the level's family.
+pub(super) fn address_in(level: u32, value: &[u8], at: usize) -> SysResult<IpAddr> {
+    let family = value.get(at..at + 2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
+    match family.map(u32::from) {
+        Some(n::AF_INET) if level == n::SOL_IP => Ok(IpAddr::V4(v4(value, at + 4)?)),
+        Some(n::AF_INET6) if level == n::SOL_IPV6 => v6(value, at + 8),
+        _ if level == n::SOL_IP => Err(Errno::EINVAL),
+        _ => Err(Errno::EADDRNOTAVAIL),
     }
 }
 
 /// Group and interface of `struct ip_mreq` and `struct ip_mreqn`, `struct ipv6_mreq` and `struct group_req`.
-fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, &'static Arc<Interface>)> {
+fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, Arc<Interface>)> {
     let (group, interface) = if option == n::MCAST_JOIN_GROUP || option == n::MCAST_LEAVE_GROUP {
-        /// Where the address begins in `struct group_req`, and in the two kinds of addresses.
-        const ADDRESS: usize = 8;
-        let family = value.get(ADDRESS..ADDRESS + 2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
-        let group = match family.map(u32::from) {
-            Some(n::AF_INET) if level == n::SOL_IP => IpAddr::V4(v4(value, ADDRESS + 4)?),
-            Some(n::AF_INET6) if level == n::SOL_IPV6 => v6(value, ADDRESS + 8)?,
-            _ => return Err(Errno::EINVAL),
-        };
+        if value.len() < GROUP_REQ {
+            return Err(Errno::EINVAL);
+        }
+        let group = address_in(level, value, 8)?;
         (group, choose(word(value, 0)?, None, &group))
     } else if level == n::SOL_IP {
         let (group, address) = (IpAddr::V4(v4(value, 0)?), v4(value, 4)?);
@@ -79,7 +93,7 @@ fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, &'static
     Ok((group, interface.ok_or(Errno::ENODEV)?))
 }
 
-fn v6(value: &[u8], at: usize) -> SysResult<IpAddr> {
+pub(super) fn v6(value: &[u8], at: usize) -> SysResult<IpAddr> {
     let octets: [u8; 16] = value.get(at..at + 16).and_then(|b| b.try_into().ok()).ok_or(Errno::EINVAL)?;
     Ok(Ipv6Addr::from(octets).into())
 }
@@ -99,6 +113,15 @@ impl Membership {
             | (n::SOL_IPV6, n::IPV6_ADD_MEMBERSHIP | n::MCAST_JOIN_GROUP) => self.join(level, option, value),
             (n::SOL_IP, n::IP_DROP_MEMBERSHIP | n::MCAST_LEAVE_GROUP)
             | (n::SOL_IPV6, n::IPV6_DROP_MEMBERSHIP | n::MCAST_LEAVE_GROUP) => self.leave(level, option, value),
+            (
+                n::SOL_IP,
+                n::IP_ADD_SOURCE_MEMBERSHIP | n::IP_DROP_SOURCE_MEMBERSHIP | n::IP_BLOCK_SOURCE | n::IP_UNBLOCK_SOURCE,
+            )
+            | (n::SOL_IP | n::SOL_IPV6, n::MCAST_JOIN_SOURCE_GROUP | n::MCAST_LEAVE_SOURCE_GROUP)
+            | (n::SOL_IP | n::SOL_IPV6, n::MCAST_BLOCK_SOURCE | n::MCAST_UNBLOCK_SOURCE) => {
+                SourceChange::read(level, option, value).and_then(|change| self.change_source(change))
+            }
+            (n::SOL_IP, n::IP_MSFILTER) => self.set_filter(value),
             (n::SOL_IP, n::IP_MULTICAST_LOOP) => {
                 number(value).map(|number| self.choices.lock().looped[family] = number != 0)
             }
@@ -151,36 +174,79 @@ impl Membership {
         self.set_interface(0, owner.index)
     }
 
-    fn join(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        if self.stream {
-            return Err(Errno::EPROTO);
+    /// Streams have no groups; only the older options say so, as on Linux.
+    fn check_stream(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        if level == n::SOL_IPV6 && value.len() < IPV6_MREQ {
+            return Err(Errno::EINVAL);
         }
+        let newer = matches!(option, n::MCAST_JOIN_GROUP | n::MCAST_LEAVE_GROUP);
+        if self.stream && !newer { Err(Errno::EPROTO) } else { Ok(()) }
+    }
+
+    fn join(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        self.check_stream(level, option, value)?;
         let (group, interface) = request(level, option, value)?;
+        self.join_group(&interface, group, Filter::default())
+    }
+
+    fn join_group(&self, interface: &Arc<Interface>, group: IpAddr, filter: Filter) -> SysResult<()> {
         let mut choices = self.choices.lock();
-        if choices.joined.contains(&(interface.index, group)) {
+        if choices.joined.iter().any(|joined| joined.interface == interface.index && joined.group == group) {
             return Err(Errno::EADDRINUSE);
         }
-        if choices.joined.len() >= MOST {
+        if choices.joined.len() as i64 >= sysctl::get(&sysctl::MAX_MEMBERSHIPS).into() {
             return Err(Errno::ENOBUFS);
         }
-        choices.joined.push((interface.index, group));
+        choices.joined.push(Joined { interface: interface.index, group, filter });
         drop(choices);
-        multicast::join(interface, group);
+        multicast::join(&interface, group);
         poll::sent();
         Ok(())
     }
 
     fn leave(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        if self.stream {
-            return Err(Errno::EPROTO);
-        }
+        self.check_stream(level, option, value)?;
         let (group, interface) = request(level, option, value)?;
+        self.leave_group(&interface, group, Errno::EADDRNOTAVAIL)
+    }
+
+    fn leave_group(&self, interface: &Arc<Interface>, group: IpAddr, missing: Errno) -> SysResult<()> {
         let mut choices = self.choices.lock();
-        let at = choices.joined.iter().position(|joined| *joined == (interface.index, group)).ok_or(Errno::EADDRNOTAVAIL)?;
+        let ours = |joined: &Joined| joined.interface == interface.index && joined.group == group;
+        let at = choices.joined.iter().position(ours).ok_or(missing)?;
         choices.joined.swap_remove(at);
         drop(choices);
-        multicast::leave(interface, group);
+        multicast::leave(&interface, group);
         poll::sent();
+        Ok(())
+    }
+
+    /// Adds a source to a group's filter, or takes it out. The last one that is to be heard takes the group with it.
+    fn change_source(&self, change: SourceChange) -> SysResult<()> {
+        if change.joins {
+            match self.join_group(&change.interface, change.group, Filter::none()) {
+                Ok(()) | Err(Errno::EADDRINUSE) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        let mut choices = self.choices.lock();
+        let ours = |joined: &&mut Joined| joined.interface == change.interface.index && joined.group == change.group;
+        let joined = choices.joined.iter_mut().find(ours).ok_or(Errno::EINVAL)?;
+        joined.filter.change(&change)?;
+        let over = joined.filter.lets_nobody_in();
+        drop(choices);
+        if over { self.leave_group(&change.interface, change.group, Errno::EINVAL) } else { Ok(()) }
+    }
+
+    /// `IP_MSFILTER`: the whole filter at once.
+    fn set_filter(&self, value: &[u8]) -> SysResult<()> {
+        let (group, interface, filter) = Filter::read(value)?;
+        if filter.lets_nobody_in() {
+            return self.leave_group(&interface, group, Errno::EADDRNOTAVAIL);
+        }
+        let mut choices = self.choices.lock();
+        let ours = |joined: &&mut Joined| joined.interface == interface.index && joined.group == group;
+        choices.joined.iter_mut().find(ours).ok_or(Errno::EINVAL)?.filter = filter;
         Ok(())
     }
 
@@ -208,22 +274,25 @@ impl Membership {
         Some(number.to_ne_bytes().to_vec())
     }
 
-    /// Whether the socket has joined the group there.
-    pub fn has(&self, interface: u32, group: &IpAddr) -> bool {
-        self.choices.lock().joined.contains(&(interface, *group))
+    /// Whether the socket takes what `source` sends to the group there; `None` if it has not joined.
+    pub fn takes(&self, interface: u32, group: &IpAddr, source: &IpAddr) -> Option<bool> {
+        let choices = self.choices.lock();
+        let joined = choices.joined.iter().find(|joined| joined.interface == interface && joined.group == *group)?;
+        Some(joined.filter.takes(source))
     }
 
     /// The way to a group.
-    pub fn way(&self, to: &SocketAddr) -> SysResult<Hop> {
+    pub fn way(&self, to: &SocketAddr, device: u32) -> SysResult<Hop> {
         let own = self.choices.lock().interface[usize::from(to.is_ipv6())];
         let scope = match to {
             SocketAddr::V6(v6) => v6.scope_id(),
             SocketAddr::V4(_) => 0,
         };
-        match interface::by_index(if scope != 0 { scope } else { own }) {
+        let first = [device, scope, own].into_iter().find(|index| *index != 0).unwrap_or(0);
+        match interface::by_index(first) {
             // There is no route for IPv6's groups there, as there is none on Linux.
             Some(interface) if to.is_ipv6() && interface.is_loopback() => Err(Errno::ENETUNREACH),
-            Some(interface) => Ok(Hop { interface: interface.clone(), next: to.ip() }),
+            Some(interface) => Ok(Hop { interface, next: to.ip() }),
             None => route::lookup(&to.ip()),
         }
     }
@@ -243,9 +312,9 @@ fn number(value: &[u8]) -> SysResult<i32> {
 impl Drop for Membership {
     fn drop(&mut self) {
         let joined = core::mem::take(&mut self.choices.lock().joined);
-        for (index, group) in joined {
-            if let Some(interface) = interface::by_index(index) {
-                multicast::leave(interface, group);
+        for Joined { interface, group, .. } in joined {
+            if let Some(interface) = interface::by_index(interface) {
+                multicast::leave(&interface, group);
             }
         }
     }

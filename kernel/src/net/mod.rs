@@ -10,30 +10,40 @@
 //! Locks, in the order in which they may be taken: the DHCP client, a listener, a connection, the tables of ports and connections,
 //! routes and addresses, groups, neighbours, a queue of an interface. Wait queues may be woken under any of them.
 
+mod address;
 mod arp;
 mod config;
 mod dhcp;
 mod errors;
+pub mod filter;
 mod icmp;
 mod input;
-mod interface;
+pub mod interface;
 pub mod ioctl;
 mod membership;
 mod multicast;
 mod neighbor;
 pub mod netlink;
 pub mod output;
+pub mod packet;
 mod poll;
 mod ports;
 mod raw;
 pub mod report;
 mod route;
+mod rule;
 mod send_how;
 mod slaac;
 pub mod socket;
+mod sockopt;
+mod sources;
+mod stamp;
+pub mod sysctl;
 pub mod tcp;
 mod timers;
+pub mod tun;
 mod udp;
+mod zerocopy;
 
 pub use config::{ResolvConf, resolv_conf};
 pub use dhcp::pnp;
@@ -46,6 +56,15 @@ use spin::Once;
 fn secret() -> Key {
     static KEY: Once<Key> = Once::new();
     *KEY.call_once(|| Key(crate::arch::rng::next_u64(), crate::arch::rng::next_u64()))
+}
+
+/// What a packet of `len` bytes counts for in a socket's buffer: what it takes on Linux (`skb->truesize`), for `SO_RCVBUF` to mean the same.
+fn charge(len: usize) -> usize {
+    /// `struct sk_buff`; its shared part with all headers; the largest that is one piece, and what is beside pages.
+    const BUFF: usize = 256;
+    const EXTRA: usize = 412;
+    const LINEAR: usize = 16 << 10;
+    if len + EXTRA > LINEAR { len.next_multiple_of(4096) + 1024 } else { (len + EXTRA).next_power_of_two().max(512) + BUFF }
 }
 
 /// Finds the network cards and gives the interfaces their addresses. The random numbers are ready.

@@ -100,7 +100,7 @@ pub fn on_timer(interface: &Arc<Interface>, _now: Instant) {
 
 /// Tells the routers about groups of one family.
 fn report(interface: &Interface, record: Record, of: &[IpAddr]) {
-    let Link::Ethernet(nic, neighbors) = &interface.link else { return };
+    let Link::Ethernet(_, neighbors) = &interface.link else { return };
     let reported: Vec<IpAddr> = of.iter().copied().filter(groups::is_reported).collect();
     let Some(first) = reported.first() else { return };
     let (protocol, to) = if first.is_ipv4() {
@@ -114,5 +114,5 @@ fn report(interface: &Interface, record: Record, of: &[IpAddr]) {
     let mut head = arp::ethernet_head(interface, [0; 6], protocol, packet.len());
     head.extend_from_slice(&packet);
     neighbors.send(interface, &to, Frame { head, payload: Pieces::new(), offload: None });
-    nic.kick();
+    interface.kick();
 }

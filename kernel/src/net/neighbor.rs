@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::arp;
+use super::icmp;
 use super::interface::Interface;
 use super::timers;
 use crate::arch::clock;
@@ -64,7 +65,9 @@ fn fixed(interface: &Interface, to: &IpAddr) -> Option<Mac> {
 impl Neighbors {
     /// Sends a frame to `to`, as soon as it is known where that is.
     pub fn send(&self, interface: &Interface, to: &IpAddr, mut frame: Frame) {
-        let Some(nic) = interface.nic() else { return };
+        if interface.asks_nobody() {
+            return interface.transmit(frame);
+        }
         let now = clock::monotonic_ns();
         let mut table = self.0.lock();
         let known = table.get_mut(to);
@@ -73,7 +76,7 @@ impl Neighbors {
             && let Some(mac) = fixed(interface, to)
         {
             address_frame(&mut frame, &mac);
-            return nic.transmit(frame);
+            return interface.transmit(frame);
         }
         let ask = match known {
             Some(Neighbor::Known { mac, since, asked }) => {
@@ -82,7 +85,7 @@ impl Neighbors {
                 if stale {
                     *asked = now;
                 }
-                nic.transmit(frame);
+                interface.transmit(frame);
                 stale
             }
             Some(Neighbor::Sought { waiting, .. }) => {
@@ -112,7 +115,6 @@ impl Neighbors {
 
     /// `ip` is at `mac`. Only those who were sought, or `known` already, are noted unless `insert`.
     pub fn learn(&self, interface: &Interface, ip: IpAddr, mac: Mac, insert: bool) {
-        let Some(nic) = interface.nic() else { return };
         let now = clock::monotonic_ns();
         let mut table = self.0.lock();
         if !table.contains_key(&ip) && (!insert || table.len() >= MOST) {
@@ -123,7 +125,7 @@ impl Neighbors {
         if let Some(Neighbor::Sought { waiting, .. }) = before {
             for mut frame in waiting {
                 address_frame(&mut frame, &mac);
-                nic.transmit(frame);
+                interface.transmit(frame);
             }
         }
     }
@@ -131,13 +133,15 @@ impl Neighbors {
     /// Asks again for those who have not answered, and gives up on some.
     pub fn on_timer(&self, interface: &Interface, now: Instant) {
         let mut again = Vec::new();
+        let mut lost = Vec::new();
         let mut left = false;
         self.0.lock().retain(|ip, neighbor| {
-            let Neighbor::Sought { questions, asked, .. } = neighbor else { return true };
+            let Neighbor::Sought { waiting, questions, asked } = neighbor else { return true };
             if now.saturating_sub(*asked) >= ASK_EVERY {
                 *questions += 1;
                 *asked = now;
                 if *questions > QUESTIONS {
+                    lost.append(waiting);
                     return false;
                 }
                 again.push(*ip);
@@ -145,6 +149,11 @@ impl Neighbors {
             left = true;
             true
         });
+        for frame in lost {
+            let mut packet = frame.head.get(DESTINATION + arp::ETHERNET..).unwrap_or_default().to_vec();
+            frame.payload.iter().for_each(|piece| packet.extend_from_slice(piece));
+            icmp::nobody_there(&packet);
+        }
         for ip in again {
             arp::ask(interface, &ip);
         }

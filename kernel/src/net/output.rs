@@ -148,8 +148,8 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
             hop.interface.loop_back(looped(packet, len));
             Ok(())
         }
-        Link::Ethernet(nic, neighbors) => {
-            let fits = whole <= usize::from(nic.mtu) || packet.segment_size.is_some();
+        Link::Ethernet(_, neighbors) => {
+            let fits = whole <= hop.interface.mtu() as usize || packet.segment_size.is_some();
             if !fits {
                 return fragment(hop, packet);
             }
@@ -160,7 +160,7 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
             head.extend_from_slice(packet.header);
             let mut offload = None;
             if let Some(offset) = packet.checksum_at {
-                let sum = if nic.checksums {
+                let sum = if hop.interface.checksums() {
                     let head_len = (at - HEADER_LEN + packet.header.len()) as u16;
                     offload = Some(Offload {
                         start: (at - HEADER_LEN) as u16,
@@ -200,8 +200,28 @@ fn looped(packet: Outgoing<'_>, len: usize) -> Looped {
     // Longer than 64 KiB only for our own eyes: the length field is not looked at there.
     ip_header(&packet, len.min(65535 - IPV4_HEADER), 0, DONT_FRAGMENT, &mut head);
     head.extend_from_slice(packet.header);
-    let tail = packet.payload.joined();
-    Looped { head: head.into(), tail, copy_of: 0 }
+    let segment = if packet.protocol == TCP { 0 } else { packet.segment_size.unwrap_or(0) };
+    Looped { head: head.into(), tail: packet.payload.joined(), copy_of: 0, segment }
+}
+
+/// A new number for a packet.
+pub fn identification() -> u16 {
+    IDENTIFICATION.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Sends a whole packet of IPv4 as it stands.
+pub fn send_whole(hop: &Hop, packet: Vec<u8>) {
+    match &hop.interface.link {
+        Link::Loopback(_) => {
+            let looped = Looped { head: packet.into(), tail: Default::default(), copy_of: 0, segment: 0 };
+            hop.interface.loop_back(looped);
+        }
+        Link::Ethernet(_, neighbors) => {
+            let mut head = arp::ethernet_head(&hop.interface, [0; 6], EthernetProtocol::Ipv4, packet.len());
+            head.extend_from_slice(&packet);
+            neighbors.send(&hop.interface, &hop.next, Frame { head, payload: Pieces::new(), offload: None });
+        }
+    }
 }
 
 /// Lets a packet that goes out through `interface` to a group come in there too.
@@ -214,7 +234,7 @@ pub fn copy_back(interface: &Interface, packet: Outgoing<'_>) {
 
 /// Sends a packet in fragments (RFC 791, 3.2; RFC 8200, 4.5).
 fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
-    let Link::Ethernet(nic, neighbors) = &hop.interface.link else { return Err(Errno::EMSGSIZE) };
+    let Link::Ethernet(_, neighbors) = &hop.interface.link else { return Err(Errno::EMSGSIZE) };
     let len = packet.header.len() + packet.payload.bytes();
     if len > 65535 - IPV4_HEADER {
         return Err(Errno::EMSGSIZE);
@@ -231,7 +251,7 @@ fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
     }
     let v4 = packet.source.is_ipv4();
     let extra = if v4 { 0 } else { 8 };
-    let step = (usize::from(nic.mtu) - header_len(&packet.source) - extra) & !7;
+    let step = (hop.interface.mtu() as usize).saturating_sub(header_len(&packet.source) + extra).max(8) & !7;
     let identification = IDENTIFICATION.fetch_add(1, Ordering::Relaxed);
     let mut offset = 0;
     while let Some(part) = body.get(offset..body.len().min(offset + step)).filter(|part| !part.is_empty()) {

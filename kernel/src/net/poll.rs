@@ -4,9 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::interface::{self, Interface, Link};
+use super::interface::{self, Interface, Link, Port};
 use super::tcp::Connection;
-use super::{input, timers};
+use super::{input, packet, timers};
 use crate::arch::clock;
 use crate::drivers::net::Received;
 use crate::mm::frames;
@@ -76,14 +76,12 @@ fn round() -> bool {
     let mut more = false;
     let memory = frames::stats();
     SHORT.store(memory.free < memory.total / 16, Ordering::Relaxed);
-    for interface in interface::all() {
+    for interface in interface::all().iter() {
         more |= take(interface);
     }
     timers::run(clock::monotonic_ns());
     flush();
-    for nic in interface::all().iter().filter_map(|i| i.nic()) {
-        nic.kick();
-    }
+    interface::all().iter().for_each(|interface| interface.kick());
     more
 }
 
@@ -99,16 +97,29 @@ fn flush() {
 }
 
 fn take(interface: &Arc<Interface>) -> bool {
+    let mut more = false;
+    for left in (0..BUDGET).rev() {
+        let Some(frame) = interface.inbox.pop() else { break };
+        input::ethernet(interface, Received { frame, checked: false });
+        more = left == 0;
+    }
+    more | take_from_link(interface)
+}
+
+fn take_from_link(interface: &Arc<Interface>) -> bool {
     match &interface.link {
         Link::Loopback(queue) => {
             for _ in 0..BUDGET {
                 let Some(packet) = queue.lock().pop_front() else { return false };
-                let from = interface::by_index(packet.copy_of).unwrap_or(interface);
-                input::looped(from, packet.head, packet.tail);
+                if packet::wanted() {
+                    packet::looped(interface, &packet);
+                }
+                let other = interface::by_index(packet.copy_of).filter(|_| packet.copy_of != 0);
+                input::looped(other.as_ref().unwrap_or(interface), packet.head, packet.tail, packet.segment);
             }
             !queue.lock().is_empty()
         }
-        Link::Ethernet(nic, _) => {
+        Link::Ethernet(Port::Card(nic), _) => {
             nic.set_interrupts(false);
             let mut frames = core::mem::take(&mut *FRAMES.lock());
             let more = nic.receive(BUDGET, &mut frames);
@@ -116,13 +127,12 @@ fn take(interface: &Arc<Interface>) -> bool {
             *FRAMES.lock() = frames;
             more || nic.set_interrupts(true)
         }
+        Link::Ethernet(..) => false,
     }
 }
 
 /// Tells the devices of what a system call has sent, and lets the loopback's packets arrive.
 pub fn sent() {
-    for nic in interface::all().iter().filter_map(|i| i.nic()) {
-        nic.kick();
-    }
+    interface::all().iter().for_each(|interface| interface.kick());
     poll();
 }

@@ -2,19 +2,16 @@
 
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use syscall_shim::{Errno, SysResult};
 
+use super::sysctl;
 use crate::files::capable;
 
 use crate::arch::rng;
 use crate::sync::SpinLock;
-
-/// Ports that are given out to those who ask for none (`net.ipv4.ip_local_port_range`).
-const EPHEMERAL: RangeInclusive<u16> = 32768..=60999;
 
 /// The protocols, each with ports of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -38,6 +35,8 @@ pub struct Sharing {
     pub uid: u32,
     /// An IPv6 socket that does not take IPv4 (`IPV6_V6ONLY`).
     pub v6_only: bool,
+    /// The interface that the socket is bound to; 0 for all.
+    pub device: u32,
 }
 
 struct Entry {
@@ -76,6 +75,10 @@ impl Entry {
         if !overlap((self.local, self.sharing.v6_only), (local, sharing.v6_only)) {
             return false;
         }
+        // Who listens to different interfaces has nothing in common.
+        if self.sharing.device != 0 && sharing.device != 0 && self.sharing.device != sharing.device {
+            return false;
+        }
         let both_addresses = self.sharing.address && sharing.address;
         let quiet = protocol != Protocol::Tcp || !self.listening.load(Ordering::Acquire);
         let both_ports = self.sharing.port && sharing.port && self.sharing.uid == sharing.uid;
@@ -85,21 +88,20 @@ impl Entry {
 
 /// `EACCES` for a port that is the super-user's to give, asked for by somebody else (ip(7)).
 pub fn may_take(port: u16) -> SysResult<()> {
-    const FIRST_UNPRIVILEGED: u16 = 1024;
     const CAP_NET_BIND_SERVICE: u32 = 10;
-    if (1..FIRST_UNPRIVILEGED).contains(&port) && !capable(CAP_NET_BIND_SERVICE) {
+    if (1..sysctl::get(&sysctl::UNPRIVILEGED_PORT)).contains(&port.into()) && !capable(CAP_NET_BIND_SERVICE) {
         return Err(Errno::EACCES);
     }
     Ok(())
 }
 
-/// Takes `local`; port 0 asks for a free one. `EADDRINUSE`.
-pub fn take(protocol: Protocol, local: SocketAddr, sharing: Sharing) -> SysResult<Lease> {
+/// Takes `local`; port 0 asks for a free one, of `range` (`IP_LOCAL_PORT_RANGE`). `EADDRINUSE`.
+pub fn take(protocol: Protocol, local: SocketAddr, sharing: Sharing, range: u32) -> SysResult<Lease> {
     let mut guard = TABLE.lock();
     let table = guard.get_or_insert_with(HashMap::new);
     let mut local = local;
     if local.port() == 0 {
-        local.set_port(free_port(table, protocol, local.ip(), &sharing)?);
+        local.set_port(free_port(table, protocol, local.ip(), &sharing, range)?);
     } else if let Some(entries) = table.get(&(protocol, local.port()))
         && entries.values().any(|entry| entry.excludes(protocol, local.ip(), &sharing))
     {
@@ -132,8 +134,13 @@ fn free_port(
     protocol: Protocol,
     local: IpAddr,
     sharing: &Sharing,
+    range: u32,
 ) -> SysResult<u16> {
-    let (first, count) = (*EPHEMERAL.start(), EPHEMERAL.len() as u64);
+    let within = sysctl::ports();
+    let (low, high) = (range as u16, (range >> 16) as u16);
+    let first = if low == 0 { within.0 } else { low.clamp(within.0, within.1) };
+    let last = if high == 0 { within.1 } else { high.clamp(first, within.1) };
+    let count = u64::from(last - first) + 1;
     let start = rng::next_u64() % count;
     let ports = || (0..count).map(|n| first + ((start + n) % count) as u16);
     let unused = ports().find(|port| !table.contains_key(&(protocol, *port)));
@@ -162,6 +169,22 @@ impl Lease {
         }
         self.listening.store(on, Ordering::Release);
         Ok(())
+    }
+
+    /// Shares the port as the socket's options say now.
+    pub fn share_as(&mut self, sharing: Sharing) {
+        // `SO_REUSEPORT` is for those of the user that took the port.
+        self.sharing = Sharing { uid: self.sharing.uid, ..sharing };
+        if let Some(entry) = TABLE.lock().as_mut().and_then(|table| table.get_mut(&(self.protocol, self.local.port())))
+            && let Some(entry) = entry.get_mut(&self.serial)
+        {
+            entry.sharing = self.sharing;
+        }
+    }
+
+    /// Another hold on the same port, as nobody listens on it.
+    pub fn again(&self) -> Lease {
+        share(self.protocol, self.local, self.sharing)
     }
 
     /// How the port is shared.

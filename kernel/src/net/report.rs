@@ -7,12 +7,15 @@ use core::sync::atomic::Ordering;
 
 use inet::ip::octets;
 
-use super::interface::{self, Interface, Link};
+use super::interface::{self, Link};
 use super::{route, tcp, udp};
 
 /// Route flags `RTF_UP` and `RTF_GATEWAY`.
 const UP: u32 = 1;
 const GATEWAY: u32 = 2;
+/// `RTF_HOST` and `RTF_REJECT`.
+const HOST: u32 = 4;
+const REJECT: u32 = 0x200;
 /// `TCP_LISTEN`.
 const LISTENING: u8 = 10;
 /// States of UDP sockets, by the numbers of TCP: connected or not.
@@ -114,58 +117,92 @@ pub fn udp(protocol: u8, v6: bool) -> String {
 /// `dev`.
 pub fn dev() -> String {
     let mut out = String::new();
-    for interface in interface::all() {
+    for interface in interface::all().iter() {
         let (received, sent) = interface.traffic();
         let [rb, rp, rd] = [&received.bytes, &received.packets, &received.dropped].map(|n| n.load(Ordering::Relaxed));
         let [sb, sp, sd] = [&sent.bytes, &sent.packets, &sent.dropped].map(|n| n.load(Ordering::Relaxed));
         let _ = writeln!(
             out,
             "{:>6}: {rb:7} {rp:7} {:4} {rd:4} {:4} {:5} {:10} {:9} {sb:8} {sp:7} {:4} {sd:4} {:4} {:5} {:7} {:10}",
-            interface.name, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+            interface.name(),
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0
         );
     }
     out
 }
 
-fn route_line(out: &mut String, interface: &Interface, destination: IpAddr, gateway: Option<IpAddr>, mask: u32) {
+/// `route`: IPv4's main table.
+pub fn route() -> String {
     let word = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => u32::from_ne_bytes(v4.octets()),
         IpAddr::V6(_) => 0,
     };
-    let flags = UP | if gateway.is_some() { GATEWAY } else { 0 };
-    let text = alloc::format!(
-        "{}\t{:08X}\t{:08X}\t{flags:04X}\t0\t0\t0\t{:08X}\t0\t0\t0",
-        interface.name,
-        word(destination),
-        gateway.map_or(0, word),
-        u32::from_ne_bytes(mask.to_be_bytes())
-    );
-    let _ = writeln!(out, "{text:<127}");
+    let mut routes = route::all();
+    routes.retain(|route| route.destination.address.is_ipv4() && route.table == route::table::MAIN);
+    routes.sort_by_key(|route| (route.destination.address, core::cmp::Reverse(route.destination.prefix), route.metric));
+    let mut out = String::new();
+    for route in &routes {
+        let mut flags = UP | if route.gateway.is_some() { GATEWAY } else { 0 };
+        flags |= if route.destination.prefix == 32 { HOST } else { 0 };
+        flags |= if route.interface.is_none() { REJECT } else { 0 };
+        let text = alloc::format!(
+            "{}\t{:08X}\t{:08X}\t{flags:04X}\t0\t0\t{}\t{:08X}\t0\t0\t0",
+            route.interface.as_ref().map_or_else(|| "*".into(), |interface| interface.name()),
+            word(route.destination.address),
+            route.gateway.map_or(0, word),
+            route.metric,
+            u32::from_ne_bytes(route.destination.netmask().octets())
+        );
+        let _ = writeln!(out, "{text:<127}");
+    }
+    out
 }
 
-/// `route`: IPv4 alone.
-pub fn route() -> String {
+/// `ipv6_route`: all tables, and Linux's entry for what leads nowhere.
+pub fn ipv6_route() -> String {
+    /// `RTF_NONEXTHOP`, `RTF_LOCAL`.
+    const NO_NEXT: u32 = 0x20_0000;
+    const LOCAL: u32 = 0x8000_0000;
+    let hex = |ip: IpAddr| {
+        let (bytes, _) = octets(&ip);
+        bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect::<String>()
+    };
+    let any = IpAddr::from([0; 16]);
     let mut out = String::new();
-    for route in route::gateways().iter().filter(|route| route.gateway.is_ipv4()) {
-        let mask = route.destination.netmask().to_bits();
-        route_line(&mut out, &route.interface, route.destination.address, Some(route.gateway), mask);
+    let (all, local) = (route::all(), route::local());
+    for route in all.iter().chain(&local).filter(|route| route.destination.address.is_ipv6()) {
+        let mut flags = UP | if route.gateway.is_some() { GATEWAY } else { 0 };
+        flags |= if route.kind == route::kind::LOCAL { NO_NEXT | LOCAL } else { 0 };
+        flags |= if route.interface.is_none() { REJECT | NO_NEXT } else { 0 };
+        let _ = writeln!(
+            out,
+            "{} {:02x} {} 00 {} {:08x} 00000001 00000000 {flags:08x} {:>8}",
+            hex(route.destination.address),
+            route.destination.prefix,
+            hex(any),
+            hex(route.gateway.unwrap_or(any)),
+            route.metric,
+            route.interface.as_ref().map_or_else(|| "lo".into(), |interface| interface.name())
+        );
     }
-    for interface in interface::all().iter().filter(|interface| !interface.is_loopback()) {
-        for own in interface.addresses.lock().iter() {
-            if let IpAddr::V4(address) = own.address {
-                let mask = own.netmask().to_bits();
-                let network = core::net::Ipv4Addr::from_bits(address.to_bits() & mask);
-                route_line(&mut out, interface, network.into(), None, mask);
-            }
-        }
-    }
+    let none = hex(any);
+    let _ = writeln!(out, "{none} 00 {none} 00 {none} ffffffff 00000001 00000000 00200200 {:>8}", "lo");
     out
 }
 
 /// `if_inet6`.
 pub fn if_inet6() -> String {
     let mut out = String::new();
-    for interface in interface::all() {
+    for interface in interface::all().iter() {
         for own in interface.addresses.lock().iter() {
             let IpAddr::V6(address) = own.address else { continue };
             let scope = match address {
@@ -176,7 +213,7 @@ pub fn if_inet6() -> String {
             for byte in address.octets() {
                 let _ = write!(out, "{byte:02x}");
             }
-            let _ = writeln!(out, " {:02x} {:02x} {scope:02x} 80 {:>8}", interface.index, own.prefix, interface.name);
+            let _ = writeln!(out, " {:02x} {:02x} {scope:02x} 80 {:>8}", interface.index, own.prefix, interface.name());
         }
     }
     out
@@ -185,11 +222,11 @@ pub fn if_inet6() -> String {
 /// `arp`.
 pub fn arp() -> String {
     let mut out = String::new();
-    for interface in interface::all() {
+    for interface in interface::all().iter() {
         let Link::Ethernet(_, neighbors) = &interface.link else { continue };
         for (ip, [a, b, c, d, e, f]) in neighbors.list().into_iter().filter(|(ip, _)| ip.is_ipv4()) {
             let mac = alloc::format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
-            let _ = writeln!(out, "{ip:<16} 0x{:<10x}0x{:<10x}{mac}     *        {}", 1, 2, interface.name);
+            let _ = writeln!(out, "{ip:<16} 0x{:<10x}0x{:<10x}{mac}     *        {}", 1, 2, interface.name());
         }
     }
     out

@@ -9,6 +9,10 @@ use super::interface;
 use super::route::Hop;
 use crate::files::socket::{Control, int};
 
+/// The level of UDP's own, and the one that it has.
+const SOL_UDP: u32 = super::output::UDP as u32;
+const UDP_SEGMENT: u32 = 103;
+
 /// What they say; all else is the socket's.
 #[derive(Default)]
 pub struct SendHow {
@@ -20,14 +24,26 @@ pub struct SendHow {
     pub ttl: Option<u8>,
     /// Type of service, or traffic class.
     pub tos: Option<u8>,
+    /// `UDP_SEGMENT`.
+    pub segment: Option<u16>,
 }
 
 impl SendHow {
-    /// Reads them. `EINVAL` for what is not understood.
-    pub fn read(control: &[Control]) -> SysResult<Self> {
+    /// Reads them, for a packet to an address of IPv6 if `v6`. `EINVAL` for what is not understood; what is of another level is passed
+    /// over.
+    pub fn read(control: &[Control], v6: bool) -> SysResult<Self> {
         let mut how = Self::default();
         for message in control {
-            how.take(message)?;
+            let own = match message.level {
+                n::SOL_IP => !v6,
+                // The address of an IPv6 packet may also name the source in IPv6 dress.
+                n::SOL_IPV6 => v6 || message.kind == n::IPV6_PKTINFO,
+                SOL_UDP => true,
+                _ => false,
+            };
+            if own {
+                how.take(message)?;
+            }
         }
         Ok(how)
     }
@@ -49,7 +65,7 @@ impl SendHow {
                 self.source = (!source.is_unspecified()).then(|| IpAddr::V6(source).to_canonical());
             }
             (n::SOL_IP, n::IP_TTL) => {
-                self.ttl = Some(u8::try_from(byte()?).ok().filter(|ttl| *ttl != 0).ok_or(Errno::EINVAL)?)
+                self.ttl = Some(u8::try_from(int(data)?).ok().filter(|ttl| *ttl != 0).ok_or(Errno::EINVAL)?)
             }
             (n::SOL_IPV6, n::IPV6_HOPLIMIT) => match int(data)? {
                 -1 => self.ttl = None,
@@ -60,6 +76,10 @@ impl SendHow {
                 -1 => self.tos = None,
                 class => self.tos = Some(u8::try_from(class).map_err(|_| Errno::EINVAL)?),
             },
+            (SOL_UDP, UDP_SEGMENT) => {
+                let size = data.first_chunk().filter(|_| data.len() == 2).ok_or(Errno::EINVAL)?;
+                self.segment = Some(u16::from_ne_bytes(*size));
+            }
             _ => return Err(Errno::EINVAL),
         }
         Ok(())
@@ -79,7 +99,7 @@ impl SendHow {
         // What goes to ourselves does so whatever the interface.
         if self.interface != 0 && self.interface != hop.interface.index && !hop.interface.is_loopback() {
             let named = interface::by_index(self.interface).ok_or(Errno::ENODEV)?;
-            hop.interface = named.clone();
+            hop.interface = named;
         }
         Ok(())
     }

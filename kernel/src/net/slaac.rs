@@ -12,7 +12,7 @@ use smoltcp::wire::{EthernetAddress, Icmpv6Repr, NdiscPrefixInfoFlags, NdiscRepr
 
 use super::interface::Interface;
 use super::timers::{self, Due};
-use super::{arp, route};
+use super::{address, arp, route};
 use crate::arch::clock;
 use crate::task::Instant;
 
@@ -57,27 +57,27 @@ pub fn start(interface: &Arc<Interface>, announced: bool) {
 }
 
 /// Gives the interface an address, and asks whether somebody else has it.
-pub fn add(interface: &Interface, own: Cidr) {
-    interface.addresses.lock().push(own);
+pub fn add(interface: &Arc<Interface>, own: Cidr) {
+    if address::add(interface, own).is_err() {
+        return;
+    }
     if let IpAddr::V6(address) = own.address {
         PROBED.store(clock::monotonic_ns(), Ordering::Relaxed);
         let question = NdiscRepr::NeighborSolicit { target_addr: address, lladdr: None };
         let group = arp::solicited_node(&address);
         arp::send_ndisc(interface, &Ipv6Addr::UNSPECIFIED, &group, &Icmpv6Repr::Ndisc(question));
-        if let Some(nic) = interface.nic() {
-            nic.kick();
-        }
+        interface.kick();
     }
 }
 
 /// Somebody else says that `address` is at `mac`. If it has just become ours, it is so no longer.
-pub fn conflict(interface: &Interface, address: &Ipv6Addr, mac: &[u8; 6]) {
+pub fn conflict(interface: &Arc<Interface>, address: &Ipv6Addr, mac: &[u8; 6]) {
     let late = clock::monotonic_ns().saturating_sub(PROBED.load(Ordering::Relaxed)) > CONFLICTS_FOR;
     if late || *mac == interface.mac() || !interface.owns(&IpAddr::V6(*address)) {
         return;
     }
-    interface.addresses.lock().retain(|own| own.address != IpAddr::V6(*address));
-    crate::kerr!("{}: somebody else has the address {address}, so it is not used", interface.name);
+    let _ = address::remove(interface, |own| own.address == IpAddr::V6(*address));
+    crate::kerr!("{}: somebody else has the address {address}, so it is not used", interface.name());
 }
 
 fn ask(interface: &Arc<Interface>) {
@@ -85,9 +85,7 @@ fn ask(interface: &Arc<Interface>) {
     if let Some(IpAddr::V6(source)) = interface.source_for(&IpAddr::V6(ALL_ROUTERS)) {
         let lladdr = Some(RawHardwareAddress::from(EthernetAddress(interface.mac())));
         arp::send_ndisc(interface, &source, &ALL_ROUTERS, &Icmpv6Repr::Ndisc(NdiscRepr::RouterSolicit { lladdr }));
-        if let Some(nic) = interface.nic() {
-            nic.kick();
-        }
+        interface.kick();
     }
     timers::at(clock::monotonic_ns() + ASK_EVERY, Due::Routers(interface.index));
 }
@@ -127,11 +125,13 @@ pub fn receive(interface: &Arc<Interface>, source: &Ipv6Addr, message: &NdiscRep
         return;
     }
     let own = Cidr { address: IpAddr::V6(with_prefix(&prefix.prefix, interface.mac())), prefix: 64 };
-    let mut addresses = interface.addresses.lock();
+    let (known, count) = {
+        let addresses = interface.addresses.lock();
+        (addresses.contains(&own), addresses.len())
+    };
     if prefix.valid_lifetime.total_millis() == 0 {
-        addresses.retain(|other| *other != own);
-    } else if !addresses.contains(&own) && addresses.len() < MOST {
-        drop(addresses);
+        let _ = address::remove(interface, |other| *other == own);
+    } else if !known && count < MOST {
         add(interface, own);
     }
 }

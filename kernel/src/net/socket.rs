@@ -10,13 +10,16 @@ use inet::tcp::Limits;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::filter::Filter;
 use super::membership::Membership;
-use super::output::TTL;
 use super::ports::Sharing;
 use super::raw::RawSocket;
+use super::route::{self, Hop};
+use super::sockopt::{Numbers, flag};
+use super::sysctl;
 use super::tcp::TcpSocket;
 use super::udp::UdpSocket;
-use crate::files::socket::{int, open, timeval, timeval_bytes};
+use crate::files::socket::open;
 use crate::files::{OpenFile, capable};
 use crate::sync::SpinLock;
 use crate::task::current;
@@ -28,13 +31,6 @@ const IPPROTO_UDPLITE: u32 = 136;
 /// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC 2133's).
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6_MIN: usize = 24;
-/// Linux's `rmem_default`, `wmem_default` and the most that SO_RCVBUF and SO_SNDBUF take.
-const BUFFER: u32 = 212_992;
-/// Buffers of a TCP socket at first (`tcp_rmem[1]`, `tcp_wmem[1]`), and what they grow to.
-const TCP_RECEIVE: u32 = 131_072;
-const TCP_SEND: u32 = 16_384;
-const TCP_RECEIVE_MAX: usize = 4 << 20;
-const TCP_SEND_MAX: usize = 1 << 20;
 
 /// A family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,123 +132,156 @@ impl Family {
     }
 }
 
+/// Time to live of what says nothing else.
+pub(super) fn default_ttl() -> u8 {
+    sysctl::get(&sysctl::DEFAULT_TTL) as u8
+}
+
 /// Options that all kinds have.
 pub struct Common {
-    /// The family.
-    pub family: Family,
-    stream: bool,
-    reuse_address: AtomicBool,
-    reuse_port: AtomicBool,
+    /// Whether it is a socket of IPv6: `IPV6_ADDRFORM` can end that.
+    v6: AtomicBool,
+    /// A socket of TCP.
+    pub(super) stream: bool,
+    /// A raw socket.
+    pub(super) raw: bool,
+    pub(super) reuse_address: AtomicBool,
+    pub(super) reuse_port: AtomicBool,
     /// `SO_BROADCAST`.
     pub broadcast: AtomicBool,
     /// `SO_KEEPALIVE`.
     pub keep_alive: AtomicBool,
-    /// `SO_LINGER` in seconds; negative while it is off.
+    /// `SO_LINGER`: whether it is on, and its seconds.
+    pub lingers: AtomicBool,
+    /// See `lingers`.
     pub linger: AtomicI32,
-    /// `SO_RCVTIMEO` and `SO_SNDTIMEO` in nanoseconds; 0 is no limit.
+    /// `SO_RCVTIMEO` and `SO_SNDTIMEO`, as [`crate::files::socket::deadline`] takes them.
     pub receive_timeout: AtomicU64,
     /// See `receive_timeout`.
     pub send_timeout: AtomicU64,
     /// `SO_RCVBUF` and `SO_SNDBUF`; 0 while the kernel chooses.
-    receive_buffer: AtomicU32,
-    send_buffer: AtomicU32,
-    default_buffers: (u32, u32),
-    priority: AtomicI32,
-    mark: AtomicI32,
+    pub(super) receive_buffer: AtomicU32,
+    pub(super) send_buffer: AtomicU32,
+    default_buffers: [u32; 2],
     /// `SO_RCVLOWAT`.
     pub low_water: AtomicI32,
     /// `IPV6_V6ONLY`.
     pub v6_only: AtomicBool,
-    /// `IP_TOS` or `IPV6_TCLASS`.
-    pub tos: AtomicU8,
-    ttl: AtomicU8,
+    /// `IP_TOS` and `IPV6_TCLASS`.
+    pub(super) tos: [AtomicU8; 2],
+    pub(super) ttl: AtomicU8,
     /// `IPV6_UNICAST_HOPS`; -1 for what is usual.
-    hops: AtomicI32,
+    pub(super) hops: AtomicI32,
     /// `IP_MTU_DISCOVER` and `IPV6_MTU_DISCOVER`.
-    discover: [AtomicU8; 2],
-    /// `IP_BIND_ADDRESS_NO_PORT`, which is a hint: ports are found while there are any.
-    bind_no_port: AtomicBool,
-    free_bind: AtomicBool,
-    transparent: AtomicBool,
-    /// `IP_RECVERR` and its like: bit by bit, see [`Flag`].
-    pub flags: AtomicU32,
+    pub(super) discover: [AtomicU8; 2],
+    /// Options that are on or off: bit by bit, see [`flag`].
+    pub flags: AtomicU64,
+    /// Options that are numbers.
+    pub(super) numbers: Numbers,
+    /// `SO_MAX_PACING_RATE`.
+    pub(super) pacing: AtomicU64,
+    /// `SO_PEEK_OFF`; negative while it is off.
+    pub(super) peek_offset: AtomicI32,
+    /// `SO_COOKIE`; 0 until somebody asks.
+    pub(super) cookie: AtomicU64,
+    /// `IP_OPTIONS`. A leaf lock, as the next one.
+    pub(super) ip_options: SpinLock<Vec<u8>>,
     /// Groups.
     pub groups: Membership,
-    /// The interface that the socket is bound to, and its name (`SO_BINDTODEVICE`).
-    pub device: SpinLock<Vec<u8>>,
-}
-
-/// Bits of [`Common::flags`].
-#[allow(missing_docs)]
-pub mod flag {
-    pub const PKTINFO: u32 = 1;
-    pub const RECVERR: u32 = 2;
-    pub const RECVTTL: u32 = 4;
-    pub const RECVTOS: u32 = 8;
-    pub const PKTINFO6: u32 = 16;
-    pub const RECVERR6: u32 = 32;
-    pub const RECVHOPLIMIT: u32 = 64;
-    pub const DONT_ROUTE: u32 = 128;
-    pub const OOB_INLINE: u32 = 256;
-    pub const RECVTCLASS: u32 = 512;
-    pub const TIMESTAMPNS: u32 = 1024;
-    pub const TIMESTAMP: u32 = 2048;
-    /// `IP_MULTICAST_ALL`, `IPV6_MULTICAST_ALL` are off: groups that others have joined are none of ours.
-    pub const ONLY_JOINED: [u32; 2] = [4096, 8192];
-    pub const DONTFRAG6: u32 = 16384;
+    /// The interface that the socket is bound to (`SO_BINDTODEVICE`); 0 for all.
+    pub device: AtomicU32,
+    /// `SO_ATTACH_FILTER`.
+    pub filter: Filter,
 }
 
 impl Common {
     /// The options of a new socket.
     pub fn new(family: Family, stream: bool) -> Common {
         Common {
-            family,
+            v6: AtomicBool::new(family == Family::V6),
             stream,
+            raw: false,
             reuse_address: AtomicBool::new(false),
             reuse_port: AtomicBool::new(false),
             broadcast: AtomicBool::new(false),
             keep_alive: AtomicBool::new(false),
-            linger: AtomicI32::new(-1),
+            lingers: AtomicBool::new(false),
+            linger: AtomicI32::new(0),
             receive_timeout: AtomicU64::new(0),
             send_timeout: AtomicU64::new(0),
             receive_buffer: AtomicU32::new(0),
             send_buffer: AtomicU32::new(0),
-            default_buffers: if stream { (TCP_RECEIVE, TCP_SEND) } else { (BUFFER, BUFFER) },
-            priority: AtomicI32::new(0),
-            mark: AtomicI32::new(0),
+            default_buffers: if stream {
+                [&sysctl::TCP_RMEM[1], &sysctl::TCP_WMEM[1]]
+            } else {
+                [&sysctl::RMEM_DEFAULT, &sysctl::WMEM_DEFAULT]
+            }
+            .map(|setting| sysctl::get(setting) as u32),
             low_water: AtomicI32::new(1),
-            v6_only: AtomicBool::new(false),
-            tos: AtomicU8::new(0),
+            v6_only: AtomicBool::new(family == Family::V6 && sysctl::get(&sysctl::BIND_V6_ONLY) != 0),
+            tos: [AtomicU8::new(0), AtomicU8::new(0)],
             ttl: AtomicU8::new(0),
             hops: AtomicI32::new(-1),
             discover: [AtomicU8::new(1), AtomicU8::new(1)],
-            bind_no_port: AtomicBool::new(false),
-            free_bind: AtomicBool::new(false),
-            transparent: AtomicBool::new(false),
             // IPv6 sockets are told of none but their own IPv4 groups.
-            flags: AtomicU32::new(if family == Family::V6 { flag::ONLY_JOINED[0] } else { 0 }),
+            flags: AtomicU64::new(if family == Family::V6 { flag::ONLY_JOINED[0] } else { 0 }),
+            numbers: Numbers::default(),
+            pacing: AtomicU64::new(u64::MAX),
+            peek_offset: AtomicI32::new(-1),
+            cookie: AtomicU64::new(0),
+            ip_options: SpinLock::new(Vec::new()),
             groups: Membership::new(stream),
-            device: SpinLock::new(Vec::new()),
+            device: AtomicU32::new(0),
+            filter: Filter::default(),
         }
+    }
+
+    /// The options of a new raw socket.
+    pub fn new_raw(family: Family) -> Common {
+        Common { raw: true, ..Common::new(family, false) }
     }
 
     /// A copy, as accept(2) makes one for a connection.
     pub fn inherit(&self) -> Common {
-        let copy = Common::new(self.family, true);
+        let copy = Common { filter: self.filter.inherit(), ..Common::new(self.family(), true) };
         let bools = [
             (&self.reuse_address, &copy.reuse_address),
             (&self.reuse_port, &copy.reuse_port),
             (&self.keep_alive, &copy.keep_alive),
+            (&self.lingers, &copy.lingers),
             (&self.v6_only, &copy.v6_only),
         ];
         bools.iter().for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
-        copy.linger.store(self.linger.load(Ordering::Relaxed), Ordering::Relaxed);
-        let words = [(&self.receive_buffer, &copy.receive_buffer), (&self.send_buffer, &copy.send_buffer)];
+        let numbers = [(&self.linger, &copy.linger), (&self.low_water, &copy.low_water), (&self.hops, &copy.hops)];
+        numbers.iter().for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
+        let words = [
+            (&self.receive_buffer, &copy.receive_buffer),
+            (&self.send_buffer, &copy.send_buffer),
+            (&self.device, &copy.device),
+        ];
         words.iter().for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
-        let times = [(&self.receive_timeout, &copy.receive_timeout), (&self.send_timeout, &copy.send_timeout)];
+        let times = [
+            (&self.receive_timeout, &copy.receive_timeout),
+            (&self.send_timeout, &copy.send_timeout),
+            (&self.flags, &copy.flags),
+            (&self.pacing, &copy.pacing),
+        ];
         times.iter().for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
-        copy.tos.store(self.tos.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (from, to) in self.tos.iter().chain([&self.ttl]).zip(copy.tos.iter().chain([&copy.ttl])) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        copy.numbers.copy_from(&self.numbers);
         copy
+    }
+
+    /// The family.
+    pub fn family(&self) -> Family {
+        if self.v6.load(Ordering::Relaxed) { Family::V6 } else { Family::V4 }
+    }
+
+    /// Makes it a socket of IPv4 (`IPV6_ADDRFORM`).
+    pub fn become_v4(&self) {
+        self.v6.store(false, Ordering::Relaxed);
     }
 
     /// How a port is to be shared.
@@ -261,18 +290,63 @@ impl Common {
             address: self.reuse_address.load(Ordering::Relaxed),
             port: self.reuse_port.load(Ordering::Relaxed),
             uid: current().credentials().euid,
-            v6_only: self.family == Family::V6 && self.v6_only.load(Ordering::Relaxed),
+            device: self.device.load(Ordering::Relaxed),
+            v6_only: self.family() == Family::V6 && self.v6_only.load(Ordering::Relaxed),
         }
     }
 
-    /// Time to live.
-    pub fn ttl(&self) -> u8 {
-        if self.family == Family::V6 {
-            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(TTL);
+    /// Sets `SO_REUSEADDR`.
+    pub fn share_addresses(&self, on: bool) {
+        self.reuse_address.store(on, Ordering::Relaxed);
+    }
+
+    /// `SO_REUSEPORT`.
+    pub fn sharing_port(&self) -> bool {
+        self.reuse_port.load(Ordering::Relaxed)
+    }
+
+    /// Time to live, or hop limit.
+    pub fn ttl(&self, v6: bool) -> u8 {
+        if v6 {
+            return u8::try_from(self.hops.load(Ordering::Relaxed)).unwrap_or(sysctl::hop_limit());
         }
         match self.ttl.load(Ordering::Relaxed) {
-            0 => TTL,
+            0 => default_ttl(),
             ttl => ttl,
+        }
+    }
+
+    /// Type of service, or traffic class.
+    pub fn tos(&self, v6: bool) -> u8 {
+        self.tos[usize::from(v6)].load(Ordering::Relaxed)
+    }
+
+    /// Where `MSG_PEEK` begins (`SO_PEEK_OFF`).
+    pub fn peek_start(&self) -> usize {
+        self.peek_offset.load(Ordering::Relaxed).max(0) as usize
+    }
+
+    /// So many bytes were peeked at, or read: `SO_PEEK_OFF` moves with them.
+    pub fn peeked(&self, peek: bool, n: usize) {
+        let offset = self.peek_offset.load(Ordering::Relaxed);
+        if offset >= 0 {
+            let n = i32::try_from(n).unwrap_or(i32::MAX);
+            let moved = if peek { offset.saturating_add(n) } else { offset.saturating_sub(n).max(0) };
+            self.peek_offset.store(moved, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether packets that came in through this interface are for the socket (`SO_BINDTODEVICE`).
+    pub fn takes_from(&self, interface: u32) -> bool {
+        let device = self.device.load(Ordering::Relaxed);
+        device == 0 || device == interface
+    }
+
+    /// The way to `destination`, by the interface that the socket is bound to, if it is.
+    pub fn route(&self, destination: &IpAddr) -> SysResult<Hop> {
+        match self.device.load(Ordering::Relaxed) {
+            0 => route::lookup(destination),
+            device => route::lookup_through(destination, device),
         }
     }
 
@@ -283,10 +357,10 @@ impl Common {
         matches!(discover, 2 | 3) || v6 && self.has(flag::DONTFRAG6)
     }
 
-    /// Whether a datagram for the group is for this socket too.
-    pub fn takes_group(&self, interface: u32, group: &IpAddr) -> bool {
+    /// Whether a datagram for the group from `source` is for this socket too.
+    pub fn takes_group(&self, interface: u32, group: &IpAddr, source: &IpAddr) -> bool {
         let only = flag::ONLY_JOINED[usize::from(group.is_ipv6())];
-        !group.is_multicast() || !self.has(only) || self.groups.has(interface, group)
+        !group.is_multicast() || self.groups.takes(interface, group, source).unwrap_or_else(|| !self.has(only))
     }
 
     /// `SO_RCVBUF`, `SO_SNDBUF` as getsockopt(2) tells them.
@@ -295,18 +369,19 @@ impl Common {
             0 => default,
             bytes => bytes,
         };
-        (of(&self.receive_buffer, self.default_buffers.0), of(&self.send_buffer, self.default_buffers.1))
+        (of(&self.receive_buffer, self.default_buffers[0]), of(&self.send_buffer, self.default_buffers[1]))
     }
 
     /// The buffers of a connection. Those that the application has not set grow.
     pub fn tcp_limits(&self) -> Limits {
         let receive = self.receive_buffer.load(Ordering::Relaxed) as usize;
         let send = self.send_buffer.load(Ordering::Relaxed) as usize;
+        let most = |setting| sysctl::get(setting) as usize;
         Limits {
             // Half of what is set is Linux's own bookkeeping.
-            receive: if receive == 0 { TCP_RECEIVE as usize / 2 } else { receive / 2 },
-            receive_max: if receive == 0 { TCP_RECEIVE_MAX } else { receive / 2 },
-            send: if send == 0 { TCP_SEND_MAX } else { send },
+            receive: if receive == 0 { self.default_buffers[0] as usize / 2 } else { receive / 2 },
+            receive_max: if receive == 0 { most(&sysctl::TCP_RMEM[2]) / 3 * 2 } else { receive / 2 },
+            send: if send == 0 { most(&sysctl::TCP_WMEM[2]) / 4 } else { send },
         }
     }
 
@@ -315,253 +390,31 @@ impl Common {
         address.is_unspecified()
             || address.is_multicast()
             || super::interface::owner(address).is_some()
-            || self.free_bind.load(Ordering::Relaxed)
-            || self.transparent.load(Ordering::Relaxed)
+            || self.has(flag::FREEBIND | flag::FREEBIND6 | flag::TRANSPARENT)
+            || sysctl::get(if address.is_ipv4() { &sysctl::NONLOCAL_BIND } else { &sysctl::NONLOCAL_BIND6 }) != 0
             || matches!(address, IpAddr::V4(v4) if super::interface::all().iter().any(|i| i.is_broadcast(v4)))
     }
 
     /// Checks a decoded address against family and `IPV6_V6ONLY`, and gives an unspecified one the family's form.
     pub fn local(&self, address: SocketAddr) -> SysResult<SocketAddr> {
-        if address.is_ipv4() && self.family == Family::V6 && self.v6_only.load(Ordering::Relaxed) {
+        if address.is_ipv4() && self.family() == Family::V6 && self.v6_only.load(Ordering::Relaxed) {
             return Err(Errno::EINVAL);
         }
         Ok(address)
     }
 
-    fn flag(&self, bit: u32, on: bool) {
+    /// Sets or clears bits of [`flag`].
+    pub(super) fn flag(&self, bits: u64, on: bool) {
         if on {
-            self.flags.fetch_or(bit, Ordering::Relaxed);
+            self.flags.fetch_or(bits, Ordering::Relaxed);
         } else {
-            self.flags.fetch_and(!bit, Ordering::Relaxed);
+            self.flags.fetch_and(!bits, Ordering::Relaxed);
         }
     }
 
-    /// Whether a bit of [`flag`] is set.
-    pub fn has(&self, bit: u32) -> bool {
-        self.flags.load(Ordering::Relaxed) & bit != 0
-    }
-
-    /// setsockopt(2) of the levels that all share. `ENOPROTOOPT` for what the kind itself may know.
-    pub fn set(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        if (level != n::SOL_IPV6 || self.family == Family::V6)
-            && let Some(result) = self.groups.set(level, option, value)
-        {
-            return result;
-        }
-        match level {
-            n::SOL_SOCKET => self.set_socket(option, value),
-            n::SOL_IP => self.set_ip(option, value),
-            n::SOL_IPV6 if self.family == Family::V6 => self.set_ipv6(option, value),
-            _ => Err(Errno::ENOPROTOOPT),
-        }
-    }
-
-    fn set_socket(&self, option: u32, value: &[u8]) -> SysResult<()> {
-        /// Least buffers (`SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`).
-        const LEAST: (u32, u32) = (2304, 4608);
-        match option {
-            n::SO_RCVTIMEO => return timeval(value).map(|ns| self.receive_timeout.store(ns, Ordering::Relaxed)),
-            n::SO_SNDTIMEO => return timeval(value).map(|ns| self.send_timeout.store(ns, Ordering::Relaxed)),
-            n::SO_LINGER => {
-                let [on, seconds] = [int(value)?, int(value.get(4..).unwrap_or_default())?];
-                self.linger.store(if on == 0 { -1 } else { seconds.clamp(0, i32::MAX) }, Ordering::Relaxed);
-                return Ok(());
-            }
-            n::SO_BINDTODEVICE => return self.bind_to_device(value),
-            n::SO_ATTACH_FILTER | n::SO_DETACH_FILTER => return Err(Errno::ENOPROTOOPT),
-            _ => {}
-        }
-        let number = int(value)?;
-        let on = number != 0;
-        // A negative number is a large one.
-        let doubled = |least: u32, most: u32| (number as u32).min(most).saturating_mul(2).max(least);
-        match option {
-            n::SO_REUSEADDR => self.reuse_address.store(on, Ordering::Relaxed),
-            n::SO_REUSEPORT => self.reuse_port.store(on, Ordering::Relaxed),
-            n::SO_BROADCAST => self.broadcast.store(on, Ordering::Relaxed),
-            n::SO_KEEPALIVE => self.keep_alive.store(on, Ordering::Relaxed),
-            n::SO_DONTROUTE => self.flag(flag::DONT_ROUTE, on),
-            n::SO_OOBINLINE => self.flag(flag::OOB_INLINE, on),
-            // The last one asked for counts.
-            n::SO_TIMESTAMP | n::SO_TIMESTAMPNS => {
-                self.flag(flag::TIMESTAMP, on && option == n::SO_TIMESTAMP);
-                self.flag(flag::TIMESTAMPNS, on && option == n::SO_TIMESTAMPNS);
-            }
-            n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, BUFFER), Ordering::Relaxed),
-            n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, BUFFER), Ordering::Relaxed),
-            n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE => {
-                if !capable(linux_raw_sys::general::CAP_NET_ADMIN) {
-                    return Err(Errno::EPERM);
-                }
-                let (slot, least) =
-                    if option == n::SO_RCVBUFFORCE { (&self.receive_buffer, LEAST.0) } else { (&self.send_buffer, LEAST.1) };
-                slot.store(doubled(least, i32::MAX as u32 / 2), Ordering::Relaxed);
-            }
-            n::SO_RCVLOWAT => self.low_water.store(if number < 0 { i32::MAX } else { number.max(1) }, Ordering::Relaxed),
-            n::SO_PRIORITY => self.priority.store(number, Ordering::Relaxed),
-            n::SO_MARK => self.mark.store(number, Ordering::Relaxed),
-            n::SO_TYPE | n::SO_PROTOCOL | n::SO_DOMAIN | n::SO_ERROR | n::SO_ACCEPTCONN => return Err(Errno::ENOPROTOOPT),
-            _ => return Err(Errno::ENOPROTOOPT),
-        }
-        Ok(())
-    }
-
-    fn bind_to_device(&self, value: &[u8]) -> SysResult<()> {
-        let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-        let known = name.is_empty() || super::interface::all().iter().any(|i| i.name.as_bytes() == name);
-        if !known {
-            return Err(Errno::ENODEV);
-        }
-        *self.device.lock() = name.to_vec();
-        Ok(())
-    }
-
-    fn set_ip(&self, option: u32, value: &[u8]) -> SysResult<()> {
-        // A byte will do, or nothing, as on Linux.
-        let number = int(value).unwrap_or_else(|_| value.first().map_or(0, |b| i32::from(*b)));
-        match option {
-            // TCP uses the two lowest bits itself (RFC 3168).
-            n::IP_TOS => self.tos.store(number as u8 & if self.stream { !3 } else { !0 }, Ordering::Relaxed),
-            n::IP_TTL => match number {
-                -1 => self.ttl.store(0, Ordering::Relaxed),
-                1..=255 => self.ttl.store(number as u8, Ordering::Relaxed),
-                _ => return Err(Errno::EINVAL),
-            },
-            n::IP_FREEBIND | n::IP_TRANSPARENT | n::IP_MULTICAST_ALL if value.is_empty() => return Err(Errno::EINVAL),
-            n::IP_FREEBIND => self.free_bind.store(number != 0, Ordering::Relaxed),
-            n::IP_TRANSPARENT => self.transparent.store(number != 0, Ordering::Relaxed),
-            n::IP_PKTINFO => self.flag(flag::PKTINFO, number != 0),
-            n::IP_RECVERR => self.flag(flag::RECVERR, number != 0),
-            n::IP_RECVTTL => self.flag(flag::RECVTTL, number != 0),
-            n::IP_RECVTOS => self.flag(flag::RECVTOS, number != 0),
-            n::IP_MTU_DISCOVER => self.set_discover(0, number)?,
-            n::IP_BIND_ADDRESS_NO_PORT => self.bind_no_port.store(number != 0, Ordering::Relaxed),
-            n::IP_MULTICAST_ALL => match number {
-                0 | 1 => self.flag(flag::ONLY_JOINED[0], number == 0),
-                _ => return Err(Errno::EINVAL),
-            },
-            _ => return Err(Errno::ENOPROTOOPT),
-        }
-        Ok(())
-    }
-
-    fn set_ipv6(&self, option: u32, value: &[u8]) -> SysResult<()> {
-        // The one option that takes nothing for 0.
-        if option == n::IPV6_DONTFRAG {
-            self.flag(flag::DONTFRAG6, int(value).is_ok_and(|number| number != 0));
-            return Ok(());
-        }
-        let number = int(value);
-        match option {
-            n::IPV6_V6ONLY | n::IPV6_UNICAST_HOPS | n::IPV6_TCLASS | n::IPV6_RECVPKTINFO | n::IPV6_RECVERR => {}
-            n::IPV6_RECVHOPLIMIT | n::IPV6_RECVTCLASS | n::IPV6_MTU_DISCOVER | n::IPV6_MULTICAST_ALL | n::IPV6_FREEBIND => {}
-            _ => return Err(Errno::ENOPROTOOPT),
-        }
-        let number = number?;
-        match option {
-            n::IPV6_V6ONLY => self.v6_only.store(number != 0, Ordering::Relaxed),
-            n::IPV6_UNICAST_HOPS => match number {
-                -1..=255 => self.hops.store(number, Ordering::Relaxed),
-                _ => return Err(Errno::EINVAL),
-            },
-            n::IPV6_TCLASS => match number {
-                -1..=255 => self.tos.store(number.max(0) as u8 & if self.stream { !3 } else { !0 }, Ordering::Relaxed),
-                _ => return Err(Errno::EINVAL),
-            },
-            n::IPV6_RECVPKTINFO => self.flag(flag::PKTINFO6, number != 0),
-            n::IPV6_RECVERR => self.flag(flag::RECVERR6, number != 0),
-            n::IPV6_RECVHOPLIMIT => self.flag(flag::RECVHOPLIMIT, number != 0),
-            n::IPV6_RECVTCLASS => self.flag(flag::RECVTCLASS, number != 0),
-            n::IPV6_MTU_DISCOVER => self.set_discover(1, number)?,
-            n::IPV6_MULTICAST_ALL => self.flag(flag::ONLY_JOINED[1], number == 0),
-            n::IPV6_FREEBIND => self.free_bind.store(number != 0, Ordering::Relaxed),
-            _ => return Err(Errno::ENOPROTOOPT),
-        }
-        Ok(())
-    }
-
-    fn set_discover(&self, family: usize, number: i32) -> SysResult<()> {
-        if !(0..=5).contains(&number) {
-            return Err(Errno::EINVAL);
-        }
-        self.discover[family].store(number as u8, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// getsockopt(2) of the levels that all share.
-    pub fn get(&self, level: u32, option: u32) -> SysResult<Vec<u8>> {
-        if (level != n::SOL_IPV6 || self.family == Family::V6)
-            && let Some(value) = self.groups.get(level, option)
-        {
-            return Ok(value);
-        }
-        let flag = |bit| i32::from(self.has(bit));
-        let on = |bool: &AtomicBool| i32::from(bool.load(Ordering::Relaxed));
-        let number = match (level, option) {
-            (n::SOL_SOCKET, n::SO_RCVTIMEO) => return Ok(timeval_bytes(self.receive_timeout.load(Ordering::Relaxed))),
-            (n::SOL_SOCKET, n::SO_SNDTIMEO) => return Ok(timeval_bytes(self.send_timeout.load(Ordering::Relaxed))),
-            (n::SOL_SOCKET, n::SO_LINGER) => {
-                let seconds = self.linger.load(Ordering::Relaxed);
-                let mut out = i32::from(seconds >= 0).to_ne_bytes().to_vec();
-                out.extend_from_slice(&seconds.max(0).to_ne_bytes());
-                return Ok(out);
-            }
-            (n::SOL_SOCKET, n::SO_BINDTODEVICE) => {
-                let mut name = self.device.lock().clone();
-                if !name.is_empty() {
-                    name.push(0);
-                }
-                return Ok(name);
-            }
-            (n::SOL_SOCKET, n::SO_REUSEADDR) => on(&self.reuse_address),
-            (n::SOL_SOCKET, n::SO_REUSEPORT) => on(&self.reuse_port),
-            (n::SOL_SOCKET, n::SO_BROADCAST) => on(&self.broadcast),
-            (n::SOL_SOCKET, n::SO_KEEPALIVE) => on(&self.keep_alive),
-            (n::SOL_SOCKET, n::SO_TIMESTAMP) => flag(flag::TIMESTAMP),
-            (n::SOL_SOCKET, n::SO_TIMESTAMPNS) => flag(flag::TIMESTAMPNS),
-            (n::SOL_SOCKET, n::SO_DONTROUTE) => flag(flag::DONT_ROUTE),
-            (n::SOL_SOCKET, n::SO_OOBINLINE) => flag(flag::OOB_INLINE),
-            (n::SOL_SOCKET, n::SO_RCVBUF) => self.buffers().0 as i32,
-            (n::SOL_SOCKET, n::SO_SNDBUF) => self.buffers().1 as i32,
-            (n::SOL_SOCKET, n::SO_RCVLOWAT) => self.low_water.load(Ordering::Relaxed),
-            (n::SOL_SOCKET, n::SO_SNDLOWAT) => 1,
-            (n::SOL_SOCKET, n::SO_PRIORITY) => self.priority.load(Ordering::Relaxed),
-            (n::SOL_SOCKET, n::SO_MARK) => self.mark.load(Ordering::Relaxed),
-            (n::SOL_SOCKET, n::SO_DOMAIN) => self.family.number() as i32,
-            (n::SOL_SOCKET, n::SO_INCOMING_NAPI_ID | n::SO_BUSY_POLL) => 0,
-            (n::SOL_IP, n::IP_TOS) => self.tos.load(Ordering::Relaxed).into(),
-            (n::SOL_IP, n::IP_TTL) => match self.ttl.load(Ordering::Relaxed) {
-                0 => TTL.into(),
-                ttl => ttl.into(),
-            },
-            (n::SOL_IP, n::IP_FREEBIND) => on(&self.free_bind),
-            (n::SOL_IP, n::IP_TRANSPARENT) => on(&self.transparent),
-            (n::SOL_IP, n::IP_PKTINFO) => flag(flag::PKTINFO),
-            (n::SOL_IP, n::IP_RECVERR) => flag(flag::RECVERR),
-            (n::SOL_IP, n::IP_RECVTTL) => flag(flag::RECVTTL),
-            (n::SOL_IP, n::IP_RECVTOS) => flag(flag::RECVTOS),
-            (n::SOL_IP, n::IP_MTU_DISCOVER) => self.discover[0].load(Ordering::Relaxed).into(),
-            (n::SOL_IP, n::IP_BIND_ADDRESS_NO_PORT) => on(&self.bind_no_port),
-            (n::SOL_IP, n::IP_MULTICAST_ALL) => 1 - flag(flag::ONLY_JOINED[0]),
-            (n::SOL_IP, n::IP_MTU) => return Err(Errno::ENOTCONN),
-            (n::SOL_IPV6, _) if self.family != Family::V6 => return Err(Errno::EOPNOTSUPP),
-            (n::SOL_IPV6, n::IPV6_V6ONLY) => on(&self.v6_only),
-            (n::SOL_IPV6, n::IPV6_UNICAST_HOPS) => self.ttl().into(),
-            (n::SOL_IPV6, n::IPV6_TCLASS) => self.tos.load(Ordering::Relaxed).into(),
-            (n::SOL_IPV6, n::IPV6_RECVPKTINFO) => flag(flag::PKTINFO6),
-            (n::SOL_IPV6, n::IPV6_RECVERR) => flag(flag::RECVERR6),
-            (n::SOL_IPV6, n::IPV6_RECVHOPLIMIT) => flag(flag::RECVHOPLIMIT),
-            (n::SOL_IPV6, n::IPV6_RECVTCLASS) => flag(flag::RECVTCLASS),
-            (n::SOL_IPV6, n::IPV6_MTU_DISCOVER) => self.discover[1].load(Ordering::Relaxed).into(),
-            (n::SOL_IPV6, n::IPV6_DONTFRAG) => flag(flag::DONTFRAG6),
-            (n::SOL_IPV6, n::IPV6_MULTICAST_ALL) => 1 - flag(flag::ONLY_JOINED[1]),
-            (n::SOL_IPV6, n::IPV6_FREEBIND) => on(&self.free_bind),
-            (n::SOL_IPV6, n::IPV6_MTU) => return Err(Errno::ENOTCONN),
-            (n::SOL_SOCKET | n::SOL_IP, _) => return Err(Errno::ENOPROTOOPT),
-            _ if self.family == Family::V4 => return Err(Errno::EOPNOTSUPP),
-            _ => return Err(Errno::ENOPROTOOPT),
-        };
-        Ok(number.to_ne_bytes().to_vec())
+    /// Whether one of these bits of [`flag`] is set.
+    pub fn has(&self, bits: u64) -> bool {
+        self.flags.load(Ordering::Relaxed) & bits != 0
     }
 }
 
@@ -572,9 +425,10 @@ const MOST_PROTOCOLS: u32 = 263;
 pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     match (kind, protocol) {
         (_, MOST_PROTOCOLS..) => Err(Errno::EINVAL),
-        (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(open(TcpSocket::new(family), flags)),
+        (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(TcpSocket::create(family, flags)),
         (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family, false), flags)),
         (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open(UdpSocket::new(family, true), flags)),
+        (n::SOCK_DGRAM, protocol) if protocol == family.icmp() && !sysctl::may_ping() => Err(Errno::EACCES),
         (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open(RawSocket::ping(family), flags)),
         (n::SOCK_RAW, 1..=255) => {
             if !capable(linux_raw_sys::general::CAP_NET_RAW) {

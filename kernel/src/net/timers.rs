@@ -89,18 +89,18 @@ pub fn run(now: Instant) {
                 if let Some(interface) = interface::by_index(index)
                     && let interface::Link::Ethernet(_, neighbors) = &interface.link
                 {
-                    neighbors.on_timer(interface, now);
+                    neighbors.on_timer(&interface, now);
                 }
             }
             Some((_, Due::Dhcp)) => dhcp::on_timer(now),
             Some((_, Due::Routers(index))) => {
                 if let Some(interface) = interface::by_index(index) {
-                    slaac::on_timer(interface, now);
+                    slaac::on_timer(&interface, now);
                 }
             }
             Some((_, Due::Groups(index))) => {
                 if let Some(interface) = interface::by_index(index) {
-                    multicast::on_timer(interface, now);
+                    multicast::on_timer(&interface, now);
                 }
             }
             None => return,

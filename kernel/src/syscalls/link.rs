@@ -4,7 +4,7 @@ use fs::{RenameFlags, S_IFDIR, S_IFMT};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
-use super::paths::{lookup_flags, name_at};
+use super::paths::{lookup_flags, name_at, name_or_descriptor};
 use crate::files::with_fs;
 use crate::usermem::{UserAddr, copy_out, read_path};
 use crate::vfs::namespace;
@@ -12,7 +12,7 @@ use crate::vfs::namespace;
 /// linkat(2).
 pub fn linkat(old_dirfd: i32, old: UserAddr, new_dirfd: i32, new: UserAddr, flags: u32) -> SysResult {
     let lookup = lookup_flags(flags, g::AT_SYMLINK_FOLLOW | g::AT_EMPTY_PATH)?;
-    let (old, new) = (name_at(old_dirfd, old)?, name_at(new_dirfd, new)?);
+    let (old, new) = (name_or_descriptor(old_dirfd, old, lookup)?, name_at(new_dirfd, new)?);
     with_fs(|ctx| namespace().link(ctx, old.at(), &old.text, new.at(), &new.text, lookup)).map(|()| 0)
 }
 

@@ -2,14 +2,16 @@
 
 use alloc::vec::Vec;
 
+use fs::OpenFlags;
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{open_socket, read_address, socket_of, write_address};
 use crate::files::io::{Segments, Sink, Source};
+use crate::files::pidfd::PidFd;
 use crate::files::socket::{Ancillary, Control, PeerCredentials, Received};
 use crate::files::{OpenFile, capable, events};
-use crate::task::current;
+use crate::task::{current, table};
 use crate::usermem::{self, UserAddr, UserPtr};
 
 /// Segments of one message (`UIO_MAXIOV`), and bytes of control messages that are read.
@@ -19,6 +21,7 @@ const CONTROL_MAX: u64 = 20480;
 const FILES_MAX: usize = 253;
 const SCM_RIGHTS: u32 = 1;
 const SCM_CREDENTIALS: u32 = 2;
+const SCM_PIDFD: u32 = 4;
 /// `struct cmsghdr`: a length, a level, a type.
 const CMSG_HEADER: usize = 16;
 /// Messages of one sendmmsg(2).
@@ -59,7 +62,7 @@ pub fn recvfrom(
     if !address.is_null() {
         match &received.address {
             Some(from) => write_address(from, address, address_len)?,
-            None => address_len.write(0)?,
+            None => write_address(&[], address, address_len)?,
         }
     }
     Ok(if flags & net::MSG_TRUNC != 0 { received.full } else { received.copied })
@@ -96,12 +99,12 @@ fn take_control(ancillary: &mut Ancillary, level: u32, kind: u32, data: &[u8]) -
     match (level, kind) {
         (net::SOL_SOCKET, SCM_RIGHTS) => {
             let table = current().files()?;
+            if ancillary.files.len() + data.len() / 4 > FILES_MAX {
+                return Err(Errno::EINVAL);
+            }
             for fd in data.chunks_exact(4) {
                 let fd = i32::from_ne_bytes(fd.try_into().unwrap_or([0xff; 4]));
                 ancillary.files.push(table.get_any(fd)?);
-            }
-            if ancillary.files.len() > FILES_MAX {
-                return Err(Errno::EINVAL);
             }
         }
         (net::SOL_SOCKET, SCM_CREDENTIALS) => ancillary.credentials = Some(check_credentials(data)?),
@@ -111,7 +114,7 @@ fn take_control(ancillary: &mut Ancillary, level: u32, kind: u32, data: &[u8]) -
     Ok(())
 }
 
-/// A `struct ucred` that the caller may send: its own ids, unless it has the privilege (unix(7)).
+/// A `struct ucred` that the caller may send: its own ids, unless it has the privilege (unix(7)). `EPERM`, `ESRCH`.
 fn check_credentials(data: &[u8]) -> SysResult<PeerCredentials> {
     use linux_raw_sys::general as g;
     let word = |at: usize| data.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes).ok_or(Errno::EINVAL);
@@ -123,7 +126,14 @@ fn check_credentials(data: &[u8]) -> SysResult<PeerCredentials> {
     let pid_ok = pid == current().process.pid || capable(g::CAP_SYS_ADMIN);
     let uid_ok = [own.uid, own.euid, own.suid].contains(&uid) || capable(g::CAP_SETUID);
     let gid_ok = [own.gid, own.egid, own.sgid].contains(&gid) || capable(g::CAP_SETGID);
-    if pid_ok && uid_ok && gid_ok { Ok(PeerCredentials { pid, uid, gid }) } else { Err(Errno::EPERM) }
+    if [uid, gid].contains(&u32::MAX) {
+        return Err(Errno::EINVAL);
+    }
+    if !(pid_ok && uid_ok && gid_ok) {
+        return Err(Errno::EPERM);
+    }
+    // Whoever is named must be there, be it a thread.
+    table::task(pid).map(|_| PeerCredentials { pid, uid, gid }).ok_or(Errno::ESRCH)
 }
 
 fn send_header(file: &OpenFile, header: &MsgHdr, flags: u32) -> SysResult<usize> {
@@ -133,6 +143,8 @@ fn send_header(file: &OpenFile, header: &MsgHdr, flags: u32) -> SysResult<usize>
     }
     let to = if name == 0 || name_len as u32 == 0 {
         None
+    } else if (name_len as i32) < 0 {
+        return Err(Errno::EINVAL);
     } else {
         Some(read_address(UserAddr(name), (name_len as u32).min(super::socket::SOCKADDR_MAX as u32))?)
     };
@@ -210,6 +222,18 @@ impl ControlOut {
         }
         if numbers.is_empty() { Ok(()) } else { self.put(net::SOL_SOCKET, SCM_RIGHTS, &numbers) }
     }
+
+    /// Gives a descriptor of a process, or the error that says why there is none.
+    fn put_pidfd(&mut self, pid: i32) -> SysResult<()> {
+        if self.room.saturating_sub(self.used) < CMSG_HEADER + size_of::<i32>() {
+            self.cut = true;
+            return Ok(());
+        }
+        let process = table::process(pid).ok_or(Errno::ESRCH);
+        let fd = process.and_then(|process| current().files()?.insert(PidFd::open(process, OpenFlags::CLOEXEC), true));
+        let answer = fd.unwrap_or_else(|errno| -i32::from(errno.0));
+        self.put(net::SOL_SOCKET, SCM_PIDFD, &answer.to_ne_bytes())
+    }
 }
 
 fn receive_header(file: &OpenFile, header: &mut MsgHdr, flags: u32) -> SysResult<usize> {
@@ -232,14 +256,18 @@ fn receive_header(file: &OpenFile, header: &mut MsgHdr, flags: u32) -> SysResult
     }
     let room = if control == 0 { 0 } else { control_len.min(u64::from(u32::MAX)) as usize };
     let mut out = ControlOut { at: UserAddr(control), room, used: 0, cut: false };
+    // In Linux's order, though cmsg(3) promises none: timestamps first, and a pidfd last.
+    for message in ancillary.control {
+        out.put(message.level, message.kind, &message.data)?;
+    }
     if let Some(credentials) = ancillary.credentials {
         out.put(net::SOL_SOCKET, SCM_CREDENTIALS, &credentials.bytes())?;
     }
     if !ancillary.files.is_empty() {
         out.put_files(ancillary.files, flags & net::MSG_CMSG_CLOEXEC != 0)?;
     }
-    for message in ancillary.control {
-        out.put(message.level, message.kind, &message.data)?;
+    if let Some(pid) = ancillary.pidfd {
+        out.put_pidfd(pid)?;
     }
     let mut result = more | flags & net::MSG_CMSG_CLOEXEC;
     if full > copied {

@@ -6,9 +6,9 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, ResolveFlags, SysResult, types};
 
 use super::paths::{Name, name_at};
-use crate::files::{open as open_files, open_file, with_fs};
+use crate::files::{missed, open as open_files, open_file, with_fs};
 use crate::task::current;
-use crate::usermem::{UserAddr, read_bytes};
+use crate::usermem::UserAddr;
 use crate::vfs::namespace;
 
 /// Flags that openat2(2) knows (`VALID_OPEN_FLAGS`).
@@ -18,7 +18,8 @@ fn open_name(name: &Name, how: &OpenHow) -> SysResult {
     let files = current().files()?;
     let slot = files.reserve(how.flags.contains(OpenFlags::CLOEXEC))?;
     open_file::check_count()?;
-    let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, how))?;
+    let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, how))
+        .inspect_err(|errno| missed::failed(&name.text, *errno))?;
     let file = open_files::open(opened, how.flags)?;
     Ok(slot.install(file) as usize)
 }
@@ -49,11 +50,7 @@ pub fn openat2(dirfd: i32, path: UserAddr, how: UserAddr, size: usize) -> SysRes
     if size > 4096 {
         return Err(Errno::E2BIG);
     }
-    let how_arg = how.cast::<types::OpenHow>().read()?;
-    let tail = read_bytes(how.add(KNOWN as u64), size - KNOWN)?;
-    if tail.iter().any(|b| *b != 0) {
-        return Err(Errno::E2BIG);
-    }
+    let how_arg: types::OpenHow = crate::usermem::read_extensible(how, size)?;
     let flags = u32::try_from(how_arg.flags).ok().filter(|f| f & !VALID_OPEN_FLAGS == 0).ok_or(Errno::EINVAL)?;
     let flags = OpenFlags::from_bits_retain(flags);
     let creates = flags.intersects(OpenFlags::CREAT | OpenFlags::TMPFILE_BIT);

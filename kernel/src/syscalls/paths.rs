@@ -48,6 +48,15 @@ pub fn name_at(dirfd: i32, path: UserAddr) -> SysResult<Name> {
     name_of(dirfd, read_path(path)?)
 }
 
+/// The same where `lookup` may allow for no path at all, which means the descriptor itself.
+pub fn name_or_descriptor(dirfd: i32, path: UserAddr, lookup: LookupFlags) -> SysResult<Name> {
+    let text = read_path(path)?;
+    if text.is_empty() && lookup.contains(LookupFlags::EMPTY) && dirfd != g::AT_FDCWD {
+        any_file(dirfd)?;
+    }
+    name_of(dirfd, text)
+}
+
 fn name_of(dirfd: i32, text: Vec<u8>) -> SysResult<Name> {
     if dirfd == g::AT_FDCWD || text.first() == Some(&b'/') {
         return Ok(Name { base: None, text });
@@ -83,7 +92,7 @@ pub fn lookup_flags(flags: u32, allowed: u32) -> SysResult<LookupFlags> {
 }
 
 /// The file that a descriptor itself stands for, or the working directory.
-fn of_descriptor(dirfd: i32) -> SysResult<Path> {
+pub fn of_descriptor(dirfd: i32) -> SysResult<Path> {
     if dirfd == g::AT_FDCWD { Ok(current().fs().cwd()) } else { Ok(any_file(dirfd)?.path.clone()) }
 }
 

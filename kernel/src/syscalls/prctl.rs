@@ -13,8 +13,6 @@ use crate::usermem::{self, USER_END, UserAddr, UserPtr};
 /// Highest capability that there is (`/proc/sys/kernel/cap_last_cap`).
 const CAP_LAST: u64 = 40;
 const CAP_SETPCAP: u32 = 8;
-/// Default timer slack, in nanoseconds.
-const TIMER_SLACK: u64 = 50_000;
 /// Longest name of an anonymous area, with the NUL.
 const ANON_NAME_SIZE: usize = 80;
 
@@ -88,6 +86,8 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         }
         // No system-call filter is in force, and none can be set.
         p::PR_GET_SECCOMP => Ok(0),
+        // The instruction cannot be made to trap where programs run; nobody is told that it was.
+        p::PR_SET_TSC if arg2 == u64::from(p::PR_TSC_ENABLE) => Ok(0),
         p::PR_GET_TSC => put(arg2, p::PR_TSC_ENABLE),
         p::PR_CAPBSET_READ => {
             if arg2 > CAP_LAST {
@@ -108,10 +108,12 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         p::PR_GET_SECUREBITS => Ok(task.credentials().securebits as usize),
         p::PR_SET_SECUREBITS => set_securebits(task, arg2),
         p::PR_SET_TIMERSLACK => {
-            task.timer_slack.store(if arg2 == 0 { TIMER_SLACK } else { arg2 }, Ordering::Relaxed);
+            if !task.sched.get().is_realtime() {
+                task.timer_slack.set(arg2);
+            }
             Ok(0)
         }
-        p::PR_GET_TIMERSLACK => Ok(task.timer_slack.load(Ordering::Relaxed) as usize),
+        p::PR_GET_TIMERSLACK => Ok(task.timer_slack.get() as usize),
         p::PR_SET_CHILD_SUBREAPER => {
             process.child_subreaper.store(arg2 != 0, Ordering::Relaxed);
             Ok(0)
@@ -169,7 +171,6 @@ fn put(addr: u64, value: u32) -> SysResult {
 /// `PR_SET_SECUREBITS`: locked bits stay, and only known ones can be set.
 fn set_securebits(task: &Task, bits: u64) -> SysResult {
     const KNOWN: u64 = 0xff;
-    const KEEP_CAPS: u32 = 1 << 4;
     change(task, |c| {
         let old = u64::from(c.securebits);
         let locks = old >> 1 & 0x55;
@@ -178,7 +179,7 @@ fn set_securebits(task: &Task, bits: u64) -> SysResult {
             return Err(Errno::EPERM);
         }
         c.securebits = bits as u32;
-        c.keep_caps = c.securebits & KEEP_CAPS != 0;
+        c.keep_caps = c.securebits & Credentials::KEEP_CAPS != 0;
         Ok(())
     })
 }

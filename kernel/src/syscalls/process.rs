@@ -58,13 +58,8 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
     if size < CLONE_ARGS_SIZE_VER0 {
         return Err(Errno::EINVAL);
     }
-    let words = args.cast::<u64>().read_vec(size / 8)?;
-    if words.iter().skip(CLONE_ARGS_WORDS).any(|&w| w != 0) {
-        return Err(Errno::E2BIG);
-    }
-    let word = |i: usize| words.get(i).copied().unwrap_or(0);
-    let [flags, exit_signal, stack, stack_size] = [0, 4, 5, 6].map(word);
-    let [set_tid, set_tid_size] = [8, 9].map(word);
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup] =
+        usermem::read_extensible::<[u64; CLONE_ARGS_WORDS]>(args, size)?;
     if set_tid_size > SET_TID_MAX || (set_tid == 0) != (set_tid_size == 0) {
         return Err(Errno::EINVAL);
     }
@@ -78,7 +73,8 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
     }
     if flags.contains(CloneFlags::CLONE_INTO_CGROUP) {
         // No file is a cgroup's directory here.
-        return Err(Errno::EBADF);
+        let has_it = size == size_of::<[u64; CLONE_ARGS_WORDS]>() && i32::try_from(cgroup).is_ok();
+        return Err(if has_it { Errno::EBADF } else { Errno::EINVAL });
     }
     // One id for each nested namespace, of which there is one.
     let set_tid = match set_tid_size {
@@ -89,11 +85,11 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
     clone::clone(&CloneArgs {
         flags,
         exit_signal: exit_signal as i32,
-        child_tid: word(2),
-        pidfd: word(1),
-        parent_tid: word(3),
+        child_tid,
+        pidfd,
+        parent_tid,
         stack: stack.wrapping_add(stack_size),
-        tls: word(7),
+        tls,
         set_tid,
     })
     .map(|tid| tid as usize)
@@ -109,7 +105,7 @@ pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResu
 /// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name under /dev/fd.
 pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>, flags: u32) -> SysResult {
     let lookup = paths::lookup_flags(flags, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)?;
-    let paths::Name { base, text } = paths::name_at(dirfd, path)?;
+    let paths::Name { base, text } = paths::name_or_descriptor(dirfd, path, lookup)?;
     let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
     let shown = match &base {
         None => text.clone(),

@@ -32,11 +32,11 @@ pub(super) fn signal_or_probe(signum: i32) -> SysResult<Option<Signal>> {
 /// rt_sigaction(2).
 pub fn rt_sigaction(signum: i32, act: UserPtr<Sigaction>, oldact: UserPtr<Sigaction>, size: usize) -> SysResult {
     check_size(size)?;
+    let new = act.non_null().map(UserPtr::read).transpose()?;
     let signal = signal_or_probe(signum)?.ok_or(Errno::EINVAL)?;
     let process = &current().process;
     let old = process.sighand.action(signal);
-    if let Some(act) = act.non_null() {
-        let mut new = act.read()?;
+    if let Some(mut new) = new {
         if SigSet::UNBLOCKABLE.contains(signal) {
             return Err(Errno::EINVAL);
         }
@@ -134,7 +134,9 @@ fn info_from_me(signal: Signal, code: i32) -> Siginfo {
     Siginfo::kill(signal, code, task.process.pid, task.credentials().uid)
 }
 
-pub(super) fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> SysResult<()> {
+/// Sends signal `signum` of kill(2) to a process. `EINVAL`, `EPERM`.
+pub(super) fn kill_process(process: &Arc<Process>, signum: i32) -> SysResult<()> {
+    let signal = signal_or_probe(signum)?;
     if let Some(task) = process.threads.lock().first().cloned()
         && !may_signal(&current().credentials(), &task, signal)
     {
@@ -147,14 +149,14 @@ pub(super) fn kill_process(process: &Arc<Process>, signal: Option<Signal>) -> Sy
 }
 
 /// Sends to all that `chosen` accepts: success if one got it, else the last error, `ESRCH` if there is none.
-fn kill_all(chosen: impl Fn(&Process) -> bool, signal: Option<Signal>) -> SysResult {
+fn kill_all(chosen: impl Fn(&Process) -> bool, signum: i32) -> SysResult {
     let mut result = Err(Errno::ESRCH);
-    let send = |process: &Arc<Process>| match kill_process(process, signal) {
+    let send = |process: &Arc<Process>| match kill_process(process, signum) {
         Ok(()) => result = Ok(0),
         Err(errno) if result.is_err() => result = Err(errno),
         Err(_) => {}
     };
-    if signal.is_some() {
+    if signum != 0 {
         group::send_to_many(chosen, send);
     } else {
         // Nothing is sent: whoever asks all the time must not keep the receivers from forking.
@@ -163,27 +165,26 @@ fn kill_all(chosen: impl Fn(&Process) -> bool, signal: Option<Signal>) -> SysRes
     result
 }
 
-fn kill_group(pgid: i32, signal: Option<Signal>) -> SysResult {
-    kill_all(|process| group::is_member(process, pgid), signal)
+pub(super) fn kill_group(pgid: i32, signum: i32) -> SysResult {
+    kill_all(|process| group::is_member(process, pgid), signum)
+}
+
+/// The process that `pid` names: a thread's id names its process. `ESRCH`.
+fn process_named(pid: i32) -> SysResult<Arc<Process>> {
+    table::process(pid).or_else(|| table::task(pid).map(|t| t.process.clone())).ok_or(Errno::ESRCH)
 }
 
 /// kill(2).
 pub fn kill(pid: i32, signum: i32) -> SysResult {
-    let signal = signal_or_probe(signum)?;
     match pid {
-        1.. => {
-            // A thread's id names its process.
-            let process = table::process(pid).or_else(|| table::task(pid).map(|t| t.process.clone())).ok_or(Errno::ESRCH)?;
-            kill_process(&process, signal)?;
-            Ok(0)
-        }
-        0 => kill_group(current().process.pgid.load(Ordering::Relaxed), signal),
+        1.. => kill_process(&process_named(pid)?, signum).map(|()| 0),
+        0 => kill_group(current().process.pgid.load(Ordering::Relaxed), signum),
         -1 => {
             let me = current().process.pid;
-            kill_all(|process| process.pid != me && process.pid != FIRST_PID, signal)
+            kill_all(|process| process.pid != me && process.pid != FIRST_PID, signum)
         }
         i32::MIN => Err(Errno::ESRCH),
-        group => kill_group(-group, signal),
+        group => kill_group(-group, signum),
     }
 }
 
@@ -197,14 +198,9 @@ fn find_thread(tgid: Option<i32>, tid: i32) -> SysResult<Arc<Task>> {
 
 fn kill_thread(tgid: Option<i32>, tid: i32, signum: i32) -> SysResult {
     let task = find_thread(tgid, tid)?;
-    let signal = signal_or_probe(signum)?;
-    if !may_signal(&current().credentials(), &task, signal) {
-        return Err(Errno::EPERM);
-    }
-    if let Some(signal) = signal {
-        send_to_task(&task, info_from_me(signal, si_code::SI_TKILL))?;
-    }
-    Ok(0)
+    let mut info = info_from_me(Signal::SIGKILL, si_code::SI_TKILL);
+    info.si_signo = signum;
+    send_to_thread_checked(&task, signum, info)
 }
 
 /// tkill(2).
@@ -217,26 +213,26 @@ pub fn tgkill(tgid: i32, tid: i32, signum: i32) -> SysResult {
     kill_thread(Some(tgid), tid, signum)
 }
 
-/// The information that a program passes along with a signal. It cannot pretend to be the kernel or kill(2), except to
-/// itself.
-pub(super) fn info_from_user(signum: i32, info: UserPtr<Siginfo>, pid: i32) -> SysResult<(Option<Signal>, Siginfo)> {
+/// The information that a program passes along with a signal to thread or process `to`. It cannot pretend to be the kernel or
+/// kill(2), except to itself.
+pub(super) fn info_from_user(signum: i32, info: UserPtr<Siginfo>, to: i32) -> SysResult<Siginfo> {
     let mut info = info.read()?;
     info.si_signo = signum;
-    if (info.si_code >= 0 || info.si_code == si_code::SI_TKILL) && current().process.pid != pid {
+    if (info.si_code >= 0 || info.si_code == si_code::SI_TKILL) && current().tid() != to {
         return Err(Errno::EPERM);
     }
-    Ok((signal_or_probe(signum)?, info))
+    Ok(info)
 }
 
 /// rt_sigqueueinfo(2).
-pub fn rt_sigqueueinfo(tgid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResult {
-    let (signal, info) = info_from_user(signum, info, tgid)?;
-    let process = table::process(tgid).ok_or(Errno::ESRCH)?;
-    send_checked(&process, signal, info)
+pub fn rt_sigqueueinfo(pid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResult {
+    let info = info_from_user(signum, info, pid)?;
+    send_checked(&process_named(pid)?, signum, info)
 }
 
 /// Sends a signal with a program's own information, if the caller may.
-pub(super) fn send_checked(process: &Arc<Process>, signal: Option<Signal>, info: Siginfo) -> SysResult {
+pub(super) fn send_checked(process: &Arc<Process>, signum: i32, info: Siginfo) -> SysResult {
+    let signal = signal_or_probe(signum)?;
     if let Some(task) = process.threads.lock().first().cloned()
         && !may_signal(&current().credentials(), &task, signal)
     {
@@ -250,16 +246,22 @@ pub(super) fn send_checked(process: &Arc<Process>, signal: Option<Signal>, info:
 
 /// rt_tgsigqueueinfo(2).
 pub fn rt_tgsigqueueinfo(tgid: i32, tid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResult {
+    info.read()?;
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    let (signal, info) = info_from_user(signum, info, tgid)?;
-    let task = find_thread(Some(tgid), tid)?;
-    if !may_signal(&current().credentials(), &task, signal) {
+    let info = info_from_user(signum, info, tid)?;
+    send_to_thread_checked(&find_thread(Some(tgid), tid)?, signum, info)
+}
+
+/// As [`send_checked`], to a thread.
+pub(super) fn send_to_thread_checked(task: &Arc<Task>, signum: i32, info: Siginfo) -> SysResult {
+    let signal = signal_or_probe(signum)?;
+    if !may_signal(&current().credentials(), task, signal) {
         return Err(Errno::EPERM);
     }
     if signal.is_some() {
-        send_to_task(&task, info)?;
+        send_to_task(task, info)?;
     }
     Ok(0)
 }

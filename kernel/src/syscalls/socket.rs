@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use fs::OpenFlags;
+use inet::bpf::Instruction;
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
@@ -19,7 +20,7 @@ const SOCK_TYPE_MASK: u32 = 0xf;
 /// `sizeof(struct sockaddr_storage)`.
 pub const SOCKADDR_MAX: usize = 128;
 /// The longest option that is read.
-const OPTION_MAX: usize = 256;
+const OPTION_MAX: usize = 4096;
 
 fn type_and_flags(kind: u32) -> SysResult<(u32, OpenFlags)> {
     let flags = OpenFlags::from_bits_retain(kind & !SOCK_TYPE_MASK);
@@ -37,27 +38,34 @@ fn unix_kind(kind: u32, protocol: u32) -> SysResult<Kind> {
     Kind::from_type(kind)
 }
 
+/// A new socket, open.
+fn create(family: u32, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+    match family {
+        net::AF_UNIX => Ok(UnixSocket::open_one(unix_kind(kind, protocol)?, flags)),
+        net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags),
+        net::AF_INET6 => crate::net::socket::create(Family::V6, kind, protocol, flags),
+        net::AF_PACKET => crate::net::packet::create(kind, protocol, flags),
+        crate::net::netlink::FAMILY => crate::net::netlink::create(kind, protocol, flags),
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
 /// socket(2).
 pub fn socket(family: u32, kind: u32, protocol: u32) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    let file = match family {
-        net::AF_UNIX => UnixSocket::open_one(unix_kind(kind, protocol)?, flags),
-        net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags)?,
-        net::AF_INET6 => crate::net::socket::create(Family::V6, kind, protocol, flags)?,
-        crate::net::netlink::FAMILY => crate::net::netlink::create(kind, protocol, flags)?,
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
+    let file = create(family, kind, protocol, flags)?;
     current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC)).map(|fd| fd as usize)
 }
 
 /// socketpair(2).
 pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    let kind = match family {
-        net::AF_UNIX => unix_kind(kind, protocol)?,
-        net::AF_INET | net::AF_INET6 => return Err(Errno::EOPNOTSUPP),
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
+    if family != net::AF_UNIX {
+        // What is wrong with the sockets is told first.
+        create(family, kind, protocol, flags)?;
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let kind = unix_kind(kind, protocol)?;
     let files = current().files()?;
     let fds = files.insert_pair(UnixSocket::open_pair(kind, flags), flags.contains(OpenFlags::CLOEXEC))?;
     if let Err(errno) = out.write(fds) {
@@ -178,8 +186,27 @@ pub fn getsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: UserPt
     };
     let bytes = match number {
         Some(number) => number.to_ne_bytes().to_vec(),
-        None => socket.get_option(level, option, room)?,
+        None => {
+            let mut given = [0; 4];
+            let given = given.get_mut(..room.min(4)).unwrap_or_default();
+            usermem::copy_in(given, value)?;
+            socket.get_option_of(level, option, room, given)?
+        }
     };
+    // The length that is needed is told along with the error.
+    if (level, option) == (net::SOL_SOCKET, net::SO_PEERGROUPS) && bytes.len() > room {
+        len.write(bytes.len() as i32)?;
+        return Err(Errno::ERANGE);
+    }
+    // The length of a filter is told in instructions.
+    if (level, option) == (net::SOL_SOCKET, net::SO_GET_FILTER) {
+        let count = bytes.len() / Instruction::SIZE;
+        if room != 0 && count > 0 {
+            let whole = bytes.get(..count * Instruction::SIZE).filter(|_| count <= room).ok_or(Errno::EINVAL)?;
+            usermem::copy_out(value, whole)?;
+        }
+        return len.write(count as i32).map(|()| 0);
+    }
     let shown = bytes.get(..bytes.len().min(room)).unwrap_or_default();
     usermem::copy_out(value, shown)?;
     len.write(shown.len() as i32).map(|()| 0)

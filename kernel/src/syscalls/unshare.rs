@@ -16,19 +16,19 @@ const OF_PROCESS: CloneFlags = CloneFlags::CLONE_THREAD.union(CloneFlags::CLONE_
 /// unshare(2). There are no namespaces to leave: `EPERM`, as for the unprivileged.
 pub fn unshare(flags: u64) -> SysResult {
     const CLONE_NEWTIME: u64 = 0x80;
-    if flags & CLONE_NEWTIME != 0 {
-        return Err(Errno::EPERM);
-    }
-    let flags = CloneFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
+    let new_time = flags & CLONE_NEWTIME != 0;
+    let flags = CloneFlags::from_bits(flags & !CLONE_NEWTIME).ok_or(Errno::EINVAL)?;
     let others = flags - OWN - OF_PROCESS;
     if !(others - crate::task::clone::NAMESPACES).is_empty() {
         return Err(Errno::EINVAL);
     }
     let task = current();
-    if flags.intersects(OF_PROCESS) && task.process.threads().len() > 1 {
+    // Users' ids are those of a process, not of a thread.
+    let of_process = OF_PROCESS | CloneFlags::CLONE_NEWUSER;
+    if flags.intersects(of_process) && task.process.threads().len() > 1 {
         return Err(Errno::EINVAL);
     }
-    if !others.is_empty() {
+    if new_time || !others.is_empty() {
         return Err(Errno::EPERM);
     }
     if flags.contains(CloneFlags::CLONE_FS) {

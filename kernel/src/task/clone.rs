@@ -214,10 +214,11 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    child.sched.set(parent.sched.get());
+    child.sched.set(parent.sched.get().for_child());
+    child.io_priority.store(parent.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
-    child.timer_slack.store(parent.timer_slack.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.timer_slack.inherit(&parent.timer_slack);
     if !shares_memory {
         // The copied memory has the registered area as well.
         child.rseq.store(parent.rseq.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -28,6 +28,9 @@ pub struct Credentials {
 pub const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
 impl Credentials {
+    /// `SECBIT_KEEP_CAPS` of `securebits`.
+    pub const KEEP_CAPS: u32 = 1 << 4;
+
     /// The super-user's, as the first process has them.
     pub fn root() -> Self {
         Self {

@@ -98,8 +98,8 @@ fn end_thread(status: u32) -> ! {
     unreachable!("a dead task was scheduled")
 }
 
-/// What Linux's `mm_release` does: robust futexes, and the word that joiners wait for.
-fn release_user_state(task: &Task) {
+/// What Linux's `mm_release` does where a thread leaves its address space: robust futexes, and the word that joiners wait for.
+pub(super) fn release_user_state(task: &Task) {
     super::futex::exit_robust_list(task);
     let clear = task.clear_child_tid.swap(0, Ordering::AcqRel);
     // Where nobody is left to see the word, writing it would only copy its page.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 use super::credentials::Credentials;
@@ -45,6 +45,24 @@ pub struct SchedParams {
     pub rt_priority: u32,
     /// Nice value, -20..=19.
     pub nice: i32,
+    /// `SCHED_RESET_ON_FORK`: children get none of the privileges that this gives.
+    pub reset_on_fork: bool,
+}
+
+impl SchedParams {
+    /// Whether the policy is one of real time.
+    pub fn is_realtime(&self) -> bool {
+        matches!(self.policy, linux_raw_sys::general::SCHED_FIFO | linux_raw_sys::general::SCHED_RR)
+    }
+
+    /// What a child begins with.
+    pub fn for_child(self) -> Self {
+        match self {
+            Self { reset_on_fork: false, .. } => self,
+            Self { .. } if self.is_realtime() => Self::default(),
+            Self { policy, nice, .. } => Self { policy, nice: nice.max(0), ..Self::default() },
+        }
+    }
 }
 
 /// [`SchedParams`] in one word, so that they are read without a lock. Whoever changes them holds the lock of the task's run queue,
@@ -56,8 +74,9 @@ impl SchedCell {
     /// What is set now.
     #[inline]
     pub fn get(&self) -> SchedParams {
-        let [policy, rt_priority, nice, _] = self.0.load(Ordering::Relaxed).to_le_bytes();
-        SchedParams { policy: policy.into(), rt_priority: rt_priority.into(), nice: i32::from(nice as i8) }
+        let [policy, rt_priority, nice, reset] = self.0.load(Ordering::Relaxed).to_le_bytes();
+        let nice = i32::from(nice as i8);
+        SchedParams { policy: policy.into(), rt_priority: rt_priority.into(), nice, reset_on_fork: reset != 0 }
     }
 
     /// Whether all is as by default: `SCHED_OTHER` and nice 0.
@@ -67,9 +86,50 @@ impl SchedCell {
     }
 
     /// Sets all.
-    pub fn set(&self, SchedParams { policy, rt_priority, nice }: SchedParams) {
-        let word = u32::from_le_bytes([policy as u8, rt_priority as u8, nice as u8, 0]);
+    pub fn set(&self, SchedParams { policy, rt_priority, nice, reset_on_fork }: SchedParams) {
+        let word = u32::from_le_bytes([policy as u8, rt_priority as u8, nice as u8, reset_on_fork.into()]);
         self.0.store(word, Ordering::Relaxed);
+    }
+}
+
+/// How much later than asked for a thread may wake (`PR_SET_TIMERSLACK`), in nanoseconds. Sleeps here end on time whatever it is.
+pub struct TimerSlack {
+    now: AtomicU64,
+    default: AtomicU64,
+}
+
+impl Default for TimerSlack {
+    fn default() -> Self {
+        const NS: u64 = 50_000;
+        Self { now: AtomicU64::new(NS), default: AtomicU64::new(NS) }
+    }
+}
+
+impl TimerSlack {
+    /// What is set.
+    pub fn get(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Sets it; 0 goes back to the default.
+    pub fn set(&self, ns: u64) {
+        let ns = if ns == 0 { self.default.load(Ordering::Relaxed) } else { ns };
+        self.now.store(ns, Ordering::Relaxed);
+    }
+
+    /// A real-time thread has none, and the default when it is one no more.
+    pub fn follow(&self, params: SchedParams) {
+        if params.is_realtime() {
+            self.now.store(0, Ordering::Relaxed);
+        } else if self.get() == 0 {
+            self.set(0);
+        }
+    }
+
+    /// A child begins with what `creator` has, and has that for a default.
+    pub fn inherit(&self, creator: &Self) {
+        self.now.store(creator.get(), Ordering::Relaxed);
+        self.default.store(creator.get(), Ordering::Relaxed);
     }
 }
 
@@ -132,6 +192,8 @@ pub struct Task {
     pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
     pub sched: SchedCell,
+    /// Its class and level of ioprio_set(2), 0 for none; no disk looks at it.
+    pub io_priority: AtomicU16,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
     /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
@@ -180,8 +242,8 @@ pub struct Task {
     pub history: History,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     pub no_new_privs: AtomicBool,
-    /// `prctl(PR_SET_TIMERSLACK)`, in nanoseconds.
-    pub timer_slack: AtomicU64,
+    /// `prctl(PR_SET_TIMERSLACK)`.
+    pub timer_slack: TimerSlack,
 }
 
 use super::Instant;
@@ -238,6 +300,7 @@ impl Task {
             idle: false,
             on_cpu: AtomicBool::new(false),
             sched: SchedCell::default(),
+            io_priority: AtomicU16::new(0),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
@@ -262,7 +325,7 @@ impl Task {
             started_at: now,
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
-            timer_slack: AtomicU64::new(50_000),
+            timer_slack: TimerSlack::default(),
         }
     }
 

@@ -67,7 +67,9 @@ pod!(
     t::Pollfd,
     t::SigsetArg,
     t::EpollEvent,
+    t::ProcmapQuery,
     t::Termios,
+    t::Termio,
     t::Termios2,
     t::Winsize,
 );

@@ -8,6 +8,17 @@ abi_structs! {
         flags: u64, pidfd: u64, child_tid: u64, parent_tid: u64, exit_signal: u64, stack: u64, stack_size: u64, tls: u64, set_tid: u64,
         set_tid_size: u64, cgroup: u64,
     }
+    /// `struct pidfd_info` (`PIDFD_GET_INFO`).
+    PidfdInfo [72] {
+        mask: u64, cgroupid: u64, pid: u32, tgid: u32, ppid: u32, ruid: u32, rgid: u32, euid: u32, egid: u32, suid: u32, sgid: u32,
+        fsuid: u32, fsgid: u32, exit_code: i32, coredump_mask: u32, spare: u32,
+    }
+    /// `struct procmap_query` (`PROCMAP_QUERY`).
+    ProcmapQuery [104] {
+        size: u64, query_flags: u64, query_addr: u64, vma_start: u64, vma_end: u64, vma_flags: u64, vma_page_size: u64,
+        vma_offset: u64, inode: u64, dev_major: u32, dev_minor: u32, vma_name_size: u32, build_id_size: u32, vma_name_addr: u64,
+        build_id_addr: u64,
+    }
     /// `struct rusage` (getrusage(2)).
     Rusage [144] {
         ru_utime: Timeval, ru_stime: Timeval, ru_maxrss: i64, ru_ixrss: i64, ru_idrss: i64, ru_isrss: i64, ru_minflt: i64,

@@ -9,7 +9,7 @@ use super::{Driver, Tty};
 use crate::channel;
 use crate::channel::frame::Outgoing;
 use crate::files::host_stream;
-use crate::files::poll::PollTable;
+use crate::files::poll::{PollQueue, PollTable};
 
 struct Host;
 
@@ -25,13 +25,27 @@ impl Driver for Host {
         channel::write(Outgoing::Tty, bytes)
     }
 
-    fn poll_room(&self, table: &mut PollTable) -> bool {
-        host_stream::poll_room(Outgoing::Tty, table)
+    fn room(&self) -> usize {
+        // The host does not say how much it takes.
+        if host_stream::poll_room(Outgoing::Tty, &mut PollTable::none()) { usize::MAX } else { 0 }
     }
 
-    fn show_waiting(&self, bytes: &[u8]) -> SysResult<usize> {
-        host_stream::send(Outgoing::Tty, bytes, false)
+    fn room_queue(&self) -> &PollQueue {
+        host_stream::room_queue()
     }
 
-    fn input_has_room(&self) {}
+    fn show_all(&self, mut bytes: &[u8]) -> SysResult<()> {
+        while !bytes.is_empty() {
+            let n = host_stream::send(Outgoing::Tty, bytes, false)?;
+            bytes = bytes.get(n..).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+/// Takes bytes from the host. All are used up, so that what comes behind them finds the way free: what no buffer has room for is
+/// lost, as on Linux's own lines. In interrupt context.
+pub fn receive(bytes: &[u8]) -> usize {
+    console().receive(bytes);
+    bytes.len()
 }

@@ -32,8 +32,10 @@ pub struct Effects {
     pub echo: Vec<u8>,
     /// For the foreground process group.
     pub signals: Vec<Signal>,
-    /// Output was stopped or started.
-    pub flow_changed: bool,
+    /// Output was stopped (true) or started.
+    pub flow: Option<bool>,
+    /// A signal threw away what was unread.
+    pub flushed: bool,
 }
 
 /// State of a terminal's line discipline.
@@ -113,10 +115,12 @@ impl Discipline {
         if self.canonical() == was_canonical {
             return;
         }
-        self.input.retain(|unread| *unread != Unread::End);
         for unread in &mut self.input {
-            if let Unread::Last(byte) = *unread {
-                *unread = Unread::Byte(byte);
+            match *unread {
+                Unread::Last(byte) => *unread = Unread::Byte(byte),
+                // It stands there as a character that is switched off.
+                Unread::End => *unread = Unread::Byte(DISABLED),
+                Unread::Byte(_) => {}
             }
         }
         if let (true, Some(last)) = (self.canonical(), self.input.back_mut())
@@ -150,9 +154,15 @@ impl Discipline {
         self.stopped
     }
 
-    /// Stops or starts output (`TCXONC`).
-    pub fn set_stopped(&mut self, stopped: bool) {
-        self.stopped = stopped;
+    /// Stops or starts output (`TCXONC`); says whether that changes anything.
+    pub fn set_stopped(&mut self, stopped: bool) -> bool {
+        core::mem::replace(&mut self.stopped, stopped) != stopped
+    }
+
+    fn stop(&mut self, stopped: bool, effects: &mut Effects) {
+        if self.set_stopped(stopped) {
+            effects.flow = Some(stopped);
+        }
     }
 
     /// How many bytes a read finds (`FIONREAD`).
@@ -199,11 +209,23 @@ impl Discipline {
         self.literal = false;
     }
 
-    /// Takes typed bytes.
-    pub fn receive(&mut self, bytes: &[u8]) -> Effects {
+    /// Takes typed bytes, as far as there is room. A line that has no end yet may be typed on without any: its last byte is given up
+    /// for each further one, so that it can be erased and ended.
+    pub fn receive(&mut self, typed: &mut VecDeque<u8>) -> Effects {
         let mut effects = Effects::default();
-        for byte in bytes {
-            self.receive_byte(*byte, &mut effects);
+        while !typed.is_empty() {
+            // One place is kept for the end of the line.
+            if self.input.len() >= INPUT_SIZE - 1 {
+                if !self.canonical() || self.whole > 0 {
+                    break;
+                }
+                if self.input.len() >= INPUT_SIZE {
+                    self.input.pop_back();
+                }
+            }
+            if let Some(byte) = typed.pop_front() {
+                self.receive_byte(byte, &mut effects);
+            }
         }
         effects
     }
@@ -219,13 +241,11 @@ impl Discipline {
         }
         if input_flags & g::IXON != 0 {
             if self.is(byte, g::VSTOP) || self.is(byte, g::VSTART) {
-                self.stopped = !self.is(byte, g::VSTART);
-                effects.flow_changed = true;
+                self.stop(!self.is(byte, g::VSTART), effects);
                 return;
             }
             if self.stopped && input_flags & g::IXANY != 0 {
-                self.stopped = false;
-                effects.flow_changed = true;
+                self.stop(false, effects);
             }
         }
         if self.local(g::ISIG) {
@@ -233,10 +253,9 @@ impl Discipline {
             if let Some((_, signal)) = signals.into_iter().find(|(index, _)| self.is(byte, *index)) {
                 if !self.local(g::NOFLSH) {
                     self.flush_input();
+                    effects.flushed = true;
                 }
-                if core::mem::take(&mut self.stopped) {
-                    effects.flow_changed = true;
-                }
+                self.stop(false, effects);
                 if self.local(g::ECHO) {
                     self.echo(byte, effects);
                 }
@@ -304,13 +323,6 @@ impl Discipline {
     }
 
     fn store(&mut self, byte: u8, effects: &mut Effects) {
-        // One place is kept for the end of the line.
-        if self.input.len() >= INPUT_SIZE - 1 {
-            if self.termios.c_iflag & g::IMAXBEL != 0 {
-                effects.echo.push(0x07);
-            }
-            return;
-        }
         if self.input.len() == self.whole {
             self.line_column = self.column;
         }
@@ -459,9 +471,13 @@ impl Discipline {
 mod tests {
     use super::*;
 
+    fn type_in(discipline: &mut Discipline, bytes: &[u8]) -> Effects {
+        discipline.receive(&mut bytes.iter().copied().collect())
+    }
+
     fn typed(bytes: &[u8]) -> (Discipline, Effects) {
         let mut discipline = Discipline::new();
-        let effects = discipline.receive(bytes);
+        let effects = discipline.receive(&mut bytes.iter().copied().collect());
         (discipline, effects)
     }
 
@@ -470,7 +486,7 @@ mod tests {
         let (mut d, effects) = typed(b"ab");
         assert!(!d.ready(1));
         assert_eq!(effects.echo, b"ab");
-        assert_eq!(d.receive(b"c\rde").echo, b"c\r\nde");
+        assert_eq!(type_in(&mut d, b"c\rde").echo, b"c\r\nde");
         assert!(d.ready(1));
         assert_eq!(d.readable(), 4);
         assert_eq!(d.read(2), b"ab");
@@ -483,10 +499,10 @@ mod tests {
         let (mut d, effects) = typed(b"abx\x7fc\n");
         assert_eq!(effects.echo, b"abx\x08 \x08c\r\n");
         assert_eq!(d.read(100), b"abc\n");
-        assert_eq!(d.receive(b"one two\x17\x15ok\n").echo.len(), 7 + 3 * 3 + 4 * 3 + 4);
+        assert_eq!(type_in(&mut d, b"one two\x17\x15ok\n").echo.len(), 7 + 3 * 3 + 4 * 3 + 4);
         assert_eq!(d.read(100), b"ok\n");
-        assert_eq!(d.receive(b"\x7f").echo, b"", "nothing to erase");
-        assert_eq!(d.receive(b"\x01\x7f").echo, b"^A\x08 \x08\x08 \x08");
+        assert_eq!(type_in(&mut d, b"\x7f").echo, b"", "nothing to erase");
+        assert_eq!(type_in(&mut d, b"\x01\x7f").echo, b"^A\x08 \x08\x08 \x08");
     }
 
     #[test]
@@ -495,10 +511,10 @@ mod tests {
         assert_eq!(effects.echo, b"");
         assert!(d.ready(1));
         assert_eq!(d.read(10), b"");
-        d.receive(b"abc\x04");
+        type_in(&mut d, b"abc\x04");
         assert_eq!(d.read(3), b"abc");
         assert!(!d.ready(1), "a full buffer does not turn it into an end of file");
-        d.receive(b"\x16\x04\n");
+        type_in(&mut d, b"\x16\x04\n");
         assert_eq!(d.read(10), b"\x04\n", "typed literally");
     }
 
@@ -507,9 +523,9 @@ mod tests {
         let (mut d, effects) = typed(b"abc\x03");
         assert_eq!(effects.signals, [Signal::SIGINT]);
         assert_eq!(effects.echo, b"abc^C");
-        d.receive(b"x\n");
+        type_in(&mut d, b"x\n");
         assert_eq!(d.read(10), b"x\n");
-        assert_eq!(d.receive(b"\x1c\x1a").signals, [Signal::SIGQUIT, Signal::SIGTSTP]);
+        assert_eq!(type_in(&mut d, b"\x1c\x1a").signals, [Signal::SIGQUIT, Signal::SIGTSTP]);
     }
 
     #[test]
@@ -521,10 +537,10 @@ mod tests {
         raw.c_oflag = 0;
         d.set_termios(raw);
         assert!(d.ready(2) && !d.ready(3));
-        assert_eq!(d.receive(b"\x03\r\x04"), Effects::default());
+        assert_eq!(type_in(&mut d, b"\x03\r\x04"), Effects::default());
         assert_eq!(d.read(100), b"ab\x03\r\x04");
         assert_eq!(d.output(b"a\nb"), b"a\nb");
-        d.receive(b"xy");
+        type_in(&mut d, b"xy");
         d.set_termios(standard_termios());
         assert!(d.ready(1), "unread bytes are a line now");
         assert_eq!(d.read(100), b"xy");
@@ -533,8 +549,8 @@ mod tests {
     #[test]
     fn output_is_stopped_and_started() {
         let (mut d, effects) = typed(b"\x13");
-        assert!(effects.flow_changed && d.stopped());
-        d.receive(b"\x11");
+        assert!(effects.flow == Some(true) && d.stopped());
+        type_in(&mut d, b"\x11");
         assert!(!d.stopped());
         assert_eq!(d.output(b"a\n\tb"), b"a\r\n\tb");
     }

@@ -8,6 +8,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 use super::Tty;
 use crate::task::signal::send;
 use crate::task::{current, group};
+use crate::usermem::UserAddr;
 
 impl Tty {
     /// Whether this controls the session of the current process.
@@ -42,14 +43,15 @@ impl Tty {
     }
 
     /// `TIOCSPGRP`. `EPERM` for a group of another session.
-    pub(super) fn set_foreground_group(&self, pgid: i32) -> SysResult<()> {
+    pub(super) fn set_foreground_group(&self, pgid: UserAddr) -> SysResult<()> {
+        self.check_foreground(Signal::SIGTTOU)?;
         if !self.controls_caller() {
             return Err(Errno::ENOTTY);
         }
+        let pgid = pgid.cast::<i32>().read()?;
         if pgid < 0 {
             return Err(Errno::EINVAL);
         }
-        self.check_foreground(Signal::SIGTTOU)?;
         let session = self.session.load(Ordering::Relaxed);
         let mut members = group::members(pgid).peekable();
         if members.peek().is_none() {

@@ -1,51 +1,81 @@
 //! Terminals (termios(3), ioctl_tty(2)).
 //!
 //! A [`Tty`] is a [`discipline::Discipline`], a foreground process group, and a [`Driver`] that shows bytes: the host's terminal
-//! ([`console`]). Typed bytes come in by [`Tty::receive`], in interrupt context.
+//! ([`console`]) or the master of a pair ([`pty`]). Typed bytes come in by [`Tty::receive`], in interrupt context. Those that the
+//! discipline has no room for wait in front of it, and go on when a read, a flush or a change of mode makes room.
 
 mod console;
+mod devpts;
 mod discipline;
 mod ioctl;
 mod job;
 pub mod pty;
+mod read;
+mod termios;
+mod turn;
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use fs::{OpenFlags, major, minor};
+use fs::{InodeRef, OpenFlags, major, minor};
 use linux_raw_sys::general as g;
+use linux_raw_sys::ioctl as i;
 use syscall_shim::types::{Siginfo, Winsize};
 use syscall_shim::{Errno, Signal, SysResult};
 
-use self::discipline::Discipline;
+use self::discipline::{Discipline, Effects};
+use self::turn::Turn;
 use super::io::{Sink, Source};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile};
-use crate::arch::clock::monotonic_ns;
-use crate::sync::{IrqLock, SleepMutex};
+use crate::sync::IrqLock;
 use crate::task::current;
 use crate::task::process::Process;
 use crate::task::signal::send;
-use crate::task::wait::{WaitError, wait_until};
+use crate::task::wait::wait_until;
 use crate::usermem::UserAddr;
 
-pub use console::console;
+pub use console::{console, receive as receive_from_host};
+pub use devpts::{DevptsOptions, devpts};
 
 /// Bytes of a write that go through the discipline at a time.
 const PIECE: usize = 512;
-/// Unit of `VTIME` in nanoseconds.
-const TENTH: u64 = 100_000_000;
+/// What one written byte can become, at most: a tab, blanks.
+const WIDEST: usize = 8;
+/// Typed bytes that wait for room in the discipline.
+const PENDING_SIZE: usize = 8192;
 
 /// What is on the other side of a terminal.
 trait Driver: Send + Sync {
     /// Shows bytes, as many as there is room for now; says how many. Callable with interrupts off.
     fn show(&self, bytes: &[u8]) -> usize;
-    /// Names the queue that tells of room; says whether there is some.
-    fn poll_room(&self, table: &mut PollTable) -> bool;
-    /// Shows bytes, asleep until there is room for at least one.
-    fn show_waiting(&self, bytes: &[u8]) -> SysResult<usize>;
+    /// Bytes that can be shown now.
+    fn room(&self) -> usize;
+    /// Is woken when there is room again.
+    fn room_queue(&self) -> &PollQueue;
+    /// Shows all of a piece for which there was room, asleep where that is not true any more.
+    fn show_all(&self, bytes: &[u8]) -> SysResult<()>;
     /// There is room for typed bytes again after [`Tty::receive`] refused some.
-    fn input_has_room(&self);
+    fn input_has_room(&self) {}
+    /// The state of the terminal changed: bits of packet mode (`TIOCPKT_*`) to set and to take away.
+    fn tell(&self, _set: u32, _clear: u32) {}
+    /// Sends a character that stops or starts what the other side sends.
+    fn send_flow(&self, _character: u8) {}
+    /// Whether there is nobody on the other side any more.
+    fn other_side_gone(&self) -> bool {
+        false
+    }
+    /// The terminal is about to be opened. `EIO` if it cannot be.
+    fn opened(&self) -> SysResult<()> {
+        Ok(())
+    }
+    /// What of `c_cflag` is fixed.
+    fn control_flags(&self, flags: u32) -> u32 {
+        flags
+    }
+    /// All open terminals were ended.
+    fn all_closed(&self) {}
     /// An open terminal was closed.
     fn closed(&self) {}
 }
@@ -53,6 +83,8 @@ trait Driver: Send + Sync {
 /// What changes under one lock: taken by interrupt handlers too. Only the driver's own locks are taken inside.
 struct State {
     discipline: Discipline,
+    /// Typed bytes that the discipline had no room for.
+    pending: VecDeque<u8>,
     size: Winsize,
 }
 
@@ -60,42 +92,44 @@ struct State {
 pub struct Tty {
     /// Device number.
     rdev: u64,
-    /// The other side is gone.
-    hung_up: AtomicBool,
+    /// How often it was hung up: what was opened before is at its end.
+    hang_ups: AtomicU32,
+    /// `TIOCEXCL`
+    exclusive: AtomicBool,
     state: IrqLock<State>,
     driver: Arc<dyn Driver>,
     /// Session that it controls; 0 for none.
     session: AtomicI32,
     /// Foreground process group; 0 for none.
     foreground: AtomicI32,
-    /// Keeps the writes of several tasks apart.
-    writing: SleepMutex<()>,
-    /// Keeps the reads of several tasks apart.
-    reading: SleepMutex<()>,
+    writing: Turn,
+    reading: Turn,
     input_queue: PollQueue,
     output_queue: PollQueue,
 }
 
 impl Tty {
     fn new(rdev: u64, driver: Arc<dyn Driver>) -> Arc<Self> {
+        let state = State { discipline: Discipline::new(), pending: VecDeque::new(), size: Winsize::default() };
         Arc::new(Self {
             rdev,
-            hung_up: AtomicBool::new(false),
-            state: IrqLock::new(State { discipline: Discipline::new(), size: Winsize::default() }),
+            hang_ups: AtomicU32::new(0),
+            exclusive: AtomicBool::new(false),
+            state: IrqLock::new(state),
             driver,
             session: AtomicI32::new(0),
             foreground: AtomicI32::new(0),
-            writing: SleepMutex::new(()),
-            reading: SleepMutex::new(()),
+            writing: Turn::new(),
+            reading: Turn::new(),
             input_queue: poll_queue(),
             output_queue: poll_queue(),
         })
     }
 
-    /// The other side is gone: readers see the end, and the session is told.
+    /// Ends the terminal for all that have it open, and tells its session.
     fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::Release);
-        let session = self.session.load(Ordering::Relaxed);
+        self.hang_ups.fetch_add(1, Ordering::AcqRel);
+        let session = self.session.swap(0, Ordering::Relaxed);
         if let Some(leader) = crate::task::table::process(session).filter(|_| session > 0) {
             // A leader that has ended need not be told.
             let _ = send::send_to_process(&leader, Siginfo::kernel(Signal::SIGHUP));
@@ -103,12 +137,9 @@ impl Tty {
         }
         self.signal_foreground(Signal::SIGHUP);
         self.signal_foreground(Signal::SIGCONT);
+        self.foreground.store(0, Ordering::Relaxed);
         self.input_queue.wake_all();
         self.output_queue.wake_all();
-    }
-
-    fn is_hung_up(&self) -> bool {
-        self.hung_up.load(Ordering::Acquire)
     }
 
     /// Makes this the controlling terminal of a process's session, with its group in the foreground.
@@ -117,11 +148,29 @@ impl Tty {
         self.foreground.store(process.pgid.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Takes typed bytes. All are used up: what no buffer has room for is lost, as on Linux's own lines.
+    /// Takes typed bytes, as many as there is room for; says how many.
     pub fn receive(&self, bytes: &[u8]) -> usize {
+        let taken = {
+            let mut state = self.state.lock();
+            let taken = bytes.len().min(PENDING_SIZE.saturating_sub(state.pending.len()));
+            state.pending.extend(bytes.iter().take(taken));
+            taken
+        };
+        self.advance();
+        taken
+    }
+
+    /// Typed bytes that [`Self::receive`] would take.
+    fn input_room(&self) -> usize {
+        PENDING_SIZE.saturating_sub(self.state.lock().pending.len())
+    }
+
+    /// Gives the discipline what waits in front of it, as far as there is room, and has everybody know.
+    fn advance(&self) {
         let (effects, readable) = {
             let mut state = self.state.lock();
-            let effects = state.discipline.receive(bytes);
+            let State { discipline, pending, .. } = &mut *state;
+            let effects = discipline.receive(pending);
             if !effects.echo.is_empty() {
                 self.driver.show(&effects.echo);
             }
@@ -130,13 +179,32 @@ impl Tty {
         if readable {
             self.input_queue.wake_key(ev::READABLE);
         }
-        if effects.flow_changed {
-            self.output_queue.wake_key(ev::WRITABLE);
+        self.follow(&effects);
+    }
+
+    fn follow(&self, effects: &Effects) {
+        if let Some(stopped) = effects.flow {
+            self.flow_changed(stopped);
         }
-        for signal in effects.signals {
-            self.signal_foreground(signal);
+        if effects.flushed {
+            self.driver.tell(g::TIOCPKT_FLUSHREAD | g::TIOCPKT_FLUSHWRITE, 0);
         }
-        bytes.len()
+        for signal in &effects.signals {
+            self.signal_foreground(*signal);
+        }
+    }
+
+    /// Output was stopped, or started.
+    fn flow_changed(&self, stopped: bool) {
+        let (set, clear) = if stopped { (g::TIOCPKT_STOP, g::TIOCPKT_START) } else { (g::TIOCPKT_START, g::TIOCPKT_STOP) };
+        self.driver.tell(set, clear);
+        self.output_queue.wake_key(ev::WRITABLE);
+    }
+
+    /// Some of the input was taken away: more may come in.
+    fn input_consumed(&self) {
+        self.advance();
+        self.driver.input_has_room();
     }
 
     /// The other side takes output again.
@@ -169,79 +237,66 @@ impl Tty {
         }
     }
 
-    /// Waits as long as `VMIN` and `VTIME` say, and reads.
-    fn take(&self, room: usize, nonblock: bool) -> SysResult<alloc::vec::Vec<u8>> {
-        let (canonical, min, time) = {
-            let state = self.state.lock();
-            let d = &state.discipline;
-            let canonical = d.termios().c_lflag & g::ICANON != 0;
-            (canonical, usize::from(d.character(g::VMIN)), u64::from(d.character(g::VTIME)) * TENTH)
-        };
-        let ready = |min: usize| (self.is_hung_up() || self.state.lock().discipline.ready(min)).then_some(());
-        let read = |room| self.state.lock().discipline.read(room);
-        let interrupted = |_: WaitError| Errno::ERESTARTSYS;
-        if nonblock {
-            return match ready(1) {
-                Some(()) => Ok(read(room)),
-                None if !canonical && min == 0 && time == 0 => Ok(alloc::vec::Vec::new()),
-                None => Err(Errno::EAGAIN),
-            };
+    /// Written bytes that can go out now, whatever they become.
+    fn output_room(&self) -> usize {
+        let room = self.driver.room();
+        let state = self.state.lock();
+        match state.discipline.stopped() {
+            true => 0,
+            false if state.discipline.termios().c_oflag & g::OPOST == 0 => room,
+            false => room / WIDEST,
         }
-        if canonical {
-            wait_until(&[&self.input_queue], None, || ready(1)).map_err(interrupted)?;
-            return Ok(read(room));
-        }
-        if min == 0 {
-            let deadline = monotonic_ns().saturating_add(time);
-            return match wait_until(&[&self.input_queue], Some(deadline), || ready(1)) {
-                Ok(()) | Err(WaitError::TimedOut) => Ok(read(room)),
-                Err(WaitError::Interrupted) => Err(Errno::ERESTARTSYS),
-            };
-        }
-        let wanted = min.min(room);
-        if time == 0 {
-            return match wait_until(&[&self.input_queue], None, || ready(wanted)) {
-                Err(_) if ready(1).is_none() => Err(Errno::ERESTARTSYS),
-                _ => Ok(read(room)),
-            };
-        }
-        // The time runs between bytes.
-        wait_until(&[&self.input_queue], None, || ready(1)).map_err(interrupted)?;
-        loop {
-            let have = self.state.lock().discipline.readable();
-            let deadline = monotonic_ns().saturating_add(time);
-            let more = wait_until(&[&self.input_queue], Some(deadline), || ready(wanted.min(have + 1)));
-            if have >= wanted || more.is_err() || self.is_hung_up() {
-                return Ok(read(room));
-            }
-        }
-    }
-
-    /// Waits until no `VSTOP` holds output back.
-    fn wait_until_started(&self, nonblock: bool) -> SysResult<()> {
-        let started = || (!self.state.lock().discipline.stopped()).then_some(());
-        if nonblock {
-            return started().ok_or(Errno::EAGAIN);
-        }
-        wait_until(&[&self.output_queue], None, started).map_err(|_| Errno::ERESTARTSYS)
-    }
-
-    /// Sends bytes that went through the discipline.
-    fn show_all(&self, mut bytes: &[u8]) -> SysResult<()> {
-        while !bytes.is_empty() {
-            let n = self.driver.show_waiting(bytes)?;
-            bytes = bytes.get(n..).unwrap_or_default();
-        }
-        Ok(())
     }
 }
 
 /// An open terminal.
-struct OpenTty(Arc<Tty>);
+struct OpenTty {
+    tty: Arc<Tty>,
+    /// How often the terminal had been hung up when this was opened.
+    hang_ups: u32,
+}
+
+impl OpenTty {
+    fn new(tty: Arc<Tty>) -> Arc<Self> {
+        let hang_ups = tty.hang_ups.load(Ordering::Acquire);
+        Arc::new(Self { tty, hang_ups })
+    }
+
+    fn is_hung_up(&self) -> bool {
+        self.tty.hang_ups.load(Ordering::Acquire) != self.hang_ups
+    }
+
+    /// Waits until something can go out; says how many bytes of a write.
+    fn wait_for_room(&self, nonblock: bool) -> SysResult<usize> {
+        let tty = &*self.tty;
+        let room = || match (self.is_hung_up(), tty.output_room()) {
+            (true, _) => Some(Err(Errno::EIO)),
+            (false, 0) => None,
+            (false, room) => Some(Ok(room)),
+        };
+        if nonblock {
+            return room().unwrap_or(Err(Errno::EAGAIN));
+        }
+        wait_until(&[&tty.output_queue, tty.driver.room_queue()], None, room).map_err(|_| Errno::ERESTARTSYS)?
+    }
+
+    /// Writes the next piece; says how much of it.
+    fn write_piece(&self, nonblock: bool, from: &mut Source<'_>) -> SysResult<usize> {
+        let tty = &*self.tty;
+        let mut piece = [0; PIECE];
+        let room = self.wait_for_room(nonblock)?.min(PIECE);
+        let n = from.take(piece.get_mut(..room).unwrap_or_default())?;
+        let bytes = tty.state.lock().discipline.output(piece.get(..n).unwrap_or_default());
+        tty.driver.show_all(&bytes)?;
+        Ok(n)
+    }
+}
 
 impl Drop for OpenTty {
     fn drop(&mut self) {
-        self.0.driver.closed();
+        if !self.is_hung_up() {
+            self.tty.driver.closed();
+        }
     }
 }
 
@@ -251,37 +306,34 @@ impl FileOps for OpenTty {
     }
 
     fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
-        let tty = &*self.0;
+        let tty = &*self.tty;
+        if self.is_hung_up() {
+            return Ok(0);
+        }
         tty.check_foreground(Signal::SIGTTIN)?;
         if to.remaining() == 0 {
             return Ok(0);
         }
         let bytes = {
-            let _one = tty.reading.lock();
-            tty.take(to.remaining(), file.nonblocking())?
+            let _turn = tty.reading.take(file.nonblocking())?;
+            self.take(to.remaining(), file.nonblocking())?
         };
-        tty.driver.input_has_room();
+        tty.input_consumed();
         if bytes.is_empty() { Ok(0) } else { to.put(&bytes) }
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let tty = &*self.0;
+        let tty = &*self.tty;
+        if self.is_hung_up() {
+            return Err(Errno::EIO);
+        }
         if tty.state.lock().discipline.termios().c_lflag & g::TOSTOP != 0 {
             tty.check_foreground(Signal::SIGTTOU)?;
         }
-        let _one = tty.writing.lock();
+        let _turn = tty.writing.take(file.nonblocking())?;
         let mut done = 0;
-        let mut piece = [0; PIECE];
         while from.remaining() > 0 {
-            let step = tty.wait_until_started(file.nonblocking()).and_then(|()| {
-                if file.nonblocking() && !tty.driver.poll_room(&mut PollTable::none()) {
-                    return Err(Errno::EAGAIN);
-                }
-                let n = from.take(&mut piece)?;
-                let bytes = tty.state.lock().discipline.output(piece.get(..n).unwrap_or_default());
-                tty.show_all(&bytes).map(|()| n)
-            });
-            match step {
+            match self.write_piece(file.nonblocking(), from) {
                 Ok(n) => done += n,
                 Err(_) if done > 0 => break,
                 Err(e) => return Err(e),
@@ -291,41 +343,36 @@ impl FileOps for OpenTty {
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
-        let tty = &*self.0;
-        table.add(&tty.input_queue);
-        table.add(&tty.output_queue);
-        let room = tty.driver.poll_room(table);
-        let state = tty.state.lock();
-        let d = &state.discipline;
-        let min = if d.character(g::VTIME) == 0 { usize::from(d.character(g::VMIN)) } else { 1 };
-        let readable = if d.ready(min) { ev::READABLE } else { 0 };
-        if tty.is_hung_up() {
-            return readable | ev::READABLE | ev::WRITABLE | ev::HUP;
-        }
-        readable | if room && !d.stopped() { ev::WRITABLE } else { 0 }
+        self.events(table)
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
-        self.0.ioctl(request, arg)
+        if self.is_hung_up() {
+            return Err(if request == i::TIOCSPGRP { Errno::ENOTTY } else { Errno::EIO });
+        }
+        match request {
+            // Only the master gives out its terminal.
+            i::TIOCGPTPEER if major(self.tty.rdev) == pty::MAJOR => Err(Errno::EIO),
+            _ => self.tty.ioctl(request, arg),
+        }
     }
 }
 
 /// Opens a terminal device by number: `/dev/console` and the serial ports are the host's terminal, `/dev/tty` the controlling one.
 /// A session leader without a terminal gets the one that it opens, unless with `O_NOCTTY`.
-pub fn open(rdev: u64, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
-    let (tty, ops): (Arc<Tty>, Arc<dyn FileOps>) = match (major(rdev), minor(rdev)) {
-        (5, 2) => return pty::open_master(),
-        (pty::MAJOR, number) => pty::open_slave(number)?,
+pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
+    let rdev = inode.metadata().rdev;
+    let tty = match (major(rdev), minor(rdev)) {
+        (5, 2) => return pty::open_master(devpts::instance_of(inode)),
+        (pty::MAJOR, number) => pty::slave(&devpts::instance_of(inode), number)?,
         (5, 0) => {
             let tty = controlling(&current().process).ok_or(Errno::ENXIO)?;
-            if tty.rdev != console().rdev {
-                return pty::open_slave(minor(tty.rdev)).map(|(_, ops)| ops);
-            }
-            return Ok(Arc::new(OpenTty(tty)));
+            return open_terminal(tty).map(|ops| ops as Arc<dyn FileOps>);
         }
-        (5, 1) | (4, 0 | 64) => (console().clone(), Arc::new(OpenTty(console().clone()))),
+        (5, 1) | (4, 0 | 64) => console().clone(),
         _ => return Err(Errno::ENXIO),
     };
+    let ops = open_terminal(tty.clone())?;
     let process = &current().process;
     let leader = process.pid == process.sid.load(Ordering::Relaxed);
     let free = tty.session.load(Ordering::Relaxed) == 0 && controlling(process).is_none();
@@ -333,6 +380,15 @@ pub fn open(rdev: u64, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         tty.become_controlling(process);
     }
     Ok(ops)
+}
+
+/// `EBUSY` for what others have for themselves.
+fn open_terminal(tty: Arc<Tty>) -> SysResult<Arc<OpenTty>> {
+    if tty.exclusive.load(Ordering::Relaxed) && !super::capable(fs::Cap::SysAdmin as u32) {
+        return Err(Errno::EBUSY);
+    }
+    tty.driver.opened()?;
+    Ok(OpenTty::new(tty))
 }
 
 /// A process's controlling terminal.

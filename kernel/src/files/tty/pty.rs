@@ -3,41 +3,36 @@
 //! The master side is the terminal's driver: what the terminal shows, the master reads; what the master writes is typed.
 
 use alloc::collections::VecDeque;
-use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use fs::pseudo::{DEVPTS_MAGIC, DirSource, NodeSpec, PseudoEntry, PseudoFs, PseudoNode};
-use fs::{FileSystem, FileType, InodeRef, OpenFlags, makedev};
-use linux_raw_sys::ioctl as i;
+use fs::{OpenFlags, makedev};
+use linux_raw_sys::{general as g, ioctl as i};
 use syscall_shim::{Errno, SysResult};
 
-use super::{Driver, OpenTty, Tty};
+use super::devpts::Instance;
+use super::turn::Turn;
+use super::{Driver, Tty};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::{FileOps, OpenFile};
-use crate::sync::{IrqLock, SpinLock};
+use crate::sync::IrqLock;
 use crate::task::current;
 use crate::task::wait::wait_until;
 use crate::usermem::UserAddr;
-use litemap::LiteMap;
 
 /// Major number of the terminals.
 pub const MAJOR: u32 = 136;
-/// Most pairs at a time (`/proc/sys/kernel/pty/max`).
-const MAX: u32 = 4096;
-/// Bytes shown that the master has not read yet.
-const LIMIT: usize = 16 * 1024;
-/// Group `tty`, which owns the terminals (devpts's `gid=5`).
-const TTY_GID: u32 = 5;
+/// Bytes shown that the master has not read yet; one piece more may come in that had begun before.
+const LIMIT: usize = 12 * 1024;
 
 /// One pair.
-struct Pair {
+pub(super) struct Pair {
     number: u32,
-    tty: Arc<Tty>,
+    pub tty: Arc<Tty>,
     line: Arc<Line>,
-    uid: u32,
+    instance: Arc<Instance>,
 }
 
 /// What lies between the two sides.
@@ -48,6 +43,8 @@ struct Line {
     readers: PollQueue,
     /// Those who wait for room to show.
     writers: PollQueue,
+    /// Those who write at the master.
+    typists: PollQueue,
     /// Open terminals.
     slaves: AtomicU32,
     /// A terminal has been opened: from now on none open is a hang-up.
@@ -55,16 +52,17 @@ struct Line {
     /// `TIOCSPTLCK`: the terminal cannot be opened yet.
     locked: AtomicBool,
     master_gone: AtomicBool,
+    /// Packet mode (`TIOCPKT`).
+    packet: AtomicBool,
+    /// What the master has not been told yet in packet mode (`TIOCPKT_*`).
+    status: AtomicU32,
 }
 
-/// The pairs whose master is open, by number. A leaf lock.
-static PAIRS: SpinLock<LiteMap<u32, Arc<Pair>>> = SpinLock::new(LiteMap::new_vec());
-
-impl Driver for Line {
-    fn show(&self, bytes: &[u8]) -> usize {
+impl Line {
+    fn put(&self, bytes: &[u8], limit: usize) -> usize {
         let n = {
             let mut shown = self.shown.lock();
-            let n = bytes.len().min(LIMIT.saturating_sub(shown.len()));
+            let n = bytes.len().min(limit.saturating_sub(shown.len()));
             shown.extend(bytes.iter().take(n));
             n
         };
@@ -74,65 +72,153 @@ impl Driver for Line {
         n
     }
 
-    fn poll_room(&self, table: &mut PollTable) -> bool {
-        table.add(&self.writers);
-        self.shown.lock().len() < LIMIT || self.master_gone.load(Ordering::Acquire)
+    /// No terminal is open, and one was.
+    fn is_hung_up(&self) -> bool {
+        self.was_opened.load(Ordering::Acquire) && self.slaves.load(Ordering::Acquire) == 0
     }
 
-    fn show_waiting(&self, bytes: &[u8]) -> SysResult<usize> {
-        loop {
-            if self.master_gone.load(Ordering::Acquire) {
-                return Err(Errno::EIO);
-            }
-            match self.show(bytes) {
-                0 => {
-                    let room = || self.poll_room(&mut PollTable::none()).then_some(());
-                    wait_until(&[&self.writers], None, room).map_err(|_| Errno::ERESTARTSYS)?;
-                }
-                n => return Ok(n),
-            }
+    fn has_status(&self) -> bool {
+        self.packet.load(Ordering::Acquire) && self.status.load(Ordering::Acquire) != 0
+    }
+}
+
+impl Driver for Line {
+    fn show(&self, bytes: &[u8]) -> usize {
+        self.put(bytes, LIMIT)
+    }
+
+    fn room(&self) -> usize {
+        LIMIT.saturating_sub(self.shown.lock().len())
+    }
+
+    fn room_queue(&self) -> &PollQueue {
+        &self.writers
+    }
+
+    fn show_all(&self, bytes: &[u8]) -> SysResult<()> {
+        if self.master_gone.load(Ordering::Acquire) {
+            return Err(Errno::EIO);
+        }
+        self.put(bytes, usize::MAX);
+        Ok(())
+    }
+
+    fn input_has_room(&self) {
+        self.typists.wake_key(ev::WRITABLE);
+    }
+
+    fn tell(&self, set: u32, clear: u32) {
+        if self.packet.load(Ordering::Acquire) {
+            let change = |status: u32| Some(status & !clear | set);
+            let _ = self.status.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+            self.readers.wake_key(ev::READABLE | ev::PRI);
         }
     }
 
-    fn input_has_room(&self) {}
+    fn send_flow(&self, character: u8) {
+        if character != 0 {
+            self.put(&[character], usize::MAX);
+        }
+    }
+
+    /// Nothing but eight bits goes over it.
+    fn control_flags(&self, flags: u32) -> u32 {
+        flags & !(g::CSIZE | g::PARENB) | g::CS8 | g::CREAD
+    }
+
+    fn other_side_gone(&self) -> bool {
+        self.master_gone.load(Ordering::Acquire)
+    }
+
+    fn opened(&self) -> SysResult<()> {
+        if self.locked.load(Ordering::Acquire) || self.master_gone.load(Ordering::Acquire) {
+            return Err(Errno::EIO);
+        }
+        self.slaves.fetch_add(1, Ordering::AcqRel);
+        self.was_opened.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn all_closed(&self) {
+        self.slaves.store(0, Ordering::Release);
+        self.readers.wake_key(ev::HUP);
+    }
 
     fn closed(&self) {
-        if self.slaves.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let less = |open: u32| open.checked_sub(1);
+        if self.slaves.fetch_update(Ordering::AcqRel, Ordering::Acquire, less) == Ok(1) {
             self.readers.wake_key(ev::HUP);
         }
     }
 }
 
 /// The master side, open.
-struct Master(Arc<Pair>);
+struct Master {
+    pair: Arc<Pair>,
+    reading: Turn,
+    writing: Turn,
+}
 
 impl Drop for Master {
     fn drop(&mut self) {
-        PAIRS.lock().remove(&self.0.number);
-        self.0.line.master_gone.store(true, Ordering::Release);
-        self.0.line.writers.wake_all();
-        self.0.tty.hang_up();
+        let pair = &self.pair;
+        pair.instance.remove(pair.number);
+        pair.line.master_gone.store(true, Ordering::Release);
+        pair.line.writers.wake_all();
+        pair.tty.hang_up();
     }
 }
 
 impl Master {
-    /// No terminal is open, and one was.
-    fn is_hung_up(&self) -> bool {
-        let line = &self.0.line;
-        line.was_opened.load(Ordering::Acquire) && line.slaves.load(Ordering::Acquire) == 0
+    /// What a read finds now: in packet mode a change of state, or data with a byte before it that says so.
+    fn take(&self, room: usize) -> Option<SysResult<Vec<u8>>> {
+        let line = &self.pair.line;
+        let packet = line.packet.load(Ordering::Acquire);
+        let mut bytes = Vec::new();
+        if packet {
+            match line.status.swap(0, Ordering::AcqRel) {
+                0 => bytes.push(g::TIOCPKT_DATA as u8),
+                status => return Some(Ok(alloc::vec![status as u8])),
+            }
+        }
+        let mut shown = line.shown.lock();
+        if !shown.is_empty() {
+            let n = shown.len().min(room - bytes.len());
+            bytes.extend(shown.drain(..n));
+            return Some(Ok(bytes));
+        }
+        drop(shown);
+        line.is_hung_up().then_some(Err(Errno::EIO))
     }
 
-    fn take(&self, room: usize) -> Option<SysResult<Vec<u8>>> {
-        let bytes: Vec<u8> = {
-            let mut shown = self.0.line.shown.lock();
-            let n = shown.len().min(room);
-            shown.drain(..n).collect()
-        };
-        match bytes.is_empty() {
-            false => Some(Ok(bytes)),
-            true if self.is_hung_up() => Some(Err(Errno::EIO)),
-            true => None,
+    fn set_packet_mode(&self, on: bool) {
+        let line = &self.pair.line;
+        if on && !line.packet.load(Ordering::Acquire) {
+            line.status.store(0, Ordering::Release);
         }
+        line.packet.store(on, Ordering::Release);
+    }
+
+    /// Forgets what is on its way to the master, to the terminal, or both (`TCFLSH`).
+    fn flush(&self, which: u64) -> SysResult<()> {
+        let which = u32::try_from(which).ok().filter(|which| *which <= g::TCIOFLUSH).ok_or(Errno::EINVAL)?;
+        if which != g::TCOFLUSH {
+            self.pair.line.shown.lock().clear();
+            self.pair.line.writers.wake_key(ev::WRITABLE);
+        }
+        if which != g::TCIFLUSH {
+            self.pair.tty.state.lock().pending.clear();
+            self.pair.line.typists.wake_key(ev::WRITABLE);
+        }
+        Ok(())
+    }
+
+    /// `TIOCGPTPEER`: the terminal, whatever is mounted where.
+    fn open_terminal(&self, flags: OpenFlags) -> SysResult {
+        let opened = self.pair.instance.open(self.pair.number, flags)?;
+        let file = crate::files::open::open(opened, flags)?;
+        let fd = current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC))?;
+        Ok(fd as usize)
     }
 }
 
@@ -146,52 +232,68 @@ impl FileOps for Master {
         if room == 0 {
             return Ok(0);
         }
-        let line = &self.0.line;
-        let bytes = match self.take(room) {
-            Some(bytes) => bytes?,
-            None if file.nonblocking() => return Err(Errno::EAGAIN),
-            None => wait_until(&[&line.readers], None, || self.take(room)).map_err(|_| Errno::ERESTARTSYS)??,
+        let line = &self.pair.line;
+        let bytes = {
+            let _turn = self.reading.take(file.nonblocking())?;
+            match self.take(room) {
+                Some(bytes) => bytes?,
+                None if file.nonblocking() => return Err(Errno::EAGAIN),
+                None => wait_until(&[&line.readers], None, || self.take(room)).map_err(|_| Errno::ERESTARTSYS)??,
+            }
         };
         line.writers.wake_key(ev::WRITABLE);
-        self.0.tty.writable();
         to.put(&bytes)
     }
 
-    fn write(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+    fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        let _turn = self.writing.take(file.nonblocking())?;
+        let tty = &*self.pair.tty;
         let mut done = 0;
-        let mut piece = [0; 512];
+        let mut piece = [0; super::PIECE];
         while from.remaining() > 0 {
-            let n = match from.take(&mut piece) {
-                Ok(n) => n,
+            let room = || Some(tty.input_room()).filter(|room| *room > 0);
+            let step = match file.nonblocking() {
+                true => room().ok_or(Errno::EAGAIN),
+                false => wait_until(&[&self.pair.line.typists], None, room).map_err(|_| Errno::ERESTARTSYS),
+            };
+            let step = step.and_then(|room| from.take(piece.get_mut(..room.min(super::PIECE)).unwrap_or_default()));
+            match step {
+                // Whoever may write has room for what was asked for: only a TIOCSTI comes between.
+                Ok(n) => done += tty.receive(piece.get(..n).unwrap_or_default()),
                 Err(_) if done > 0 => break,
                 Err(e) => return Err(e),
-            };
-            done += self.0.tty.receive(piece.get(..n).unwrap_or_default());
+            }
         }
         Ok(done)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
-        table.add(&self.0.line.readers);
-        let readable = if self.0.line.shown.lock().is_empty() { 0 } else { ev::READABLE };
-        readable | if self.is_hung_up() { ev::HUP } else { 0 } | ev::WRITABLE
+        let line = &self.pair.line;
+        table.add(&line.readers);
+        table.add(&line.typists);
+        let state = if line.has_status() { ev::READABLE | ev::PRI } else { 0 };
+        let readable = if line.shown.lock().is_empty() { 0 } else { ev::READABLE };
+        let room = !self.writing.is_taken() && self.pair.tty.input_room() > 0;
+        state | readable | if line.is_hung_up() { ev::HUP } else { 0 } | if room { ev::WRITABLE } else { 0 }
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
-        let pair = &self.0;
+        let pair = &self.pair;
         match request {
             i::TIOCGPTN => arg.cast::<u32>().write(pair.number)?,
             i::TIOCSPTLCK => pair.line.locked.store(arg.cast::<i32>().read()? != 0, Ordering::Release),
             i::TIOCGPTLCK => arg.cast::<i32>().write(i32::from(pair.line.locked.load(Ordering::Acquire)))?,
-            i::TIOCGPTPEER => {
-                let flags = OpenFlags::from_bits_retain(arg.0 as u32);
-                let path = format!("/dev/pts/{}", pair.number);
-                let how = fs::namespace::OpenHow { flags, ..fs::namespace::OpenHow::default() };
-                let opened = crate::files::with_fs(|ctx| crate::vfs::namespace().open(ctx, None, path.as_bytes(), &how))?;
-                let file = crate::files::open::open(opened, flags)?;
-                let fd = current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC))?;
-                return Ok(fd as usize);
-            }
+            i::TIOCPKT => self.set_packet_mode(arg.cast::<i32>().read()? != 0),
+            i::TIOCGPKT => arg.cast::<i32>().write(i32::from(pair.line.packet.load(Ordering::Acquire)))?,
+            i::TIOCGPTPEER => return self.open_terminal(OpenFlags::from_bits_retain(arg.0 as u32)),
+            i::TIOCGPGRP => arg.cast::<i32>().write(pair.tty.shown().1)?,
+            i::TIOCGSID => match pair.tty.session.load(Ordering::Relaxed) {
+                0 => return Err(Errno::ENOTTY),
+                session => arg.cast::<i32>().write(session)?,
+            },
+            // No session has a master for its terminal.
+            i::TIOCNOTTY => return Err(Errno::ENOTTY),
+            i::TCFLSH => self.flush(arg.0)?,
             i::FIONREAD => {
                 let n = pair.line.shown.lock().len();
                 arg.cast::<i32>().write(n as i32)?;
@@ -203,73 +305,33 @@ impl FileOps for Master {
 }
 
 /// Opens `/dev/ptmx`: a new pair. `ENOSPC` when there are too many.
-pub fn open_master() -> SysResult<Arc<dyn FileOps>> {
+pub(super) fn open_master(instance: Arc<Instance>) -> SysResult<Arc<dyn FileOps>> {
     let line = Arc::new(Line {
         shown: IrqLock::new(VecDeque::new()),
         readers: poll_queue(),
         writers: poll_queue(),
+        typists: poll_queue(),
         slaves: AtomicU32::new(0),
         was_opened: AtomicBool::new(false),
         locked: AtomicBool::new(true),
         master_gone: AtomicBool::new(false),
+        packet: AtomicBool::new(false),
+        status: AtomicU32::new(0),
     });
-    let uid = current().credentials().fsuid;
-    let mut pairs = PAIRS.lock();
-    let number = (0..MAX).find(|n| !pairs.contains_key(n)).ok_or(Errno::ENOSPC)?;
-    let pair = Arc::new(Pair { number, tty: Tty::new(makedev(MAJOR, number), line.clone()), line, uid });
-    pairs.insert(number, pair.clone());
-    Ok(Arc::new(Master(pair)))
+    let pair = instance.add(|number| {
+        let tty = Tty::new(makedev(MAJOR, number), line.clone());
+        tty.without_modem();
+        Arc::new(Pair { number, tty, line: line.clone(), instance: instance.clone() })
+    })?;
+    Ok(Arc::new(Master { pair, reading: Turn::new(), writing: Turn::new() }))
 }
 
-/// Opens `/dev/pts/N`. `EIO` while it is locked or when its master is gone.
-pub fn open_slave(number: u32) -> SysResult<(Arc<Tty>, Arc<dyn FileOps>)> {
-    let pair = PAIRS.lock().get(&number).cloned().ok_or(Errno::EIO)?;
-    if pair.line.locked.load(Ordering::Acquire) {
-        return Err(Errno::EIO);
-    }
-    pair.line.slaves.fetch_add(1, Ordering::AcqRel);
-    pair.line.was_opened.store(true, Ordering::Release);
-    Ok((pair.tty.clone(), Arc::new(OpenTty(pair.tty.clone()))))
+/// The terminal `/dev/pts/N`. `EIO` when its master is gone.
+pub(super) fn slave(instance: &Instance, number: u32) -> SysResult<Arc<Tty>> {
+    instance.pair(number).map(|pair| pair.tty.clone()).ok_or(Errno::EIO)
 }
 
 /// The terminals that exist.
 pub fn terminals() -> Vec<Arc<Tty>> {
-    PAIRS.lock().values().map(|pair| pair.tty.clone()).collect()
-}
-
-/// The entries of /dev/pts.
-struct Names {
-    dev: u64,
-}
-
-impl DirSource for Names {
-    fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
-        let number: u32 = core::str::from_utf8(name).ok().and_then(|s| s.parse().ok()).ok_or(Errno::ENOENT)?;
-        let pair = PAIRS.lock().get(&number).cloned().ok_or(Errno::ENOENT)?;
-        let spec = NodeSpec::new(self.dev, 0o620).ino(u64::from(number) + 3).owner(pair.uid, TTY_GID);
-        Ok(PseudoNode::special(spec, FileType::Char, makedev(MAJOR, number), None))
-    }
-
-    fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
-        let pairs = PAIRS.lock();
-        Ok(pairs
-            .iter()
-            .filter(|(n, _)| **n >= from)
-            .map(|(n, _)| PseudoEntry {
-                key: *n,
-                name: format!("{n}").into_bytes(),
-                ino: u64::from(*n) + 3,
-                file_type: FileType::Char,
-            })
-            .collect())
-    }
-}
-
-/// devpts, for mounting at /dev/pts.
-pub fn devpts() -> Arc<dyn FileSystem> {
-    PseudoFs::new("devpts", DEVPTS_MAGIC, |dev| {
-        let root = PseudoNode::dynamic(NodeSpec::new(dev, 0o755).ino(1), Names { dev });
-        root.insert("ptmx", PseudoNode::special(NodeSpec::new(dev, 0o666).ino(2), FileType::Char, makedev(5, 2), None));
-        root
-    })
+    super::devpts::pairs().iter().map(|pair| pair.tty.clone()).collect()
 }

@@ -4,16 +4,20 @@
 //! that sleeps, because bytes move to and from application memory under it; its fill is mirrored in atomics for polling and waiting.
 //! Who waits does so on the queues of its own socket, which stay the same whatever the socket becomes.
 //!
-//! Files that travel and are never received go with the channel. Sockets that travel to each other in a circle do not: nobody
-//! collects them.
+//! Files that travel are [`in_flight`].
 
 mod channel;
+mod connect;
+pub mod in_flight;
 mod name;
+mod options;
+mod receive;
+pub mod report;
 mod socket;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use fs::OpenFlags;
 use linux_raw_sys::net;
@@ -21,10 +25,13 @@ use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
 use super::poll::{PollQueue, poll_queue};
-use super::socket::{Address, PeerCredentials, open};
+use super::socket::{PeerCredentials, open};
 use crate::sync::SpinLock;
+use crate::task::credentials::Credentials;
+use crate::task::current;
 
-use channel::Channel;
+use channel::{Channel, Sender};
+use options::Options;
 
 /// `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,12 +65,32 @@ impl Kind {
     }
 }
 
+/// Who is at the other side: the process that called connect(2), listen(2) or socketpair(2), as it was then.
+#[derive(Clone)]
+struct Peer {
+    pid: i32,
+    ids: Arc<Credentials>,
+}
+
+impl Peer {
+    fn of_current() -> Peer {
+        Peer { pid: current().process.pid, ids: current().credentials() }
+    }
+
+    /// What `SO_PEERCRED` tells.
+    fn credentials(&self) -> PeerCredentials {
+        PeerCredentials { pid: self.pid, uid: self.ids.euid, gid: self.ids.egid }
+    }
+}
+
 /// A connection's two directions, as one side sees them.
 struct Link {
     receive: Arc<Channel>,
     send: Arc<Channel>,
-    peer: PeerCredentials,
-    peer_name: Option<Address>,
+    /// Datagram sockets that connect learn nothing of who is there.
+    peer: Option<Peer>,
+    /// For its name.
+    other: Arc<Sender>,
 }
 
 /// A socket that listens, and the connections that wait for accept(2).
@@ -75,7 +102,7 @@ struct Listener {
     /// Those whose connect(2) waits for room.
     connectors: PollQueue,
     /// Whose `SO_PEERCRED` those who connect see.
-    credentials: PeerCredentials,
+    peer: Peer,
 }
 
 impl Listener {
@@ -85,7 +112,7 @@ impl Listener {
             waiting: SpinLock::new(VecDeque::new()),
             closed: AtomicBool::new(false),
             connectors: poll_queue(),
-            credentials: PeerCredentials::of_current(),
+            peer: Peer::of_current(),
         })
     }
 }
@@ -102,77 +129,99 @@ pub struct UnixSocket {
     me: Weak<UnixSocket>,
     /// Its type.
     pub kind: Kind,
+    /// `SO_COOKIE`.
+    cookie: u64,
     /// A leaf lock, except for a listener's queue.
     role: SpinLock<Role>,
-    /// The `sockaddr_un` that it is bound to.
-    address: SpinLock<Option<Address>>,
+    /// Its name, and what it has sent.
+    sender: Arc<Sender>,
     /// What a datagram socket receives.
     inbox: Arc<Channel>,
     /// Woken when there is something to read, or to accept.
     readers: PollQueue,
-    /// Woken when there is room to write.
-    writers: PollQueue,
-    /// `SO_RCVTIMEO` and `SO_SNDTIMEO` in nanoseconds; 0 is no limit.
-    receive_timeout: AtomicU64,
-    send_timeout: AtomicU64,
-    /// `SO_SNDBUF` and `SO_RCVBUF`, as getsockopt(2) tells them.
-    send_buffer: AtomicU32,
-    receive_buffer: AtomicU32,
-    /// `SO_PASSCRED`.
-    pass_credentials: AtomicBool,
+    options: Options,
+    /// The id of the open file that keeps it: its own or, until it is accepted, its listener's. 0 before there is one.
+    holder: Arc<AtomicU64>,
+    /// The open file. A leaf lock.
+    file: SpinLock<Weak<OpenFile>>,
+    /// References to the open file that are in flight; changed with what is in flight locked.
+    in_flight: AtomicUsize,
     /// shutdown(2) of a datagram socket, which ends no channel.
     shut_for_writing: AtomicBool,
 }
 
-/// `/proc/sys/net/core/wmem_default`.
-const DEFAULT_BUFFER: u32 = 212_992;
+/// All sockets, by cookie. A leaf lock.
+static SOCKETS: SpinLock<BTreeMap<u64, Weak<UnixSocket>>> = SpinLock::new(BTreeMap::new());
 
 impl UnixSocket {
     fn new(kind: Kind) -> Arc<UnixSocket> {
+        static NEXT_COOKIE: AtomicU64 = AtomicU64::new(1);
         let readers = poll_queue();
-        Arc::new_cyclic(|me| UnixSocket {
+        let options = Options::new();
+        let holder = Arc::new(AtomicU64::new(0));
+        let socket = Arc::new_cyclic(|me| UnixSocket {
             me: me.clone(),
             kind,
+            cookie: NEXT_COOKIE.fetch_add(1, Ordering::Relaxed),
             role: SpinLock::new(Role::Idle),
-            address: SpinLock::new(None),
-            inbox: Channel::new(kind, readers.clone(), poll_queue()),
+            sender: Sender::new(),
+            inbox: Channel::new(kind, me.clone(), (readers.clone(), options.flags.clone(), holder.clone()), None),
             readers,
-            writers: poll_queue(),
-            receive_timeout: AtomicU64::new(0),
-            send_timeout: AtomicU64::new(0),
-            send_buffer: AtomicU32::new(DEFAULT_BUFFER),
-            receive_buffer: AtomicU32::new(DEFAULT_BUFFER),
-            pass_credentials: AtomicBool::new(false),
+            options,
+            holder,
+            file: SpinLock::new(Weak::new()),
+            in_flight: AtomicUsize::new(0),
             shut_for_writing: AtomicBool::new(false),
-        })
+        });
+        SOCKETS.lock().insert(socket.cookie, Arc::downgrade(&socket));
+        socket
     }
 
-    /// Both sides of a connection between two sockets.
-    fn link_pair(a: &UnixSocket, b: &UnixSocket) -> [Link; 2] {
-        let peer = PeerCredentials::of_current();
-        let (to_a, to_b) = if a.kind == Kind::Datagram {
-            (a.inbox.clone(), b.inbox.clone())
-        } else {
-            let channel =
-                |from: &UnixSocket, to: &UnixSocket| Channel::new(a.kind, to.readers.clone(), from.writers.clone());
-            (channel(b, a), channel(a, b))
-        };
-        [(to_a.clone(), to_b.clone()), (to_b, to_a)].map(|(receive, send)| Link { receive, send, peer, peer_name: None })
+    /// A channel of a connection, from `sender` to this socket.
+    fn channel_from(&self, sender: &UnixSocket) -> Arc<Channel> {
+        if self.kind == Kind::Datagram {
+            return self.inbox.clone();
+        }
+        let parts = (self.readers.clone(), self.options.flags.clone(), self.holder.clone());
+        Channel::new(self.kind, self.me.clone(), parts, Some(sender.sender.clone()))
+    }
+
+    /// Both sides of a connection between two sockets, each with its peer.
+    fn link_pair(a: &UnixSocket, b: &UnixSocket, [of_a, of_b]: [Peer; 2]) -> [Link; 2] {
+        let (to_a, to_b) = (a.channel_from(b), b.channel_from(a));
+        [
+            Link { receive: to_a.clone(), send: to_b.clone(), peer: Some(of_a), other: b.sender.clone() },
+            Link { receive: to_b, send: to_a, peer: Some(of_b), other: a.sender.clone() },
+        ]
+    }
+
+    /// The open file of a socket that has none yet.
+    fn open(self: Arc<Self>, flags: OpenFlags) -> Arc<OpenFile> {
+        let file = open(self.clone(), flags);
+        *self.file.lock() = Arc::downgrade(&file);
+        self.holder.store(file.id, Ordering::Release);
+        file
+    }
+
+    /// Its open file, if it has one.
+    fn file(&self) -> Option<Arc<OpenFile>> {
+        self.file.lock().upgrade()
     }
 
     /// socket(2): a socket that is not connected.
     pub fn open_one(kind: Kind, flags: OpenFlags) -> Arc<OpenFile> {
-        open(UnixSocket::new(kind), flags)
+        UnixSocket::new(kind).open(flags)
     }
 
     /// socketpair(2).
     pub fn open_pair(kind: Kind, flags: OpenFlags) -> [Arc<OpenFile>; 2] {
         let sockets = [UnixSocket::new(kind), UnixSocket::new(kind)];
-        let links = Self::link_pair(&sockets[0], &sockets[1]);
+        let peer = Peer::of_current();
+        let links = Self::link_pair(&sockets[0], &sockets[1], [peer.clone(), peer]);
         for (socket, link) in sockets.iter().zip(links) {
             *socket.role.lock() = Role::Connected(Arc::new(link));
         }
-        sockets.map(|socket| open(socket, flags))
+        sockets.map(|socket| socket.open(flags))
     }
 
     fn link(&self) -> Option<Arc<Link>> {
@@ -185,8 +234,9 @@ impl UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        if let Some(address) = self.address.lock().take() {
-            name::forget(self, &address);
+        SOCKETS.lock().remove(&self.cookie);
+        if let Some(address) = self.sender.name.get() {
+            name::forget(self, address);
         }
         let role = core::mem::replace(&mut *self.role.lock(), Role::Idle);
         match role {
@@ -207,13 +257,14 @@ impl Drop for UnixSocket {
                 if link.receive.has_unread() && self.kind != Kind::Datagram {
                     link.send.reset();
                 }
-                link.receive.close_reading();
+                link.receive.abandon();
                 if self.kind != Kind::Datagram {
-                    link.send.close_writing();
+                    link.send.hang_up();
                 }
             }
             Role::Idle => {}
         }
-        self.inbox.close_reading();
+        self.inbox.abandon();
+        in_flight::gone();
     }
 }

@@ -5,7 +5,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use fs::{AccessMask, LookupFlags};
+use fs::{AccessMask, LookupFlags, Path};
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
@@ -60,8 +60,7 @@ pub fn bind(socket: &Arc<UnixSocket>, name: &[u8]) -> SysResult<Address> {
         }
         Some(_) => {
             let path = path(name);
-            let made = with_fs(|ctx| namespace().mknod(ctx, None, path, fs::S_IFSOCK | 0o777, 0));
-            let made = made.map_err(|errno| if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno })?;
+            let made = make(socket, path)?;
             let bound = made.inode()?.common().ext_or_insert(|| Bound(SpinLock::new(Weak::new())));
             *bound.0.lock() = Arc::downgrade(socket);
             address.extend_from_slice(path);
@@ -71,14 +70,20 @@ pub fn bind(socket: &Arc<UnixSocket>, name: &[u8]) -> SysResult<Address> {
     Ok(address)
 }
 
-/// Whether a file with this name can be made, which is found out by making one, as on Linux. `EADDRINUSE`, and the errors of mknod(2).
-pub fn is_free(name: &[u8]) -> SysResult<()> {
+/// Makes the file of a socket, with the permissions that fchmod(2) gave the socket itself. `EADDRINUSE`, and the errors of mknod(2).
+fn make(socket: &UnixSocket, path: &[u8]) -> SysResult<Path> {
+    let mode = socket.file().map_or(0o777, |file| file.inode.metadata().mode & 0o7777);
+    let made = with_fs(|ctx| namespace().mknod(ctx, None, path, fs::S_IFSOCK | mode, 0));
+    made.map_err(|errno| if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno })
+}
+
+/// Whether a file with this name can be made, which is found out by making one, as on Linux.
+pub fn is_free(socket: &UnixSocket, name: &[u8]) -> SysResult<()> {
     if name.first() == Some(&0) {
         return Ok(());
     }
     let path = path(name);
-    let made = with_fs(|ctx| namespace().mknod(ctx, None, path, fs::S_IFSOCK | 0o777, 0));
-    made.map_err(|errno| if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno })?;
+    make(socket, path)?;
     with_fs(|ctx| namespace().unlink(ctx, None, path))
 }
 

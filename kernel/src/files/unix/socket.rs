@@ -5,125 +5,131 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use fs::OpenFlags;
-use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
+use linux_raw_sys::ioctl::{FIONREAD, SIOCATMARK, TIOCOUTQ};
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
-use super::channel::Channel;
-use super::{Kind, Link, Listener, Role, UnixSocket, name};
+use super::channel::{self, Channel, Parcel};
+use super::{Kind, Peer, Role, UnixSocket, in_flight, name, receive};
 use crate::files::io::{Sink, Source};
+use crate::files::pidfd::PidFd;
 use crate::files::poll::{PollTable, ev};
-use crate::files::socket::{self, Address, Ancillary, PeerCredentials, Received, Socket, deadline, int, wait};
+use crate::files::socket::{Address, Ancillary, PeerCredentials, Received, Socket, deadline};
 use crate::files::{FileOps, OpenFile, events};
+use crate::task::{current, table};
 use crate::usermem::UserAddr;
 
-/// The most that a listener's backlog may be (`net.core.somaxconn`).
-const SOMAXCONN: i32 = 4096;
-
 impl UnixSocket {
-    /// The channel to send into, and the address of a datagram's sender.
+    /// The channel to send datagrams into: to an address, or to the peer.
     fn target(&self, to: Option<&[u8]>) -> SysResult<Arc<Channel>> {
-        let link = self.link();
         let Some(to) = to else {
-            return match (link, &*self.role.lock()) {
-                (Some(link), _) => Ok(link.send.clone()),
-                _ => Err(Errno::ENOTCONN),
-            };
+            let link = self.link().ok_or(Errno::ENOTCONN)?;
+            let peer = link.send.receiver.upgrade();
+            let takes = peer.is_none_or(|peer| peer.takes_from(self));
+            return if takes { Ok(link.send.clone()) } else { Err(Errno::EPERM) };
         };
-        match (self.kind, link.is_some()) {
-            (Kind::Datagram, _) => {
-                let target = name::find(name::decode(to)?)?;
-                if target.kind != self.kind {
-                    return Err(Errno::EPROTOTYPE);
+        let target = name::find(name::decode(to)?)?;
+        if target.kind != self.kind {
+            return Err(Errno::EPROTOTYPE);
+        }
+        if target.takes_from(self) { Ok(target.inbox.clone()) } else { Err(Errno::EPERM) }
+    }
+
+    /// What goes along with a message into `channel`: the sender's ids if it names some, or either end asks for them.
+    fn parcel(&self, with: Ancillary, channel: &Channel) -> Parcel {
+        let asked = self.options.flags.passes_ids() || channel.wants.passes_ids();
+        let own = || asked.then(PeerCredentials::of_sender);
+        Parcel { files: with.files, credentials: with.credentials.or_else(own) }
+    }
+
+    fn send_with(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
+        let how = channel::How {
+            limit: self.options.send_limit(),
+            nonblock: flags & net::MSG_DONTWAIT != 0,
+            deadline: deadline(&self.options.send_timeout),
+        };
+        let urgent = flags & net::MSG_OOB != 0;
+        match self.kind {
+            Kind::Stream => {
+                let link = self.link();
+                match (to, &link) {
+                    (Some(_), Some(_)) => Err(Errno::EISCONN),
+                    (Some(_), None) => Err(Errno::EOPNOTSUPP),
+                    (None, None) => Err(Errno::ENOTCONN),
+                    (None, Some(link)) => link.send.send(from, self.parcel(with, &link.send), urgent, how),
                 }
-                // Who is connected takes datagrams from its peer alone.
-                let foreign = target.link().is_some_and(|theirs| !Arc::ptr_eq(&theirs.send, &self.inbox));
-                if foreign { Err(Errno::EPERM) } else { Ok(target.inbox.clone()) }
             }
-            (_, true) => Err(Errno::EISCONN),
-            (_, false) => Err(Errno::EOPNOTSUPP),
+            _ if urgent => Err(Errno::EOPNOTSUPP),
+            Kind::SeqPacket => {
+                let link = self.link();
+                // A peer that went without reading all is told of once, by whatever comes first.
+                if let Some(link) = &link {
+                    link.receive.take_error()?;
+                }
+                // An address means nothing here.
+                let channel = &link.ok_or(Errno::ENOTCONN)?.send;
+                channel.check_open()?;
+                let bytes = Channel::packet(from, how.limit)?;
+                channel.send_packet(bytes, self.parcel(with, channel), &self.sender, || true, how)
+            }
+            Kind::Datagram => self.send_datagram(from, to, with, how),
         }
     }
 
-    fn send_with(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, nonblock: bool) -> SysResult<usize> {
-        if self.kind == Kind::Datagram && self.shut_for_writing.load(Ordering::Relaxed) {
+    fn send_datagram(
+        &self,
+        from: &mut Source<'_>,
+        to: Option<&[u8]>,
+        with: Ancillary,
+        how: channel::How,
+    ) -> SysResult<usize> {
+        if let Some(to) = to {
+            name::decode(to)?;
+        }
+        self.name_if_wanted()?;
+        // The bytes are looked at before the address.
+        let bytes = Channel::packet(from, how.limit)?;
+        self.inbox.take_error()?;
+        if self.shut_for_writing.load(Ordering::Relaxed) {
             return Err(Errno::EPIPE);
         }
-        let limit = self.send_buffer.load(Ordering::Relaxed) as usize;
-        let credentials = with.credentials.unwrap_or_else(PeerCredentials::of_current);
-        let with = Ancillary { credentials: Some(credentials), ..with };
-        let sender = self.address.lock().clone().unwrap_or_default();
-        // A peer that went without reading all is told of once, of packets by whatever comes first.
-        if self.kind == Kind::SeqPacket && self.link().is_some_and(|link| link.receive.take_reset()) {
-            return Err(Errno::ECONNRESET);
-        }
-        let until = deadline(&self.send_timeout);
-        let sent = match self.kind {
-            Kind::Stream => self.target(to)?.send(from, (with, sender), limit, nonblock, until),
-            Kind::SeqPacket => {
-                let channel = self.target(to)?;
-                channel.check_open()?;
-                channel.send_packet(Channel::packet(from, limit)?, (with, sender), limit, nonblock, until)
-            }
-            // The bytes are looked at before the address.
-            Kind::Datagram => {
-                let bytes = Channel::packet(from, limit)?;
-                self.target(to)?.send_packet(bytes, (with, sender), limit, nonblock, until)
-            }
-        };
-        if sent == Err(Errno::ECONNREFUSED) && to.is_none() && self.kind == Kind::Datagram {
-            // The peer is gone, and with it the connection and what it had sent.
-            *self.role.lock() = Role::Idle;
-            self.inbox.clear();
+        let channel = self.target(to)?;
+        let peers = || self.is_peer_of(&channel);
+        let sent = channel.send_packet(bytes, self.parcel(with, &channel), &self.sender, peers, how);
+        if sent == Err(Errno::ECONNREFUSED) && to.is_none() {
+            self.lose_peer();
         }
         sent
     }
 
-    fn receive_with(&self, to: &mut Sink<'_>, nonblock: bool, peek: bool) -> SysResult<Received> {
+    /// Whether who receives by `channel` sends to this socket only.
+    fn is_peer_of(&self, channel: &Channel) -> bool {
+        let receiver = channel.receiver.upgrade();
+        receiver.is_some_and(|socket| socket.link().is_some_and(|theirs| Arc::ptr_eq(&theirs.send, &self.inbox)))
+    }
+
+    fn receive_with(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<Received> {
         let channel = match (self.kind, self.link()) {
             (Kind::Datagram, _) => self.inbox.clone(),
             (_, Some(link)) => link.receive.clone(),
             (Kind::Stream, None) => return Err(Errno::EINVAL),
             (Kind::SeqPacket, None) => return Err(Errno::ENOTCONN),
         };
-        let credentials = self.pass_credentials.load(Ordering::Relaxed);
-        let mut received = channel.receive(to, peek, nonblock, deadline(&self.receive_timeout), credentials)?;
-        if !credentials {
-            received.ancillary.credentials = None;
+        let peek = flags & net::MSG_PEEK != 0;
+        if flags & net::MSG_OOB != 0 {
+            let stream = self.kind == Kind::Stream;
+            let in_line = self.options.flags.urgent_in_line();
+            return if stream { channel.receive_urgent(to, peek, in_line) } else { Err(Errno::EOPNOTSUPP) };
         }
-        Ok(received)
-    }
-
-    fn connect_stream(&self, to: &Arc<UnixSocket>, nonblock: bool) -> SysResult<()> {
-        let listener = match &*to.role.lock() {
-            Role::Listening(listener) if !to.inbox.is_ended() => listener.clone(),
-            _ => return Err(Errno::ECONNREFUSED),
+        let how = receive::How {
+            peek,
+            all: flags & net::MSG_WAITALL != 0,
+            nonblock: flags & net::MSG_DONTWAIT != 0,
+            deadline: deadline(&self.options.receive_timeout),
+            least: self.options.least(),
+            flags: &self.options.flags,
         };
-        let own = PeerCredentials::of_current();
-        let until = deadline(&self.send_timeout);
-        let accepted = UnixSocket::new(self.kind);
-        let [ours, theirs] = UnixSocket::link_pair(self, &accepted);
-        let theirs = Link { peer: own, peer_name: self.address.lock().clone(), ..theirs };
-        let ours = Link { peer: listener.credentials, peer_name: to.address.lock().clone(), ..ours };
-        *accepted.role.lock() = Role::Connected(Arc::new(theirs));
-        *accepted.address.lock() = to.address.lock().clone();
-        let mut accepted = Some(accepted);
-        wait(&listener.connectors, nonblock, until, || {
-            let mut waiting = listener.waiting.lock();
-            if listener.closed.load(Ordering::Acquire) {
-                return Some(Err(Errno::ECONNREFUSED));
-            }
-            if waiting.len() > listener.backlog.load(Ordering::Relaxed) {
-                return None;
-            }
-            waiting.extend(accepted.take());
-            Some(Ok(()))
-        })??;
-        *self.role.lock() = Role::Connected(Arc::new(ours));
-        to.readers.wake(1, ev::READABLE);
-        self.readers.wake_all();
-        self.writers.wake_all();
-        Ok(())
+        channel.receive(to, &how)
     }
 
     /// What poll(2) says of shutdown(2) where nothing is connected.
@@ -133,6 +139,21 @@ impl UnixSocket {
             (true, false) => ev::READABLE | ev::RDHUP,
             (true, true) => ev::READABLE | ev::RDHUP | ev::HUP,
         }
+    }
+
+    /// Who is at the other side, or listens here.
+    fn peer(&self) -> Option<Peer> {
+        match &*self.role.lock() {
+            Role::Connected(link) => link.peer.clone(),
+            Role::Listening(listener) => Some(listener.peer.clone()),
+            Role::Idle => None,
+        }
+    }
+
+    /// `SO_MEMINFO` (linux/sock_diag.h).
+    fn memory(&self) -> [usize; 9] {
+        let (sent, limit) = (self.sender.used(), self.options.send_limit());
+        [0, self.options.receive_limit(), sent, limit, 0, 0, 0, 0, 0]
     }
 }
 
@@ -146,20 +167,24 @@ impl FileOps for UnixSocket {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        self.receive_with(to, file.message_flags() != 0, false).map(|received| received.copied)
+        self.receive_with(to, file.message_flags()).map(|received| received.copied)
     }
 
     fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
-        let result = self.send_with(from, None, Ancillary::default(), file.message_flags() != 0);
+        let result = self.send_with(from, None, Ancillary::default(), file.message_flags());
         if result == Err(Errno::EPIPE) && self.kind != Kind::Datagram {
             events::broken_pipe();
         }
         result
     }
 
+    fn flush(&self, _file: &OpenFile) {
+        in_flight::suspect(self);
+    }
+
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         table.add(&self.readers);
-        table.add(&self.writers);
+        table.add(&self.sender.writers);
         let link = match &*self.role.lock() {
             Role::Listening(listener) => {
                 let ready = if listener.waiting.lock().is_empty() { 0 } else { ev::READABLE };
@@ -168,19 +193,26 @@ impl FileOps for UnixSocket {
             Role::Connected(link) => Some(link.clone()),
             Role::Idle => None,
         };
-        let limit = self.send_buffer.load(Ordering::Relaxed) as usize;
+        let room = self.sender.has_room(self.options.send_limit());
+        let writable = if room { ev::WRITABLE | ev::WRBAND } else { 0 };
         let Some(link) = link else {
             let more = match self.kind {
-                Kind::Datagram if self.inbox.has_bytes() => ev::READABLE,
+                Kind::Datagram if self.inbox.has_messages() => ev::READABLE,
                 Kind::Datagram => 0,
                 _ => ev::HUP,
             };
-            return ev::WRITABLE | ev::WRBAND | more | self.shut_events();
+            let error = if self.inbox.is_reset() { ev::ERR } else { 0 };
+            return writable | more | error | self.shut_events();
         };
-        table.add(&link.send.writers);
-        let mut events = 0;
+        let mut events = writable;
+        if self.kind == Kind::Datagram {
+            table.add(&link.send.room);
+            if link.send.is_full() && !self.is_peer_of(&link.send) {
+                events = 0;
+            }
+        }
         let ended = link.receive.is_ended();
-        if link.receive.has_bytes() || ended {
+        if link.receive.has_messages() || ended {
             events |= ev::READABLE;
         }
         if ended {
@@ -188,31 +220,31 @@ impl FileOps for UnixSocket {
         }
         let no_writing = match self.kind {
             Kind::Datagram => self.shut_for_writing.load(Ordering::Relaxed),
-            _ => link.send.is_closed_for_writing(),
+            _ => link.send.is_ended(),
         };
         if ended && no_writing {
             events |= ev::HUP;
         }
+        if link.receive.is_urgent() {
+            events |= ev::PRI;
+        }
         if link.receive.is_reset() {
             events |= ev::ERR;
-        }
-        if link.send.has_room(limit) {
-            events |= ev::WRITABLE | ev::WRBAND;
         }
         events
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
-        let link = self.link();
-        let bytes = match (request, &link) {
-            (FIONREAD | TIOCOUTQ, _) if matches!(&*self.role.lock(), Role::Listening(_)) => return Err(Errno::EINVAL),
-            (FIONREAD, Some(link)) => link.receive.next_len(),
-            (FIONREAD, None) => self.inbox.next_len(),
-            (TIOCOUTQ, Some(link)) => link.send.len(),
-            (TIOCOUTQ, None) => 0,
+        let receive = self.link().map_or_else(|| self.inbox.clone(), |link| link.receive.clone());
+        let answer = match request {
+            FIONREAD if matches!(&*self.role.lock(), Role::Listening(_)) => return Err(Errno::EINVAL),
+            FIONREAD => receive.next_len(),
+            TIOCOUTQ => self.sender.used(),
+            SIOCATMARK if self.kind != Kind::Stream => return Err(Errno::EOPNOTSUPP),
+            SIOCATMARK => usize::from(receive.at_mark()),
             _ => return crate::net::ioctl::interface(request, arg),
         };
-        arg.cast::<i32>().write(bytes as i32).map(|()| 0)
+        arg.cast::<i32>().write(answer as i32).map(|()| 0)
     }
 }
 
@@ -226,106 +258,28 @@ impl Socket for UnixSocket {
     }
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
-        let name = name::decode(address)?;
-        let me = self.me.upgrade().ok_or(Errno::EINVAL)?;
-        if self.address.lock().is_some() {
-            // Asking once more for any name is not an error.
-            return match name {
-                [] => Ok(()),
-                // A bad name is told of first.
-                name => Err(name::is_free(name).err().unwrap_or(Errno::EINVAL)),
-            };
-        }
-        let bound = name::bind(&me, name)?;
-        *self.address.lock() = Some(bound);
-        Ok(())
+        self.bind_to(address)
     }
 
     fn listen(&self, backlog: i32) -> SysResult<()> {
-        if self.kind == Kind::Datagram {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        if self.address.lock().is_none() {
-            return Err(Errno::EINVAL);
-        }
-        let backlog = if backlog < 0 { SOMAXCONN } else { backlog.min(SOMAXCONN) } as usize;
-        let mut role = self.role.lock();
-        match &*role {
-            Role::Listening(listener) => {
-                listener.backlog.store(backlog, Ordering::Relaxed);
-                listener.connectors.wake_all();
-            }
-            Role::Connected(_) => return Err(Errno::EINVAL),
-            Role::Idle => *role = Role::Listening(Listener::new(backlog)),
-        }
-        Ok(())
+        self.listen_with(backlog)
     }
 
     fn accept(&self, nonblock: bool, flags: OpenFlags) -> SysResult<(Arc<OpenFile>, Address)> {
-        if self.kind == Kind::Datagram {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let listener = match &*self.role.lock() {
-            Role::Listening(listener) => listener.clone(),
-            _ => return Err(Errno::EINVAL),
-        };
-        let next = || {
-            let next = listener.waiting.lock().pop_front();
-            let ended = listener.closed.load(Ordering::Acquire) || !nonblock && self.inbox.is_ended();
-            if next.is_none() && ended { Some(None) } else { next.map(Some) }
-        };
-        let accepted = wait(&self.readers, nonblock, deadline(&self.receive_timeout), next)?.ok_or(Errno::EINVAL)?;
-        listener.connectors.wake(1, ev::WRITABLE);
-        accepted.pass_credentials.store(self.pass_credentials.load(Ordering::Relaxed), Ordering::Relaxed);
-        let peer = accepted.peer_address().unwrap_or_else(|_| name::unnamed());
-        Ok((socket::open(accepted, flags), peer))
+        self.accept_one(nonblock, flags)
     }
 
     fn connect(&self, address: &[u8], nonblock: bool) -> SysResult<()> {
-        if self.kind == Kind::Datagram {
-            if address.first_chunk().is_some_and(|f| u32::from(u16::from_ne_bytes(*f)) == net::AF_UNSPEC) {
-                *self.role.lock() = Role::Idle;
-                return Ok(());
-            }
-            let target = name::find(name::decode(address)?)?;
-            if target.kind != self.kind {
-                return Err(Errno::EPROTOTYPE);
-            }
-            if target.link().is_some_and(|theirs| !Arc::ptr_eq(&theirs.send, &self.inbox)) {
-                return Err(Errno::EPERM);
-            }
-            let peer_name = target.address.lock().clone();
-            let link = Link {
-                receive: self.inbox.clone(),
-                send: target.inbox.clone(),
-                peer: PeerCredentials::of_current(),
-                peer_name,
-            };
-            *self.role.lock() = Role::Connected(Arc::new(link));
-            return Ok(());
-        }
-        let target = name::find(name::decode(address)?)?;
-        if target.kind != self.kind {
-            return Err(Errno::EPROTOTYPE);
-        }
-        if !matches!(&*target.role.lock(), Role::Listening(_)) {
-            return Err(Errno::ECONNREFUSED);
-        }
-        match &*self.role.lock() {
-            Role::Idle => {}
-            Role::Connected(_) => return Err(Errno::EISCONN),
-            Role::Listening(_) => return Err(Errno::EINVAL),
-        }
-        self.connect_stream(&target, nonblock)
+        self.connect_to(address, nonblock)
     }
 
     fn local_address(&self) -> SysResult<Address> {
-        Ok(self.address.lock().clone().unwrap_or_else(name::unnamed))
+        Ok(self.sender.name.get().cloned().unwrap_or_else(name::unnamed))
     }
 
     fn peer_address(&self) -> SysResult<Address> {
         let link = self.link().ok_or(Errno::ENOTCONN)?;
-        Ok(link.peer_name.clone().unwrap_or_else(name::unnamed))
+        Ok(link.other.name.get().cloned().unwrap_or_else(name::unnamed))
     }
 
     fn shutdown(&self, read: bool, write: bool) -> SysResult<()> {
@@ -335,7 +289,7 @@ impl Socket for UnixSocket {
             if read {
                 self.inbox.close_writing();
             }
-            self.writers.wake_all();
+            self.sender.writers.wake_all();
             return Ok(());
         }
         let link = match &*self.role.lock() {
@@ -344,8 +298,8 @@ impl Socket for UnixSocket {
                 self.shut_for_writing.fetch_or(write, Ordering::Relaxed);
                 if read {
                     self.inbox.close_writing();
-                    self.readers.wake_all();
                 }
+                self.readers.wake_all();
                 return Ok(());
             }
         };
@@ -359,82 +313,50 @@ impl Socket for UnixSocket {
     }
 
     fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
-        if flags & net::MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        self.send_with(from, to, with, flags & net::MSG_DONTWAIT != 0)
+        self.send_with(from, to.filter(|to| !to.is_empty()), with, flags)
     }
 
     fn receive_message(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<Received> {
-        if flags & net::MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let nonblock = flags & net::MSG_DONTWAIT != 0;
-        let peek = flags & net::MSG_PEEK != 0;
-        let mut received = self.receive_with(to, nonblock, peek)?;
-        let all = flags & net::MSG_WAITALL != 0 && !peek && self.kind == Kind::Stream;
-        while all && to.remaining() > 0 && received.ancillary.files.is_empty() {
-            match self.receive_with(to, nonblock, false) {
-                Ok(more) if more.copied > 0 => {
-                    received.copied += more.copied;
-                    received.ancillary.files.extend(more.ancillary.files);
-                }
-                _ => break,
-            }
-        }
-        if self.kind == Kind::Stream {
-            received.full = received.copied;
-        }
-        Ok(received)
+        self.receive_with(to, flags)
     }
 
     fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        /// Least buffer that Linux grants (`SOCK_MIN_SNDBUF`), and the most without privilege (`wmem_max`), both doubled.
-        const BUFFER: core::ops::RangeInclusive<u32> = 4608..=425_984;
-        if level != net::SOL_SOCKET {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        if matches!(option, net::SO_RCVTIMEO | net::SO_SNDTIMEO) {
-            let slot = if option == net::SO_RCVTIMEO { &self.receive_timeout } else { &self.send_timeout };
-            slot.store(socket::timeval(value)?, Ordering::Relaxed);
-            return Ok(());
-        }
-        let number = int(value)?;
-        match option {
-            net::SO_SNDBUF | net::SO_RCVBUF => {
-                let granted = (number.max(0) as u32).saturating_mul(2).clamp(*BUFFER.start(), *BUFFER.end());
-                let slot = if option == net::SO_SNDBUF { &self.send_buffer } else { &self.receive_buffer };
-                slot.store(granted, Ordering::Relaxed);
-            }
-            net::SO_PASSCRED => self.pass_credentials.store(number != 0, Ordering::Relaxed),
-            // These mean nothing here, and are taken as on Linux.
-            net::SO_REUSEADDR | net::SO_REUSEPORT | net::SO_KEEPALIVE | net::SO_BROADCAST | net::SO_LINGER => {}
-            _ => return Err(Errno::ENOPROTOOPT),
-        }
-        Ok(())
+        if level == net::SOL_SOCKET { self.options.set(option, value) } else { Err(Errno::EOPNOTSUPP) }
     }
 
-    fn get_option(&self, level: u32, option: u32, _room: usize) -> SysResult<Vec<u8>> {
+    fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
         if level != net::SOL_SOCKET {
             return Err(Errno::EOPNOTSUPP);
         }
-        let number = match option {
+        match option {
             net::SO_PEERCRED => {
                 let nobody = PeerCredentials { pid: 0, uid: u32::MAX, gid: u32::MAX };
-                return Ok(self.link().map_or(nobody, |link| link.peer).bytes().to_vec());
+                Ok(self.peer().map_or(nobody, |peer| peer.credentials()).bytes().to_vec())
             }
-            net::SO_RCVTIMEO => return Ok(socket::timeval_bytes(self.receive_timeout.load(Ordering::Relaxed))),
-            net::SO_SNDTIMEO => return Ok(socket::timeval_bytes(self.send_timeout.load(Ordering::Relaxed))),
+            net::SO_PEERGROUPS => {
+                let peer = self.peer().ok_or(Errno::ENODATA)?;
+                Ok(peer.ids.groups.iter().flat_map(|group| group.to_ne_bytes()).collect())
+            }
+            net::SO_PEERPIDFD => {
+                let peer = self.peer().ok_or(Errno::ENODATA)?;
+                let process = table::process(peer.pid).ok_or(Errno::ESRCH)?;
+                let fd = current().files()?.insert(PidFd::open(process, OpenFlags::CLOEXEC), true)?;
+                Ok(fd.to_ne_bytes().to_vec())
+            }
+            net::SO_PEERNAME => {
+                let name = self.peer_address()?;
+                if name.len() < room { Err(Errno::EINVAL) } else { Ok(name) }
+            }
             net::SO_ERROR => {
-                let reset = self.link().is_some_and(|link| link.receive.take_reset());
-                if reset { Errno::ECONNRESET.0 as u32 } else { 0 }
+                let link = self.link();
+                let channel = link.as_ref().map_or(&self.inbox, |link| &link.receive);
+                let error = channel.take_error().map_or_else(|errno| i32::from(errno.0), |()| 0);
+                Ok(error.to_ne_bytes().to_vec())
             }
-            net::SO_ACCEPTCONN => u32::from(matches!(&*self.role.lock(), Role::Listening(_))),
-            net::SO_SNDBUF => self.send_buffer.load(Ordering::Relaxed),
-            net::SO_RCVBUF => self.receive_buffer.load(Ordering::Relaxed),
-            net::SO_PASSCRED => u32::from(self.pass_credentials.load(Ordering::Relaxed)),
-            _ => return Err(Errno::ENOPROTOOPT),
-        };
-        Ok(number.to_ne_bytes().to_vec())
+            net::SO_ACCEPTCONN => Ok(i32::from(matches!(&*self.role.lock(), Role::Listening(_))).to_ne_bytes().to_vec()),
+            net::SO_COOKIE => Ok(self.cookie.to_ne_bytes().to_vec()),
+            net::SO_MEMINFO => Ok(self.memory().iter().flat_map(|word| (*word as u32).to_ne_bytes()).collect()),
+            _ => self.options.get(option),
+        }
     }
 }

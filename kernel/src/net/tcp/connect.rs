@@ -15,14 +15,16 @@ use super::{Connection, config, table};
 use crate::arch::clock;
 use crate::files::socket::{deadline, wait};
 use crate::net::ports::{self, Lease, Protocol};
-use crate::net::{poll, route, secret};
+use crate::net::socket::Family;
+use crate::net::sockopt::flag;
+use crate::net::{poll, secret};
 
 impl TcpSocket {
     /// The local address and the port's lease, binding to a free port if there is none yet. Leaves the role idle without a lease.
     pub(super) fn take_lease(&self, role: &mut Role, local: SocketAddr) -> SysResult<Lease> {
         match role {
             Role::Idle(lease @ Some(_)) => lease.take().ok_or(Errno::EINVAL),
-            Role::Idle(None) => ports::take(Protocol::Tcp, local, self.common.sharing()),
+            Role::Idle(None) => ports::take(Protocol::Tcp, local, self.common.sharing(), self.port_range()),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -35,10 +37,13 @@ impl TcpSocket {
                 if to.is_ipv4() { core::net::Ipv4Addr::LOCALHOST.into() } else { core::net::Ipv6Addr::LOCALHOST.into() };
             to.set_ip(ip);
         }
+        if to.is_ipv4() && self.common.family() == Family::V6 && self.common.v6_only.load(Ordering::Relaxed) {
+            return Err(Errno::ENETUNREACH);
+        }
         if to.ip().is_multicast() || matches!(to.ip(), core::net::IpAddr::V4(v4) if v4.is_broadcast()) {
             return Err(Errno::ENETUNREACH);
         }
-        let hop = route::lookup(&to.ip())?;
+        let hop = self.common.route(&to.ip())?;
         let bound = match role {
             Role::Idle(Some(lease)) => Some(lease.local),
             _ => None,
@@ -61,12 +66,20 @@ impl TcpSocket {
         config.mss = self.options.clamp_segment(config.mss);
         let iss = initial_number(secret(), &flow, now);
         let ports = (flow.local.port(), flow.remote.port());
-        let tcb = Tcb::connect(ports, iss, config, self.options.settings(&self.common), now);
+        let mut tcb = Tcb::connect(ports, iss, config, self.options.settings(&self.common), now);
+        tcb.set_urgent_inline(self.common.has(flag::OOB_INLINE));
         let queues = [self.readers.clone(), self.writers.clone()];
         let connection = Connection::new(flow, tcb, hop, lease, queues);
-        connection.tos.store(self.common.tos.load(Ordering::Relaxed), Ordering::Relaxed);
-        connection.ttl.store(self.common.ttl(), Ordering::Relaxed);
+        let v6 = to.is_ipv6();
+        connection.tos.store(self.common.tos(v6), Ordering::Relaxed);
+        connection.ttl.store(self.common.ttl(v6), Ordering::Relaxed);
+        if let Some(owner) = self.signal_owner.get() {
+            connection.signal_owner.call_once(|| owner.clone());
+        }
+        connection.heed_filter(&self.common);
+        *self.error.lock() = None;
         if !table::insert(&connection) {
+            *role = Role::Idle(connection.take_lease().filter(|_| self.keeps_port()));
             return Err(Errno::EADDRNOTAVAIL);
         }
         *role = Role::Connected(connection.clone(), false);
@@ -78,7 +91,7 @@ impl TcpSocket {
     fn connect_result(&self, connection: &Connection) -> Option<SysResult<()>> {
         let mut tcb = connection.tcb.lock();
         match tcb.state() {
-            State::SynSent => None,
+            State::SynSent | State::SynReceived => None,
             State::Closed => {
                 let error = tcb.take_error().map_or(Errno::ECONNABORTED, errno);
                 Some(Err(error))
@@ -98,7 +111,10 @@ impl TcpSocket {
         *role = match result {
             Ok(()) => Role::Connected(connection.clone(), true),
             // It may be tried again.
-            Err(_) => Role::Idle(None),
+            Err(_) => {
+                self.last_port.store(connection.flow.local.port(), Ordering::Relaxed);
+                Role::Idle(connection.take_lease().filter(|_| self.keeps_port()))
+            }
         };
         result
     }
@@ -106,17 +122,17 @@ impl TcpSocket {
     /// connect(2).
     pub(super) fn connect_to(&self, address: &[u8], nonblock: bool) -> SysResult<()> {
         if address.first_chunk().is_some_and(|f| u32::from(u16::from_ne_bytes(*f)) == n::AF_UNSPEC) {
-            self.close();
+            self.disconnect();
             return Ok(());
         }
-        let to = self.common.family.decode(address)?;
+        let to = self.common.family().decode(address)?;
         let mut role = self.role.lock();
         let connection = match &*role {
             Role::Listening(_) | Role::Connected(_, true) => return Err(Errno::EISCONN),
             Role::Connected(connection, false) => {
                 let connection = connection.clone();
                 drop(role);
-                if nonblock && connection.tcb.lock().state() == State::SynSent {
+                if nonblock && connection.tcb.lock().is_connecting() {
                     return Err(Errno::EALREADY);
                 }
                 connection

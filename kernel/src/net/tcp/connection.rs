@@ -6,12 +6,16 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use inet::Bytes;
 use inet::ip::Flow;
 use inet::tcp::{Events, Flags, Header, State, Tcb};
+use spin::Once;
 
 use super::{batch, send, send_header, table};
+use crate::files::owner::{self, SharedOwner};
 use crate::files::poll::{PollQueue, ev};
+use crate::net::input::Incoming;
 use crate::net::output::TTL;
 use crate::net::ports::Lease;
 use crate::net::route::Hop;
+use crate::net::socket::Common;
 use crate::net::{poll, timers};
 use crate::sync::SpinLock;
 use crate::task::Instant;
@@ -40,8 +44,8 @@ pub struct Connection {
     pub readers: PollQueue,
     /// Woken when there is room to write.
     pub writers: PollQueue,
-    /// The local port.
-    _lease: Lease,
+    /// The local port, until the socket takes it back.
+    lease: SpinLock<Option<Lease>>,
     /// Type of service, and time to live.
     pub tos: AtomicU8,
     /// See `tos`.
@@ -56,6 +60,11 @@ pub struct Connection {
     counted: AtomicBool,
     /// The owner of the socket, for /proc/net/tcp: user and inode.
     pub owner: SpinLock<(u32, u64)>,
+    /// Who is told of urgent data by `SIGURG` (fcntl(2), `F_SETOWN`).
+    pub signal_owner: Once<SharedOwner>,
+    /// The socket's options, where a filter is among them, and whether there is one.
+    filter: Once<Arc<Common>>,
+    filtered: AtomicBool,
 }
 
 impl Connection {
@@ -68,7 +77,7 @@ impl Connection {
             hop,
             readers,
             writers,
-            _lease: lease,
+            lease: SpinLock::new(Some(lease)),
             tos: AtomicU8::new(0),
             ttl: AtomicU8::new(TTL),
             scheduled: AtomicBool::new(false),
@@ -76,7 +85,31 @@ impl Connection {
             alarm_serial: AtomicU64::new(0),
             counted: AtomicBool::new(false),
             owner: SpinLock::new((0, 0)),
+            signal_owner: Once::new(),
+            filter: Once::new(),
+            filtered: AtomicBool::new(false),
         })
+    }
+
+    /// Has the filter of these options look at all segments from now on, if there is one.
+    pub fn heed_filter(&self, common: &Arc<Common>) {
+        if common.filter.is_present() {
+            self.filter.call_once(|| common.clone());
+            self.filtered.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the socket's filter lets a segment in.
+    pub fn passes(&self, incoming: &Incoming<'_>) -> bool {
+        if !self.filtered.load(Ordering::Acquire) {
+            return true;
+        }
+        self.filter.get().is_none_or(|common| common.filter.wanted(|| incoming.for_filter()) > 0)
+    }
+
+    /// The port, for the socket to keep when the connection is over.
+    pub fn take_lease(&self) -> Option<Lease> {
+        self.lease.lock().take()
     }
 
     /// Takes a segment. What it calls for is sent when the batch of packets is done.
@@ -126,6 +159,11 @@ impl Connection {
 
     /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
     fn wake(&self, events: Events) {
+        if events.contains(Events::URGENT)
+            && let Some(owner) = self.signal_owner.get()
+        {
+            owner::tell_urgent(owner);
+        }
         if events.intersects(Events::CONNECTED | Events::ENDED | Events::CLOSED) {
             self.readers.wake_all();
             self.writers.wake_all();

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use inet::tcp::State;
-use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
+use linux_raw_sys::ioctl::{FIONREAD, SIOCATMARK, TIOCOUTQ};
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{Role, TcpSocket};
@@ -11,7 +11,12 @@ use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollTable, ev};
 use crate::files::socket::Socket;
 use crate::files::{FileOps, OpenFile, events};
+use crate::net::sockopt::flag;
+use crate::net::stamp;
 use crate::usermem::UserAddr;
+
+/// Bytes that were written and not sent (linux/sockios.h).
+const SIOCOUTQNSD: u32 = 0x894b;
 
 impl FileOps for TcpSocket {
     fn as_socket(&self) -> Option<&dyn Socket> {
@@ -39,7 +44,8 @@ impl FileOps for TcpSocket {
         match &*self.role.lock() {
             Role::Idle(_) => {
                 let shut = if self.shut_early.load(Ordering::Relaxed) { ev::READABLE | ev::RDHUP } else { 0 };
-                ev::OUT | ev::WRNORM | ev::HUP | shut
+                let failed = if self.error.lock().is_some() { ev::ERR } else { 0 };
+                ev::OUT | ev::WRNORM | ev::HUP | shut | failed
             }
             Role::Listening(listener) => {
                 if listener.has_ready() {
@@ -58,7 +64,10 @@ impl FileOps for TcpSocket {
                 if read_ended {
                     events |= ev::READABLE | ev::RDHUP;
                 }
-                if tcb.state() != State::SynSent {
+                if tcb.has_urgent() {
+                    events |= ev::PRI;
+                }
+                if !tcb.is_connecting() {
                     let enough = self.common.low_water.load(Ordering::Relaxed) as usize;
                     if tcb.readable() >= enough {
                         events |= ev::READABLE;
@@ -69,8 +78,12 @@ impl FileOps for TcpSocket {
                         tcb.want_room();
                     }
                 }
-                if tcb.error().is_some() {
+                let noted = !self.zero_copies.is_empty();
+                if tcb.error().is_some() || noted {
                     events |= ev::ERR;
+                }
+                if noted && self.common.has(flag::SELECT_ERR_QUEUE) {
+                    events |= ev::PRI;
                 }
                 events
             }
@@ -78,13 +91,15 @@ impl FileOps for TcpSocket {
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
-        if !matches!(request, FIONREAD | TIOCOUTQ) {
-            return crate::net::ioctl::interface(request, arg);
+        if !matches!(request, FIONREAD | TIOCOUTQ | SIOCATMARK | SIOCOUTQNSD) {
+            return stamp::ioctl(request, arg, 0).unwrap_or_else(|| crate::net::ioctl::interface(request, arg));
         }
         let bytes = match (request, &*self.role.lock()) {
-            (FIONREAD | TIOCOUTQ, Role::Listening(_)) => return Err(Errno::EINVAL),
-            (FIONREAD, Role::Connected(connection, _)) => connection.tcb.lock().readable(),
+            (FIONREAD | TIOCOUTQ | SIOCOUTQNSD, Role::Listening(_)) => return Err(Errno::EINVAL),
+            (FIONREAD, Role::Connected(connection, _)) => connection.tcb.lock().readable_to_mark(),
             (TIOCOUTQ, Role::Connected(connection, _)) => connection.tcb.lock().unsent(),
+            (SIOCOUTQNSD, Role::Connected(connection, _)) => connection.tcb.lock().totals()[2] as usize,
+            (SIOCATMARK, Role::Connected(connection, _)) => usize::from(connection.tcb.lock().at_mark(0)),
             _ => 0,
         };
         arg.cast::<i32>().write(bytes as i32).map(|()| 0)

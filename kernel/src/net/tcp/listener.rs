@@ -11,12 +11,14 @@ use inet::Bytes;
 use inet::ip::Flow;
 use inet::tcp::request::{Request, cookie, from_cookie, initial_number};
 use inet::tcp::{Flags, Header, Tcb};
+use syscall_shim::{Errno, SysResult};
 
 use super::options::TcpOptions;
 use super::{Connection, config, segment_size, send_header, table};
 use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Common;
+use crate::net::sockopt::flag;
 use crate::net::{poll, route, secret, timers};
 use crate::sync::SpinLock;
 use crate::task::Instant;
@@ -164,11 +166,13 @@ impl Listener {
         let Ok(hop) = route::lookup(&flow.remote.ip()) else { return false };
         let mut config = config(&hop, flow, self.options.clamp_window(self.common.tcp_limits()));
         config.mss = self.options.clamp_segment(config.mss);
-        let tcb = Tcb::accept(&request, ack, config, self.options.settings(&self.common), now);
+        let mut tcb = Tcb::accept(&request, ack, config, self.options.settings(&self.common), now);
+        tcb.set_urgent_inline(self.common.has(flag::OOB_INLINE));
         let lease = ports::share(Protocol::Tcp, flow.local, self.lease.sharing());
         let connection = Connection::new(*flow, tcb, hop, lease, [poll_queue(), poll_queue()]);
-        connection.tos.store(self.common.tos.load(Ordering::Relaxed), Ordering::Relaxed);
-        connection.ttl.store(self.common.ttl(), Ordering::Relaxed);
+        let v6 = flow.remote.is_ipv6();
+        connection.tos.store(self.common.tos(v6), Ordering::Relaxed);
+        connection.ttl.store(self.common.ttl(v6), Ordering::Relaxed);
         if !table::insert(&connection) {
             return false;
         }
@@ -210,9 +214,10 @@ impl Listener {
         }
     }
 
-    /// The connection that waits longest.
-    pub fn take_ready(&self) -> Option<Arc<Connection>> {
-        self.waiting.lock().ready.pop_front()
+    /// The connection that waits longest. `EINVAL` once nobody listens any more.
+    pub fn take_ready(&self) -> SysResult<Option<Arc<Connection>>> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closed { Err(Errno::EINVAL) } else { Ok(waiting.ready.pop_front()) }
     }
 
     /// Whether accept(2) would not wait.

@@ -3,15 +3,18 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use inet::tcp::{Limits, SECOND, Settings, State, TIME_WAIT, Tcb};
+use inet::tcp::{Algorithm, Limits, SECOND, Settings, State, TIME_WAIT, Tcb};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use crate::arch::clock;
 use crate::files::socket::int;
 use crate::net::socket::Common;
+use crate::net::sysctl;
 
-/// `TCP_CONGESTION`: the name of what the state machine does.
-const CONGESTION: &[u8] = b"reno";
+/// `TCP_CONGESTION`: the names of what the state machine can do, and the room that a name has.
+const CONGESTION: [(&[u8], Algorithm); 2] = [(b"reno", Algorithm::Reno), (b"cubic", Algorithm::Cubic)];
+const NAME: usize = 16;
 const MS: u64 = 1_000_000;
 /// The longest time of `TCP_LINGER2`, and between two repetitions, in seconds (`TCP_FIN_TIMEOUT_MAX`, `TCP_RTO_MAX`).
 const MOST_LINGER2: i32 = 120;
@@ -36,18 +39,27 @@ pub struct TcpOptions {
     fast_open: AtomicU32,
     window_clamp: AtomicU32,
     not_sent: AtomicU32,
+    cubic: AtomicBool,
+    /// `TCP_INQ`: a message tells how many bytes are left.
+    pub inq: AtomicBool,
+    /// `TCP_THIN_LINEAR_TIMEOUTS`, `TCP_FASTOPEN_CONNECT`, `TCP_FASTOPEN_NO_COOKIE`: hints for what is not done here: all have
+    /// their usual effect where there is no cookie, and the stream is not thin.
+    hints: [AtomicBool; HINTS.len()],
 }
+
+const HINTS: [u32; 3] = [n::TCP_THIN_LINEAR_TIMEOUTS, n::TCP_FASTOPEN_CONNECT, n::TCP_FASTOPEN_NO_COOKIE];
 
 impl Default for TcpOptions {
     fn default() -> Self {
+        let setting = |setting: &AtomicI32| u64::from(sysctl::get(setting).unsigned_abs());
         Self {
             no_delay: AtomicBool::new(false),
             cork: AtomicBool::new(false),
-            keep_idle: AtomicU64::new(7200 * SECOND),
-            keep_interval: AtomicU64::new(75 * SECOND),
-            keep_count: AtomicU32::new(9),
+            keep_idle: AtomicU64::new(setting(&sysctl::KEEPALIVE_TIME) * SECOND),
+            keep_interval: AtomicU64::new(setting(&sysctl::KEEPALIVE_INTERVAL) * SECOND),
+            keep_count: AtomicU32::new(setting(&sysctl::KEEPALIVE_PROBES) as u32),
             user_timeout: AtomicU64::new(0),
-            syn_count: AtomicU32::new(6),
+            syn_count: AtomicU32::new(setting(&sysctl::SYN_RETRIES) as u32),
             linger2: AtomicI32::new(0),
             defer_accept: AtomicU32::new(0),
             max_segment: AtomicU32::new(0),
@@ -55,6 +67,9 @@ impl Default for TcpOptions {
             fast_open: AtomicU32::new(0),
             window_clamp: AtomicU32::new(0),
             not_sent: AtomicU32::new(0),
+            cubic: AtomicBool::new(false),
+            inq: AtomicBool::new(false),
+            hints: Default::default(),
         }
     }
 }
@@ -63,7 +78,9 @@ impl TcpOptions {
     /// A copy, for an accepted connection.
     pub fn inherit(&self) -> TcpOptions {
         let copy = TcpOptions::default();
-        copy.no_delay.store(self.no_delay.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (from, to) in [(&self.no_delay, &copy.no_delay), (&self.cubic, &copy.cubic), (&self.inq, &copy.inq)] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
         for (from, to) in [
             (&self.keep_idle, &copy.keep_idle),
             (&self.keep_interval, &copy.keep_interval),
@@ -95,13 +112,14 @@ impl TcpOptions {
             user_timeout: self.user_timeout.load(Ordering::Relaxed),
             syn_retries: self.syn_count.load(Ordering::Relaxed),
             linger2: match self.linger2.load(Ordering::Relaxed) {
-                0 => TIME_WAIT,
+                0 => sysctl::get(&sysctl::FIN_TIMEOUT) as u64 * SECOND,
                 seconds => seconds.max(0) as u64 * SECOND,
             },
             not_sent_low_water: match self.not_sent.load(Ordering::Relaxed) {
                 0 => u32::MAX,
                 bytes => bytes,
             },
+            congestion: CONGESTION[usize::from(self.cubic.load(Ordering::Relaxed))].1,
         }
     }
 
@@ -131,11 +149,18 @@ impl TcpOptions {
         }
     }
 
-    /// setsockopt(2).
-    pub fn set(&self, option: u32, value: &[u8]) -> SysResult<()> {
+    /// setsockopt(2) on a socket that is `closed`, as one is that neither listens nor is connected.
+    pub fn set(&self, option: u32, value: &[u8], closed: bool) -> SysResult<()> {
         if option == n::TCP_CONGESTION {
-            let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-            return if name == CONGESTION { Ok(()) } else { Err(Errno::ENOENT) };
+            let name = value.split(|byte| *byte == 0).next().filter(|_| !value.is_empty()).ok_or(Errno::EINVAL)?;
+            let name = name.get(..NAME - 1).unwrap_or(name);
+            let at = CONGESTION.iter().position(|(known, _)| *known == name).ok_or(Errno::ENOENT)?;
+            self.cubic.store(at == 1, Ordering::Relaxed);
+            return Ok(());
+        }
+        if option == n::TCP_ULP {
+            // There is no upper layer to be had.
+            return Err(if value.is_empty() { Errno::EINVAL } else { Errno::ENOENT });
         }
         let number = int(value)?;
         let within =
@@ -159,10 +184,18 @@ impl TcpOptions {
                 self.max_segment.store(number as u32, Ordering::Relaxed);
             }
             n::TCP_QUICKACK => self.quick_ack.store(number != 0, Ordering::Relaxed),
+            n::TCP_FASTOPEN if !closed => return Err(Errno::EINVAL),
             n::TCP_FASTOPEN => self.fast_open.store(within(0, i32::MAX)? as u32, Ordering::Relaxed),
-            n::TCP_FASTOPEN_CONNECT => {
+            n::TCP_FASTOPEN_CONNECT if !closed => return Err(Errno::EINVAL),
+            n::TCP_THIN_DUPACK => {
                 within(0, 1)?;
             }
+            n::TCP_INQ => self.inq.store(within(0, 1)? != 0, Ordering::Relaxed),
+            option if let Some(at) = HINTS.iter().position(|hint| *hint == option) => {
+                let on = within(0, 1)? != 0;
+                self.hints[at].store(on, Ordering::Relaxed);
+            }
+            n::TCP_WINDOW_CLAMP if number == 0 && !closed => return Err(Errno::EINVAL),
             n::TCP_WINDOW_CLAMP => {
                 let clamp = if number == 0 { 0 } else { number.max(LEAST_WINDOW) };
                 self.window_clamp.store(clamp as u32, Ordering::Relaxed);
@@ -197,11 +230,16 @@ impl TcpOptions {
             },
             n::TCP_QUICKACK => i32::from(self.quick_ack.load(Ordering::Relaxed)),
             n::TCP_FASTOPEN => count(&self.fast_open),
-            n::TCP_FASTOPEN_CONNECT => 0,
+            n::TCP_THIN_DUPACK | n::TCP_IS_MPTCP => 0,
+            n::TCP_INQ => i32::from(self.inq.load(Ordering::Relaxed)),
+            n::TCP_ULP | n::TCP_CC_INFO => return Ok(Vec::new()),
+            option if let Some(at) = HINTS.iter().position(|hint| *hint == option) => {
+                i32::from(self.hints[at].load(Ordering::Relaxed))
+            }
             n::TCP_WINDOW_CLAMP => count(&self.window_clamp),
             n::TCP_CONGESTION => {
-                let mut name = CONGESTION.to_vec();
-                name.resize(16, 0);
+                let mut name = CONGESTION[usize::from(self.cubic.load(Ordering::Relaxed))].0.to_vec();
+                name.resize(NAME, 0);
                 return Ok(name);
             }
             _ => return Err(Errno::ENOPROTOOPT),
@@ -225,6 +263,7 @@ pub fn state_number(state: State) -> u8 {
     match state {
         State::Established => 1,
         State::SynSent => 2,
+        State::SynReceived => 3,
         State::FinWait1 => 4,
         State::FinWait2 => 5,
         State::TimeWait => 6,
@@ -235,39 +274,36 @@ pub fn state_number(state: State) -> u8 {
     }
 }
 
-/// `struct tcp_info` of Linux 3.7: what later ones append is left out, as for a shorter buffer.
+/// `struct tcp_info` (linux/tcp.h), up to `tcpi_rcv_wnd`: what later kernels append is left out, as for a shorter buffer, and what is
+/// not counted is 0.
 pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
+    /// `TCPI_OPT_SACK`, `TCPI_OPT_WSCALE`.
+    const OPTIONS: u8 = 2 | 4;
     let [rtt, variation, window, threshold, mss, retransmits, unacked] = tcb.info();
+    let [acknowledged, received, not_sent, send_window, receive_window] = tcb.totals();
     let (send, receive) = tcb.window_shifts();
     let us = |ns: u64| (ns / 1000) as u32;
-    let mut out = alloc::vec![state_number(tcb.state()), 0, 0, 0, 0, 2 | 4, send | receive << 4, 0];
+    let heard = (clock::monotonic_ns().saturating_sub(tcb.heard_at()) / MS) as u32;
     let threshold = (threshold as u32).min(i32::MAX as u32);
-    let words = [
-        us(rtt) + us(variation) * 4,
-        40_000,
-        mss as u32,
-        mss as u32,
-        unacked as u32,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        tcb.segment_size(),
-        0,
-        us(rtt),
-        us(variation),
-        threshold,
-        window as u32,
-        mss as u32,
-        3,
-        0,
-        0,
-        retransmits as u32,
-    ];
-    out.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+    let mut out = alloc::vec![state_number(tcb.state()), 0, 0, 0, 0, OPTIONS, send | receive << 4, 0];
+    let mut words = |list: &[u32]| out.extend(list.iter().flat_map(|word| word.to_ne_bytes()));
+    let timeout = us(rtt) + us(variation) * 4;
+    // rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets.
+    words(&[timeout.max(200_000), 40_000, mss as u32, mss as u32, unacked as u32, 0, 0, 0, 0]);
+    // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv, pmtu, rcv_ssthresh, rtt, rttvar.
+    words(&[heard, 0, heard, heard, tcb.segment_size() + 40, receive_window as u32, us(rtt), us(variation)]);
+    // snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans.
+    words(&[threshold, window as u32, mss as u32, 3, 0, receive_window as u32, retransmits as u32]);
+    let longs = |list: &[u64]| list.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+    // pacing_rate, max_pacing_rate, bytes_acked, bytes_received.
+    let totals = longs(&[u64::MAX, u64::MAX, acknowledged, received]);
+    out.extend_from_slice(&totals);
+    let mut words = |list: &[u32]| out.extend(list.iter().flat_map(|word| word.to_ne_bytes()));
+    // segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out; delivery_rate, busy_time, rwnd_limited, sndbuf_limited;
+    // delivered, delivered_ce; bytes_sent, bytes_retrans; dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd.
+    words(&[0, 0, not_sent as u32, us(rtt), 0, 0]);
+    words(&[0; 10]);
+    words(&[(acknowledged & 0xffff_ffff) as u32, (acknowledged >> 32) as u32, 0, 0]);
+    words(&[0, 0, 0, send_window as u32, receive_window as u32]);
     out
 }

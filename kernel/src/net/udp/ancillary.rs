@@ -1,57 +1,127 @@
 //! What a socket is told of a datagram besides its bytes (ip(7), ipv6(7), socket(7)).
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use linux_raw_sys::net as n;
 
 use super::Datagram;
+use super::file::UDP_GRO;
 use crate::files::socket::Control;
-use crate::net::socket::{Common, flag};
+use crate::net::interface;
+use crate::net::output::UDP;
+use crate::net::socket::{Common, Family};
+use crate::net::sockopt::flag;
+use crate::net::stamp;
+
+/// Everything of a datagram that can be asked for, besides time stamps.
+const ANY: u64 = flag::RXQ_OVFL | flag::GRO | ANY_V4 | ANY_V6;
+const ANY_V4: u64 = flag::PKTINFO | flag::RECVTTL | flag::RECVTOS | flag::ORIGDSTADDR;
+const ANY_V6: u64 =
+    flag::PKTINFO6 | flag::PKTINFO2292 | flag::RECVHOPLIMIT | flag::HOPLIMIT2292 | flag::RECVTCLASS | flag::ORIGDSTADDR6;
+
+/// What of a packet sockets are told, whatever their kind.
+pub struct Arrival<'a> {
+    /// The socket's options.
+    pub options: &'a Common,
+    /// Where the packet came in, and for which address of ours.
+    pub interface: u32,
+    /// See `interface`.
+    pub to: core::net::SocketAddr,
+    /// What was left of its time to live.
+    pub ttl: u8,
+    /// Its type of service.
+    pub tos: u8,
+}
+
+impl Arrival<'_> {
+    /// The control messages of the levels `SOL_IP` and `SOL_IPV6`: a packet of IPv4 has those of IPv4, and on a socket of IPv6 also the
+    /// address in IPv6 dress.
+    pub fn control(&self, out: &mut Vec<Control>) {
+        let options = self.options;
+        if options.family() == Family::V6 {
+            self.pktinfo_v6(out);
+        }
+        let mut put = |level, kind, data: Vec<u8>| out.push(Control { level, kind, data });
+        let word = |value: u8| i32::from(value).to_ne_bytes().to_vec();
+        if let IpAddr::V4(to) = self.to.ip() {
+            if options.has(flag::PKTINFO) {
+                let mut data = (self.interface as i32).to_ne_bytes().to_vec();
+                data.extend_from_slice(&own_address(self.interface, to).octets());
+                data.extend_from_slice(&to.octets());
+                put(n::SOL_IP, n::IP_PKTINFO, data);
+            }
+            if options.has(flag::RECVTTL) {
+                put(n::SOL_IP, n::IP_TTL, word(self.ttl));
+            }
+            if options.has(flag::RECVTOS) {
+                put(n::SOL_IP, n::IP_TOS, alloc::vec![self.tos]);
+            }
+            if options.has(flag::ORIGDSTADDR) {
+                put(n::SOL_IP, n::IP_ORIGDSTADDR, Family::V4.encode(&self.to));
+            }
+            return;
+        }
+        if options.has(flag::RECVHOPLIMIT) {
+            put(n::SOL_IPV6, n::IPV6_HOPLIMIT, word(self.ttl));
+        }
+        if options.has(flag::RECVTCLASS) {
+            put(n::SOL_IPV6, n::IPV6_TCLASS, word(self.tos));
+        }
+        if options.has(flag::HOPLIMIT2292) {
+            put(n::SOL_IPV6, n::IPV6_2292HOPLIMIT, word(self.ttl));
+        }
+        if options.has(flag::ORIGDSTADDR6) {
+            put(n::SOL_IPV6, n::IPV6_ORIGDSTADDR, Family::V6.encode(&self.to));
+        }
+    }
+
+    fn pktinfo_v6(&self, out: &mut Vec<Control>) {
+        let to = match self.to.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        for (bit, kind) in [(flag::PKTINFO6, n::IPV6_PKTINFO), (flag::PKTINFO2292, n::IPV6_2292PKTINFO)] {
+            // The old form is for packets of IPv6 alone.
+            if self.options.has(bit) && (kind == n::IPV6_PKTINFO || self.to.is_ipv6()) {
+                let mut data = to.octets().to_vec();
+                data.extend_from_slice(&self.interface.to_ne_bytes());
+                out.push(Control { level: n::SOL_IPV6, kind, data });
+            }
+        }
+    }
+}
+
+/// The address that an answer would come from: the one that was meant, or the interface's where many were.
+fn own_address(interface: u32, to: Ipv4Addr) -> Ipv4Addr {
+    let Some(interface) = interface::by_index(interface) else { return to };
+    if !to.is_multicast() && !interface.is_broadcast(&to) {
+        return to;
+    }
+    let addresses = interface.addresses.lock();
+    let own = addresses.iter().find_map(|own| match own.address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    });
+    own.unwrap_or(to)
+}
 
 impl Datagram {
     /// The control messages that a socket with these options has asked for.
     pub(super) fn control(&self, options: &Common) -> Vec<Control> {
-        let mut out = Vec::new();
-        let mut put = |level, kind, data: Vec<u8>| out.push(Control { level, kind, data });
-        let (seconds, nanoseconds) = (self.stamp / 1_000_000_000, self.stamp % 1_000_000_000);
-        if options.has(flag::TIMESTAMP) {
-            let parts = [seconds, nanoseconds / 1000];
-            put(n::SOL_SOCKET, n::SO_TIMESTAMP, parts.iter().flat_map(|part| part.to_ne_bytes()).collect());
+        if !options.has(ANY) && !stamp::is_wanted(options) {
+            return Vec::new();
         }
-        if options.has(flag::TIMESTAMPNS) {
-            let parts = [seconds, nanoseconds];
-            put(n::SOL_SOCKET, n::SO_TIMESTAMPNS, parts.iter().flat_map(|part| part.to_ne_bytes()).collect());
+        let mut out = stamp::control(options, self.stamp);
+        if options.has(flag::RXQ_OVFL) && self.drops > 0 {
+            let data = (self.drops as u32).to_ne_bytes().to_vec();
+            out.push(Control { level: n::SOL_SOCKET, kind: n::SO_RXQ_OVFL, data });
         }
-        if let IpAddr::V4(to) = self.to
-            && options.has(flag::PKTINFO)
-        {
-            let mut data = (self.interface as i32).to_ne_bytes().to_vec();
-            data.extend_from_slice(&to.octets());
-            data.extend_from_slice(&to.octets());
-            put(n::SOL_IP, n::IP_PKTINFO, data);
+        if options.has(flag::GRO) && self.segment > 0 {
+            out.push(Control { level: UDP.into(), kind: UDP_GRO, data: i32::from(self.segment).to_ne_bytes().to_vec() });
         }
-        if options.has(flag::PKTINFO6) {
-            let to = match self.to {
-                IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-                IpAddr::V6(v6) => v6,
-            };
-            let mut data = to.octets().to_vec();
-            data.extend_from_slice(&self.interface.to_ne_bytes());
-            put(n::SOL_IPV6, n::IPV6_PKTINFO, data);
-        }
-        if options.has(flag::RECVTTL) {
-            put(n::SOL_IP, n::IP_TTL, i32::from(self.ttl).to_ne_bytes().to_vec());
-        }
-        if options.has(flag::RECVTOS) {
-            put(n::SOL_IP, n::IP_TOS, alloc::vec![self.tos]);
-        }
-        if self.to.is_ipv6() && options.has(flag::RECVHOPLIMIT) {
-            put(n::SOL_IPV6, n::IPV6_HOPLIMIT, i32::from(self.ttl).to_ne_bytes().to_vec());
-        }
-        if self.to.is_ipv6() && options.has(flag::RECVTCLASS) {
-            put(n::SOL_IPV6, n::IPV6_TCLASS, i32::from(self.tos).to_ne_bytes().to_vec());
-        }
+        let Datagram { interface, to, ttl, tos, .. } = *self;
+        Arrival { options, interface, to, ttl, tos }.control(&mut out);
         out
     }
 }

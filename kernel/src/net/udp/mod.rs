@@ -1,12 +1,16 @@
 //! UDP (RFC 768) and UDP-Lite (RFC 3828): which socket a datagram is for.
 
-mod ancillary;
+pub mod ancillary;
+mod file;
 mod lite;
+mod receive;
 mod socket;
+mod transmit;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use inet::Bytes;
@@ -60,13 +64,14 @@ fn candidates(port: Port) -> Vec<Arc<UdpSocket>> {
     same_port.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// The socket that fits a flow best; those who share a port share the flows.
-fn find(protocol: u8, flow: &Flow) -> Option<Arc<UdpSocket>> {
+/// The socket that fits a flow best. Those who share a port share the flows (`SO_REUSEPORT`); else the last one that was bound has them.
+fn find(protocol: u8, flow: &Flow, interface: u32) -> Option<Arc<UdpSocket>> {
     let all = candidates((protocol, flow.local.port()));
-    let fits = |socket: &Arc<UdpSocket>| socket.fit(flow.local.ip(), flow.remote);
+    let fits = |socket: &Arc<UdpSocket>| socket.fit(flow.local.ip(), flow.remote, interface);
     let best = all.iter().map(fits).max().filter(|fit| *fit > 0)?;
     let equals: Vec<&Arc<UdpSocket>> = all.iter().filter(|socket| fits(socket) == best).collect();
-    let chosen = if equals.len() > 1 { (flow.hash(secret()) >> 16) as usize % equals.len() } else { 0 };
+    let shared = equals.len() > 1 && equals.iter().all(|socket| socket.common.sharing_port());
+    let chosen = if shared { (flow.hash(secret()) >> 16) as usize % equals.len() } else { equals.len() - 1 };
     equals.get(chosen).map(|socket| (*socket).clone())
 }
 
@@ -113,37 +118,57 @@ fn deliver(
     payload: Bytes,
     takes: impl Fn(&UdpSocket) -> bool,
 ) {
+    let interface = incoming.interface.index;
     let remote = SocketAddr::new(incoming.source, source);
     let local = SocketAddr::new(incoming.destination, destination);
     let datagram = Datagram {
         from: remote,
-        to: local.ip(),
-        interface: incoming.interface.index,
+        to: local,
+        interface,
         ttl: incoming.ttl,
         tos: incoming.tos,
         stamp: clock::realtime_ns(),
+        drops: 0,
+        segment: incoming.segment,
         payload,
     };
     if for_all {
         let all = candidates((protocol, local.port()));
-        for socket in all.iter().filter(|socket| socket.fit(local.ip(), remote) > 0 && takes(socket)) {
-            if !socket.takes_group(incoming.interface.index, &local.ip()) {
+        for socket in all.iter().filter(|socket| socket.fit(local.ip(), remote, interface) > 0 && takes(socket)) {
+            if !socket.common.takes_group(interface, &local.ip(), &remote.ip()) {
                 continue;
             }
-            socket.deliver(datagram.clone());
+            give(socket, incoming, datagram.clone());
         }
         return;
     }
-    match find(protocol, &Flow { local, remote }) {
-        Some(socket) if takes(&socket) => socket.deliver(datagram),
+    match find(protocol, &Flow { local, remote }, interface) {
+        Some(socket) if takes(&socket) => give(&socket, incoming, datagram),
         Some(_) => {}
         None => icmp::port_unreachable(incoming, protocol),
     }
 }
 
+/// Gives a datagram to a socket, as much of it as its filter wants.
+fn give(socket: &UdpSocket, incoming: &Incoming<'_>, mut datagram: Datagram) {
+    match socket.common.filter.wanted(|| incoming.for_filter()) {
+        0 => {}
+        wanted => {
+            datagram.payload.truncate(wanted.saturating_sub(HEADER));
+            socket.deliver(datagram);
+        }
+    }
+}
+
 /// The network says that a datagram of ours did not arrive. `hard`: it is no use to try again.
 pub fn failed(protocol: u8, flow: &Flow, report: Report, hard: bool) {
-    if let Some(socket) = find(protocol, flow) {
+    // Whatever interface the answer came by: it is about a flow.
+    let all = candidates((protocol, flow.local.port()));
+    let fits = |socket: &&Arc<UdpSocket>| {
+        let device = socket.common.device.load(Ordering::Relaxed);
+        socket.fit(flow.local.ip(), flow.remote, device)
+    };
+    if let Some(socket) = all.iter().filter(|socket| fits(socket) > 0).max_by_key(fits) {
         socket.fail(report, hard);
     }
 }

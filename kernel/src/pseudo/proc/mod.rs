@@ -4,7 +4,9 @@
 
 mod access;
 mod fd;
+mod map_query;
 mod memory;
+mod mount_table;
 mod net;
 mod ns;
 mod pid;
@@ -25,6 +27,8 @@ use syscall_shim::{Errno, SysResult};
 use crate::task::{current, table};
 use target::{Class, Target};
 
+pub use ns::open as open_namespace;
+pub use pid::process_of_directory;
 pub use system::memory_info;
 pub use usage::busy_time;
 

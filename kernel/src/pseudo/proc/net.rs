@@ -68,8 +68,10 @@ fn lines(name: &str) -> String {
         "udplite6" => report::udp(UDPLITE, true),
         "dev" => report::dev(),
         "route" => report::route(),
+        "ipv6_route" => report::ipv6_route(),
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
+        "unix" => crate::files::unix::report::lines(),
         "pnp" => crate::net::pnp(),
         _ => String::new(),
     }

@@ -1,16 +1,23 @@
 //! /proc/PID and /proc/PID/task/TID: which files they have, with which permissions (`tgid_base_stuff` and `tid_base_stuff`).
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 
 use fs::inode::FileHandle;
 use fs::pseudo::{DirSource, PseudoEntry, PseudoNode};
-use fs::{FileType, InodeRef, OpenFlags, Path};
+use fs::{FileType, Inode, InodeRef, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
+use super::map_query::Maps;
+use super::mount_table::MountTable;
 use super::target::{Class, Target};
 use super::{access, fd, memory, net, ns, number, status, usage};
+use crate::files::FileOps;
+use crate::files::open::OpenedBy;
+use crate::task::Process;
 
 type Read = fn(&Target) -> SysResult<Vec<u8>>;
 type Write = fn(&Target, &[u8]) -> SysResult<()>;
@@ -23,12 +30,14 @@ enum What {
     Private(Read),
     Control(Read, Write),
     WriteOnly(Write),
+    /// Each open has an object of its own.
+    Opened(fn(&Target) -> SysResult<Arc<dyn FileOps>>),
     Handle(fn(&Target, OpenFlags) -> SysResult<Arc<dyn FileHandle>>),
     Link(Read, fn(&Target) -> SysResult<Path>),
     Dir(fn(&Target, fs::pseudo::NodeSpec) -> Arc<PseudoNode>),
 }
 
-use What::{Control, Dir, Handle, Link, Private, Text, WriteOnly};
+use What::{Control, Dir, Handle, Link, Opened, Private, Text, WriteOnly};
 
 impl What {
     fn file_type(&self) -> FileType {
@@ -78,14 +87,14 @@ const ENTRIES: &[Entry] = &[
     both("cmdline", 0o444, Text(memory::cmdline)),
     both("stat", 0o444, Text(status::stat)),
     both("statm", 0o444, Text(memory::statm)),
-    both("maps", 0o444, Private(memory::maps)),
+    both("maps", 0o444, Opened(Maps::open)),
     both("mem", 0o600, Handle(memory::open_mem)),
     both("cwd", 0o777, Link(|t| access::shown(&access::cwd(t)?), access::cwd)),
     both("root", 0o777, Link(|t| access::shown(&access::root(t)?), access::root)),
     both("exe", 0o777, Link(|t| access::shown(&access::exe(t)?), access::exe)),
-    both("mounts", 0o444, Text(access::mounts)),
-    both("mountinfo", 0o444, Text(access::mountinfo)),
-    whole("mountstats", 0o400, Text(access::mountstats)),
+    both("mounts", 0o444, Opened(|t| Ok(MountTable::open(t, access::mounts)))),
+    both("mountinfo", 0o444, Opened(|t| Ok(MountTable::open(t, access::mountinfo)))),
+    whole("mountstats", 0o400, Opened(|t| Ok(MountTable::open(t, access::mountstats)))),
     both("clear_refs", 0o200, WriteOnly(memory::clear_refs)),
     both("smaps", 0o444, Private(memory::smaps)),
     both("smaps_rollup", 0o444, Private(memory::smaps_rollup)),
@@ -114,6 +123,13 @@ fn class(target: &Target) -> Class {
 /// The directory of a process or thread.
 pub fn directory(target: Target) -> InodeRef {
     PseudoNode::dynamic(target.spec(class(&target), 0, 0o555), Files(target))
+}
+
+/// The process whose directory in /proc this is, if it is one. `ESRCH` once that is gone.
+pub fn process_of_directory(inode: &InodeRef) -> Option<SysResult<Arc<Process>>> {
+    let inode: &dyn Any = &**inode;
+    let Files(target) = inode.downcast_ref::<PseudoNode>()?.source::<Files>()?;
+    (!target.is_thread()).then(|| target.process())
 }
 
 struct Files(Target);
@@ -153,6 +169,11 @@ fn node(target: &Target, key: u32, entry: &Entry) -> InodeRef {
         Private(read) => PseudoNode::guarded(spec, move || other.check_access(), move || read(&own)),
         Control(read, write) => PseudoNode::control(spec, move || read(&own), move |bytes| write(&other, bytes)),
         WriteOnly(write) => PseudoNode::write_only(spec, move |bytes| write(&own, bytes)),
+        Opened(open) => {
+            let node = PseudoNode::text(spec, || Err(Errno::EINVAL));
+            node.common().set_ext(Arc::new(OpenedBy(Box::new(move || open(&own)))));
+            node
+        }
         Handle(open) => PseudoNode::opener(spec, move |flags| open(&own, flags)),
         Link(text, to) => PseudoNode::magic(spec, move || text(&own), move || to(&other)),
         Dir(make) => make(target, spec),

@@ -139,14 +139,16 @@ fn may_set_slack(target: &Target) -> SysResult<()> {
 /// `timerslack_ns`
 pub fn timer_slack(target: &Target) -> SysResult<Vec<u8>> {
     may_set_slack(target)?;
-    Ok(format!("{}\n", target.task()?.timer_slack.load(Relaxed)).into_bytes())
+    Ok(format!("{}\n", target.task()?.timer_slack.get()).into_bytes())
 }
 
 /// Sets `timerslack_ns`; 0 goes back to the default.
 pub fn set_timer_slack(target: &Target, bytes: &[u8]) -> SysResult<()> {
-    const DEFAULT: u64 = 50_000;
     may_set_slack(target)?;
     let new = parse(bytes)?;
-    target.task()?.timer_slack.store(if new == 0 { DEFAULT } else { new }, Relaxed);
+    let task = target.task()?;
+    if !task.sched.get().is_realtime() {
+        task.timer_slack.set(new);
+    }
     Ok(())
 }

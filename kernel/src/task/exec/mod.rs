@@ -4,6 +4,7 @@
 //! [`execve`] then ends the other threads and changes the process over.
 
 mod image;
+mod privileges;
 mod program;
 
 use alloc::string::String;
@@ -15,7 +16,6 @@ use elf_loader::ElfError;
 use fs::AccessMask;
 use syscall_shim::{Errno, Signal, SysResult};
 
-use super::credentials::{ALL_CAPABILITIES, Credentials};
 use super::process::Process;
 use super::thread::{Task, set_fpu, with_frame};
 use super::{current, current_arc, exit, sched, signal, table};
@@ -23,6 +23,7 @@ use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
 use crate::files::with_fs;
 use crate::vfs::namespace;
+use privileges::Privileges;
 use program::Program;
 
 /// What to execute.
@@ -104,9 +105,8 @@ impl fmt::Display for ExecError {
 /// one is left.
 pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     let program = Program::find(&request)?;
-    let old = current().credentials();
-    let credentials = credentials_after(&old, &program);
-    let secure = credentials.euid != credentials.uid || credentials.egid != credentials.gid;
+    let Privileges { credentials, secure, changed } =
+        privileges::after_exec(&current().credentials(), &program).map_err(|errno| ExecError::new(errno, &program.name))?;
     let image = image::build(&program, &request.envp, &credentials, secure)?;
     // Whoever may not read the program may not have its memory dumped either (`would_dump`).
     let readable = with_fs(|ctx| namespace().access(ctx, &program.path, AccessMask::READ)).is_ok();
@@ -116,9 +116,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     let task = current();
     let process = &task.process;
     take_over_process_id(process);
-    super::futex::exit_robust_list(task);
-    task.robust_list.store(0, Ordering::Relaxed);
-    task.clear_child_tid.store(0, Ordering::Relaxed);
+    exit::release_user_state(task);
     task.rseq.store(0, Ordering::Relaxed);
     image.mm.enter();
     let old_mm = process.replace_mm(image.mm.clone());
@@ -135,7 +133,7 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     }
     process.has_executed.store(true, Ordering::Relaxed);
     process.exit_signal.store(i32::from(Signal::SIGCHLD.number()), Ordering::Relaxed);
-    if secure {
+    if secure || changed {
         process.pdeath_signal.store(0, Ordering::Relaxed);
     }
     task.set_credentials(credentials);
@@ -143,7 +141,8 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     *process.exe_name.lock() = String::from_utf8_lossy(request.shown).into_owned();
     *process.auxv.lock() = image.auxv;
     *process.exe.lock() = Some(program.path.clone());
-    process.dumpable.store(u32::from(!secure && readable), Ordering::Relaxed);
+    let dumpable = if !changed && readable { 1 } else { super::core_dump::SUID_DUMPABLE.load(Ordering::Relaxed) };
+    process.dumpable.store(dumpable, Ordering::Relaxed);
     set_fpu(|fpu| fpu.reset());
     crate::arch::msr::set_fs_base(0);
     with_frame(|frame| {
@@ -187,29 +186,6 @@ pub fn unshare_files(task: &Task) -> SysResult<()> {
 
 fn basename(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)
-}
-
-const S_ISUID: u32 = 0o4000;
-const S_ISGID: u32 = 0o2000;
-const S_IXGRP: u32 = 0o010;
-
-/// Ids and capabilities of the new program (execve(2), capabilities(7) for root).
-fn credentials_after(old: &Credentials, program: &Program) -> Credentials {
-    let mut new = old.clone();
-    if !current().no_new_privs.load(Ordering::Relaxed) && !program.nosuid {
-        if program.mode & S_ISUID != 0 {
-            new.euid = program.uid;
-        }
-        if program.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP {
-            new.egid = program.gid;
-        }
-    }
-    (new.suid, new.fsuid, new.sgid, new.fsgid) = (new.euid, new.euid, new.egid, new.egid);
-    let root = new.euid == 0 || new.uid == 0;
-    new.cap_permitted = if root { ALL_CAPABILITIES & new.cap_bounding | new.cap_inheritable } else { new.cap_ambient };
-    new.cap_effective = if new.euid == 0 { new.cap_permitted } else { new.cap_ambient };
-    new.keep_caps = false;
-    new
 }
 
 /// Reads the argument or environment vector of execve(2): a NULL-terminated array of pointers. NULL counts as empty.

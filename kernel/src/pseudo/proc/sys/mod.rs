@@ -5,6 +5,7 @@
 
 mod fs;
 mod kernel;
+mod net;
 pub mod setting;
 mod vm;
 
@@ -13,7 +14,6 @@ use alloc::sync::Arc;
 use ::fs::pseudo::PseudoNode;
 use setting::Settings;
 
-use crate::net::tcp;
 use crate::pseudo::Tree;
 
 /// Puts the tree into the root of procfs.
@@ -22,17 +22,5 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     kernel::fill(&settings);
     vm::fill(&settings);
     fs::fill(&settings);
-    network(&settings);
-}
-
-fn network(s: &Settings) {
-    s.fixed("net/core/netdev_max_backlog", "1000");
-    s.fixed("net/core/optmem_max", "131072");
-    s.fixed("net/core/rmem_default", "212992");
-    s.fixed("net/core/rmem_max", "212992");
-    s.fixed("net/core/somaxconn", "4096");
-    s.fixed("net/core/wmem_default", "212992");
-    s.fixed("net/core/wmem_max", "212992");
-    s.fixed("net/unix/max_dgram_qlen", "512");
-    s.uint("net/ipv4/tcp_max_tw_buckets", &tcp::MAX_TIME_WAITS, 0..=i32::MAX as u32);
+    net::fill(&settings);
 }

@@ -1,0 +1,103 @@
+//! Addresses of interfaces, and what hangs on them: routes, and who wants to know.
+
+use alloc::sync::Arc;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use inet::ip::Cidr;
+use syscall_shim::{Errno, SysResult};
+
+use super::interface::{Interface, iff};
+use super::netlink::events;
+use super::{packet, route, slaac};
+
+/// Addresses that programs may give one interface.
+const MOST: usize = 1024;
+
+/// Gives an interface an address. `EEXIST`, `ENOBUFS`.
+pub fn add(interface: &Arc<Interface>, own: Cidr) -> SysResult<()> {
+    let mut addresses = interface.addresses.lock();
+    let known = |other: &Cidr| other.address == own.address && (other.prefix == own.prefix || own.address.is_ipv6());
+    if addresses.iter().any(known) {
+        return Err(Errno::EEXIST);
+    }
+    if addresses.len() >= MOST || addresses.try_reserve(1).is_err() {
+        return Err(Errno::ENOBUFS);
+    }
+    addresses.push(own);
+    drop(addresses);
+    if interface.is_up() {
+        route::add_network(interface, &own);
+    }
+    events::address(interface, &own, true);
+    Ok(())
+}
+
+/// Takes the first address away that `fits`. `EADDRNOTAVAIL`.
+pub fn remove(interface: &Arc<Interface>, fits: impl Fn(&Cidr) -> bool) -> SysResult<()> {
+    let mut addresses = interface.addresses.lock();
+    let at = addresses.iter().position(fits).ok_or(Errno::EADDRNOTAVAIL)?;
+    let own = addresses.remove(at);
+    drop(addresses);
+    route::remove_network(interface, &own);
+    events::address(interface, &own, false);
+    Ok(())
+}
+
+/// Sets the flags of an interface, and does what comes of it.
+pub fn set_flags(interface: &Arc<Interface>, wanted: u32) {
+    let changed = interface.set_flags(wanted);
+    if changed & iff::UP != 0 {
+        if interface.is_up() { has_come_up(interface) } else { has_gone_down(interface) }
+    }
+    if changed != 0 {
+        events::link(interface, true);
+    }
+}
+
+fn has_come_up(interface: &Arc<Interface>) {
+    let own = interface.addresses.lock().clone();
+    own.iter().for_each(|own| route::add_network(interface, own));
+    if interface.conf.ipv6_is_off() {
+        return;
+    }
+    if interface.is_loopback() {
+        // Of IPv6's addresses none outlives an interface's being down.
+        let _ = add(interface, Cidr { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 });
+        if !own.iter().any(|own| own.address.is_ipv4()) {
+            let _ = add(interface, Cidr { address: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 });
+        }
+    } else if !interface.link.is_point_to_point() {
+        slaac::start(interface, false);
+    }
+}
+
+fn has_gone_down(interface: &Arc<Interface>) {
+    while remove(interface, |own| own.address.is_ipv6()).is_ok() {}
+    route::forget(interface);
+    packet::went_down(interface);
+}
+
+/// Takes IPv6 away from an interface, or gives it its address on the link.
+pub fn set_ipv6(interface: &Arc<Interface>, on: bool) {
+    if !on {
+        while remove(interface, |own| own.address.is_ipv6()).is_ok() {}
+    } else if interface.is_up() {
+        has_come_up(interface);
+    }
+}
+
+/// Takes an interface out for good.
+pub fn retire(interface: &Arc<Interface>) {
+    if interface.is_up() {
+        interface.set_flags(interface.flags() & !iff::UP);
+        has_gone_down(interface);
+    }
+    if !super::interface::remove(interface) {
+        return;
+    }
+    interface.set_gone();
+    while remove(interface, |_| true).is_ok() {}
+    route::forget(interface);
+    packet::went_down(interface);
+    events::link(interface, false);
+}

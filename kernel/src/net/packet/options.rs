@@ -1,0 +1,149 @@
+//! Options of level `SOL_PACKET`.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use syscall_shim::{Errno, SysResult};
+
+use crate::files::socket::int;
+
+/// `SOL_PACKET`.
+pub const SOL_PACKET: u32 = 263;
+
+/// Names of options.
+#[allow(missing_docs)]
+pub mod option {
+    pub const ADD_MEMBERSHIP: u32 = 1;
+    pub const DROP_MEMBERSHIP: u32 = 2;
+    pub const RX_RING: u32 = 5;
+    pub const STATISTICS: u32 = 6;
+    pub const COPY_THRESH: u32 = 7;
+    pub const AUXDATA: u32 = 8;
+    pub const ORIGDEV: u32 = 9;
+    pub const VERSION: u32 = 10;
+    pub const HDRLEN: u32 = 11;
+    pub const RESERVE: u32 = 12;
+    pub const TX_RING: u32 = 13;
+    pub const LOSS: u32 = 14;
+    pub const VNET_HDR: u32 = 15;
+    pub const TIMESTAMP: u32 = 17;
+    pub const TX_HAS_OFF: u32 = 19;
+    pub const QDISC_BYPASS: u32 = 20;
+    pub const IGNORE_OUTGOING: u32 = 23;
+}
+
+/// `TPACKET_V3`, and the sizes of the three versions' headers.
+const LAST_VERSION: i32 = 2;
+const HEADERS: [i32; 3] = [32, 32, 48];
+/// `sizeof(struct tpacket_req)` and of `struct tpacket_req3`.
+const RING: [usize; 2] = [16, 28];
+
+/// What a socket's options say.
+#[derive(Default)]
+pub struct Options {
+    /// Bit by bit, by the option's number.
+    bits: AtomicU32,
+    version: AtomicI32,
+    reserve: AtomicU32,
+    timestamp: AtomicI32,
+    /// Frames taken and lost since the last `PACKET_STATISTICS`.
+    pub packets: AtomicU32,
+    /// See `packets`.
+    pub drops: AtomicU32,
+}
+
+impl Options {
+    /// Whether an option that is on or off is on.
+    pub fn is(&self, option: u32) -> bool {
+        self.bits.load(Ordering::Relaxed) >> option & 1 != 0
+    }
+
+    fn turn(&self, option: u32, on: bool) {
+        if on {
+            self.bits.fetch_or(1 << option, Ordering::Relaxed);
+        } else {
+            self.bits.fetch_and(!(1 << option), Ordering::Relaxed);
+        }
+    }
+
+    /// setsockopt(2), for what concerns nothing but the options. `raw`: the socket is one of `SOCK_RAW`.
+    pub fn set(&self, option: u32, value: &[u8], raw: bool) -> SysResult<()> {
+        use option::*;
+        if option == RX_RING || option == TX_RING {
+            return self.ring(value);
+        }
+        let number = int(value);
+        match option {
+            AUXDATA | ORIGDEV | LOSS | TX_HAS_OFF | QDISC_BYPASS => self.turn(option, number? != 0),
+            COPY_THRESH => drop(number?),
+            VNET_HDR if !raw => return Err(Errno::EINVAL),
+            VNET_HDR => self.turn(option, number? != 0),
+            IGNORE_OUTGOING => match number? {
+                on @ 0..=1 => self.turn(option, on != 0),
+                _ => return Err(Errno::EINVAL),
+            },
+            VERSION => match number? {
+                version @ 0..=LAST_VERSION => self.version.store(version, Ordering::Relaxed),
+                _ => return Err(Errno::EINVAL),
+            },
+            RESERVE => match number? {
+                bytes @ 0.. => self.reserve.store(bytes as u32, Ordering::Relaxed),
+                _ => return Err(Errno::EINVAL),
+            },
+            TIMESTAMP => self.timestamp.store(number?, Ordering::Relaxed),
+            _ => return Err(Errno::ENOPROTOOPT),
+        }
+        Ok(())
+    }
+
+    /// There are no rings, which `ENOPROTOOPT` says as by a kernel without them; what cannot be one is `EINVAL`.
+    fn ring(&self, value: &[u8]) -> SysResult<()> {
+        let third = self.version.load(Ordering::Relaxed) == LAST_VERSION;
+        if value.len() < RING[usize::from(third)] {
+            return Err(Errno::EINVAL);
+        }
+        let word = |at: usize| int(value.get(at..).unwrap_or_default()).map(|n| n as u32);
+        let (block, blocks, frame, frames) = (word(0)?, word(4)?, word(8)?, word(12)?);
+        if blocks == 0 {
+            return if frames == 0 { Ok(()) } else { Err(Errno::EINVAL) };
+        }
+        let reserve = self.reserve.load(Ordering::Relaxed);
+        let header = HEADERS.get(self.version.load(Ordering::Relaxed) as usize).map_or(0, |header| *header as u32);
+        let least = header.next_multiple_of(16).saturating_add(20).saturating_add(reserve);
+        // Room in each block for its own header and private part (`BLK_PLUS_PRIV`).
+        let private = if third { u64::from(word(20)?) } else { 0 };
+        let impossible = (block as i32) <= 0
+            || block % 4096 != 0
+            || third && u64::from(block) < 48 + private.next_multiple_of(8) + u64::from(least)
+            || frame < least
+            || frame % 16 != 0
+            || block / frame == 0
+            || blocks > u32::MAX / block
+            || block / frame * blocks != frames;
+        Err(if impossible { Errno::EINVAL } else { Errno::ENOPROTOOPT })
+    }
+
+    /// getsockopt(2).
+    pub fn get(&self, option: u32, given: i32) -> SysResult<Vec<u8>> {
+        use option::*;
+        let number = match option {
+            STATISTICS => {
+                let drops = self.drops.swap(0, Ordering::Relaxed);
+                let packets = self.packets.swap(0, Ordering::Relaxed).wrapping_add(drops);
+                let mut out = packets.to_ne_bytes().to_vec();
+                out.extend_from_slice(&drops.to_ne_bytes());
+                if self.version.load(Ordering::Relaxed) == LAST_VERSION {
+                    out.extend_from_slice(&[0; 4]);
+                }
+                return Ok(out);
+            }
+            AUXDATA | ORIGDEV | LOSS | VNET_HDR | TX_HAS_OFF | QDISC_BYPASS | IGNORE_OUTGOING => self.is(option).into(),
+            VERSION => self.version.load(Ordering::Relaxed),
+            HDRLEN => *usize::try_from(given).ok().and_then(|version| HEADERS.get(version)).ok_or(Errno::EINVAL)?,
+            RESERVE => self.reserve.load(Ordering::Relaxed) as i32,
+            TIMESTAMP => self.timestamp.load(Ordering::Relaxed),
+            _ => return Err(Errno::ENOPROTOOPT),
+        };
+        Ok(number.to_ne_bytes().to_vec())
+    }
+}

@@ -1,0 +1,422 @@
+//! The socket.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+use inet::Bytes;
+use inet::bpf::{Packet, View};
+use linux_raw_sys::ioctl as i;
+use linux_raw_sys::net as n;
+use syscall_shim::{Errno, SysResult};
+
+use super::membership::Memberships;
+use super::options::{Options, SOL_PACKET, option};
+use super::{ALL, ETHERNET, Seen, address, kind};
+use crate::arch::{clock, rng};
+use crate::drivers::net::{Frame, HEADER_LEN};
+use crate::files::io::{Sink, Source};
+use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
+use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, int, wait};
+use crate::files::{FileOps, OpenFile};
+use crate::net::filter::Filter;
+use crate::net::interface::{self, Interface};
+use crate::net::socket::{Common, Family};
+use crate::net::sockopt::flag;
+use crate::net::{ioctl, poll};
+use crate::sync::SpinLock;
+use crate::task::current;
+use crate::usermem::UserAddr;
+
+/// What a frame counts for beyond its bytes.
+const OVERHEAD: usize = 576;
+/// The longest frame: the largest packet of any interface, and its header.
+const LONGEST: usize = 65536 + ETHERNET + 4;
+/// `struct virtio_net_hdr`.
+const VNET_HEADER: usize = 10;
+/// What recv(2) takes.
+const RECEIVE_FLAGS: u32 = n::MSG_PEEK | n::MSG_DONTWAIT | n::MSG_TRUNC | n::MSG_ERRQUEUE | n::MSG_NOSIGNAL;
+
+/// A frame that waits.
+struct Waiting {
+    bytes: Bytes,
+    /// Its length before a filter cut it.
+    full: usize,
+    /// Where the network header is in it.
+    network: usize,
+    from: Address,
+    /// When it came, since the epoch.
+    stamp: u64,
+    outgoing: bool,
+}
+
+impl Waiting {
+    fn held(&self) -> usize {
+        self.bytes.footprint() + OVERHEAD
+    }
+}
+
+/// Where the socket listens.
+#[derive(Clone, Copy)]
+struct Bound {
+    /// `ETH_P_*`; 0 for nothing at all.
+    protocol: u16,
+    /// An interface; 0 for all.
+    interface: u32,
+}
+
+/// A socket.
+pub struct PacketSocket {
+    common: Common,
+    kind: u32,
+    /// A leaf lock.
+    bound: SpinLock<Bound>,
+    /// What was received. A leaf lock.
+    queue: SpinLock<VecDeque<Waiting>>,
+    held: AtomicUsize,
+    filter: Filter,
+    options: Options,
+    memberships: Memberships,
+    /// An error that the next call tells; 0 for none.
+    error: AtomicI32,
+    /// When the last frame came that was read.
+    stamp: core::sync::atomic::AtomicU64,
+    owner: u32,
+    readers: PollQueue,
+}
+
+impl PacketSocket {
+    /// A socket that listens to all interfaces.
+    pub(super) fn new(kind: u32, protocol: u16) -> PacketSocket {
+        PacketSocket {
+            common: Common::new(Family::V4, false),
+            kind,
+            bound: SpinLock::new(Bound { protocol, interface: 0 }),
+            queue: SpinLock::new(VecDeque::new()),
+            held: AtomicUsize::new(0),
+            filter: Filter::default(),
+            options: Options::default(),
+            memberships: Memberships::default(),
+            error: AtomicI32::new(0),
+            stamp: core::sync::atomic::AtomicU64::new(0),
+            owner: current().credentials().euid,
+            readers: poll_queue(),
+        }
+    }
+
+    fn is_raw(&self) -> bool {
+        self.kind == n::SOCK_RAW
+    }
+
+    fn wants(&self, seen: &Seen<'_>) -> bool {
+        let bound = *self.bound.lock();
+        let outgoing = seen.kind == kind::OUTGOING;
+        let protocol = bound.protocol == ALL || bound.protocol == seen.protocol && bound.protocol != 0 && !outgoing;
+        protocol
+            && (bound.interface == 0 || bound.interface == seen.interface.index)
+            && !(outgoing && self.options.is(option::IGNORE_OUTGOING))
+    }
+
+    /// A frame is there: takes it, if the socket wants it.
+    pub(super) fn offered(&self, seen: &Seen<'_>) {
+        if !self.wants(seen) {
+            return;
+        }
+        let start = if self.is_raw() { 0 } else { seen.link };
+        let known = || Packet {
+            view: View { head: &seen.bytes, tail: &[], start, network: seen.link, link: 0 },
+            protocol: seen.protocol,
+            kind: seen.kind,
+            interface: seen.interface.index,
+            hardware: ioctl::hardware(seen.interface),
+            mark: 0,
+            cpu: crate::arch::percpu::this_cpu().id.get(),
+            random: rng::next_u64() as u32,
+        };
+        let wanted = self.filter.wanted(known);
+        if wanted == 0 {
+            return;
+        }
+        let bytes = seen.bytes.slice(start, wanted);
+        let waiting = Waiting {
+            full: seen.bytes.len().saturating_sub(start),
+            network: seen.link - start,
+            bytes,
+            from: address::sender(seen.protocol, seen.interface, seen.kind, &seen.source),
+            stamp: clock::realtime_ns(),
+            outgoing: seen.kind == kind::OUTGOING,
+        };
+        if self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
+            self.options.drops.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.options.packets.fetch_add(1, Ordering::Relaxed);
+        self.held.fetch_add(waiting.held(), Ordering::Relaxed);
+        self.queue.lock().push_back(waiting);
+        self.readers.wake(1, ev::READABLE);
+    }
+
+    /// An interface is down.
+    pub(super) fn went_down(&self, interface: &Interface) {
+        let mut bound = self.bound.lock();
+        if bound.interface != interface.index {
+            return;
+        }
+        if interface.is_gone() {
+            bound.interface = u32::MAX;
+        }
+        drop(bound);
+        self.error.store(Errno::ENETDOWN.0.into(), Ordering::Relaxed);
+        self.readers.wake_all();
+    }
+
+    /// See [`super::list`].
+    pub(super) fn line(&self) -> (u32, u16, u32, bool, usize, u32) {
+        let Bound { protocol, interface } = *self.bound.lock();
+        (self.kind, protocol, interface, protocol != 0, self.held.load(Ordering::Relaxed), self.owner)
+    }
+
+    fn take_error(&self) -> SysResult<()> {
+        match self.error.swap(0, Ordering::Relaxed) {
+            0 => Ok(()),
+            error => Err(Errno(error as u16)),
+        }
+    }
+
+    /// Control messages for a frame.
+    fn control(&self, waiting: &Waiting) -> Vec<Control> {
+        /// `TP_STATUS_USER`, `TP_STATUS_CSUM_VALID`.
+        const USER: u32 = 1;
+        const CSUM_VALID: u32 = 1 << 7;
+        let mut out = Vec::new();
+        let (seconds, nanoseconds) = (waiting.stamp / 1_000_000_000, waiting.stamp % 1_000_000_000);
+        let time = |parts: [u64; 2]| parts.iter().flat_map(|part| part.to_ne_bytes()).collect();
+        if self.common.has(flag::TIMESTAMP) {
+            let data = time([seconds, nanoseconds / 1000]);
+            out.push(Control { level: n::SOL_SOCKET, kind: n::SO_TIMESTAMP, data });
+        }
+        if self.common.has(flag::TIMESTAMPNS) {
+            out.push(Control { level: n::SOL_SOCKET, kind: n::SO_TIMESTAMPNS, data: time([seconds, nanoseconds]) });
+        }
+        if self.options.is(option::AUXDATA) {
+            let status = if waiting.outgoing { USER } else { USER | CSUM_VALID };
+            let words = [status, waiting.full as u32, waiting.bytes.len() as u32];
+            let mut data: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+            data.extend([0, waiting.network as u16, 0, 0].iter().flat_map(|half| half.to_ne_bytes()));
+            out.push(Control { level: SOL_PACKET, kind: option::AUXDATA, data });
+        }
+        out
+    }
+
+    fn send(&self, bytes: &[u8], place: &address::Place) -> SysResult<()> {
+        let interface = interface::by_index(place.interface).ok_or(Errno::ENXIO)?;
+        if !interface.is_up() {
+            return Err(Errno::ENETDOWN);
+        }
+        let bare = interface.link.is_point_to_point();
+        let header = if bare { 0 } else { ETHERNET };
+        let room = interface.mtu() as usize + if self.is_raw() { header } else { 0 };
+        // A tag of a VLAN does not count.
+        let tag = if self.is_raw() && !bare && bytes.get(12..14) == Some(&[0x81, 0x00]) { 4 } else { 0 };
+        if bytes.len() > room + tag {
+            return Err(Errno::EMSGSIZE);
+        }
+        if self.is_raw() && bytes.len() < header {
+            return Err(Errno::EINVAL);
+        }
+        let mut head = Vec::new();
+        head.try_reserve_exact(HEADER_LEN + ETHERNET + bytes.len()).map_err(|_| Errno::ENOBUFS)?;
+        head.resize(HEADER_LEN, 0);
+        if !self.is_raw() || bare {
+            head.extend_from_slice(&place.hardware.unwrap_or_default());
+            head.extend_from_slice(&interface.mac());
+            head.extend_from_slice(&place.protocol.to_be_bytes());
+        }
+        head.extend_from_slice(bytes);
+        let frame = Frame { head, payload: Default::default(), offload: None };
+        super::leaving_from(&interface, &frame, Some(self));
+        interface.carry(frame);
+        Ok(())
+    }
+}
+
+impl Drop for PacketSocket {
+    fn drop(&mut self) {
+        super::forget(self);
+    }
+}
+
+impl FileOps for PacketSocket {
+    fn as_socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
+
+    fn read(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        self.receive_message(to, file.message_flags()).map(|received| received.copied)
+    }
+
+    fn write(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        let flags = file.message_flags();
+        self.send_message(from, None, Ancillary::default(), flags)
+    }
+
+    fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
+        table.add(&self.readers);
+        let error = if self.error.load(Ordering::Relaxed) != 0 { ev::ERR } else { 0 };
+        ev::WRITABLE | error | if self.queue.lock().is_empty() { 0 } else { ev::READABLE }
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        let bytes = match request {
+            i::FIONREAD => self.queue.lock().front().map_or(0, |waiting| waiting.bytes.len()),
+            i::TIOCOUTQ => 0,
+            ioctl::SIOCGSTAMP | ioctl::SIOCGSTAMPNS => {
+                return ioctl::stamp(request, self.stamp.load(Ordering::Relaxed), arg);
+            }
+            _ => return ioctl::interface(request, arg),
+        };
+        arg.cast::<i32>().write(bytes as i32).map(|()| 0)
+    }
+}
+
+impl Socket for PacketSocket {
+    fn family(&self) -> u32 {
+        n::AF_PACKET
+    }
+
+    fn kind(&self) -> u32 {
+        self.kind
+    }
+
+    fn bind(&self, address: &[u8]) -> SysResult<()> {
+        let place = address::decode(address, false)?;
+        let interface = match place.interface {
+            0 => None,
+            index => Some(interface::by_index(index).ok_or(Errno::ENODEV)?),
+        };
+        let mut bound = self.bound.lock();
+        let protocol = if place.protocol == 0 { bound.protocol } else { place.protocol };
+        *bound = Bound { protocol, interface: place.interface };
+        drop(bound);
+        if protocol != 0 && interface.is_some_and(|interface| !interface.is_up()) {
+            self.error.store(Errno::ENETDOWN.0.into(), Ordering::Relaxed);
+            self.readers.wake_all();
+        }
+        Ok(())
+    }
+
+    fn connect(&self, _address: &[u8], _nonblock: bool) -> SysResult<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn local_address(&self) -> SysResult<Address> {
+        let Bound { protocol, interface } = *self.bound.lock();
+        Ok(address::own(protocol, interface, interface::by_index(interface).as_deref()))
+    }
+
+    fn peer_address(&self) -> SysResult<Address> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn shutdown(&self, _read: bool, _write: bool) -> SysResult<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, _: Ancillary, _flags: u32) -> SysResult<usize> {
+        let place = match to {
+            Some(to) => address::decode(to, true)?,
+            None => {
+                let Bound { protocol, interface } = *self.bound.lock();
+                address::Place { protocol, interface, hardware: None }
+            }
+        };
+        self.take_error()?;
+        let len = from.remaining();
+        if len > LONGEST + VNET_HEADER {
+            return Err(Errno::EMSGSIZE);
+        }
+        let bytes = from.take_all(LONGEST + VNET_HEADER)?;
+        let frame = match self.options.is(option::VNET_HDR) {
+            // What is to be cut is not taken.
+            true if bytes.get(1).is_some_and(|kind| *kind != 0) => return Err(Errno::EINVAL),
+            true => bytes.get(VNET_HEADER..).ok_or(Errno::EINVAL)?,
+            false => &bytes[..],
+        };
+        let result = self.send(frame, &place);
+        poll::sent();
+        result.map(|()| len)
+    }
+
+    fn receive_message(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<Received> {
+        if flags & !RECEIVE_FLAGS != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if flags & n::MSG_ERRQUEUE != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let peek = flags & n::MSG_PEEK != 0;
+        let next = || {
+            if let Err(error) = self.take_error() {
+                return Some(Err(error));
+            }
+            let mut queue = self.queue.lock();
+            if !peek {
+                let waiting = queue.pop_front()?;
+                self.held.fetch_sub(waiting.held(), Ordering::Relaxed);
+                return Some(Ok(waiting));
+            }
+            let waiting = queue.front()?;
+            Some(Ok(Waiting { bytes: waiting.bytes.clone(), from: waiting.from.clone(), ..*waiting }))
+        };
+        let until = deadline(&self.common.receive_timeout);
+        let waiting = wait(&self.readers, flags & n::MSG_DONTWAIT != 0, until, next)??;
+        self.stamp.store(waiting.stamp, Ordering::Relaxed);
+        let mut copied = 0;
+        let before = if self.options.is(option::VNET_HDR) { VNET_HEADER } else { 0 };
+        if before > 0 {
+            if to.remaining() < before {
+                return Err(Errno::EINVAL);
+            }
+            copied = to.put(&[0; VNET_HEADER])?;
+        }
+        if to.remaining() > 0 && !waiting.bytes.is_empty() {
+            copied += to.put(&waiting.bytes)?;
+        }
+        let ancillary = Ancillary { control: self.control(&waiting), ..Ancillary::default() };
+        let full = before + waiting.bytes.len();
+        Ok(Received { copied, full, address: Some(waiting.from), ancillary, ..Received::default() })
+    }
+
+    fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        match (level, option) {
+            (SOL_PACKET, option::ADD_MEMBERSHIP) => self.memberships.add(value),
+            (SOL_PACKET, option::DROP_MEMBERSHIP) => self.memberships.remove(value),
+            (SOL_PACKET, _) => self.options.set(option, value, self.is_raw()),
+            (n::SOL_SOCKET, _) => match self.filter.set(option, value) {
+                Some(result) => result,
+                None => self.common.set(level, option, value),
+            },
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+
+    fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
+        match (level, option) {
+            (SOL_PACKET, _) => self.options.get(option, -1),
+            (n::SOL_SOCKET, n::SO_ERROR) => Ok(self.error.swap(0, Ordering::Relaxed).to_ne_bytes().to_vec()),
+            (n::SOL_SOCKET, n::SO_ACCEPTCONN) => Ok(0i32.to_ne_bytes().to_vec()),
+            (n::SOL_SOCKET, _) => match self.filter.get(option) {
+                Some(value) => Ok(value),
+                None => self.common.get(level, option, room),
+            },
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+
+    fn get_option_of(&self, level: u32, option: u32, room: usize, given: &[u8]) -> SysResult<Vec<u8>> {
+        match (level, option) {
+            (SOL_PACKET, option::HDRLEN) => self.options.get(option, int(given)?),
+            _ => self.get_option(level, option, room),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Raw sockets, which see and send whole messages of a protocol (raw(7)), and sockets for pings alone (icmp(7)).
+
+mod file;
+mod filter;
+mod transmit;
+
+use alloc::collections::VecDeque;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+
+use inet::bpf::{Packet, View};
+use inet::checksum::Sum;
+use inet::ip::octets;
+
+use super::input::Incoming;
+use super::output::ICMPV6;
+use super::socket::{Common, Family};
+use super::sockopt::flag;
+use crate::arch::{clock, rng};
+use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::files::socket::Address;
+use crate::net::charge;
+use crate::sync::SpinLock;
+
+const ECHO: [u8; 2] = [8, 128];
+const ECHO_REPLY: [u8; 2] = [0, 129];
+/// The protocol whose sockets only send, and bring their own header.
+const IPPROTO_RAW: u8 = 255;
+
+/// A packet that was received.
+struct Arrived {
+    from: SocketAddr,
+    to: IpAddr,
+    interface: u32,
+    ttl: u8,
+    tos: u8,
+    stamp: u64,
+    bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Ends {
+    local: Option<IpAddr>,
+    /// The other side, with the port that connect(2) named, which means nothing.
+    remote: Option<SocketAddr>,
+}
+
+/// A socket.
+pub struct RawSocket {
+    common: Common,
+    protocol: u8,
+    ping: bool,
+    /// What tells our pings from others': the port of a ping socket. 0 until it has one.
+    identity: AtomicU16,
+    ends: SpinLock<Ends>,
+    /// What was received. A leaf lock.
+    queue: SpinLock<VecDeque<Arrived>>,
+    held: AtomicUsize,
+    filter: SpinLock<filter::Filter>,
+    /// `IPV6_CHECKSUM`: where a checksum belongs; -1 for nowhere.
+    checksum_at: AtomicI32,
+    /// shutdown(2) of reading and of writing.
+    closed: [AtomicBool; 2],
+    /// When the last packet that was read had come.
+    last_stamp: AtomicU64,
+    readers: PollQueue,
+}
+
+/// All there are. Taken before a socket's locks.
+static TABLE: SpinLock<Vec<Weak<RawSocket>>> = SpinLock::new(Vec::new());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether there is any: most machines have none.
+pub fn wanted() -> bool {
+    COUNT.load(Ordering::Relaxed) > 0
+}
+
+/// A packet has come: everybody who wants it has a copy. `header` is its IPv4 header.
+pub fn deliver(incoming: &Incoming<'_>, protocol: u8, header: &[u8]) {
+    let sockets: Vec<Arc<RawSocket>> = TABLE.lock().iter().filter_map(Weak::upgrade).collect();
+    for socket in sockets {
+        if protocol == socket.protocol && socket.wants(incoming) {
+            socket.take(incoming, if socket.ping { &[] } else { header });
+        }
+    }
+}
+
+impl RawSocket {
+    fn new(family: Family, protocol: u8, ping: bool) -> Arc<RawSocket> {
+        let common = Common::new_raw(family);
+        if protocol == IPPROTO_RAW {
+            common.flag(flag::HDRINCL, true);
+        }
+        // As on Linux, raw sockets share their addresses.
+        common.share_addresses(!ping);
+        let checksum_at = if family == Family::V6 && protocol == ICMPV6 { 2 } else { -1 };
+        let socket = Arc::new(RawSocket {
+            common,
+            protocol,
+            ping,
+            identity: AtomicU16::new(0),
+            ends: SpinLock::new(Ends::default()),
+            queue: SpinLock::new(VecDeque::new()),
+            held: AtomicUsize::new(0),
+            filter: SpinLock::new(filter::Filter::default()),
+            checksum_at: AtomicI32::new(checksum_at),
+            closed: [AtomicBool::new(false), AtomicBool::new(false)],
+            last_stamp: AtomicU64::new(0),
+            readers: poll_queue(),
+        });
+        TABLE.lock().push(Arc::downgrade(&socket));
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        socket
+    }
+
+    /// A socket for all of a protocol. The caller may have one.
+    pub fn raw(family: Family, protocol: u8) -> Arc<RawSocket> {
+        Self::new(family, protocol, false)
+    }
+
+    /// A socket for pings.
+    pub fn ping(family: Family) -> Arc<RawSocket> {
+        Self::new(family, family.icmp() as u8, true)
+    }
+
+    fn is_v6(&self) -> bool {
+        self.common.family() == Family::V6
+    }
+
+    fn wants(&self, incoming: &Incoming<'_>) -> bool {
+        let v6 = self.is_v6();
+        let ends = self.ends.lock();
+        let fits = |end: Option<IpAddr>, address: IpAddr| end.is_none_or(|end| end == address);
+        let (local, remote) = (ends.local, ends.remote.map(|remote| remote.ip()));
+        drop(ends);
+        if incoming.source.is_ipv6() != v6
+            || !fits(local, incoming.destination)
+            || !fits(remote, incoming.source)
+            || !self.common.takes_from(incoming.interface.index)
+            || !self.common.takes_group(incoming.interface.index, &incoming.destination, &incoming.source)
+        {
+            return false;
+        }
+        if self.ping {
+            let identity = self.identity.load(Ordering::Relaxed).to_be_bytes();
+            return matches!(incoming.head.first_chunk(), Some([kind, _, _, _, i0, i1])
+                if *kind == ECHO_REPLY[usize::from(v6)] && [*i0, *i1] == identity);
+        }
+        let is_icmp = u32::from(self.protocol) == self.common.family().icmp();
+        let blocked = is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
+        !blocked && self.checksum_is_right(incoming)
+    }
+
+    /// Whether the checksum that `IPV6_CHECKSUM` has us look at is right. That of ICMPv6 has been looked at.
+    fn checksum_is_right(&self, incoming: &Incoming<'_>) -> bool {
+        if self.checksum_at.load(Ordering::Relaxed) < 0 || self.protocol == ICMPV6 {
+            return true;
+        }
+        let mut sum = Sum::default();
+        let len = incoming.head.len() + incoming.tail.len();
+        sum.add_pseudo_header(&octets(&incoming.source).0, &octets(&incoming.destination).0, self.protocol, len);
+        sum.add(&incoming.head);
+        sum.add(&incoming.tail);
+        sum.finish() == [0, 0]
+    }
+
+    fn take(&self, incoming: &Incoming<'_>, header: &[u8]) {
+        if self.closed[0].load(Ordering::Acquire) || self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
+            return;
+        }
+        let parts = [header, &incoming.head, &incoming.tail];
+        let mut bytes = Vec::new();
+        // What there is no memory for is lost, as on the way.
+        if bytes.try_reserve_exact(parts.iter().map(|part| part.len()).sum()).is_err() {
+            return;
+        }
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        let whole = || Packet {
+            view: View { head: &bytes, network: usize::MAX, link: usize::MAX, ..View::default() },
+            ..incoming.for_filter()
+        };
+        match self.common.filter.wanted(whole) {
+            0 => return,
+            wanted => bytes.truncate(wanted),
+        }
+        let scope = if self.is_v6() { incoming.interface.index } else { 0 };
+        let packet = Arrived {
+            from: scoped(incoming.source, scope),
+            to: incoming.destination,
+            interface: incoming.interface.index,
+            ttl: incoming.ttl,
+            tos: incoming.tos,
+            stamp: clock::realtime_ns(),
+            bytes,
+        };
+        let mut queue = self.queue.lock();
+        if queue.try_reserve(1).is_ok() {
+            self.held.fetch_add(charge(packet.bytes.len()), Ordering::Relaxed);
+            queue.push_back(packet);
+        }
+        drop(queue);
+        self.readers.wake(1, ev::READABLE);
+    }
+
+    /// Our own address: the port is a ping socket's identity, and else the protocol.
+    fn encode_local(&self, ip: IpAddr) -> Address {
+        let port = if self.ping { self.identity.load(Ordering::Relaxed) } else { self.protocol.into() };
+        self.common.family().encode(&SocketAddr::new(ip, port))
+    }
+
+    fn identify(&self) -> u16 {
+        let mut new = rng::next_u64() as u16 | 1;
+        while self.identity.load(Ordering::Relaxed) == 0 && taken(new) {
+            new = new.wrapping_add(1).max(1);
+        }
+        let _ = self.identity.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
+        self.identity.load(Ordering::Relaxed)
+    }
+}
+
+/// An address without a port, of a certain link.
+fn scoped(ip: IpAddr, scope: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, 0),
+        IpAddr::V6(v6) => core::net::SocketAddrV6::new(v6, 0, 0, scope).into(),
+    }
+}
+
+/// Whether a ping socket has this identity.
+fn taken(identity: u16) -> bool {
+    let sockets: Vec<Arc<RawSocket>> = TABLE.lock().iter().filter_map(Weak::upgrade).collect();
+    sockets.iter().any(|socket| socket.ping && socket.identity.load(Ordering::Relaxed) == identity)
+}
+
+impl Drop for RawSocket {
+    fn drop(&mut self) {
+        let own: *const RawSocket = self;
+        TABLE.lock().retain(|other| !core::ptr::eq(other.as_ptr(), own));
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
