@@ -7,6 +7,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 
 use super::paths::file;
 use crate::ipc::mqueue::{self, Limits, Notification, PRIORITIES, QueueFile};
+use crate::mm::heap;
 use crate::task::clock::Clock;
 use crate::task::{Instant, current};
 use crate::usermem::{UserAddr, UserPtr, copy_in, copy_out, read_bytes, read_path};
@@ -53,6 +54,7 @@ pub fn mq_timedsend(fd: i32, bytes: UserAddr, len: usize, priority: u32, timeout
     if len > queue.message_size() {
         return Err(Errno::EMSGSIZE);
     }
+    heap::check()?;
     let message = read_bytes(bytes, len)?;
     queue.send(&file, message, priority, deadline).map(|()| 0)
 }
