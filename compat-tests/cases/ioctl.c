@@ -46,7 +46,7 @@ GROUP(namespaces)
         ERR(named("%s: read", kinds[i]), EINVAL, read(fd, text, 1));
         close(fd);
     }
-    ERR("for writing", geteuid() ? EACCES : EPERM, open("/proc/self/ns/uts", O_RDWR));
+    ERR("for writing", EPERM, open("/proc/self/ns/uts", O_RDWR));
     int status, p[2];
     char mine[64] = "", its[64] = "";
     MUST(pipe(p) == 0 && readlink("/proc/self/ns/uts", mine, 63) > 0);
@@ -176,7 +176,6 @@ GROUP(file_flags)
     OK("FIONREAD", ioctl(fd, FIONREAD, &value));
     ERR("FIONREAD of a directory", ENOTTY, ioctl(dir, FIONREAD, &value));
     ERR("FIBMAP", EINVAL, ioctl(fd, FIBMAP, &value));
-    SHOW("FICLONE", "%s", ioctl(fd, FICLONE, dir) ? error_name(errno) : "0");
     SHOW("FIFREEZE", "%s", ioctl(dir, FIFREEZE, 0) ? error_name(errno) : "0");
     SHOW("FS_IOC_GETVERSION", "%s", ioctl(fd, FS_IOC_GETVERSION, &value) ? error_name(errno) : "0");
     SHOW("FS_IOC_GETFSLABEL", "%s", ioctl(fd, FS_IOC_GETFSLABEL, &value) ? error_name(errno) : "0");

@@ -177,12 +177,7 @@ fn class_of(tag: u16, mode: u32) -> u16 {
 
 /// As [`Credentials::permission`], heeding the list of a file that has one.
 #[inline]
-pub fn permission(
-    creds: &Credentials<'_>,
-    inode: &InodeRef,
-    attrs: &AccessAttrs,
-    want: AccessMask,
-) -> SysResult<()> {
+pub fn permission(creds: &Credentials<'_>, inode: &InodeRef, attrs: &AccessAttrs, want: AccessMask) -> SysResult<()> {
     if attrs.mode & HAS_ACL == 0 || creds.fsuid == attrs.uid {
         return creds.permission(attrs, want);
     }
@@ -328,7 +323,8 @@ mod tests {
 
     #[test]
     fn modes_go_both_ways() {
-        let mut list = acl(&[(USER_OBJ, 7, NO_ID), (USER, 6, 5), (GROUP_OBJ, 5, NO_ID), (MASK, 7, NO_ID), (OTHER, 5, NO_ID)]);
+        let mut list =
+            acl(&[(USER_OBJ, 7, NO_ID), (USER, 6, 5), (GROUP_OBJ, 5, NO_ID), (MASK, 7, NO_ID), (OTHER, 5, NO_ID)]);
         assert_eq!(list.restrict(S_IFREG | 0o666), S_IFREG | 0o664);
         list.follow_mode(0o701);
         assert_eq!(list.mode(), (0o701, false));

@@ -59,7 +59,7 @@ fn room(inode: &InodeRef, pos: u64, req: &WriteRequest) -> SysResult<usize> {
 /// mtime and ctime now, set-id bits off (`file_remove_privs`).
 fn touch_for_write(inode: &InodeRef, keep_setid: bool) -> SysResult<()> {
     let time = now();
-    let mut attr = SetAttr { mtime: Some(time), ctime: Some(time), ..SetAttr::default() };
+    let mut attr = SetAttr { mtime: Some(time), ctime: Some(time), kill_capability: true, ..SetAttr::default() };
     if !keep_setid {
         let mode = inode.access_attrs().mode;
         let kept = without_setid(mode);
@@ -96,18 +96,26 @@ pub fn accessed(mount: &Mount, inode: &InodeRef) {
 /// ftruncate(2) after the descriptor checks: under the file's lock. `EFBIG` past `fsize_limit`.
 pub fn truncate(inode: &InodeRef, size: u64, fsize_limit: u64, keep_setid: bool) -> SysResult<()> {
     let _guard = inode.common().lock.lock();
+    if inode.access_attrs().mode & APPEND_ONLY != 0 {
+        return Err(Errno::EPERM);
+    }
     let old = inode.metadata().size;
     if size > MAX_FILE_SIZE || (size > old && size > fsize_limit) {
         return Err(Errno::EFBIG);
     }
     inode.truncate(size)?;
-    if keep_setid { Ok(()) } else { strip_setid(inode) }
+    strip_privileges(inode, keep_setid)
 }
 
-fn strip_setid(inode: &InodeRef) -> SysResult<()> {
+/// Takes away what the content was trusted with: set-id bits unless `keep_setid`, and `security.capability`.
+fn strip_privileges(inode: &InodeRef, keep_setid: bool) -> SysResult<()> {
     let mode = inode.access_attrs().mode;
-    let kept = without_setid(mode);
-    if kept == mode { Ok(()) } else { inode.setattr(&SetAttr { mode: Some(kept), ..SetAttr::default() }) }
+    let kept = if keep_setid { mode } else { without_setid(mode) };
+    if kept == mode && mode & HAS_CAPABILITY == 0 {
+        return Ok(());
+    }
+    let mode = (kept != mode).then_some(kept);
+    inode.setattr(&SetAttr { mode, kill_capability: true, ..SetAttr::default() })
 }
 
 /// fallocate(2) after the descriptor checks. `EOPNOTSUPP` for modes that do not go together, `EINVAL` for the range,
@@ -144,6 +152,10 @@ pub fn fallocate(
         FileType::Dir => return Err(Errno::EISDIR),
         _ => return Err(Errno::ENODEV),
     }
+    let fixed = inode.access_attrs().mode;
+    if fixed & IMMUTABLE != 0 || fixed & APPEND_ONLY != 0 && mode != M::KEEP_SIZE && !mode.is_empty() {
+        return Err(Errno::EPERM);
+    }
     let (off, len) = (off as u64, len as u64);
     let end = off + len;
     if end > MAX_FILE_SIZE {
@@ -154,7 +166,7 @@ pub fn fallocate(
         return Err(Errno::EFBIG);
     }
     inode.fallocate(mode, off, len)?;
-    if keep_setid { Ok(()) } else { strip_setid(inode) }
+    strip_privileges(inode, keep_setid)
 }
 
 /// The write access of an open file description (`ETXTBSY` while the file executes), given back on drop. Regular files only.

@@ -3,7 +3,7 @@
 //! From below to above: [`platform`] is what the crate asks of its host (page frames, time, sleeping locks);
 //! [`inode`] and [`mapping`] are one file and its page cache; [`dentry`], [`mount`] and [`walk`] turn names into
 //! [`Path`]s; [`namespace`] offers the path-based system calls as methods; [`mod@file`] is the data path of an open file.
-//! [`tmpfs`] and [`pseudo`] are file systems; [`locks`] and [`cpio`] stand alone.
+//! [`tmpfs`] and [`pseudo`] are file systems; [`acl`], [`locks`] and [`cpio`] stand alone.
 //!
 //! Locking. Three levels, taken in this order: the rename lock of a file system, then inode locks
 //! ([`sync::SleepLock`], parents before children), which may sleep; then spin locks inside dentries, mount tables,
@@ -15,11 +15,13 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod acl;
 pub mod cpio;
 pub mod creds;
 pub mod dentry;
 pub mod file;
 pub mod inode;
+pub mod lease;
 pub mod locks;
 pub mod mapping;
 pub mod mount;

@@ -34,6 +34,23 @@ pub const S_ISGID: u32 = 0o2000;
 /// Sticky bit.
 pub const S_ISVTX: u32 = 0o1000;
 
+/// Beside the mode in [`AccessAttrs`], so that permission checks see it with one look: there is an access control list.
+pub const HAS_ACL: u32 = 1 << 16;
+/// Beside the mode: there is a list that new files of the directory get.
+pub const HAS_DEFAULT_ACL: u32 = 1 << 17;
+/// Beside the mode: there is a `security.capability`, which a change of the content takes away.
+pub const HAS_CAPABILITY: u32 = 1 << 18;
+/// Beside the mode: `FS_IMMUTABLE_FL`.
+pub const IMMUTABLE: u32 = 1 << 19;
+/// Beside the mode: `FS_APPEND_FL`.
+pub const APPEND_ONLY: u32 = 1 << 20;
+/// Beside the mode: `FS_NODUMP_FL`.
+pub const NODUMP: u32 = 1 << 21;
+/// Beside the mode: `FS_NOATIME_FL`.
+pub const NOATIME: u32 = 1 << 22;
+/// The bits of a mode that stat(2) shows.
+pub const MODE_BITS: u32 = 0xffff;
+
 /// Longest file name in bytes.
 pub const NAME_MAX: usize = 255;
 /// Longest path in bytes, with its terminating NUL.
@@ -173,6 +190,8 @@ pub struct SetAttr {
     pub ctime: Option<Timespec>,
     /// Leave ctime alone even when `ctime` is `None`: an access-time update by a read.
     pub keep_ctime: bool,
+    /// The content or the owner changes: `security.capability` goes.
+    pub kill_capability: bool,
 }
 
 /// One directory entry, as `readdir` hands it out.
@@ -299,7 +318,7 @@ bitflags! {
         const NOREPLACE = 1;
         /// Swap both names.
         const EXCHANGE = 2;
-        /// Leave a whiteout: refused with `EINVAL` by file systems without it.
+        /// Leave a whiteout, a character device 0:0: refused with `EINVAL` by file systems without it.
         const WHITEOUT = 4;
         const _ = !0;
     }

@@ -1,10 +1,11 @@
 //! Path resolution (path_resolution(7)).
 
+use crate::acl;
 use crate::creds::Credentials;
 use crate::dentry::Dentry;
 use crate::inode::Link;
-use crate::mount::Mount;
-use crate::namespace::Namespace;
+use crate::mount::{Mount, MountFlags};
+use crate::namespace::{Namespace, protection};
 use crate::path::Path;
 use crate::types::*;
 use alloc::borrow::Cow;
@@ -152,6 +153,8 @@ impl<'a> Walker<'a> {
                 if dentry.is_mountpoint() || follow && dentry.is_symlink() {
                     let next = self.cross(self.beside(dentry))?;
                     if follow && next.dentry.is_symlink() {
+                        let dir = self.dentry.inode().ok_or(Errno::ENOENT)?.access_attrs();
+                        protection::may_follow(self.creds, &dir, &next.inode()?.access_attrs())?;
                         self.follow(&next, trailing)?;
                         return Ok(false);
                     }
@@ -174,11 +177,12 @@ impl<'a> Walker<'a> {
             let Some(tail) = self.rest.get(self.pos..).filter(|t| !t.is_empty()) else {
                 return Ok((Last::Root, self.rest.last() == Some(&b'/')));
             };
-            let attrs = self.dentry.inode().ok_or(Errno::ENOENT)?.access_attrs();
+            let inode = self.dentry.inode().ok_or(Errno::ENOENT)?;
+            let attrs = inode.access_attrs();
             if attrs.mode & S_IFMT != S_IFDIR {
                 return Err(Errno::ENOTDIR);
             }
-            self.creds.permission(&attrs, AccessMask::EXEC)?;
+            acl::permission(self.creds, inode, &attrs, AccessMask::EXEC)?;
             let len = tail.iter().position(|b| *b == b'/').unwrap_or(tail.len());
             let (name, behind) = tail.split_at(len);
             let is_last = behind.iter().all(|b| *b == b'/');
@@ -272,7 +276,8 @@ impl<'a> Walker<'a> {
     /// Goes on with what the symbolic link says. `trailing`: a slash stood behind it at the end of the path.
     pub(crate) fn follow(&mut self, link: &Path, trailing: bool) -> SysResult<()> {
         self.links += 1;
-        if self.links > MAX_SYMLINKS || self.flags.contains(LookupFlags::NO_SYMLINKS) {
+        let refused = link.mount.flags().contains(MountFlags::NOSYMFOLLOW);
+        if self.links > MAX_SYMLINKS || self.flags.contains(LookupFlags::NO_SYMLINKS) || refused {
             return Err(Errno::ELOOP);
         }
         let inode = link.inode()?;

@@ -1,6 +1,7 @@
 //! Attributes: access(2), chmod(2), chown(2), utimensat(2), truncate(2), statfs(2).
 
 use super::{Namespace, inode_permission, want_write};
+use crate::acl;
 use crate::creds::{Cap, Credentials};
 use crate::file::WriteAccess;
 use crate::mount::MountFlags;
@@ -56,6 +57,7 @@ impl Namespace {
         if attrs.mode & S_IFMT == S_IFLNK {
             return Err(Errno::EOPNOTSUPP);
         }
+        check_changeable(&attrs)?;
         if !ctx.creds.owner_or_capable(&attrs) {
             return Err(Errno::EPERM);
         }
@@ -64,6 +66,7 @@ impl Namespace {
             mode &= !S_ISGID;
         }
         inode.setattr(&SetAttr { mode: Some(mode), ..SetAttr::default() })?;
+        acl::follow_mode(inode, &attrs, mode)?;
         drop(guard);
         notify::notify_path(path, event::ATTRIB);
         Ok(())
@@ -75,6 +78,7 @@ impl Namespace {
         let inode = path.inode()?;
         let guard = inode.common().lock.lock();
         let attrs = inode.access_attrs();
+        check_changeable(&attrs)?;
         if !may_chown(ctx.creds, &attrs, uid, gid) {
             return Err(Errno::EPERM);
         }
@@ -84,7 +88,8 @@ impl Namespace {
             return Err(Errno::EPERM);
         }
         let mode = (mode != attrs.mode).then_some(mode & 0o7777);
-        inode.setattr(&SetAttr { uid, gid, mode, ..SetAttr::default() })?;
+        let kill_capability = attrs.mode & S_IFMT != S_IFDIR;
+        inode.setattr(&SetAttr { uid, gid, mode, kill_capability, ..SetAttr::default() })?;
         drop(guard);
         if uid.is_some() || gid.is_some() || mode.is_some() {
             notify::notify_path(path, event::ATTRIB);
@@ -101,6 +106,9 @@ impl Namespace {
         let inode = path.inode()?;
         let guard = inode.common().lock.lock();
         let attrs = inode.access_attrs();
+        if attrs.mode & IMMUTABLE != 0 || atime != SetTime::Now || mtime != SetTime::Now {
+            check_changeable(&attrs)?;
+        }
         if !ctx.creds.owner_or_capable(&attrs) {
             if atime != SetTime::Now || mtime != SetTime::Now {
                 return Err(Errno::EPERM);
@@ -129,12 +137,20 @@ impl Namespace {
         let inode = path.inode()?;
         match inode.file_type() {
             FileType::Dir => return Err(Errno::EISDIR),
-            FileType::Regular => {}
+            FileType::Regular if inode.access_attrs().mode & S_IFMT == S_IFREG => {}
             _ => return Err(Errno::EINVAL),
         }
         want_write(&path.mount)?;
         inode_permission(ctx.creds, &path.mount, inode, AccessMask::WRITE)?;
+        // What has no size to set (a file of procfs) is left as it is, as Linux's `simple_setattr` does.
+        if inode.mapping().is_none() {
+            return Ok(());
+        }
+        if inode.access_attrs().mode & APPEND_ONLY != 0 {
+            return Err(Errno::EPERM);
+        }
         let _access = WriteAccess::get(inode)?;
+        crate::lease::break_leases(inode, true, false)?;
         crate::file::truncate(inode, size, fsize_limit, ctx.creds.capable(Cap::Fsetid))?;
         notify::notify_path(path, event::MODIFY);
         Ok(())
@@ -144,9 +160,14 @@ impl Namespace {
     pub fn statfs(&self, path: &Path) -> SysResult<StatFs> {
         const ST_VALID: u64 = 0x20;
         const ST_RELATIME: u64 = 0x1000;
+        const ST_NOSYMFOLLOW: u64 = 0x2000;
         let mut out = path.mount.fs.statfs()?;
         let flags = path.mount.flags();
-        out.flags = ST_VALID | u64::from((flags & !MountFlags::RELATIME & !MountFlags::STRICTATIME).bits());
+        let same = flags & !MountFlags::RELATIME & !MountFlags::STRICTATIME & !MountFlags::NOSYMFOLLOW;
+        out.flags = ST_VALID | u64::from(same.bits());
+        if flags.contains(MountFlags::NOSYMFOLLOW) {
+            out.flags |= ST_NOSYMFOLLOW;
+        }
         if flags.contains(MountFlags::RELATIME) {
             out.flags |= ST_RELATIME;
         }
@@ -155,6 +176,11 @@ impl Namespace {
         }
         Ok(out)
     }
+}
+
+/// `EPERM` for what nobody may change the attributes of.
+fn check_changeable(attrs: &AccessAttrs) -> SysResult<()> {
+    if attrs.mode & (IMMUTABLE | APPEND_ONLY) != 0 { Err(Errno::EPERM) } else { Ok(()) }
 }
 
 /// `chown_ok` and `chgrp_ok`.

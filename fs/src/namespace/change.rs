@@ -1,6 +1,6 @@
 //! Making and removing names: mkdir(2), mknod(2), symlink(2), link(2), unlink(2), rmdir(2).
 
-use super::{Namespace, may_create, may_delete, new_node, want_write};
+use super::{Namespace, inode_permission, may_create, may_delete, new_node, protection, want_write};
 use crate::creds::Cap;
 use crate::inode::InodeRef;
 use crate::notify::{self, event};
@@ -58,7 +58,10 @@ impl Namespace {
     /// mkdir(2).
     pub fn mkdir(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], mode: u32) -> SysResult<Path> {
         self.create_with(ctx, at, path, Creates::Directory, |_, dir, name| {
-            dir.mkdir(name, new_node(ctx, dir, S_IFDIR | (mode & (0o777 | S_ISVTX))))
+            let (node, lists) = new_node(ctx, dir, S_IFDIR | (mode & (0o777 | S_ISVTX)))?;
+            let inode = dir.mkdir(name, node)?;
+            lists.apply(&inode)?;
+            Ok(inode)
         })
     }
 
@@ -76,12 +79,14 @@ impl Namespace {
             if is_device && !ctx.creds.capable(Cap::Mknod) {
                 return Err(Errno::EPERM);
             }
-            let node = new_node(ctx, dir, mode & (S_IFMT | 0o7777));
-            if mode & S_IFMT == S_IFREG {
+            let (node, lists) = new_node(ctx, dir, mode & (S_IFMT | 0o7777))?;
+            let inode = if mode & S_IFMT == S_IFREG {
                 dir.create(name, node)
             } else {
                 dir.mknod(name, node, if is_device { rdev } else { 0 })
-            }
+            }?;
+            lists.apply(&inode)?;
+            Ok(inode)
         })
     }
 
@@ -94,7 +99,7 @@ impl Namespace {
             return Err(Errno::ENAMETOOLONG);
         }
         self.create_with(ctx, at, path, Creates::Other, |_, dir, name| {
-            let mut node = new_node(ctx, dir, S_IFLNK);
+            let (mut node, _) = new_node(ctx, dir, S_IFLNK)?;
             node.mode = S_IFLNK | 0o777;
             dir.symlink(name, target, node)
         })
@@ -115,9 +120,15 @@ impl Namespace {
         }
         let source = self.resolve(ctx, old_at, old, flags)?;
         let inode = source.inode()?.clone();
+        let both = AccessMask::READ | AccessMask::WRITE;
+        let usable = inode_permission(ctx.creds, &source.mount, &inode, both).is_ok();
+        protection::may_link(ctx.creds, &inode.access_attrs(), usable)?;
         self.create_with(ctx, new_at, new, Creates::Link, |dir, dir_inode, name| {
             if !alloc::sync::Arc::ptr_eq(&dir.mount, &source.mount) {
                 return Err(Errno::EXDEV);
+            }
+            if inode.access_attrs().mode & (IMMUTABLE | APPEND_ONLY) != 0 {
+                return Err(Errno::EPERM);
             }
             if inode.file_type() == FileType::Dir {
                 return Err(Errno::EPERM);

@@ -4,8 +4,10 @@
 //! directory; it is not looked at for absolute paths). Errors and their order are those of Linux's `fs/namei.c`.
 
 mod attr;
+mod branch;
 mod change;
 mod open;
+pub mod protection;
 mod rename;
 mod tree;
 mod xattr;
@@ -14,9 +16,11 @@ mod xattr;
 mod tests;
 
 pub use attr::SetTime;
+pub use branch::{MAX_MOUNTS, Propagation};
 pub use open::{OpenHow, Opened};
 pub use tree::MountLine;
 
+use crate::acl::{self, Inherited};
 use crate::creds::{Cap, Credentials};
 use crate::dentry::Dentry;
 use crate::inode::{InodeRef, NewNode};
@@ -24,15 +28,18 @@ use crate::mount::Mount;
 use crate::path::Path;
 use crate::types::*;
 use crate::walk::{FsContext, LookupFlags, Parent, Walker};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use branch::Table;
 use syscall_shim::{Errno, SysResult};
-use tree::Table;
+
+/// The dentry of a file that somebody has a handle of.
+struct Alias(Weak<Dentry>);
 
 /// The mounts, as one tree.
 pub struct Namespace {
     root: Arc<Mount>,
-    /// A leaf lock.
+    /// Taken before the lock of dentries that move.
     table: spin::RwLock<Table>,
 }
 
@@ -45,6 +52,33 @@ impl Namespace {
     /// The directory of the last component of `path`, and that component.
     fn resolve_parent<'a>(&'a self, ctx: &'a FsContext<'_>, at: Option<&'a Path>, path: &'a [u8]) -> SysResult<Parent<'a>> {
         Walker::new(self, ctx, at, path, LookupFlags::default())?.parent()
+    }
+
+    /// name_to_handle_at(2): the kind of handle, and the handle.
+    pub fn handle(&self, path: &Path) -> SysResult<(i32, Vec<u8>)> {
+        let inode = path.inode()?;
+        let handle = inode.handle()?;
+        inode.common().set_ext(Arc::new(Alias(Arc::downgrade(&path.dentry))));
+        Ok(handle)
+    }
+
+    /// The place of the file that a handle names, in the mount of `anchor`. `ESTALE` where it is gone, and for a directory that the
+    /// cache has forgotten: it must not get a second dentry.
+    pub fn by_handle(&self, anchor: &Path, kind: i32, handle: &[u8]) -> SysResult<Path> {
+        let mount = anchor.mount.clone();
+        let inode = mount.fs.by_handle(kind, handle)?;
+        let known = inode.common().get_ext::<Alias>().and_then(|alias| alias.0.upgrade());
+        let dentry = match known {
+            Some(dentry) => dentry,
+            None if inode.file_type() == FileType::Dir => return Err(Errno::ESTALE),
+            None => Dentry::unlinked(inode, &mount.root, b"/"),
+        };
+        Ok(Path { mount, dentry })
+    }
+
+    /// Opens the file at a place that was found by a handle.
+    pub fn open_place(&self, ctx: &FsContext<'_>, path: Path, flags: OpenFlags) -> SysResult<Opened> {
+        self.finish_open(ctx, path, open::checked_flags(flags)?, false, None)
     }
 
     /// readlinkat(2), whole text. An empty path reads the link that `at` names (an `O_PATH` descriptor).
@@ -66,7 +100,10 @@ fn inode_permission(creds: &Credentials<'_>, mount: &Mount, inode: &InodeRef, ma
     if mask.contains(AccessMask::WRITE) && changes_disk && mount.fs.read_only() {
         return Err(Errno::EROFS);
     }
-    creds.permission(&attrs, mask)
+    if mask.contains(AccessMask::WRITE) && attrs.mode & IMMUTABLE != 0 {
+        return Err(Errno::EPERM);
+    }
+    acl::permission(creds, inode, &attrs, mask)
 }
 
 /// `mnt_want_write`.
@@ -88,6 +125,9 @@ fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool
     let dir_inode = dir.inode()?;
     inode_permission(creds, &dir.mount, dir_inode, AccessMask::WRITE | AccessMask::EXEC)?;
     let (attrs, dir_attrs) = (inode.access_attrs(), dir_inode.access_attrs());
+    if dir_attrs.mode & APPEND_ONLY != 0 || attrs.mode & (APPEND_ONLY | IMMUTABLE) != 0 {
+        return Err(Errno::EPERM);
+    }
     let sticky = dir_attrs.mode & S_ISVTX != 0 && creds.fsuid != attrs.uid && creds.fsuid != dir_attrs.uid;
     if sticky && !creds.capable(Cap::Fowner) {
         return Err(Errno::EPERM);
@@ -100,11 +140,15 @@ fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool
     if dir.dentry.is_unlinked() { Err(Errno::ENOENT) } else { Ok(()) }
 }
 
-/// `inode_init_owner`: who owns a new file in `dir`, and its mode after umask and the set-group-ID rules. `mode` has type bits.
-fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> NewNode {
+/// `inode_init_owner` and `posix_acl_create`: who owns a new file in `dir`, its mode after umask or the directory's list and the
+/// set-group-ID rules, and its lists. `mode` has type bits.
+fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> SysResult<(NewNode, Inherited)> {
     let attrs = dir.access_attrs();
     let creds = ctx.creds;
-    let mut mode = mode & !(ctx.umask & 0o777);
+    let (lists, mut mode) = match acl::inherit(dir, &attrs, mode)? {
+        Some(inherited) => inherited,
+        None => (Inherited::default(), mode & !(ctx.umask & 0o777)),
+    };
     let mut gid = creds.fsgid;
     if attrs.mode & S_ISGID != 0 {
         gid = attrs.gid;
@@ -114,5 +158,5 @@ fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> NewNode {
             mode &= !S_ISGID;
         }
     }
-    NewNode { mode, uid: creds.fsuid, gid }
+    Ok((NewNode { mode, uid: creds.fsuid, gid }, lists))
 }

@@ -1,9 +1,10 @@
 //! open(2).
 
-use super::{Namespace, inode_permission, may_create, new_node, want_write};
+use super::{Namespace, inode_permission, may_create, new_node, protection, want_write};
 use crate::creds::Cap;
 use crate::file::WriteAccess;
 use crate::inode::InodeRef;
+use crate::lease;
 use crate::mount::MountFlags;
 use crate::notify::{self, event};
 use crate::path::Path;
@@ -50,7 +51,7 @@ fn access_mask(flags: OpenFlags) -> AccessMask {
 }
 
 /// `build_open_flags`: what goes together, and what `O_PATH` leaves.
-fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
+pub(super) fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
     use OpenFlags as O;
     if flags.contains(O::PATH) {
         return Ok(flags & (O::PATH | O::DIRECTORY | O::NOFOLLOW | O::CLOEXEC));
@@ -119,8 +120,9 @@ impl Namespace {
                 if dentry.inode().is_none() {
                     want_write(&dir.mount)?;
                     may_create(ctx.creds, &dir)?;
-                    let node = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777));
+                    let (node, lists) = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777))?;
                     let inode = dir_inode.create(&name, node)?;
+                    lists.apply(&inode)?;
                     let dentry = dir.dentry.attach(&name, inode.clone());
                     drop(guard);
                     notify::notify(&inode, Some(dir_inode), &name, event::CREATE, 0);
@@ -131,12 +133,13 @@ impl Namespace {
             if !found.dentry.is_symlink() || flags.contains(OpenFlags::NOFOLLOW) {
                 return Ok((found, false, Some(dir.inode()?.access_attrs())));
             }
+            protection::may_follow(ctx.creds, &dir.inode()?.access_attrs(), &found.inode()?.access_attrs())?;
             walker.follow(&found, false)?;
         }
     }
 
     /// `do_open` and `may_open`: the checks of the file itself, then `O_TRUNC`.
-    fn finish_open(
+    pub(super) fn finish_open(
         &self,
         ctx: &FsContext<'_>,
         path: Path,
@@ -154,7 +157,7 @@ impl Namespace {
                 return Err(Errno::EISDIR);
             }
             if let Some(dir) = dir {
-                may_create_in_sticky(ctx, &dir, &inode)?;
+                protection::may_open_existing(ctx.creds, &dir, &inode.access_attrs())?;
             }
         }
         if flags.contains(OpenFlags::DIRECTORY) && file_type != FileType::Dir {
@@ -178,6 +181,10 @@ impl Namespace {
         if flags.writable() && file_type == FileType::Regular {
             opened.write_access = Some(WriteAccess::get(&opened.inode)?);
         }
+        if file_type == FileType::Regular {
+            let writes = flags.bits() & OpenFlags::ACCMODE.bits() != 0;
+            lease::break_leases(&opened.inode, writes || truncate, flags.contains(OpenFlags::NONBLOCK))?;
+        }
         if truncate {
             let _access = if opened.write_access.is_none() { Some(WriteAccess::get(&opened.inode)?) } else { None };
             // A file without a size to set (a control file of procfs) is opened all the same, as Linux's `simple_setattr` does.
@@ -196,7 +203,9 @@ impl Namespace {
         want_write(&dir.mount)?;
         let dir_inode = dir.inode()?;
         inode_permission(ctx.creds, &dir.mount, dir_inode, AccessMask::WRITE | AccessMask::EXEC)?;
-        let inode = dir_inode.tmpfile(new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777)))?;
+        let (node, lists) = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777))?;
+        let inode = dir_inode.tmpfile(node)?;
+        lists.apply(&inode)?;
         if !flags.contains(OpenFlags::EXCL) {
             inode.common().set_linkable();
         }
@@ -205,16 +214,6 @@ impl Namespace {
         let write_access = Some(WriteAccess::get(&inode)?);
         Ok(Opened { path: Path { mount: dir.mount.clone(), dentry }, inode, created: true, truncated: false, write_access })
     }
-}
-
-/// `may_create_in_sticky` with the protected_* settings of sysctl at 0: `O_CREAT` does not open other people's links, sockets and
-/// devices in a directory like /tmp.
-fn may_create_in_sticky(ctx: &FsContext<'_>, dir: &AccessAttrs, inode: &InodeRef) -> SysResult<()> {
-    let attrs = inode.access_attrs();
-    let spared = matches!(attrs.mode & S_IFMT, S_IFREG | S_IFIFO);
-    let owned = attrs.uid == dir.uid || attrs.uid == ctx.creds.fsuid;
-    let open_to_all = dir.mode & S_ISVTX != 0 && dir.mode & 0o002 != 0;
-    if spared || owned || !open_to_all { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// `may_open`.
@@ -227,6 +226,12 @@ fn may_open(ctx: &FsContext<'_>, path: &Path, inode: &InodeRef, file_type: FileT
         _ => {}
     }
     inode_permission(ctx.creds, &path.mount, inode, mask)?;
+    if mask.contains(AccessMask::WRITE) && inode.access_attrs().mode & APPEND_ONLY != 0 {
+        let appends = flags.contains(OpenFlags::APPEND) && !flags.contains(OpenFlags::TRUNC);
+        if !appends {
+            return Err(Errno::EPERM);
+        }
+    }
     if flags.contains(OpenFlags::NOATIME) && !ctx.creds.owner_or_capable(&inode.access_attrs()) {
         return Err(Errno::EPERM);
     }

@@ -1,7 +1,9 @@
 //! Extended attributes (xattr(7)): who may touch which name space.
 
 use super::{Namespace, inode_permission, want_write};
+use crate::acl;
 use crate::creds::Cap;
+use crate::inode::InodeRef;
 use crate::notify::{self, event};
 use crate::path::Path;
 use crate::types::*;
@@ -17,13 +19,17 @@ const VALUE_LIMIT: usize = 65536;
 const TRUSTED: &[u8] = b"trusted.";
 const SECURITY: &[u8] = b"security.";
 const USER: &[u8] = b"user.";
-/// POSIX ACLs; no file system here has them.
+/// POSIX ACLs, where the file system has them.
 const SYSTEM: &[u8] = b"system.";
 
 impl Namespace {
     /// getxattr(2): the value.
     pub fn getxattr(&self, ctx: &FsContext<'_>, path: &Path, name: &[u8]) -> SysResult<Vec<u8>> {
         check_name(name)?;
+        if is_acl(name) {
+            acl::check(path.inode()?)?;
+            return path.inode()?.getxattr(name);
+        }
         permission(ctx, path, name, false)?;
         path.inode()?.getxattr(name)
     }
@@ -38,10 +44,17 @@ impl Namespace {
             return Err(Errno::E2BIG);
         }
         want_write(&path.mount)?;
-        permission(ctx, path, name, true)?;
         let inode = path.inode()?;
+        check_changeable(inode)?;
+        if !is_acl(name) {
+            permission(ctx, path, name, true)?;
+        }
         let guard = inode.common().lock.lock();
-        inode.setxattr(name, value, flags)?;
+        if is_acl(name) {
+            acl::set(ctx.creds, inode, name, value)?;
+        } else {
+            inode.setxattr(name, value, flags)?;
+        }
         drop(guard);
         notify::notify_path(path, event::ATTRIB);
         Ok(())
@@ -63,14 +76,30 @@ impl Namespace {
     pub fn removexattr(&self, ctx: &FsContext<'_>, path: &Path, name: &[u8]) -> SysResult<()> {
         check_name(name)?;
         want_write(&path.mount)?;
-        permission(ctx, path, name, true)?;
         let inode = path.inode()?;
+        check_changeable(inode)?;
+        if !is_acl(name) {
+            permission(ctx, path, name, true)?;
+        }
         let guard = inode.common().lock.lock();
-        inode.removexattr(name)?;
+        if is_acl(name) {
+            acl::set(ctx.creds, inode, name, b"")?;
+        } else {
+            inode.removexattr(name)?;
+        }
         drop(guard);
         notify::notify_path(path, event::ATTRIB);
         Ok(())
     }
+}
+
+fn is_acl(name: &[u8]) -> bool {
+    name == acl::ACCESS || name == acl::DEFAULT
+}
+
+/// `EPERM` for what nobody may change the attributes of.
+fn check_changeable(inode: &InodeRef) -> SysResult<()> {
+    if inode.access_attrs().mode & (IMMUTABLE | APPEND_ONLY) != 0 { Err(Errno::EPERM) } else { Ok(()) }
 }
 
 fn check_name(name: &[u8]) -> SysResult<()> {

@@ -32,7 +32,7 @@ pub struct NodeSpec {
     pub dev: u64,
     /// Inode number.
     pub ino: u64,
-    /// Permission bits (the type bits are the constructor's).
+    /// Permission bits (the type bits are the constructor's), and [`IMMUTABLE`] for what nobody opens for writing.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
@@ -148,7 +148,7 @@ impl PseudoNode {
     fn new(spec: NodeSpec, file_type: FileType, kind: Kind) -> Arc<PseudoNode> {
         let born = now();
         let NodeSpec { dev, ino, mode, uid, gid, changeable } = spec;
-        let attrs = spin::RwLock::new(Attributes { mode: mode & 0o7777, uid, gid, times: [born; 3] });
+        let attrs = spin::RwLock::new(Attributes { mode: mode & (0o7777 | IMMUTABLE), uid, gid, times: [born; 3] });
         let common = InodeCommon::new();
         let make = |me: &Weak<PseudoNode>| {
             let me = me.clone();
@@ -320,7 +320,7 @@ impl Inode for PseudoNode {
         Metadata {
             dev: self.dev,
             ino: self.ino,
-            mode: self.file_type.mode() | mode,
+            mode: self.file_type.mode() | mode & MODE_BITS,
             nlink,
             uid,
             gid,

@@ -3,6 +3,7 @@
 use super::data::FileData;
 use super::dir::Dir;
 use super::{INODE_SPACE, Super};
+use crate::acl;
 use crate::inode::{Inode, InodeCommon, InodeRef, NewNode};
 use crate::mapping::{Mapping, PageSource};
 use crate::platform::{PAGE_SIZE, now};
@@ -13,6 +14,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
+
+/// The attribute of a program's capabilities.
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// What differs by file type.
 pub(super) enum Kind {
@@ -161,6 +165,20 @@ impl TmpNode {
         attrs.ctime = now();
     }
 
+    /// An attribute came or went: what permission checks look at says so.
+    fn note_xattr(&self, name: &[u8], there: bool) {
+        let bit = match name {
+            acl::ACCESS => HAS_ACL,
+            acl::DEFAULT => HAS_DEFAULT_ACL,
+            CAPABILITY => HAS_CAPABILITY,
+            _ => return,
+        };
+        let _attrs = self.attrs.write();
+        let mut access = self.access.get();
+        access.mode = if there { access.mode | bit } else { access.mode & !bit };
+        self.access.set(&access);
+    }
+
     /// One name of a file is gone.
     pub(super) fn lose_name(&self) {
         if self.attrs.read().nlink > 1 {
@@ -211,7 +229,7 @@ impl Inode for TmpNode {
         Metadata {
             dev: self.sup.dev,
             ino: self.ino,
-            mode,
+            mode: mode & MODE_BITS,
             nlink: a.nlink,
             uid,
             gid,
@@ -230,12 +248,40 @@ impl Inode for TmpNode {
         self.access.get()
     }
 
+    fn supports_acl(&self) -> bool {
+        true
+    }
+
+    fn has_fileattr(&self) -> bool {
+        matches!(self.kind, Kind::File(_) | Kind::Dir(_))
+    }
+
+    fn set_fileattr(&self, flags: u32) -> SysResult<()> {
+        if !self.has_fileattr() {
+            return Err(Errno::ENOTTY);
+        }
+        const KNOWN: u32 = IMMUTABLE | APPEND_ONLY | NODUMP | NOATIME;
+        let mut attrs = self.attrs.write();
+        let mut access = self.access.get();
+        access.mode = access.mode & !KNOWN | flags & KNOWN;
+        self.access.set(&access);
+        attrs.ctime = now();
+        Ok(())
+    }
+
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
         let time = now();
         let mut a = self.attrs.write();
         let mut access = self.access.get();
         if let Some(mode) = attr.mode {
-            access.mode = access.mode & S_IFMT | mode & 0o7777;
+            access.mode = access.mode & !0o7777 | mode & 0o7777;
+        }
+        if attr.kill_capability && access.mode & HAS_CAPABILITY != 0 {
+            access.mode &= !HAS_CAPABILITY;
+            let removed = self.xattrs.lock().remove(CAPABILITY);
+            if let Some(value) = removed {
+                self.sup.give_space(attribute_space(CAPABILITY, &value));
+            }
         }
         access.uid = attr.uid.unwrap_or(access.uid);
         access.gid = attr.gid.unwrap_or(access.gid);
@@ -377,6 +423,19 @@ impl Inode for TmpNode {
         self.file()?.add_seals(seals, writable_maps, executable)
     }
 
+    fn handle(&self) -> SysResult<(i32, Vec<u8>)> {
+        /// As Linux's tmpfs: a generation and the number. Numbers are not used again, so one generation will do.
+        const KIND: i32 = 1;
+        const GENERATION: u32 = 1;
+        self.sup.handles.lock().insert(self.ino, self.me.clone());
+        let bytes = GENERATION.to_le_bytes().into_iter().chain(self.ino.to_le_bytes());
+        Ok((KIND, bytes.collect()))
+    }
+
+    fn has_whiteouts(&self) -> bool {
+        self.is_dir()
+    }
+
     fn getxattr(&self, name: &[u8]) -> SysResult<Vec<u8>> {
         self.xattrs.lock().get(name).cloned().ok_or(Errno::ENODATA)
     }
@@ -391,6 +450,7 @@ impl Inode for TmpNode {
         self.sup.take_space(attribute_space(name, value))?;
         let old = xattrs.insert(name.to_vec(), value.to_vec());
         drop(xattrs);
+        self.note_xattr(name, true);
         if let Some(old) = old {
             self.sup.give_space(attribute_space(name, &old));
         }
@@ -405,6 +465,7 @@ impl Inode for TmpNode {
     fn removexattr(&self, name: &[u8]) -> SysResult<()> {
         let removed = self.xattrs.lock().remove(name).ok_or(Errno::ENODATA)?;
         self.sup.give_space(attribute_space(name, &removed));
+        self.note_xattr(name, false);
         self.add_links(0);
         Ok(())
     }
@@ -414,6 +475,11 @@ impl Drop for TmpNode {
     fn drop(&mut self) {
         let attributes: u64 = self.xattrs.get_mut().iter().map(|(name, value)| attribute_space(name, value)).sum();
         self.sup.give_space(INODE_SPACE + attributes);
+        let mut handles = self.sup.handles.lock();
+        if !handles.is_empty() {
+            handles.remove(&self.ino);
+        }
+        drop(handles);
         // Nested directories go one by one: a deep tree must not become a deep recursion.
         let Kind::Dir(dir) = &self.kind else { return };
         let mut work = dir.take_all();

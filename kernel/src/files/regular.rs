@@ -5,12 +5,12 @@ use alloc::sync::Arc;
 use fs::file::{self, WriteRequest};
 use fs::{Cap, OpenFlags};
 use linux_raw_sys::general as g;
-use linux_raw_sys::ioctl::FIONREAD;
+use linux_raw_sys::ioctl::{self as i, FIONREAD};
 use syscall_shim::{Errno, SysResult};
 
 use super::context::capable;
 use super::io::{Sink, Source};
-use super::{FileOps, OpenFile, events};
+use super::{FileOps, OpenFile, events, fileattr};
 use crate::task::current;
 use crate::usermem::UserAddr;
 
@@ -82,7 +82,11 @@ impl FileOps for Regular {
                 let left = file.inode.metadata().size as i64 - file.position() as i64;
                 arg.cast::<i32>().write(left as i32).map(|()| 0)
             }
-            _ => Err(Errno::ENOTTY),
+            i::FIBMAP if !capable(g::CAP_SYS_RAWIO) => Err(Errno::EPERM),
+            // Nothing lies on a device, in blocks that have numbers.
+            i::FIBMAP => Err(Errno::EINVAL),
+            i::FICLONE | i::FICLONERANGE => Err(Errno::EOPNOTSUPP),
+            _ => fileattr::ioctl(file, request, arg),
         }
     }
 

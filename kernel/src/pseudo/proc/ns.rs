@@ -64,7 +64,7 @@ fn place(kind: &'static Kind) -> Path {
         let nsfs = PseudoFs::new("nsfs", NSFS_MAGIC, |dev| PseudoNode::dir(NodeSpec::new(dev, 0o555)));
         (nsfs.dev(), Mount::new(nsfs, None, "nsfs", MountFlags::default()))
     });
-    let inode = PseudoNode::text(NodeSpec::new(*dev, 0o444).ino(kind.ino), || Err(Errno::EINVAL));
+    let inode = PseudoNode::text(NodeSpec::new(*dev, 0o444 | fs::IMMUTABLE).ino(kind.ino), || Err(Errno::EINVAL));
     inode.common().set_ext(Arc::new(SharedOps(Arc::new(NsFile(kind)))));
     Path::anonymous(mount, inode, &text(kind), false)
 }

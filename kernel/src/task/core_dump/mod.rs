@@ -8,7 +8,7 @@ mod output;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use linux_raw_sys::general::RLIMIT_CORE;
 use syscall_shim::core_file::{self, Name, Notes, Segment};
@@ -31,6 +31,8 @@ pub const PATTERN_MAX: usize = 127;
 
 /// `/proc/sys/kernel/core_pattern`; empty stands for `core`.
 static PATTERN: SpinLock<Vec<u8>> = SpinLock::new(Vec::new());
+/// `/proc/sys/fs/suid_dumpable`: what `PR_GET_DUMPABLE` is after an execve(2) that gained something.
+pub static SUID_DUMPABLE: AtomicU32 = AtomicU32::new(0);
 /// `/proc/sys/kernel/core_uses_pid`
 pub static USES_PID: AtomicI32 = AtomicI32::new(0);
 /// The host takes one file at a time.

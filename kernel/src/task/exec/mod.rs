@@ -141,7 +141,8 @@ pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
     *process.exe_name.lock() = String::from_utf8_lossy(request.shown).into_owned();
     *process.auxv.lock() = image.auxv;
     *process.exe.lock() = Some(program.path.clone());
-    process.dumpable.store(u32::from(!changed && readable), Ordering::Relaxed);
+    let dumpable = if !changed && readable { 1 } else { super::core_dump::SUID_DUMPABLE.load(Ordering::Relaxed) };
+    process.dumpable.store(dumpable, Ordering::Relaxed);
     set_fpu(|fpu| fpu.reset());
     crate::arch::msr::set_fs_base(0);
     with_frame(|frame| {

@@ -2,19 +2,28 @@
 
 use alloc::format;
 
-use super::setting::Settings;
-use crate::files::{fd_table, open_file, pipe, pipe_share};
-use crate::ipc::mqueue;
+use ::fs::namespace::protection;
 
-const INT_MAX: i64 = i32::MAX as i64;
+use super::setting::Settings;
+use crate::files::{dnotify, epoll, fd_table, inotify, lease, open_file, pipe, pipe_share};
+use crate::ipc::mqueue;
+use crate::task::core_dump;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
     s.fixed("fs/aio-nr", "0");
-    s.fixed("fs/epoll/max_user_watches", "1048576");
-    s.fixed("fs/inotify/max_queued_events", "16384");
-    s.fixed("fs/inotify/max_user_instances", "128");
-    s.fixed("fs/inotify/max_user_watches", "65536");
+    s.number(
+        "fs/epoll/max_user_watches",
+        0..=i64::MAX,
+        || i64::try_from(epoll::max_user_watches()).unwrap_or(i64::MAX),
+        |new| {
+            epoll::set_max_user_watches(new.unsigned_abs());
+            Ok(())
+        },
+    );
+    s.int("fs/inotify/max_queued_events", &inotify::MAX_QUEUED, 0..=i32::MAX);
+    s.int("fs/inotify/max_user_instances", &inotify::users::MAX_INSTANCES, 0..=i32::MAX);
+    s.int("fs/inotify/max_user_watches", &inotify::users::MAX_WATCHES, 0..=i32::MAX);
     s.number(
         "fs/file-max",
         0..=i64::MAX,
@@ -26,10 +35,10 @@ pub fn fill(s: &Settings) {
     );
     s.shown("fs/file-nr", || format!("{}\t0\t{}", open_file::count(), open_file::limit()));
     s.uint("fs/nr_open", &fd_table::NR_OPEN, 64..=fd_table::NR_OPEN_LIMIT);
-    s.kept("fs/lease-break-time", 45, i32::MIN.into()..=INT_MAX);
-    s.kept("fs/leases-enable", 1, 0..=1);
-    s.kept("fs/dir-notify-enable", 1, i32::MIN.into()..=INT_MAX);
-    s.kept("fs/mount-max", 100_000, 1..=u32::MAX.into());
+    s.int("fs/lease-break-time", &lease::BREAK_TIME, i32::MIN..=i32::MAX);
+    s.int("fs/leases-enable", &lease::ENABLED, i32::MIN..=i32::MAX);
+    s.int("fs/dir-notify-enable", &dnotify::ENABLED, i32::MIN..=i32::MAX);
+    s.uint("fs/mount-max", &fs::namespace::MAX_MOUNTS, 1..=u32::MAX);
     s.kept("fs/overflowgid", 65534, 0..=65535);
     s.kept("fs/overflowuid", 65534, 0..=65535);
     s.number(
@@ -40,11 +49,11 @@ pub fn fill(s: &Settings) {
     );
     s.ulong("fs/pipe-user-pages-hard", &pipe_share::USER_PAGES_HARD, 0..=u64::MAX);
     s.ulong("fs/pipe-user-pages-soft", &pipe_share::USER_PAGES_SOFT, 0..=u64::MAX);
-    s.fixed("fs/protected_fifos", "0");
-    s.fixed("fs/protected_hardlinks", "0");
-    s.fixed("fs/protected_regular", "0");
-    s.fixed("fs/protected_symlinks", "0");
-    s.fixed("fs/suid_dumpable", "0");
+    s.uint("fs/protected_fifos", &protection::FIFOS, 0..=2);
+    s.uint("fs/protected_hardlinks", &protection::HARDLINKS, 0..=1);
+    s.uint("fs/protected_regular", &protection::REGULAR, 0..=2);
+    s.uint("fs/protected_symlinks", &protection::SYMLINKS, 0..=1);
+    s.uint("fs/suid_dumpable", &core_dump::SUID_DUMPABLE, 0..=2);
     s.uint("fs/mqueue/msg_default", &mqueue::MSG_DEFAULT, 1..=65536);
     s.uint("fs/mqueue/msg_max", &mqueue::MSG_MAX, 1..=65536);
     s.uint("fs/mqueue/msgsize_default", &mqueue::MSGSIZE_DEFAULT, 128..=16 << 20);
