@@ -360,6 +360,7 @@ GROUP(udp_stamp)
     OK("SO_TIMESTAMP", set(s, SOL_SOCKET, SO_TIMESTAMP, 1));
     send(c, "x", 1, 0);
     recv(s, &byte, 1, 0);
+    ERR("SIOCGSTAMP beside a message", ENOENT, ioctl(s, SIOCGSTAMP, &t));
     OK("SO_TIMESTAMP off", set(s, SOL_SOCKET, SO_TIMESTAMP, 0));
     send(c, "x", 1, 0);
     recv(s, &byte, 1, 0);

@@ -42,7 +42,7 @@ impl Tcb {
     /// Whether [`Tcb::poll_transmit`] surely has nothing to send.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        let settled = !self.is_connecting() && !(self.ack_now || self.probe || self.resend_first);
+        let settled = !(self.is_connecting() || self.ack_now || self.probe || self.resend_first);
         // All that there is, `FIN` included, was sent.
         settled && self.nxt - self.una == self.send.len() as u32 + u32::from(self.fin_queued && !self.fin_acked)
     }

@@ -199,7 +199,7 @@ impl Membership {
         }
         choices.joined.push(Joined { interface: interface.index, group, filter });
         drop(choices);
-        multicast::join(&interface, group);
+        multicast::join(interface, group);
         poll::sent();
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Membership {
         let at = choices.joined.iter().position(ours).ok_or(missing)?;
         choices.joined.swap_remove(at);
         drop(choices);
-        multicast::leave(&interface, group);
+        multicast::leave(interface, group);
         poll::sent();
         Ok(())
     }

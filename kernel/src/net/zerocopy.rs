@@ -4,6 +4,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use linux_raw_sys::net as n;
 
@@ -25,14 +26,20 @@ struct Done {
     ranges: VecDeque<(u32, u32)>,
 }
 
-/// A socket's. A leaf lock.
+/// A socket's.
 #[derive(Default)]
-pub struct ZeroCopies(SpinLock<Done>);
+pub struct ZeroCopies {
+    /// A leaf lock.
+    done: SpinLock<Done>,
+    /// Whether there is something to tell: those who poll look at this alone.
+    pending: AtomicBool,
+}
 
 impl ZeroCopies {
     /// A write is over.
     pub fn done(&self) {
-        let mut done = self.0.lock();
+        let mut done = self.done.lock();
+        self.pending.store(true, Ordering::Release);
         let number = done.next;
         done.next = number.wrapping_add(1);
         match done.ranges.back_mut() {
@@ -43,12 +50,15 @@ impl ZeroCopies {
 
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.0.lock().ranges.is_empty()
+        !self.pending.load(Ordering::Acquire)
     }
 
     /// Takes what there is to tell (`MSG_ERRQUEUE`).
     pub fn receive(&self, family: Family) -> Option<Received> {
-        let (first, last) = self.0.lock().ranges.pop_front()?;
+        let mut done = self.done.lock();
+        let (first, last) = done.ranges.pop_front()?;
+        self.pending.store(!done.ranges.is_empty(), Ordering::Release);
+        drop(done);
         let mut data = [0u8; 4].to_vec();
         data.extend_from_slice(&[SO_EE_ORIGIN_ZEROCOPY, 0, SO_EE_CODE_ZEROCOPY_COPIED, 0]);
         data.extend_from_slice(&first.to_ne_bytes());

@@ -186,7 +186,9 @@ impl Socket for RawSocket {
             None => (!nonblock && self.closed[0].load(Ordering::Acquire)).then_some(None),
         };
         let Some(packet) = wait(&self.readers, nonblock, until, next)? else { return Ok(Received::default()) };
-        self.last_stamp.store(packet.stamp, Ordering::Relaxed);
+        if !stamp::is_wanted(&self.common) {
+            self.last_stamp.store(packet.stamp, Ordering::Relaxed);
+        }
         let full = packet.bytes.len();
         let copied = if full == 0 || to.remaining() == 0 { 0 } else { to.put(&packet.bytes)? };
         let address = Some(self.common.family().encode(&packet.from));

@@ -160,7 +160,7 @@ impl Common {
             n::SO_BUSY_POLL => may_raise(number, self.numbers.get(n::SOL_SOCKET, option).unwrap_or(0))?,
             _ => {}
         }
-        self.numbers.set(n::SOL_SOCKET, option, number).unwrap_or_else(|| match option {
+        self.numbers.set(n::SOL_SOCKET, option, number).unwrap_or(match option {
             n::SO_REUSEADDR | n::SO_REUSEPORT | n::SO_BROADCAST | n::SO_KEEPALIVE | n::SO_RCVBUF | n::SO_SNDBUF => Ok(()),
             n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE | n::SO_RCVLOWAT | n::SO_BSDCOMPAT | n::SO_CNX_ADVICE => Ok(()),
             n::SO_PEEK_OFF | n::SO_ZEROCOPY => Ok(()),

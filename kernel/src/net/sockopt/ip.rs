@@ -89,7 +89,7 @@ impl Common {
         Ok(())
     }
 
-    /// `IP_OPTIONS`: what is well-formed, padded to whole words.
+    /// `IP_OPTIONS`: none, or padding. Others are not sent, so they are refused where they are well-formed.
     fn set_options(&self, value: &[u8]) -> SysResult<()> {
         if value.len() > MOST_OPTIONS {
             return Err(Errno::EINVAL);
@@ -101,7 +101,8 @@ impl Common {
                 NOP => tail,
                 _ => {
                     let len = tail.first().map(|len| usize::from(*len)).filter(|len| *len >= 2).ok_or(Errno::EINVAL)?;
-                    rest.get(len..).ok_or(Errno::EINVAL)?
+                    tail.get(len - 1..).ok_or(Errno::EINVAL)?;
+                    return Err(Errno::EOPNOTSUPP);
                 }
             };
         }

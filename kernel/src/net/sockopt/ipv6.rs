@@ -162,7 +162,9 @@ fn set_sticky(option: u32, value: &[u8]) -> SysResult<()> {
     }
     match value {
         [] => Ok(()),
-        [_, words, ..] if value.len() % 8 == 0 && 8 + 8 * usize::from(*words) <= value.len() && option != n::IPV6_RTHDR => {
+        [_, words, ..]
+            if value.len().is_multiple_of(8) && 8 + 8 * usize::from(*words) <= value.len() && option != n::IPV6_RTHDR =>
+        {
             Err(Errno::ENOPROTOOPT)
         }
         _ => Err(Errno::EINVAL),

@@ -10,7 +10,7 @@ use super::Datagram;
 use super::socket::UdpSocket;
 use crate::files::io::Sink;
 use crate::files::socket::{Ancillary, Received, deadline, wait};
-use crate::net::charge;
+use crate::net::{charge, stamp};
 
 /// The datagram that a peek sees which leaves `offset` bytes out, and how many of its own those are (`SO_PEEK_OFF`).
 fn peek(queue: &VecDeque<Datagram>, mut offset: usize) -> Option<(Datagram, usize)> {
@@ -64,7 +64,10 @@ impl UdpSocket {
         let Some((datagram, offset)) = wait(&self.readers, nonblock, until, next)?? else {
             return Ok(Received::default());
         };
-        self.last_stamp.store(datagram.stamp, Ordering::Relaxed);
+        // As on Linux, one or the other is told.
+        if !stamp::is_wanted(&self.common) {
+            self.last_stamp.store(datagram.stamp, Ordering::Relaxed);
+        }
         let full = datagram.payload.len();
         let part = datagram.payload.slice(offset, usize::MAX);
         let copied = if part.is_empty() || to.remaining() == 0 { 0 } else { to.put(&part)? };
