@@ -200,7 +200,9 @@ pub fn igmp6() -> String {
         for (group, users) in groups {
             let IpAddr::V6(v6) = group else { continue };
             let _ = write!(out, "{:<4} {:<15} ", interface.index, interface.name());
-            v6.octets().iter().for_each(|byte| drop(write!(out, "{byte:02x}")));
+            for byte in v6.octets() {
+                let _ = write!(out, "{byte:02x}");
+            }
             let _ = writeln!(out, " {users:5} 0000000C 0");
         }
     }
