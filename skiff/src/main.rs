@@ -367,11 +367,11 @@ impl Run {
     /// What the kernel would refuse is refused before anything is built.
     fn check(&self) -> Result<()> {
         self.ip.iter().try_for_each(|text| check_address(text))?;
-        for text in self.gateway.iter().filter(|text| text.parse::<std::net::IpAddr>().is_err()) {
+        if let Some(text) = self.gateway.iter().find(|text| text.parse::<std::net::IpAddr>().is_err()) {
             return Err(Error::Usage(format!("--gateway {text}: expected an address")));
         }
-        let calls = self.trace.iter().flat_map(|calls| calls.split(',')).filter(|call| !call.is_empty());
-        for call in calls.filter(|call| syscall_shim::table::number(call).is_none()) {
+        let mut calls = self.trace.iter().flat_map(|calls| calls.split(',')).filter(|call| !call.is_empty());
+        if let Some(call) = calls.find(|call| syscall_shim::table::number(call).is_none()) {
             return Err(Error::Usage(format!("--trace={call}: there is no such system call")));
         }
         match self.append.iter().find(|option| option.contains(char::is_whitespace)) {

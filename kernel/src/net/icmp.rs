@@ -9,6 +9,7 @@ use inet::ip::{Flow, octets};
 use inet::tcp::{Error, Pieces};
 use syscall_shim::Errno;
 
+use super::counts::{self, Count};
 use super::errors::Report;
 use super::input::Incoming;
 use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP, UDPLITE};
@@ -38,7 +39,14 @@ fn family(address: &IpAddr) -> usize {
 /// Sends a message whose checksum is 0 as yet.
 fn send(source: IpAddr, destination: IpAddr, mut message: Vec<u8>) {
     let Ok(hop) = route::lookup(&destination) else { return };
+    let v6 = source.is_ipv6();
     let protocol = [ICMP, ICMPV6][family(&source)];
+    counts::of_family(Count::IcmpOut, v6);
+    match message.first() {
+        Some(kind) if *kind == ECHO_REPLY[usize::from(v6)] => counts::of_family(Count::EchoReplyOut, v6),
+        Some(kind) if *kind == UNREACHABLE[usize::from(v6)] => counts::of_family(Count::UnreachableOut, v6),
+        _ => {}
+    }
     let mut sum = Sum::default();
     if protocol == ICMPV6 {
         sum.add_pseudo_header(&octets(&source).0, &octets(&destination).0, ICMPV6, message.len());
@@ -65,7 +73,9 @@ fn send(source: IpAddr, destination: IpAddr, mut message: Vec<u8>) {
 pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
     let Some([kind, code, ..]) = incoming.head.first_chunk::<HEADER>().copied() else { return };
     let family = family(&incoming.source);
+    counts::of_family(Count::IcmpIn, family == 1);
     if kind == ECHO[family] {
+        counts::of_family(Count::EchoIn, family == 1);
         if sysctl::answers_pings(family == 1, for_all) {
             let mut answer = incoming.head.to_vec();
             if let Some(start) = answer.get_mut(..4) {
@@ -74,6 +84,9 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
             send(incoming.destination, incoming.source, answer);
         }
     } else if kind == UNREACHABLE[family] || kind == TIME_EXCEEDED[family] || (kind, code) == TOO_BIG[family] {
+        if kind == UNREACHABLE[family] {
+            counts::of_family(Count::UnreachableIn, family == 1);
+        }
         trouble(incoming, kind, code);
     }
 }

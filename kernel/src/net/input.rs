@@ -11,6 +11,7 @@ use inet::groups;
 use inet::ip::octets;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
+use super::counts::{self, Count};
 use super::interface::{self, Interface};
 use super::packet::{self, kind};
 use super::{arp, icmp, multicast, output, raw, tcp, udp};
@@ -136,6 +137,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     // A looped packet's length covers its tail, which is elsewhere.
     let view = if looped { Ok(Ipv4Packet::new_unchecked(&packet[..])) } else { Ipv4Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
+    counts::one(Count::IpIn);
     if !looped && inet::checksum::of(packet.get(..usize::from(view.header_len())).unwrap_or_default()) != [0, 0] {
         return;
     }
@@ -183,6 +185,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         let Some(whole) = reassemble(key, offset, more, &incoming.head) else { return };
         (incoming.head, incoming.checked) = (whole, false);
     }
+    counts::one(Count::IpDelivered);
     if raw::wanted() {
         raw::deliver(&incoming, protocol.into(), packet.get(..header).unwrap_or_default());
     }
@@ -253,6 +256,7 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     let (looped, segment) = (looped.is_some(), looped.unwrap_or(0));
     let view = if looped { Ok(Ipv6Packet::new_unchecked(&packet[..])) } else { Ipv6Packet::new_checked(&packet[..]) };
     let Ok(view) = view else { return };
+    counts::one(Count::Ip6In);
     let (source, destination) = (view.src_addr(), view.dst_addr());
     if source.is_multicast() || !looped && (source.is_loopback() || destination.is_loopback()) {
         return;
@@ -279,6 +283,7 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         checked,
         segment,
     };
+    counts::one(Count::Ip6Delivered);
     let Some(protocol) = take_extensions(&mut incoming, view.next_header().into()) else { return };
     if raw::wanted() {
         raw::deliver(&incoming, protocol, &[]);

@@ -13,6 +13,7 @@
 mod address;
 mod arp;
 mod config;
+pub mod counts;
 mod dhcp;
 mod errors;
 pub mod filter;
@@ -39,6 +40,7 @@ mod sockopt;
 mod sources;
 mod stamp;
 pub mod sysctl;
+pub mod tables;
 pub mod tcp;
 mod timers;
 pub mod tun;

@@ -11,6 +11,7 @@ use smoltcp::wire::EthernetProtocol;
 use syscall_shim::{Errno, SysResult};
 
 use super::arp;
+use super::counts::{self, Count};
 use super::interface::{self, Interface, Link, Looped};
 use super::route::Hop;
 use crate::drivers::net::{Frame, HEADER_LEN, Offload};
@@ -138,6 +139,11 @@ fn full_checksum(packet: &Outgoing<'_>, len: usize) -> [u8; 2] {
 
 /// Sends a packet. `EMSGSIZE` if it does not fit the interface.
 pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
+    let v6 = packet.source.is_ipv6();
+    counts::of_family(Count::IpOut, v6);
+    if packet.protocol == UDP {
+        counts::of_family(Count::UdpOut, v6);
+    }
     let len = packet.header.len() + packet.payload.bytes();
     let whole = header_len(&packet.source) + len;
     match &hop.interface.link {

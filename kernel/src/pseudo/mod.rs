@@ -4,6 +4,7 @@
 
 mod proc;
 mod sys;
+mod sys_net;
 
 use alloc::string::String;
 use alloc::sync::Arc;

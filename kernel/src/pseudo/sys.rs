@@ -22,11 +22,11 @@ use crate::task::sched::{MAX_CPUS, online_cpus};
 pub fn file_system() -> Arc<dyn FileSystem> {
     PseudoFs::new("sysfs", SYSFS_MAGIC, |dev| {
         let tree = Tree { dev, root: PseudoNode::dir(NodeSpec::new(dev, 0o555)) };
-        for dir in
-            ["block", "bus", "class/block", "class/net", "dev/block", "dev/char", "firmware", "fs/cgroup", "module", "power"]
-        {
+        for dir in ["block", "bus", "class/block", "dev/block", "dev/char", "firmware", "fs/cgroup", "module", "power"] {
             tree.dir(dir);
         }
+        let interfaces = super::sys_net::Interfaces { dev };
+        tree.put("class/net", PseudoNode::dynamic(NodeSpec::new(dev, 0o755), interfaces));
         processors(&tree);
         node(&tree);
         memory(&tree);

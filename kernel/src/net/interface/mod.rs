@@ -191,7 +191,8 @@ impl Interface {
         if self.is_loopback() {
             // All of a network there is ours (`RTN_LOCAL`), and 127.0.0.0/8 needs no look.
             let contains = |own: &Cidr| own.address == *address || address.is_ipv4() && own.contains(address);
-            return address.is_loopback() || self.addresses.lock().iter().any(contains);
+            let inborn = address.is_ipv4() && address.is_loopback();
+            return inborn || self.addresses.lock().iter().any(contains);
         }
         self.addresses.lock().iter().any(|own| own.address == *address)
     }

@@ -14,6 +14,7 @@ use super::socket::{Role, TcpSocket, errno};
 use super::{Connection, config, table};
 use crate::arch::clock;
 use crate::files::socket::{deadline, wait};
+use crate::net::counts::{self, Count};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Family;
 use crate::net::sockopt::flag;
@@ -139,6 +140,7 @@ impl TcpSocket {
             }
             Role::Idle(_) => {
                 let connection = self.start_connecting(&mut role, to)?;
+                counts::one(Count::TcpActiveOpens);
                 drop(role);
                 poll::sent();
                 // Even over the loopback interface, where it is decided by now (as on Linux).

@@ -16,6 +16,7 @@ use syscall_shim::{Errno, SysResult};
 use super::options::TcpOptions;
 use super::{Connection, config, segment_size, send_header, table};
 use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::net::counts::{self, Count};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Common;
 use crate::net::sockopt::flag;
@@ -177,6 +178,7 @@ impl Listener {
             return false;
         }
         connection.receive(ack, payload, now);
+        counts::one(Count::TcpPassiveOpens);
         waiting.ready.push_back(connection);
         drop(waiting);
         self.readers.wake(1, ev::READABLE);

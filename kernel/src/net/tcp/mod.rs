@@ -16,6 +16,7 @@ use inet::ip::Flow;
 use inet::tcp::{Config, Flags, Header, Limits, Transmit, reset_for};
 use syscall_shim::SysResult;
 
+use super::counts::{self, Count};
 use super::input::Incoming;
 use super::output::{self, Outgoing, TCP, TTL};
 use super::route::{self, Hop};
@@ -47,6 +48,7 @@ pub fn receive(incoming: &Incoming<'_>) {
         local: SocketAddr::new(incoming.destination, header.destination),
         remote: SocketAddr::new(incoming.source, header.source),
     };
+    counts::one(Count::TcpIn);
     let now = clock::monotonic_ns();
     if let Some(connection) = table::find(&flow) {
         // A new connection may take the place of one that only waits for stragglers (RFC 9293, 3.6.1).
@@ -87,6 +89,7 @@ pub fn too_big(flow: &Flow, mtu: u16) {
 
 /// Sends a segment without payload that belongs to no connection.
 fn send_header(flow: &Flow, header: &Header) {
+    counts::one(Count::TcpResetsOut);
     if let Ok(hop) = route::lookup(&flow.remote.ip()) {
         let transmit = Transmit { header: header.clone(), payload: Default::default(), len: 0, segment_size: 0 };
         let _ = send(&hop, flow, transmit, 0, TTL);
@@ -95,6 +98,7 @@ fn send_header(flow: &Flow, header: &Header) {
 
 /// Sends a segment.
 fn send(hop: &Hop, flow: &Flow, transmit: Transmit, tos: u8, ttl: u8) -> SysResult<()> {
+    counts::one(Count::TcpOut);
     let mut header = [0; 60];
     let len = transmit.header.emit(&mut header);
     let cut = transmit.segment_size > 0 && transmit.len > transmit.segment_size && !hop.interface.is_loopback();

@@ -90,14 +90,9 @@ impl Tun {
         self.hardware.load(Ordering::Relaxed)
     }
 
-    /// Who may attach to it, for /sys.
+    /// Who may attach to it.
     pub fn owners(&self) -> (i32, i32) {
         (self.owner.load(Ordering::Relaxed), self.group.load(Ordering::Relaxed))
-    }
-
-    /// `tun_flags`, for /sys.
-    pub fn flags(&self) -> u32 {
-        self.flags.load(Ordering::Relaxed)
     }
 
     /// A frame for the program. Whether there was room.

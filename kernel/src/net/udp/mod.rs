@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use inet::Bytes;
 use inet::ip::Flow;
 
+use super::counts::{self, Count};
 use super::errors::Report;
 use super::input::Incoming;
 use super::output::{UDP, UDPLITE};
@@ -138,14 +139,21 @@ fn deliver(
             if !socket.common.takes_group(interface, &local.ip(), &remote.ip()) {
                 continue;
             }
+            counts::of_family(Count::UdpIn, remote.is_ipv6());
             give(socket, incoming, datagram.clone());
         }
         return;
     }
     match find(protocol, &Flow { local, remote }, interface) {
-        Some(socket) if takes(&socket) => give(&socket, incoming, datagram),
+        Some(socket) if takes(&socket) => {
+            counts::of_family(Count::UdpIn, remote.is_ipv6());
+            give(&socket, incoming, datagram);
+        }
         Some(_) => {}
-        None => icmp::port_unreachable(incoming, protocol),
+        None => {
+            counts::of_family(Count::UdpNoPort, remote.is_ipv6());
+            icmp::port_unreachable(incoming, protocol);
+        }
     }
 }
 

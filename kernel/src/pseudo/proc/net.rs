@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use fs::pseudo::{NodeSpec, PseudoNode};
 
 use crate::net::output::{UDP, UDPLITE};
-use crate::net::report;
+use crate::net::{report, tables};
 
 const UDP_HEADING: &str =
     "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
@@ -28,7 +28,16 @@ const TABLES: &[(&str, usize, &str)] = &[
     ("route", 127, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"),
     ("netlink", 0, "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"),
     ("pnp", 0, ""),
-    ("packet", 0, "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"),
+    ("snmp", 0, ""),
+    ("snmp6", 0, ""),
+    ("netstat", 0, ""),
+    ("sockstat", 0, ""),
+    ("sockstat6", 0, ""),
+    ("igmp", 0, "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"),
+    ("igmp6", 0, ""),
+    ("ptype", 0, "Type Device      Function\n"),
+    ("dev_mcast", 0, ""),
+    ("packet", 0, "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n"),
     ("tcp", 149, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"),
     (
         "tcp6",
@@ -72,6 +81,16 @@ fn lines(name: &str) -> String {
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
         "unix" => crate::files::unix::report::lines(),
+        "snmp" => tables::snmp(),
+        "snmp6" => tables::snmp6(),
+        "netstat" => tables::netstat(),
+        "sockstat" => tables::sockstat(false),
+        "sockstat6" => tables::sockstat(true),
+        "packet" => tables::packets(),
+        "netlink" => tables::netlinks(),
+        "igmp" => tables::igmp(),
+        "igmp6" => tables::igmp6(),
+        "ptype" => "0800          ip_rcv\n0806          arp_rcv\n86dd          ipv6_rcv\n".into(),
         "pnp" => crate::net::pnp(),
         _ => String::new(),
     }
