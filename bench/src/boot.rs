@@ -55,5 +55,6 @@ fn hello(kernel: &Kernel) -> Result<PathBuf> {
 /// Time to the first output, if the program ran to its end.
 fn first_output(image: &Path, memory: u64) -> Option<Duration> {
     let boot = boot(image, memory, LIMIT).ok()?;
-    boot.first_output.filter(|_| boot.exit == Some(Exit { status: 0, kind: ExitKind::Program }))
+    let ended = |exit: &Exit| exit.status == 0 && exit.kind == ExitKind::Program;
+    boot.first_output.filter(|_| boot.exit.as_ref().is_some_and(ended))
 }

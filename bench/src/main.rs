@@ -19,6 +19,7 @@ mod net;
 mod profile;
 mod report;
 mod sample;
+mod sched;
 mod smp;
 mod vm;
 
@@ -62,6 +63,8 @@ enum What {
     Fork(fork::Fork),
     /// Servers under load from outside, with a table and a plot
     Net(net::Net),
+    /// How soon a task runs that is woken beside others that compute, and how late sleeps end
+    Sched(sched::Sched),
     /// Work on one CPU and on several, and the speed-up
     Smp(smp::Smp),
 }
@@ -84,6 +87,7 @@ fn run(what: What, how: &How) -> Result<()> {
         What::Cost(cost) => cost::run(&cost, how),
         What::Fork(fork) => fork::run(&fork, how),
         What::Net(net) => net::run(&net, how),
+        What::Sched(sched) => sched::run(&sched, how),
         What::Smp(smp) => smp::run(&smp, how),
     }
 }

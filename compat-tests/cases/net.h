@@ -25,6 +25,11 @@ __attribute__((unused)) static void own_network(void)
     MUST(fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0);
     request.ifr_flags |= IFF_UP;
     MUST(ioctl(fd, SIOCSIFFLAGS, &request) == 0);
+    /* As it is at first, whatever a group before has made of it. */
+    request.ifr_mtu = 65536;
+    MUST(ioctl(fd, SIOCSIFMTU, &request) == 0);
+    request.ifr_qlen = 1000;
+    MUST(ioctl(fd, SIOCSIFTXQLEN, &request) == 0);
     close(fd);
 }
 

@@ -2,6 +2,7 @@
 #include "case.h"
 #include <arpa/inet.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -554,6 +555,40 @@ GROUP(udp_device)
     EQ("no index", 0, option(s, SOL_SOCKET, 62));
     close(s);
     close(c);
+    close(t);
+}
+
+GROUP(udp_filter)
+{
+    struct sockaddr_storage at;
+    char bytes[32];
+    int s = bound(AF_INET, &at), c = socket(AF_INET, SOCK_DGRAM, 0);
+    MUST(connect(c, (void *)&at, size_of(&at)) == 0);
+    /* The payload is to begin with an a; of that the first two bytes are taken. Offsets count from UDP's header. */
+    struct sock_filter code[] = {
+        {BPF_LD | BPF_B | BPF_ABS, 0, 0, 8},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 'a'},
+        {BPF_RET | BPF_K, 0, 0, 10},
+        {BPF_RET | BPF_K, 0, 0, 0},
+    };
+    struct sock_fprog program = {COUNT(code), code};
+    ERR("detach before", ENOENT, set(s, SOL_SOCKET, SO_DETACH_FILTER, 0));
+    OK("SO_ATTACH_FILTER", setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+    send(c, "bcd", 3, 0);
+    send(c, "abcd", 4, 0);
+    EQ("what it lets in", 2, recv(s, bytes, sizeof bytes, 0));
+    EQ("begins so", 'a', bytes[0]);
+    ERR("nothing else", EAGAIN, recv(s, bytes, sizeof bytes, MSG_DONTWAIT));
+    OK("SO_LOCK_FILTER", set(s, SOL_SOCKET, SO_LOCK_FILTER, 1));
+    ERR("detach then", EPERM, set(s, SOL_SOCKET, SO_DETACH_FILTER, 0));
+    code[0].code = 0xffff;
+    ERR("a bad program", EINVAL, setsockopt(c, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+    close(s);
+    close(c);
+    int t = socket(AF_INET, SOCK_STREAM, 0);
+    code[0] = (struct sock_filter){BPF_LD | BPF_B | BPF_ABS, 0, 0, 8};
+    OK("on TCP", setsockopt(t, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+    OK("and off", set(t, SOL_SOCKET, SO_DETACH_FILTER, 0));
     close(t);
 }
 

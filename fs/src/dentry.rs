@@ -47,6 +47,10 @@ pub(crate) static TREE: spin::RwLock<()> = spin::RwLock::new(());
 /// Cached dentries in the order of the evicting hand. A leaf lock.
 static LRU: spin::Mutex<VecDeque<Weak<Dentry>>> = spin::Mutex::new(VecDeque::new());
 static LIMIT: AtomicUsize = AtomicUsize::new(16384);
+/// How many entries of [`LRU`] have lost their dentry since it was last gone through, and still keep its memory.
+static DEAD: AtomicUsize = AtomicUsize::new(0);
+/// So many are put up with.
+const FEW_DEAD: usize = 256;
 
 /// Sets how many names are kept beyond those in use.
 pub fn set_cache_limit(dentries: usize) {
@@ -220,6 +224,7 @@ impl Dentry {
             }
         };
         drop(old);
+        forget_dead();
     }
 
     /// Records a rename: `child` of `self` becomes `new_name` of `new_parent`, whose dentry of that name `replaced` is gone. Both
@@ -315,6 +320,9 @@ impl Dentry {
 
 impl Drop for Dentry {
     fn drop(&mut self) {
+        if !self.anonymous {
+            DEAD.fetch_add(1, Ordering::Relaxed);
+        }
         if *self.unhashed.get_mut()
             && !self.anonymous
             && notify::active()
@@ -327,6 +335,21 @@ impl Drop for Dentry {
         let mut parent = self.hook.get_mut().parent.take();
         while let Some(mut last) = parent.and_then(Arc::into_inner) {
             parent = last.hook.get_mut().parent.take();
+        }
+    }
+}
+
+/// Lets go of entries without a dentry, when they have become many.
+fn forget_dead() {
+    if DEAD.load(Ordering::Relaxed) < FEW_DEAD {
+        return;
+    }
+    let mut lru = LRU.lock();
+    if DEAD.load(Ordering::Relaxed) > lru.len() / 2 {
+        lru.retain(|dentry| dentry.strong_count() > 0);
+        DEAD.store(0, Ordering::Relaxed);
+        if lru.capacity() > 4 * lru.len() {
+            lru.shrink_to_fit();
         }
     }
 }

@@ -248,6 +248,16 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// What names the file beyond its names (name_to_handle_at(2)): the kind of handle, and the handle. `EOPNOTSUPP` without.
+    fn handle(&self) -> SysResult<(i32, Vec<u8>)> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Whether `RENAME_WHITEOUT` may leave a whiteout in this directory.
+    fn has_whiteouts(&self) -> bool {
+        false
+    }
+
     // Extended attributes: name with prefix, permission already checked (xattr(7)).
 
     /// The value; `ENODATA` without.
@@ -280,6 +290,8 @@ pub struct InodeCommon {
     pub notify_mask: AtomicU32,
     /// Open-for-write count when positive, executing count when negative (`ETXTBSY`).
     write_count: AtomicI32,
+    /// Open file descriptions that only read (`i_readcount`), for leases.
+    readers: AtomicU32,
     /// Linux's `I_LINKABLE`: an `O_TMPFILE` file that linkat(2) may still name.
     linkable: AtomicBool,
     slots: spin::Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
@@ -292,6 +304,7 @@ impl InodeCommon {
             lock: SleepLock::new(),
             notify_mask: AtomicU32::new(0),
             write_count: AtomicI32::new(0),
+            readers: AtomicU32::new(0),
             linkable: AtomicBool::new(false),
             slots: spin::Mutex::new(Vec::new()),
         }
@@ -341,6 +354,21 @@ impl InodeCommon {
         self.linkable.load(Ordering::Acquire)
     }
 
+    /// Counts an open for reading only. Pair with [`Self::reader_closed`].
+    pub fn reader_opened(&self) {
+        self.readers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends an open for reading only.
+    pub fn reader_closed(&self) {
+        self.readers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Open file descriptions that only read, and those that write.
+    pub fn opens(&self) -> (u32, u32) {
+        (self.readers.load(Ordering::Acquire), self.write_count.load(Ordering::Acquire).max(0) as u32)
+    }
+
     /// Counts an open for writing; `ETXTBSY` while the file is being executed. Pair with [`Self::put_write_access`].
     pub fn get_write_access(&self) -> SysResult<()> {
         self.shift_write_count(1, |n| n >= 0)
@@ -386,6 +414,10 @@ pub trait FileSystem: Send + Sync {
     /// True when every write must fail with `EROFS`.
     fn read_only(&self) -> bool {
         false
+    }
+    /// The file that a handle of [`Inode::handle`] names; `ESTALE` where it is gone.
+    fn by_handle(&self, _kind: i32, _handle: &[u8]) -> SysResult<InodeRef> {
+        Err(Errno::ESTALE)
     }
     /// Serialises renames between directories (Linux's `s_vfs_rename_mutex`).
     fn rename_lock(&self) -> &SleepLock;

@@ -21,6 +21,7 @@ pub mod creds;
 pub mod dentry;
 pub mod file;
 pub mod inode;
+pub mod lease;
 pub mod locks;
 pub mod mapping;
 pub mod mount;

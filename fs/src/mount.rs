@@ -6,7 +6,7 @@ use crate::path::Path;
 use alloc::string::String;
 use alloc::sync::Arc;
 use bitflags::bitflags;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 bitflags! {
     /// Flags of one mount: `MS_*` values of mount(2).
@@ -23,6 +23,8 @@ bitflags! {
         const NOEXEC = 8;
         /// `MS_SYNCHRONOUS`.
         const SYNCHRONOUS = 16;
+        /// `MS_NOSYMFOLLOW`.
+        const NOSYMFOLLOW = 256;
         /// `MS_NOATIME`.
         const NOATIME = 1024;
         /// `MS_NODIRATIME`.
@@ -45,6 +47,15 @@ pub struct Mount {
     /// First field of /proc/mounts.
     pub source: String,
     flags: AtomicU32,
+    /// Number of its peer group, 0 for none. This and the two below change under the lock of the namespace's table.
+    group: AtomicU32,
+    /// Number of the group that it is a slave of, 0 for none.
+    master: AtomicU32,
+    unbindable: AtomicBool,
+    /// Files open for writing.
+    writers: AtomicU32,
+    /// Since `MNT_EXPIRE` marked it: one more than how often somebody has come into it; 0 for not marked.
+    expiry: AtomicU32,
     /// Where it is mounted; `None` for the root, internal mounts, and once unmounted. A leaf lock.
     pub(crate) place: spin::RwLock<Option<Path>>,
 }
@@ -61,8 +72,75 @@ impl Mount {
             root,
             source: String::from(source),
             flags: AtomicU32::new(flags.bits()),
+            group: AtomicU32::new(0),
+            master: AtomicU32::new(0),
+            unbindable: AtomicBool::new(false),
+            writers: AtomicU32::new(0),
+            expiry: AtomicU32::new(0),
             place: spin::RwLock::new(None),
         })
+    }
+
+    /// Another mount of the same file system with the root `root`, of the same groups.
+    pub(crate) fn copy(&self, root: Arc<Dentry>) -> Arc<Mount> {
+        let copy = Mount::new(self.fs.clone(), Some(root), &self.source, self.flags());
+        copy.set_group(self.group());
+        copy.set_master(self.master());
+        copy
+    }
+
+    /// Number of its peer group; 0 for none.
+    pub fn group(&self) -> u32 {
+        self.group.load(Ordering::Relaxed)
+    }
+
+    /// Number of the peer group that it is a slave of; 0 for none.
+    pub fn master(&self) -> u32 {
+        self.master.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may not be bound.
+    pub fn unbindable(&self) -> bool {
+        self.unbindable.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_group(&self, group: u32) {
+        self.group.store(group, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_master(&self, master: u32) {
+        self.master.store(master, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_unbindable(&self, on: bool) {
+        self.unbindable.store(on, Ordering::Relaxed);
+    }
+
+    /// Counts a file that is open for writing. Pair with [`Mount::remove_writer`].
+    pub fn add_writer(&self) {
+        self.writers.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends one.
+    pub fn remove_writer(&self) {
+        self.writers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether a file is open for writing.
+    pub fn has_writers(&self) -> bool {
+        self.writers.load(Ordering::Acquire) > 0
+    }
+
+    /// Somebody comes into the mount.
+    pub(crate) fn entered(&self) {
+        if self.expiry.load(Ordering::Relaxed) > 0 {
+            self.expiry.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// `MNT_EXPIRE`: true when nobody but the caller, who came once, has come since the last time.
+    pub(crate) fn expire(&self) -> bool {
+        self.expiry.swap(1, Ordering::Relaxed) == 2
     }
 
     /// The flags now.
@@ -96,6 +174,7 @@ impl Mount {
             (MountFlags::NOATIME, ",noatime"),
             (MountFlags::NODIRATIME, ",nodiratime"),
             (MountFlags::RELATIME, ",relatime"),
+            (MountFlags::NOSYMFOLLOW, ",nosymfollow"),
         ] {
             if flags.contains(flag) {
                 out.push_str(text);

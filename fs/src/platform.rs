@@ -16,6 +16,10 @@ pub const PAGE_SHIFT: u32 = 12;
 pub trait Platform: Send + Sync {
     /// A zeroed frame with reference count 1, or `None` when memory is exhausted. Called with no spin lock held.
     fn alloc_page(&self) -> Option<u64>;
+    /// As [`Platform::alloc_page`], for bytes that are on their way: where files may have no more, these still may.
+    fn alloc_buffer_page(&self) -> Option<u64> {
+        self.alloc_page()
+    }
     /// Whether there is memory for more that a program has kept: inodes, names, attributes.
     fn may_keep(&self) -> bool {
         true
@@ -69,6 +73,11 @@ impl PageRef {
     /// A new zeroed frame; `ENOMEM` when there is none.
     pub fn alloc() -> SysResult<PageRef> {
         platform().alloc_page().map(PageRef::from_raw).ok_or(Errno::ENOMEM)
+    }
+
+    /// As [`PageRef::alloc`], for bytes that are on their way, as in a pipe.
+    pub fn alloc_buffer() -> SysResult<PageRef> {
+        platform().alloc_buffer_page().map(PageRef::from_raw).ok_or(Errno::ENOMEM)
     }
 
     /// Takes over one reference that the caller owns.

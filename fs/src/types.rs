@@ -318,7 +318,7 @@ bitflags! {
         const NOREPLACE = 1;
         /// Swap both names.
         const EXCHANGE = 2;
-        /// Leave a whiteout: refused with `EINVAL` by file systems without it.
+        /// Leave a whiteout, a character device 0:0: refused with `EINVAL` by file systems without it.
         const WHITEOUT = 4;
         const _ = !0;
     }

@@ -4,7 +4,7 @@ use crate::acl;
 use crate::creds::Credentials;
 use crate::dentry::Dentry;
 use crate::inode::Link;
-use crate::mount::Mount;
+use crate::mount::{Mount, MountFlags};
 use crate::namespace::{Namespace, protection};
 use crate::path::Path;
 use crate::types::*;
@@ -276,7 +276,8 @@ impl<'a> Walker<'a> {
     /// Goes on with what the symbolic link says. `trailing`: a slash stood behind it at the end of the path.
     pub(crate) fn follow(&mut self, link: &Path, trailing: bool) -> SysResult<()> {
         self.links += 1;
-        if self.links > MAX_SYMLINKS || self.flags.contains(LookupFlags::NO_SYMLINKS) {
+        let refused = link.mount.flags().contains(MountFlags::NOSYMFOLLOW);
+        if self.links > MAX_SYMLINKS || self.flags.contains(LookupFlags::NO_SYMLINKS) || refused {
             return Err(Errno::ELOOP);
         }
         let inode = link.inode()?;

@@ -142,7 +142,7 @@ pub fn passed_on(stream: u8, bytes: u32, errno: u32) {
     if errno != 0 {
         flow.failed(errno);
     }
-    flow.give_back(bytes as usize);
+    flow.passed_on(bytes as usize);
 }
 
 /// What the next call on an output stream has to answer: the host could not pass bytes on.
@@ -157,9 +157,10 @@ pub fn is_broken(kind: Outgoing) -> bool {
     flow(kind).is_some_and(Flow::is_broken)
 }
 
-/// Whether the host has passed on all of an output stream.
-pub fn is_idle(kind: Outgoing) -> bool {
-    flow(kind).is_none_or(Flow::is_idle)
+/// Tells, whenever it is called, whether the host is done with all of an output stream that was sent by now.
+pub fn passed_on_by_now(kind: Outgoing) -> impl Fn() -> bool {
+    let mark = flow(kind).map(|flow| (flow, flow.sent()));
+    move || mark.is_none_or(|(flow, sent)| flow.has_passed(sent))
 }
 
 /// Sends bytes, as many as there is room for; says how many. After less than all, the `writable` handler is called when

@@ -30,6 +30,8 @@ mod mm;
 #[cfg(target_os = "none")]
 mod net;
 #[cfg(target_os = "none")]
+mod options;
+#[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
 mod power;
@@ -71,6 +73,10 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     // SAFETY: first of all, with the loader's own values and the boot page tables.
     let boot = unsafe { arch::boot::init(protocol, info) };
     log::init();
+    if !arch::boot::is_whole() {
+        kerr!("the kernel in the image is damaged (its checksum is wrong): build it again with mkimage, or copy it again");
+        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+    }
     mm::init(boot);
     arch::control::init();
     symbols::init();
@@ -85,6 +91,9 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     vdso::publish_clock();
     arch::timer::init();
     channel::init();
+    if !options::check() {
+        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+    }
     net::init();
     trace::init();
     profile::init();

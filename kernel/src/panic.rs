@@ -99,7 +99,7 @@ pub fn print_backtrace(rip: Option<u64>, rbp: u64) {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     // An allocation that cannot fail has: the standard library has no other way to say so.
-    let lacks = info.location().is_some_and(|location| location.file().ends_with("/alloc/src/alloc.rs"));
+    let lacks = info.location().is_some_and(|location| location.file().ends_with("alloc/src/alloc.rs"));
     if lacks && let Some(size) = heap::failed_allocation() {
         end(format_args!("{}", info.message()), None, Some(size));
     }

@@ -30,12 +30,9 @@ pub fn init() {
         ACTIVE.store(true, Ordering::Relaxed);
     }
     for name in boot::option("trace").into_iter().flat_map(|names| names.split(',')).filter(|name| !name.is_empty()) {
-        match table::number(name) {
-            Some(nr) => {
-                TRACED[nr as usize / 64].fetch_or(1 << (nr % 64), Ordering::Relaxed);
-                ACTIVE.store(true, Ordering::Relaxed);
-            }
-            None => kwarn!("trace={name}: there is no such system call"),
+        if let Some(nr) = table::number(name) {
+            TRACED[nr as usize / 64].fetch_or(1 << (nr % 64), Ordering::Relaxed);
+            ACTIVE.store(true, Ordering::Relaxed);
         }
     }
     SIGNALS.store(is_active(), Ordering::Relaxed);

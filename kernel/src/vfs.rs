@@ -149,7 +149,9 @@ pub struct Manifest {
 pub fn populate() -> Result<Manifest, String> {
     let mut manifest = ArchiveManifest::default();
     for mut archive in boot_pages::archives() {
-        let bytes = archive.bytes();
+        let sealed = archive.bytes();
+        let bytes =
+            cpio::seal::unsealed(sealed, archive.is_payload(), !boot::verified()).map_err(|error| error.to_string())?;
         let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
         let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
         kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
@@ -180,10 +182,17 @@ pub fn populate() -> Result<Manifest, String> {
 }
 
 fn default_environment() -> Vec<Vec<u8>> {
-    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=linux"]
-        .iter()
-        .map(|entry| entry.as_bytes().to_vec())
-        .collect()
+    [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME=/root",
+        "USER=root",
+        "LOGNAME=root",
+        "LANG=C.UTF-8",
+        "TERM=linux",
+    ]
+    .iter()
+    .map(|entry| entry.as_bytes().to_vec())
+    .collect()
 }
 
 /// `-- PATH ARGS` on the kernel's command line.

@@ -21,6 +21,11 @@ const MUSL_BUILT_IN: [&str; 8] = ["c", "pthread", "rt", "m", "dl", "util", "xnet
 /// glibc opens it by dlopen(3) for pthread_exit(3) and pthread_cancel(3), and aborts where it is not there.
 const GLIBC_UNWINDER: &str = "libgcc_s.so.1";
 const LD_SO_CACHE: &str = "/etc/ld.so.cache";
+/// Where glibc has locales that are directories, and the variables that name one (locale(7)).
+const LOCALES: &str = "/usr/lib/locale";
+const LOCALE_VARIABLES: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
+/// Names of the one that is always there, and its directory.
+const LOCALE_NAMES: [(&str, &str); 2] = [("C.UTF-8", "C.utf8"), ("C.utf8", "C.utf8")];
 /// `#!` interpreters may be scripts themselves; execve(2) allows this many in a row.
 const MAX_SCRIPTS: usize = 5;
 
@@ -54,6 +59,9 @@ pub struct Closure<'a> {
     library_path: Vec<String>,
     libc: Libc,
     done: HashSet<PathBuf>,
+    /// The environment's locale is one of those below [`LOCALES`], and something takes it.
+    locale: Option<&'static str>,
+    localised: bool,
     /// Optional files, and the library that each misses.
     pub missing: Vec<(PathBuf, String)>,
     /// Programs and libraries of which a part is missing.
@@ -74,6 +82,8 @@ impl<'a> Closure<'a> {
             library_path: variable("LD_LIBRARY_PATH"),
             libc: Libc::Glibc,
             done: HashSet::new(),
+            locale: locale_of(env),
+            localised: false,
             missing: Vec::new(),
             cut_off: Vec::new(),
             tree,
@@ -89,6 +99,18 @@ impl<'a> Closure<'a> {
     /// Takes a further file along; where it is a program or library, with what it needs.
     pub fn file(&mut self, path: &Path) -> Result<()> {
         self.follow(path, Missing::Warn, 0).map(drop)
+    }
+
+    /// Takes the locale along, if something of what was taken asks for it.
+    pub fn locale(&mut self) -> Result<()> {
+        let Some(dir) = self.locale.filter(|_| self.localised && self.libc == Libc::Glibc) else { return Ok(()) };
+        let dir = Path::new(LOCALES).join(dir);
+        let host =
+            self.tree.layers().iter().map(|layer| layer.join(dir.strip_prefix("/").unwrap_or(&dir))).find(|d| d.is_dir());
+        match host {
+            Some(host) => self.tree.place_host(&host, &dir),
+            None => Ok(()),
+        }
     }
 
     fn follow(&mut self, path: &Path, missing: Missing, depth: usize) -> Result<Option<Found>> {
@@ -182,6 +204,7 @@ impl<'a> Closure<'a> {
                 }
             }
         }
+        self.localised |= object.localised;
         self.libraries(Loaded { real: real.into(), object, parent: None }, missing)
     }
 
@@ -197,6 +220,9 @@ impl<'a> Closure<'a> {
                 }
                 self.library(&name, &mut loaded, next, missing)?;
             }
+            // The C and C++ libraries have the functions that others call.
+            let own = loaded[next].object.soname.as_deref().unwrap_or_default();
+            self.localised |= loaded[next].object.localised && !own.starts_with("libc.") && !own.starts_with("libstdc++");
             let uses_libc = loaded[next].object.needed.iter().any(|n| n == "libc.so.6");
             if uses_libc
                 && next == 0
@@ -285,6 +311,15 @@ impl<'a> Closure<'a> {
             Err(e) => Err(e),
         }
     }
+}
+
+/// The directory of the locale that the environment names, where it is one that is always there.
+fn locale_of(env: &[String]) -> Option<&'static str> {
+    let named = |name: &str| {
+        env.iter()
+            .any(|pair| pair.split_once('=').is_some_and(|(key, value)| LOCALE_VARIABLES.contains(&key) && value == name))
+    };
+    LOCALE_NAMES.into_iter().find(|(name, _)| named(name)).map(|(_, dir)| dir)
 }
 
 fn musl_built_in(name: &str) -> bool {

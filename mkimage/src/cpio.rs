@@ -4,6 +4,7 @@
 //! to 4 bytes. A name may be followed by further NUL bytes that count into `namesize`: this is how data is moved to a
 //! page boundary, which lets the kernel use it in place as page-cache pages. The kernel's reader is `fs::cpio`.
 
+use fs::cpio::seal::{self, Sum};
 use std::io::{self, Read, Write};
 
 /// Size of a page: data of files at least this long starts on one.
@@ -27,26 +28,46 @@ pub struct Header {
     pub nlink: u32,
     /// Modification time in seconds since 1970.
     pub mtime: u32,
+    /// Its nanoseconds. They stand in the field that a format with checksums has these in, which readers of this one pass over.
+    pub nanoseconds: u32,
     /// Device number of a device node: major, minor.
     pub rdev: (u32, u32),
 }
 
 /// Writes an archive front to back.
 pub struct Writer<W> {
-    out: W,
+    out: Summed<W>,
     offset: u64,
     align: bool,
+}
+
+/// Sums up what is written.
+struct Summed<W> {
+    inner: W,
+    sum: Sum,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.sum.add(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 impl<W: Write> Writer<W> {
     /// Starts an archive; `out` must stand on a page boundary of what will be loaded.
     pub fn new(out: W) -> Self {
-        Self { out, offset: 0, align: true }
+        Self { out: Summed { inner: out, sum: Sum::new() }, offset: 0, align: true }
     }
 
     /// Starts an archive without page alignment, for readers that bound the length of a name (Linux: PATH_MAX).
     pub fn plain(out: W) -> Self {
-        Self { out, offset: 0, align: false }
+        Self { out: Summed { inner: out, sum: Sum::new() }, offset: 0, align: false }
     }
 
     /// Writes one member whose `size` bytes of data come from `data`.
@@ -62,7 +83,7 @@ impl<W: Write> Writer<W> {
         write!(
             self.out,
             "070701{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}",
-            h.ino, h.mode, h.uid, h.gid, h.nlink, h.mtime, size32, 0, 0, h.rdev.0, h.rdev.1, name_size, 0
+            h.ino, h.mode, h.uid, h.gid, h.nlink, h.mtime, size32, 0, 0, h.rdev.0, h.rdev.1, name_size, h.nanoseconds
         )?;
         self.out.write_all(name)?;
         self.offset += HEADER + name.len() as u64;
@@ -76,10 +97,15 @@ impl<W: Write> Writer<W> {
         self.pad(4)
     }
 
-    /// Writes the trailer and returns the sink and the archive's length in bytes.
+    /// Writes the trailer and, where it is for Skiff's kernel, the seal; returns the sink and the archive's length in bytes.
     pub fn finish(mut self) -> io::Result<(W, u64)> {
         self.member(TRAILER.as_bytes(), Header { nlink: 1, ..Header::default() }, 0, &mut io::empty())?;
-        Ok((self.out, self.offset))
+        let mut out = self.out.inner;
+        if self.align {
+            out.write_all(&seal::seal(self.offset, &self.out.sum))?;
+            self.offset += seal::LEN as u64;
+        }
+        Ok((out, self.offset))
     }
 
     fn pad(&mut self, to: u64) -> io::Result<()> {
@@ -99,7 +125,7 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let mut w = Writer::new(Vec::new());
-        let h = Header { ino: 7, mode: 0o100644, uid: 1, gid: 2, nlink: 1, mtime: 1234, rdev: (0, 0) };
+        let h = Header { ino: 7, mode: 0o100644, uid: 1, gid: 2, nlink: 1, mtime: 1234, nanoseconds: 5678, rdev: (0, 0) };
         w.member(b"etc/hosts", h, 9, &mut &b"127.0.0.1"[..]).unwrap();
         let big = vec![0xab; 10_000];
         w.member(b"usr/bin/x", h, big.len() as u64, &mut &big[..]).unwrap();
@@ -112,10 +138,12 @@ mod tests {
     #[test]
     fn the_kernels_reader_reads_what_is_written() {
         let archive = sample();
-        let all: Vec<_> = Reader::new(&archive).map(|m| m.unwrap()).collect();
+        let archive = seal::unsealed(&archive, true, true).unwrap();
+        let all: Vec<_> = Reader::new(archive).map(|m| m.unwrap()).collect();
         assert_eq!(all.len(), 3);
         assert_eq!((all[0].name, all[0].data), (&b"etc/hosts"[..], &b"127.0.0.1"[..]));
         assert_eq!((all[0].ino, all[0].mode, all[0].uid, all[0].gid, all[0].mtime), (7, 0o100644, 1, 2, 1234));
+        assert_eq!(all[0].nanoseconds, 5678);
         assert_eq!(all[1].data, vec![0xab; 10_000]);
         assert_eq!(all[2].rdev, (1, 3));
     }
@@ -123,7 +151,7 @@ mod tests {
     #[test]
     fn data_of_a_page_or_more_is_page_aligned() {
         let archive = sample();
-        for member in Reader::new(&archive).map(|m| m.unwrap()) {
+        for member in Reader::new(seal::unsealed(&archive, true, true).unwrap()).map(|m| m.unwrap()) {
             if member.data.len() as u64 >= PAGE {
                 assert_eq!(member.data_offset as u64 % PAGE, 0);
             }

@@ -31,6 +31,8 @@ pub struct Object {
     pub runpath: Vec<String>,
     /// `DT_SONAME`.
     pub soname: Option<String>,
+    /// It names a function that takes the environment's locale.
+    pub localised: bool,
     /// A segment ends behind the file, as where it was cut off: it starts, and its missing pages are `SIGBUS`.
     pub cut_off: bool,
 }
@@ -130,6 +132,8 @@ pub fn read(path: &Path) -> Result<Object> {
         .map(|ph| strtab - ph.p_vaddr + ph.p_offset)
         .ok_or_else(|| Error::elf(path, "dynamic string table in no segment"))?;
     let strings = bytes(offset, strsz, "dynamic string table")?;
+    let names = strings.split(|b| *b == 0);
+    object.localised = names.into_iter().any(|name| name == b"setlocale" || name == b"newlocale");
     for (tag, value) in &entries {
         let text = || until_nul(&strings, *value as usize);
         let list = || text().split(':').filter(|s| !s.is_empty()).map(str::to_owned).collect();

@@ -5,12 +5,19 @@ use crate::error::{At, Error, Result};
 use crate::manifest::Manifest;
 use crate::tree::{Kind, Node, Tree};
 use crate::{learn, packages};
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-/// The environment that a program gets where nothing else is said.
-pub const DEFAULT_ENV: [&str; 2] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"];
+/// The environment that a program gets where nothing else is said: as from login(1), with the locale that every Debian has.
+pub const DEFAULT_ENV: [&str; 5] = [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "USER=root",
+    "LOGNAME=root",
+    "LANG=C.UTF-8",
+];
 
 const DIRECTORIES: [(&str, u32); 10] = [
     ("/etc", 0o755),
@@ -102,9 +109,9 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         tree.place(Path::new(&cwd), Node::dir(0o755))?;
     }
 
-    let mut further = Vec::new();
+    let (mut further, mut warnings) = (Vec::new(), Vec::new());
     for spec in &options.add {
-        further.extend(add(&mut tree, spec, &cwd)?);
+        further.extend(add(&mut tree, spec, &cwd, &mut warnings)?);
     }
     for package in &options.packages {
         let (name, optional) = optional(package);
@@ -119,7 +126,12 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     }
     if options.learn {
         let learned = learn::run(&exec, &options.args, &env)?;
-        further.extend(learned.into_iter().filter(|p| p.symlink_metadata().is_ok()));
+        warnings.extend(learned.warnings);
+        for path in learned.paths.into_iter().filter(|p| p.symlink_metadata().is_ok()) {
+            // A link that leads nowhere is brought as that.
+            tree.take_link(&path)?;
+            further.push(path);
+        }
     }
 
     let mut closure = Closure::new(&mut tree, &env)?;
@@ -127,12 +139,12 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     for path in further {
         closure.file(&path)?;
     }
+    closure.locale()?;
     let (missing, cut_off) = (std::mem::take(&mut closure.missing), std::mem::take(&mut closure.cut_off));
     // A library that is there, if not where its user's own loader would look, is loaded by other means first.
     let absent = missing.into_iter().filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
-    let absent = absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display()));
-    let cut_off = cut_off.iter().map(|path| format!("{} ends before its last segment (is it cut off?)", path.display()));
-    let warnings = absent.chain(cut_off).collect();
+    warnings.extend(absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display())));
+    warnings.extend(cut_off.iter().map(|path| format!("{} ends before its last segment (is it cut off?)", path.display())));
     let bare_name = !options.program.contains('/');
     let argv0 = if bare_name { options.program.clone() } else { exec.display().to_string() };
     let args = std::iter::once(&argv0).chain(&options.args).map(|a| a.clone().into_bytes()).collect();
@@ -194,7 +206,7 @@ fn locate_on_host(options: &Options, env: &[String], layers: Vec<PathBuf>) -> Re
 }
 
 /// `--add PATH[:GUESTPATH]`. An absolute path keeps its place, a relative one goes below the guest's working directory.
-fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
+fn add(tree: &mut Tree, spec: &str, cwd: &str, warnings: &mut Vec<String>) -> Result<Vec<PathBuf>> {
     let (spec, optional) = optional(spec);
     let (host, guest) = match spec.split_once(':') {
         Some((host, guest)) => (PathBuf::from(host), Path::new(cwd).join(guest)),
@@ -207,10 +219,52 @@ fn add(tree: &mut Tree, spec: &str, cwd: &str) -> Result<Vec<PathBuf>> {
         return Err(Error::NoFile { path: host, option: "--add" });
     }
     tree.place_host(&host, &guest)?;
-    // A link on its own would dangle: what it leads to comes along where it stands at the same path.
+    targets(tree, &host, &guest, warnings)?;
+    // What links lead to comes along where it stands at the same path.
     let prefix = tree.find(&guest)?.map_or(guest, |found| found.guest);
     let below = tree.iter().filter(|(p, n)| p.starts_with(&prefix) && n.kind != Kind::Dir);
     Ok(below.map(|(p, _)| p.to_path_buf()).collect())
+}
+
+/// Brings what links lead to that were placed with `host` at `guest`, and would lead nowhere in the guest.
+fn targets(tree: &mut Tree, host: &Path, guest: &Path, warnings: &mut Vec<String>) -> Result<()> {
+    let mut pending = vec![(host.to_path_buf(), guest.to_path_buf())];
+    let mut seen = HashSet::new();
+    while let Some((host, guest)) = pending.pop() {
+        let placed = guest.strip_prefix("/").map_or(Path::new("/").join(&guest), |_| guest.clone());
+        let link = |(path, node): (&Path, &Node)| match &node.kind {
+            Kind::Symlink(to) if path.starts_with(&placed) => Some((path.to_path_buf(), to.clone())),
+            _ => None,
+        };
+        for (path, to) in tree.iter().filter_map(link).collect::<Vec<_>>() {
+            if tree.find(&path).is_ok_and(|found| found.is_some()) || !seen.insert(path.clone()) {
+                continue;
+            }
+            let below = path.strip_prefix(&placed).unwrap_or(Path::new(""));
+            let on_host = if below.as_os_str().is_empty() { host.clone() } else { host.join(below) };
+            let parent = |of: &Path| of.parent().map_or(PathBuf::new(), Path::to_path_buf);
+            let (from, into) = (parent(&on_host).join(&to), plain(&parent(&path).join(&to)));
+            if from.symlink_metadata().is_ok() {
+                tree.place_host(&from, &into)?;
+                pending.push((from, into));
+            } else {
+                warnings.push(format!("{} is a link to {}, which is not there", on_host.display(), to.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+        plain
+    })
 }
 
 /// Splits off the `?` of what need not be there.
@@ -241,11 +295,12 @@ fn base(tree: &mut Tree) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn later_variables_win() {
         let env = environment(&["HOME=/x".into(), "A=1".into(), "A=2".into()]);
-        assert_eq!(env.len(), 3);
+        assert_eq!(env.len(), DEFAULT_ENV.len() + 1);
         assert!(env.contains(&"HOME=/x".into()) && env.contains(&"A=2".into()));
     }
 
@@ -256,6 +311,23 @@ mod tests {
         let g = g.unwrap();
         let has = |name: &str| g.tree.iter().any(|(p, _)| p.ends_with(name));
         assert!(has("libc.so.6") && has("ld-linux-x86-64.so.2") && has("passwd"));
+    }
+
+    #[test]
+    fn an_added_link_brings_its_target_or_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("data"), "x").unwrap();
+        symlink("data", at("middle")).unwrap();
+        symlink("middle", at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        let spec = |name: &str| format!("{}:/in/{name}", at(name).display());
+        let add = vec![spec("link"), spec("dangling")];
+        let gathered = gather(&Options { program: "/bin/true".into(), add, ..Options::default() }).unwrap();
+        let found = gathered.tree.find(Path::new("/in/link")).unwrap().unwrap();
+        assert_eq!((found.guest.as_path(), found.node.size), (Path::new("/in/data"), 1));
+        assert!(gathered.warnings.iter().any(|w| w.contains("dangling is a link to nowhere")), "{:?}", gathered.warnings);
+        assert_eq!(gathered.warnings.len(), 1);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::cpio;
 use crate::error::{At, Error, Result};
 use crate::manifest::{self, Manifest};
 use fs::cpio::Reader;
-use goblin::elf::program_header::{PF_R, PT_LOAD, PT_NOTE};
+use fs::cpio::seal::{self, Sum};
+use goblin::elf::program_header::{PF_R, PF_W, PT_LOAD, PT_NOTE};
 use goblin::elf::sym::STT_FUNC;
 use goblin::elf::{Elf, ProgramHeader};
 use goblin::elf64::program_header::SIZEOF_PHDR;
@@ -16,9 +17,15 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Opens the kernel's payload record; two little-endian u64 follow it: physical address and length of the archive.
-pub const MAGIC: &[u8; 16] = b"SKIFFPAYLOAD\0\0\0\x01";
-const RECORD_LEN: usize = 32;
+/// Opens the kernel's payload record; five little-endian u64 follow it: physical address and length of the archive, the sum of
+/// the file before the archive (with zeros in its own place), the sum of what the kernel checks of itself, and the length of its
+/// constants. The last byte is the version of all this.
+pub const MAGIC: &[u8; 16] = b"SKIFFPAYLOAD\0\0\0\x02";
+const RECORD_LEN: usize = 56;
+/// Offsets in the record.
+const HEAD_SUM: usize = 32;
+const KERNEL_SUM: usize = 40;
+const RODATA_LEN: usize = 48;
 const SECTION: &str = ".skiff.payload";
 /// The kernel runs at its physical address plus this.
 const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
@@ -27,6 +34,8 @@ const E_PHOFF: usize = 32;
 const E_SHOFF: usize = 40;
 const E_PHNUM: usize = 56;
 const E_SHENTSIZE: usize = 58;
+/// Bytes that are summed up at a time: what a cache holds.
+const PIECE: usize = 256 << 10;
 const WRITE_BUFFER: usize = 1 << 20;
 
 /// A kernel that images are made from.
@@ -96,6 +105,9 @@ impl Kernel {
         let file = sink.into_inner().map_err(|e| e.into_error()).at(out)?;
 
         let mut head = self.stripped.clone();
+        let (kernel_sum, rodata_len) = self.kernel_sum(paddr, len);
+        head[self.record + KERNEL_SUM..][..8].copy_from_slice(&kernel_sum.to_le_bytes());
+        head[self.record + RODATA_LEN..][..8].copy_from_slice(&rodata_len.to_le_bytes());
         head[self.record + MAGIC.len()..][..8].copy_from_slice(&paddr.to_le_bytes());
         head[self.record + MAGIC.len() + 8..][..8].copy_from_slice(&len.to_le_bytes());
         head[E_PHOFF..][..8].copy_from_slice(&table_at.to_le_bytes());
@@ -123,7 +135,26 @@ impl Kernel {
                 head.extend_from_slice(&word.to_le_bytes());
             }
         }
+        head.resize(payload_at as usize, 0);
+        let mut sum = Sum::new();
+        sum.add(&head);
+        head[self.record + HEAD_SUM..][..8].copy_from_slice(&sum.value().to_le_bytes());
         file.write_all_at(&head, 0).at(out)
+    }
+
+    /// What the kernel finds when it adds up code and constants as they are loaded, and where its payload is; and the length of
+    /// the constants.
+    fn kernel_sum(&self, payload: u64, len: u64) -> (u64, u64) {
+        let mut sum = Sum::new();
+        let mut last = 0;
+        for p in self.phdrs.iter().filter(|p| p.p_type == PT_LOAD && p.p_flags & PF_W == 0) {
+            let end = p.p_offset.saturating_add(p.p_filesz) as usize;
+            sum.add(self.stripped.get(p.p_offset as usize..end).unwrap_or_default());
+            last = p.p_filesz;
+        }
+        sum.add(&payload.to_le_bytes());
+        sum.add(&len.to_le_bytes());
+        (sum.value(), last)
     }
 
     /// The file that was read.
@@ -192,6 +223,36 @@ pub fn is_image(path: &Path) -> bool {
     phdrs.iter().any(|p| p.p_type == PT_NOTE) && phdrs.iter().any(|p| p.p_type == PT_LOAD && p.p_vaddr >= KERNEL_BASE)
 }
 
+/// Reads all of an image; which part is not as it was written, if one is not. A bare kernel has no sums.
+fn check_sums(file: &File, (payload_at, payload_len): (u64, u64)) -> std::io::Result<std::result::Result<(), &'static str>> {
+    let mut head = vec![0; payload_at as usize];
+    file.read_exact_at(&mut head, 0)?;
+    let Some(record) = head.windows(MAGIC.len()).position(|w| w == MAGIC).filter(|at| at + RECORD_LEN <= head.len()) else {
+        return Ok(Err("its kernel, or it is of another version of Skiff"));
+    };
+    let mut said = [0; 8];
+    said.copy_from_slice(&head[record + HEAD_SUM..][..8]);
+    head[record + HEAD_SUM..][..8].fill(0);
+    let mut sum = Sum::new();
+    sum.add(&head);
+    if sum.value().to_le_bytes() != said {
+        return Ok(Err("its kernel"));
+    }
+    let Some(len) = payload_len.checked_sub(seal::LEN as u64) else { return Ok(Err("its files")) };
+    let mut sum = Sum::new();
+    let mut piece = vec![0; PIECE];
+    let mut at = 0;
+    while at < len {
+        let n = (len - at).min(PIECE as u64) as usize;
+        file.read_exact_at(&mut piece[..n], payload_at + at)?;
+        sum.add(&piece[..n]);
+        at += n as u64;
+    }
+    let mut last = [0; seal::LEN];
+    file.read_exact_at(&mut last, payload_at + len)?;
+    Ok(if seal::read(&last) == Some((len, sum.value())) { Ok(()) } else { Err("its files") })
+}
+
 impl Image {
     /// Opens an image and checks that all of it is there.
     pub fn open(path: &Path) -> Result<Self> {
@@ -208,24 +269,26 @@ impl Image {
         let ctx = goblin::container::Ctx::new(goblin::container::Container::Big, goblin::container::Endian::Little);
         let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx).map_err(|_| bad("damaged image"))?;
         let mut payload = (0, 0);
+        // mkimage puts it behind all other segments, and the table of these before it; a bare kernel's table is at its start.
+        let last = phdrs.iter().filter(|p| p.p_type == PT_LOAD).map(|p| p.p_offset).max().unwrap_or(0);
+        let bare = header.e_phoff < 4096;
         for p in &phdrs {
             let end = p.p_offset.checked_add(p.p_filesz).ok_or_else(|| bad("damaged image"))?;
             if end > size {
                 return Err(bad(&format!("truncated image ({size} bytes of {end})")));
             }
-            let mut magic = [0; 6];
-            if p.p_type == PT_LOAD
-                && p.p_filesz >= 6
-                && file.read_exact_at(&mut magic, p.p_offset).is_ok()
-                && &magic == b"070701"
-            {
+            if p.p_type == PT_LOAD && p.p_offset == last && !bare {
                 payload = (p.p_offset, p.p_filesz);
             }
         }
         let memory_end = phdrs.iter().filter(|p| p.p_type == PT_LOAD).map(|p| p.p_paddr.saturating_add(p.p_memsz)).max();
+        check_sums(&file, payload)
+            .at(path)?
+            .map_err(|part| bad(&format!("damaged image: the checksum of {part} is wrong")))?;
         // The manifest is among the first members.
         let mut start = vec![0; payload.1.min(WRITE_BUFFER as u64) as usize];
         file.read_exact_at(&mut start, payload.0).at(path)?;
+        // The seal is no member, nor is what the end of the piece cuts.
         let member = Reader::new(&start).map_while(|m| m.ok()).find(|m| m.name == manifest::MEMBER.as_bytes());
         let manifest = member.map(|m| Manifest::parse(m.data)).transpose().map_err(|e| bad(&e.to_string()))?;
         Ok(Self { path: path.into(), memory_end: memory_end.unwrap_or(0), manifest: manifest.unwrap_or_default(), payload })

@@ -60,7 +60,7 @@ pub fn key(kernel: &Path, gathered: &Gathered) -> Result<u64> {
     (kernel, meta.len(), meta.modified().ok()).hash(&mut hasher);
     manifest::encode(&gathered.manifest).hash(&mut hasher);
     for (path, node) in gathered.tree.iter() {
-        (path, node.mode, node.uid, node.gid, node.size, node.mtime).hash(&mut hasher);
+        (path, node.mode, node.uid, node.gid, node.size, node.mtime, node.nanoseconds).hash(&mut hasher);
         match &node.kind {
             Kind::Dir => {}
             Kind::HostFile(host) => {
@@ -103,7 +103,16 @@ fn meta_member<W: Write>(writer: &mut Writer<W>, name: &str, mut data: &[u8]) ->
 
 fn member<W: Write>(writer: &mut Writer<W>, path: &Path, node: &Node, inodes: &mut Inodes) -> Result<()> {
     let (ino, nlink, first) = inodes.next(node);
-    let mut header = Header { ino, nlink, mode: node.mode, uid: node.uid, gid: node.gid, mtime: node.mtime, rdev: (0, 0) };
+    let mut header = Header {
+        ino,
+        nlink,
+        mode: node.mode,
+        uid: node.uid,
+        gid: node.gid,
+        mtime: node.mtime,
+        nanoseconds: node.nanoseconds,
+        rdev: (0, 0),
+    };
     let name = archive_name(path);
     let (file_type, size, mut data): (u32, u64, Box<dyn Read + '_>) = match &node.kind {
         Kind::Dir => (S_IFDIR, 0, Box::new(io::empty())),

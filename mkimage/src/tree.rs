@@ -44,6 +44,8 @@ pub struct Node {
     pub gid: u32,
     /// Modification time, seconds since 1970.
     pub mtime: u32,
+    /// Nanoseconds of that time.
+    pub nanoseconds: u32,
     /// Content length of a regular file.
     pub size: u64,
     /// Device and inode on the host of a file with several links.
@@ -64,7 +66,7 @@ impl Node {
     }
 
     fn made(kind: Kind, mode: u32, size: u64) -> Self {
-        Self { kind, mode, uid: 0, gid: 0, mtime: 0, size, hard_link: None }
+        Self { kind, mode, uid: 0, gid: 0, mtime: 0, nanoseconds: 0, size, hard_link: None }
     }
 
     /// The node that stands for a host file.
@@ -91,6 +93,7 @@ impl Node {
             uid: mine(meta.uid(), own.0),
             gid: mine(meta.gid(), own.1),
             mtime: u32::try_from(meta.mtime()).unwrap_or(0),
+            nanoseconds: u32::try_from(meta.mtime_nsec()).unwrap_or(0),
         })
     }
 }
@@ -161,7 +164,7 @@ impl Tree {
                 // A directory of the host's root is taken in part: the time of its last change says nothing here,
                 // and would make the image depend on what else the machine does.
                 if layer == Path::new("/") && node.kind == Kind::Dir {
-                    node.mtime = 0;
+                    (node.mtime, node.nanoseconds) = (0, 0);
                 }
                 return Ok(Some(node));
             }

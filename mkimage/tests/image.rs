@@ -1,6 +1,7 @@
 //! Whole images, made with a kernel of a few bytes.
 
 use ::fs::cpio::Reader;
+use ::fs::cpio::seal::unsealed;
 use goblin::elf::Elf;
 use goblin::elf::program_header::PT_LOAD;
 use mkimage::{Image, Kernel, Options, build, build_split, gather, image, key, manifest};
@@ -79,6 +80,7 @@ fn an_image_is_an_elf_file_whose_payload_the_kernel_can_read() {
     assert_eq!((word(0x1010), word(0x1018)), (payload.p_paddr, payload.p_filesz));
 
     let archive = &bytes[payload.p_offset as usize..][..payload.p_filesz as usize];
+    let archive = unsealed(archive, true, true).unwrap();
     let members: Vec<_> = Reader::new(archive).map(|m| m.unwrap()).collect();
     let find = |name: &str| members.iter().find(|m| m.name == name.as_bytes()).unwrap_or_else(|| panic!("{name}"));
     assert_eq!(find("bin/link").data, b"big");
@@ -113,6 +115,27 @@ fn the_same_input_gives_the_same_bytes() {
     assert_eq!(keys[0], keys[1]);
     let other = Options { cwd: Some("/tmp".into()), ..options };
     assert_ne!(key(&kernel_path, &gather(&other).unwrap()).unwrap(), keys[0]);
+}
+
+#[test]
+fn a_flipped_bit_is_found_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x.img");
+    let small = Options { rootfs: None, ..options(dir.path()) };
+    build(&Kernel::open(&kernel(dir.path())).unwrap(), &gather(&small).unwrap(), &out).unwrap();
+    let whole = fs::read(&out).unwrap();
+    let damaged = dir.path().join("damaged.img");
+    // Kernel, record, headers and files, and the seal at the end.
+    let places =
+        [0x1008, 0x1012, 0x1019, 0x1024, 0x102c, 0x1100, 0x2000, 0x2100, whole.len() / 2, whole.len() - 30, whole.len() - 1];
+    for place in places {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x10;
+        fs::write(&damaged, bytes).unwrap();
+        let error = Image::open(&damaged).unwrap_err().to_string();
+        assert!(error.contains("damaged.img") && error.contains("build it again"), "{place:#x}: {error}");
+    }
+    assert!(Image::open(&out).is_ok());
 }
 
 #[test]

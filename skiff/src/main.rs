@@ -8,7 +8,7 @@ use skiff::control::{self, Place};
 use skiff::core::Cores;
 use skiff::error::{Error, On, Result};
 use skiff::machine::{Accel, Channel, Machine, MachineType};
-use skiff::network::{Network, Publish};
+use skiff::network::{Network, Publish, check_address};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
@@ -364,7 +364,24 @@ impl Profile {
 }
 
 impl Run {
+    /// What the kernel would refuse is refused before anything is built.
+    fn check(&self) -> Result<()> {
+        self.ip.iter().try_for_each(|text| check_address(text))?;
+        for text in self.gateway.iter().filter(|text| text.parse::<std::net::IpAddr>().is_err()) {
+            return Err(Error::Usage(format!("--gateway {text}: expected an address")));
+        }
+        let calls = self.trace.iter().flat_map(|calls| calls.split(',')).filter(|call| !call.is_empty());
+        for call in calls.filter(|call| syscall_shim::table::number(call).is_none()) {
+            return Err(Error::Usage(format!("--trace={call}: there is no such system call")));
+        }
+        match self.append.iter().find(|option| option.contains(char::is_whitespace)) {
+            Some(option) => Err(Error::Usage(format!("--append {option:?}: one option each"))),
+            None => Ok(()),
+        }
+    }
+
     fn run(self, background: Option<&Background>, extras: Extras) -> Result<u8> {
+        self.check()?;
         let mut streams = Streams::of_process();
         // gdb has the keys.
         streams.tty[0] &= extras.debugger.is_none();

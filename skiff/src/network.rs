@@ -63,6 +63,17 @@ impl Publish {
     }
 }
 
+/// Whether the kernel takes `text` as an address of the machine.
+pub fn check_address(text: &str) -> Result<()> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let good = match (address.parse::<IpAddr>(), prefix.map(str::parse::<u8>)) {
+        (Err(_), prefix) => prefix.is_none() && matches!(address, "dhcp" | "off"),
+        (Ok(_), None) => true,
+        (Ok(address), Some(prefix)) => prefix.is_ok_and(|prefix| prefix <= if address.is_ipv4() { 32 } else { 128 }),
+    };
+    if good { Ok(()) } else { Err(Error::Usage(format!("--ip {text}: expected ADDRESS/PREFIX, dhcp or off"))) }
+}
+
 /// How the machine is attached to the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
@@ -124,6 +135,16 @@ mod tests {
         assert_eq!("6379".parse::<Publish>().unwrap().guest, 6379);
         for wrong in ["", "80:", "a:80", "1:2:3", "80:80/sctp", "80:0"] {
             assert!(wrong.parse::<Publish>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_checked() {
+        for right in ["10.0.0.2/24", "fd00::2/64", "10.0.0.2", "dhcp", "off"] {
+            assert!(check_address(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "x", "10.0.0.2/33", "10.0.0/8", "dhcp/8", "fd00::2/129"] {
+            assert!(check_address(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 const KERNEL: &str = r#"
     .section .skiff.payload, "aw"
-    .ascii "SKIFFPAYLOAD\0\0\0\1"
-    .quad 0, 0
+    .ascii "SKIFFPAYLOAD\0\0\0\2"
+    .quad 0, 0, 0, 0, 0
     .section .note.Xen, "a", @note
     .long 4, 4, 18
     .asciz "Xen"

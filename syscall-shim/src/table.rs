@@ -346,8 +346,8 @@ macro_rules! for_each_syscall {
             300, fanotify_init, [Hex Hex], absent;
             301, fanotify_mark, [Fd Hex Hex DirFd Path], absent;
             302, prlimit64, [Int Resource Rlimit RlimitOut], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
-            303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], partial("no file system gives handles");
-            304, open_by_handle_at, [Fd Ptr OpenFlags], absent;
+            303, name_to_handle_at, [DirFd Path Ptr Ptr AtFlags], done;
+            304, open_by_handle_at, [Fd Ptr OpenFlags], done;
             305, clock_adjtime, [ClockId Ptr], partial("read only: the clock is not disciplined");
             306, syncfs, [Fd], done;
             307, sendmmsg, [Fd Ptr UInt MsgFlags], done;
@@ -406,7 +406,7 @@ macro_rules! for_each_syscall {
             448, process_mrelease, [Fd Hex], absent;
             449, futex_waitv, [Ptr UInt Hex Timespec ClockId], done;
             450, set_mempolicy_home_node, [Ptr Size UInt Hex], absent;
-            451, cachestat, [Fd Ptr Ptr Hex], absent;
+            451, cachestat, [Fd Ptr Ptr Hex], done;
             452, fchmodat2, [DirFd Path Mode AtFlags], done;
             453, map_shadow_stack, [Ptr Size Hex], absent;
             454, futex_wake, [Ptr Hex Int Hex], done;

@@ -4,6 +4,7 @@
 //! may follow one another, with zeros between.
 
 pub mod manifest;
+pub mod seal;
 #[cfg(test)]
 mod tests;
 pub mod unpack;
@@ -19,6 +20,8 @@ pub use unpack::{Unpacked, unpack};
 const HEADER: usize = 110;
 const MAGIC: [&[u8]; 2] = [b"070701", b"070702"];
 const TRAILER: &[u8] = b"TRAILER!!!";
+/// In a second.
+const NANOSECONDS: u32 = 1_000_000_000;
 
 /// What is wrong with an archive. `Display` is the message for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub enum CpioError {
         /// Why.
         errno: Errno,
     },
+    /// "the archive of the image is damaged: …"
+    Damaged,
     /// "initrd: .skiff/manifest: LINE is not of the form key=value" or an unknown key.
     BadManifest {
         /// The entry.
@@ -98,6 +103,10 @@ impl fmt::Display for CpioError {
                 write!(f, "initrd: cannot unpack {name}: out of memory, give the machine more")
             }
             CpioError::Unpack { name, errno } => write!(f, "initrd: cannot unpack {name}: {errno:?}"),
+            CpioError::Damaged => write!(
+                f,
+                "the files of the image are damaged (their checksum is wrong): build it again with mkimage, or copy it again"
+            ),
             CpioError::BadManifest { entry } => write!(f, "initrd: .skiff/manifest: {entry:?} is not understood"),
         }
     }
@@ -122,6 +131,8 @@ pub struct Member<'a> {
     pub nlink: u32,
     /// Seconds since the epoch.
     pub mtime: u32,
+    /// Nanoseconds of that time: mkimage puts them where the format has a checksum that nobody computes.
+    pub nanoseconds: u32,
     /// Device that held the file when it was archived.
     pub dev: (u32, u32),
     /// Major and minor of a device node.
@@ -185,6 +196,7 @@ impl<'a> Reader<'a> {
         let dev = (field("c_devmajor")?, field("c_devminor")?);
         let rdev = (field("c_rdevmajor")?, field("c_rdevminor")?);
         let name_size = field("c_namesize")? as usize;
+        let nanoseconds = Some(field("c_check")?).filter(|n| magic == MAGIC[0] && *n < NANOSECONDS).unwrap_or(0);
         let name_end = (HEADER + name_size).next_multiple_of(4);
         let padded = rest.get(HEADER..HEADER + name_size).ok_or(CpioError::TruncatedName { offset })?;
         let raw = padded.iter().position(|b| *b == 0).and_then(|nul| padded.get(..nul));
@@ -196,7 +208,8 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| CpioError::TruncatedData { name: lossy(name), missing: size - behind.len() })?;
         let data_offset = offset + name_end;
         self.at = (data_offset + size).next_multiple_of(4).min(self.bytes.len());
-        Ok(Member { name, archive: self.archive, ino, mode, uid, gid, nlink, mtime, dev, rdev, data, data_offset, offset })
+        let archive = self.archive;
+        Ok(Member { name, archive, ino, mode, uid, gid, nlink, mtime, nanoseconds, dev, rdev, data, data_offset, offset })
     }
 }
 

@@ -55,8 +55,7 @@ pub fn unpack<'a>(
         job.out.members += 1;
     }
     // Last, because unpacking into a directory changes its time.
-    for (dir, seconds) in core::mem::take(&mut job.dir_times) {
-        let time = mtime(seconds);
+    for (dir, time) in core::mem::take(&mut job.dir_times) {
         let attr = SetAttr { atime: time, mtime: time, ..SetAttr::default() };
         let result = dir.inode().and_then(|inode| inode.setattr(&attr));
         result.map_err(|errno| CpioError::Unpack { name: lossy(&dir.display(&job.ctx.root)), errno })?;
@@ -81,7 +80,7 @@ struct Job<'n, 'a, 'p> {
     parent: Option<(Vec<u8>, Path)>,
     /// First name of each file with several.
     links: HashMap<(u32, u32, (u32, u32)), Path>,
-    dir_times: Vec<(Path, u32)>,
+    dir_times: Vec<(Path, Option<Timespec>)>,
     out: Unpacked<'a>,
 }
 
@@ -172,7 +171,7 @@ impl Job<'_, '_, '_> {
 
     fn finish_dir(&mut self, dir: Path, member: &Member<'_>) -> SysResult<()> {
         finish(&dir, member, FileType::Dir)?;
-        self.dir_times.push((dir, member.mtime));
+        self.dir_times.push((dir, mtime(member)));
         Ok(())
     }
 
@@ -213,12 +212,12 @@ impl Job<'_, '_, '_> {
 /// Owner, permissions and time as archived.
 fn finish(path: &Path, member: &Member<'_>, file_type: FileType) -> SysResult<()> {
     let mode = if file_type == FileType::Symlink { None } else { Some(member.mode & 0o7777) };
-    let time = mtime(member.mtime);
+    let time = mtime(member);
     let attr =
         SetAttr { mode, uid: Some(member.uid), gid: Some(member.gid), atime: time, mtime: time, ..SetAttr::default() };
     path.inode()?.setattr(&attr)
 }
 
-fn mtime(seconds: u32) -> Option<Timespec> {
-    Some(Timespec { sec: i64::from(seconds), nsec: 0 })
+fn mtime(member: &Member<'_>) -> Option<Timespec> {
+    Some(Timespec { sec: i64::from(member.mtime), nsec: member.nanoseconds })
 }

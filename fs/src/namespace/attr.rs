@@ -137,15 +137,20 @@ impl Namespace {
         let inode = path.inode()?;
         match inode.file_type() {
             FileType::Dir => return Err(Errno::EISDIR),
-            FileType::Regular => {}
+            FileType::Regular if inode.access_attrs().mode & S_IFMT == S_IFREG => {}
             _ => return Err(Errno::EINVAL),
         }
         want_write(&path.mount)?;
         inode_permission(ctx.creds, &path.mount, inode, AccessMask::WRITE)?;
+        // What has no size to set (a file of procfs) is left as it is, as Linux's `simple_setattr` does.
+        if inode.mapping().is_none() {
+            return Ok(());
+        }
         if inode.access_attrs().mode & APPEND_ONLY != 0 {
             return Err(Errno::EPERM);
         }
         let _access = WriteAccess::get(inode)?;
+        crate::lease::break_leases(inode, true, false)?;
         crate::file::truncate(inode, size, fsize_limit, ctx.creds.capable(Cap::Fsetid))?;
         notify::notify_path(path, event::MODIFY);
         Ok(())
@@ -155,9 +160,14 @@ impl Namespace {
     pub fn statfs(&self, path: &Path) -> SysResult<StatFs> {
         const ST_VALID: u64 = 0x20;
         const ST_RELATIME: u64 = 0x1000;
+        const ST_NOSYMFOLLOW: u64 = 0x2000;
         let mut out = path.mount.fs.statfs()?;
         let flags = path.mount.flags();
-        out.flags = ST_VALID | u64::from((flags & !MountFlags::RELATIME & !MountFlags::STRICTATIME).bits());
+        let same = flags & !MountFlags::RELATIME & !MountFlags::STRICTATIME & !MountFlags::NOSYMFOLLOW;
+        out.flags = ST_VALID | u64::from(same.bits());
+        if flags.contains(MountFlags::NOSYMFOLLOW) {
+            out.flags |= ST_NOSYMFOLLOW;
+        }
         if flags.contains(MountFlags::RELATIME) {
             out.flags |= ST_RELATIME;
         }

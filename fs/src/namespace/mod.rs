@@ -4,6 +4,7 @@
 //! directory; it is not looked at for absolute paths). Errors and their order are those of Linux's `fs/namei.c`.
 
 mod attr;
+mod branch;
 mod change;
 mod open;
 pub mod protection;
@@ -15,6 +16,7 @@ mod xattr;
 mod tests;
 
 pub use attr::SetTime;
+pub use branch::{MAX_MOUNTS, Propagation};
 pub use open::{OpenHow, Opened};
 pub use tree::MountLine;
 
@@ -26,15 +28,18 @@ use crate::mount::Mount;
 use crate::path::Path;
 use crate::types::*;
 use crate::walk::{FsContext, LookupFlags, Parent, Walker};
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use branch::Table;
 use syscall_shim::{Errno, SysResult};
-use tree::Table;
+
+/// The dentry of a file that somebody has a handle of.
+struct Alias(Weak<Dentry>);
 
 /// The mounts, as one tree.
 pub struct Namespace {
     root: Arc<Mount>,
-    /// A leaf lock.
+    /// Taken before the lock of dentries that move.
     table: spin::RwLock<Table>,
 }
 
@@ -47,6 +52,33 @@ impl Namespace {
     /// The directory of the last component of `path`, and that component.
     fn resolve_parent<'a>(&'a self, ctx: &'a FsContext<'_>, at: Option<&'a Path>, path: &'a [u8]) -> SysResult<Parent<'a>> {
         Walker::new(self, ctx, at, path, LookupFlags::default())?.parent()
+    }
+
+    /// name_to_handle_at(2): the kind of handle, and the handle.
+    pub fn handle(&self, path: &Path) -> SysResult<(i32, Vec<u8>)> {
+        let inode = path.inode()?;
+        let handle = inode.handle()?;
+        inode.common().set_ext(Arc::new(Alias(Arc::downgrade(&path.dentry))));
+        Ok(handle)
+    }
+
+    /// The place of the file that a handle names, in the mount of `anchor`. `ESTALE` where it is gone, and for a directory that the
+    /// cache has forgotten: it must not get a second dentry.
+    pub fn by_handle(&self, anchor: &Path, kind: i32, handle: &[u8]) -> SysResult<Path> {
+        let mount = anchor.mount.clone();
+        let inode = mount.fs.by_handle(kind, handle)?;
+        let known = inode.common().get_ext::<Alias>().and_then(|alias| alias.0.upgrade());
+        let dentry = match known {
+            Some(dentry) => dentry,
+            None if inode.file_type() == FileType::Dir => return Err(Errno::ESTALE),
+            None => Dentry::unlinked(inode, &mount.root, b"/"),
+        };
+        Ok(Path { mount, dentry })
+    }
+
+    /// Opens the file at a place that was found by a handle.
+    pub fn open_place(&self, ctx: &FsContext<'_>, path: Path, flags: OpenFlags) -> SysResult<Opened> {
+        self.finish_open(ctx, path, open::checked_flags(flags)?, false, None)
     }
 
     /// readlinkat(2), whole text. An empty path reads the link that `at` names (an `O_PATH` descriptor).

@@ -4,6 +4,7 @@ use super::{Namespace, inode_permission, may_create, new_node, protection, want_
 use crate::creds::Cap;
 use crate::file::WriteAccess;
 use crate::inode::InodeRef;
+use crate::lease;
 use crate::mount::MountFlags;
 use crate::notify::{self, event};
 use crate::path::Path;
@@ -50,7 +51,7 @@ fn access_mask(flags: OpenFlags) -> AccessMask {
 }
 
 /// `build_open_flags`: what goes together, and what `O_PATH` leaves.
-fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
+pub(super) fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
     use OpenFlags as O;
     if flags.contains(O::PATH) {
         return Ok(flags & (O::PATH | O::DIRECTORY | O::NOFOLLOW | O::CLOEXEC));
@@ -138,7 +139,7 @@ impl Namespace {
     }
 
     /// `do_open` and `may_open`: the checks of the file itself, then `O_TRUNC`.
-    fn finish_open(
+    pub(super) fn finish_open(
         &self,
         ctx: &FsContext<'_>,
         path: Path,
@@ -179,6 +180,10 @@ impl Namespace {
         }
         if flags.writable() && file_type == FileType::Regular {
             opened.write_access = Some(WriteAccess::get(&opened.inode)?);
+        }
+        if file_type == FileType::Regular {
+            let writes = flags.bits() & OpenFlags::ACCMODE.bits() != 0;
+            lease::break_leases(&opened.inode, writes || truncate, flags.contains(OpenFlags::NONBLOCK))?;
         }
         if truncate {
             let _access = if opened.write_access.is_none() { Some(WriteAccess::get(&opened.inode)?) } else { None };

@@ -2,7 +2,7 @@
 
 use super::{Namespace, inode_permission, may_create, may_delete, want_write};
 use crate::dentry::Dentry;
-use crate::inode::{InodeRef, same_inode};
+use crate::inode::{InodeRef, NewNode, same_inode};
 use crate::notify::{self, event};
 use crate::path::Path;
 use crate::sync::SleepGuard;
@@ -51,7 +51,7 @@ fn lock_both<'a>(old: &'a End, new: &'a End) -> Locks<'a> {
 }
 
 impl Namespace {
-    /// renameat2(2). `WHITEOUT` answers `EINVAL`, as file systems without whiteouts do.
+    /// renameat2(2). `WHITEOUT` answers `EINVAL` on file systems without whiteouts.
     pub fn rename(
         &self,
         ctx: &FsContext<'_>,
@@ -63,7 +63,9 @@ impl Namespace {
     ) -> SysResult<()> {
         let exchange = flags.contains(RenameFlags::EXCHANGE);
         let noreplace = flags.contains(RenameFlags::NOREPLACE);
-        if !(RenameFlags::NOREPLACE | RenameFlags::EXCHANGE).contains(flags) || (exchange && noreplace) {
+        let whiteout = flags.contains(RenameFlags::WHITEOUT);
+        let known = RenameFlags::NOREPLACE | RenameFlags::EXCHANGE | RenameFlags::WHITEOUT;
+        if !known.contains(flags) || (exchange && (noreplace || whiteout)) {
             return Err(Errno::EINVAL);
         }
         let old_parent = self.resolve_parent(ctx, old_at, old)?;
@@ -84,17 +86,25 @@ impl Namespace {
             return Ok(());
         }
         may_rename(ctx, &from, &to, &source, &target, exchange)?;
+        if whiteout && !from.dir_inode.has_whiteouts() {
+            return Err(Errno::EINVAL);
+        }
         {
             // A file whose last name may go, against link(2).
             let file = target.inode().filter(|t| t.file_type() != FileType::Dir);
             let _target = file.map(|t| t.common().lock.lock());
-            from.dir_inode.rename(&from.name, &to.dir_inode, &to.name, flags)?;
+            from.dir_inode.rename(&from.name, &to.dir_inode, &to.name, flags - RenameFlags::WHITEOUT)?;
         }
         if exchange {
             from.dir.dentry.exchange(&source, &to.dir.dentry, &target);
         } else {
             let replaced = target.inode().is_some().then_some(&target);
             from.dir.dentry.move_child(&source, &to.dir.dentry, &to.name, replaced);
+        }
+        if whiteout {
+            let node = NewNode { mode: S_IFCHR, uid: ctx.creds.fsuid, gid: ctx.creds.fsgid };
+            let inode = from.dir_inode.mknod(&from.name, node, 0)?;
+            from.dir.dentry.attach(&from.name, inode);
         }
         if !exchange {
             target.shrink();

@@ -78,9 +78,9 @@ fn mounts_are_crossed_both_ways() {
     let lines = ns.mount_lines(&ns.root());
     assert_eq!(lines.iter().map(|l| String::from_utf8_lossy(&l.target).to_string()).collect::<vec::Vec<_>>(), ["/", "/tmp"]);
     assert_eq!(lines[1].options, "rw,nosuid");
-    assert_eq!(ns.umount(&at(&ns, "/tmp"), false), Err(Errno::EBUSY), "a file of it is held");
+    assert_eq!(ns.umount(&at(&ns, "/tmp"), false, false), Err(Errno::EBUSY), "a file of it is held");
     drop((file, inside));
-    ns.umount(&at(&ns, "/tmp"), false).unwrap();
+    ns.umount(&at(&ns, "/tmp"), false, false).unwrap();
     assert_eq!(at(&ns, "/tmp/below").inode().unwrap().file_type(), FileType::Regular);
 }
 

@@ -1,6 +1,7 @@
 //! The mount tree.
 
 use super::Namespace;
+use super::branch::{Branch, Propagation, Table, key};
 use crate::creds::Credentials;
 use crate::inode::FileSystem;
 use crate::mount::{Mount, MountFlags};
@@ -10,15 +11,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use hashbrown::HashMap;
 use syscall_shim::{Errno, SysResult};
-
-/// Mounts by the place they cover: mount id and address of the dentry, which the covering mount keeps alive.
-#[derive(Default)]
-pub(super) struct Table {
-    by_place: HashMap<(u32, usize), Arc<Mount>>,
-    order: Vec<Arc<Mount>>,
-}
 
 /// One mount as /proc/PID/mounts and mountinfo list it (proc(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +28,12 @@ pub struct MountLine {
     pub target: Vec<u8>,
     /// Per-mount options.
     pub options: String,
+    /// Peer group, 0 for none.
+    pub shared: u32,
+    /// Peer group that it is a slave of, 0 for none.
+    pub master: u32,
+    /// It may not be bound.
+    pub unbindable: bool,
     /// File system type.
     pub fs_type: &'static str,
     /// Source.
@@ -45,15 +44,11 @@ pub struct MountLine {
 
 static ROOT_CREDENTIALS: Credentials<'static> = Credentials::root();
 
-fn key(path: &Path) -> (u32, usize) {
-    (path.mount.id, Arc::as_ptr(&path.dentry).addr())
-}
-
 impl Namespace {
     /// A namespace whose root is `fs`.
     pub fn new(fs: Arc<dyn FileSystem>, source: &str, flags: MountFlags) -> Arc<Namespace> {
         let root = Mount::new(fs, None, source, flags);
-        let table = Table { by_place: HashMap::new(), order: Vec::from([root.clone()]) };
+        let table = Table { order: Vec::from([root.clone()]), ..Table::default() };
         Arc::new(Namespace { root, table: spin::RwLock::new(table) })
     }
 
@@ -70,68 +65,133 @@ impl Namespace {
     }
 
     /// Into what is mounted at `path`, and on that, to the top.
-    pub(crate) fn cross(&self, mut path: Path) -> Path {
+    pub fn cross(&self, mut path: Path) -> Path {
         while path.dentry.is_mountpoint() {
             let Some(mount) = self.table.read().by_place.get(&key(&path)).cloned() else { break };
+            mount.entered();
             let dentry = mount.root.clone();
             path = Path { mount, dentry };
         }
         path
     }
 
-    /// Mounts `fs` on `target`. `ENOTDIR` unless both are directories or neither is; `ENOENT` on a removed place.
+    /// Mounts `fs` on `target`. `ENOTDIR` unless both are directories or neither is; `ENOENT` on a removed place, `EBUSY` where it is
+    /// mounted already.
     pub fn mount(&self, fs: Arc<dyn FileSystem>, source: &str, target: &Path, flags: MountFlags) -> SysResult<Arc<Mount>> {
-        self.graft(Mount::new(fs, None, source, flags), target)
+        let top = self.cross(target.clone());
+        if top.is_mount_root() && Arc::ptr_eq(&top.mount.fs, &fs) {
+            return Err(Errno::EBUSY);
+        }
+        let mount = Mount::new(fs, None, source, flags);
+        self.graft(Branch::new(mount.clone()), target)?;
+        Ok(mount)
     }
 
-    /// Mounts the tree at `from` on `target` too (`MS_BIND`), with the flags of `from`'s mount.
-    pub fn bind(&self, from: &Path, target: &Path) -> SysResult<Arc<Mount>> {
-        let old = &from.mount;
-        self.graft(Mount::new(old.fs.clone(), Some(from.dentry.clone()), &old.source, old.flags()), target)
+    /// Mounts the tree at `from` on `target` too (`MS_BIND`), with the flags of `from`'s mount; with `recurse`, what is mounted in it
+    /// as well (`MS_REC`). `EINVAL` for what is in no tree or may not be bound.
+    pub fn bind(&self, from: &Path, target: &Path, recurse: bool) -> SysResult<()> {
+        if !self.is_member(&from.mount) || from.mount.unbindable() {
+            return Err(Errno::EINVAL);
+        }
+        let branch = self.table.read().copy_tree(from, recurse);
+        self.graft(branch, target)
     }
 
-    fn graft(&self, mount: Arc<Mount>, target: &Path) -> SysResult<Arc<Mount>> {
-        if mount.root.is_dir() != target.dentry.is_dir() {
+    /// Whether the mount is part of the tree: not an internal one, nor one that was unmounted.
+    fn is_member(&self, mount: &Arc<Mount>) -> bool {
+        mount.place().is_some() || Arc::ptr_eq(mount, &self.root)
+    }
+
+    fn graft(&self, branch: Branch, target: &Path) -> SysResult<()> {
+        let target = self.cross(target.clone());
+        if branch.root().root.is_dir() != target.dentry.is_dir() {
             return Err(Errno::ENOTDIR);
+        }
+        if !self.is_member(&target.mount) {
+            return Err(Errno::EINVAL);
         }
         if target.dentry.is_unlinked() {
             return Err(Errno::ENOENT);
         }
+        self.table.write().attach(branch, target)
+    }
+
+    /// Moves the mount at `from` to `target` (`MS_MOVE`). `EINVAL` unless `from` is a mount on one that is not shared, `ELOOP` for a
+    /// target in what moves.
+    pub fn move_mount(&self, from: &Path, target: &Path) -> SysResult<()> {
         let target = self.cross(target.clone());
+        let mount = &from.mount;
+        let Some(place) = mount.place().filter(|_| from.is_mount_root()) else { return Err(Errno::EINVAL) };
+        if !self.is_member(&target.mount) || place.mount.group() != 0 || from.dentry.is_dir() != target.dentry.is_dir() {
+            return Err(Errno::EINVAL);
+        }
+        if target.dentry.is_unlinked() {
+            return Err(Errno::ENOENT);
+        }
         let mut table = self.table.write();
-        target.dentry.add_mount();
-        table.by_place.insert(key(&target), mount.clone());
-        table.order.push(mount.clone());
-        *mount.place.write() = Some(target);
-        Ok(mount)
+        let moving = table.subtree(mount);
+        if moving.iter().any(|m| Arc::ptr_eq(m, &target.mount)) {
+            return Err(Errno::ELOOP);
+        }
+        if target.mount.group() != 0 && moving.iter().any(|m| m.unbindable()) {
+            return Err(Errno::EINVAL);
+        }
+        table.check_room(moving.len(), &target)?;
+        let branch = table.lift(mount).ok_or(Errno::EINVAL)?;
+        table.attach(branch, target)
+    }
+
+    /// Changes how the mount whose root `target` is propagates, with `recurse` all that hang on it too. `EINVAL` for other places.
+    pub fn set_propagation(&self, target: &Path, to: Propagation, recurse: bool) -> SysResult<()> {
+        if !target.is_mount_root() || !self.is_member(&target.mount) {
+            return Err(Errno::EINVAL);
+        }
+        let mut table = self.table.write();
+        let mounts = if recurse { table.subtree(&target.mount) } else { Vec::from([target.mount.clone()]) };
+        for mount in &mounts {
+            table.change(mount, to);
+        }
+        Ok(())
+    }
+
+    /// Changes the flags of the mount whose root `target` is (`MS_REMOUNT`). `EBUSY` to make it read-only while a file of it is open
+    /// for writing.
+    pub fn remount(&self, target: &Path, flags: MountFlags) -> SysResult<()> {
+        if !target.is_mount_root() || !self.is_member(&target.mount) {
+            return Err(Errno::EINVAL);
+        }
+        if flags.contains(MountFlags::RDONLY) && target.mount.has_writers() {
+            return Err(Errno::EBUSY);
+        }
+        target.mount.set_flags(flags);
+        Ok(())
     }
 
     /// Unmounts the mount whose root `target` is; `EINVAL` when it is none or the root of all. `EBUSY` when something is mounted on it or
-    /// a file of it is in use, beyond the one reference that `target` is, unless `detach` (`MNT_DETACH`).
-    pub fn umount(&self, target: &Path, detach: bool) -> SysResult<()> {
+    /// a file of it is in use, beyond the one reference that `target` is, unless `detach` (`MNT_DETACH`). With `expire`
+    /// (`MNT_EXPIRE`) only if nobody came into it since the last such call, else `EAGAIN`.
+    pub fn umount(&self, target: &Path, detach: bool, expire: bool) -> SysResult<()> {
         if !target.is_mount_root() {
             return Err(Errno::EINVAL);
         }
         let mount = &target.mount;
-        let mut gone = Vec::new();
-        {
+        let gone = {
             let mut table = self.table.write();
             if mount.place().is_none() {
                 return Err(Errno::EINVAL);
             }
-            let children = |id: u32| move |m: &&Arc<Mount>| m.place().is_some_and(|p| p.mount.id == id);
-            let has_child = table.order.iter().any(|m| children(mount.id)(&m));
             // References: `order`, `by_place`, `target`.
-            if !detach && (has_child || Arc::strong_count(mount) > 3) {
+            if !detach && (!table.children(mount).is_empty() || Arc::strong_count(mount) > 3) {
                 return Err(Errno::EBUSY);
             }
-            let mut work = Vec::from([mount.clone()]);
-            while let Some(next) = work.pop() {
-                work.extend(table.order.iter().filter(children(next.id)).cloned());
-                table.remove(&next);
-                gone.push(next);
+            if expire && !mount.expire() {
+                return Err(Errno::EAGAIN);
             }
-        }
+            let going = table.subtree(mount);
+            let gone = table.with_propagated(going);
+            table.remove(&gone);
+            gone
+        };
         for mount in gone {
             if let Some(place) = mount.place.write().take() {
                 place.dentry.remove_mount();
@@ -182,20 +242,14 @@ impl Namespace {
                 root: mount.root.name_in_fs(),
                 target,
                 options: mount.option_string(),
+                shared: mount.group(),
+                master: mount.master(),
+                unbindable: mount.unbindable(),
                 fs_type: mount.fs.name(),
                 source: mount.source.clone(),
                 super_options,
             })
         };
         self.mounts().into_iter().filter_map(line).collect()
-    }
-}
-
-impl Table {
-    fn remove(&mut self, mount: &Arc<Mount>) {
-        if let Some(place) = mount.place() {
-            self.by_place.remove(&key(&place));
-        }
-        self.order.retain(|m| !Arc::ptr_eq(m, mount));
     }
 }

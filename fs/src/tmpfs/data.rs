@@ -70,11 +70,11 @@ impl FileData {
 
     pub(super) fn fallocate(&self, mode: FallocateMode, off: u64, len: u64) -> SysResult<()> {
         use FallocateMode as M;
-        if mode.intersects(M::COLLAPSE_RANGE | M::INSERT_RANGE | M::UNSHARE_RANGE) {
+        if !(M::KEEP_SIZE | M::PUNCH_HOLE).contains(mode) {
             return Err(Errno::EOPNOTSUPP);
         }
         let seals = self.seals();
-        let erases = mode.intersects(M::PUNCH_HOLE | M::ZERO_RANGE);
+        let erases = mode.contains(M::PUNCH_HOLE);
         if erases && seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE) {
             return Err(Errno::EPERM);
         }
@@ -85,8 +85,7 @@ impl FileData {
         }
         if erases {
             self.mapping.punch(off, len)?;
-        }
-        if !mode.contains(M::PUNCH_HOLE) {
+        } else {
             self.allocate(off / PAGE, end.div_ceil(PAGE))?;
         }
         if grows {

@@ -13,9 +13,10 @@ use crate::sync::SleepLock;
 use crate::types::*;
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
+use hashbrown::HashMap;
 use node::TmpNode;
 use syscall_shim::{Errno, SysResult};
 
@@ -58,6 +59,8 @@ struct Super {
     /// Limit of these.
     max_inode_space: AtomicU64,
     rename_lock: SleepLock,
+    /// Files that somebody has a handle of, by number. A leaf lock.
+    handles: spin::Mutex<HashMap<u64, Weak<TmpNode>>>,
     /// Held while entries of more than one directory are locked. Taken before those.
     tree: spin::Mutex<()>,
 }
@@ -104,6 +107,7 @@ impl Super {
             inode_space: AtomicU64::new(0),
             max_inode_space: AtomicU64::new(inodes.saturating_mul(INODE_SPACE)),
             rename_lock: SleepLock::new(),
+            handles: spin::Mutex::new(HashMap::new()),
             tree: spin::Mutex::new(()),
         })
     }
@@ -221,6 +225,13 @@ impl FileSystem for Tmpfs {
             add(format!("gid={}", self.options.gid));
         }
         out
+    }
+
+    fn by_handle(&self, _kind: i32, handle: &[u8]) -> SysResult<InodeRef> {
+        let (_, number) = handle.split_first_chunk::<4>().ok_or(Errno::ESTALE)?;
+        let (number, _) = number.split_first_chunk::<8>().ok_or(Errno::ESTALE)?;
+        let node = self.sup.handles.lock().get(&u64::from_le_bytes(*number)).and_then(Weak::upgrade);
+        Ok(node.ok_or(Errno::ESTALE)?)
     }
 
     fn rename_lock(&self) -> &SleepLock {

@@ -423,6 +423,19 @@ impl Inode for TmpNode {
         self.file()?.add_seals(seals, writable_maps, executable)
     }
 
+    fn handle(&self) -> SysResult<(i32, Vec<u8>)> {
+        /// As Linux's tmpfs: a generation and the number. Numbers are not used again, so one generation will do.
+        const KIND: i32 = 1;
+        const GENERATION: u32 = 1;
+        self.sup.handles.lock().insert(self.ino, self.me.clone());
+        let bytes = GENERATION.to_le_bytes().into_iter().chain(self.ino.to_le_bytes());
+        Ok((KIND, bytes.collect()))
+    }
+
+    fn has_whiteouts(&self) -> bool {
+        self.is_dir()
+    }
+
     fn getxattr(&self, name: &[u8]) -> SysResult<Vec<u8>> {
         self.xattrs.lock().get(name).cloned().ok_or(Errno::ENODATA)
     }
@@ -462,6 +475,11 @@ impl Drop for TmpNode {
     fn drop(&mut self) {
         let attributes: u64 = self.xattrs.get_mut().iter().map(|(name, value)| attribute_space(name, value)).sum();
         self.sup.give_space(INODE_SPACE + attributes);
+        let mut handles = self.sup.handles.lock();
+        if !handles.is_empty() {
+            handles.remove(&self.ino);
+        }
+        drop(handles);
         // Nested directories go one by one: a deep tree must not become a deep recursion.
         let Kind::Dir(dir) = &self.kind else { return };
         let mut work = dir.take_all();

@@ -167,17 +167,48 @@ struct PayloadHeader {
     magic: [u8; 16],
     phys: u64,
     len: u64,
+    /// Of the file before the payload; for the host.
+    _head_sum: u64,
+    /// Of what [`is_whole`] adds up; 0 in a bare kernel.
+    sum: u64,
+    /// Length of the constants in the file, whose segment is longer in memory.
+    rodata_len: u64,
 }
 
 #[used]
 #[unsafe(link_section = ".skiff.payload")]
-static PAYLOAD: PayloadHeader = PayloadHeader { magic: *b"SKIFFPAYLOAD\0\0\0\x01", phys: 0, len: 0 };
+static PAYLOAD: PayloadHeader =
+    PayloadHeader { magic: *b"SKIFFPAYLOAD\0\0\0\x02", phys: 0, len: 0, _head_sum: 0, sum: 0, rodata_len: 0 };
 
 /// The payload in the image; empty in a bare kernel.
 pub fn payload() -> PhysRange {
     // SAFETY: a valid static; volatile because its value is changed after the compiler has seen it.
     let PayloadHeader { phys, len, .. } = unsafe { (&raw const PAYLOAD).read_volatile() };
     PhysRange { start: phys, end: phys.saturating_add(len) }
+}
+
+/// Whether the host has seen already that the image is as mkimage made it.
+pub fn verified() -> bool {
+    option("verified").is_some()
+}
+
+/// Whether code, constants and what is said of the payload are as mkimage made them. Nothing of that has been written to yet.
+pub fn is_whole() -> bool {
+    // SAFETY: as in [`payload`].
+    let PayloadHeader { phys, len, sum, rodata_len, .. } = unsafe { (&raw const PAYLOAD).read_volatile() };
+    if sum == 0 || verified() {
+        return true;
+    }
+    let [text, rodata] = crate::mm::image_constants();
+    if rodata_len > rodata.len() as u64 {
+        return false;
+    }
+    let mut own = fs::cpio::seal::Sum::new();
+    own.add(text);
+    own.add(rodata.get(..rodata_len as usize).unwrap_or(rodata));
+    own.add(&phys.to_le_bytes());
+    own.add(&len.to_le_bytes());
+    own.value() == sum
 }
 
 static BOOT_INFO: Once<BootInfo> = Once::new();

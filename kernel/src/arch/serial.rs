@@ -5,14 +5,12 @@ use super::port::{inb, outb};
 const COM1: u16 = 0x3f8;
 const DATA: u16 = COM1;
 const INTERRUPT_ENABLE: u16 = COM1 + 1;
-const FIFO_CONTROL: u16 = COM1 + 2;
 const LINE_CONTROL: u16 = COM1 + 3;
 const MODEM_CONTROL: u16 = COM1 + 4;
 const LINE_STATUS: u16 = COM1 + 5;
 
 const LINE_8N1: u8 = 0x03;
 const LINE_DIVISOR_LATCH: u8 = 0x80;
-const FIFO_ENABLE_CLEAR: u8 = 0x07;
 /// Data terminal ready, request to send, and OUT2, which lets the interrupt out.
 const MODEM_READY: u8 = 0x0b;
 const STATUS_DATA_READY: u8 = 0x01;
@@ -23,7 +21,7 @@ const TRANSMIT_ATTEMPTS: u32 = 100_000;
 /// The GSI of COM1.
 pub const GSI: u32 = 4;
 
-/// Sets 115200 baud, 8N1, FIFO on, interrupts off.
+/// Sets 115200 baud, 8N1, interrupts off. The FIFO stays as it is: to switch it drops what has been typed by now.
 pub fn init() {
     // SAFETY: COM1 is this module's alone.
     unsafe {
@@ -32,7 +30,6 @@ pub fn init() {
         outb(DATA, 1);
         outb(INTERRUPT_ENABLE, 0);
         outb(LINE_CONTROL, LINE_8N1);
-        outb(FIFO_CONTROL, FIFO_ENABLE_CLEAR);
         outb(MODEM_CONTROL, MODEM_READY);
     }
 }

@@ -4,7 +4,7 @@
 //! standard output that nobody reads would hold back all of these; so of each stream at most [`WINDOW`] bytes are on their way,
 //! and the host tells how many it has passed on, and which of them it could not.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Bytes that may be on their way: the size of a pipe (pipe(7)).
 pub const WINDOW: usize = 64 * 1024;
@@ -15,6 +15,8 @@ const EPIPE: u32 = 32;
 #[derive(Debug)]
 pub struct Flow {
     in_flight: AtomicUsize,
+    /// Bytes that the host is done with, since boot.
+    passed: AtomicU64,
     /// An error number that no call has answered yet; 0 for none.
     error: AtomicU32,
     broken: AtomicBool,
@@ -27,6 +29,7 @@ impl Flow {
     pub const fn new() -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
+            passed: AtomicU64::new(0),
             error: AtomicU32::new(0),
             broken: AtomicBool::new(false),
             told: AtomicBool::new(false),
@@ -45,7 +48,13 @@ impl Flow {
         }
     }
 
-    /// Bytes of a reservation that were not sent after all, or that the host has passed on.
+    /// The host is done with bytes.
+    pub fn passed_on(&self, len: usize) {
+        self.passed.fetch_add(len as u64, Ordering::AcqRel);
+        self.give_back(len);
+    }
+
+    /// Bytes of a reservation that were not sent after all.
     pub fn give_back(&self, len: usize) {
         // What the host says must not wrap.
         let less = |now: usize| Some(now.saturating_sub(len));
@@ -74,9 +83,16 @@ impl Flow {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// The host has passed on all that was sent.
-    pub fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Acquire) == 0
+    /// All that was sent by now, for [`Flow::has_passed`].
+    pub fn sent(&self) -> u64 {
+        // In this order: what moves from one to the other in between counts twice, and not at all never.
+        let in_flight = self.in_flight.load(Ordering::Acquire) as u64;
+        in_flight + self.passed.load(Ordering::Acquire)
+    }
+
+    /// The host is done with all up to there. Where bytes were counted twice, with all that there is.
+    pub fn has_passed(&self, sent: u64) -> bool {
+        self.passed.load(Ordering::Acquire) >= sent || self.in_flight.load(Ordering::Acquire) == 0
     }
 
     /// Whether the program knows that something was not passed on.
@@ -96,8 +112,14 @@ mod tests {
         assert_eq!((flow.reserve(7), flow.reserve(7)), (1, 0));
         flow.give_back(5);
         assert_eq!(flow.reserve(7), 5);
-        flow.give_back(2 * WINDOW);
-        assert!(flow.is_idle());
+        let sent = flow.sent();
+        assert!(!flow.has_passed(sent));
+        flow.passed_on(WINDOW - 1);
+        assert_eq!((flow.has_passed(sent), flow.reserve(9)), (false, 9));
+        flow.passed_on(1);
+        assert!(flow.has_passed(sent) && !flow.has_passed(flow.sent()));
+        flow.passed_on(2 * WINDOW);
+        assert_eq!(flow.reserve(1), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use fs::{InodeRef, OpenFlags, major, minor};
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
+use super::random::Random;
 use super::{FileOps, OpenFile};
 use crate::task::current;
 use core::sync::atomic::Ordering;
@@ -25,10 +26,11 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 3) => Memory::Null,
         (1, 5) => Memory::Zero,
         (1, 7) => Memory::Full,
-        (1, 8 | 9) => return Ok(Arc::new(super::random::Random)),
+        (1, 8) => return Ok(Arc::new(Random::Random)),
+        (1, 9) => return Ok(Arc::new(Random::Urandom)),
         (1, 11) => return super::kmsg::Kmsg::open(flags),
-        (10, 200) => return Ok(crate::net::tun::TunFile::open()),
         (4 | 5, _) | (136..=143, _) => return super::tty::open(inode, flags),
+        (10, 200) => return Ok(crate::net::tun::TunFile::open()),
         _ => return Err(Errno::ENXIO),
     };
     Ok(Arc::new(memory))
@@ -61,6 +63,21 @@ impl FileOps for Memory {
 
     fn pollable(&self) -> bool {
         false
+    }
+
+    fn splices(&self) -> (bool, bool) {
+        (*self != Memory::Null, *self != Memory::Full)
+    }
+
+    fn reads_now(&self) -> bool {
+        *self != Memory::Full
+    }
+
+    fn write_now(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        match self {
+            Memory::Null | Memory::Zero => self.write_at(file, 0, from, false).map(|(n, _)| n),
+            _ => Err(Errno::EOPNOTSUPP),
+        }
     }
 
     fn maps_as_zero(&self) -> bool {

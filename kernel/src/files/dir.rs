@@ -55,21 +55,27 @@ impl FileOps for Dir {
     }
 }
 
-/// Hands the entries from the position of `file` on to `emit`, which answers false when it has no room, and moves the position.
-/// `EINVAL` when there was no room for even one (getdents64(2)).
-pub fn read_entries(file: &OpenFile, mut emit: impl FnMut(DirEntry<'_>) -> bool) -> SysResult<()> {
+/// Hands the entries from the position of `file` on to `emit`, which answers false when it has no room. Then `deliver` gets them to
+/// the caller, and answers where to go on: it is told where that is if all arrived. `EINVAL` when there was no room for even one
+/// (getdents64(2)).
+pub fn read_entries(
+    file: &OpenFile,
+    mut emit: impl FnMut(DirEntry<'_>) -> bool,
+    deliver: impl FnOnce(u64) -> SysResult<u64>,
+) -> SysResult<()> {
     if file.ops_as::<Dir>().is_none() {
         return Err(Errno::ENOTDIR);
     }
     let root = current().fs().root();
     let (mut some, mut refused) = (false, false);
     file.with_position(|pos| {
-        *pos = file.path.readdir(&root, *pos, &mut |entry| {
+        let end = file.path.readdir(&root, *pos, &mut |entry| {
             let taken = emit(entry);
             some |= taken;
             refused |= !taken;
             taken
         })?;
+        *pos = if some { deliver(end)? } else { end };
         Ok::<(), Errno>(())
     })?;
     fs::notify::notify_open_file(&file.path, fs::notify::event::ACCESS);

@@ -21,9 +21,11 @@ use syscall_shim::{EpollFlags, Errno, SysResult};
 
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
+use crate::mm::{PAGE_SIZE, frames, heap};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
-use crate::task::Instant;
+use crate::task::per_user::PerUser;
 use crate::task::wait::{WaitError, Waker, wait_exclusive};
+use crate::task::{Instant, current};
 use crate::usermem::UserAddr;
 
 /// Longest chain of instances that watch each other (`EP_MAX_NESTS` and the one on top).
@@ -63,8 +65,50 @@ pub struct Watch {
     data: AtomicU64,
     /// On the ready list, or about to be.
     queued: AtomicBool,
+    /// Its share of what its user may have.
+    _charge: WatchCharge,
     /// Where it is registered. A leaf lock.
     queues: SpinLock<Vec<PollQueue>>,
+}
+
+static USERS_WATCHES: PerUser = PerUser::new();
+
+/// One watch's share of `/proc/sys/fs/epoll/max_user_watches`; dropping it gives the share back.
+struct WatchCharge(u32);
+
+/// What one watch counts for (`struct epitem` and `struct eppoll_entry`, epoll(7)).
+const WATCH_SIZE: u64 = 160;
+
+/// What was written to `/proc/sys/fs/epoll/max_user_watches`; [`UNSET`] before.
+static MAX_USER_WATCHES: AtomicU64 = AtomicU64::new(UNSET);
+const UNSET: u64 = u64::MAX;
+
+/// `/proc/sys/fs/epoll/max_user_watches`: as in Linux, as many as take a 25th of memory, unless it was set.
+pub fn max_user_watches() -> u64 {
+    match MAX_USER_WATCHES.load(Ordering::Relaxed) {
+        UNSET => frames::total() as u64 * PAGE_SIZE as u64 / 25 / WATCH_SIZE,
+        set => set,
+    }
+}
+
+/// Sets it.
+pub fn set_max_user_watches(watches: u64) {
+    MAX_USER_WATCHES.store(watches, Ordering::Relaxed);
+}
+
+impl WatchCharge {
+    /// For the caller. `ENOSPC`, `ENOMEM`.
+    fn new() -> SysResult<Self> {
+        heap::check()?;
+        let uid = current().credentials().uid;
+        if USERS_WATCHES.add(uid, 1, max_user_watches()) { Ok(Self(uid)) } else { Err(Errno::ENOSPC) }
+    }
+}
+
+impl Drop for WatchCharge {
+    fn drop(&mut self) {
+        USERS_WATCHES.sub(self.0, 1);
+    }
 }
 
 impl Waker for Watch {
@@ -177,7 +221,10 @@ impl Epoll {
         if interest.contains_key(&key) {
             return Err(Errno::EEXIST);
         }
+        let charge = WatchCharge::new()?;
+        interest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let watch = Arc::new_cyclic(|me| Watch {
+            _charge: charge,
             me: me.clone(),
             core: self.core.clone(),
             epoll: self.me.clone(),

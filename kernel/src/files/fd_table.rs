@@ -303,6 +303,7 @@ impl FdTable {
         if !file.is_path() {
             file.ops.flush(&file);
             super::locks::release_process(&file, self.id);
+            super::dnotify::flush(&file, self.id);
         }
         drop(file);
         super::unix::in_flight::closed();

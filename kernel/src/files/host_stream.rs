@@ -142,7 +142,8 @@ pub fn poll_room(kind: Outgoing, table: &mut PollTable) -> bool {
 
 /// Sleeps until the host has passed on all of a stream; what it could not is the error.
 fn wait_passed_on(kind: Outgoing) -> SysResult<()> {
-    wait_until(&[&ROOM], None, || channel::is_idle(kind).then_some(())).map_err(|_| Errno::EINTR)?;
+    let passed_on = channel::passed_on_by_now(kind);
+    wait_until(&[&ROOM], None, || passed_on().then_some(())).map_err(|_| Errno::EINTR)?;
     channel::take_error(kind).map_or(Ok(()), Err)
 }
 
@@ -180,12 +181,12 @@ impl FileOps for StandardInput {
             if n == 0 {
                 break;
             }
+            READ.fetch_add(n as u32, Ordering::Relaxed);
             // Bytes that the program has no memory for are lost, as they are with a pipe of Linux.
             done += to.put(piece.get(..n).unwrap_or_default())?;
             if core::mem::take(&mut INPUT.lock().refused) {
                 channel::resume();
             }
-            READ.fetch_add(n as u32, Ordering::Relaxed);
             tell_room(ROOM_STEP);
         }
         Ok(done)

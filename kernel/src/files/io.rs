@@ -269,7 +269,7 @@ impl Source<'_> {
 }
 
 /// A buffer of up to `want` bytes: where memory is short or in pieces, of fewer, but a page at least. `ENOMEM` without even that.
-pub fn buffer(want: usize) -> SysResult<Vec<u8>> {
+pub fn chunk_buffer(want: usize) -> SysResult<Vec<u8>> {
     let mut len = want;
     let mut out = Vec::new();
     while out.try_reserve_exact(len).is_err() {

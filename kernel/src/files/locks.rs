@@ -69,6 +69,13 @@ pub fn test_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range) -
     conflict
 }
 
+/// `F_OFD_GETLK` with `F_UNLCK`: the first lock of the owner in the range.
+pub fn held(file: &OpenFile, owner: Owner, range: Range) -> Option<Lock> {
+    let locks = file.inode.common().get_ext::<Locks>()?;
+    let table = locks.table.lock();
+    table.ranges.iter().find(|lock| lock.owner == owner && lock.range.overlaps(range)).copied()
+}
+
 /// `F_SETLK` and `F_SETLKW`. `EAGAIN` when it may not wait, `EDEADLK` when waiting would never end.
 pub fn lock_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range, wait: bool) -> SysResult<()> {
     heap::check().map_err(|_| Errno::ENOLCK)?;

@@ -44,10 +44,13 @@ pub struct OpenedBy(pub Opener);
 /// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers: `ENXIO` for a device that does not
 /// exist or a socket.
 pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
-    let Opened { path, inode, truncated, write_access, .. } = opened;
+    let Opened { path, inode, created, truncated, write_access } = opened;
     if flags.contains(OpenFlags::PATH) {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
         return Ok(OpenFile::new(path, inode, Arc::new(PathOnly), kept));
+    }
+    if flags.contains(OpenFlags::DIRECT) && inode.mapping().is_none() {
+        return Err(Errno::EINVAL);
     }
     let ops: Arc<dyn FileOps> = match inode.file_type() {
         FileType::Regular if inode.mapping().is_some() => Regular::ops(),
@@ -75,7 +78,14 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         FileType::Block | FileType::Socket => return Err(Errno::ENXIO),
         FileType::Symlink => return Err(Errno::ELOOP),
     };
-    let file = OpenFile::with_write_access(path, inode, ops, flags | OpenFlags::LARGEFILE, write_access);
+    let file = OpenFile::opened(
+        path,
+        inode,
+        ops,
+        flags | OpenFlags::LARGEFILE,
+        write_access,
+        created && !flags.contains(OpenFlags::TMPFILE_BIT),
+    );
     notify::notify_open_file(&file.path, event::OPEN);
     if truncated {
         notify::notify_path(&file.path, event::MODIFY);

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
-use fs::{FileType, InodeRef, OpenFlags, Path};
+use fs::{Cap, FileType, InodeRef, OpenFlags, Path};
 use linux_raw_sys::net::MSG_DONTWAIT;
 use syscall_shim::{Errno, SysResult};
 
@@ -54,6 +54,11 @@ pub trait FileOps: Any + Send + Sync {
         socket.receive_message(to, MSG_DONTWAIT).map(|received| received.copied)
     }
 
+    /// Whether no read of it ever sleeps, so that an ordinary one will do for `RWF_NOWAIT`.
+    fn reads_now(&self) -> bool {
+        false
+    }
+
     /// Writes without sleeping.
     fn write_now(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
         let socket = self.as_socket().ok_or(Errno::EOPNOTSUPP)?;
@@ -62,6 +67,11 @@ pub trait FileOps: Any + Send + Sync {
             super::events::broken_pipe();
         }
         result
+    }
+
+    /// Whether splice(2) and sendfile(2) can read and write it.
+    fn splices(&self) -> (bool, bool) {
+        (true, true)
     }
 
     /// Whether there is such a thing as reading and writing it: where not, even nothing is too much (`EINVAL`).
@@ -188,7 +198,11 @@ pub struct OpenFile {
     /// File offset. Held over reads and writes that use it (POSIX: these are atomic with respect to each other).
     pos: SleepMutex<u64>,
     /// Keeps the program file of a running process from being written.
-    _write_access: Option<WriteAccess>,
+    write_access: Option<WriteAccess>,
+    /// Counted among the file's readers.
+    reads_only: bool,
+    /// open(2) created the file (`F_CREATED_QUERY`).
+    pub created: bool,
     /// Who gets `SIGIO`.
     pub owner: SharedOwner,
     /// Signal-driven input and output, while it is on. A leaf lock.
@@ -200,18 +214,26 @@ pub struct OpenFile {
 impl OpenFile {
     /// A new description. `flags` are those of open(2).
     pub fn new(path: Path, inode: InodeRef, ops: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
-        OpenFile::with_write_access(path, inode, ops, flags, None)
+        OpenFile::opened(path, inode, ops, flags, None, false)
     }
 
-    /// A new description that holds the write access of its file.
-    pub fn with_write_access(
+    /// A new description as open(2) makes it, with the write access of its file, and whether the file is new.
+    pub fn opened(
         path: Path,
         inode: InodeRef,
         ops: Arc<dyn FileOps>,
         flags: OpenFlags,
         write_access: Option<WriteAccess>,
+        created: bool,
     ) -> Arc<OpenFile> {
         COUNT.fetch_add(1, Ordering::Relaxed);
+        let reads_only = flags.readable() && !flags.writable() && inode.mapping().is_some();
+        if reads_only {
+            inode.common().reader_opened();
+        }
+        if write_access.is_some() {
+            path.mount.add_writer();
+        }
         Arc::new(OpenFile {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             path,
@@ -219,7 +241,9 @@ impl OpenFile {
             ops,
             flags: AtomicU32::new((flags & !NOT_KEPT).bits()),
             pos: SleepMutex::new(0),
-            _write_access: write_access,
+            write_access,
+            reads_only,
+            created,
             owner: Arc::new(IrqLock::new(Owner::default())),
             notifier: SpinLock::new(None),
             watches: SpinLock::new(Vec::new()),
@@ -234,6 +258,17 @@ impl OpenFile {
     /// `F_SETFL`.
     pub fn set_flags(self: &Arc<Self>, flags: OpenFlags) -> SysResult<()> {
         let old = self.flags();
+        if (flags & !old).contains(OpenFlags::NOATIME) {
+            let attrs = self.inode.access_attrs();
+            if current().credentials().fsuid != attrs.uid && !super::capable(Cap::Fowner as u32) {
+                return Err(Errno::EPERM);
+            }
+        }
+        let is_fifo = self.inode.file_type() == FileType::Fifo;
+        let direct = self.inode.mapping().is_some() && !self.path.dentry.is_anonymous();
+        if flags.contains(OpenFlags::DIRECT) && !is_fifo && !direct {
+            return Err(Errno::EINVAL);
+        }
         let flags = if self.ops.sends_signals() { flags } else { flags - OpenFlags::ASYNC };
         self.ops.check_flags(self, flags)?;
         if (old ^ flags).contains(OpenFlags::APPEND) && self.inode.access_attrs().mode & fs::APPEND_ONLY != 0 {
@@ -345,8 +380,14 @@ impl OpenFile {
     }
 
     /// read(2) that does not sleep (`RWF_NOWAIT`).
-    pub fn read_now(&self, to: &mut Sink<'_>) -> SysResult<usize> {
+    pub fn read_now(&self, place: Option<u64>, to: &mut Sink<'_>) -> SysResult<usize> {
         self.check_readable()?;
+        if self.ops.reads_now() {
+            return match place {
+                Some(pos) => self.read_at(pos, to),
+                None => self.read(to),
+            };
+        }
         let n = self.ops.read_now(self, to)?;
         self.did_read(n);
         Ok(n)
@@ -412,7 +453,10 @@ impl OpenFile {
     /// Notes an epoll instance that is to forget this description when it goes.
     pub(super) fn add_watch(&self, watch: Weak<Watch>) {
         let mut watches = self.watches.lock();
-        watches.retain(|w| w.strong_count() > 0);
+        // Looked through only now and then: there may be many.
+        if watches.len() == watches.capacity() {
+            watches.retain(|w| w.strong_count() > 0);
+        }
         watches.push(watch);
     }
 
@@ -435,6 +479,13 @@ impl Drop for OpenFile {
             return;
         }
         super::locks::release_description(self);
+        super::lease::release(self);
+        if self.reads_only {
+            self.inode.common().reader_closed();
+        }
+        if self.write_access.is_some() {
+            self.path.mount.remove_writer();
+        }
         if notify::active() {
             let closed = if self.flags().writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE };
             notify::notify_open_file(&self.path, closed);

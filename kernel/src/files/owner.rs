@@ -66,11 +66,7 @@ impl Waker for Notifier {
         let events = if key == 0 { ev::READABLE } else { key };
         let found = CODES.iter().find(|(bits, ..)| events & bits != 0);
         let (code, band) = found.map_or((1, ev::READABLE), |(_, code, band)| (*code, *band));
-        let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
-            Some(signal) => Siginfo::poll(signal, code, i64::from(band), owner.fd),
-            None => Siginfo::kernel(Signal::SIGIO),
-        };
-        tell(owner, info);
+        post(owner, code, i64::from(band), owner.fd);
         false
     }
 }
@@ -83,6 +79,15 @@ pub fn tell_urgent(owner: &SharedOwner) {
     }
 }
 
+/// Sends the owner `F_SETSIG`'s signal with the band `events`, or a plain `SIGIO`.
+fn post(owner: Owner, code: i32, events: i64, fd: i32) {
+    let info = match u32::try_from(owner.signal).ok().and_then(Signal::new) {
+        Some(signal) => Siginfo::poll(signal, code, events, fd),
+        None => Siginfo::kernel(Signal::SIGIO),
+    };
+    tell(owner, info);
+}
+
 fn tell(owner: Owner, info: Siginfo) {
     // An owner that is gone has nobody to tell.
     let _ = match owner.kind {
@@ -90,6 +95,16 @@ fn tell(owner: Owner, info: Siginfo) {
         OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
         OwnerKind::Group => Some(send_to_group(owner.pid, info)),
     };
+}
+
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
+/// `fd` is the descriptor that it was asked for through.
+pub fn post_message(owner: &Owner, fd: i32) {
+    const POLL_MSG: i32 = 3;
+    const BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
+    if owner.pid != 0 {
+        post(*owner, POLL_MSG, BAND, fd);
+    }
 }
 
 /// Where a file's notifier is registered.

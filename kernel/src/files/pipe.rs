@@ -245,7 +245,7 @@ impl Pipe {
             if ring.buffers.len() >= self.slots.load(Ordering::Relaxed) {
                 break Ok(());
             }
-            let page = match PageRef::alloc() {
+            let page = match PageRef::alloc_buffer() {
                 Ok(page) => page,
                 Err(e) => break Err(e),
             };
@@ -279,7 +279,7 @@ impl Pipe {
             if piece == 0 || ring.buffers.len() >= self.slots.load(Ordering::Relaxed) {
                 break Ok(());
             }
-            let page = match PageRef::alloc() {
+            let page = match PageRef::alloc_buffer() {
                 Ok(page) => page,
                 Err(e) => break Err(e),
             };
@@ -454,6 +454,11 @@ impl Drop for PipeEnd {
     }
 }
 
+/// `EOPNOTSUPP` for a FIFO: only a pipe(2) promises not to wait.
+fn check_unnamed(file: &OpenFile) -> SysResult<()> {
+    if file.path.dentry.is_anonymous() { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+}
+
 impl FileOps for PipeEnd {
     fn sends_signals(&self) -> bool {
         true
@@ -467,11 +472,13 @@ impl FileOps for PipeEnd {
         self.write_bytes(from, file.flags().contains(OpenFlags::DIRECT), file.nonblocking())
     }
 
-    fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+    fn read_now(&self, file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
+        check_unnamed(file)?;
         self.read_bytes(to, true)
     }
 
     fn write_now(&self, file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
+        check_unnamed(file)?;
         self.write_bytes(from, file.flags().contains(OpenFlags::DIRECT), true)
     }
 

@@ -21,6 +21,7 @@ pub mod ev {
     pub const RDBAND: u32 = 0x80;
     pub const WRNORM: u32 = 0x100;
     pub const WRBAND: u32 = 0x200;
+    pub const MSG: u32 = 0x400;
     pub const RDHUP: u32 = 0x2000;
     /// Bytes to read.
     pub const READABLE: u32 = IN | RDNORM;

@@ -5,11 +5,13 @@ use alloc::vec::Vec;
 
 use fs::{FileHandle, InodeRef, OpenFlags};
 use linux_raw_sys::general as g;
+use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, Source};
 use super::{FileOps, OpenFile};
 use crate::sync::SpinLock;
+use crate::usermem::UserAddr;
 use crate::usermem::buffer;
 
 /// The most bytes moved at once.
@@ -99,6 +101,14 @@ impl FileOps for PseudoFile {
             None => file.inode.write_at(pos, bytes),
         }?;
         Ok((n, pos + n as u64))
+    }
+
+    fn ioctl(&self, file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        if request != FIONREAD {
+            return Err(Errno::ENOTTY);
+        }
+        let left = file.inode.metadata().size as i64 - file.position() as i64;
+        arg.cast::<i32>().write(left as i32).map(|()| 0)
     }
 
     fn seek(&self, file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {

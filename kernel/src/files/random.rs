@@ -19,8 +19,13 @@ const RNDZAPENTCNT: u32 = 0x5204;
 const RNDCLEARPOOL: u32 = 0x5206;
 const RNDRESEEDCRNG: u32 = 0x5207;
 
-/// Either of the two.
-pub struct Random;
+/// One of the two.
+pub enum Random {
+    /// /dev/random, which on other machines may have to be waited for.
+    Random,
+    /// /dev/urandom.
+    Urandom,
+}
 
 /// Mixes in all that there is to write.
 fn add(from: &mut Source<'_>) -> SysResult<()> {
@@ -56,7 +61,18 @@ impl FileOps for Random {
     }
 
     fn poll(&self, _file: &OpenFile, _table: &mut PollTable) -> u32 {
-        ev::READABLE
+        match self {
+            Random::Random => ev::READABLE,
+            Random::Urandom => ev::READABLE | ev::WRITABLE,
+        }
+    }
+
+    fn pollable(&self) -> bool {
+        matches!(self, Random::Random)
+    }
+
+    fn reads_now(&self) -> bool {
+        true
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {

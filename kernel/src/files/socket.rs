@@ -220,7 +220,9 @@ pub fn timeval(value: &[u8]) -> SysResult<u64> {
         return Err(Errno::EDOM);
     }
     let Ok(seconds) = u64::try_from(seconds) else { return Ok(NEGATIVE) };
-    Ok(seconds.saturating_mul(1_000_000_000).saturating_add(microseconds as u64 * 1000).min(NEGATIVE - 1))
+    let ns = seconds.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(microseconds as u64 * 1000));
+    // More than can be counted is no limit.
+    Ok(ns.filter(|ns| *ns != NEGATIVE).unwrap_or(0))
 }
 
 /// A `struct timeval`.

@@ -54,7 +54,7 @@ fn write(file: &OpenFile, place: Place, bytes: &[u8]) -> SysResult<usize> {
 /// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more. What was read and not taken is
 /// put back by moving the source's position.
 pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place, count: usize) -> SysResult<usize> {
-    let mut bytes = io::buffer(count.min(CHUNK))?;
+    let mut bytes = io::chunk_buffer(count.min(CHUNK))?;
     let mut done = 0;
     while done < count {
         let want = (count - done).min(bytes.len());
@@ -87,6 +87,15 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
     Ok(done)
 }
 
+/// Whether there is nothing to read at a place of a file with positions.
+pub fn is_at_end(from: &OpenFile, source: Place) -> SysResult<bool> {
+    let pos = match source {
+        Place::Position => from.position(),
+        Place::At(pos) => pos,
+    };
+    from.ops.read_at(from, pos, &mut Sink::Kernel(&mut [0])).map(|n| n == 0)
+}
+
 /// What copy_file_range(2) asks of its files.
 pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     if [from, to].iter().any(|file| file.inode.file_type() == FileType::Dir) {
@@ -101,7 +110,12 @@ pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     }
     from.check_readable()?;
     to.check_writable()?;
-    if to.flags().contains(OpenFlags::APPEND) { Err(Errno::EBADF) } else { Ok(()) }
+    if to.flags().contains(OpenFlags::APPEND) {
+        return Err(Errno::EBADF);
+    }
+    // No file system here copies between two.
+    let same = Arc::ptr_eq(&from.path.mount.fs, &to.path.mount.fs);
+    if same { Ok(()) } else { Err(Errno::EXDEV) }
 }
 
 /// The part of `generic_copy_file_checks` that looks at places; answers how many bytes there are to copy. `EINVAL` when source and
@@ -271,12 +285,12 @@ fn is_event(file: &OpenFile) -> bool {
 
 /// Whether splice(2) and sendfile(2) can write the file, a pipe's end aside.
 pub fn takes(file: &OpenFile) -> bool {
-    !is_event(file) && file.inode.file_type() != FileType::Dir
+    !is_event(file) && file.inode.file_type() != FileType::Dir && file.ops.splices().1
 }
 
 /// Whether splice(2) and sendfile(2) can read the file: not a pipe's end, a directory, or what has neither a place nor pages.
 pub fn gives(file: &OpenFile) -> bool {
-    !is_event(file) && file.ops_as::<PipeEnd>().is_none() && file.inode.file_type() != FileType::Dir
+    !is_event(file) && file.ops.splices().0 && file.ops_as::<PipeEnd>().is_none() && file.inode.file_type() != FileType::Dir
 }
 
 /// Fills a pipe from a file, as far as there is room. The pipe is looked at first, whatever the file may be.
@@ -290,11 +304,11 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
     }
     if from.inode.mapping().is_none() || from.inode.file_type() != FileType::Regular {
         let room = (pipe.room() * PAGE_SIZE).min(count).min(CHUNK);
-        let mut bytes = io::buffer(room)?;
+        let mut bytes = io::chunk_buffer(room)?;
         let n = read(from, source, &mut bytes)?;
         let bytes = bytes.get(..n).unwrap_or_default();
         for piece in bytes.chunks(PAGE_SIZE) {
-            let page = fs::PageRef::alloc()?;
+            let page = fs::PageRef::alloc_buffer()?;
             page.write(0, piece);
             let whole = Buffer { page, off: 0, len: piece.len(), packet: false, own: true };
             if push_buffer(pipe, whole).is_err() {
@@ -307,7 +321,7 @@ pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, n
         fs::file::read(&from.inode, pos, count, &mut |page, off, n| {
             let page = match page {
                 Some(page) => page.clone(),
-                None => fs::PageRef::alloc()?,
+                None => fs::PageRef::alloc_buffer()?,
             };
             let full = push_buffer(pipe, Buffer { page, off, len: n, packet: false, own: false }).is_err();
             Ok(if full { 0 } else { n })

@@ -18,6 +18,10 @@ use crate::sync::IrqLock;
 use crate::task::clock::{self, Clock};
 use crate::task::timer::{self, TimerId};
 use crate::task::wait::{Waker, wait_exclusive};
+use crate::usermem::UserAddr;
+
+/// ioctl(2): sets the count of expirations.
+const TFD_IOC_SET_TICKS: u32 = 0x4008_5400;
 
 #[derive(Default)]
 struct State {
@@ -188,6 +192,25 @@ impl FileOps for TimerFd {
 
     fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         self.read_ticks(to, true)
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        if request != TFD_IOC_SET_TICKS {
+            return Err(Errno::ENOTTY);
+        }
+        let ticks = arg.cast::<u64>().read()?;
+        if ticks == 0 {
+            return Err(Errno::EINVAL);
+        }
+        {
+            let mut state = self.state.lock();
+            if state.cancel_at.is_some_and(|at| at != clock::times_set()) {
+                return Err(Errno::ECANCELED);
+            }
+            state.ticks = ticks;
+        }
+        self.queue.wake_key(ev::READABLE);
+        Ok(0)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {

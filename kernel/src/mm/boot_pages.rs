@@ -14,6 +14,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// One archive that the loader put into memory. What was not taken when it is dropped goes to the allocator.
 pub struct BootPages {
     range: PhysRange,
+    payload: bool,
     archive: &'static [u8],
     taken: Vec<bool>,
 }
@@ -24,19 +25,25 @@ pub fn archives() -> Vec<BootPages> {
         return Vec::new();
     }
     let modules = boot::info().modules.as_slice();
-    let ranges = core::iter::once(boot::payload()).chain(modules.iter().copied());
-    let pages = |range: PhysRange| {
+    let payload = core::iter::once((boot::payload(), true));
+    let ranges = payload.chain(modules.iter().map(|range| (*range, false)));
+    let pages = |(range, payload): (PhysRange, bool)| {
         let archive = boot_memory(range)?;
         let taken = vec![false; range.pages().count()];
-        Some(BootPages { range, archive, taken })
+        Some(BootPages { range, payload, archive, taken })
     };
-    ranges.filter(|r| !r.is_empty()).filter_map(pages).collect()
+    ranges.filter(|(range, _)| !range.is_empty()).filter_map(pages).collect()
 }
 
 impl BootPages {
     /// The bytes. To be read no more once pages of them have begun to be written.
     pub fn bytes(&self) -> &'static [u8] {
         self.archive
+    }
+
+    /// Whether this is the image's own archive, which mkimage made.
+    pub fn is_payload(&self) -> bool {
+        self.payload
     }
 
     /// The frame that holds the page of the archive at `offset`; `None` if that is not a whole page of its own, or gone already.

@@ -284,6 +284,15 @@ pub fn boot_memory(range: PhysRange) -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts(phys_to_virt(range.start), range.len() as usize) })
 }
 
+/// The kernel's code and its constants.
+pub fn image_constants() -> [&'static [u8]; 2] {
+    // SAFETY: the linker's symbols around what is mapped for good and never written to.
+    let between = |start: *const u8, end: *const u8| unsafe {
+        core::slice::from_raw_parts(start, end.addr().saturating_sub(start.addr()))
+    };
+    [between(&raw const __kernel_start, &raw const __text_end), between(&raw const __rodata_start, &raw const __rodata_end)]
+}
+
 /// Reads aligned words of kernel memory, wherever `addr` may point: `None` where nothing is mapped.
 pub fn read_kernel_words<const N: usize>(addr: u64) -> Option<[u64; N]> {
     if addr < DIRECT_MAP || !addr.is_multiple_of(8) {

@@ -46,6 +46,10 @@ impl Platform for Machine {
         if user_page::available(left_by_files()) { user_page::alloc_zeroed() } else { None }
     }
 
+    fn alloc_buffer_page(&self) -> Option<u64> {
+        if heap::is_short() { None } else { user_page::alloc_zeroed() }
+    }
+
     fn may_keep(&self) -> bool {
         !heap::is_short()
     }

@@ -27,13 +27,13 @@ pub fn init() {
                 v6 |= own.address.is_ipv6();
                 slaac::add(card, own);
             }
-            _ => crate::kerr!("ip={text}: expected ADDRESS/PREFIX, dhcp or off"),
+            // Refused at boot.
+            _ => {}
         }
     }
     for text in boot::options("gateway") {
-        match text.parse::<IpAddr>() {
-            Ok(gateway) => route::set_default(gateway, card.clone()),
-            Err(_) => crate::kerr!("gateway={text}: expected an address"),
+        if let Ok(gateway) = text.parse::<IpAddr>() {
+            route::set_default(gateway, card.clone());
         }
     }
     slaac::start(card, !v6);

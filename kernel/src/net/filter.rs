@@ -54,6 +54,11 @@ impl Filter {
         }
     }
 
+    /// Whether there is one.
+    pub fn is_present(&self) -> bool {
+        self.present.load(Ordering::Acquire)
+    }
+
     /// How many bytes of a packet the socket wants, 0 for none of it. `packet` is asked only where there is a filter.
     pub fn wanted<'a>(&self, packet: impl FnOnce() -> Packet<'a>) -> usize {
         if !self.present.load(Ordering::Acquire) {

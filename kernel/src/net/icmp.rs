@@ -123,17 +123,33 @@ fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow, usize)> {
 
 /// Something has happened to a packet of ours.
 fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
-    let family = family(&incoming.source);
     let Some(quoted) = incoming.head.get(HEADER..) else { return };
-    let Some((protocol, flow, payload_at)) = quoted_flow(quoted) else { return };
     let word = |at: usize| incoming.head.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_be_bytes);
     // The path's width is in the last two bytes of the header (RFC 1191), or in its last four (RFC 4443, 3.2).
-    let fits = if (kind, code) == TOO_BIG[family] { word(6) } else { 0 };
+    let fits = if (kind, code) == TOO_BIG[family(&incoming.source)] { word(6) } else { 0 };
+    tell(quoted, (kind, code), fits, incoming.source);
+}
+
+/// Nobody has answered at whose address a packet of ours is.
+pub fn nobody_there(packet: &[u8]) {
+    /// The code of `UNREACHABLE` for a host, or an address.
+    const HOST: [u8; 2] = [1, 3];
+    if let Some((_, flow, _)) = quoted_flow(packet) {
+        let source = flow.local.ip();
+        let family = family(&source);
+        tell(packet, (UNREACHABLE[family], HOST[family]), 0, source);
+    }
+}
+
+/// Tells the socket that has sent a packet. `fits`: what the path bears, where that is the trouble.
+fn tell(quoted: &[u8], (kind, code): (u8, u8), fits: u16, offender: IpAddr) {
+    let Some((protocol, flow, payload_at)) = quoted_flow(quoted) else { return };
+    let family = family(&offender);
     let (errno, hard) = meaning(family, kind, code);
     match protocol {
         UDP | UDPLITE => {
             let payload = quoted.get(payload_at + udp::HEADER..).unwrap_or_default().to_vec();
-            let (offender, to) = (Some(incoming.source), flow.remote);
+            let (offender, to) = (Some(offender), flow.remote);
             udp::failed(protocol, &flow, Report { errno, kind, code, info: fits.into(), offender, to, payload }, hard);
         }
         TCP if (kind, code) == TOO_BIG[family] => tcp::too_big(&flow, fits),

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::net::IpAddr;
 
 use inet::Bytes;
+use inet::bpf::{Packet, View};
 use inet::checksum::Sum;
 use inet::fragments::{Fragments, Key};
 use inet::groups;
@@ -16,6 +17,10 @@ use super::{arp, icmp, multicast, output, raw, tcp, udp};
 use crate::arch::clock;
 use crate::drivers::net::Received;
 use crate::sync::SpinLock;
+
+/// `ETH_P_IP`, `ETH_P_IPV6`.
+const ETH_P_IP: u16 = 0x800;
+const ETH_P_IPV6: u16 = 0x86dd;
 
 /// A packet of an upper protocol.
 pub struct Incoming<'a> {
@@ -43,6 +48,13 @@ impl Incoming<'_> {
     /// What stands behind a header of `len` bytes.
     pub fn payload(&self, len: usize) -> Bytes {
         if self.tail.is_empty() { self.head.slice(len, usize::MAX) } else { self.tail.clone() }
+    }
+
+    /// What filters see of it: the upper protocol's header and what follows.
+    pub fn for_filter(&self) -> Packet<'_> {
+        let view = View { head: &self.head, tail: &self.tail, network: usize::MAX, link: usize::MAX, start: 0 };
+        let protocol = if self.source.is_ipv4() { ETH_P_IP } else { ETH_P_IPV6 };
+        Packet { view, protocol, interface: self.interface.index, ..Packet::default() }
     }
 
     /// Whether the checksum over pseudo header and packet is right.

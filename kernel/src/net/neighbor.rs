@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::arp;
+use super::icmp;
 use super::interface::Interface;
 use super::timers;
 use crate::arch::clock;
@@ -132,13 +133,15 @@ impl Neighbors {
     /// Asks again for those who have not answered, and gives up on some.
     pub fn on_timer(&self, interface: &Interface, now: Instant) {
         let mut again = Vec::new();
+        let mut lost = Vec::new();
         let mut left = false;
         self.0.lock().retain(|ip, neighbor| {
-            let Neighbor::Sought { questions, asked, .. } = neighbor else { return true };
+            let Neighbor::Sought { waiting, questions, asked } = neighbor else { return true };
             if now.saturating_sub(*asked) >= ASK_EVERY {
                 *questions += 1;
                 *asked = now;
                 if *questions > QUESTIONS {
+                    lost.append(waiting);
                     return false;
                 }
                 again.push(*ip);
@@ -146,6 +149,11 @@ impl Neighbors {
             left = true;
             true
         });
+        for frame in lost {
+            let mut packet = frame.head.get(DESTINATION + arp::ETHERNET..).unwrap_or_default().to_vec();
+            frame.payload.iter().for_each(|piece| packet.extend_from_slice(piece));
+            icmp::nobody_there(&packet);
+        }
         for ip in again {
             arp::ask(interface, &ip);
         }

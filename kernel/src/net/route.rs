@@ -368,8 +368,8 @@ pub fn lookup(destination: &IpAddr) -> SysResult<Hop> {
 
 /// The interface behind which a gateway is a neighbour. `ENETUNREACH`.
 pub fn on_link(gateway: &IpAddr) -> SysResult<Arc<Interface>> {
-    if interface::owner(gateway).is_some() {
-        return Err(Errno::EINVAL);
+    if let Some(owner) = interface::owner(gateway) {
+        return Ok(owner);
     }
     let route = find(gateway).map_err(|_| Errno::ENETUNREACH)?;
     route.interface.filter(|_| route.gateway.is_none()).ok_or(Errno::ENETUNREACH)

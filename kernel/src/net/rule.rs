@@ -60,6 +60,11 @@ fn inborn(v4: bool) -> impl Iterator<Item = Rule> {
     })
 }
 
+/// Whether rules are others than at the start. Until then what is ours is found in the main table, as on Linux.
+pub fn are_changed() -> bool {
+    CHANGED.load(Ordering::Acquire)
+}
+
 /// All rules, by family and priority.
 pub fn all() -> Vec<Rule> {
     if CHANGED.load(Ordering::Acquire) { RULES.lock().clone() } else { inborn(true).chain(inborn(false)).collect() }

@@ -10,6 +10,7 @@ use inet::tcp::Limits;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::filter::Filter;
 use super::membership::Membership;
 use super::ports::Sharing;
 use super::raw::RawSocket;
@@ -189,6 +190,8 @@ pub struct Common {
     pub groups: Membership,
     /// The interface that the socket is bound to (`SO_BINDTODEVICE`); 0 for all.
     pub device: AtomicU32,
+    /// `SO_ATTACH_FILTER`.
+    pub filter: Filter,
 }
 
 impl Common {
@@ -229,6 +232,7 @@ impl Common {
             ip_options: SpinLock::new(Vec::new()),
             groups: Membership::new(stream),
             device: AtomicU32::new(0),
+            filter: Filter::default(),
         }
     }
 
@@ -239,7 +243,7 @@ impl Common {
 
     /// A copy, as accept(2) makes one for a connection.
     pub fn inherit(&self) -> Common {
-        let copy = Common::new(self.family(), true);
+        let copy = Common { filter: self.filter.inherit(), ..Common::new(self.family(), true) };
         let bools = [
             (&self.reuse_address, &copy.reuse_address),
             (&self.reuse_port, &copy.reuse_port),

@@ -6,7 +6,7 @@ use linux_raw_sys::general as g;
 use syscall_shim::types::{Timespec, Timeval, Utimbuf};
 use syscall_shim::{Errno, SysResult};
 
-use super::paths::{any_file, file, find_at};
+use super::paths::{file, find_at};
 use crate::files::with_fs;
 use crate::usermem::{UserAddr, UserPtr};
 use crate::vfs::namespace;
@@ -91,7 +91,7 @@ pub fn utimensat(dirfd: i32, path: UserAddr, times: UserPtr<[Timespec; 2]>, flag
         return Ok(0);
     }
     if path.is_null() && dirfd != g::AT_FDCWD {
-        return if flags == 0 { change_times(&any_file(dirfd)?.path, times) } else { Err(Errno::EINVAL) };
+        return if flags == 0 { change_times(&file(dirfd)?.path, times) } else { Err(Errno::EINVAL) };
     }
     change_times(&find_at(dirfd, path, flags, g::AT_SYMLINK_NOFOLLOW | g::AT_EMPTY_PATH)?, times)
 }
@@ -110,7 +110,7 @@ pub fn futimesat(dirfd: i32, path: UserAddr, times: UserPtr<[Timeval; 2]>) -> Sy
         None => [SetTime::Now; 2],
     };
     if path.is_null() && dirfd != g::AT_FDCWD {
-        return change_times(&any_file(dirfd)?.path, times);
+        return change_times(&file(dirfd)?.path, times);
     }
     change_times(&find_at(dirfd, path, 0, 0)?, times)
 }

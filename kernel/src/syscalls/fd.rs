@@ -2,7 +2,8 @@
 
 use alloc::sync::Arc;
 
-use fs::{FileType, OpenFlags, Seals};
+use fs::locks::LockKind;
+use fs::{Cap, FileType, OpenFlags, Seals};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl as i;
 use syscall_shim::types::FOwnerEx;
@@ -11,9 +12,14 @@ use syscall_shim::{Errno, SysResult};
 use super::paths::{any_file, file};
 use crate::files::owner::{Owner, OwnerKind};
 use crate::files::pipe::PipeEnd;
-use crate::files::{OpenFile, capable};
+use crate::files::{OpenFile, capable, dnotify, lease};
 use crate::task::{current, group, table};
 use crate::usermem::UserAddr;
+
+/// Linux 6.10: whether two descriptors are of one description.
+const F_DUPFD_QUERY: u32 = g::F_LINUX_SPECIFIC_BASE + 3;
+/// Linux 6.12: whether open(2) created the file.
+const F_CREATED_QUERY: u32 = g::F_LINUX_SPECIFIC_BASE + 4;
 
 /// dup(2).
 pub fn dup(fd: i32) -> SysResult {
@@ -60,6 +66,11 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
         g::F_GETFD => return Ok(usize::from(files.is_cloexec(fd)?)),
         g::F_SETFD => return files.set_cloexec(fd, arg & u64::from(g::FD_CLOEXEC) != 0).map(|()| 0),
         g::F_GETFL => return Ok(any_file(fd)?.flags().bits() as usize),
+        F_DUPFD_QUERY => {
+            let (file, other) = (files.get_any(fd)?, files.get_any(arg as i32)?);
+            return Ok(usize::from(Arc::ptr_eq(&file, &other)));
+        }
+        F_CREATED_QUERY => return Ok(usize::from(files.get_any(fd)?.created)),
         _ => {}
     }
     let file = file(fd)?;
@@ -97,7 +108,7 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
         g::F_GETSIG => Ok(file.owner.lock().signal as usize),
         g::F_SETPIPE_SZ => {
             let end = file.ops_as::<PipeEnd>().ok_or(Errno::EBADF)?;
-            end.pipe().set_capacity(arg as u32 as usize, capable(fs::Cap::SysResource as u32))
+            end.pipe().set_capacity(arg as u32 as usize, capable(Cap::SysResource as u32))
         }
         g::F_GETPIPE_SZ => Ok(file.ops_as::<PipeEnd>().ok_or(Errno::EBADF)?.pipe().capacity()),
         g::F_ADD_SEALS => {
@@ -107,10 +118,18 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
             file.inode.add_seals(seals, shared).map(|()| 0)
         }
         g::F_GET_SEALS => file.inode.seals().map(|s| s.bits() as usize),
-        // Directory notification is refused, so there is none to end, which is what no event at all asks for.
-        g::F_NOTIFY if arg as u32 & !g::DN_MULTISHOT == 0 => Ok(0),
-        // No leases: nobody else serves these files. `F_UNLCK` is what F_GETLEASE answers for 'none'.
-        g::F_GETLEASE => Ok(g::F_UNLCK as usize),
+        g::F_NOTIFY => dnotify::set(&file, fd, arg as u32).map(|()| 0),
+        g::F_SETLEASE => lease::set(&file, fd, lock_kind(arg as u32)?).map(|()| 0),
+        g::F_GETLEASE => Ok(match lease::get(&file) {
+            Some(LockKind::Read) => g::F_RDLCK,
+            Some(LockKind::Write) => g::F_WRLCK,
+            None => g::F_UNLCK,
+        } as usize),
+        g::F_GET_RW_HINT => {
+            let hint = file.inode.common().get_ext::<WriteHint>().map_or(0, |hint| hint.0);
+            UserAddr(arg).cast::<u64>().write(hint).map(|()| 0)
+        }
+        g::F_SET_RW_HINT => set_write_hint(&file, UserAddr(arg)),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -132,6 +151,33 @@ fn signed_owner(file: &OpenFile) -> i32 {
 fn set_signed_owner(file: &OpenFile, pid: i32) -> SysResult {
     let kind = if pid < 0 { OwnerKind::Group } else { OwnerKind::Process };
     set_owner(file, kind, pid.checked_abs().ok_or(Errno::EINVAL)?)
+}
+
+/// What `F_RDLCK`, `F_WRLCK` and `F_UNLCK` stand for.
+pub(super) fn lock_kind(value: u32) -> SysResult<Option<LockKind>> {
+    match value {
+        g::F_RDLCK => Ok(Some(LockKind::Read)),
+        g::F_WRLCK => Ok(Some(LockKind::Write)),
+        g::F_UNLCK => Ok(None),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// How long what is written to the file is likely to stay (`RWH_WRITE_LIFE_*`): kept for whoever asks.
+struct WriteHint(u64);
+
+/// `F_SET_RW_HINT`: the owner's.
+fn set_write_hint(file: &OpenFile, arg: UserAddr) -> SysResult {
+    let attrs = file.inode.access_attrs();
+    if current().credentials().fsuid != attrs.uid && !capable(Cap::Fowner as u32) {
+        return Err(Errno::EPERM);
+    }
+    let hint = arg.cast::<u64>().read()?;
+    if hint > u64::from(g::RWH_WRITE_LIFE_EXTREME) {
+        return Err(Errno::EINVAL);
+    }
+    file.inode.common().set_ext(Arc::new(WriteHint(hint)));
+    Ok(0)
 }
 
 /// `ESRCH` for who is not there; 0 is nobody.

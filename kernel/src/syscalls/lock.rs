@@ -5,25 +5,29 @@ use linux_raw_sys::general as g;
 use syscall_shim::types::Flock;
 use syscall_shim::{Errno, SysResult};
 
+use super::fd::lock_kind;
 use super::paths::file;
 use crate::files::{OpenFile, locks};
 use crate::task::current;
 use crate::usermem::UserAddr;
 
-/// flock(2).
+/// flock(2). Of mandatory locks there is nothing left but the flag, which asks for nothing.
 pub fn flock(fd: i32, operation: u32) -> SysResult {
-    let file = file(fd)?;
-    let wait = operation & g::LOCK_NB == 0;
-    match operation & !g::LOCK_NB {
-        g::LOCK_SH => locks::flock(&file, LockKind::Read, wait),
-        g::LOCK_EX => locks::flock(&file, LockKind::Write, wait),
-        g::LOCK_UN => {
-            locks::unflock(&file);
-            Ok(())
-        }
-        _ => Err(Errno::EINVAL),
+    if operation & g::LOCK_MAND != 0 {
+        return Ok(0);
     }
-    .map(|()| 0)
+    let kind = match operation & !g::LOCK_NB {
+        g::LOCK_SH => Some(LockKind::Read),
+        g::LOCK_EX => Some(LockKind::Write),
+        g::LOCK_UN => None,
+        _ => return Err(Errno::EINVAL),
+    };
+    let file = file(fd)?;
+    match kind {
+        Some(kind) => locks::flock(&file, kind, operation & g::LOCK_NB == 0)?,
+        None => locks::unflock(&file),
+    }
+    Ok(0)
 }
 
 /// `F_SETLK`, `F_OFD_SETLK` and their kin.
@@ -42,14 +46,15 @@ pub fn record_lock(file: &OpenFile, cmd: u32, arg: UserAddr) -> SysResult {
     };
     let range = Range::from_flock(base, flock.l_start, flock.l_len)?;
     let owner = if by_description { Owner::Description(file.id) } else { Owner::Process(current().files()?.id) };
-    let kind = match flock.l_type as u32 {
-        g::F_RDLCK => Some(LockKind::Read),
-        g::F_WRLCK => Some(LockKind::Write),
-        g::F_UNLCK => None,
-        _ => return Err(Errno::EINVAL),
-    };
+    let kind = lock_kind(flock.l_type as u32)?;
     if matches!(cmd, g::F_GETLK | g::F_OFD_GETLK) {
-        match locks::test_range(file, owner, kind.ok_or(Errno::EINVAL)?, range) {
+        let found = match kind {
+            Some(kind) => locks::test_range(file, owner, kind, range),
+            // What the description itself holds.
+            None if by_description => locks::held(file, owner, range),
+            None => return Err(Errno::EINVAL),
+        };
+        match found {
             None => flock.l_type = g::F_UNLCK as i16,
             Some(held) => {
                 flock.l_type = if held.kind == LockKind::Read { g::F_RDLCK } else { g::F_WRLCK } as i16;

@@ -35,7 +35,11 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
         }
         None
     } else {
-        let file = crate::files::mapped::map_file(&current().files()?.get(fd)?, offset);
+        let open = current().files()?.get(fd)?;
+        if prot & Prot::EXEC.bits() != 0 {
+            crate::files::missed::mapped(&open.path.dentry.name());
+        }
+        let file = crate::files::mapped::map_file(&open, offset);
         if flags.contains(MapFlags::HUGETLB) {
             return Err(Errno::EINVAL);
         }

@@ -32,14 +32,7 @@ type MsgHdr = [u64; 7];
 /// `struct mmsghdr`.
 type MmsgHdr = [u64; 8];
 
-/// Sends a message, and the signal where the pipe is broken.
-pub(super) fn send(
-    file: &OpenFile,
-    from: &mut Source<'_>,
-    to: Option<&[u8]>,
-    with: Ancillary,
-    flags: u32,
-) -> SysResult<usize> {
+fn send(file: &OpenFile, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
     let socket = socket_of(file)?;
     let result = socket.send_message(from, to, with, flags | file.message_flags());
     if result == Err(Errno::EPIPE) && flags & net::MSG_NOSIGNAL == 0 && socket.kind() != net::SOCK_DGRAM {

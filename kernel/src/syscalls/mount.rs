@@ -2,13 +2,15 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use fs::namespace::Propagation;
 use fs::tmpfs::TmpfsOptions;
-use fs::{Cap, FileSystem, LookupFlags, MountFlags};
+use fs::{Cap, FileSystem, LookupFlags, MountFlags, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
-use super::paths::{find, name};
+use super::paths::{Name, find, name};
 use crate::files::tty::DevptsOptions;
 use crate::files::{capable, tty};
 use crate::usermem::{UserAddr, read_cstr_bounded};
@@ -21,11 +23,14 @@ const MNT_DETACH: u32 = 2;
 const MNT_EXPIRE: u32 = 4;
 const UMOUNT_NOFOLLOW: u32 = 8;
 
-fn text(address: UserAddr) -> SysResult<String> {
+fn text(address: UserAddr) -> SysResult<Option<Vec<u8>>> {
     if address.is_null() {
-        return Ok(String::new());
+        return Ok(None);
     }
-    let bytes = read_cstr_bounded(address, 4096)?.ok_or(Errno::EINVAL)?;
+    read_cstr_bounded(address, 4096)?.ok_or(Errno::EINVAL).map(Some)
+}
+
+fn utf8(bytes: Vec<u8>) -> SysResult<String> {
     String::from_utf8(bytes).map_err(|_| Errno::EINVAL)
 }
 
@@ -74,44 +79,70 @@ fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
     })
 }
 
+/// The flags of a mount that `MS_*` flags ask for. Without a word about access times a new mount has `relatime`, and one that is
+/// `there` keeps what it has.
+fn mount_flags(flags: u32, there: Option<MountFlags>) -> MountFlags {
+    const TIMES: MountFlags =
+        MountFlags::NOATIME.union(MountFlags::NODIRATIME).union(MountFlags::RELATIME).union(MountFlags::STRICTATIME);
+    let asked = MountFlags::from_bits_truncate(flags);
+    let mut out = asked;
+    if asked.contains(MountFlags::STRICTATIME) {
+        out.remove(MountFlags::NOATIME | MountFlags::RELATIME);
+    } else if !asked.contains(MountFlags::NOATIME) {
+        out |= MountFlags::RELATIME;
+    }
+    match there {
+        Some(there) if !asked.intersects(TIMES) => (out - TIMES) | (there & TIMES),
+        _ => out,
+    }
+}
+
+/// What the flags say about propagation: one kind, `MS_REC` and `MS_SILENT` aside.
+fn propagation(flags: u32) -> SysResult<Propagation> {
+    match flags & !(g::MS_REC | g::MS_SILENT) {
+        g::MS_SHARED => Ok(Propagation::Shared),
+        g::MS_PRIVATE => Ok(Propagation::Private),
+        g::MS_SLAVE => Ok(Propagation::Slave),
+        g::MS_UNBINDABLE => Ok(Propagation::Unbindable),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// The place that the source of a bind or a move names. `EINVAL` without a name.
+fn source_place(source: Option<&[u8]>) -> SysResult<Path> {
+    let text = source.filter(|text| !text.is_empty()).ok_or(Errno::EINVAL)?;
+    find(&Name { base: None, text: text.to_vec() }, LookupFlags::FOLLOW)
+}
+
 /// mount(2).
 pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, data: UserAddr) -> SysResult {
-    let flags = flags as u32;
-    if !capable(Cap::SysAdmin as u32) {
-        return Err(Errno::EPERM);
+    let mut flags = flags as u32;
+    if flags & g::MS_MGC_MSK == g::MS_MGC_VAL {
+        flags &= !g::MS_MGC_MSK;
     }
     // All texts are read before the first is looked up.
     let kind = text(kind)?;
-    let label = if flags & g::MS_BIND != 0 { String::new() } else { text(source)? };
-    let data = text(data)?;
+    let source = text(source)?;
+    let data = text(data)?.unwrap_or_default();
     let place = find(&name(target)?, LookupFlags::FOLLOW)?;
-    let mut per_mount = MountFlags::from_bits_truncate(flags);
-    if !per_mount.intersects(MountFlags::NOATIME | MountFlags::STRICTATIME) {
-        per_mount |= MountFlags::RELATIME;
+    if !capable(Cap::SysAdmin as u32) {
+        return Err(Errno::EPERM);
     }
     let ns = namespace();
+    let recurse = flags & g::MS_REC != 0;
     if flags & g::MS_REMOUNT != 0 {
-        if !place.is_mount_root() {
-            return Err(Errno::EINVAL);
-        }
-        place.mount.set_flags(per_mount);
+        ns.remount(&place, mount_flags(flags, Some(place.mount.flags())))?;
     } else if flags & g::MS_BIND != 0 {
-        let from = find(&name(source)?, LookupFlags::FOLLOW)?;
-        ns.bind(&from, &place)?;
+        ns.bind(&source_place(source.as_deref())?, &place, recurse)?;
     } else if flags & CHANGES != 0 {
-        // There is one namespace, so nothing propagates anywhere whatever the type.
-        if !place.is_mount_root() {
-            return Err(Errno::EINVAL);
-        }
+        ns.set_propagation(&place, propagation(flags)?, recurse)?;
     } else if flags & g::MS_MOVE != 0 {
-        return Err(Errno::EINVAL);
+        ns.move_mount(&source_place(source.as_deref())?, &place)?;
     } else {
-        let fs = file_system(&kind, &data)?;
-        let mut source = label;
-        if source.is_empty() {
-            source.push_str("none");
-        }
-        ns.mount(fs, &source, &place, per_mount)?;
+        let kind = utf8(kind.ok_or(Errno::EINVAL)?)?;
+        let fs = file_system(&kind, &utf8(data)?)?;
+        let source = utf8(source.unwrap_or_else(|| b"none".to_vec()))?;
+        ns.mount(fs, &source, &place, mount_flags(flags, None))?;
     }
     vfs::mounts_changed();
     Ok(0)
@@ -122,18 +153,18 @@ pub fn umount2(target: UserAddr, flags: u32) -> SysResult {
     if flags & !(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & MNT_EXPIRE != 0 && flags & (MNT_FORCE | MNT_DETACH) != 0 {
-        return Err(Errno::EINVAL);
-    }
+    let follow = if flags & UMOUNT_NOFOLLOW == 0 { LookupFlags::FOLLOW } else { LookupFlags::empty() };
+    let found = find(&name(target)?, follow)?;
     if !capable(Cap::SysAdmin as u32) {
         return Err(Errno::EPERM);
     }
-    let follow = if flags & UMOUNT_NOFOLLOW == 0 { LookupFlags::FOLLOW } else { LookupFlags::empty() };
-    let place = find(&name(target)?, follow)?;
-    if flags & MNT_EXPIRE != 0 {
-        return Err(Errno::EAGAIN);
+    let expire = flags & MNT_EXPIRE != 0;
+    if expire && flags & (MNT_FORCE | MNT_DETACH) != 0 {
+        return Err(Errno::EINVAL);
     }
-    namespace().umount(&place, flags & MNT_DETACH != 0)?;
+    // The topmost of a stack, also where the walk began in it.
+    let place = namespace().cross(found);
+    namespace().umount(&place, flags & MNT_DETACH != 0, expire)?;
     vfs::mounts_changed();
     Ok(0)
 }

@@ -6,7 +6,7 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, ResolveFlags, SysResult, types};
 
 use super::paths::{Name, name_at};
-use crate::files::{open as open_files, open_file, with_fs};
+use crate::files::{missed, open as open_files, open_file, with_fs};
 use crate::task::current;
 use crate::usermem::UserAddr;
 use crate::vfs::namespace;
@@ -18,7 +18,8 @@ fn open_name(name: &Name, how: &OpenHow) -> SysResult {
     let files = current().files()?;
     let slot = files.reserve(how.flags.contains(OpenFlags::CLOEXEC))?;
     open_file::check_count()?;
-    let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, how))?;
+    let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, how))
+        .inspect_err(|errno| missed::failed(&name.text, *errno))?;
     let file = open_files::open(opened, how.flags)?;
     Ok(slot.install(file) as usize)
 }

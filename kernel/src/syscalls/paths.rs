@@ -92,7 +92,7 @@ pub fn lookup_flags(flags: u32, allowed: u32) -> SysResult<LookupFlags> {
 }
 
 /// The file that a descriptor itself stands for, or the working directory.
-fn of_descriptor(dirfd: i32) -> SysResult<Path> {
+pub fn of_descriptor(dirfd: i32) -> SysResult<Path> {
     if dirfd == g::AT_FDCWD { Ok(current().fs().cwd()) } else { Ok(any_file(dirfd)?.path.clone()) }
 }
 

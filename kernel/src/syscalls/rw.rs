@@ -1,29 +1,35 @@
 //! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a whole.
 
-use fs::{Cap, FallocateMode, FileType, OpenFlags};
+use fs::{AccessMask, Cap, FallocateMode, FileType, OpenFlags, S_IFBLK, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, SetAttr};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, RwfFlags, SysResult};
 
 use super::paths::{self, file, name};
 use crate::files::io::{Segments, Sink, Source};
 use crate::files::regular::{checked_size, file_size_limit};
-use crate::files::{OpenFile, capable, with_fs};
-use crate::usermem::UserAddr;
+use crate::files::{OpenFile, capable, splice, with_fs};
+use crate::task::current;
+use crate::usermem::{UserAddr, UserPtr};
 use crate::vfs::namespace;
 use fs::LookupFlags;
+
+/// The error of a buffer that cannot be: what cannot be read or written at all says so first.
+fn refused(error: Errno, possible: bool) -> Errno {
+    if possible { error } else { Errno::EINVAL }
+}
 
 /// read(2).
 pub fn read(fd: i32, buf: UserAddr, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_readable()?;
-    file.read(&mut Sink::user(buf, count)?)
+    file.read(&mut Sink::user(buf, count).map_err(|e| refused(e, file.ops.can_read_and_write().0))?)
 }
 
 /// write(2).
 pub fn write(fd: i32, buf: UserAddr, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_writable()?;
-    file.write(&mut Source::user(buf, count)?)
+    file.write(&mut Source::user(buf, count).map_err(|e| refused(e, file.ops.can_read_and_write().1))?)
 }
 
 /// readv(2).
@@ -132,8 +138,8 @@ pub fn preadv2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, fl
         return Ok(0);
     }
     let nowait = rwf_flags(flags)?.contains(RwfFlags::RWF_NOWAIT);
-    if nowait && file.inode.mapping().is_none() {
-        return file.read_now(&mut to);
+    if nowait {
+        return file.read_now(place, &mut to);
     }
     match place {
         Some(pos) => file.read_at(pos, &mut to),
@@ -157,7 +163,10 @@ pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, f
         return Ok(0);
     }
     let flags = rwf_flags(flags)?;
-    if flags.contains(RwfFlags::RWF_NOWAIT) && file.inode.mapping().is_none() {
+    if !(flags - RwfFlags::RWF_HIPRI).is_empty() && !splice::takes(&file) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if flags.contains(RwfFlags::RWF_NOWAIT) {
         return file.write_now(&mut from);
     }
     let appends = file.flags().contains(OpenFlags::APPEND) && !flags.contains(RwfFlags::RWF_NOAPPEND);
@@ -166,7 +175,7 @@ pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, f
         Some(pos) => file.write_at_with(pos, &mut from, append)?,
         None => file.write_with(&mut from, append)?,
     };
-    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) && file.ops.seekable() {
+    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) && file.inode.mapping().is_some() {
         file.ops.sync(&file, !flags.contains(RwfFlags::RWF_SYNC))?;
     }
     Ok(n)
@@ -196,6 +205,8 @@ pub fn ftruncate(fd: i32, length: i64) -> SysResult {
         return Err(Errno::EINVAL);
     }
     checked_size(fs::file::truncate(&file.inode, length, file_size_limit(), capable(Cap::Fsetid as u32)))?;
+    // Unlike truncate(2), it counts as a modification also where the size stays.
+    file.inode.setattr(&SetAttr { mtime: Some(fs::platform::now()), ..SetAttr::default() })?;
     fs::notify::notify_path(&file.path, fs::notify::event::MODIFY);
     Ok(0)
 }
@@ -247,7 +258,10 @@ pub fn sync_file_range(fd: i32, offset: i64, len: i64, flags: u32) -> SysResult 
     if flags & !valid != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
         return Err(Errno::EINVAL);
     }
-    let mapping = file.inode.mapping().ok_or(Errno::ESPIPE)?;
+    if !matches!(file.inode.access_attrs().mode & S_IFMT, S_IFREG | S_IFDIR | S_IFLNK | S_IFBLK) {
+        return Err(Errno::ESPIPE);
+    }
+    let Some(mapping) = file.inode.mapping() else { return Ok(0) };
     let end = if len == 0 { u64::MAX } else { (offset + len) as u64 };
     mapping.write_back(offset as u64 / 4096, end.div_ceil(4096)).map(|()| 0)
 }
@@ -265,6 +279,29 @@ pub fn fadvise64(fd: i32, _offset: i64, len: i64, advice: u32) -> SysResult {
 pub fn readahead(fd: i32, offset: i64, count: usize) -> SysResult {
     let file = file(fd)?;
     file.check_readable()?;
-    let mapping = file.inode.mapping().ok_or(Errno::EINVAL)?;
+    if !matches!(file.inode.access_attrs().mode & S_IFMT, S_IFREG | S_IFBLK) {
+        return Err(Errno::EINVAL);
+    }
+    let Some(mapping) = file.inode.mapping() else { return Ok(0) };
     mapping.read(position(offset)?, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
+}
+
+/// cachestat(2). What a memory file has is in the cache, and nothing of it is dirty, under way to a disk, or evicted.
+pub fn cachestat(fd: i32, range: UserPtr<[u64; 2]>, out: UserPtr<[u64; 5]>, flags: u32) -> SysResult {
+    let file = file(fd)?;
+    let [offset, len] = range.read()?;
+    let own = file.inode.access_attrs().uid == current().credentials().fsuid || capable(Cap::Fowner as u32);
+    if !own && !file.flags().writable() {
+        with_fs(|ctx| namespace().access(ctx, &file.path, AccessMask::WRITE)).map_err(|_| Errno::EPERM)?;
+    }
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    const PAGE: u64 = fs::PAGE_SIZE as u64;
+    let end = if len == 0 { u64::MAX } else { (offset.wrapping_add(len).wrapping_sub(1) / PAGE).saturating_add(1) };
+    let mut cached = 0;
+    if let Some(mapping) = file.inode.mapping() {
+        mapping.each_cached(offset / PAGE, end, &mut |_, _| cached += 1);
+    }
+    out.write([cached, 0, 0, 0, 0]).map(|()| 0)
 }

@@ -77,8 +77,22 @@ pub fn statx(dirfd: i32, path: UserAddr, flags: u32, mask: u32, out: UserPtr<Sta
     if found.is_mount_root() {
         attributes |= u64::from(g::STATX_ATTR_MOUNT_ROOT);
     }
+    let changes = g::STATX_MTIME | g::STATX_CTIME;
+    let mut given = g::STATX_BASIC_STATS | mask & g::STATX_BTIME;
+    // These two cost something on Linux, and are given to who asks for one of them.
+    if mask & changes == 0 {
+        given &= !changes;
+    }
+    let mount_id = if mask & g::STATX_MNT_ID_UNIQUE != 0 {
+        given |= g::STATX_MNT_ID_UNIQUE;
+        // Such that nobody takes it for one of the other kind.
+        u64::from(found.mount.id) + (1 << 31)
+    } else {
+        given |= g::STATX_MNT_ID;
+        u64::from(found.mount.id)
+    };
     out.write(Statx {
-        stx_mask: g::STATX_BASIC_STATS | g::STATX_BTIME | g::STATX_MNT_ID,
+        stx_mask: given,
         stx_blksize: m.blksize,
         stx_attributes: attributes,
         stx_attributes_mask: known | u64::from(g::STATX_ATTR_MOUNT_ROOT),
@@ -97,7 +111,7 @@ pub fn statx(dirfd: i32, path: UserAddr, flags: u32, mask: u32, out: UserPtr<Sta
         stx_rdev_minor: fs::minor(m.rdev),
         stx_dev_major: fs::major(m.dev),
         stx_dev_minor: fs::minor(m.dev),
-        stx_mnt_id: u64::from(found.mount.id),
+        stx_mnt_id: mount_id,
         ..Statx::default()
     })
     .map(|()| 0)
@@ -165,12 +179,6 @@ pub fn faccessat(dirfd: i32, path: UserAddr, mode: u32) -> SysResult {
 /// access(2).
 pub fn access(path: UserAddr, mode: u32) -> SysResult {
     faccessat2(g::AT_FDCWD, path, mode, 0)
-}
-
-/// name_to_handle_at(2). No file system here can be exported yet, which is `EOPNOTSUPP`.
-pub fn name_to_handle_at(dirfd: i32, path: UserAddr, _handle: UserAddr, _mount_id: UserAddr, flags: u32) -> SysResult {
-    find_at(dirfd, path, flags, g::AT_SYMLINK_FOLLOW | g::AT_EMPTY_PATH)?;
-    Err(Errno::EOPNOTSUPP)
 }
 
 /// chdir(2).

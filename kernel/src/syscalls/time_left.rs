@@ -1,10 +1,12 @@
 //! Time-out arguments that Linux updates with the time that is left.
 
+use core::sync::atomic::Ordering;
+
 use syscall_shim::SysResult;
 use syscall_shim::types::{Timespec, Timeval};
 
 use crate::arch::clock::monotonic_ns;
-use crate::task::Instant;
+use crate::task::{Instant, current};
 use crate::usermem::UserPtr;
 
 /// Where the time that is left goes.
@@ -54,7 +56,12 @@ impl Timeout {
     }
 
     /// Writes the time that is left to the caller's structure. A failure is passed over, as on Linux.
+    /// A personality with `STICKY_TIMEOUTS` has the structure stay as it is.
     pub fn write_back(&self) {
+        const STICKY_TIMEOUTS: u32 = 0x400_0000;
+        if current().process.personality.load(Ordering::Relaxed) & STICKY_TIMEOUTS != 0 {
+            return;
+        }
         let left = self.deadline.map_or(0, |at| at.saturating_sub(monotonic_ns()));
         let _ = match self.place {
             Place::Nowhere => Ok(()),

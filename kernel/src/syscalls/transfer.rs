@@ -57,7 +57,7 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
         advance(offset, start, n)?;
         return Ok(n);
     }
-    if to.flags().contains(fs::OpenFlags::APPEND) || !splice::takes(&to) {
+    if to.flags().contains(fs::OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
     // Of a stream, what the target does not take would be lost. What gives nothing gives its consent to nothing.
@@ -70,6 +70,10 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     }
     if !gives {
         return Err(Errno::EINVAL);
+    }
+    // What takes nothing is not asked for nothing.
+    if !splice::takes(&to) {
+        return if splice::is_at_end(&from, start)? { Ok(0) } else { Err(Errno::EINVAL) };
     }
     let n = splice::copy(&from, start, &to, Place::Position, count)?;
     advance(offset, start, n)?;
@@ -116,14 +120,19 @@ pub fn splice(
         return Err(Errno::EINVAL);
     }
     let (from, to) = (file(in_fd)?, file(out_fd)?);
-    from.check_readable()?;
-    to.check_writable()?;
     let nonblock = flags & g::SPLICE_F_NONBLOCK != 0;
     let is_pipe = |fd: &crate::files::OpenFile| fd.ops_as::<PipeEnd>().is_some();
     if (is_pipe(&from) && !in_offset.is_null()) || (is_pipe(&to) && !out_offset.is_null()) {
         return Err(Errno::ESPIPE);
     }
-    let (start, end) = (place(in_offset)?, place(out_offset)?);
+    let (start, end) = (raw_place(in_offset)?, raw_place(out_offset)?);
+    from.check_readable()?;
+    to.check_writable()?;
+    for (file, place) in [(&from, start), (&to, end)] {
+        if place != Place::Position && !file.ops.seekable() {
+            return Err(Errno::EINVAL);
+        }
+    }
     verify(start, count)?;
     verify(end, count)?;
     let n = splice::splice(&from, start, &to, end, count.min(MAX_RW_COUNT), nonblock)?;

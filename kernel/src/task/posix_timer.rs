@@ -10,7 +10,6 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::RLIMIT_SIGPENDING;
@@ -383,11 +382,20 @@ impl ProcessTimers {
         timer.set(Setting { value, interval: NSEC_PER_SEC }, true);
     }
 
-    fn all(&self) -> Vec<Arc<PosixTimer>> {
-        let mut all: Vec<_> = self.posix.lock().values().cloned().collect();
-        all.extend(self.intervals.lock().iter().flatten().cloned());
-        all.extend(self.cpu_limit.lock().clone());
-        all
+    /// Calls `f` with each timer, no lock held. There may be many, and memory for a list of them missing.
+    fn for_each(&self, f: impl Fn(&Arc<PosixTimer>)) {
+        let mut from = i32::MIN;
+        loop {
+            let next = self.posix.lock().range(from..).next().map(|(id, timer)| (*id, timer.clone()));
+            let Some((id, timer)) = next else { break };
+            f(&timer);
+            let Some(behind) = id.checked_add(1) else { break };
+            from = behind;
+        }
+        let intervals = self.intervals.lock().clone();
+        intervals.iter().flatten().for_each(&f);
+        let limit = self.cpu_limit.lock().clone();
+        limit.iter().for_each(&f);
     }
 
     /// Called when a thread of the process gets a CPU: timers on CPU clocks that gave up waiting start again.
@@ -395,38 +403,43 @@ impl ProcessTimers {
         if !self.uses_cpu_clocks.load(Ordering::Acquire) {
             return;
         }
-        for timer in self.all() {
+        self.for_each(|timer| {
             let mut state = timer.state.lock();
             if state.dormant {
                 timer.arm(&mut state);
             }
-        }
+        });
     }
 
     /// The time of day was set: absolute timers on it come sooner or later.
     pub fn clock_was_set(&self) {
-        for timer in self.all().iter().filter(|timer| timer.clock.is_settable()) {
+        self.for_each(|timer| {
             let mut state = timer.state.lock();
-            if !state.on_monotonic && !state.waits_for_taking {
+            if timer.clock.is_settable() && !state.on_monotonic && !state.waits_for_taking {
                 timer.arm(&mut state);
             }
-        }
+        });
     }
 
     /// What `execve` does: timer_create(2)'s timers go, interval timers stay.
     pub fn delete_posix(&self, process: &Process) {
-        let ids: Vec<i32> = self.posix.lock().keys().copied().collect();
-        for id in ids {
+        loop {
+            let first = self.posix.lock().first_key_value().map(|(id, _)| *id);
+            let Some(id) = first else { return };
             let _ = self.delete(process, id);
         }
     }
 
     /// Stops all timers: the process has ended.
     pub fn stop_all(&self) {
-        for timer in self.all() {
-            timer.cancel();
+        self.for_each(|timer| timer.cancel());
+        // One by one, with no lock held while they are dropped.
+        loop {
+            let first = self.posix.lock().pop_first();
+            if first.is_none() {
+                break;
+            }
         }
-        self.posix.lock().clear();
         *self.intervals.lock() = [None, None, None];
         *self.cpu_limit.lock() = None;
     }

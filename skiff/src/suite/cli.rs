@@ -5,16 +5,18 @@ use super::compare::{self, Verdict};
 use super::foreign::{self, Choice};
 use super::guest::Guest;
 use super::known::Known;
+use super::needs::Needs;
 use super::report::Report;
-use super::{Ran, Test, batch, native, progress};
+use super::{Ran, Test, batch, native, progress, stored};
 use crate::error::{Error, On, Result};
+use crate::folder::Scratch;
 use crate::machine::Accel;
 use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use syscall_shim::table::{ROWS, Status};
@@ -53,7 +55,7 @@ pub struct TestArgs {
     pub variant: Variant,
     /// Print the names of the tests only
     #[arg(long)]
-    pub list: bool,
+    pub names: bool,
     /// Memory of each machine
     #[arg(long, value_name = "SIZE", default_value = "512M")]
     pub memory: String,
@@ -69,6 +71,27 @@ pub struct TestArgs {
     /// Where tests run: a path, or `.` for their own directory [default: a new and empty directory]
     #[arg(long, value_name = "DIR", help_heading = "With --dir")]
     pub cwd: Option<String>,
+    /// The tests, one a line: a name and a command, whose program is in DIR or on PATH [default: the executable files of DIR]
+    #[arg(long, value_name = "FILE", requires = "dir", help_heading = "With --dir")]
+    pub list: Option<PathBuf>,
+    /// The exit status of a test that leaves itself out
+    #[arg(long, value_name = "STATUS", default_value_t = 77, help_heading = "With --dir")]
+    pub skip_status: i32,
+    /// Put all of DIR into every image [default: data, directories, the tests of the machine, and executables that they name]
+    #[arg(long, help_heading = "With --dir")]
+    pub whole_dir: bool,
+    /// Do not run the tests on Linux: all that they do not leave out themselves is expected to pass
+    #[arg(long, conflicts_with_all = ["native_results", "save_native"], requires = "dir", help_heading = "With --dir")]
+    pub no_native: bool,
+    /// Take what the tests give on Linux from this file; those that it does not have are run
+    #[arg(long, value_name = "FILE", requires = "dir", help_heading = "With --dir")]
+    pub native_results: Option<PathBuf>,
+    /// Write what the tests gave on Linux to this file, for --native-results
+    #[arg(long, value_name = "FILE", requires = "dir", help_heading = "With --dir")]
+    pub save_native: Option<PathBuf>,
+    /// Run the tests on Linux among all that runs there [default: in namespaces of their own, where this user may have some]
+    #[arg(long, help_heading = "With --dir")]
+    pub no_namespaces: bool,
     /// An argument of each test
     #[arg(long, value_name = "ARG", help_heading = "With --dir", allow_hyphen_values = true)]
     pub arg: Vec<String>,
@@ -103,7 +126,7 @@ impl TestArgs {
         let out = checkout.join("build/suite");
         fs::create_dir_all(&out).on(out.display().to_string())?;
         let tests = self.tests(&checkout, &out)?;
-        if self.list {
+        if self.names {
             tests.iter().for_each(|test| println!("{}", test.id));
             return Ok(true);
         }
@@ -115,7 +138,8 @@ impl TestArgs {
         let mut report = Report { table: table(), ..Report::default() };
         for test in tests {
             let of = |all: &HashMap<String, Ran>| all.get(&test.id).cloned().unwrap_or_else(Ran::not_run);
-            let (linux, skiff) = (of(&linux), of(&skiff));
+            let skiff = of(&skiff);
+            let linux = if self.no_native { compare::assumed(&test, &skiff) } else { of(&linux) };
             report.cases.extend(compare::judge(&test, &linux, &skiff, &known));
             report.tests.push((test, linux, skiff));
         }
@@ -138,8 +162,12 @@ impl TestArgs {
                 limit: Duration::from_secs(self.time_limit),
                 cwd: self.cwd.as_ref().map(|cwd| if cwd == "." { own.clone() } else { cwd.clone() }),
                 args: self.arg.clone(),
+                skip: self.skip_status,
             };
-            return foreign::tests(dir, &choice);
+            return match &self.list {
+                Some(list) => foreign::from_list(dir, list, &choice),
+                None => foreign::tests(dir, &choice),
+            };
         }
         match self.fuzz {
             Some(count) => build::fuzz(checkout, out, self.seed, count, SEQUENCES),
@@ -158,17 +186,30 @@ impl TestArgs {
     /// Runs the tests on Linux, then on Skiff.
     fn both(&self, checkout: &Path, out: &Path, tests: &[Test]) -> Result<(HashMap<String, Ran>, HashMap<String, Ran>)> {
         let batch = build::batch_program(checkout, out)?;
-        let list = tempfile::Builder::new().prefix("skiff-tests-").tempfile().on("temporary file")?;
-        fs::write(list.path(), batch::list(tests)).on("temporary file")?;
+        let own = Scratch::new("tests").on("temporary directory")?;
+        let list = own.public("list");
+        fs::write(&list, batch::list(tests)).on("temporary file")?;
         let bar = progress::bar(2 * tests.len() as u64);
         bar.set_message("on Linux");
-        let linux = self.spread(tests, None, |part| native::run(&batch, list.path(), part, &self.env, || bar.inc(1)))?;
+        let mut linux = self.native_results.as_deref().map_or(Ok(HashMap::new()), stored::read)?;
+        let asked: Vec<Test> =
+            tests.iter().filter(|test| !self.no_native && !linux.contains_key(&test.id)).cloned().collect();
+        bar.inc((tests.len() - asked.len()) as u64);
+        let how = (self.env.as_slice(), self.dir.is_some() && !self.no_namespaces);
+        linux.extend(self.spread(&asked, None, |part| native::run(&batch, &list, part, how, || bar.inc(1)))?);
+        if let Some(path) = &self.save_native {
+            stored::write(path, &linux)?;
+        }
         bar.set_message("on Skiff");
         let guest = Guest {
             skiff: std::env::current_exe().on("skiff")?,
             batch,
-            list: list.path().into(),
+            list,
             options: self.options(tests)?,
+            needs: match self.dir.as_deref().filter(|_| !self.whole_dir) {
+                Some(dir) => Some(Arc::new(Needs::of(&fs::canonicalize(dir).on(dir.display().to_string())?)?)),
+                None => None,
+            },
         };
         let size = self.batch.map(|n| n as usize).or(self.dir.is_some().then_some(1));
         let skiff = self.spread(tests, size, |part| self.progress(&guest, part, &bar))?;
@@ -228,7 +269,9 @@ impl TestArgs {
             None => None,
         };
         match dir {
-            Some(dir) => options.push(format!("--add={dir}")),
+            // Each machine has its own share, else.
+            Some(dir) if self.whole_dir => options.push(format!("--add={dir}")),
+            Some(_) => {}
             None => {
                 let mut programs: Vec<&String> = tests.iter().filter_map(|test| test.command.first()).collect();
                 programs.dedup();

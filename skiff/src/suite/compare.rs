@@ -59,11 +59,26 @@ impl Case {
     }
 }
 
+/// What Linux is taken to have given where it is not asked: everything passes that the test does not leave out itself.
+pub fn assumed(test: &Test, skiff: &Ran) -> Ran {
+    let skip = match test.judged_by {
+        JudgedBy::Results { skip } => skip,
+        JudgedBy::Lines => 0,
+    };
+    let end = if skiff.end == End::Status(skip) { skiff.end } else { End::Status(0) };
+    let result = |(name, seen): (&String, &Seen)| match seen {
+        Seen::Skipped => format!("SKIP: {name}\n"),
+        _ => format!("PASS: {name}\n"),
+    };
+    let output: String = output::results(&skiff.output).iter().map(result).collect();
+    Ran { end, output: output.into(), ..Ran::not_run() }
+}
+
 /// The cases of a test.
 pub fn judge(test: &Test, linux: &Ran, skiff: &Ran, known: &Known) -> Vec<Case> {
     let of = |ran: &Ran| match test.judged_by {
         JudgedBy::Lines => output::lines(&ran.output),
-        JudgedBy::Results => output::results(&ran.output),
+        JudgedBy::Results { .. } => output::results(&ran.output),
     };
     let (here, there) = (of(linux), of(skiff));
     let mut cases: Vec<Case> = here.iter().map(|(name, seen)| one(test, name, Some(seen), there.get(name), skiff)).collect();
@@ -75,7 +90,7 @@ pub fn judge(test: &Test, linux: &Ran, skiff: &Ran, known: &Known) -> Vec<Case> 
     );
     // A test without cases is one, and one that does not end by itself has one more.
     let bad = |end: End| matches!(end, End::TimeOut | End::Machine | End::NotRun);
-    if (test.judged_by == JudgedBy::Results && here.is_empty()) || bad(linux.end) || bad(skiff.end) {
+    if (matches!(test.judged_by, JudgedBy::Results { .. }) && here.is_empty()) || bad(linux.end) || bad(skiff.end) {
         cases.push(whole(test, linux, skiff));
     }
     for case in cases.iter_mut().filter(|case| case.verdict == Verdict::Differs) {
@@ -108,8 +123,9 @@ fn one(test: &Test, name: &str, linux: Option<&Seen>, skiff: Option<&Seen>, ran:
 }
 
 fn whole(test: &Test, linux: &Ran, skiff: &Ran) -> Case {
+    let skips = |status| matches!(test.judged_by, JudgedBy::Results { skip } if skip == status);
     let verdict = match (linux.end, skiff.end) {
-        (End::Status(77), _) => Verdict::Skipped,
+        (End::Status(status), _) if skips(status) => Verdict::Skipped,
         (End::Status(0), End::Status(0)) => Verdict::Same,
         (End::Status(0), _) => Verdict::Differs,
         _ => Verdict::Wrong,
@@ -151,11 +167,25 @@ mod tests {
     #[test]
     fn a_program_without_cases_is_one() {
         let known = Known::default();
-        let verdict = |a, b| judge(&test(JudgedBy::Results), &ran("", a), &ran("", b), &known)[0].verdict;
+        let verdict = |a, b| judge(&test(JudgedBy::Results { skip: 77 }), &ran("", a), &ran("", b), &known)[0].verdict;
         assert_eq!(verdict(End::Status(0), End::Status(0)), Verdict::Same);
         assert_eq!(verdict(End::Status(0), End::Status(139)), Verdict::Differs);
         assert_eq!(verdict(End::Status(0), End::TimeOut), Verdict::Differs);
         assert_eq!(verdict(End::Status(1), End::Status(0)), Verdict::Wrong);
         assert_eq!(verdict(End::Status(77), End::Status(1)), Verdict::Skipped);
+        assert_eq!(verdict(End::Status(32), End::Status(32)), Verdict::Wrong);
+    }
+
+    #[test]
+    fn without_linux_what_fails_differs() {
+        let test = test(JudgedBy::Results { skip: 32 });
+        let verdicts = |output: &str, status: i32| -> Vec<Verdict> {
+            let skiff = ran(output, End::Status(status));
+            judge(&test, &assumed(&test, &skiff), &skiff, &Known::default()).iter().map(|case| case.verdict).collect()
+        };
+        assert_eq!(verdicts("", 0), [Verdict::Same]);
+        assert_eq!(verdicts("", 1), [Verdict::Differs]);
+        assert_eq!(verdicts("", 32), [Verdict::Skipped]);
+        assert_eq!(verdicts("PASS: a\nFAIL: b\nSKIP: c\n", 1), [Verdict::Same, Verdict::Differs, Verdict::Skipped]);
     }
 }

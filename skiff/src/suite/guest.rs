@@ -1,6 +1,7 @@
 //! Runs a batch on Skiff: in one machine, and in another one from where that ended.
 
 use super::batch::Transcript;
+use super::needs::Needs;
 use super::{End, Ran, Test};
 use crate::error::{On, Result};
 use crate::fresh;
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ pub struct Guest {
     pub list: PathBuf,
     /// Options of `skiff run`.
     pub options: Vec<String>,
+    /// The directory that the tests are from, if each gets only what it needs of it.
+    pub needs: Option<Arc<Needs>>,
 }
 
 /// What ended a machine's run.
@@ -84,6 +88,10 @@ impl Guest {
         let mut command = fresh::command(&self.skiff);
         // The limit is ours; with one, a machine can be asked for the state of its tasks.
         command.args(["run", "--timeout", "86400"]).args(&self.options);
+        if let Some(needs) = &self.needs {
+            let files = needs.files(tests.iter().map(|test| test.command.as_slice()));
+            command.args(files.iter().map(|file| format!("--add={}", file.display())));
+        }
         if !skip.is_empty() {
             command.arg("--env").arg(format!("SKIP_GROUPS= {}", skip.join(" ")));
         }

@@ -12,9 +12,11 @@ pub mod foreign;
 pub mod guest;
 pub mod known;
 pub mod native;
+pub mod needs;
 pub mod output;
 pub mod progress;
 pub mod report;
+pub mod stored;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,8 +41,11 @@ pub struct Test {
 pub enum JudgedBy {
     /// Its cases alone, whose every line must be Linux's.
     Lines,
-    /// The results that its output tells of, where it does, and its exit status: 0 passes, 77 is left out, as automake has it.
-    Results,
+    /// The results that its output tells of, where it does, and its exit status: 0 passes.
+    Results {
+        /// The status of a test that leaves itself out: 77, as automake has it, if nothing else is said.
+        skip: i32,
+    },
 }
 
 /// How a test ended.
@@ -86,6 +91,13 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// The end of its output, as text.
+    pub fn text(&self) -> String {
+        const MOST: usize = 64 << 10;
+        let start = self.output.len().saturating_sub(MOST);
+        String::from_utf8_lossy(self.output.get(start..).unwrap_or_default()).into_owned()
+    }
+
     /// Not yet run.
     pub fn not_run() -> Self {
         Self { end: End::NotRun, output: Vec::new(), time: Duration::ZERO, calls: BTreeMap::new(), console: String::new() }

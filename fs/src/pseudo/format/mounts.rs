@@ -43,7 +43,17 @@ pub fn mountinfo(lines: &[MountLine]) -> Vec<u8> {
         out.escaped(&m.root, PATH_SPECIAL);
         out.bytes(b" ");
         out.escaped(&m.target, PATH_SPECIAL);
-        out.put(format_args!(" {} - {} ", m.options, m.fs_type));
+        out.put(format_args!(" {}", m.options));
+        if m.shared != 0 {
+            out.put(format_args!(" shared:{}", m.shared));
+        }
+        if m.master != 0 {
+            out.put(format_args!(" master:{}", m.master));
+        }
+        if m.unbindable {
+            out.bytes(b" unbindable");
+        }
+        out.put(format_args!(" - {} ", m.fs_type));
         out.escaped(m.source.as_bytes(), TEXT_SPECIAL);
         out.put(format_args!(" {}\n", m.super_options));
     }

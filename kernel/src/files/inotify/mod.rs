@@ -10,7 +10,7 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt::Write as _;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use fs::notify::{FsEvent, FsNotify, event};
 use fs::{InodeRef, OpenFlags};
@@ -22,14 +22,14 @@ use syscall_shim::{Errno, InotifyMask, SysResult};
 use self::users::Account;
 use super::io::{Sink, put_all};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
+use super::{FileOps, OpenFile, anon, dnotify};
 use crate::sync::SpinLock;
 use crate::task::wait::wait_exclusive;
 use crate::usermem::UserAddr;
 use litemap::LiteMap;
 
 /// Events that a queue holds (`/proc/sys/fs/inotify/max_queued_events`).
-pub static MAX_QUEUED: AtomicU32 = AtomicU32::new(16384);
+pub static MAX_QUEUED: AtomicI32 = AtomicI32::new(16384);
 /// What concerns the entry of a directory and is told to the directory alone.
 const ENTRY_ONLY: u32 = event::CREATE | event::DELETE | event::MOVED_FROM | event::MOVED_TO;
 /// What concerns the file itself and is told to it alone.
@@ -87,10 +87,11 @@ struct Receiver;
 
 impl FsNotify for Receiver {
     fn active(&self) -> bool {
-        MARKS.load(Ordering::Relaxed) > 0
+        MARKS.load(Ordering::Relaxed) > 0 || dnotify::active()
     }
 
     fn notify(&self, event: &FsEvent<'_>) {
+        dnotify::notify(event);
         if let Some(parent) = event.parent.filter(|_| event.mask & SELF_ONLY == 0) {
             deliver(parent, event, event.name);
         }
@@ -118,6 +119,12 @@ impl FsNotify for Receiver {
     }
 }
 
+/// Has the file crate tell of changes.
+pub fn receive() {
+    static REGISTERED: spin::Once<()> = spin::Once::new();
+    REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
+}
+
 fn marks_on(inode: &InodeRef) -> Vec<Arc<Mark>> {
     inode.common().get_ext::<Marks>().map(|marks| marks.0.lock().clone()).unwrap_or_default()
 }
@@ -142,8 +149,7 @@ impl Inotify {
     /// A new instance, open. `EMFILE` where the user has as many as there may be.
     pub fn open(flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         let account = Account::open()?;
-        static REGISTERED: spin::Once<()> = spin::Once::new();
-        REGISTERED.call_once(|| fs::notify::set_notify(&Receiver));
+        receive();
         let ops = Arc::new_cyclic(|me| Inotify {
             me: me.clone(),
             watches: SpinLock::new((LiteMap::new_vec(), 1)),
@@ -216,7 +222,7 @@ impl Inotify {
             if events.back().is_some_and(|last| last.is_like(&event)) {
                 return;
             }
-            if events.len() >= MAX_QUEUED.load(Ordering::Relaxed) as usize {
+            if events.len() >= MAX_QUEUED.load(Ordering::Relaxed).max(0) as usize {
                 let overflow = Event { wd: -1, mask: g::IN_Q_OVERFLOW, cookie: 0, name: Vec::new() };
                 if !events.back().is_some_and(|last| last.is_like(&overflow)) {
                     events.push_back(overflow);
@@ -263,7 +269,7 @@ impl Drop for Inotify {
         for mark in watches.values() {
             detach(mark);
         }
-        self.account.remove_watches(watches.len() as u32);
+        self.account.remove_watches(watches.len() as i32);
     }
 }
 

@@ -1,7 +1,6 @@
 //! How much of inotify(7) each user has.
 
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicI32, Ordering};
 
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
@@ -10,14 +9,14 @@ use crate::sync::SpinLock;
 use crate::task::current;
 
 /// Instances of one user (`/proc/sys/fs/inotify/max_user_instances`).
-pub static MAX_INSTANCES: AtomicU32 = AtomicU32::new(128);
+pub static MAX_INSTANCES: AtomicI32 = AtomicI32::new(128);
 /// Watches of one user (`/proc/sys/fs/inotify/max_user_watches`).
-pub static MAX_WATCHES: AtomicU32 = AtomicU32::new(65536);
+pub static MAX_WATCHES: AtomicI32 = AtomicI32::new(65536);
 
 #[derive(Default)]
 struct Counts {
-    instances: u32,
-    watches: u32,
+    instances: i32,
+    watches: i32,
 }
 
 /// By user id. A leaf lock.
@@ -35,7 +34,7 @@ impl Account {
             users.insert(uid, Counts::default());
         }
         let counts = users.get_mut(&uid).ok_or(Errno::ENOMEM)?;
-        if counts.instances >= MAX_INSTANCES.load(Relaxed) {
+        if counts.instances >= MAX_INSTANCES.load(Ordering::Relaxed) {
             return Err(Errno::EMFILE);
         }
         counts.instances += 1;
@@ -44,15 +43,15 @@ impl Account {
 
     /// Counts a watch. `ENOSPC` for one too many.
     pub fn add_watch(&self) -> SysResult<()> {
+        let most = MAX_WATCHES.load(Ordering::Relaxed);
         let mut users = USERS.lock();
-        let counts =
-            users.get_mut(&self.0).filter(|counts| counts.watches < MAX_WATCHES.load(Relaxed)).ok_or(Errno::ENOSPC)?;
+        let counts = users.get_mut(&self.0).filter(|counts| counts.watches < most).ok_or(Errno::ENOSPC)?;
         counts.watches += 1;
         Ok(())
     }
 
     /// Gives back what `watches` watches were.
-    pub fn remove_watches(&self, watches: u32) {
+    pub fn remove_watches(&self, watches: i32) {
         if let Some(counts) = USERS.lock().get_mut(&self.0) {
             counts.watches -= watches;
         }

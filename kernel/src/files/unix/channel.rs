@@ -273,6 +273,12 @@ impl Channel {
         self.wake_all(ev::RDHUP | ev::HUP);
     }
 
+    /// The receiver is gone: nobody will read what there is, nor what is still to come. The other side may keep the channel for long.
+    pub(super) fn abandon(&self) {
+        self.close_reading();
+        self.clear();
+    }
+
     /// Nobody will read.
     pub(super) fn close_reading(&self) {
         self.unread.store(true, Ordering::Release);
@@ -415,6 +421,12 @@ impl Channel {
 
     fn push(&self, message: Message, urgent: bool) {
         let mut queue = self.queue.lock();
+        if self.is_unread() {
+            // The receiver went just now, and has cleared the queue or is about to.
+            drop(queue);
+            self.done(message.from.as_ref(), message.cost);
+            return;
+        }
         self.bytes.store(self.len() + message.bytes.len(), Ordering::Release);
         if urgent {
             queue.urgent = Some(queue.first + queue.messages.len() as u64);

@@ -11,19 +11,21 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::UnixSocket;
+use crate::arch::clock;
 use crate::files::{OpenFile, capable};
 use crate::sync::{SleepMutex, SpinLock};
 use crate::task::current;
 
-/// A collection is due when one close in so many of those sockets that are in flight may have cut one off: so closing costs the
-/// same however many there are.
-const PATIENCE: usize = 16;
+/// With more sockets in flight than these, a collection waits until so many times as long has passed as the last one took: however
+/// many there are, and however many are closed, only a small part of the time goes into it.
+const FEW: usize = 128;
+const PATIENCE: u64 = 20;
 
 /// The files of one message.
 struct Cargo {
@@ -41,15 +43,18 @@ struct Flight {
     users: BTreeMap<u32, usize>,
     /// Sockets among the files.
     sockets: usize,
-    /// Closes since the last collection that may have cut a socket off.
-    suspicions: usize,
+    /// How long the last collection took, and when it ended, in nanoseconds.
+    took: u64,
+    ended: u64,
 }
 
 /// What is in flight. Taken with a channel's queue locked; no lock but those of the heap is taken under it.
 static FLIGHT: SleepMutex<Flight> =
-    SleepMutex::new(Flight { cargos: BTreeMap::new(), next: 0, users: BTreeMap::new(), sockets: 0, suspicions: 0 });
+    SleepMutex::new(Flight { cargos: BTreeMap::new(), next: 0, users: BTreeMap::new(), sockets: 0, took: 0, ended: 0 });
 
-/// A socket in flight has lost a reference that was not.
+/// Sockets in flight, to be seen without the lock.
+static SOCKETS: AtomicUsize = AtomicUsize::new(0);
+/// A socket in flight may have lost a reference that was not, and nothing was collected since.
 static SUSPICION: AtomicBool = AtomicBool::new(false);
 
 /// What tasks (by address) that are in [`release`] have still to drop. A leaf lock.
@@ -77,6 +82,7 @@ impl Ticket {
             socket.in_flight.fetch_add(1, Ordering::Relaxed);
             flight.sockets += 1;
         }
+        SOCKETS.store(flight.sockets, Ordering::Relaxed);
         let id = flight.next;
         flight.next += 1;
         flight.cargos.insert(id, Cargo { files, to, uid });
@@ -125,6 +131,7 @@ impl Flight {
                 SUSPICION.store(true, Ordering::Relaxed);
             }
         }
+        SOCKETS.store(self.sockets, Ordering::Relaxed);
         files
     }
 
@@ -169,6 +176,13 @@ pub fn suspect(socket: &UnixSocket) {
     }
 }
 
+/// A socket has gone. Where a call held on to it, or to one in its queue, past the close of the descriptor, this is what is left to see.
+pub fn gone() {
+    if SOCKETS.load(Ordering::Relaxed) > 0 {
+        SUSPICION.store(true, Ordering::Relaxed);
+    }
+}
+
 /// After the close of any descriptor: collects what it may have cut off.
 pub fn closed() {
     if SUSPICION.load(Ordering::Relaxed) {
@@ -180,13 +194,15 @@ pub fn closed() {
 fn collect() {
     let lost = {
         let mut flight = FLIGHT.lock();
-        SUSPICION.store(false, Ordering::Relaxed);
-        flight.suspicions += 1;
-        if flight.suspicions * PATIENCE < flight.sockets {
+        let begun = clock::monotonic_ns();
+        if flight.sockets > FEW && begun - flight.ended < flight.took * PATIENCE {
             return;
         }
-        flight.suspicions = 0;
-        flight.take_unreachable()
+        SUSPICION.store(false, Ordering::Relaxed);
+        let lost = flight.take_unreachable();
+        flight.ended = clock::monotonic_ns();
+        flight.took = flight.ended - begun;
+        lost
     };
     lost.into_iter().for_each(release);
 }

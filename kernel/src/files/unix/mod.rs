@@ -257,13 +257,14 @@ impl Drop for UnixSocket {
                 if link.receive.has_unread() && self.kind != Kind::Datagram {
                     link.send.reset();
                 }
-                link.receive.close_reading();
+                link.receive.abandon();
                 if self.kind != Kind::Datagram {
                     link.send.hang_up();
                 }
             }
             Role::Idle => {}
         }
-        self.inbox.close_reading();
+        self.inbox.abandon();
+        in_flight::gone();
     }
 }

@@ -63,7 +63,8 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         i::SIOCGARP | i::SIOCSARP | i::SIOCDARP => return route::neighbor(request, arg),
         _ => {}
     }
-    if !(i::SIOCGIFNAME..=SIOCETHTOOL).contains(&request) && request != i::SIOCGIFTXQLEN && request != i::SIOCSIFTXQLEN {
+    let known = GETS.contains(&request) || set::is_one(request) || request == i::SIOCGIFNAME;
+    if !known {
         return Err(Errno::ENOTTY);
     }
     let mut bytes = [0u8; REQUEST];
@@ -84,9 +85,6 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         }
         let found = interface::by_name(text).ok_or(Errno::ENODEV)?;
         return set::set(&found, request, value).map(|()| 0);
-    }
-    if !GETS.contains(&request) {
-        return Err(Errno::ENOTTY);
     }
     let found = interface::by_name(text).ok_or(Errno::ENODEV)?;
     if request == SIOCETHTOOL {

@@ -23,6 +23,8 @@ pub mod flag {
     pub const DUMP: u16 = 0x300;
     pub const REPLACE: u16 = 0x100;
     pub const EXCL: u16 = 0x200;
+    /// Of a removal: all that fit.
+    pub const BULK: u16 = 0x200;
     pub const CREATE: u16 = 0x400;
     pub const APPEND: u16 = 0x800;
     /// Of an answer: what was asked is not quoted.

@@ -55,7 +55,7 @@ fn kind_of(protocol: u32) -> Option<Kind> {
         family::USERSOCK => Kind { groups: 32, open_groups: false, open_send: true, listens: false },
         family::SOCK_DIAG => Kind { groups: 32, open_groups: true, open_send: false, listens: true },
         family::NETFILTER => Kind { groups: 32, open_groups: false, open_send: false, listens: true },
-        family::KOBJECT_UEVENT => Kind { groups: 32, open_groups: true, open_send: false, listens: false },
+        family::KOBJECT_UEVENT => Kind { groups: 32, open_groups: true, open_send: false, listens: true },
         _ => return None,
     })
 }

@@ -133,8 +133,11 @@ impl NetlinkSocket {
         self.protocol == protocol
     }
 
-    /// Whether it has joined a group.
+    /// Whether it has joined a group. As on Linux, who has no port yet is taken for the kernel, which hears nothing of its own.
     pub(super) fn listens_to(&self, group: u32) -> bool {
+        if self.port.load(Ordering::Acquire) == 0 {
+            return false;
+        }
         group.checked_sub(1).is_some_and(|bit| self.groups.load(Ordering::Relaxed) >> bit & 1 != 0)
     }
 
@@ -257,6 +260,7 @@ impl NetlinkSocket {
         let (answers, dumped) = match self.protocol {
             family::ROUTE => route::answer(request, body, self.is(option::GET_STRICT_CHK))?,
             family::SOCK_DIAG => diag::answer(request, body)?,
+            family::KOBJECT_UEVENT => return Ok(false),
             // None of netfilter's parts is there.
             _ if !capable(CAP_NET_ADMIN) => return Err(Errno::EPERM),
             _ if request.kind == FIRST_KIND => return Err(Errno::EOPNOTSUPP),

@@ -8,7 +8,7 @@ use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use super::{Packet, RawSocket, taken};
+use super::{Arrived, RawSocket, taken};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollTable, ev};
 use crate::files::socket::{Address, Ancillary, Received, Socket, deadline, int, wait};
@@ -71,11 +71,11 @@ impl FileOps for RawSocket {
 
 impl RawSocket {
     /// The next packet, taken out unless `peek`.
-    fn next(&self, peek: bool) -> Option<Packet> {
+    fn next(&self, peek: bool) -> Option<Arrived> {
         let mut queue = self.queue.lock();
         if peek {
             let packet = queue.front()?;
-            return Some(Packet { bytes: packet.bytes.clone(), ..*packet });
+            return Some(Arrived { bytes: packet.bytes.clone(), ..*packet });
         }
         let packet = queue.pop_front()?;
         self.held.fetch_sub(charge(packet.bytes.len()), Ordering::Relaxed);
@@ -107,6 +107,9 @@ impl Socket for RawSocket {
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
         let local = self.common.family().decode(address)?;
+        if self.ends.lock().remote.is_some() {
+            return Err(Errno::EINVAL);
+        }
         if !self.common.may_bind(&local.ip()) || local.is_ipv6() != self.is_v6() {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -188,7 +191,7 @@ impl Socket for RawSocket {
         let copied = if full == 0 || to.remaining() == 0 { 0 } else { to.put(&packet.bytes)? };
         let address = Some(self.common.family().encode(&packet.from));
         let mut control = stamp::control(&self.common, packet.stamp);
-        let Packet { interface, ttl, tos, .. } = packet;
+        let Arrived { interface, ttl, tos, .. } = packet;
         let to = core::net::SocketAddr::new(packet.to, 0);
         Arrival { options: &self.common, interface, to, ttl, tos }.control(&mut control);
         Ok(Received { copied, full, address, ancillary: Ancillary { control, ..Ancillary::default() }, flags: 0 })

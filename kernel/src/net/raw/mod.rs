@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
+use inet::bpf::{Packet, View};
 use inet::checksum::Sum;
 use inet::ip::octets;
 
@@ -29,7 +30,7 @@ const ECHO_REPLY: [u8; 2] = [0, 129];
 const IPPROTO_RAW: u8 = 255;
 
 /// A packet that was received.
-struct Packet {
+struct Arrived {
     from: SocketAddr,
     to: IpAddr,
     interface: u32,
@@ -55,7 +56,7 @@ pub struct RawSocket {
     identity: AtomicU16,
     ends: SpinLock<Ends>,
     /// What was received. A leaf lock.
-    queue: SpinLock<VecDeque<Packet>>,
+    queue: SpinLock<VecDeque<Arrived>>,
     held: AtomicUsize,
     filter: SpinLock<filter::Filter>,
     /// `IPV6_CHECKSUM`: where a checksum belongs; -1 for nowhere.
@@ -142,13 +143,14 @@ impl RawSocket {
         {
             return false;
         }
-        let Some([kind, _, _, _, i0, i1]) = incoming.head.first_chunk::<6>().copied() else { return !self.ping };
         if self.ping {
-            return kind == ECHO_REPLY[usize::from(v6)]
-                && self.identity.load(Ordering::Relaxed) == u16::from_be_bytes([i0, i1]);
+            let identity = self.identity.load(Ordering::Relaxed).to_be_bytes();
+            return matches!(incoming.head.first_chunk(), Some([kind, _, _, _, i0, i1])
+                if *kind == ECHO_REPLY[usize::from(v6)] && [*i0, *i1] == identity);
         }
         let is_icmp = u32::from(self.protocol) == self.common.family().icmp();
-        !(is_icmp && self.filter.lock().blocks(kind)) && self.checksum_is_right(incoming)
+        let blocked = is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
+        !blocked && self.checksum_is_right(incoming)
     }
 
     /// Whether the checksum that `IPV6_CHECKSUM` has us look at is right. That of ICMPv6 has been looked at.
@@ -175,8 +177,16 @@ impl RawSocket {
             return;
         }
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        let whole = || Packet {
+            view: View { head: &bytes, network: usize::MAX, link: usize::MAX, ..View::default() },
+            ..incoming.for_filter()
+        };
+        match self.common.filter.wanted(whole) {
+            0 => return,
+            wanted => bytes.truncate(wanted),
+        }
         let scope = if self.is_v6() { incoming.interface.index } else { 0 };
-        let packet = Packet {
+        let packet = Arrived {
             from: scoped(incoming.source, scope),
             to: incoming.destination,
             interface: incoming.interface.index,

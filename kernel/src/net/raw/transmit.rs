@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::Ordering;
 
+use inet::checksum::Sum;
+use inet::ip::octets;
 use inet::tcp::Pieces;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
@@ -35,9 +37,6 @@ impl RawSocket {
         let to = to.map(|address| self.common.family().decode(address)).transpose()?;
         if self.is_v6() && !self.ping && to.is_some_and(|to| to.port() != 0 && !self.may_name(to.port())) {
             return Err(Errno::EINVAL);
-        }
-        if self.closed[1].load(Ordering::Acquire) {
-            return Err(Errno::EPIPE);
         }
         let remote = self.ends.lock().remote;
         let to = to.or(remote).ok_or(Errno::EDESTADDRREQ)?;
@@ -86,7 +85,7 @@ impl RawSocket {
         if whole > hop.interface.mtu() as usize && self.common.refuses_fragments(v6) {
             return Err(Errno::EMSGSIZE);
         }
-        let checksum_at = self.clear_checksum(&mut bytes)?;
+        self.seal(&mut bytes, &source, &to)?;
         let (group_ttl, looped) = groups.reach(v6);
         let packet = Outgoing {
             source,
@@ -95,7 +94,7 @@ impl RawSocket {
             ttl: how.ttl.unwrap_or(if to.is_multicast() { group_ttl } else { self.common.ttl(v6) }),
             tos: how.tos.unwrap_or(self.common.tos(v6)),
             header: &bytes,
-            checksum_at,
+            checksum_at: None,
             payload: Pieces::new(),
             segment_size: None,
         };
@@ -105,11 +104,19 @@ impl RawSocket {
         output::send(&hop, packet)
     }
 
-    /// Where a checksum belongs, whose place is made empty.
-    fn clear_checksum(&self, bytes: &mut [u8]) -> SysResult<Option<usize>> {
-        let Ok(at) = usize::try_from(self.checksum_at.load(Ordering::Relaxed)) else { return Ok(None) };
+    /// Puts the checksum of a message of IPv6 where it belongs (`IPV6_CHECKSUM`). `EINVAL` where there is no room.
+    fn seal(&self, bytes: &mut [u8], source: &IpAddr, to: &IpAddr) -> SysResult<()> {
+        let Ok(at) = usize::try_from(self.checksum_at.load(Ordering::Relaxed)) else { return Ok(()) };
         bytes.get_mut(at..at + 2).ok_or(Errno::EINVAL)?.fill(0);
-        Ok(Some(at))
+        let mut sum = Sum::default();
+        sum.add_pseudo_header(&octets(source).0, &octets(to).0, self.protocol, bytes.len());
+        sum.add(bytes);
+        let sum = match sum.finish() {
+            [0, 0] => [0xff, 0xff],
+            sum => sum,
+        };
+        bytes.get_mut(at..at + 2).ok_or(Errno::EINVAL)?.copy_from_slice(&sum);
+        Ok(())
     }
 
     /// Puts identity and checksum into a ping. `EINVAL` for anything else.

@@ -24,7 +24,7 @@ const MOST_LOW_WATER: i32 = 3 << 20;
 const BPF_EXTENSIONS: i32 = 64;
 
 /// Options that are on or off.
-const FLAGS: [(u32, u64); 12] = [
+const FLAGS: [(u32, u64); 11] = [
     (n::SO_DEBUG, flag::DEBUG),
     (n::SO_DONTROUTE, flag::DONT_ROUTE),
     (n::SO_OOBINLINE, flag::OOB_INLINE),
@@ -32,7 +32,6 @@ const FLAGS: [(u32, u64); 12] = [
     (n::SO_RXQ_OVFL, flag::RXQ_OVFL),
     (n::SO_WIFI_STATUS, flag::WIFI_STATUS),
     (n::SO_NOFCS, flag::NOFCS),
-    (n::SO_LOCK_FILTER, flag::LOCK_FILTER),
     (n::SO_SELECT_ERR_QUEUE, flag::SELECT_ERR_QUEUE),
     (n::SO_PREFER_BUSY_POLL, flag::PREFER_BUSY_POLL),
     (n::SO_RCVMARK, flag::RCVMARK),
@@ -60,6 +59,9 @@ impl Common {
     pub(super) fn set_general(&self, option: u32, value: &[u8]) -> SysResult<()> {
         if option == n::SO_BINDTODEVICE {
             return self.bind_to_device(value);
+        }
+        if let Some(result) = self.filter.set(option, value) {
+            return result;
         }
         let number = int(value)?;
         let on = number != 0;
@@ -90,8 +92,6 @@ impl Common {
             match option {
                 n::SO_DEBUG if on && !capable(CAP_NET_ADMIN) => return Err(Errno::EACCES),
                 n::SO_PREFER_BUSY_POLL if on && !capable(CAP_NET_ADMIN) => return Err(Errno::EPERM),
-                // What was locked stays so.
-                n::SO_LOCK_FILTER if !on && self.has(bit) => return Err(Errno::EPERM),
                 _ => {}
             }
             self.flag(bit, on);
@@ -189,6 +189,9 @@ impl Common {
         let on = |bool: &AtomicBool| i32::from(bool.load(Ordering::Relaxed));
         if let Some(bit) = bit_of(&FLAGS, option) {
             return Ok(i32::from(self.has(bit)).to_ne_bytes().to_vec());
+        }
+        if let Some(value) = self.filter.get(option) {
+            return Ok(value);
         }
         if let Some(bits) = bit_of(&STAMPS, option) {
             let stamps = self.flags.load(Ordering::Relaxed) & ALL_STAMPS;

@@ -50,7 +50,6 @@ pub mod flag {
     pub const DEBUG: u64 = 1 << 28;
     pub const WIFI_STATUS: u64 = 1 << 29;
     pub const NOFCS: u64 = 1 << 30;
-    pub const LOCK_FILTER: u64 = 1 << 31;
     pub const SELECT_ERR_QUEUE: u64 = 1 << 32;
     pub const PREFER_BUSY_POLL: u64 = 1 << 33;
     pub const RCVMARK: u64 = 1 << 34;

@@ -76,6 +76,7 @@ impl TcpSocket {
         if let Some(owner) = self.signal_owner.get() {
             connection.signal_owner.call_once(|| owner.clone());
         }
+        connection.heed_filter(&self.common);
         *self.error.lock() = None;
         if !table::insert(&connection) {
             *role = Role::Idle(connection.take_lease().filter(|_| self.keeps_port()));

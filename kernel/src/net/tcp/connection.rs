@@ -11,9 +11,11 @@ use spin::Once;
 use super::{batch, send, send_header, table};
 use crate::files::owner::{self, SharedOwner};
 use crate::files::poll::{PollQueue, ev};
+use crate::net::input::Incoming;
 use crate::net::output::TTL;
 use crate::net::ports::Lease;
 use crate::net::route::Hop;
+use crate::net::socket::Common;
 use crate::net::{poll, timers};
 use crate::sync::SpinLock;
 use crate::task::Instant;
@@ -60,6 +62,9 @@ pub struct Connection {
     pub owner: SpinLock<(u32, u64)>,
     /// Who is told of urgent data by `SIGURG` (fcntl(2), `F_SETOWN`).
     pub signal_owner: Once<SharedOwner>,
+    /// The socket's options, where a filter is among them, and whether there is one.
+    filter: Once<Arc<Common>>,
+    filtered: AtomicBool,
 }
 
 impl Connection {
@@ -81,7 +86,25 @@ impl Connection {
             counted: AtomicBool::new(false),
             owner: SpinLock::new((0, 0)),
             signal_owner: Once::new(),
+            filter: Once::new(),
+            filtered: AtomicBool::new(false),
         })
+    }
+
+    /// Has the filter of these options look at all segments from now on, if there is one.
+    pub fn heed_filter(&self, common: &Arc<Common>) {
+        if common.filter.is_present() {
+            self.filter.call_once(|| common.clone());
+            self.filtered.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the socket's filter lets a segment in.
+    pub fn passes(&self, incoming: &Incoming<'_>) -> bool {
+        if !self.filtered.load(Ordering::Acquire) {
+            return true;
+        }
+        self.filter.get().is_none_or(|common| common.filter.wanted(|| incoming.for_filter()) > 0)
     }
 
     /// The port, for the socket to keep when the connection is over.

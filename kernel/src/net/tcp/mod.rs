@@ -51,11 +51,18 @@ pub fn receive(incoming: &Incoming<'_>) {
     if let Some(connection) = table::find(&flow) {
         // A new connection may take the place of one that only waits for stragglers (RFC 9293, 3.6.1).
         let opens = header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK);
+        if !connection.passes(incoming) {
+            return;
+        }
         if !(opens && connection.make_way(&header)) {
             return connection.receive(&header, payload, now);
         }
     }
-    let handled = table::listener_for(&flow).is_some_and(|listener| listener.receive(&flow, &header, payload.clone(), now));
+    let handled = table::listener_for(&flow).is_some_and(|listener| {
+        // What a filter does not let in is passed over, not refused.
+        let wanted = listener.common.filter.wanted(|| incoming.for_filter()) > 0;
+        !wanted || listener.receive(&flow, &header, payload.clone(), now)
+    });
     if !handled && let Some(reset) = reset_for(&header, payload.len()) {
         send_header(&flow, &reset);
     }

@@ -47,6 +47,7 @@ impl TcpSocket {
                 tcb.set_limits(self.options.clamp_window(self.common.tcp_limits()));
             }
             tcb.set_urgent_inline(self.common.has(flag::OOB_INLINE));
+            connection.heed_filter(&self.common);
             connection.transmit(&mut tcb, now);
             let v6 = connection.flow.remote.is_ipv6();
             connection.tos.store(self.common.tos(v6), Ordering::Relaxed);

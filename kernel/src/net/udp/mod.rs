@@ -138,14 +138,25 @@ fn deliver(
             if !socket.common.takes_group(interface, &local.ip(), &remote.ip()) {
                 continue;
             }
-            socket.deliver(datagram.clone());
+            give(socket, incoming, datagram.clone());
         }
         return;
     }
     match find(protocol, &Flow { local, remote }, interface) {
-        Some(socket) if takes(&socket) => socket.deliver(datagram),
+        Some(socket) if takes(&socket) => give(&socket, incoming, datagram),
         Some(_) => {}
         None => icmp::port_unreachable(incoming, protocol),
+    }
+}
+
+/// Gives a datagram to a socket, as much of it as its filter wants.
+fn give(socket: &UdpSocket, incoming: &Incoming<'_>, mut datagram: Datagram) {
+    match socket.common.filter.wanted(|| incoming.for_filter()) {
+        0 => {}
+        wanted => {
+            datagram.payload.truncate(wanted.saturating_sub(HEADER));
+            socket.deliver(datagram);
+        }
     }
 }
 

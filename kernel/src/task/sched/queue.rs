@@ -247,9 +247,11 @@ impl RunQueue {
         }
     }
 
-    /// A new task begins with what its creator, the running one, has had; that is counted.
+    /// A new task begins a turn behind its creator, the running one, whose time is counted: by making others nobody gains any, and the
+    /// creator, if it sleeps now, comes before the new one when it is woken.
     pub fn begin_as(&self, task: &Task, creator: &Task) {
-        task.vruntime.store(creator.vruntime.load(Ordering::Relaxed).max(self.min_vruntime), Ordering::Relaxed);
+        let had = creator.vruntime.load(Ordering::Relaxed).max(self.min_vruntime);
+        task.vruntime.store(had + TIME_SLICE, Ordering::Relaxed);
     }
 
     /// Whether real-time tasks have had their share of the period, and others wait.

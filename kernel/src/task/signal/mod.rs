@@ -241,11 +241,11 @@ impl Process {
         if self.sighand.ignores(signal) {
             let set = SigSet::of(&[signal]);
             // Taken with no lock held: a timer whose signal goes starts its next period.
-            let mut dropped = self.signals.lock().pending.remove(set);
+            let mut dropped = alloc::vec![self.signals.lock().pending.remove(set)];
             for thread in self.threads() {
-                dropped.extend(thread.signals.lock().pending.remove(set));
+                dropped.push(thread.signals.lock().pending.remove(set));
             }
-            for queued in dropped {
+            for queued in dropped.into_iter().flat_map(alloc::collections::BTreeMap::into_values) {
                 queued.into_info();
             }
         }

@@ -1,6 +1,6 @@
 //! A queue of pending signals.
 
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -72,7 +72,9 @@ impl Queued {
 #[derive(Default)]
 pub struct Pending {
     set: SigSet,
-    queue: VecDeque<Queued>,
+    /// In the order of arrival. There may be very many, which no single block could hold.
+    queue: BTreeMap<u64, Queued>,
+    next: u64,
 }
 
 impl Pending {
@@ -88,15 +90,9 @@ impl Pending {
         if !signal.is_realtime() && self.set.contains(signal) && queued.timer.is_none() {
             return Err(queued);
         }
-        let kept = self.queue.try_reserve(1).is_ok();
-        // Without memory for it the number is all that arrives; a timer tries again.
-        if !kept && queued.timer.is_some() {
-            return Err(queued);
-        }
         self.set.insert(signal);
-        if kept {
-            self.queue.push_back(queued);
-        }
+        self.queue.insert(self.next, queued);
+        self.next += 1;
         Ok(())
     }
 
@@ -108,9 +104,9 @@ impl Pending {
     /// Takes the first signal among `wanted`.
     pub fn take(&mut self, wanted: SigSet) -> Option<Queued> {
         let signal = self.set.intersection(wanted).next()?;
-        let at = self.queue.iter().position(|q| q.signal() == Some(signal));
-        let queued = at.and_then(|at| self.queue.remove(at));
-        if !self.queue.iter().any(|q| q.signal() == Some(signal)) {
+        let at = self.queue.iter().find(|(_, q)| q.signal() == Some(signal)).map(|(at, _)| *at);
+        let queued = at.and_then(|at| self.queue.remove(&at));
+        if !self.queue.values().any(|q| q.signal() == Some(signal)) {
             self.set.remove(signal);
         }
         Some(queued.unwrap_or_else(|| Queued::new(Siginfo::kill(signal, si_code::SI_USER, 0, 0))))
@@ -125,38 +121,35 @@ impl Pending {
         let at = self
             .queue
             .iter()
-            .position(|q| q.info.si_code > si_code::SI_USER && q.signal().is_some_and(|s| candidates.contains(s)))?;
-        let queued = self.queue.remove(at)?;
+            .find(|(_, q)| q.info.si_code > si_code::SI_USER && q.signal().is_some_and(|s| candidates.contains(s)))
+            .map(|(at, _)| *at)?;
+        let queued = self.queue.remove(&at)?;
         let signal = queued.signal()?;
-        if !self.queue.iter().any(|q| q.signal() == Some(signal)) {
+        if !self.queue.values().any(|q| q.signal() == Some(signal)) {
             self.set.remove(signal);
         }
         Some(queued)
     }
 
     /// Drops all signals in `which` and returns their entries, to be freed with no lock held.
-    pub fn remove(&mut self, which: SigSet) -> Vec<Queued> {
+    pub fn remove(&mut self, which: SigSet) -> BTreeMap<u64, Queued> {
         if self.set.intersection(which).is_empty() {
-            return Vec::new();
+            return BTreeMap::new();
         }
         self.set = self.set.without(which);
-        let (gone, kept) = core::mem::take(&mut self.queue)
-            .into_iter()
-            .partition::<VecDeque<_>, _>(|q| q.signal().is_some_and(|s| which.contains(s)));
-        self.queue = kept;
-        gone.into()
+        self.queue.extract_if(.., |_, q| q.signal().is_some_and(|s| which.contains(s))).collect()
     }
 
     /// Drops what timer `timer` has queued.
     pub fn remove_timer(&mut self, timer: &Arc<PosixTimer>) -> Vec<Queued> {
         let is_its = |q: &Queued| q.timer.as_ref().is_some_and(|t| Arc::ptr_eq(t, timer));
-        let (gone, kept) = core::mem::take(&mut self.queue).into_iter().partition::<VecDeque<_>, _>(is_its);
-        self.queue = kept;
+        // A timer has one in the queue at most.
+        let gone: Vec<Queued> = self.queue.extract_if(.., |_, q| is_its(q)).map(|(_, queued)| queued).collect();
         for signal in gone.iter().filter_map(Queued::signal) {
-            if !self.queue.iter().any(|q| q.signal() == Some(signal)) {
+            if !self.queue.values().any(|q| q.signal() == Some(signal)) {
                 self.set.remove(signal);
             }
         }
-        gone.into()
+        gone
     }
 }

@@ -4,12 +4,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use elf_loader::{ReadAt, symbols};
 use syscall_shim::types::{Siginfo, si_code};
 use syscall_shim::{Errno, Signal, table};
 
 use super::deliver::is_fault;
+use crate::arch::clock::monotonic_ns;
 use crate::arch::trap::TrapFrame;
 use crate::mm::{AddressSpace, MappedFile, PAGE_SIZE};
 use crate::task::current;
@@ -19,8 +21,39 @@ use crate::usermem::UserPtr;
 /// Frames that a backtrace goes up.
 const DEPTH: usize = 32;
 
+/// Reports of a period; a loop of crashes would fill the console, and its machine would do little else. (Linux has 10 of 5 s.)
+const REPORTS: u64 = 6;
+/// The period, in nanoseconds.
+const PERIOD: u64 = 10_000_000_000;
+
+/// When the period began, and what was to be reported in it.
+static PERIOD_START: AtomicU64 = AtomicU64::new(0);
+static IN_PERIOD: AtomicU64 = AtomicU64::new(0);
+
+/// Whether one more report may be printed.
+fn permitted() -> bool {
+    let now = monotonic_ns();
+    let start = PERIOD_START.load(Ordering::Relaxed);
+    let over = now.saturating_sub(start) > PERIOD;
+    if over && PERIOD_START.compare_exchange(start, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        print_suppressed();
+    }
+    IN_PERIOD.fetch_add(1, Ordering::Relaxed) < REPORTS
+}
+
+/// Says how many reports were left out since the last.
+pub fn print_suppressed() {
+    let suppressed = IN_PERIOD.swap(0, Ordering::Relaxed).saturating_sub(REPORTS);
+    if suppressed > 0 {
+        kerr!("{suppressed} more programs were killed by such signals, without a report of their own");
+    }
+}
+
 /// Prints the report to the log.
 pub fn fatal_signal(frame: &TrapFrame, signal: Signal, info: &Siginfo) {
+    if !permitted() {
+        return;
+    }
     let task = current();
     let mm = task.process.mm();
     kerr!("{} (pid {}, tid {}) is killed by {signal}: {}", task.name(), task.process.pid, task.tid(), cause(signal, info));

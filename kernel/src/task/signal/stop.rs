@@ -76,7 +76,7 @@ pub fn prepare(process: &Process, signal: Signal) {
     {
         let threads = process.threads.lock();
         let mut shared = process.signals.lock();
-        dropped.extend(shared.pending.remove(cancels));
+        dropped.push(shared.pending.remove(cancels));
         if !STOP_SIGNALS.contains(signal) && shared.stop.stopping.is_some() {
             let stop = &mut shared.stop;
             if signal == Signal::SIGCONT {
@@ -88,7 +88,7 @@ pub fn prepare(process: &Process, signal: Signal) {
             stop.unreported_stop = None;
         }
         for thread in threads.iter() {
-            dropped.extend(thread.signals.lock().pending.remove(cancels));
+            dropped.push(thread.signals.lock().pending.remove(cancels));
             if !STOP_SIGNALS.contains(signal) {
                 thread.signal_pending.store(true, Ordering::Release);
                 sched::notify(thread, state::STOPPED);

@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::junit::escape;
+use crate::suite::JudgedBy;
 use crate::suite::compare::{Case, Verdict};
 use std::fmt::Write;
 
@@ -98,6 +99,16 @@ fn times(out: &mut String, report: &Report) {
             skiff.end,
             skiff.calls.values().sum::<u64>()
         );
+        // Our own cases' lines are in the table of all cases.
+        let own = test.judged_by == JudgedBy::Lines;
+        for (side, ran) in [("Linux", linux), ("Skiff", skiff)].into_iter().filter(|(_, ran)| !own && !ran.output.is_empty())
+        {
+            let _ = writeln!(
+                out,
+                "<tr><td colspan=5><details><summary>its output on {side}</summary><pre>{}</pre></details>",
+                escape(&ran.text())
+            );
+        }
         if !skiff.console.is_empty() {
             let _ = writeln!(
                 out,

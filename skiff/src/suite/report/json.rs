@@ -1,8 +1,13 @@
 //! `report.json`.
 
 use super::Report;
+use crate::suite::Ran;
 use crate::suite::compare::Verdict;
 use serde_json::{Map, Value, json};
+
+fn side(ran: &Ran) -> Value {
+    json!({ "end": ran.end.to_string(), "seconds": ran.time.as_secs_f64(), "output": ran.text() })
+}
 
 /// The report as JSON.
 pub fn text(report: &Report) -> String {
@@ -24,8 +29,8 @@ pub fn text(report: &Report) -> String {
         .map(|(test, linux, skiff)| {
             json!({
                 "name": test.id,
-                "linux": { "end": linux.end.to_string(), "seconds": linux.time.as_secs_f64() },
-                "skiff": { "end": skiff.end.to_string(), "seconds": skiff.time.as_secs_f64() },
+                "linux": side(linux),
+                "skiff": side(skiff),
                 "calls": skiff.calls,
                 "console": skiff.console,
             })

@@ -1,6 +1,7 @@
 //! `junit.xml`: a suite for each test, a case for each case. What is known to differ is left out, with the reason.
 
 use super::Report;
+use crate::suite::JudgedBy;
 use crate::suite::compare::Verdict;
 use std::fmt::Write;
 
@@ -32,6 +33,9 @@ pub fn text(report: &Report) -> String {
                 Verdict::Wrong => writeln!(out, "><skipped message=\"fails on Linux\"/></testcase>"),
                 Verdict::Skipped => writeln!(out, "><skipped/></testcase>"),
             };
+        }
+        if matches!(test.judged_by, JudgedBy::Results { .. }) && !skiff.output.is_empty() {
+            let _ = writeln!(out, "<system-out>{}</system-out>", escape(&skiff.text()));
         }
         out.push_str("</testsuite>\n");
     }

@@ -69,6 +69,9 @@ pub fn answer(request: &Request, body: &[u8], strict: bool) -> SysResult<(Answer
     if !asks && !capable(CAP_NET_ADMIN) {
         return Err(Errno::EPERM);
     }
+    if request.kind & 3 == 1 && request.has(flag::BULK) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let wanted = |v4: bool| asked != AF_INET && asked != AF_INET6 || asked == family(v4);
     if asks && request.has(flag::DUMP) {
         let answers = match request.kind {

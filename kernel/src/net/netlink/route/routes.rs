@@ -11,6 +11,7 @@ use super::super::message::{self, Request, attribute, find, flag, number, word};
 use super::{Answers, NEW_ROUTE, family, is_v4};
 use crate::net::interface::{self, Interface};
 use crate::net::route::{self, How, Route, kind, scope, table};
+use crate::net::rule;
 
 /// `sizeof(struct rtmsg)`.
 const INFO: usize = 12;
@@ -231,7 +232,7 @@ pub fn get(body: &[u8]) -> SysResult<Answers> {
     }
     let looked_up = word(body, 8) & LOOKUP_TABLE != 0 || !v4;
     let table = match (&found, ours) {
-        (_, true) if looked_up => table::LOCAL,
+        (_, true) if looked_up && (!v4 || rule::are_changed()) => table::LOCAL,
         (Some(route), false) if looked_up => route.table,
         _ => table::MAIN,
     };
@@ -249,7 +250,8 @@ pub fn get(body: &[u8]) -> SysResult<Answers> {
     attribute(&mut out, TABLE, &table.to_ne_bytes());
     message::address(&mut out, DST, &asked);
     attribute(&mut out, OIF, &hop.interface.index.to_ne_bytes());
-    let own = if ours { Some(asked) } else { hop.interface.source_for(&asked) };
+    let exactly = interface::owner(&asked).filter(|owner| owner.addresses.lock().iter().any(|own| own.address == asked));
+    let own = if exactly.is_some() { Some(asked) } else { hop.interface.source_for(&asked) };
     if let Some(source) = given.or(found.and_then(|route| route.source)).or(own) {
         message::address(&mut out, PREFSRC, &source);
     }

@@ -5,21 +5,25 @@ use alloc::format;
 use ::fs::namespace::protection;
 
 use super::setting::Settings;
-use crate::files::inotify::{self, users};
-use crate::files::{fd_table, open_file, pipe, pipe_share};
+use crate::files::{dnotify, epoll, fd_table, inotify, lease, open_file, pipe, pipe_share};
 use crate::ipc::mqueue;
 use crate::task::core_dump;
-
-const INT_MAX: i64 = i32::MAX as i64;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
     s.fixed("fs/aio-nr", "0");
-    // What an entry costs is charged to memory alone.
-    s.kept("fs/epoll/max_user_watches", 1_048_576, 0..=i64::MAX);
-    s.uint("fs/inotify/max_queued_events", &inotify::MAX_QUEUED, 0..=i32::MAX as u32);
-    s.uint("fs/inotify/max_user_instances", &users::MAX_INSTANCES, 0..=i32::MAX as u32);
-    s.uint("fs/inotify/max_user_watches", &users::MAX_WATCHES, 0..=i32::MAX as u32);
+    s.number(
+        "fs/epoll/max_user_watches",
+        0..=i64::MAX,
+        || i64::try_from(epoll::max_user_watches()).unwrap_or(i64::MAX),
+        |new| {
+            epoll::set_max_user_watches(new.unsigned_abs());
+            Ok(())
+        },
+    );
+    s.int("fs/inotify/max_queued_events", &inotify::MAX_QUEUED, 0..=i32::MAX);
+    s.int("fs/inotify/max_user_instances", &inotify::users::MAX_INSTANCES, 0..=i32::MAX);
+    s.int("fs/inotify/max_user_watches", &inotify::users::MAX_WATCHES, 0..=i32::MAX);
     s.number(
         "fs/file-max",
         0..=i64::MAX,
@@ -31,10 +35,10 @@ pub fn fill(s: &Settings) {
     );
     s.shown("fs/file-nr", || format!("{}\t0\t{}", open_file::count(), open_file::limit()));
     s.uint("fs/nr_open", &fd_table::NR_OPEN, 64..=fd_table::NR_OPEN_LIMIT);
-    s.kept("fs/lease-break-time", 45, i32::MIN.into()..=INT_MAX);
-    s.kept("fs/leases-enable", 1, 0..=1);
-    s.kept("fs/dir-notify-enable", 1, i32::MIN.into()..=INT_MAX);
-    s.kept("fs/mount-max", 100_000, 1..=u32::MAX.into());
+    s.int("fs/lease-break-time", &lease::BREAK_TIME, i32::MIN..=i32::MAX);
+    s.int("fs/leases-enable", &lease::ENABLED, i32::MIN..=i32::MAX);
+    s.int("fs/dir-notify-enable", &dnotify::ENABLED, i32::MIN..=i32::MAX);
+    s.uint("fs/mount-max", &fs::namespace::MAX_MOUNTS, 1..=u32::MAX);
     s.kept("fs/overflowgid", 65534, 0..=65535);
     s.kept("fs/overflowuid", 65534, 0..=65535);
     s.number(

@@ -1,0 +1,367 @@
+//! `host`: what `skiff` does with the host's streams, names, folders and options, with real machines.
+
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+type Check = (&'static str, fn(&Lab) -> Result<(), String>);
+const CHECKS: &[Check] = &[
+    ("a write error of the host is the program's", write_errors),
+    ("a broken pipe ends the program that writes", broken_pipe),
+    ("a machine whose output nobody reads ends when it is told to", unread_output),
+    ("an interrupt reaches the program past input that it does not read", unread_input),
+    ("input and output of megabytes are whole", megabytes),
+    ("of three machines of one name one starts", one_name),
+    ("options that mean nothing are refused", refused_options),
+    ("a damaged image says so on any monitor", damaged_image),
+    ("crash reports are few, and counted", crash_loop),
+    ("without a clock the date is the build's", no_clock),
+    ("what is typed before the serial port is set up is not lost", early_serial),
+    ("a library that was asked for in vain is named", missed_library),
+    ("--learn brings what is looked for and listed", learn),
+    ("skiff test takes lists, statuses and stored results", suite),
+];
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After this, what was told to end must have.
+const SOON: Duration = Duration::from_secs(30);
+
+struct Lab {
+    dir: PathBuf,
+    skiff: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args().skip(1).collect();
+    let lab = match Lab::new() {
+        Ok(lab) => lab,
+        Err(e) => {
+            eprintln!("host: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let mut failed = false;
+    for (name, check) in CHECKS.iter().filter(|(name, _)| wanted(name)) {
+        match check(&lab) {
+            Ok(()) => println!("ok   {name}"),
+            Err(e) => {
+                failed = true;
+                println!("FAIL {name}: {e}");
+            }
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+impl Lab {
+    fn new() -> Result<Self, String> {
+        let dir = mkimage::checkout().ok_or("not in a Skiff checkout")?.join("build/host");
+        fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+        let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
+        Ok(Self { dir, skiff })
+    }
+
+    fn compile(&self, name: &str, source: &str) -> Result<String, String> {
+        let (program, file) = (self.dir.join(name), self.dir.join(format!("{name}.c")));
+        fs::write(&file, source).map_err(|e| e.to_string())?;
+        let done = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(&file).status();
+        if done.is_ok_and(|status| status.success()) {
+            Ok(program.display().to_string())
+        } else {
+            Err(format!("gcc {}", file.display()))
+        }
+    }
+
+    /// `skiff run` of a program with TCG, with options and arguments.
+    fn run(&self, program: &str, options: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.skiff);
+        command.args(["run", program, "--accel", "tcg"]).args(options).arg("--").args(arguments);
+        command.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+fn output(command: &mut Command) -> Result<Output, String> {
+    command.output().map_err(|e| e.to_string())
+}
+
+fn spawn(command: &mut Command) -> Result<Child, String> {
+    command.spawn().map_err(|e| e.to_string())
+}
+
+fn expect(good: bool, what: impl std::fmt::Debug) -> Result<(), String> {
+    if good { Ok(()) } else { Err(format!("{what:?}")) }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The exit status, as a shell has it, if the child ends within `limit`.
+fn ends(child: &mut Child, limit: Duration) -> Result<i32, String> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+            return status.code().or(status.signal().map(|n| 128 + n)).ok_or_else(|| "no status".into());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    Err(format!("still there after {} s", limit.as_secs()))
+}
+
+fn kill(child: &Child, signal: &str) -> Result<(), String> {
+    let done = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    expect(done.is_ok_and(|status| status.success()), "kill")
+}
+
+fn write_errors(lab: &Lab) -> Result<(), String> {
+    let full = || File::options().write(true).open("/dev/full").map_err(|e| e.to_string());
+    let out = output(lab.run("/bin/echo", &[], &["hi"]).stdout(full()?))?;
+    let said = text(&out.stderr);
+    expect(out.status.code() == Some(1) && said.contains("No space left on device"), (&out.status, &said))?;
+    // One that does not look ends well, and its user is told.
+    let careless = lab.compile("careless", "#include <unistd.h>\nint main(void) { write(1, \"x\", 1); _exit(0); }\n")?;
+    let out = output(lab.run(&careless, &[], &[]).stdout(full()?))?;
+    expect(out.status.code() == Some(0) && out.stderr.is_empty(), (&out.status, text(&out.stderr)))?;
+    // To a file with no room behind it (a limit stands for the full disk), an error comes late: at the close.
+    // The image is made before.
+    output(&mut lab.run("/bin/cat", &[], &["/dev/null"]))?;
+    let limited = "trap '' XFSZ; ulimit -f 64; exec \"$@\" > limited";
+    let mut shell = Command::new("sh");
+    let inner = lab.run("/bin/cat", &[], &["/dev/zero"]);
+    shell.args(["-c", limited, "sh"]).arg(inner.get_program()).args(inner.get_args());
+    let out = output(shell.current_dir(&lab.dir).stdin(Stdio::null()).stderr(Stdio::piped()))?;
+    let said = text(&out.stderr);
+    expect(out.status.code() == Some(1) && said.contains("File too large"), (&out.status, &said))
+}
+
+fn broken_pipe(lab: &Lab) -> Result<(), String> {
+    let mut child = spawn(&mut lab.run("/usr/bin/yes", &[], &[]))?;
+    let mut line = [0; 2];
+    let mut out = child.stdout.take().ok_or("no pipe")?;
+    out.read_exact(&mut line).map_err(|e| e.to_string())?;
+    drop(out);
+    let status = ends(&mut child, PATIENCE)?;
+    expect(status == 141, status)
+}
+
+/// A machine that has filled the pipe of its standard output.
+fn stuck(lab: &Lab, options: &[&str]) -> Result<(Child, std::process::ChildStdout), String> {
+    let mut child = spawn(lab.run("/usr/bin/yes", options, &[]).stderr(Stdio::null()))?;
+    let mut out = child.stdout.take().ok_or("no pipe")?;
+    out.read_exact(&mut [0; 2]).map_err(|e| e.to_string())?;
+    thread::sleep(Duration::from_secs(1));
+    Ok((child, out))
+}
+
+fn unread_output(lab: &Lab) -> Result<(), String> {
+    for (signal, status) in [("-TERM", 143), ("-INT", 130)] {
+        let (mut child, _out) = stuck(lab, &[])?;
+        kill(&child, signal)?;
+        let ended = ends(&mut child, SOON)?;
+        expect(ended == status, (signal, ended))?;
+    }
+    let (mut child, _out) = stuck(lab, &["--timeout", "4"])?;
+    let ended = ends(&mut child, SOON)?;
+    expect(ended == 124, ended)?;
+    // All is there for a reader that comes late.
+    let mut child = spawn(&mut lab.run("/usr/bin/seq", &[], &["30000"]))?;
+    thread::sleep(Duration::from_secs(4));
+    let mut all = String::new();
+    child.stdout.take().ok_or("no pipe")?.read_to_string(&mut all).map_err(|e| e.to_string())?;
+    expect(all.lines().count() == 30000 && all.ends_with("30000\n"), all.len())?;
+    expect(ends(&mut child, SOON)? == 0, "status")
+}
+
+fn unread_input(lab: &Lab) -> Result<(), String> {
+    let source = "#include <signal.h>\n#include <unistd.h>\nstatic void caught(int s) { _exit(40 + s); }\n\
+                  int main(void) { signal(SIGINT, caught); write(1, \"r\", 1); for (;;) pause(); }\n";
+    let program = lab.compile("deaf", source)?;
+    let mut child = spawn(lab.run(&program, &[], &[]).stdin(Stdio::piped()))?;
+    let mut stdin = child.stdin.take().ok_or("no pipe")?;
+    let writer = thread::spawn(move || {
+        // Ends with the error that nobody reads it.
+        while stdin.write_all(&[b'x'; 65536]).is_ok() {}
+    });
+    child.stdout.as_mut().ok_or("no pipe")?.read_exact(&mut [0]).map_err(|e| e.to_string())?;
+    thread::sleep(Duration::from_secs(1));
+    kill(&child, "-INT")?;
+    let status = ends(&mut child, SOON)?;
+    let _ = writer.join();
+    expect(status == 42, status)
+}
+
+fn megabytes(lab: &Lab) -> Result<(), String> {
+    let data: Vec<u8> = (0..3_000_000u32).flat_map(|n| [(n >> 3) as u8]).collect();
+    let mut child = spawn(lab.run("/bin/cat", &[], &[]).stdin(Stdio::piped()))?;
+    let mut stdin = child.stdin.take().ok_or("no pipe")?;
+    let sent = data.clone();
+    let writer = thread::spawn(move || stdin.write_all(&sent).is_ok());
+    let out = child.wait_with_output().map_err(|e| e.to_string())?;
+    expect(writer.join().unwrap_or(false) && out.stdout == data && out.status.success(), (out.stdout.len(), out.status))
+}
+
+fn one_name(lab: &Lab) -> Result<(), String> {
+    let state = lab.dir.join("state");
+    let _ = fs::remove_dir_all(&state);
+    // What is no machine must not hide those that are.
+    fs::create_dir_all(state.join("skiff/machines/a b")).map_err(|e| e.to_string())?;
+    let skiff = |arguments: &[&str]| {
+        let mut command = Command::new(&lab.skiff);
+        command.args(arguments).env("XDG_STATE_HOME", &state).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let start = ["run", "/bin/sleep", "--accel", "tcg", "-d", "--name", "one", "--", "60"];
+    let children: Result<Vec<Child>, String> = (0..3).map(|_| spawn(&mut skiff(&start))).collect();
+    let outs: Vec<Output> = children?.into_iter().filter_map(|child| child.wait_with_output().ok()).collect();
+    let list = text(&output(&mut skiff(&["ps"]))?.stdout);
+    let stopped = output(&mut skiff(&["stop", "one"]))?;
+    let started = outs.iter().filter(|out| out.status.success()).count();
+    expect(started == 1 && stopped.status.success(), (started, text(&stopped.stderr)))?;
+    expect(list.lines().count() == 2 && list.contains("running"), list)
+}
+
+fn refused_options(lab: &Lab) -> Result<(), String> {
+    let tries: [(&[&str], &str); 5] = [
+        (&["--ip", "x"], "--ip x"),
+        (&["--trace=nosuchcall"], "nosuchcall"),
+        (&["--tap", "nosuchtap", "--gateway", "x"], "--gateway x"),
+        // The kernel's own answers.
+        (&["--append", "ip=10.0.0.1/99"], "ip=10.0.0.1/99"),
+        (&["--append", "aslr=perhaps"], "expected on or off"),
+    ];
+    for (options, says) in tries {
+        let out = output(&mut lab.run("/bin/true", options, &[]))?;
+        let said = text(&out.stderr);
+        expect(out.status.code() == Some(125) && said.contains(says), (options, out.status, said))?;
+    }
+    Ok(())
+}
+
+/// QEMU with an image, without skiff: its serial output, and its status.
+fn qemu(image: &str, machine: &str, command_line: &str) -> Result<(String, Option<i32>), String> {
+    let mut command = Command::new("timeout");
+    command.args(["60", "qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults", "-no-reboot"]);
+    command.args(["-display", "none", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4"]);
+    command.args(["-kernel", image, "-append", command_line]).stdin(Stdio::null());
+    let out = output(&mut command)?;
+    Ok((text(&out.stdout), out.status.code()))
+}
+
+fn image(lab: &Lab, program: &str, arguments: &[&str]) -> Result<String, String> {
+    let image = lab.dir.join("host.img").display().to_string();
+    let mut command = Command::new(lab.skiff.with_file_name("mkimage"));
+    let out = output(command.args([program, "-o", &image, "--"]).args(arguments))?;
+    expect(out.status.success(), text(&out.stderr)).map(|()| image)
+}
+
+fn damaged_image(lab: &Lab) -> Result<(), String> {
+    let whole = image(lab, "/bin/echo", &["whole"])?;
+    let (said, _) = qemu(&whole, "microvm", "")?;
+    expect(said.contains("whole"), said)?;
+    let bytes = fs::read(&whole).map_err(|e| e.to_string())?;
+    let damaged = lab.dir.join("damaged.img");
+    let name = damaged.display().to_string();
+    // The kernel's code, its constants, and the files at two places.
+    for (place, what) in [(0x5000, "kernel"), (bytes.len() / 2, "files"), (bytes.len() - 40, "files")] {
+        let mut copy = bytes.clone();
+        copy[place] ^= 4;
+        fs::write(&damaged, copy).map_err(|e| e.to_string())?;
+        let (said, status) = qemu(&name, "microvm", "")?;
+        let good = said.contains(what) && said.contains("build it again") && status == Some(125 << 1 | 1);
+        expect(good, (place, said, status))?;
+        let out = output(Command::new(&lab.skiff).args(["run", &name, "--accel", "tcg"]))?;
+        let said = text(&out.stderr);
+        expect(out.status.code() == Some(125) && said.contains("checksum"), (place, said))?;
+    }
+    Ok(())
+}
+
+fn crash_loop(lab: &Lab) -> Result<(), String> {
+    let source = "#include <sys/wait.h>\n#include <unistd.h>\nint main(void) {\n\
+                  for (int i = 0; i < 100; i++) { if (!fork()) *(volatile int *)16 = 1; wait(0); }\nreturn 0; }\n";
+    let out = output(&mut lab.run(&lab.compile("crashes", source)?, &[], &[]))?;
+    let said = text(&out.stderr);
+    let reports = said.lines().filter(|line| line.contains("is killed by SIGSEGV")).count();
+    let good = out.status.success() && (1..=20).contains(&reports) && said.contains("more programs were killed");
+    expect(good, (reports, said.lines().count()))
+}
+
+fn no_clock(lab: &Lab) -> Result<(), String> {
+    let (said, _) = qemu(&image(lab, "/bin/date", &["+%Y"])?, "microvm,rtc=off,pit=off,pic=off", "")?;
+    let year = said.lines().filter_map(|line| line.trim().parse::<u32>().ok()).next_back();
+    expect(said.contains("build") && year.is_some_and(|year| year > 2023), said)
+}
+
+fn early_serial(lab: &Lab) -> Result<(), String> {
+    let mut child = spawn(lab.run("/usr/bin/head", &["--serial", "--timeout", "30"], &["-n1"]).stdin(Stdio::piped()))?;
+    // Before the machine is there; and the end of input must not come before the program's.
+    let mut stdin = child.stdin.take().ok_or("no pipe")?;
+    stdin.write_all(b"first\n").map_err(|e| e.to_string())?;
+    let out = child.wait_with_output().map_err(|e| e.to_string())?;
+    drop(stdin);
+    let lines = text(&out.stdout);
+    // Once by the terminal's echo, once by the program.
+    expect(lines.matches("first").count() == 2, lines)
+}
+
+fn missed_library(lab: &Lab) -> Result<(), String> {
+    let source = "#include <dlfcn.h>\nint main(void) { return dlopen(\"libnosuch.so.7\", RTLD_NOW) ? 0 : 9; }\n";
+    let out = output(&mut lab.run(&lab.compile("loads", source)?, &[], &[]))?;
+    let said = text(&out.stderr);
+    expect(out.status.code() == Some(9) && said.contains("libnosuch.so.7") && said.contains("--add"), said)
+}
+
+fn learn(lab: &Lab) -> Result<(), String> {
+    let data = lab.dir.join("data");
+    fs::create_dir_all(data.join("empty")).and_then(|()| fs::write(data.join("named"), "x")).map_err(|e| e.to_string())?;
+    let script = "ls; test -d empty && test -s named && echo both";
+    let command = format!("cd {} && {script}", data.display());
+    // What exists before the run is brought; a file that is as new as the run counts as made by it.
+    thread::sleep(Duration::from_millis(50));
+    let out = output(&mut lab.run("/bin/sh", &["--learn"], &["-c", &command]))?;
+    let said = text(&out.stdout);
+    expect(said.matches("empty\nnamed\nboth\n").count() == 2, (said, text(&out.stderr)))
+}
+
+fn suite(lab: &Lab) -> Result<(), String> {
+    let dir = lab.dir.join("tests");
+    fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+    let scripts =
+        [("says", "#!/bin/sh\necho \"says $*\"\n"), ("leaves", "#!/bin/sh\nexit 32\n"), ("fails", "#!/bin/sh\nexit 1\n")];
+    for (name, script) in scripts {
+        let path = dir.join(name);
+        let done = fs::write(&path, script)
+            .and_then(|()| fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)));
+        done.map_err(|e| e.to_string())?;
+    }
+    let list = lab.dir.join("tests.list");
+    fs::write(&list, "one says -a 'b c'\ntwo leaves\n").map_err(|e| e.to_string())?;
+    let (report, stored) = (lab.dir.join("report"), lab.dir.join("native.json"));
+    let test = |options: &[&str]| {
+        let mut command = Command::new(&lab.skiff);
+        command.args(["test", "--accel", "tcg", "--batch", "8", "--skip-status", "32", "--package", "dash", "--dir"]);
+        command.arg(&dir).arg("--list").arg(&list).arg("--out").arg(&report).args(options).stdin(Stdio::null());
+        output(&mut command)
+    };
+    let out = test(&["--save-native", &stored.display().to_string()])?;
+    let json = fs::read_to_string(report.join("report.json")).map_err(|e| e.to_string())?;
+    let good = out.status.success() && text(&out.stdout).contains("1 same, 0 differs, 0 known, 0 wrong, 1 skipped");
+    expect(good && json.matches("says -a b c").count() == 2, text(&out.stdout))?;
+    let out = test(&["--native-results", &stored.display().to_string()])?;
+    expect(out.status.success(), text(&out.stdout))?;
+    fs::write(&list, "three fails\n").map_err(|e| e.to_string())?;
+    let out = test(&["--no-native"])?;
+    expect(out.status.code() == Some(1) && text(&out.stdout).contains("1 differs"), text(&out.stdout))
+}
