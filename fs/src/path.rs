@@ -71,32 +71,39 @@ impl Path {
         }
     }
 
-    /// The name from `root` down, as `d_path` writes it into /proc/PID/fd, maps and mounts: ` (deleted)` behind a removed name,
-    /// `(unreachable)` before one that does not lie below `root`, an anonymous file's own name.
+    /// The name from `root` down, as `d_path` writes it into /proc/PID/fd and maps: ` (deleted)` behind a removed name, the whole name
+    /// of what does not lie below `root`, an anonymous file's own name.
     pub fn display(&self, root: &Path) -> Vec<u8> {
+        self.describe(root).1
+    }
+
+    /// As [`Path::display`], of what lies below `root` alone.
+    pub fn display_below(&self, root: &Path) -> Option<Vec<u8>> {
+        let (reached, name) = self.describe(root);
+        reached.then_some(name)
+    }
+
+    fn describe(&self, root: &Path) -> (bool, Vec<u8>) {
+        let mut reached = true;
         let mut out = Vec::new();
         if self.dentry.is_anonymous() {
             out.extend_from_slice(&self.dentry.name());
         } else {
-            let reached = self.climb(root, &mut out);
-            if !reached {
-                let mut text = b"(unreachable)".to_vec();
-                text.append(&mut out);
-                out = text;
-            }
+            reached = self.climb(root, &mut out);
         }
         if self.dentry.is_unlinked() {
             out.extend_from_slice(b" (deleted)");
         }
-        out
+        (reached, out)
     }
 
-    /// What getcwd(2) answers: `ENOENT` for a removed directory, `(unreachable)` as in [`Path::display`].
+    /// What getcwd(2) answers: `ENOENT` for a removed directory, `(unreachable)` before one that does not lie below `root`.
     pub fn getcwd(&self, root: &Path) -> SysResult<Vec<u8>> {
         if self.dentry.is_unlinked() {
             return Err(Errno::ENOENT);
         }
-        Ok(self.display(root))
+        let (reached, name) = self.describe(root);
+        Ok(if reached { name } else { [b"(unreachable)", name.as_slice()].concat() })
     }
 
     /// Writes the absolute name to `out`; false when `root` was not met on the way up.

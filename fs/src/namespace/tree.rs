@@ -228,10 +228,7 @@ impl Namespace {
             let place = mount.place();
             let parent = place.as_ref().map_or(mount.id, |p| p.mount.id);
             let top = Path { mount: mount.clone(), dentry: mount.root.clone() };
-            let target = top.display(root);
-            if target.starts_with(b"(unreachable)") {
-                return None;
-            }
+            let target = top.display_below(root)?;
             let mut super_options = String::from(if mount.fs.read_only() { "ro" } else { "rw" });
             let own = mount.fs.options();
             if !own.is_empty() {

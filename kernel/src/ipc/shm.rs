@@ -157,6 +157,11 @@ impl Segment {
         self.permissions.lock().id()
     }
 
+    /// Bytes that are in memory.
+    pub fn resident(&self) -> u64 {
+        self.memory.mapping().page_count() * PAGE_SIZE as u64
+    }
+
     /// `IPC_STAT`; for `any`body by `SHM_STAT_ANY`. `EACCES`.
     pub fn stat(&self, any: bool) -> SysResult<ShmidDs> {
         let permissions = *self.permissions.lock();

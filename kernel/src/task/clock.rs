@@ -63,6 +63,17 @@ impl Clock {
         })
     }
 
+    /// A number that names it (`CLOCK_*`).
+    pub fn id(&self) -> u32 {
+        match self {
+            Self::Realtime => g::CLOCK_REALTIME,
+            Self::Tai => g::CLOCK_TAI,
+            Self::Monotonic => g::CLOCK_MONOTONIC,
+            Self::Process(..) => g::CLOCK_PROCESS_CPUTIME_ID,
+            Self::Thread(..) => g::CLOCK_THREAD_CPUTIME_ID,
+        }
+    }
+
     /// The clock of a process's time.
     pub fn process(process: &Arc<Process>, kind: CpuKind) -> Self {
         Self::Process(Arc::downgrade(process), kind)

@@ -7,6 +7,8 @@
 //! its process does not run it waits for the scheduler to say that it does.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
@@ -312,6 +314,23 @@ impl ProcessTimers {
         };
         timers.insert(id, PosixTimer::new(id, clock, process, notify(id), Some(charge)));
         Ok(id)
+    }
+
+    /// The timers as /proc/PID/timers lists them.
+    pub fn list(&self, pid: i32) -> String {
+        let mut out = String::new();
+        for timer in self.posix.lock().values() {
+            let (signal, value, kind, whom, id) = match &timer.notify {
+                Notify::Process(signal, value) => (signal.number(), *value, "signal", "pid", pid),
+                Notify::Thread(task, signal, value) => {
+                    (signal.number(), *value, "signal", "tid", task.upgrade().map_or(0, |task| task.tid()))
+                }
+                Notify::Nothing | Notify::Interval(_) | Notify::CpuLimit => (0, 0, "none", "pid", pid),
+            };
+            out += &format!("ID: {}\nsignal: {signal}/{value:016x}\nnotify: {kind}/{whom}.{id}\n", timer.id);
+            out += &format!("ClockID: {}\n", timer.clock.id());
+        }
+        out
     }
 
     fn find(&self, id: i32) -> Option<Arc<PosixTimer>> {

@@ -1,5 +1,7 @@
 //! The files of a process that show or change its memory: `maps`, `smaps`, `statm`, `mem`, `pagemap`, `cmdline`, `environ`.
 
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -37,6 +39,31 @@ fn map_entry(entry: MapsEntry) -> text::MapEntry {
 pub fn maps(target: &Target) -> SysResult<Vec<u8>> {
     let entries: Vec<_> = target.mm()?.map_or_else(Vec::new, |mm| mm.maps().into_iter().map(map_entry).collect());
     Ok(text::maps(&entries))
+}
+
+/// `numa_maps`: one line for each area, by where its pages are: on the one node that there is.
+pub fn numa_maps(target: &Target) -> SysResult<Vec<u8>> {
+    let mut out = String::new();
+    for (entry, counts) in target.mm()?.map_or_else(Vec::new, |mm| mm.smaps()) {
+        out += &format!("{:08x} default", entry.start);
+        match entry.path.as_slice() {
+            b"[heap]" => out += " heap",
+            b"[stack]" => out += " stack",
+            path if path.starts_with(b"/") => out += &format!(" file={}", String::from_utf8_lossy(path)),
+            _ => {}
+        }
+        let (anon, all) = (counts.anonymous / PAGE_SIZE, counts.rss / PAGE_SIZE);
+        let dirty = (counts.shared_dirty + counts.private_dirty) / PAGE_SIZE;
+        let rows = [(" anon=", anon), (" dirty=", dirty), (" mapped=", all.saturating_sub(anon))];
+        for (name, pages) in rows.into_iter().filter(|(_, pages)| *pages > 0) {
+            out += &format!("{name}{pages}");
+        }
+        if all > 0 {
+            out += &format!(" N0={all} kernelpagesize_kB=4");
+        }
+        out.push('\n');
+    }
+    Ok(out.into_bytes())
 }
 
 fn smaps_entry((entry, counts): (MapsEntry, SmapsCounts)) -> text::SmapsEntry {

@@ -10,9 +10,11 @@ mod mount_table;
 mod net;
 mod ns;
 mod pid;
+mod schedule;
 mod status;
 mod sys;
 mod system;
+mod sysvipc;
 mod target;
 mod usage;
 

@@ -14,7 +14,7 @@ use syscall_shim::{Errno, SysResult};
 use super::map_query::Maps;
 use super::mount_table::MountTable;
 use super::target::{Class, Target};
-use super::{access, fd, memory, net, ns, number, status, usage};
+use super::{access, fd, memory, net, ns, number, schedule, status, usage};
 use crate::files::FileOps;
 use crate::files::open::OpenedBy;
 use crate::task::Process;
@@ -96,6 +96,10 @@ const ENTRIES: &[Entry] = &[
     both("mountinfo", 0o444, Opened(|t| Ok(MountTable::open(t, access::mountinfo)))),
     whole("mountstats", 0o400, Opened(|t| Ok(MountTable::open(t, access::mountstats)))),
     both("clear_refs", 0o200, WriteOnly(memory::clear_refs)),
+    both("numa_maps", 0o444, Private(memory::numa_maps)),
+    both("sched", 0o644, Control(schedule::sched, schedule::reset)),
+    whole("timens_offsets", 0o644, Control(schedule::time_offsets, access::refuse)),
+    whole("timers", 0o444, Text(schedule::timers)),
     both("smaps", 0o444, Private(memory::smaps)),
     both("smaps_rollup", 0o444, Private(memory::smaps_rollup)),
     both("pagemap", 0o400, Handle(memory::open_pagemap)),

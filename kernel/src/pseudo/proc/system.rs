@@ -1,5 +1,7 @@
 //! The files of /proc that are about the whole system.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,8 +14,8 @@ use fs::pseudo::{NodeSpec, PseudoNode};
 use raw_cpuid::CpuId;
 use syscall_shim::{Errno, SysResult};
 
-use super::busy_time;
 use super::status::TICK;
+use super::{busy_time, sysvipc};
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
 use crate::files::open::SharedOps;
@@ -34,10 +36,12 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("cpuinfo", || Ok(cpuinfo()));
     tree.text("devices", || Ok(text::devices(&[(1, "mem"), (5, "/dev/tty"), (5, "/dev/console"), (5, "/dev/ptmx")], &[])));
     tree.fixed("diskstats", "");
+    tree.fixed("execdomains", "0-0\tLinux           \t[kernel]\n");
     tree.text("filesystems", || {
         let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue"];
         Ok(text::filesystems(&names.map(|name| (name, false))))
     });
+    tree.text("interrupts", || Ok(interrupts().into_bytes()));
     tree.put("kmsg", kmsg_file(dev));
     tree.text("loadavg", loadavg);
     tree.text("locks", || Ok(text::locks(&held_locks())));
@@ -45,13 +49,18 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.fixed("misc", "");
     tree.fixed("modules", "");
     tree.text("partitions", || Ok(text::partitions(&[])));
+    tree.text("softirqs", || Ok(soft_interrupts().into_bytes()));
     tree.text("skiff/stats", || Ok(crate::trace::stats().into_bytes()));
     tree.text("stat", || Ok(stat()));
     tree.put("sysrq-trigger", PseudoNode::write_only(NodeSpec::new(dev, 0o200), sysrq));
     tree.text("swaps", || Ok(text::swaps()));
+    tree.text("sysvipc/msg", || Ok(sysvipc::messages().into_bytes()));
+    tree.text("sysvipc/sem", || Ok(sysvipc::semaphores().into_bytes()));
+    tree.text("sysvipc/shm", || Ok(sysvipc::shared_memory().into_bytes()));
     tree.text("uptime", || Ok(text::uptime(clock::monotonic_ns() / TICK, idle_time() / TICK)));
     tree.text("version", || Ok(text::version("Linux", uts::RELEASE, "skiff", uts::VERSION)));
     tree.text("vmstat", || Ok(vmstat()));
+    tree.text("zoneinfo", || Ok(zones().into_bytes()));
 }
 
 /// What the kernel has logged, for one reader.
@@ -136,6 +145,33 @@ fn vmstat() -> Vec<u8> {
         ("pgfault", faults[0]),
         ("pgmajfault", faults[1]),
     ])
+}
+
+/// A line of names of processors, each over its column.
+fn processors(margin: usize) -> String {
+    (0..cpus()).fold(" ".repeat(margin), |line, cpu| line + &format!("CPU{cpu:<8}")) + "\n"
+}
+
+/// Interrupts are counted by processor, not by where they come from.
+fn interrupts() -> String {
+    let counts = percpu::each(sched::online_cpus()).map(|cpu| cpu.interrupts.load(Relaxed));
+    processors(11) + &counts.fold(String::from("INT: "), |line, count| line + &format!("{count:10} ")) + "  All interrupts\n"
+}
+
+/// There are no soft interrupts: what Linux does in them is done in threads, or at once.
+fn soft_interrupts() -> String {
+    const NAMES: [&str; 10] = ["HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU"];
+    let none = " ".to_owned() + &format!("{:10}", 0);
+    NAMES.iter().fold(processors(20), |text, name| text + &format!("{name:>12}:") + &none.repeat(cpus() as usize) + "\n")
+}
+
+/// All memory is one zone.
+fn zones() -> String {
+    let stats = frames::stats();
+    let all = stats.total;
+    let rows = [("min", 0), ("low", 0), ("high", 0), ("spanned", all), ("present", all), ("managed", all)];
+    let head = format!("Node 0, zone   Normal\n  pages free     {}\n", stats.free);
+    rows.iter().fold(head, |text, (name, pages)| text + &format!("        {name:<8} {pages}\n"))
 }
 
 fn cpus() -> u32 {
