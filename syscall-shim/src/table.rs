@@ -115,7 +115,7 @@ macro_rules! for_each_syscall {
             69, msgsnd, [Int Ptr Size Hex], done;
             70, msgrcv, [Int Ptr Size Int Hex], partial("not MSG_COPY");
             71, msgctl, [Int Int Ptr], partial("not MSG_INFO, MSG_STAT, MSG_STAT_ANY");
-            72, fcntl, [Fd FcntlCmd FcntlArg(1)], partial("leases and directory notification are refused; O_ASYNC sends no SIGIO");
+            72, fcntl, [Fd FcntlCmd FcntlArg(1)], done;
             73, flock, [Fd FlockOp], done;
             74, fsync, [Fd], done;
             75, fdatasync, [Fd], done;
@@ -208,8 +208,8 @@ macro_rules! for_each_syscall {
             162, sync, [], done;
             163, acct, [Path], absent;
             164, settimeofday, [Timeval Ptr], partial("a time zone is not kept");
-            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, proc, sysfs and bind mounts; no moving");
-            166, umount2, [Path Hex], partial("MNT_EXPIRE never expires");
+            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, proc, sysfs, mqueue; MS_REMOUNT changes the mount alone, not the options of its file system");
+            166, umount2, [Path Hex], done;
             167, swapon, [Path Hex], absent;
             168, swapoff, [Path], absent;
             169, reboot, [Hex Hex Hex Ptr], partial("a restart ends the machine");

@@ -164,6 +164,13 @@ pub fn splice(
     }
 }
 
+/// A wake-up reaches one of those who sleep for bytes: who leaves some sends for the next.
+fn pass_on(pipe: &Pipe) {
+    if !pipe.is_empty() {
+        pipe.wake_readers();
+    }
+}
+
 /// Waits for bytes; false at the end of the stream.
 fn await_bytes(pipe: &Pipe, nonblock: bool) -> SysResult<bool> {
     while pipe.is_empty() {
@@ -245,6 +252,7 @@ fn move_buffers(from: &Pipe, to: &Pipe, count: usize, nonblock: bool) -> SysResu
         }
         done += len;
     }
+    pass_on(from);
     Ok(done)
 }
 
@@ -274,6 +282,7 @@ fn pipe_to_file(pipe: &Pipe, to: &OpenFile, mut target: Place, count: usize, non
             }
         }
     }
+    pass_on(pipe);
     Ok(done)
 }
 
