@@ -68,6 +68,15 @@ impl Filter {
         program.map_or(usize::MAX, |program| program.run(&packet()) as usize)
     }
 
+    /// The filter of a connection that a listener with this one accepts.
+    pub fn inherit(&self) -> Filter {
+        Filter {
+            program: SpinLock::new(self.program.lock().clone()),
+            present: AtomicBool::new(self.present.load(Ordering::Acquire)),
+            locked: AtomicBool::new(self.locked.load(Ordering::Relaxed)),
+        }
+    }
+
     fn attach(&self, value: &[u8]) -> SysResult<()> {
         if value.len() != SOCK_FPROG {
             return Err(Errno::EINVAL);
