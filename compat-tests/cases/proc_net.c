@@ -36,6 +36,17 @@ static int put(const char *path, const char *text)
     return n < 0 ? -1 : 0;
 }
 
+/* The line of a table with this number and these words behind it. */
+static int has_line(const char *path, const char *format, ...)
+{
+    char want[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(want, sizeof want, format, list);
+    va_end(list);
+    return strstr(text_of(path), want) != 0;
+}
+
 #define SYS(name) "/proc/sys/net/" name
 
 GROUP(sysctl_net)
@@ -174,6 +185,58 @@ GROUP(proc_net_tables)
     request.header.nlmsg_type = RTM_DELROUTE;
     request.header.nlmsg_flags = NLM_F_REQUEST;
     OK("no route", ask(&request));
+}
+
+GROUP(proc_net_raw)
+{
+    own_network();
+    struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int raw = socket(AF_INET, SOCK_RAW, 253), raw6 = socket(AF_INET6, SOCK_RAW, 254);
+    MUST(raw >= 0 && raw6 >= 0);
+    SHOW("raw: heading", "%s|", line_of("/proc/net/raw"));
+    SHOW("raw6: heading", "%s|", line_of("/proc/net/raw6"));
+    SHOW("icmp: heading", "%s|", line_of("/proc/net/icmp"));
+    SHOW("icmp6: heading", "%s|", line_of("/proc/net/icmp6"));
+    SHOW("rt_cache: heading", "%s|", line_of("/proc/net/rt_cache"));
+    YES("raw", has_line("/proc/net/raw", ": 00000000:00FD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 "));
+    YES("raw6", has_line("/proc/net/raw6", ": 00000000000000000000000000000000:00FE 00000000000000000000000000000000:0000 07 00000000:00000000 "));
+    MUST(connect(raw, (void *)&local, sizeof local) == 0 && connect(raw6, (void *)&six, sizeof six) == 0);
+    YES("raw, connected", has_line("/proc/net/raw", ": 0100007F:00FD 0100007F:0000 01 00000000:00000000 "));
+    YES("raw6, connected", has_line("/proc/net/raw6", ": 00000000000000000000000001000000:00FE 00000000000000000000000001000000:0000 01 "));
+    YES("sockstat counts it", has_line("/proc/net/sockstat", "\nRAW: inuse 1\n"));
+    YES("sockstat6 too", has_line("/proc/net/sockstat6", "\nRAW6: inuse 1\n"));
+    MUST(sendto(raw, "data", 4, 0, (void *)&local, sizeof local) == 4);
+    YES("raw: what waits", !has_line("/proc/net/raw", ":00FD 0100007F:0000 01 00000000:00000000 ") && has_line("/proc/net/raw", ":00FD 0100007F:0000 01 00000000:"));
+    put("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+    int ping = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), ping6 = socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6);
+    MUST(ping >= 0 && ping6 >= 0);
+    YES("icmp: none without identity", !has_line("/proc/net/icmp", "\n   "));
+    local.sin_port = htons(0x1234);
+    six.sin6_port = htons(0x1235);
+    MUST(bind(ping, (void *)&local, sizeof local) == 0 && bind(ping6, (void *)&six, sizeof six) == 0);
+    YES("icmp", has_line("/proc/net/icmp", ": 0100007F:1234 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 "));
+    YES("icmp6", has_line("/proc/net/icmp6", ": 00000000000000000000000001000000:1235 00000000000000000000000000000000:0000 07 "));
+    close(raw);
+    close(raw6);
+    YES("raw: gone", !has_line("/proc/net/raw", ":00FD "));
+    YES("sockstat: gone", has_line("/proc/net/sockstat", "\nRAW: inuse 0\n"));
+    YES("fib_trie begins with the main table", !strncmp(text_of("/proc/net/fib_trie"), "Main:\n  +-- ", 12));
+    YES("fib_trie: our address", has_line("/proc/net/fib_trie", "|-- 127.0.0.1\n"));
+    YES("fib_trie: what it is", has_line("/proc/net/fib_trie", "/32 host LOCAL\n"));
+    YES("fib_trie: the second table", has_line("/proc/net/fib_trie", "\nLocal:\n"));
+}
+
+GROUP(ip_forward)
+{
+    own_network();
+    OK("on", put(SYS("ipv4/ip_forward"), "1"));
+    TEXT("for all", "1", line_of(SYS("ipv4/conf/all/forwarding")));
+    TEXT("for those to come", "1", line_of(SYS("ipv4/conf/default/forwarding")));
+    TEXT("for lo", "1", line_of(SYS("ipv4/conf/lo/forwarding")));
+    OK("off", put(SYS("ipv4/ip_forward"), "0"));
+    TEXT("so told", "0", line_of(SYS("ipv4/ip_forward")));
+    TEXT("off for lo", "0", line_of(SYS("ipv4/conf/lo/forwarding")));
 }
 
 GROUP(sys_class_net)

@@ -171,7 +171,7 @@ GROUP(sysvipc)
 }
 
 
-static const char *const system_files[] = {"cgroups", "cmdline", "cpuinfo", "devices", "diskstats", "execdomains", "filesystems", "interrupts", "loadavg", "locks", "meminfo", "misc", "partitions", "softirqs", "stat", "swaps", "uptime", "version", "vmstat", "zoneinfo"};
+static const char *const system_files[] = {"buddyinfo", "cgroups", "cmdline", "cpuinfo", "devices", "diskstats", "dma", "execdomains", "filesystems", "interrupts", "iomem", "kallsyms", "loadavg", "locks", "meminfo", "misc", "partitions", "softirqs", "stat", "swaps", "tty/drivers", "tty/ldiscs", "uptime", "version", "vmstat", "zoneinfo"};
 
 GROUP(proc_system)
 {
@@ -189,4 +189,138 @@ GROUP(proc_system)
     YES("softirqs: the kinds", strstr(text, "\n          HI:") && strstr(text, "\n       TIMER:") && strstr(text, "\n         RCU:"));
     contents("/proc/zoneinfo");
     YES("zoneinfo", !strncmp(text, "Node 0, zone ", 13) && strstr(text, "\n  pages free     ") && strstr(text, "\n        managed  "));
+}
+
+/* Lines of a file that begin with `start`. */
+static int lines(const char *path, const char *start)
+{
+    int n = 0;
+    contents(path);
+    for (char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : 0)
+        n += !strncmp(line, start, strlen(start));
+    return n;
+}
+
+/* How many numbers follow `name` in the text. */
+static int numbers_behind(const char *name)
+{
+    char *at = strstr(text, name), *end;
+    int n = 0;
+    for (at = at ? at + strlen(name) : 0; at; at = end, n++) {
+        strtoul(at, &end, 10);
+        if (end == at || strspn(at, " ") > 24)
+            break;
+        if (*end == '\n')
+            return n + 1;
+    }
+    return n;
+}
+
+GROUP(proc_kernel)
+{
+    struct stat st;
+    YES("buddyinfo: a zone", lines("/proc/buddyinfo", "Node 0, zone ") > 0);
+    EQ("buddyinfo: free blocks of each order", 11, numbers_behind("Normal"));
+    MUST(stat("/proc/pagetypeinfo", &st) == 0);
+    EQ("pagetypeinfo: mode", 0400, st.st_mode & 07777);
+    if (geteuid() == 0) {
+        EQ("pagetypeinfo: order", 1, lines("/proc/pagetypeinfo", "Page block order: 9\n"));
+        YES("pagetypeinfo: a row", strstr(text, ", zone   Normal, type    Unmovable "));
+        YES("pagetypeinfo: blocks", strstr(text, "\nNumber of blocks type     Unmovable "));
+        contents("/proc/iomem");
+        char *ram = strstr(text, "-"), *name = strstr(text, " : System RAM\n");
+        YES("iomem: memory", ram && name && strtoul(ram + 1, 0, 16) > 0);
+        unsigned long addr = 0;
+        char kind, symbol[512];
+        int fields = sscanf(contents("/proc/kallsyms"), "%lx %c %511s", &addr, &kind, symbol);
+        YES("kallsyms: addresses", fields == 3 && addr > 1UL << 63);
+    }
+    AS_NOBODY({
+        unsigned long addr = 1;
+        contents("/proc/iomem");
+        YES("iomem: none for everybody", strstr(text, "00000000-00000000 : System RAM\n"));
+        sscanf(contents("/proc/kallsyms"), "%lx", &addr);
+        EQ("kallsyms: none for everybody", 0, addr);
+        ERR("pagetypeinfo: nor that", EACCES, open("/proc/pagetypeinfo", O_RDONLY));
+    });
+    EQ("tty/drivers: terminals of processes", 1, lines("/proc/tty/drivers", "pty_slave            /dev/pts      136 0-1048575 pty:slave\n"));
+    EQ("tty/drivers: the console", 1, lines("/proc/tty/drivers", "/dev/console         /dev/console    5       1 system:console\n"));
+    EQ("tty/ldiscs", 1, lines("/proc/tty/ldiscs", "n_tty       0\n"));
+}
+
+GROUP(proc_stack)
+{
+    struct stat st;
+    MUST(stat("/proc/self/stack", &st) == 0);
+    EQ("mode", 0400, st.st_mode & 07777);
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", child);
+    for (int i = 0; i < 200 && state != 'S'; i++, pause_ms(5)) {
+        char *end = strrchr(contents(path), ')');
+        state = end ? end[2] : 0;
+    }
+    snprintf(path, sizeof path, "/proc/%d/stack", child);
+    if (geteuid() == 0) {
+        YES("of one who sleeps", lines(path, "[<0>] ") > 0);
+        YES("of the reader", lines("/proc/self/stack", "[<0>] ") > 0);
+        YES("of a thread", lines("/proc/thread-self/stack", "[<0>] ") > 0);
+        char *into = text + strcspn(text, "+"), *slash = strchr(into, '/');
+        YES("how far into how long a function", slash && strtoul(into + 1, 0, 16) <= strtoul(slash + 1, 0, 16));
+    }
+    AS_NOBODY(ERR("nobody else's business", EACCES, open(path, O_RDONLY)));
+    kill(child, SIGKILL);
+    MUST(waitpid(child, 0, 0) == child);
+}
+
+GROUP(proc_attr)
+{
+    static const char *const names[] = {"current", "exec", "fscreate", "keycreate", "sockcreate", "prev"};
+    for (unsigned i = 0; i < COUNT(names); i++) {
+        struct stat st;
+        char path[64];
+        snprintf(path, sizeof path, "/proc/self/attr/%s", names[i]);
+        MUST(stat(path, &st) == 0);
+        EQ(named("%s: mode", names[i]), i < 5 ? 0666 : 0444, st.st_mode & 07777);
+        int fd = open(path, i < 5 ? O_RDWR : O_RDONLY);
+        ERR(named("%s: no label", names[i]), EINVAL, read(fd, text, 64));
+        if (i < 5)
+            ERR(named("%s: for none", names[i]), EINVAL, write(fd, "label", 5));
+        close(fd);
+    }
+    ERR("no other", ENOENT, open("/proc/self/attr/other", O_RDONLY));
+    YES("of a thread", access("/proc/thread-self/attr/current", F_OK) == 0);
+    int fd = open("/proc/self/autogroup", O_RDWR);
+    YES("autogroup is read", read(fd, text, 64) >= 0);
+    ERR("autogroup takes no word", EINVAL, write(fd, "x", 1));
+}
+
+static long moved(int fd, long by, int whence)
+{
+    long at = lseek(fd, by, whence);
+    return at < 0 ? -errno : at;
+}
+
+GROUP(proc_seek)
+{
+    static const char *const ends[] = {"/proc/self/cmdline", "/proc/self/environ", "/proc/self/auxv", "/proc/self/oom_adj", "/proc/self/oom_score_adj", "/proc/self/coredump_filter",
+                                       "/proc/self/loginuid", "/proc/self/sessionid", "/proc/self/attr/current", "/proc/self/mem", "/proc/self/pagemap", "/proc/sys/kernel/printk",
+                                       "/sys/devices/system/cpu/online", "/sys/class/net/lo/mtu"};
+    for (unsigned i = 0; i < COUNT(ends); i++) {
+        int fd = open(ends[i], O_RDONLY);
+        struct stat st;
+        MUST(fd >= 0 && fstat(fd, &st) == 0);
+        SHOW(named("%s: size", ends[i]), "%ld", (long)st.st_size);
+        SHOW(ends[i], "set %ld, cur %ld, end %ld, end-1 %ld, data %ld, hole %ld, negative %ld", moved(fd, 3, SEEK_SET), moved(fd, 3, SEEK_CUR), moved(fd, 3, SEEK_END), moved(fd, -1, SEEK_END),
+             moved(fd, 3, SEEK_DATA), moved(fd, 3, SEEK_HOLE), lseek(fd, -8192, SEEK_SET));
+    }
+    ERR("no memory there", EIO, ({ int fd = open("/proc/self/mem", O_RDONLY); lseek(fd, -8192, SEEK_SET); read(fd, text, 8); }));
+    OK("times of a process's file can be set", utimensat(AT_FDCWD, "/proc/self/comm", 0, 0));
+    if (geteuid() == 0)
+        OK("and those of a setting", utimensat(AT_FDCWD, "/proc/sys/kernel/printk", 0, 0));
 }

@@ -223,6 +223,9 @@ GROUP(sysctl_special)
         YES("all of them written", put("kernel/printk", old, strlen(old)) == (long)strlen(old));
         EQ("only the first", 1, put("kernel/printk", old, 1));
         TEXT("leaves the others", "same", strcmp(contents("kernel/printk"), old) ? text : "same");
+        EQ("others", 7, put("kernel/printk", "4 5 2 6", 7));
+        TEXT("are kept", "4\t5\t2\t6\n", contents("kernel/printk"));
+        put("kernel/printk", old, strlen(old));
     }
     AS_NOBODY({
         ERR("nobody writes", EACCES, open(at("kernel/pid_max"), O_WRONLY));

@@ -1,6 +1,7 @@
 /* The options of SOL_SOCKET on AF_UNIX sockets. */
 #include "case.h"
 #include <grp.h>
+#include <linux/filter.h>
 #include <sys/un.h>
 
 static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
@@ -183,4 +184,46 @@ GROUP(unix_ancillary)
         close(s[0]);
         close(s[1]);
     }
+}
+
+/* What a receiver's filter lets in: nothing of what does not begin with an a, and two bytes of the rest. */
+GROUP(unix_filter)
+{
+    static const struct {
+        const char *name;
+        int type, kept;
+    } kinds[] = {{"datagrams", SOCK_DGRAM, 1}, {"packets", SOCK_SEQPACKET, 1}, {"streams", SOCK_STREAM, 0}};
+    struct sock_filter code[] = {
+        {BPF_LD | BPF_B | BPF_ABS, 0, 0, 0},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 'a'},
+        {BPF_RET | BPF_K, 0, 0, 2},
+        {BPF_RET | BPF_K, 0, 0, 0},
+    };
+    struct sock_fprog program = {COUNT(code), code};
+    char bytes[16];
+    int ends[2], zero = 0, one = 1, value = 9;
+    for (unsigned i = 0; i < COUNT(kinds); i++) {
+        MUST(socketpair(AF_UNIX, kinds[i].type, 0, ends) == 0);
+        ERR(named("%s: none to detach", kinds[i].name), ENOENT, setsockopt(ends[1], SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof zero));
+        OK(named("%s: attach", kinds[i].name), setsockopt(ends[1], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+        EQ(named("%s: the sender does not know", kinds[i].name), 3, send(ends[0], "bcd", 3, 0));
+        EQ(named("%s: nor of what is cut", kinds[i].name), 4, send(ends[0], "abcd", 4, 0));
+        EQ(named("%s: what comes", kinds[i].name), kinds[i].kept ? 2 : 7, recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT));
+        ERR(named("%s: and no more", kinds[i].name), EAGAIN, recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT));
+        EQ(named("%s: not in the other direction", kinds[i].name), 3, ({ send(ends[1], "bcd", 3, 0); recv(ends[0], bytes, sizeof bytes, MSG_DONTWAIT); }));
+        OK(named("%s: lock", kinds[i].name), setsockopt(ends[1], SOL_SOCKET, SO_LOCK_FILTER, &one, sizeof one));
+        socklen_t n = sizeof value;
+        EQ(named("%s: locked", kinds[i].name), 1, getsockopt(ends[1], SOL_SOCKET, SO_LOCK_FILTER, &value, &n) ? -1 : value);
+        ERR(named("%s: no detaching then", kinds[i].name), EPERM, setsockopt(ends[1], SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof zero));
+        ERR(named("%s: nor another", kinds[i].name), EPERM, setsockopt(ends[1], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+        ERR(named("%s: nor unlocking", kinds[i].name), EPERM, setsockopt(ends[1], SOL_SOCKET, SO_LOCK_FILTER, &zero, sizeof zero));
+        close(ends[0]);
+        close(ends[1]);
+    }
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
+    struct sock_fprog bad = {0, code};
+    ERR("an empty program", EINVAL, setsockopt(ends[1], SOL_SOCKET, SO_ATTACH_FILTER, &bad, sizeof bad));
+    OK("attach", setsockopt(ends[1], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+    OK("detach", setsockopt(ends[1], SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof zero));
+    EQ("all comes", 3, ({ send(ends[0], "bcd", 3, 0); recv(ends[1], bytes, sizeof bytes, MSG_DONTWAIT); }));
 }

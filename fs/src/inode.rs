@@ -45,15 +45,26 @@ pub struct NewNode {
     pub gid: u32,
 }
 
+/// How lseek(2) moves in an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeking {
+    /// Within its size, and to its end.
+    File,
+    /// A text whose end is not known before it is read, so that nothing can go there.
+    Text,
+    /// A memory, of which every address can be gone to, also those that are negative as offsets, and which has no end.
+    Memory,
+}
+
 /// An open pseudo file: its own state (a snapshot of generated text, say) lives as long as the open file description.
 pub trait FileHandle: Send + Sync {
     /// Reads at `off`; 0 is end of file. May sleep.
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize>;
     /// Writes at `off`. May sleep.
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize>;
-    /// Whether it is a text whose end is not known before it is read, so that lseek(2) cannot go there.
-    fn is_text(&self) -> bool {
-        false
+    /// How lseek(2) moves in it.
+    fn seeking(&self) -> Seeking {
+        Seeking::File
     }
 }
 

@@ -95,7 +95,7 @@ pub fn write(level: Level, args: fmt::Arguments<'_>) {
     let _ = line.write_fmt(args);
     line.bytes[line.len] = b'\n';
     keep(level as u16, &line.bytes[PREFIX.len()..line.len]);
-    if (level as u32) < CONSOLE_LEVEL.load(Ordering::Relaxed) {
+    if (level as i32) < CONSOLE_LEVEL.load(Ordering::Relaxed) as i32 {
         show(&line.bytes[..=line.len]);
     }
 }
@@ -103,7 +103,7 @@ pub fn write(level: Level, args: fmt::Arguments<'_>) {
 /// Logs what a program wrote to /dev/kmsg.
 pub fn write_from_program(priority: u16, text: &[u8]) {
     keep(priority, text);
-    if u32::from(priority & 7) < CONSOLE_LEVEL.load(Ordering::Relaxed) {
+    if i32::from(priority & 7) < CONSOLE_LEVEL.load(Ordering::Relaxed) as i32 {
         show(&[text, b"\n"].concat());
     }
 }

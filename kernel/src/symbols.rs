@@ -35,6 +35,20 @@ pub fn lookup(addr: u64) -> Option<(&'static str, u64)> {
     table::lookup_in(TABLE.get()?, addr)
 }
 
+/// The function that `addr` lies in: its name, where it begins, and where the next one does.
+pub fn function(addr: u64) -> Option<(&'static str, u64, u64)> {
+    let (name, offset) = lookup(addr)?;
+    let start = addr - offset;
+    let mut later = all().skip_while(|(at, _)| *at <= start);
+    Some((name, start, later.next().map_or(mm::direct::kernel_text().end, |(at, _)| at)))
+}
+
+/// All functions, by address.
+pub fn all() -> impl Iterator<Item = (u64, &'static str)> {
+    let lines = TABLE.get().map_or("", |table| *table).lines();
+    lines.filter_map(|line| line.split_once(' ').and_then(|(at, name)| Some((u64::from_str_radix(at, 16).ok()?, name))))
+}
+
 /// An address with its function's name, if there is one: `ffffffff80201234 mm::init+0x34`.
 pub struct Symbolised(pub u64);
 

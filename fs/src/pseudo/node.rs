@@ -1,6 +1,6 @@
 //! Nodes made of closures.
 
-use crate::inode::{FileHandle, Inode, InodeCommon, InodeRef, Link, NewNode, alloc_ino};
+use crate::inode::{FileHandle, Inode, InodeCommon, InodeRef, Link, NewNode, Seeking, alloc_ino};
 use crate::path::Path;
 use crate::platform::now;
 use crate::types::*;
@@ -40,12 +40,14 @@ pub struct NodeSpec {
     pub gid: u32,
     /// Whether chmod(2) and its like change it.
     pub changeable: bool,
+    /// Of a file the size that stat(2) tells and by which lseek(2) finds the end. Without one it is 0, and a text has no end.
+    pub size: Option<u64>,
 }
 
 impl NodeSpec {
     /// A node of root's with a fresh inode number.
     pub fn new(dev: u64, mode: u32) -> NodeSpec {
-        NodeSpec { dev, ino: alloc_ino(), mode, uid: 0, gid: 0, changeable: false }
+        NodeSpec { dev, ino: alloc_ino(), mode, uid: 0, gid: 0, changeable: false, size: None }
     }
 
     /// With a given inode number, for nodes that are made anew at each lookup.
@@ -56,6 +58,11 @@ impl NodeSpec {
     /// Of which permissions, owner and times can be changed.
     pub fn changeable(self) -> NodeSpec {
         NodeSpec { changeable: true, ..self }
+    }
+
+    /// With an end, see [`NodeSpec::size`].
+    pub fn size(self, size: Option<u64>) -> NodeSpec {
+        NodeSpec { size, ..self }
     }
 
     /// With another owner.
@@ -136,6 +143,7 @@ pub struct PseudoNode {
     dev: u64,
     ino: u64,
     changeable: bool,
+    size: Option<u64>,
     /// A leaf lock.
     attrs: spin::RwLock<Attributes>,
     file_type: FileType,
@@ -147,12 +155,12 @@ pub struct PseudoNode {
 impl PseudoNode {
     fn new(spec: NodeSpec, file_type: FileType, kind: Kind) -> Arc<PseudoNode> {
         let born = now();
-        let NodeSpec { dev, ino, mode, uid, gid, changeable } = spec;
+        let NodeSpec { dev, ino, mode, uid, gid, changeable, size } = spec;
         let attrs = spin::RwLock::new(Attributes { mode: mode & (0o7777 | IMMUTABLE), uid, gid, times: [born; 3] });
         let common = InodeCommon::new();
         let make = |me: &Weak<PseudoNode>| {
             let me = me.clone();
-            PseudoNode { common, dev, ino, changeable, attrs, file_type, born, kind, me }
+            PseudoNode { common, dev, ino, changeable, size, attrs, file_type, born, kind, me }
         };
         Arc::new_cyclic(make)
     }
@@ -325,6 +333,7 @@ impl Inode for PseudoNode {
             uid,
             gid,
             rdev,
+            size: self.size.unwrap_or(0),
             blksize: 1024,
             atime,
             mtime,
@@ -340,7 +349,8 @@ impl Inode for PseudoNode {
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        if !self.changeable {
+        // The times of every node can be changed (`proc_setattr`, `proc_sys_setattr`).
+        if !self.changeable && (attr.mode.is_some() || attr.uid.is_some() || attr.gid.is_some()) {
             return Err(Errno::EPERM);
         }
         let mut attrs = self.attrs.write();
@@ -474,8 +484,8 @@ impl FileHandle for Snapshot {
         self.node.write_at(off, buf)
     }
 
-    fn is_text(&self) -> bool {
-        true
+    fn seeking(&self) -> Seeking {
+        if self.node.size.is_some() { Seeking::File } else { Seeking::Text }
     }
 }
 

@@ -11,7 +11,8 @@ use super::poll::{PollTable, ev};
 use super::{FileOps, OpenFile};
 use crate::log::reader;
 use crate::log::ring::TEXT_MAX;
-use crate::log::{DEFAULT_MESSAGE_LEVEL, write_from_program};
+use crate::log::write_from_program;
+use crate::syscalls::printk;
 use crate::task::current;
 use crate::task::wait::wait_exclusive;
 
@@ -110,7 +111,7 @@ impl FileOps for Kmsg {
 
 /// Takes `<N>` off the front of what a program wrote.
 fn priority(bytes: &[u8]) -> (u16, &[u8]) {
-    let default = USER_FACILITY << 3 | DEFAULT_MESSAGE_LEVEL;
+    let default = USER_FACILITY << 3 | printk()[1] as u16 & 7;
     let named = bytes.strip_prefix(b"<").and_then(|rest| {
         let end = rest.iter().position(|byte| *byte == b'>')?;
         let number: u16 = core::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()?;

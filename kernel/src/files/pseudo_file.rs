@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use fs::inode::Seeking;
 use fs::{FileHandle, InodeRef, OpenFlags};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl::FIONREAD;
@@ -112,10 +113,22 @@ impl FileOps for PseudoFile {
     }
 
     fn seek(&self, file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
-        match &self.handle {
-            Some(handle) if handle.is_text() => seek_text(pos, offset, whence),
-            _ if matches!(whence, g::SEEK_DATA | g::SEEK_HOLE) => Err(Errno::ENXIO),
-            _ => super::regular::seek_to(pos, file.inode.metadata().size, offset, whence),
+        match self.handle.as_ref().map_or(Seeking::File, |handle| handle.seeking()) {
+            Seeking::Text => seek_text(pos, offset, whence),
+            Seeking::Memory => match whence {
+                g::SEEK_SET => Ok(offset as u64),
+                g::SEEK_CUR => Ok(pos.wrapping_add_signed(offset)),
+                _ => Err(Errno::EINVAL),
+            },
+            Seeking::File => {
+                let size = file.inode.metadata().size;
+                let within = u64::try_from(offset).ok().filter(|offset| *offset < size);
+                match whence {
+                    g::SEEK_DATA => within.ok_or(Errno::ENXIO),
+                    g::SEEK_HOLE => within.map(|_| size).ok_or(Errno::ENXIO),
+                    _ => super::regular::seek_to(pos, size, offset, whence),
+                }
+            }
         }
     }
 

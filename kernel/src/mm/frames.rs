@@ -311,6 +311,21 @@ pub fn stats() -> Stats {
     Stats { total: total(), free: FREE.load(Ordering::Relaxed) + singles::len() }
 }
 
+/// How many free blocks there are of each order; the last counts larger blocks as so many of its own. What moves meanwhile may be
+/// counted twice or not at all.
+pub fn free_blocks<const N: usize>() -> [usize; N] {
+    let mut counts = [0; N];
+    let orders = states().iter().filter_map(|state| match state.load(Ordering::Relaxed) {
+        NOT_RAM => None,
+        state => state.checked_sub(FREE_BLOCK).map(|order| order as usize),
+    });
+    for order in orders {
+        let at = order.min(N - 1);
+        counts[at] += 1 << (order - at);
+    }
+    counts
+}
+
 /// All RAM, in frames.
 pub fn total() -> usize {
     TOTAL.load(Ordering::Relaxed)

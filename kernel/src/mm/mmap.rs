@@ -446,6 +446,15 @@ impl AddressSpace {
         let mut area = area.clip(start, end);
         area.offset = offset.ok_or(Errno::EOVERFLOW)?;
         locked.unmap(start, end)?;
+        // As in Linux, the old area is gone before the file is asked for the new one.
+        let last = area
+            .backing
+            .as_ref()
+            .and_then(Object::file)
+            .is_some_and(|file| Arc::strong_count(file) == 1 && file.goes_with_last_area());
+        if last {
+            return Err(Errno::EINVAL);
+        }
         locked.insert(area);
         Ok(())
     }

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use inet::ip::octets;
 
 use super::interface::{self, Link};
-use super::{route, tcp, udp};
+use super::{raw, route, tcp, udp};
 
 /// Route flags `RTF_UP` and `RTF_GATEWAY`.
 const UP: u32 = 1;
@@ -110,6 +110,29 @@ pub fn udp(protocol: u8, v6: bool) -> String {
             socket.drops.load(Ordering::Relaxed)
         );
         let _ = if v6 { writeln!(out, "{text}") } else { writeln!(out, "{text:<127}") };
+    }
+    out
+}
+
+/// `raw`, `raw6`, and `icmp`, `icmp6`, which are the sockets for pings.
+pub fn raw(v6: bool, pings: bool) -> String {
+    let mut out = String::new();
+    for (n, socket) in raw::list(v6, pings).iter().enumerate() {
+        let text = alloc::format!(
+            "{}: {} {} {:02X} {:08X}:{:08X} 00:00000000 00000000 {:5} {:8} {} 2 {:016x} {}",
+            if v6 || pings { alloc::format!("{n:5}") } else { alloc::format!("{n:4}") },
+            hex(&socket.local, v6),
+            hex(&socket.remote.unwrap_or(nobody(&socket.local)), v6),
+            UDP_STATES[usize::from(socket.remote.is_some())],
+            0,
+            socket.held,
+            socket.owner,
+            0,
+            0,
+            0,
+            socket.drops
+        );
+        let _ = if pings && !v6 { writeln!(out, "{text:<127}") } else { writeln!(out, "{text}") };
     }
     out
 }

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 
 use super::counts::{Count, get};
 use super::output::{UDP, UDPLITE};
-use super::{interface, multicast, netlink, packet, sysctl, tcp, udp};
+use super::{interface, multicast, netlink, packet, raw, route, sysctl, tcp, udp};
 
 /// A heading with names, and below it numbers: those that are counted here, zeroes for the rest.
 fn pair(out: &mut String, title: &str, names: &str, known: &[(&str, i64)]) {
@@ -131,17 +131,57 @@ fn in_use(v6: bool) -> [usize; 3] {
 /// `sockstat` and `sockstat6`.
 pub fn sockstat(v6: bool) -> String {
     let [tcp, udp, lite] = in_use(v6);
+    let raw = raw::list(v6, false).len();
     if v6 {
         return alloc::format!(
-            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse {lite}\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n"
+            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse {lite}\nRAW6: inuse {raw}\nFRAG6: inuse 0 memory 0\n"
         );
     }
     let all = in_use(true).iter().sum::<usize>() + tcp + udp + lite;
-    let used = all + netlink::list().len() + packet::list().len();
+    let others = raw::list(true, false).len() + raw::list(false, true).len() + raw::list(true, true).len() + raw;
+    let used = all + others + netlink::list().len() + packet::list().len();
     alloc::format!(
         "sockets: used {used}\nTCP: inuse {tcp} orphan 0 tw 0 alloc {tcp} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse {lite}\n\
-         RAW: inuse 0\nFRAG: inuse 0 memory 0\n"
+         RAW: inuse {raw}\nFRAG: inuse 0 memory 0\n"
     )
+}
+
+/// `fib_trie`: the routes of IPv4, our own addresses among them, below one node. Both of the tables are in it, as on Linux where
+/// no rule looks at one of them alone.
+pub fn fib_trie() -> String {
+    let mut routes = route::all();
+    routes.extend(route::local());
+    routes.retain(|route| {
+        route.destination.address.is_ipv4() && matches!(route.table, route::table::MAIN | route::table::LOCAL)
+    });
+    routes.sort_by_key(|route| (route.destination.address, core::cmp::Reverse(route.destination.prefix)));
+    let mut tree = String::from("  +-- 0.0.0.0/0 0 0 0\n");
+    let mut above = None;
+    for route in &routes {
+        let address = route.destination.address;
+        if above != Some(address) {
+            let _ = writeln!(tree, "     |-- {address}");
+            above = Some(address);
+        }
+        let scope = match route.scope {
+            route::scope::UNIVERSE => "universe",
+            route::scope::LINK => "link",
+            route::scope::HOST => "host",
+            _ => "nowhere",
+        };
+        let kind = match route.kind {
+            route::kind::LOCAL => "LOCAL",
+            route::kind::BROADCAST => "BROADCAST",
+            route::kind::MULTICAST => "MULTICAST",
+            route::kind::BLACKHOLE => "BLACKHOLE",
+            route::kind::UNREACHABLE => "UNREACHABLE",
+            route::kind::PROHIBIT => "PROHIBIT",
+            route::kind::THROW => "THROW",
+            _ => "UNICAST",
+        };
+        let _ = writeln!(tree, "        /{} {scope} {kind}", route.destination.prefix);
+    }
+    alloc::format!("Main:\n{tree}Local:\n{tree}")
 }
 
 /// `packet`.

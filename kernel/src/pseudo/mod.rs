@@ -21,6 +21,8 @@ pub use sys::file_system as sysfs;
 /// A tree of fixed files under construction. Paths have the form `a/b/c`.
 struct Tree {
     dev: u64,
+    /// What files have as [`NodeSpec::size`].
+    size: Option<u64>,
     root: Arc<PseudoNode>,
 }
 
@@ -41,6 +43,10 @@ impl Tree {
         at
     }
 
+    fn spec(&self, mode: u32) -> NodeSpec {
+        NodeSpec::new(self.dev, mode).size(self.size)
+    }
+
     fn put(&self, path: &str, node: InodeRef) {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
         self.dir(dir).insert(name, node);
@@ -48,12 +54,12 @@ impl Tree {
 
     /// A file whose text never changes.
     fn fixed(&self, path: &str, text: &'static str) {
-        self.put(path, PseudoNode::fixed(NodeSpec::new(self.dev, 0o444), text));
+        self.put(path, PseudoNode::fixed(self.spec(0o444), text));
     }
 
     /// A file whose text is made when it is read.
     fn text(&self, path: &str, read: impl Fn() -> SysResult<Vec<u8>> + Send + Sync + 'static) {
-        self.put(path, PseudoNode::text(NodeSpec::new(self.dev, 0o444), read));
+        self.put(path, PseudoNode::text(self.spec(0o444), read));
     }
 
     /// A file of one line that is made when it is read.
@@ -72,7 +78,7 @@ impl Tree {
         read: impl Fn() -> SysResult<Vec<u8>> + Send + Sync + 'static,
         write: impl Fn(&[u8]) -> SysResult<()> + Send + Sync + 'static,
     ) {
-        self.put(path, PseudoNode::control(NodeSpec::new(self.dev, 0o644), read, write));
+        self.put(path, PseudoNode::control(self.spec(0o644), read, write));
     }
 }
 

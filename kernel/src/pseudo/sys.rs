@@ -18,10 +18,13 @@ use crate::mm::flags::HUGE_SIZE;
 use crate::mm::huge;
 use crate::task::sched::{MAX_CPUS, online_cpus};
 
+/// The size that every attribute is said to have: a page.
+pub const ATTRIBUTE: u64 = 4096;
+
 /// A sysfs.
 pub fn file_system() -> Arc<dyn FileSystem> {
     PseudoFs::new("sysfs", SYSFS_MAGIC, |dev| {
-        let tree = Tree { dev, root: PseudoNode::dir(NodeSpec::new(dev, 0o555)) };
+        let tree = Tree { dev, size: Some(ATTRIBUTE), root: PseudoNode::dir(NodeSpec::new(dev, 0o555)) };
         for dir in ["block", "bus", "class/block", "dev/block", "dev/char", "firmware", "fs/cgroup", "module", "power"] {
             tree.dir(dir);
         }

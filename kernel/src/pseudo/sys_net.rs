@@ -52,7 +52,8 @@ pub struct Interfaces {
 impl DirSource for Interfaces {
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
         let interface = interface::by_name(name).ok_or(Errno::ENOENT)?;
-        let tree = Tree { dev: self.dev, root: PseudoNode::dir(NodeSpec::new(self.dev, 0o755)) };
+        let tree =
+            Tree { dev: self.dev, size: Some(super::sys::ATTRIBUTE), root: PseudoNode::dir(NodeSpec::new(self.dev, 0o755)) };
         fill(&tree, &interface);
         Ok(tree.root)
     }

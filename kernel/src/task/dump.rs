@@ -81,15 +81,8 @@ pub fn all_tasks() {
         let mm = task.process.mm.try_lock().map(|mm| mm.clone());
         let rip = mm.and_then(|mm| mm.try_original_ip(frame.rip)).unwrap_or(frame.rip);
         emergency!("application at rip {rip:#x} rsp {:#x}", frame.rsp);
-        if !task.on_cpu.load(Ordering::Relaxed) {
-            // `switch_stacks` pushed r15, r14, r13, r12, rbp, rbx below the return address.
-            let rsp = task.saved_stack_pointer();
-            let (bottom, top) = task.stack_bounds();
-            if rsp >= bottom && rsp + 56 <= top {
-                // SAFETY: within the task's own kernel stack, which the table keeps alive.
-                let (rbp, rip) = unsafe { (*((rsp + 32) as *const u64), *((rsp + 48) as *const u64)) };
-                print_backtrace(Some(rip), rbp);
-            }
+        if let Some((rip, rbp)) = task.left_at() {
+            print_backtrace(Some(rip), rbp);
         }
         print_calls(task);
     }) else {

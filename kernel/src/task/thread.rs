@@ -367,6 +367,20 @@ impl Task {
         unsafe { self.saved_rsp.get().read_volatile() }
     }
 
+    /// Where a task that does not run goes on in the kernel, and the frame pointer it has there.
+    pub fn left_at(&self) -> Option<(u64, u64)> {
+        // `switch_stacks` pushed r15, r14, r13, r12, rbp, rbx below the return address.
+        const PUSHED: u64 = 56;
+        let rsp = self.saved_stack_pointer();
+        let (bottom, top) = self.stack_bounds();
+        if self.on_cpu.load(Ordering::Relaxed) || rsp < bottom || rsp + PUSHED > top {
+            return None;
+        }
+        // SAFETY: within the task's own kernel stack, which lives as long as the task. Where it runs again meanwhile, the words are
+        // old or torn, and who walks on from them checks what it reads.
+        Some(unsafe { (((rsp + 48) as *const u64).read_volatile(), ((rsp + 32) as *const u64).read_volatile()) })
+    }
+
     /// Whether it is what a CPU runs when there is nothing to run.
     pub fn is_idle(&self) -> bool {
         self.idle

@@ -6,6 +6,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use inet::bpf::{Packet, View};
 use spin::Once;
 use syscall_shim::{Errno, SysResult};
 
@@ -347,13 +348,22 @@ impl Channel {
     /// Sends a packet of `sender`; `peers` says that its receiver sends to nobody else, and so takes any number of them.
     pub(super) fn send_packet(
         &self,
-        bytes: Vec<u8>,
+        mut bytes: Vec<u8>,
         parcel: Parcel,
         sender: &Arc<Sender>,
         peers: impl Fn() -> bool,
         how: How,
     ) -> SysResult<usize> {
         let files = self.ticket(parcel.files)?;
+        let len = bytes.len();
+        let (head, nowhere) = (bytes.as_slice(), usize::MAX);
+        let packet =
+            || Packet { view: View { head, network: nowhere, link: nowhere, ..View::default() }, ..Packet::default() };
+        match self.wants.filter.wanted(packet) {
+            // The sender is not told that nobody wants it.
+            0 => return self.check_open().map(|()| len),
+            wanted => bytes.truncate(wanted),
+        }
         loop {
             self.check_open()?;
             if sender.used() >= how.limit {
@@ -366,10 +376,9 @@ impl Channel {
                 break;
             }
         }
-        let len = bytes.len();
         let from = (self.kind == Kind::Datagram).then(|| sender.clone());
         let stamp = if self.wants.stamps() { clock::realtime_ns() } else { 0 };
-        let cost = cost(self.kind, len);
+        let cost = cost(self.kind, bytes.len());
         sender.used.fetch_add(cost, Ordering::AcqRel);
         self.push(Message { bytes, read: 0, cost, credentials: parcel.credentials, files, from, stamp }, false);
         Ok(len)

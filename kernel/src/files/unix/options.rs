@@ -11,6 +11,7 @@ use syscall_shim::{Errno, SysResult};
 use crate::arch::clock;
 use crate::files::capable;
 use crate::files::socket::{Control, PeerCredentials, int, timeval, timeval_bytes};
+use crate::net::filter::Filter;
 
 /// `/proc/sys/net/core/wmem_default` and `rmem_default`, and the most that may be asked for, `wmem_max` and `rmem_max`.
 const DEFAULT_BUFFER: u32 = 212_992;
@@ -24,7 +25,7 @@ const PRIORITY_MAX: i32 = 6;
 const BUF_LOCK_MASK: i32 = 3;
 
 /// Options that are on or off. Where `AF_UNIX` has no use for one, Linux keeps it all the same.
-const SWITCHES: [u32; 21] = [
+const SWITCHES: [u32; 20] = [
     n::SO_DEBUG,
     n::SO_REUSEADDR,
     n::SO_DONTROUTE,
@@ -37,7 +38,6 @@ const SWITCHES: [u32; 21] = [
     n::SO_RXQ_OVFL,
     n::SO_WIFI_STATUS,
     n::SO_NOFCS,
-    n::SO_LOCK_FILTER,
     n::SO_SELECT_ERR_QUEUE,
     n::SO_PREFER_BUSY_POLL,
     n::SO_RCVMARK,
@@ -58,11 +58,14 @@ pub struct Flags {
     switches: [AtomicU64; 2],
     /// `SO_PEEK_OFF`; negative while it is off.
     peek_offset: AtomicI32,
+    /// Which packets are taken, and how much of them.
+    pub filter: Filter,
 }
 
 impl Flags {
     fn new() -> Arc<Flags> {
-        let flags = Flags { switches: [const { AtomicU64::new(0) }; 2], peek_offset: AtomicI32::new(-1) };
+        let switches = [const { AtomicU64::new(0) }; 2];
+        let flags = Flags { switches, peek_offset: AtomicI32::new(-1), filter: Filter::default() };
         flags.set(n::SO_PASSRIGHTS, true);
         Arc::new(flags)
     }
@@ -223,7 +226,6 @@ impl Options {
         match option {
             n::SO_DEBUG => need(!on || capable(CAP_NET_ADMIN), Errno::EACCES),
             n::SO_PREFER_BUSY_POLL => need(!on || capable(CAP_NET_ADMIN), Errno::EPERM),
-            n::SO_LOCK_FILTER => need(on || !self.flags.has(option), Errno::EPERM),
             n::SO_REUSEPORT => need(!on, Errno::EOPNOTSUPP),
             n::SO_ZEROCOPY => Err(Errno::EOPNOTSUPP),
             _ => Ok(()),
@@ -237,6 +239,9 @@ impl Options {
             let slot = if receive { &self.receive_timeout } else { &self.send_timeout };
             slot.store(timeval(value)?, Ordering::Relaxed);
             return Ok(());
+        }
+        if let Some(result) = self.flags.filter.set(option, value) {
+            return result;
         }
         let number = int(value)?;
         let second = || int(value.get(4..).unwrap_or_default());
@@ -296,8 +301,6 @@ impl Options {
                 need(number >= 0, Errno::EINVAL)?;
                 store(&self.interface, number);
             }
-            // There is none to take away.
-            n::SO_DETACH_FILTER => return Err(Errno::ENOENT),
             n::SO_BSDCOMPAT => {}
             n::SO_TXREHASH | n::SO_RESERVE_MEM => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
@@ -307,6 +310,9 @@ impl Options {
 
     /// getsockopt(2) at `SOL_SOCKET`, as far as it asks what was set. `ENOPROTOOPT`.
     pub fn get(&self, option: u32) -> SysResult<Vec<u8>> {
+        if let Some(bytes) = self.flags.filter.get(option) {
+            return Ok(bytes);
+        }
         let load = |slot: &AtomicI32| slot.load(Ordering::Relaxed);
         let number = match option {
             _ if SWITCHES.contains(&option) || STAMPS.contains(&option) => i32::from(self.flags.has(option)),

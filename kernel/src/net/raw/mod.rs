@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use inet::bpf::{Packet, View};
 use inet::checksum::Sum;
@@ -23,6 +23,7 @@ use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::files::socket::Address;
 use crate::net::charge;
 use crate::sync::SpinLock;
+use crate::task::current;
 
 const ECHO: [u8; 2] = [8, 128];
 const ECHO_REPLY: [u8; 2] = [0, 129];
@@ -63,6 +64,10 @@ pub struct RawSocket {
     checksum_at: AtomicI32,
     /// shutdown(2) of reading and of writing.
     closed: [AtomicBool; 2],
+    /// The user who opened it.
+    owner: u32,
+    /// Packets that there was no room for.
+    drops: AtomicU32,
     /// When the last packet that was read had come.
     last_stamp: AtomicU64,
     readers: PollQueue,
@@ -75,6 +80,30 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Whether there is any: most machines have none.
 pub fn wanted() -> bool {
     COUNT.load(Ordering::Relaxed) > 0
+}
+
+/// A socket, as /proc/net shows it.
+pub struct Listed {
+    /// Our end, with the protocol as port, or the identity of a socket for pings.
+    pub local: SocketAddr,
+    /// The other one, if it is connected.
+    pub remote: Option<SocketAddr>,
+    /// What waits to be read, as it is counted against the buffer.
+    pub held: usize,
+    /// The user.
+    pub owner: u32,
+    /// Packets that were lost.
+    pub drops: u32,
+}
+
+/// The raw sockets of a family, or those for pings that have an identity.
+pub fn list(v6: bool, pings: bool) -> Vec<Listed> {
+    let sockets: Vec<Arc<RawSocket>> = TABLE.lock().iter().filter_map(Weak::upgrade).collect();
+    let is_shown = |socket: &&Arc<RawSocket>| {
+        let identity = socket.identity.load(Ordering::Relaxed);
+        socket.is_v6() == v6 && socket.ping == pings && (!pings || identity != 0)
+    };
+    sockets.iter().filter(is_shown).map(|socket| socket.shown()).collect()
 }
 
 /// A packet has come: everybody who wants it has a copy. `header` is its IPv4 header.
@@ -107,6 +136,8 @@ impl RawSocket {
             filter: SpinLock::new(filter::Filter::default()),
             checksum_at: AtomicI32::new(checksum_at),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
+            owner: current().credentials().euid,
+            drops: AtomicU32::new(0),
             last_stamp: AtomicU64::new(0),
             readers: poll_queue(),
         });
@@ -123,6 +154,22 @@ impl RawSocket {
     /// A socket for pings.
     pub fn ping(family: Family) -> Arc<RawSocket> {
         Self::new(family, family.icmp() as u8, true)
+    }
+
+    fn shown(&self) -> Listed {
+        let ends = self.ends.lock();
+        let (local, remote) = (ends.local, ends.remote);
+        drop(ends);
+        let any = if self.is_v6() { IpAddr::from([0; 16]) } else { IpAddr::from([0; 4]) };
+        let port = if self.ping { self.identity.load(Ordering::Relaxed) } else { self.protocol.into() };
+        let remote_port = |remote: SocketAddr| if self.ping { remote.port() } else { 0 };
+        Listed {
+            local: SocketAddr::new(local.unwrap_or(any), port),
+            remote: remote.map(|remote| SocketAddr::new(remote.ip(), remote_port(remote))),
+            held: self.held.load(Ordering::Relaxed),
+            owner: self.owner,
+            drops: self.drops.load(Ordering::Relaxed),
+        }
     }
 
     fn is_v6(&self) -> bool {
@@ -167,7 +214,11 @@ impl RawSocket {
     }
 
     fn take(&self, incoming: &Incoming<'_>, header: &[u8]) {
-        if self.closed[0].load(Ordering::Acquire) || self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
+        if self.closed[0].load(Ordering::Acquire) {
+            return;
+        }
+        if self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
+            self.drops.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let parts = [header, &incoming.head, &incoming.tail];

@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use fs::OpenFlags;
-use fs::inode::FileHandle;
+use fs::inode::{FileHandle, Seeking};
 use fs::pseudo::format as text;
 use syscall_shim::{Errno, SysResult};
 
@@ -210,6 +210,10 @@ pub fn open_mem(target: &Target, _flags: OpenFlags) -> SysResult<Arc<dyn FileHan
 }
 
 impl FileHandle for Mem {
+    fn seeking(&self) -> Seeking {
+        Seeking::Memory
+    }
+
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
         match self.0.read(off, buf) {
             0 if !buf.is_empty() => Err(Errno::EIO),
@@ -246,6 +250,10 @@ pub fn open_pagemap(target: &Target, _flags: OpenFlags) -> SysResult<Arc<dyn Fil
 }
 
 impl FileHandle for PageMap {
+    fn seeking(&self) -> Seeking {
+        Seeking::Memory
+    }
+
     /// Whole entries only: `EINVAL` otherwise.
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
         if !off.is_multiple_of(ENTRY) || !(buf.len() as u64).is_multiple_of(ENTRY) {

@@ -3,7 +3,9 @@
 //! [`pid`] has the directory of a process and its table of files; [`system`], [`sys`] and [`net`] have the rest.
 
 mod access;
+mod attributes;
 mod fd;
+mod kernel;
 mod map_query;
 mod memory;
 mod mount_table;
@@ -11,6 +13,7 @@ mod net;
 mod ns;
 mod pid;
 mod schedule;
+mod stack;
 mod status;
 mod sys;
 mod system;

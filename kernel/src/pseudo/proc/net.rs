@@ -11,6 +11,8 @@ use crate::net::{report, tables};
 
 const UDP_HEADING: &str =
     "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
+const RAW_HEADING: &str =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
 const UDP6_HEADING: &str = "  sl  local_address                         remote_address                        st tx_queue rx_queue \
     tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
 
@@ -49,6 +51,16 @@ const TABLES: &[(&str, usize, &str)] = &[
     ("udp6", 0, UDP6_HEADING),
     ("udplite", 127, UDP_HEADING),
     ("udplite6", 0, UDP6_HEADING),
+    ("raw", 0, RAW_HEADING),
+    ("raw6", 0, UDP6_HEADING),
+    ("icmp", 127, RAW_HEADING),
+    ("icmp6", 0, UDP6_HEADING),
+    ("fib_trie", 0, ""),
+    (
+        "rt_cache",
+        127,
+        "Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\tWindow\tIRTT\tTOS\tHHRef\tHHUptod\tSpecDst\n",
+    ),
     ("unix", 0, "Num       RefCount Protocol Flags    Type St Inode Path\n"),
 ];
 
@@ -75,6 +87,11 @@ fn lines(name: &str) -> String {
         "udp6" => report::udp(UDP, true),
         "udplite" => report::udp(UDPLITE, false),
         "udplite6" => report::udp(UDPLITE, true),
+        "raw" => report::raw(false, false),
+        "raw6" => report::raw(true, false),
+        "icmp" => report::raw(false, true),
+        "icmp6" => report::raw(true, true),
+        "fib_trie" => tables::fib_trie(),
         "dev" => report::dev(),
         "route" => report::route(),
         "ipv6_route" => report::ipv6_route(),

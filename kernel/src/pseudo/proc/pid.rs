@@ -14,7 +14,7 @@ use syscall_shim::{Errno, SysResult};
 use super::map_query::Maps;
 use super::mount_table::MountTable;
 use super::target::{Class, Target};
-use super::{access, fd, memory, net, ns, number, schedule, status, usage};
+use super::{access, attributes, fd, memory, net, ns, number, schedule, stack, status, usage};
 use crate::files::FileOps;
 use crate::files::open::OpenedBy;
 use crate::task::Process;
@@ -57,16 +57,24 @@ struct Entry {
     in_thread: bool,
     /// Also in the directory of a process.
     in_process: bool,
+    /// Whether lseek(2) can go to the end, which is where the file begins.
+    ends: bool,
+}
+
+impl Entry {
+    const fn with_end(self) -> Entry {
+        Entry { ends: true, ..self }
+    }
 }
 
 /// In both directories.
 const fn both(name: &'static str, mode: u32, what: What) -> Entry {
-    Entry { name, mode, what, in_thread: true, in_process: true }
+    Entry { name, mode, what, in_thread: true, in_process: true, ends: false }
 }
 
 /// In the process's alone.
 const fn whole(name: &'static str, mode: u32, what: What) -> Entry {
-    Entry { name, mode, what, in_thread: false, in_process: true }
+    Entry { name, mode, what, in_thread: false, in_process: true, ends: false }
 }
 
 /// In the order in which Linux lists them.
@@ -76,15 +84,15 @@ const ENTRIES: &[Entry] = &[
     both("fdinfo", 0o555, Dir(|target, spec| PseudoNode::dynamic(spec, fd::Infos(target.clone())))),
     both("ns", 0o511, Dir(|target, spec| PseudoNode::dynamic(spec, ns::Namespaces(target.clone())))),
     both("net", 0o555, Dir(|target, spec| net::directory(target.dev, spec))),
-    both("environ", 0o400, Private(memory::environ)),
-    both("auxv", 0o400, Private(memory::auxv)),
+    both("environ", 0o400, Private(memory::environ)).with_end(),
+    both("auxv", 0o400, Private(memory::auxv)).with_end(),
     both("status", 0o444, Text(status::status)),
     both("personality", 0o400, Private(status::personality)),
     both("limits", 0o444, Text(usage::limits)),
-    whole("coredump_filter", 0o644, Control(usage::coredump_filter, usage::set_coredump_filter)),
+    whole("coredump_filter", 0o644, Control(usage::coredump_filter, usage::set_coredump_filter)).with_end(),
     both("comm", 0o644, Control(status::comm, status::set_comm)),
     both("syscall", 0o400, Private(status::syscall)),
-    both("cmdline", 0o444, Text(memory::cmdline)),
+    both("cmdline", 0o444, Text(memory::cmdline)).with_end(),
     both("stat", 0o444, Text(status::stat)),
     both("statm", 0o444, Text(memory::statm)),
     both("maps", 0o444, Opened(Maps::open)),
@@ -102,17 +110,20 @@ const ENTRIES: &[Entry] = &[
     whole("timers", 0o444, Text(schedule::timers)),
     both("smaps", 0o444, Private(memory::smaps)),
     both("smaps_rollup", 0o444, Private(memory::smaps_rollup)),
+    both("attr", 0o555, Dir(|target, spec| attributes::directory(target.dev, spec))),
+    both("stack", 0o400, Private(stack::stack)),
+    whole("autogroup", 0o644, Control(schedule::autogroup, schedule::set_autogroup)),
     both("pagemap", 0o400, Handle(memory::open_pagemap)),
     both("wchan", 0o444, Text(status::wchan)),
     both("schedstat", 0o444, Text(usage::schedstat)),
     both("cgroup", 0o444, Text(|_| Ok(fs::pseudo::format::cgroup_root()))),
     both("cpuset", 0o444, Text(|_| Ok(b"/\n".to_vec()))),
     both("oom_score", 0o444, Text(usage::oom_score)),
-    both("oom_adj", 0o644, Control(usage::oom_adj, usage::set_oom_adj)),
-    both("oom_score_adj", 0o644, Control(usage::oom_score_adj, usage::set_oom_score_adj)),
+    both("oom_adj", 0o644, Control(usage::oom_adj, usage::set_oom_adj)).with_end(),
+    both("oom_score_adj", 0o644, Control(usage::oom_score_adj, usage::set_oom_score_adj)).with_end(),
     both("io", 0o400, Private(usage::io)),
-    both("loginuid", 0o644, Control(|_| Ok(b"4294967295".to_vec()), access::refuse)),
-    both("sessionid", 0o444, Text(|_| Ok(b"4294967295".to_vec()))),
+    both("loginuid", 0o644, Control(|_| Ok(b"4294967295".to_vec()), access::refuse)).with_end(),
+    both("sessionid", 0o444, Text(|_| Ok(b"4294967295".to_vec()))).with_end(),
     both("uid_map", 0o644, Control(access::id_map, access::refuse)),
     both("gid_map", 0o644, Control(access::id_map, access::refuse)),
     both("projid_map", 0o644, Control(access::id_map, access::refuse)),
@@ -166,7 +177,7 @@ impl DirSource for Files {
 }
 
 fn node(target: &Target, key: u32, entry: &Entry) -> InodeRef {
-    let spec = target.spec(class(target), key, entry.mode);
+    let spec = target.spec(class(target), key, entry.mode).size(entry.ends.then_some(0));
     let (own, other) = (target.clone(), target.clone());
     match entry.what {
         Text(read) => PseudoNode::text(spec, move || read(&own)),

@@ -46,6 +46,16 @@ pub fn reset(_: &Target, _: &[u8]) -> SysResult<()> {
     Err(Errno::EPERM)
 }
 
+/// `autogroup`: there are no groups that the scheduler makes by itself, and Linux shows nothing of a thread that is in none.
+pub fn autogroup(_: &Target) -> SysResult<Vec<u8>> {
+    Ok(Vec::new())
+}
+
+/// The weight of the group that everybody is in cannot be changed.
+pub fn set_autogroup(_: &Target, _: &[u8]) -> SysResult<()> {
+    Err(Errno::EINVAL)
+}
+
 /// `timers`: those of timer_create(2).
 pub fn timers(target: &Target) -> SysResult<Vec<u8>> {
     let process = target.process()?;

@@ -15,7 +15,7 @@ use raw_cpuid::CpuId;
 use syscall_shim::{Errno, SysResult};
 
 use super::status::TICK;
-use super::{busy_time, sysvipc};
+use super::{busy_time, kernel, sysvipc};
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
 use crate::files::open::SharedOps;
@@ -28,9 +28,17 @@ use crate::vfs;
 
 const PAGE: u64 = 4096;
 
+/// `tty/drivers`: names, those of their nodes, numbers and kinds.
+const TERMINALS: &str = "/dev/tty             /dev/tty        5       0 system:/dev/tty\n\
+    /dev/console         /dev/console    5       1 system:console\n\
+    /dev/ptmx            /dev/ptmx       5       2 system\n\
+    pty_slave            /dev/pts      136 0-1048575 pty:slave\n\
+    pty_master           /dev/ptm      128 0-1048575 pty:master\n";
+
 /// Puts the files into the root of procfs.
 pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
-    let tree = Tree { dev, root: root.clone() };
+    let tree = Tree { dev, size: None, root: root.clone() };
+    tree.text("buddyinfo", || Ok(kernel::buddy_info().into_bytes()));
     tree.fixed("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
     tree.line("cmdline", || String::from(boot::info().command_line()));
     tree.text("cpuinfo", || Ok(cpuinfo()));
@@ -41,6 +49,15 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
         let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue"];
         Ok(text::filesystems(&names.map(|name| (name, false))))
     });
+    tree.dir("driver");
+    tree.fixed("dma", "");
+    tree.dir("fs");
+    tree.text("iomem", || Ok(kernel::io_memory().into_bytes()));
+    tree.text("kallsyms", || Ok(kernel::symbols()?.into_bytes()));
+    let page_types = || Ok(kernel::page_types().into_bytes());
+    tree.put("pagetypeinfo", PseudoNode::text(NodeSpec::new(dev, 0o400), page_types));
+    tree.fixed("tty/drivers", TERMINALS);
+    tree.fixed("tty/ldiscs", "n_tty       0\n");
     tree.text("interrupts", || Ok(interrupts().into_bytes()));
     tree.put("kmsg", kmsg_file(dev));
     tree.text("loadavg", loadavg);

@@ -118,7 +118,7 @@ impl Target {
     /// A node of this target's: `key` tells apart those of one class, below 2^28.
     pub fn spec(&self, class: Class, key: u32, mode: u32) -> NodeSpec {
         let (uid, gid) = self.owner(mode == 0o555);
-        NodeSpec { dev: self.dev, ino: self.ino(class, key), mode, uid, gid, changeable: false }
+        NodeSpec { dev: self.dev, ino: self.ino(class, key), mode, uid, gid, changeable: false, size: None }
     }
 
     /// The inode number that goes with [`Target::spec`].

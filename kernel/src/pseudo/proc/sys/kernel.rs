@@ -11,8 +11,7 @@ use super::setting::Settings;
 use crate::arch::{boot, rng};
 use crate::files::{capable, tty};
 use crate::ipc::limits;
-use crate::log::CONSOLE_LEVEL;
-use crate::syscalls::printk;
+use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
 use crate::task::{core_dump, table, uts, watchdog};
 
@@ -151,10 +150,9 @@ fn trouble(s: &Settings) {
     s.numbers(
         "kernel/printk",
         i32::MIN.into()..=INT_MAX,
-        || printk().map(i64::from).to_vec(),
+        || printk().map(|level| i64::from(level as i32)).to_vec(),
         |levels| {
-            // What programs write and what has no level of its own stays as it is.
-            CONSOLE_LEVEL.store(levels.first().map_or(0, |level| (*level).max(0) as u32), Relaxed);
+            set_printk(core::array::from_fn(|n| levels.get(n).map_or(0, |level| *level as i32 as u32)));
             Ok(())
         },
     );

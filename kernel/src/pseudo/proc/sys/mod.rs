@@ -18,7 +18,7 @@ use crate::pseudo::Tree;
 
 /// Puts the tree into the root of procfs.
 pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
-    let settings = Settings { tree: Tree { dev, root: root.clone() } };
+    let settings = Settings { tree: Tree { dev, size: None, root: root.clone() } };
     kernel::fill(&settings);
     vm::fill(&settings);
     fs::fill(&settings);

@@ -64,6 +64,17 @@ fn ipv4(s: &Settings) {
     s.int("net/ipv4/icmp_echo_ignore_broadcasts", &sysctl::ECHO_IGNORE_BROADCASTS, 0..=1);
     s.int("net/ipv4/igmp_max_memberships", &sysctl::MAX_MEMBERSHIPS, i32::MIN..=i32::MAX);
     s.fixed("net/ipv4/ip_local_reserved_ports", "");
+    if let Some(n) = V4.iter().position(|(name, _)| *name == "forwarding") {
+        // For everybody there is, and everybody to come.
+        let set = move |value: i64| {
+            let of = interface::all().iter().cloned().map(Place::Of).collect::<Vec<_>>();
+            for place in [Place::All, Place::Default].iter().chain(&of) {
+                sysctl::set_conf(place, false, n, i32::from(value != 0));
+            }
+            Ok(())
+        };
+        s.number("net/ipv4/ip_forward", i32::MIN.into()..=INT, move || Place::All.conf().get(false, n).into(), set);
+    }
     rising(s, "net/ipv4/ip_local_port_range", &sysctl::PORT_RANGE, 1, 65535, true);
     rising(s, "net/ipv4/ping_group_range", &sysctl::PING_GROUPS, 0, UNSIGNED, false);
 }
@@ -209,7 +220,7 @@ impl DirSource for Interfaces {
             b"default" => Place::Default,
             _ => Place::Of(interface::by_name(name).ok_or(Errno::ENOENT)?),
         };
-        let tree = Tree { dev: self.dev, root: PseudoNode::dir(NodeSpec::new(self.dev, 0o555)) };
+        let tree = Tree { dev: self.dev, size: None, root: PseudoNode::dir(NodeSpec::new(self.dev, 0o555)) };
         let settings = Settings { tree };
         let v6 = self.v6;
         for (n, (name, _)) in (if v6 { V6 } else { V4 }).iter().enumerate() {
