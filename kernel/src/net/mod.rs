@@ -44,7 +44,7 @@ pub mod tables;
 pub mod tcp;
 mod timers;
 pub mod tun;
-mod udp;
+pub mod udp;
 mod zerocopy;
 
 pub use config::{ResolvConf, resolv_conf};

@@ -24,7 +24,7 @@ use super::{dhcp, icmp, secret};
 use crate::arch::clock;
 use crate::sync::SpinLock;
 
-pub use socket::{Datagram, UdpSocket};
+pub use socket::{Datagram, UdpSocket, most_held};
 
 /// Length of the header.
 pub const HEADER: usize = 8;

@@ -54,7 +54,7 @@ impl UdpSocket {
                 if peeks { peek(&queue, self.common.peek_start()) } else { queue.pop_front().map(|datagram| (datagram, 0)) };
             if let Some((datagram, offset)) = found {
                 if !peeks {
-                    self.held.fetch_sub(charge(datagram.payload.len()), Ordering::Relaxed);
+                    self.release(charge(datagram.payload.len()));
                 }
                 return Some(Ok(Some((datagram, offset))));
             }

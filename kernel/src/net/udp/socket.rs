@@ -14,6 +14,7 @@ use syscall_shim::{Errno, SysResult};
 use super::covers;
 use super::lite::Coverage;
 use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::mm::{PAGE_SIZE, frames};
 use crate::net::charge;
 use crate::net::errors::{Report, Reports};
 use crate::net::output::{UDP, UDPLITE};
@@ -63,6 +64,16 @@ pub(super) struct Ends {
 
 /// What a cork holds back: the bytes, and where they go.
 pub(super) type Corked = Option<(Vec<u8>, Option<SocketAddr>)>;
+
+/// Bytes in the queues of all sockets with their overhead. It may pass the limit by what is queued at the same moment.
+static ALL_HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// How many bytes all queues together may hold: `udp_mem`'s three numbers, of which the last counts (`udp_init`: an eighth of memory,
+/// three quarters of it, and twice that).
+pub fn most_held() -> [usize; 3] {
+    let eighth = frames::total() * PAGE_SIZE / 8;
+    [eighth / 4 * 3, eighth, eighth / 4 * 6]
+}
 
 /// A socket.
 pub struct UdpSocket {
@@ -180,13 +191,19 @@ impl UdpSocket {
         }
     }
 
+    /// A datagram of `size` bytes with its overhead left the queue.
+    pub(super) fn release(&self, size: usize) {
+        self.held.fetch_sub(size, Ordering::Relaxed);
+        ALL_HELD.fetch_sub(size, Ordering::Relaxed);
+    }
+
     fn queue_up(&self, mut datagram: Datagram) {
         if self.closed[0].load(Ordering::Acquire) {
             return;
         }
         let size = charge(datagram.payload.len());
         let limit = self.common.buffers().0 as usize;
-        if self.held.load(Ordering::Relaxed) >= limit {
+        if self.held.load(Ordering::Relaxed) >= limit || ALL_HELD.load(Ordering::Relaxed) + size > most_held()[2] {
             self.drops.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -197,6 +214,7 @@ impl UdpSocket {
             return;
         }
         self.held.fetch_add(size, Ordering::Relaxed);
+        ALL_HELD.fetch_add(size, Ordering::Relaxed);
         queue.push_back(datagram);
         drop(queue);
         self.readers.wake(1, ev::READABLE | ev::RDBAND | ev::PRI);
@@ -295,6 +313,7 @@ pub(super) fn loopback_like(address: &SocketAddr) -> IpAddr {
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
+        ALL_HELD.fetch_sub(self.held.load(Ordering::Relaxed), Ordering::Relaxed);
         let lease = self.ends.lock().lease.take();
         if let Some(lease) = lease {
             super::remove(self, (self.protocol(), lease.local.port()));

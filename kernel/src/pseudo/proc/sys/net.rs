@@ -1,5 +1,6 @@
 //! /proc/sys/net (Documentation/networking/ip-sysctl.rst).
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicI32;
@@ -10,8 +11,9 @@ use fs::{FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
 use super::setting::Settings;
+use crate::mm::PAGE_SIZE;
 use crate::net::sysctl::{self, Place, V4, V6};
-use crate::net::{interface, tcp};
+use crate::net::{interface, tcp, udp};
 use crate::pseudo::Tree;
 
 const INT: i64 = i32::MAX as i64;
@@ -204,7 +206,10 @@ fn without_effect(s: &Settings) {
     s.kept("net/ipv6/route/max_size", 2_147_483_647, 0..=INT);
     s.kept("net/ipv6/route/min_adv_mss", 1220, 0..=INT);
     s.fixed("net/ipv4/tcp_mem", "188319\t251094\t376638");
-    s.fixed("net/ipv4/udp_mem", "376641\t502190\t753282");
+    s.shown("net/ipv4/udp_mem", || {
+        let [low, pressure, most] = udp::most_held().map(|bytes| bytes / PAGE_SIZE);
+        format!("{low}\t{pressure}\t{most}")
+    });
 }
 
 /// `conf`: a directory for each interface, for all, and for those to come.
