@@ -27,9 +27,13 @@ static void *reads_terminal(void *arg) { read(slave, &(char){ 0 }, 1); return ar
 static void *on_futex(void *arg) { static int word; syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0); return arg; }
 static void *in_vfork(void *arg)
 {
-    if (vfork() == 0)
+    if (vfork() == 0) {
+        // It outlives its parent, and must not keep the output open for that long.
+        close(STDIN_FILENO), close(STDOUT_FILENO), close(STDERR_FILENO);
+        alarm(10);
         for (;;)
             pause();
+    }
     return arg;
 }
 static void *waits_for_signal(void *arg)

@@ -1,5 +1,6 @@
 //! `#!` lines (`load_script` of Linux; execve(2), "Interpreter scripts").
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 /// How many scripts may follow each other, a script being the interpreter of the next; beyond it is `ELOOP`
@@ -51,14 +52,13 @@ impl Script {
     }
 
     /// The interpreter's argument list: itself, its argument, the script's path, and the caller's arguments without the
-    /// first.
-    pub fn argv(&self, script_path: &[u8], argv: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let mut list = Vec::with_capacity(argv.len() + 2);
-        list.push(self.interpreter.clone());
-        list.extend(self.argument.clone());
-        list.push(script_path.to_vec());
-        list.extend(argv.iter().skip(1).cloned());
-        list
+    /// first. Fails where there is no memory for the longer list.
+    pub fn argv(&self, script_path: &[u8], mut argv: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, TryReserveError> {
+        argv.try_reserve(3)?;
+        let replaced = argv.len().min(1);
+        let first = [Some(self.interpreter.clone()), self.argument.clone(), Some(script_path.to_vec())];
+        argv.splice(..replaced, first.into_iter().flatten());
+        Ok(argv)
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn argument_list() {
         let s = Script { interpreter: b"/bin/sh".to_vec(), argument: Some(b"-e".to_vec()) };
-        let argv = s.argv(b"./x.sh", &[b"x".to_vec(), b"1".to_vec()]);
-        assert_eq!(argv, [&b"/bin/sh"[..], b"-e", b"./x.sh", b"1"]);
+        let argv = s.argv(b"./x.sh", vec![b"x".to_vec(), b"1".to_vec()]);
+        assert_eq!(argv.unwrap(), [&b"/bin/sh"[..], b"-e", b"./x.sh", b"1"]);
     }
 }

@@ -18,22 +18,33 @@ const ARG_LIMIT: u64 = (8 << 20) / 4 * 3;
 const CLOCK_TICKS: u64 = 100;
 const PLATFORM: &[u8] = b"x86_64\0";
 
-/// Arguments and environment take more room than `execve(2)` allows.
+/// Why there is no stack for a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooLong;
+pub enum StackError {
+    /// Arguments and environment take more room than `execve(2)` allows.
+    TooLong,
+    /// There is no memory to lay it out in.
+    OutOfMemory,
+}
 
-impl TooLong {
-    /// `E2BIG`.
+impl StackError {
+    /// `E2BIG`, `ENOMEM`.
     pub fn errno(self) -> Errno {
-        Errno::E2BIG
+        match self {
+            Self::TooLong => Errno::E2BIG,
+            Self::OutOfMemory => Errno::ENOMEM,
+        }
     }
 }
 
-impl fmt::Display for TooLong {
+impl fmt::Display for StackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the arguments and the environment are too long (a quarter of the stack's limit, or 128 KiB in one string)",
-        )
+        f.write_str(match self {
+            Self::TooLong => {
+                "the arguments and the environment are too long (a quarter of the stack's limit, or 128 KiB in one string)"
+            }
+            Self::OutOfMemory => "there is no memory for the arguments and the environment",
+        })
     }
 }
 
@@ -107,17 +118,17 @@ pub struct StackImage {
 }
 
 /// Sum of the strings with their NULs; none may be longer than [`MAX_ARG_STRLEN`].
-fn strings_len(strings: &[Vec<u8>]) -> Result<u64, TooLong> {
+fn strings_len(strings: &[Vec<u8>]) -> Result<u64, StackError> {
     strings.iter().try_fold(0u64, |sum, s| {
-        if s.len() >= MAX_ARG_STRLEN { Err(TooLong) } else { Ok(sum.saturating_add(s.len() as u64 + 1)) }
+        if s.len() >= MAX_ARG_STRLEN { Err(StackError::TooLong) } else { Ok(sum.saturating_add(s.len() as u64 + 1)) }
     })
 }
 
 /// `bprm_stack_limits`.
-fn check_limit(spec: &Spec<'_>, argc: usize, strings: u64) -> Result<(), TooLong> {
+fn check_limit(spec: &Spec<'_>, argc: usize, strings: u64) -> Result<(), StackError> {
     let limit = ARG_LIMIT.min(spec.stack_limit / 4).max(ARG_MAX);
     let pointers = (argc.max(1) as u64 + spec.envp.len() as u64).saturating_mul(8);
-    if strings.saturating_add(pointers) > limit { Err(TooLong) } else { Ok(()) }
+    if strings.saturating_add(pointers) > limit { Err(StackError::TooLong) } else { Ok(()) }
 }
 
 fn auxv(aux: &Aux, random: u64, execfn: u64, platform: u64) -> Vec<(u64, u64)> {
@@ -154,7 +165,7 @@ fn auxv(aux: &Aux, random: u64, execfn: u64, platform: u64) -> Vec<(u64, u64)> {
 }
 
 /// Builds the stack that ends at `top`.
-pub fn build(top: u64, spec: &Spec<'_>) -> Result<StackImage, TooLong> {
+pub fn build(top: u64, spec: &Spec<'_>) -> Result<StackImage, StackError> {
     let empty = [Vec::new()];
     let argv = if spec.argv.is_empty() { &empty[..] } else { spec.argv };
     let (args_len, env_len) = (strings_len(argv)?, strings_len(spec.envp)?);
@@ -170,7 +181,8 @@ pub fn build(top: u64, spec: &Spec<'_>) -> Result<StackImage, TooLong> {
     let pointers = 1 + argv.len() as u64 + 1 + spec.envp.len() as u64 + 1;
     let sp = (random - auxv.len() as u64 * 16 - pointers * 8) & !15;
 
-    let mut bytes = Vec::with_capacity((top - sp) as usize);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact((top - sp) as usize).map_err(|_| StackError::OutOfMemory)?;
     let mut put = |word: u64| bytes.extend_from_slice(&word.to_le_bytes());
     put(argv.len() as u64);
     let mut put_pointers = |strings: &[Vec<u8>], mut at: u64| {
@@ -266,13 +278,13 @@ mod tests {
     fn limits() {
         let aux = Aux::default();
         let long = vec![vec![b'a'; MAX_ARG_STRLEN]];
-        assert_eq!(build(TOP, &spec(&long, &[], &aux)).unwrap_err(), TooLong);
+        assert_eq!(build(TOP, &spec(&long, &[], &aux)).unwrap_err(), StackError::TooLong);
         let just = vec![vec![b'a'; MAX_ARG_STRLEN - 1]];
         assert!(build(TOP, &spec(&just, &[], &aux)).is_ok());
         let many = vec![vec![b'a'; 100_000]; 21];
-        assert_eq!(build(TOP, &spec(&many, &[], &aux)).unwrap_err(), TooLong);
+        assert_eq!(build(TOP, &spec(&many, &[], &aux)).unwrap_err(), StackError::TooLong);
         assert!(build(TOP, &Spec { stack_limit: u64::MAX, ..spec(&many, &[], &aux) }).is_ok());
         let small = Spec { stack_limit: 0, ..spec(&just, &[], &aux) };
-        assert_eq!(build(TOP, &small).unwrap_err(), TooLong);
+        assert_eq!(build(TOP, &small).unwrap_err(), StackError::TooLong);
     }
 }

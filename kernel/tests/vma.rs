@@ -8,7 +8,7 @@ mod flags;
 #[path = "../src/mm/vma.rs"]
 mod vma;
 
-use flags::{Prot, VmFlags};
+use flags::{Policy, Prot, VmFlags};
 use vma::{Backing, Vma, VmaSet};
 
 #[derive(Clone, Debug)]
@@ -22,7 +22,8 @@ impl Backing for File {
 const P: u64 = 4096;
 
 fn anon(start: u64, end: u64, prot: Prot) -> Vma<File> {
-    Vma { start: start * P, end: end * P, prot, flags: VmFlags::empty(), offset: 0, backing: None, name: None }
+    let (flags, policy) = (VmFlags::empty(), Policy::default());
+    Vma { start: start * P, end: end * P, prot, flags, offset: 0, backing: None, name: None, policy }
 }
 
 fn file(start: u64, end: u64, offset: u64) -> Vma<File> {

@@ -280,9 +280,9 @@ macro_rules! for_each_syscall {
             234, tgkill, [Int Int Signal], done;
             235, utimes, [Path Ptr], done;
             236, vserver, [], absent;
-            237, mbind, [Ptr Size Int Ptr UInt Hex], partial("checked, and without effect on the one node");
-            238, set_mempolicy, [Int Ptr UInt], partial("the policy is the process's, not the thread's");
-            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], partial("areas have no policy of their own");
+            237, mbind, [Ptr Size Int Ptr UInt Hex], done;
+            238, set_mempolicy, [Int Ptr UInt], done;
+            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], partial("shared memory has no policy of its own, only areas have");
             240, mq_open, [Str OpenFlags Mode Ptr], done;
             241, mq_unlink, [Str], done;
             242, mq_timedsend, [Fd BufIn(2) Size UInt Timespec], done;
@@ -405,7 +405,7 @@ macro_rules! for_each_syscall {
             447, memfd_secret, [Hex], absent;
             448, process_mrelease, [Fd Hex], absent;
             449, futex_waitv, [Ptr UInt Hex Timespec ClockId], done;
-            450, set_mempolicy_home_node, [Ptr Size UInt Hex], absent;
+            450, set_mempolicy_home_node, [Ptr Size UInt Hex], done;
             451, cachestat, [Fd Ptr Ptr Hex], done;
             452, fchmodat2, [DirFd Path Mode AtFlags], done;
             453, map_shadow_stack, [Ptr Size Hex], absent;

@@ -279,8 +279,12 @@ impl Epoll {
         if same { Err(Errno::EINVAL) } else { Ok(()) }
     }
 
-    fn watches(&self) -> Vec<Arc<Watch>> {
-        self.interest.lock().values().cloned().collect()
+    fn watches(&self) -> SysResult<Vec<Arc<Watch>>> {
+        let interest = self.interest.lock();
+        let mut watches = Vec::new();
+        watches.try_reserve_exact(interest.len()).map_err(|_| Errno::ENOMEM)?;
+        watches.extend(interest.values().cloned());
+        Ok(watches)
     }
 
     /// Length of the longest chain from this instance down; `ELOOP` if it leads to `to` or is too long.
@@ -289,7 +293,7 @@ impl Epoll {
         if core::ptr::eq(self, to) {
             return Err(Errno::ELOOP);
         }
-        for watch in self.watches() {
+        for watch in self.watches()? {
             let Some(file) = watch.file.upgrade() else { continue };
             if let Some(inner) = file.ops_as::<Epoll>() {
                 longest = longest.max(1 + inner.depth_below(to)?);
@@ -393,7 +397,14 @@ impl FileOps for Epoll {
     }
 
     fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
-        for watch in self.watches() {
+        /// Longer than any line of it.
+        const LINE: usize = 160;
+        // Where there is no memory for a list of any length, none is shown.
+        let Ok(watches) = self.watches() else { return };
+        if out.try_reserve(watches.len() * LINE).is_err() {
+            return;
+        }
+        for watch in watches {
             let Some(file) = watch.file.upgrade() else { continue };
             let m = file.inode.metadata();
             let _ = writeln!(

@@ -280,6 +280,11 @@ impl MappedFile for Attachment {
         Some(self.segment.size)
     }
 
+    fn goes_with_last_area(&self) -> bool {
+        let state = self.segment.state.lock();
+        state.doomed && state.attachments == 1
+    }
+
     fn for_child(&self) -> Option<Arc<dyn MappedFile>> {
         Some(Attachment::new(&self.segment, self.id))
     }

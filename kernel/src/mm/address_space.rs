@@ -16,7 +16,7 @@ use x86_64::structures::paging::PhysFrame;
 
 use super::account::{self, Rss};
 use super::flags::{PAGE_SIZE, USER_END, VmFlags};
-use super::numa::Numa;
+use super::numa::Barriers;
 use super::object::Object;
 use super::page_table::PageTable;
 use super::pages::Pages;
@@ -62,7 +62,7 @@ pub struct AddressSpace {
     /// The out-of-memory killer has taken pages out: nobody may see what is there instead.
     reaped: AtomicBool,
     /// Memory policy and barriers.
-    pub numa: Numa,
+    pub barriers: Barriers,
     /// Call sites that are jumps.
     pub(super) sites: Sites,
     pub(super) inner: MapLock<Inner>,
@@ -134,7 +134,7 @@ impl AddressSpace {
             generation: Generation::default(),
             rss: Rss::default(),
             reaped: AtomicBool::new(false),
-            numa: Numa::default(),
+            barriers: Barriers::default(),
             sites: Sites::default(),
             inner: MapLock::new(inner),
         }))

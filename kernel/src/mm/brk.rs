@@ -1,7 +1,7 @@
 //! brk(2): the heap that grows up from the end of the program's data.
 
 use super::address_space::{AddressSpace, Area};
-use super::flags::{PAGE_SIZE, Prot, USER_END, VmFlags, page_up};
+use super::flags::{PAGE_SIZE, Policy, Prot, USER_END, VmFlags, page_up};
 use super::limits;
 
 impl AddressSpace {
@@ -34,7 +34,16 @@ impl AddressSpace {
             if locked.check_memory().is_err() || locked.charge(pages).is_err() {
                 return old;
             }
-            locked.insert(Area { start: from, end: to, prot, flags: vm, offset: 0, backing: None, name: None });
+            locked.insert(Area {
+                start: from,
+                end: to,
+                prot,
+                flags: vm,
+                offset: 0,
+                backing: None,
+                name: None,
+                policy: Policy::default(),
+            });
             if vm.contains(VmFlags::LOCKED) && !vm.contains(VmFlags::LOCKONFAULT) {
                 let _ = locked.populate(from, to, None);
             }

@@ -23,6 +23,15 @@ pub fn max_map_count() -> usize {
     usize::try_from(MAX_MAP_COUNT.load(Relaxed)).unwrap_or(0)
 }
 
+/// A memory policy (set_mempolicy(2)), of a thread or an area: which nodes pages shall come from. The default one prefers the nearest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// `MPOL_*`, with its flags.
+    pub mode: u32,
+    /// The first 64 nodes, a bit each, as get_mempolicy(2) shows them.
+    pub nodes: u64,
+}
+
 /// Rounds `v` down to a page boundary.
 pub const fn page_down(v: u64) -> u64 {
     v & !(PAGE_SIZE - 1)

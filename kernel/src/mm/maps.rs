@@ -4,12 +4,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use syscall_shim::{Errno, SysResult};
+
 use super::account::RssKind;
 use super::address_space::{AddressSpace, Area, Layout};
 use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot, USER_END, VmFlags};
 use super::object::{MappedFile, Object};
 use super::page_table::{A, ANON, D, Leaf, Pte, SPECIAL};
-use super::{huge, user_page};
+use super::{heap, huge, user_page};
 
 /// One line of `/proc/PID/maps`.
 #[derive(Clone, Debug)]
@@ -136,26 +138,34 @@ impl AddressSpace {
     }
 
     /// All areas as `/proc/PID/maps` lists them.
-    pub fn maps(&self) -> Vec<MapsEntry> {
-        self.smaps_with(false).into_iter().map(|(entry, _)| entry).collect()
+    pub fn maps(&self) -> SysResult<Vec<MapsEntry>> {
+        let mut entries = room(self.inner.read().areas.len())?;
+        self.each_area(false, |entry, _| push(&mut entries, entry))?;
+        Ok(entries)
     }
 
     /// All areas with their page counts.
-    pub fn smaps(&self) -> Vec<(MapsEntry, SmapsCounts)> {
-        self.smaps_with(true)
+    pub fn smaps(&self) -> SysResult<Vec<(MapsEntry, SmapsCounts)>> {
+        let mut entries = room(self.inner.read().areas.len())?;
+        self.each_area(true, |entry, counts| push(&mut entries, (entry, counts)))?;
+        Ok(entries)
     }
 
-    fn smaps_with(&self, count: bool) -> Vec<(MapsEntry, SmapsCounts)> {
+    /// Tells `take` of each area. `ENOMEM` where there is no memory for the list of them.
+    fn each_area(&self, count: bool, mut take: impl FnMut(MapsEntry, SmapsCounts) -> SysResult<()>) -> SysResult<()> {
         let inner = self.inner.read();
         let (layout, brk) = (inner.layout, inner.brk);
-        let rows: Vec<(Area, SmapsCounts)> = inner
-            .areas
-            .iter()
-            .map(|area| (area.clone(), if count { counts(&inner.table, area) } else { SmapsCounts::default() }))
-            .collect();
+        let mut rows: Vec<(Area, SmapsCounts)> = room(inner.areas.len())?;
+        for area in inner.areas.iter() {
+            rows.push((area.clone(), if count { counts(&inner.table, area) } else { SmapsCounts::default() }));
+        }
         drop(inner);
         // Paths are asked for without the lock: the file system has its own.
-        rows.into_iter().map(|(area, counts)| (entry(&area, &layout, brk), counts)).collect()
+        for (area, counts) in rows {
+            heap::check()?;
+            take(entry(&area, &layout, brk), counts)?;
+        }
+        Ok(())
     }
 
     /// Totals for `/proc/PID/status` and `statm`.
@@ -222,6 +232,20 @@ impl AddressSpace {
         drop(inner);
         Some(entry(&area, &layout, brk))
     }
+}
+
+/// A list with room for `len`; `ENOMEM`.
+fn room<T>(len: usize) -> SysResult<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+    Ok(list)
+}
+
+/// Adds to a list that [`room`] was made for, though there may be more by now.
+fn push<T>(list: &mut Vec<T>, entry: T) -> SysResult<()> {
+    list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    list.push(entry);
+    Ok(())
 }
 
 fn entry(area: &Area, layout: &Layout, brk: u64) -> MapsEntry {

@@ -6,7 +6,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::account::OVERCOMMIT_MEMORY;
 use super::address_space::{AddressSpace, Area, Inner, Locked, bytes};
-use super::flags::{MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Prot, USER_END, VmFlags, max_map_count, page_down, page_up};
+use super::flags::{MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Policy, Prot, USER_END, VmFlags, max_map_count, page_down, page_up};
 use super::limits::{self, INFINITY};
 use super::object::{FileMap, MappedFile, Object, SharedMemory, SpecialPages};
 use crate::watch;
@@ -150,7 +150,7 @@ impl AddressSpace {
             }
         };
         let offset = if backing.is_some() { file.as_ref().map_or(0, |f| f.offset) } else { 0 };
-        locked.insert(Area { start: addr, end, prot, flags: vm, offset, backing, name: None });
+        locked.insert(Area { start: addr, end, prot, flags: vm, offset, backing, name: None, policy: Policy::default() });
         let populate = flags.contains(MapFlags::POPULATE) && !flags.contains(MapFlags::NONBLOCK);
         if populate || (vm.contains(VmFlags::LOCKED) && !vm.contains(VmFlags::LOCKONFAULT)) {
             let _ = locked.populate(addr, end, None);
@@ -178,7 +178,16 @@ impl AddressSpace {
         let may = if prot.contains(Prot::EXEC) { VmFlags::MAYEXEC | VmFlags::MAYWRITE } else { VmFlags::empty() };
         let flags = VmFlags::MAYREAD | VmFlags::DONTEXPAND | may;
         let backing = Some(Object::Special(pages));
-        locked.insert(Area { start: addr, end: addr + len, prot, flags, offset: 0, backing, name: None });
+        locked.insert(Area {
+            start: addr,
+            end: addr + len,
+            prot,
+            flags,
+            offset: 0,
+            backing,
+            name: None,
+            policy: Policy::default(),
+        });
         Ok(addr)
     }
 
@@ -437,6 +446,15 @@ impl AddressSpace {
         let mut area = area.clip(start, end);
         area.offset = offset.ok_or(Errno::EOVERFLOW)?;
         locked.unmap(start, end)?;
+        // As in Linux, the old area is gone before the file is asked for the new one.
+        let last = area
+            .backing
+            .as_ref()
+            .and_then(Object::file)
+            .is_some_and(|file| Arc::strong_count(file) == 1 && file.goes_with_last_area());
+        if last {
+            return Err(Errno::EINVAL);
+        }
         locked.insert(area);
         Ok(())
     }

@@ -33,13 +33,11 @@ impl AddressSpace {
         let old_len = page_up(old_len).ok_or(Errno::EINVAL)?;
         let new_len = page_up(new_len).filter(|l| (1..=USER_END).contains(l)).ok_or(Errno::EINVAL)?;
         let to_new = flags.intersects(RemapFlags::FIXED | RemapFlags::DONTUNMAP);
-        if to_new {
-            if new_addr > USER_END - new_len
-                || !new_addr.is_multiple_of(PAGE_SIZE)
-                || (addr < new_addr + new_len && new_addr < addr.saturating_add(old_len))
-            {
-                return Err(Errno::EINVAL);
-            }
+        let impossible = new_addr > USER_END - new_len
+            || !new_addr.is_multiple_of(PAGE_SIZE)
+            || (addr < new_addr + new_len && new_addr < addr.saturating_add(old_len));
+        if to_new && impossible {
+            return Err(Errno::EINVAL);
         }
         let mut locked = self.lock();
         let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?.clone();

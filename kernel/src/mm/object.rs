@@ -35,6 +35,10 @@ pub trait MappedFile: Send + Sync {
     fn attached_size(&self) -> Option<u64> {
         None
     }
+    /// Whether it goes for good with the last area that maps it: then it cannot be mapped anew.
+    fn goes_with_last_area(&self) -> bool {
+        false
+    }
     /// What a child of fork(2) maps in place of this, where it counts apart.
     fn for_child(&self) -> Option<Arc<dyn MappedFile>> {
         None

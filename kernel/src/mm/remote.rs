@@ -59,7 +59,8 @@ impl AddressSpace {
     }
 
     /// A number that names the memory behind a shared futex word: the same for every address space that maps the page, and
-    /// stable while it does. `EFAULT` if nothing is mapped there.
+    /// stable while it does; `None` for memory of this address space alone. `EFAULT` if nothing is mapped there, or anonymous memory
+    /// that cannot be written.
     pub fn shared_futex_key(&self, addr: u64) -> SysResult<Option<(usize, u64)>> {
         let inner = self.inner.read();
         let area = inner.areas.find(addr).ok_or(Errno::EFAULT)?;
@@ -67,7 +68,9 @@ impl AddressSpace {
             Some(Object::File(map)) if area.flags.contains(VmFlags::MAYSHARE) => {
                 Some((alloc::sync::Arc::as_ptr(map.file.mapping()) as usize, area.offset_of(addr)))
             }
-            _ => None,
+            Some(Object::File(_)) => None,
+            _ if area.prot.contains(Prot::WRITE) => None,
+            _ => return Err(Errno::EFAULT),
         })
     }
 }

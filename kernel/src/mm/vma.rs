@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::ops::Bound::{Excluded, Included, Unbounded};
 use core::ops::Range;
 
-use super::flags::{PAGE_SIZE, Prot, STACK_GUARD_GAP, VmFlags};
+use super::flags::{PAGE_SIZE, Policy, Prot, STACK_GUARD_GAP, VmFlags};
 
 /// What lies behind an area that is not private anonymous memory.
 pub trait Backing: Clone {
@@ -34,6 +34,8 @@ pub struct Vma<B> {
     pub backing: Option<B>,
     /// `PR_SET_VMA_ANON_NAME`.
     pub name: Option<Arc<[u8]>>,
+    /// mbind(2).
+    pub policy: Policy,
 }
 
 impl<B: Backing> Vma<B> {
@@ -62,6 +64,7 @@ impl<B: Backing> Vma<B> {
             && self.prot == next.prot
             && self.flags == next.flags
             && self.name == next.name
+            && self.policy == next.policy
             && match (&self.backing, &next.backing) {
                 (None, None) => true,
                 (Some(a), Some(b)) => a.same(b) && self.offset + self.len() == next.offset,

@@ -88,7 +88,7 @@ pub fn free_priority(v4: bool) -> u32 {
 /// Adds a rule. `EEXIST` where `exclusive` is set and it is there, `ENOBUFS`.
 pub fn add(rule: Rule, exclusive: bool) -> SysResult<()> {
     let mut rules = changed();
-    if exclusive && rules.iter().any(|other| *other == Rule { origin: other.origin, ..rule }) {
+    if exclusive && rules.iter().any(|other| Rule { origin: rule.origin, ..*other } == rule) {
         return Err(Errno::EEXIST);
     }
     if rules.len() >= MOST || rules.try_reserve(1).is_err() {

@@ -185,6 +185,20 @@ fn memory(tree: &Tree) {
     tree.fixed(&format!("{thp}/shmem_enabled"), "always within_size advise [never] deny force\n");
     tree.fixed(&format!("{thp}/use_zero_page"), "0\n");
     tree.line(&format!("{thp}/hpage_pmd_size"), || HUGE_SIZE.to_string());
+    // Pages are taken for merging, and nobody goes round to merge them, as where that was never switched on.
+    let values = [
+        ("run", "0\n"),
+        ("pages_to_scan", "100\n"),
+        ("sleep_millisecs", "20\n"),
+        ("pages_shared", "0\n"),
+        ("pages_sharing", "0\n"),
+        ("pages_unshared", "0\n"),
+        ("pages_volatile", "0\n"),
+        ("full_scans", "0\n"),
+    ];
+    for (name, value) in values {
+        tree.fixed(&format!("kernel/mm/ksm/{name}"), value);
+    }
     let pool = "kernel/mm/hugepages/hugepages-2048kB";
     for name in ["nr_hugepages", "free_hugepages", "resv_hugepages", "surplus_hugepages", "nr_overcommit_hugepages"] {
         tree.fixed(&format!("{pool}/{name}"), "0\n");

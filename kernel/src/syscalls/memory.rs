@@ -6,10 +6,10 @@ use crate::mm::address_space::{SLACK, memory_is_short};
 use crate::mm::flags::{PAGE_SIZE, page_up};
 use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
-use crate::mm::numa::{self, Policy};
+use crate::mm::numa;
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
 use crate::task::{current, oom};
-use crate::usermem::{UserAddr, UserPtr, buffer, copy_out, zero_partial};
+use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
 
 const PROT_SEM: u32 = 8;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -250,99 +250,4 @@ fn process_vm(
     let own = mm();
     let (from, to) = if write { ((&own, local), (&other, remote)) } else { ((&other, remote), (&own, local)) };
     crate::mm::remote::copy_vectors(from.0, &from.1, to.0, &to.1)
-}
-
-fn node_mask(nodes: UserPtr<u64>, max_node: u64) -> SysResult<u64> {
-    // The man page's off-by-one: the kernel looks at `maxnode - 1` bits.
-    let bits = max_node.saturating_sub(1);
-    if bits == 0 || nodes.is_null() {
-        return Ok(0);
-    }
-    if bits > PAGE_SIZE * 8 {
-        return Err(Errno::EINVAL);
-    }
-    let words = nodes.read_vec(bits.div_ceil(64) as usize)?;
-    let mut mask = words.first().copied().unwrap_or(0);
-    if bits < 64 {
-        mask &= (1 << bits) - 1;
-    }
-    // A node that cannot exist is an error; others that do not exist are just not in the policy.
-    if words.iter().skip(1).any(|w| *w != 0) { Err(Errno::EINVAL) } else { Ok(mask) }
-}
-
-/// set_mempolicy(2).
-pub fn set_mempolicy(mode: i32, nodes: UserPtr<u64>, max_node: u64) -> SysResult {
-    let policy = Policy::new(mode as u32, node_mask(nodes, max_node)?)?;
-    mm().numa.set(policy);
-    Ok(0)
-}
-
-/// get_mempolicy(2).
-pub fn get_mempolicy(mode: UserPtr<i32>, nodes: UserPtr<u64>, max_node: u64, addr: u64, flags: u64) -> SysResult {
-    if !nodes.is_null() && max_node < 1 {
-        return Err(Errno::EINVAL);
-    }
-    let (value, mask) = mm().get_mempolicy(addr, flags)?;
-    mode.write_if_some(value)?;
-    if !nodes.is_null() {
-        let bytes = max_node.saturating_sub(1).next_multiple_of(64) / 8;
-        if bytes > PAGE_SIZE {
-            return Err(Errno::EINVAL);
-        }
-        if bytes >= 8 {
-            nodes.write(mask)?;
-            let rest = bytes as usize - 8;
-            if zero_partial(nodes.addr().add(8), rest) != rest {
-                return Err(Errno::EFAULT);
-            }
-        }
-    }
-    Ok(0)
-}
-
-/// mbind(2).
-pub fn mbind(addr: u64, len: u64, mode: i32, nodes: UserPtr<u64>, max_node: u64, flags: u32) -> SysResult {
-    const MPOL_MF_VALID: u32 = 7;
-    if flags & !MPOL_MF_VALID != 0 || !addr.is_multiple_of(PAGE_SIZE) {
-        return Err(Errno::EINVAL);
-    }
-    let end = page_up(len).and_then(|len| addr.checked_add(len)).ok_or(Errno::EINVAL)?;
-    if end == addr {
-        return Ok(0);
-    }
-    Policy::new(mode as u32, node_mask(nodes, max_node)?)?;
-    if mm().is_mapped(addr, end) { Ok(0) } else { Err(Errno::EFAULT) }
-}
-
-/// migrate_pages(2): all pages are on the one node, so none is left to move.
-pub fn migrate_pages(pid: i32, max_node: u64, old: UserPtr<u64>, new: UserPtr<u64>) -> SysResult {
-    node_mask(old, max_node)?;
-    let to = node_mask(new, max_node)?;
-    numa::inspectable(pid)?;
-    if to & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
-}
-
-/// move_pages(2): tells of each page that it is on node 0, or that it is not there.
-pub fn move_pages(
-    pid: i32,
-    count: u64,
-    pages: UserPtr<u64>,
-    nodes: UserPtr<i32>,
-    status: UserPtr<i32>,
-    flags: u32,
-) -> SysResult {
-    const MPOL_MF_MOVE: u32 = 2;
-    const MPOL_MF_MOVE_ALL: u32 = 4;
-    if flags & !(MPOL_MF_MOVE | MPOL_MF_MOVE_ALL) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let mm = numa::inspectable(pid)?;
-    for i in 0..count as usize {
-        if !nodes.is_null() && nodes.add(i).read()? != 0 {
-            return Err(Errno::ENODEV);
-        }
-        let page = pages.add(i).read()?;
-        status.add(i).write(mm.node_of(page))?;
-    }
-    Ok(0)
 }

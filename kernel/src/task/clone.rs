@@ -219,6 +219,7 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     child.timer_slack.inherit(&parent.timer_slack);
+    *child.memory_policy.lock() = *parent.memory_policy.lock();
     if !shares_memory {
         // The copied memory has the registered area as well.
         child.rseq.store(parent.rseq.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -14,6 +14,7 @@ use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
 use crate::files::{FdTable, FsContext, OpenFile};
+use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqLock, SpinLock};
 
@@ -244,6 +245,8 @@ pub struct Task {
     pub no_new_privs: AtomicBool,
     /// `prctl(PR_SET_TIMERSLACK)`.
     pub timer_slack: TimerSlack,
+    /// set_mempolicy(2).
+    pub memory_policy: SpinLock<Policy>,
 }
 
 use super::Instant;
@@ -326,6 +329,7 @@ impl Task {
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
             timer_slack: TimerSlack::default(),
+            memory_policy: SpinLock::new(Policy::default()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::types::{major, minor};
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 /// Column where the name begins (`show_map_vma`: 25 + 6 * sizeof(void *), less one, and a blank).
@@ -73,6 +74,11 @@ pub struct SmapsEntry {
     pub vm_flags: Vec<u8>,
 }
 
+/// At least as many bytes as the line takes: a name's byte may be escaped.
+fn line_room(m: &MapEntry) -> usize {
+    2 * NAME_COLUMN + 4 * m.name.len()
+}
+
 fn line(out: &mut Text, m: &MapEntry) {
     let start = out.0.len();
     let flag = |on, c| if on { c } else { '-' };
@@ -100,19 +106,23 @@ fn line(out: &mut Text, m: &MapEntry) {
     out.0.push(b'\n');
 }
 
-/// /proc/PID/maps.
-pub fn maps(entries: &[MapEntry]) -> Vec<u8> {
+/// /proc/PID/maps. Fails where there is no memory for the text.
+pub fn maps(entries: &[MapEntry]) -> Result<Vec<u8>, TryReserveError> {
     let mut out = Text::default();
     for entry in entries {
+        out.0.try_reserve(line_room(entry))?;
         line(&mut out, entry);
     }
-    out.0
+    Ok(out.0)
 }
 
-/// /proc/PID/smaps.
-pub fn smaps(entries: &[SmapsEntry]) -> Vec<u8> {
+/// /proc/PID/smaps. Fails where there is no memory for the text.
+pub fn smaps(entries: &[SmapsEntry]) -> Result<Vec<u8>, TryReserveError> {
+    /// More than the rows of one mapping take.
+    const ROWS: usize = 1024;
     let mut out = Text::default();
     for e in entries {
+        out.0.try_reserve(line_room(&e.map) + ROWS + e.vm_flags.len())?;
         line(&mut out, &e.map);
         out.kb("Size:", 16, e.map.end - e.map.start);
         out.kb("KernelPageSize:", 16, 4096);
@@ -123,7 +133,7 @@ pub fn smaps(entries: &[SmapsEntry]) -> Vec<u8> {
         out.bytes(&e.vm_flags);
         out.bytes(b"\n");
     }
-    out.0
+    Ok(out.0)
 }
 
 /// /proc/PID/smaps_rollup: the sums over all mappings.

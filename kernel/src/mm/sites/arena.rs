@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use syscall_shim::sites::{INT3, JUMP_LEN, STUB_MAX, Window, is_guarded, places};
 
 use crate::mm::address_space::{Area, Locked};
-use crate::mm::flags::{MMAP_MIN_ADDR, PAGE_SIZE, Prot, USER_END, VmFlags, page_down};
+use crate::mm::flags::{MMAP_MIN_ADDR, PAGE_SIZE, Policy, Prot, USER_END, VmFlags, page_down};
 use crate::mm::object::{Object, SpecialPages};
 use crate::mm::user_page;
 
@@ -140,7 +140,16 @@ impl Locked<'_> {
         let flags = VmFlags::MAYREAD | VmFlags::MAYEXEC | VmFlags::DONTEXPAND;
         let backing = Some(Object::Special(pages.clone()));
         let prot = Prot::READ | Prot::EXEC;
-        self.insert(Area { start: at, end: at + len, prot, flags, offset: 0, backing, name: None });
+        self.insert(Area {
+            start: at,
+            end: at + len,
+            prot,
+            flags,
+            offset: 0,
+            backing,
+            name: None,
+            policy: Policy::default(),
+        });
         Some(Arena { at, pages, used: [0; GRAINS / 64], closed: false })
     }
 }

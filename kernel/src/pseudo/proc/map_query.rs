@@ -55,7 +55,7 @@ impl Maps {
         {
             return Err(Errno::EINVAL);
         }
-        let areas = self.target.mm()?.ok_or(Errno::ESRCH)?.maps();
+        let areas = self.target.mm()?.ok_or(Errno::ESRCH)?.maps()?;
         let area = find(&areas, query.query_addr, query.query_flags).ok_or(Errno::ENOENT)?;
         (query.vma_start, query.vma_end) = (area.start, area.end);
         query.vma_flags = permissions(area);

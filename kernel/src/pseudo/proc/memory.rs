@@ -14,9 +14,9 @@ use syscall_shim::{Errno, SysResult};
 use super::target::Target;
 use crate::files::capable;
 use crate::mm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
-use crate::mm::huge;
 use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
 use crate::mm::{AddressSpace, Prot};
+use crate::mm::{heap, huge};
 
 const CAP_SYS_ADMIN: u32 = 21;
 
@@ -37,14 +37,23 @@ fn map_entry(entry: MapsEntry) -> text::MapEntry {
 
 /// `maps`
 pub fn maps(target: &Target) -> SysResult<Vec<u8>> {
-    let entries: Vec<_> = target.mm()?.map_or_else(Vec::new, |mm| mm.maps().into_iter().map(map_entry).collect());
-    Ok(text::maps(&entries))
+    let Some(mm) = target.mm()? else { return Ok(Vec::new()) };
+    let mut entries = Vec::new();
+    let areas = mm.maps()?;
+    entries.try_reserve_exact(areas.len()).map_err(|_| Errno::ENOMEM)?;
+    entries.extend(areas.into_iter().map(map_entry));
+    text::maps(&entries).map_err(|_| Errno::ENOMEM)
 }
+
+/// Longer than any line of `numa_maps` without its path.
+const NUMA_LINE: usize = 200;
 
 /// `numa_maps`: one line for each area, by where its pages are: on the one node that there is.
 pub fn numa_maps(target: &Target) -> SysResult<Vec<u8>> {
     let mut out = String::new();
-    for (entry, counts) in target.mm()?.map_or_else(Vec::new, |mm| mm.smaps()) {
+    let areas = target.mm()?.map_or_else(|| Ok(Vec::new()), |mm| mm.smaps())?;
+    for (entry, counts) in areas {
+        out.try_reserve(entry.path.len() + NUMA_LINE).map_err(|_| Errno::ENOMEM)?;
         out += &format!("{:08x} default", entry.start);
         match entry.path.as_slice() {
             b"[heap]" => out += " heap",
@@ -94,12 +103,20 @@ fn smaps_entry((entry, counts): (MapsEntry, SmapsCounts)) -> text::SmapsEntry {
 }
 
 fn smaps_entries(target: &Target) -> SysResult<Vec<text::SmapsEntry>> {
-    Ok(target.mm()?.map_or_else(Vec::new, |mm| mm.smaps().into_iter().map(smaps_entry).collect()))
+    let Some(mm) = target.mm()? else { return Ok(Vec::new()) };
+    let mut entries = Vec::new();
+    let areas = mm.smaps()?;
+    entries.try_reserve_exact(areas.len()).map_err(|_| Errno::ENOMEM)?;
+    for area in areas {
+        heap::check()?;
+        entries.push(smaps_entry(area));
+    }
+    Ok(entries)
 }
 
 /// `smaps`
 pub fn smaps(target: &Target) -> SysResult<Vec<u8>> {
-    Ok(text::smaps(&smaps_entries(target)?))
+    text::smaps(&smaps_entries(target)?).map_err(|_| Errno::ENOMEM)
 }
 
 /// `smaps_rollup`

@@ -29,10 +29,10 @@ pub struct Part {
 }
 
 /// All mappings, and those of files.
-pub fn parts(mm: &AddressSpace, wanted: u32) -> (Vec<Part>, Vec<FileMapping>) {
+pub fn parts(mm: &AddressSpace, wanted: u32) -> SysResult<(Vec<Part>, Vec<FileMapping>)> {
     let mut parts = Vec::new();
     let mut files = Vec::new();
-    for (area, counts) in mm.smaps() {
+    for (area, counts) in mm.smaps()? {
         let of_file = area.ino != 0;
         let dumped = if is_dumped(mm, &area, &counts, wanted) {
             area.end - area.start
@@ -48,7 +48,7 @@ pub fn parts(mm: &AddressSpace, wanted: u32) -> (Vec<Part>, Vec<FileMapping>) {
             files.push(FileMapping { start: area.start, end: area.end, offset: area.offset, path: area.path });
         }
     }
-    (parts, files)
+    Ok((parts, files))
 }
 
 fn is_dumped(mm: &AddressSpace, area: &MapsEntry, counts: &SmapsCounts, wanted: u32) -> bool {

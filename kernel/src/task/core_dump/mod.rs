@@ -144,7 +144,7 @@ pub fn attend(task: &Task, frame: &TrapFrame) -> bool {
 fn write(task: &Arc<Task>, frame: &TrapFrame, info: &Siginfo, output: &mut Output) -> SysResult<()> {
     let process = &task.process;
     let mm = process.mm();
-    let (parts, files) = memory::parts(&mm, process.coredump_filter.load(Ordering::Relaxed));
+    let (parts, files) = memory::parts(&mm, process.coredump_filter.load(Ordering::Relaxed))?;
     let mut notes = Notes::default();
     notes::thread(&mut notes, task, frame, info, Some(notes::About { info, files: &files, mm: &mm }));
     for other in process.threads().iter().filter(|other| !Arc::ptr_eq(other, task)) {

@@ -22,6 +22,7 @@ use super::{current, current_arc, exit, sched, signal, table};
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
 use crate::files::with_fs;
+use crate::mm::heap;
 use crate::vfs::namespace;
 use privileges::Privileges;
 use program::Program;
@@ -103,8 +104,8 @@ impl fmt::Display for ExecError {
 
 /// Replaces the calling process's program. On success the caller's frame is that of the new program, and nothing of the old
 /// one is left.
-pub fn execve(request: Request<'_>) -> Result<(), ExecError> {
-    let program = Program::find(&request)?;
+pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
+    let program = Program::find(&mut request)?;
     let Privileges { credentials, secure, changed } =
         privileges::after_exec(&current().credentials(), &program).map_err(|errno| ExecError::new(errno, &program.name))?;
     let image = image::build(&program, &request.envp, &credentials, secure)?;
@@ -204,6 +205,8 @@ pub fn read_strings(array: crate::usermem::UserPtr<u64>) -> SysResult<Vec<Vec<u8
         if pointer == 0 {
             return Ok(strings);
         }
+        heap::check()?;
+        strings.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let string =
             crate::usermem::read_cstr_bounded(crate::usermem::UserAddr(pointer), STRING_MAX)?.ok_or(Errno::E2BIG)?;
         total += string.len() + 9;

@@ -38,11 +38,11 @@ pub struct Program {
 }
 
 impl Program {
-    /// Looks the program up and plans it. Follows `#!` lines.
-    pub fn find(request: &Request<'_>) -> Result<Self, ExecError> {
+    /// Looks the program up and plans it, taking the request's arguments. Follows `#!` lines.
+    pub fn find(request: &mut Request<'_>) -> Result<Self, ExecError> {
         let mut name = request.shown.to_vec();
         let mut lookup_name = request.path.to_vec();
-        let mut argv = request.argv.clone();
+        let mut argv = core::mem::take(&mut request.argv);
         let (mut at, mut lookup) = (request.at.clone(), request.lookup);
         for _ in 0..=script::MAX_DEPTH {
             let (path, file) = open(at.as_ref(), &lookup_name, lookup).map_err(|errno| ExecError::new(errno, &name))?;
@@ -56,7 +56,7 @@ impl Program {
                     return Ok(Self { path, name, execfn, file, plan, argv, mode, uid, gid, nosuid });
                 }
                 Kind::Script(script) => {
-                    argv = script.argv(&name, &argv);
+                    argv = script.argv(&name, argv).map_err(|_| ExecError::new(Errno::ENOMEM, &name))?;
                     name = script.interpreter;
                     lookup_name = name.clone();
                     (at, lookup) = (None, LookupFlags::FOLLOW);

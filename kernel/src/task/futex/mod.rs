@@ -18,7 +18,7 @@ mod wake_op;
 use syscall_shim::{Errno, SysResult};
 
 use super::current;
-use crate::usermem::UserAddr;
+use crate::usermem::{self, UserAddr};
 pub use bucket::Waiter;
 pub use requeue::requeue;
 pub use requeue_pi::{requeue_pi, wait_requeue_pi};
@@ -62,6 +62,8 @@ impl Key {
     /// The key of the same word if it lies in shared memory.
     #[inline(never)]
     fn or_shared(self) -> SysResult<Self> {
+        // What names it is its page, which must be there, and must be one that can change.
+        usermem::load_u32(UserAddr(self.place))?;
         let shared = current().process.mm().shared_futex_key(self.place)?;
         Ok(shared.map_or(self, |(object, offset)| Self { whose: object | 1, place: offset }))
     }

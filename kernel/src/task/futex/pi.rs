@@ -192,8 +192,12 @@ fn own(addr: UserAddr, key: Key) -> SysResult<()> {
 
 /// `FUTEX_UNLOCK_PI`. `EPERM` for a thread that is not the owner.
 pub fn unlock(addr: UserAddr, private: bool) -> SysResult {
-    let key = Key::new(addr, private)?;
     let me = tid(current());
+    // As in Linux before it is asked whether there can be a lock here.
+    if addr.cast::<u32>().read()? & TID_MASK != me {
+        return Err(Errno::EPERM);
+    }
+    let key = Key::new(addr, private)?;
     loop {
         usermem::fault_in_u32_writable(addr)?;
         let mut table = TABLE.lock();
