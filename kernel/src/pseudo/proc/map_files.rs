@@ -17,27 +17,36 @@ const MODE: u32 = 0o400;
 pub struct Mapped(pub Target);
 
 impl Mapped {
-    /// The mappings with their names, and with keys that number them.
-    fn files(&self) -> SysResult<Vec<(u32, Vec<u8>, MapsEntry)>> {
+    /// The mappings of files, with keys that number them.
+    fn files(&self) -> SysResult<Vec<(u32, MapsEntry)>> {
         self.0.check_access()?;
-        let maps = self.0.mm()?.ok_or(Errno::ENOENT)?.maps();
-        let of_files = (1..).zip(maps).filter(|(_, entry)| entry.ino != 0 && entry.path.starts_with(b"/"));
-        let named = |(key, entry): (u32, MapsEntry)| (key, format!("{:x}-{:x}", entry.start, entry.end).into_bytes(), entry);
-        Ok(of_files.map(named).collect())
+        let maps = self.0.mm()?.ok_or(Errno::ENOENT)?.maps()?;
+        let mut files = Vec::new();
+        files.try_reserve_exact(maps.len()).map_err(|_| Errno::ENOMEM)?;
+        files.extend((1..).zip(maps).filter(|(_, entry)| entry.ino != 0 && entry.path.starts_with(b"/")));
+        Ok(files)
     }
+}
+
+fn name_of(entry: &MapsEntry) -> Vec<u8> {
+    format!("{:x}-{:x}", entry.start, entry.end).into_bytes()
 }
 
 impl DirSource for Mapped {
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
-        let found = self.files()?.into_iter().find(|(_, this, _)| this == name);
-        let (key, _, entry) = found.ok_or(Errno::ENOENT)?;
+        let found = self.files()?.into_iter().find(|(_, entry)| name_of(entry) == name);
+        let (key, entry) = found.ok_or(Errno::ENOENT)?;
         Ok(PseudoNode::link(self.0.spec(Class::Mapped, key, MODE), move || Ok(entry.path.clone())))
     }
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
         let later = self.files()?.into_iter().filter(|(key, ..)| *key >= from);
-        let entry =
-            |(key, name, _)| PseudoEntry { key, name, ino: self.0.ino(Class::Mapped, key), file_type: FileType::Symlink };
+        let entry = |(key, entry): (u32, MapsEntry)| PseudoEntry {
+            key,
+            name: name_of(&entry),
+            ino: self.0.ino(Class::Mapped, key),
+            file_type: FileType::Symlink,
+        };
         Ok(later.map(entry).collect())
     }
 }
