@@ -235,6 +235,12 @@ GROUP(removed_segment)
     OK("remap after", syscall(SYS_remap_file_pages, p, PAGE, 0, 3, 0));
     EQ("seen after", 'd', p[0]);
     OK("detached", shmdt(p + PAGE) == 0 || shmdt(p) == 0 ? 0 : -1);
+    id = shmget(IPC_PRIVATE, PAGE, 0600);
+    MUST(id >= 0);
+    p = shmat(id, 0, 0);
+    MUST(p != (void *)-1 && shmctl(id, IPC_RMID, 0) == 0);
+    ERR("the only page of it", EINVAL, syscall(SYS_remap_file_pages, p, PAGE, 0, 0, 0));
+    ERR("which is gone", ENOMEM, madvise(p, PAGE, MADV_NORMAL));
 }
 
 GROUP(shmat)

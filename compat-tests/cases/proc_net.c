@@ -213,10 +213,19 @@ GROUP(proc_net_raw)
     MUST(ping >= 0 && ping6 >= 0);
     YES("icmp: none without identity", !has_line("/proc/net/icmp", "\n   "));
     local.sin_port = htons(0x1234);
-    six.sin6_port = htons(0x1235);
+    six.sin6_port = htons(0x1234);
     MUST(bind(ping, (void *)&local, sizeof local) == 0 && bind(ping6, (void *)&six, sizeof six) == 0);
+    int other = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), value = -1, off = 0;
+    socklen_t n = sizeof value;
+    EQ("SO_REUSEADDR of a socket for pings", 1, getsockopt(other, SOL_SOCKET, SO_REUSEADDR, &value, &n) ? -1 : value);
+    OK("without it", setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &off, sizeof off));
+    ERR("an identity is taken", EADDRINUSE, bind(other, (void *)&local, sizeof local));
+    OK("with it", bind(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), (void *)&local, sizeof local));
+    close(other);
+    SHOW("anycast6", "%s|", line_of("/proc/net/anycast6"));
+    SHOW("ip6_flowlabel", "%s|", line_of("/proc/net/ip6_flowlabel"));
     YES("icmp", has_line("/proc/net/icmp", ": 0100007F:1234 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 "));
-    YES("icmp6", has_line("/proc/net/icmp6", ": 00000000000000000000000001000000:1235 00000000000000000000000000000000:0000 07 "));
+    YES("icmp6", has_line("/proc/net/icmp6", ": 00000000000000000000000001000000:1234 00000000000000000000000000000000:0000 07 "));
     close(raw);
     close(raw6);
     YES("raw: gone", !has_line("/proc/net/raw", ":00FD "));
@@ -225,6 +234,52 @@ GROUP(proc_net_raw)
     YES("fib_trie: our address", has_line("/proc/net/fib_trie", "|-- 127.0.0.1\n"));
     YES("fib_trie: what it is", has_line("/proc/net/fib_trie", "/32 host LOCAL\n"));
     YES("fib_trie: the second table", has_line("/proc/net/fib_trie", "\nLocal:\n"));
+}
+
+GROUP(sysctl_net_more)
+{
+    static const char *const names[] = {
+        "ipv4/fib_multipath_use_neigh",
+        "ipv4/fwmark_reflect",
+        "ipv4/icmp_echo_enable_probe",
+        "ipv4/igmp_link_local_mcast_reports",
+        "ipv4/ip_autobind_reuse",
+        "ipv4/ip_forward_update_priority",
+        "ipv4/tcp_backlog_ack_defer",
+        "ipv4/tcp_comp_sack_delay_ns",
+        "ipv4/tcp_comp_sack_nr",
+        "ipv4/tcp_comp_sack_slack_ns",
+        "ipv4/tcp_early_demux",
+        "ipv4/tcp_fastopen_blackhole_timeout_sec",
+        "ipv4/tcp_fwmark_accept",
+        "ipv4/tcp_migrate_req",
+        "ipv4/tcp_mtu_probe_floor",
+        "ipv4/tcp_no_ssthresh_metrics_save",
+        "ipv4/tcp_pingpong_thresh",
+        "ipv4/tcp_reflect_tos",
+        "ipv4/tcp_rto_max_ms",
+        "ipv4/tcp_rto_min_us",
+        "ipv4/tcp_shrink_window",
+        "ipv4/tcp_syn_linear_timeouts",
+        "ipv4/udp_early_demux",
+        "ipv6/flowlabel_reflect",
+        "ipv6/fwmark_reflect",
+        "ipv6/max_dst_opts_length",
+        "ipv6/max_dst_opts_number",
+        "ipv6/max_hbh_length",
+        "ipv6/max_hbh_opts_number",
+    };
+    own_network();
+    for (unsigned i = 0; i < COUNT(names); i++) {
+        char path[128], old[64];
+        snprintf(path, sizeof path, SYS("%s"), names[i]);
+        snprintf(old, sizeof old, "%s", line_of(path));
+        SHOW(names[i], "%s", old);
+        OK(named("%s: as it is", names[i]), put(path, old));
+        ERR(named("%s: a word", names[i]), EINVAL, put(path, "word"));
+        if (!strncmp(names[i], "ipv4", 4))
+            ERR(named("%s: below all", names[i]), EINVAL, put(path, "-1"));
+    }
 }
 
 GROUP(ip_forward)

@@ -273,6 +273,12 @@ GROUP(proc_stack)
         char *into = text + strcspn(text, "+"), *slash = strchr(into, '/');
         YES("how far into how long a function", slash && strtoul(into + 1, 0, 16) <= strtoul(slash + 1, 0, 16));
     }
+    if (geteuid() == 0) {
+        snprintf(path, sizeof path, "/proc/%d/wchan", child);
+        YES("what it sleeps in", strlen(contents(path)) > 1 && !strpbrk(text, " \n"));
+        snprintf(path, sizeof path, "/proc/%d/stack", child);
+    }
+    TEXT("who runs sleeps in nothing", "0", contents("/proc/self/wchan"));
     AS_NOBODY(ERR("nobody else's business", EACCES, open(path, O_RDONLY)));
     kill(child, SIGKILL);
     MUST(waitpid(child, 0, 0) == child);
@@ -323,4 +329,34 @@ GROUP(proc_seek)
     OK("times of a process's file can be set", utimensat(AT_FDCWD, "/proc/self/comm", 0, 0));
     if (geteuid() == 0)
         OK("and those of a setting", utimensat(AT_FDCWD, "/proc/sys/kernel/printk", 0, 0));
+}
+
+GROUP(proc_map_files)
+{
+    if (geteuid())
+        return;
+    struct stat st;
+    static char here[256];
+    int fd = file_with("mapped", "x");
+    char *map = mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0), *none = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    MUST(map != MAP_FAILED && none != MAP_FAILED && getcwd(here, sizeof here) && stat("/proc/self/map_files", &st) == 0);
+    EQ("mode", 0500, st.st_mode & 07777);
+    char path[128];
+    snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (long)map, (long)map + 4096);
+    YES("a link to the file", !strncmp(target(path), here, strlen(here)) && !strcmp(target(path) + strlen(here), "/mapped"));
+    YES("a link", lstat(path, &st) == 0 && S_ISLNK(st.st_mode));
+    YES("of it", stat(path, &st) == 0 && st.st_size == 1);
+    YES("is listed", ({
+        DIR *dir = opendir("/proc/self/map_files");
+        int found = 0;
+        for (struct dirent *entry; dir && (entry = readdir(dir));)
+            found |= entry->d_type == DT_LNK && !strcmp(entry->d_name, strrchr(path, '/') + 1);
+        closedir(dir);
+        found;
+    }));
+    munmap(map, 4096);
+    ERR("no longer", ENOENT, readlink(path, text, 64));
+    snprintf(path, sizeof path, "/proc/self/map_files/%lx-%lx", (long)none, (long)none + 4096);
+    ERR("none without a file", ENOENT, readlink(path, text, 64));
+    ERR("no range", ENOENT, readlink("/proc/self/map_files/x", text, 64));
 }

@@ -447,12 +447,11 @@ impl AddressSpace {
         area.offset = offset.ok_or(Errno::EOVERFLOW)?;
         locked.unmap(start, end)?;
         // As in Linux, the old area is gone before the file is asked for the new one.
-        let last = area
-            .backing
-            .as_ref()
-            .and_then(Object::file)
-            .is_some_and(|file| Arc::strong_count(file) == 1 && file.goes_with_last_area());
-        if last {
+        let last = |object: &Object| match object {
+            Object::File(map) => Arc::strong_count(map) == 1 && map.file.goes_with_last_area(),
+            Object::Special(_) => false,
+        };
+        if area.backing.as_ref().is_some_and(last) {
             return Err(Errno::EINVAL);
         }
         locked.insert(area);

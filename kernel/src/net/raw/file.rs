@@ -8,7 +8,7 @@ use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use super::{Arrived, RawSocket, taken};
+use super::{Arrived, RawSocket};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollTable, ev};
 use crate::files::socket::{Address, Ancillary, Received, Socket, deadline, int, wait};
@@ -113,17 +113,18 @@ impl Socket for RawSocket {
         if !self.common.may_bind(&local.ip()) || local.is_ipv6() != self.is_v6() {
             return Err(Errno::EADDRNOTAVAIL);
         }
+        let own = Some(local.ip()).filter(|ip| !ip.is_unspecified());
         if self.ping {
             if self.identity.load(Ordering::Relaxed) != 0 {
                 return Err(Errno::EINVAL);
             }
             match local.port() {
                 0 => drop(self.identify()),
-                port if taken(port) => return Err(Errno::EADDRINUSE),
+                port if self.is_taken(port, own) => return Err(Errno::EADDRINUSE),
                 port => self.identity.store(port, Ordering::Relaxed),
             }
         }
-        self.ends.lock().local = Some(local.ip()).filter(|ip| !ip.is_unspecified());
+        self.ends.lock().local = own;
         Ok(())
     }
 

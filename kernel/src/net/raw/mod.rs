@@ -122,8 +122,8 @@ impl RawSocket {
         if protocol == IPPROTO_RAW {
             common.flag(flag::HDRINCL, true);
         }
-        // As on Linux, raw sockets share their addresses.
-        common.share_addresses(!ping);
+        // As on Linux, these sockets share their addresses.
+        common.share_addresses(true);
         let checksum_at = if family == Family::V6 && protocol == ICMPV6 { 2 } else { -1 };
         let socket = Arc::new(RawSocket {
             common,
@@ -261,9 +261,29 @@ impl RawSocket {
         self.common.family().encode(&SocketAddr::new(ip, port))
     }
 
+    /// The other sockets for pings of the family that have this identity.
+    fn namesakes(&self, identity: u16) -> Vec<Arc<RawSocket>> {
+        let mut sockets: Vec<Arc<RawSocket>> = TABLE.lock().iter().filter_map(Weak::upgrade).collect();
+        let own: *const RawSocket = self;
+        sockets.retain(|socket| {
+            let same = socket.ping && socket.identity.load(Ordering::Relaxed) == identity;
+            same && socket.is_v6() == self.is_v6() && !core::ptr::eq(Arc::as_ptr(socket), own)
+        });
+        sockets
+    }
+
+    /// Whether another one has this identity at this address, or where one of them is at all, and not both share it.
+    fn is_taken(&self, identity: u16, local: Option<IpAddr>) -> bool {
+        let meets = |other: Option<IpAddr>| other.is_none() || local.is_none() || other == local;
+        let shares = self.common.sharing().address;
+        let in_the_way =
+            |other: &Arc<RawSocket>| !(shares && other.common.sharing().address) && meets(other.ends.lock().local);
+        self.namesakes(identity).iter().any(in_the_way)
+    }
+
     fn identify(&self) -> u16 {
         let mut new = rng::next_u64() as u16 | 1;
-        while self.identity.load(Ordering::Relaxed) == 0 && taken(new) {
+        while self.identity.load(Ordering::Relaxed) == 0 && !self.namesakes(new).is_empty() {
             new = new.wrapping_add(1).max(1);
         }
         let _ = self.identity.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
@@ -277,12 +297,6 @@ fn scoped(ip: IpAddr, scope: u32) -> SocketAddr {
         IpAddr::V4(_) => SocketAddr::new(ip, 0),
         IpAddr::V6(v6) => core::net::SocketAddrV6::new(v6, 0, 0, scope).into(),
     }
-}
-
-/// Whether a ping socket has this identity.
-fn taken(identity: u16) -> bool {
-    let sockets: Vec<Arc<RawSocket>> = TABLE.lock().iter().filter_map(Weak::upgrade).collect();
-    sockets.iter().any(|socket| socket.ping && socket.identity.load(Ordering::Relaxed) == identity)
 }
 
 impl Drop for RawSocket {

@@ -6,6 +6,7 @@ mod access;
 mod attributes;
 mod fd;
 mod kernel;
+mod map_files;
 mod map_query;
 mod memory;
 mod mount_table;

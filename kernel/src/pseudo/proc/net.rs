@@ -56,6 +56,8 @@ const TABLES: &[(&str, usize, &str)] = &[
     ("icmp", 127, RAW_HEADING),
     ("icmp6", 0, UDP6_HEADING),
     ("fib_trie", 0, ""),
+    ("anycast6", 0, ""),
+    ("ip6_flowlabel", 0, "Label S Owner  Users  Linger Expires  Dst                              Opt\n"),
     (
         "rt_cache",
         127,

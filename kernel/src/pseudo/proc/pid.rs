@@ -14,7 +14,7 @@ use syscall_shim::{Errno, SysResult};
 use super::map_query::Maps;
 use super::mount_table::MountTable;
 use super::target::{Class, Target};
-use super::{access, attributes, fd, memory, net, ns, number, schedule, stack, status, usage};
+use super::{access, attributes, fd, map_files, memory, net, ns, number, schedule, stack, status, usage};
 use crate::files::FileOps;
 use crate::files::open::OpenedBy;
 use crate::task::Process;
@@ -111,10 +111,11 @@ const ENTRIES: &[Entry] = &[
     both("smaps", 0o444, Private(memory::smaps)),
     both("smaps_rollup", 0o444, Private(memory::smaps_rollup)),
     both("attr", 0o555, Dir(|target, spec| attributes::directory(target.dev, spec))),
+    whole("map_files", 0o500, Dir(|target, spec| PseudoNode::dynamic(spec, map_files::Mapped(target.clone())))),
     both("stack", 0o400, Private(stack::stack)),
     whole("autogroup", 0o644, Control(schedule::autogroup, schedule::set_autogroup)),
     both("pagemap", 0o400, Handle(memory::open_pagemap)),
-    both("wchan", 0o444, Text(status::wchan)),
+    both("wchan", 0o444, Text(stack::waits_in)),
     both("schedstat", 0o444, Text(usage::schedstat)),
     both("cgroup", 0o444, Text(|_| Ok(fs::pseudo::format::cgroup_root()))),
     both("cpuset", 0o444, Text(|_| Ok(b"/\n".to_vec()))),

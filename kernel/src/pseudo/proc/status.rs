@@ -214,12 +214,6 @@ pub fn personality(target: &Target) -> SysResult<Vec<u8>> {
     Ok(format!("{:08x}\n", target.process()?.personality.load(Relaxed)).into_bytes())
 }
 
-/// `wchan`: 0, which is what Linux shows for a thread that runs, and where it keeps the names of its functions to itself.
-pub fn wchan(target: &Target) -> SysResult<Vec<u8>> {
-    task_of(target)?;
-    Ok(b"0".to_vec())
-}
-
 /// `syscall`: number, arguments, stack pointer and program counter of the call that the thread sleeps in; -1 without one.
 pub fn syscall(target: &Target) -> SysResult<Vec<u8>> {
     let task = target.task()?;

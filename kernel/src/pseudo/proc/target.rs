@@ -24,6 +24,8 @@ pub enum Class {
     FdInfo,
     /// `ns/NAME`.
     Namespace,
+    /// `map_files/RANGE`.
+    Mapped,
 }
 
 /// A process (`/proc/PID`) or one thread (`/proc/PID/task/TID`). Weak, so that open files of procfs keep nobody in memory.
