@@ -20,7 +20,7 @@ impl Mapped {
     /// The mappings with their names, and with keys that number them.
     fn files(&self) -> SysResult<Vec<(u32, Vec<u8>, MapsEntry)>> {
         self.0.check_access()?;
-        let maps = self.0.mm()?.ok_or(Errno::ENOENT)?.maps();
+        let maps = self.0.mm()?.ok_or(Errno::ENOENT)?.maps()?;
         let of_files = (1..).zip(maps).filter(|(_, entry)| entry.ino != 0 && entry.path.starts_with(b"/"));
         let named = |(key, entry): (u32, MapsEntry)| (key, format!("{:x}-{:x}", entry.start, entry.end).into_bytes(), entry);
         Ok(of_files.map(named).collect())
