@@ -16,6 +16,7 @@ use syscall_shim::{Errno, SysResult};
 use super::options::TcpOptions;
 use super::{Connection, config, segment_size, send_header, table};
 use crate::files::poll::{PollQueue, ev, poll_queue};
+use crate::mm::heap;
 use crate::net::counts::{self, Count};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Common;
@@ -117,7 +118,7 @@ impl Listener {
             return;
         }
         // The other side tries again while there is no room (tcp(7), tcp_abort_on_overflow).
-        if self.is_full(waiting) || poll::short_of_memory() {
+        if self.is_full(waiting) || heap::is_short() {
             return;
         }
         let limits = self.options.clamp_window(self.common.tcp_limits());
