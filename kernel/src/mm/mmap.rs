@@ -447,12 +447,14 @@ impl AddressSpace {
         area.offset = offset.ok_or(Errno::EOVERFLOW)?;
         locked.unmap(start, end)?;
         // As in Linux, the old area is gone before the file is asked for the new one.
-        let last = |object: &Object| match object {
-            Object::File(map) => Arc::strong_count(map) == 1 && map.file.goes_with_last_area(),
-            Object::Special(_) => false,
-        };
-        if area.backing.as_ref().is_some_and(last) {
-            return Err(Errno::EINVAL);
+        let segment = area.backing.as_ref().and_then(Object::file).filter(|file| file.goes_with_last_area());
+        if let Some(file) = segment {
+            let its = |other: &Area| {
+                other.backing.as_ref().and_then(Object::file).is_some_and(|of| of.identity() == file.identity())
+            };
+            if !locked.inner.areas.iter().any(its) {
+                return Err(Errno::EINVAL);
+            }
         }
         locked.insert(area);
         Ok(())
