@@ -14,6 +14,8 @@ use crate::usermem::{self, UserAddr};
 /// `int n` without the number.
 const INT: u8 = 0xcd;
 const INT_LEN: u64 = 2;
+/// What areas of stubs are called in /proc/PID/maps.
+const STUBS: &[u8] = b"[skiff-calls]";
 /// Error code of a fault about a gate of the IDT (SDM vol. 3, 6.13).
 const ERROR_IDT: u64 = 1 << 1;
 
@@ -102,6 +104,12 @@ pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
     let at = Interrupted { rip: f.rip, rflags: f.rflags, registers };
     let Some(text) = current().process.mm().range_at(f.rip.wrapping_sub(1)) else { return false };
     if !halt::has_halted(&at, text, &Present) {
+        return false;
+    }
+    // The branch over it may have moved into a call site's stub.
+    let Ok(areas) = current().process.mm().maps() else { return false };
+    let mut stubs = areas.iter().filter(|area| area.path == STUBS).map(|area| area.start..area.end);
+    if stubs.any(|stubs| stubs.contains(&at.rip) || halt::may_come_from(&at, stubs, &Present)) {
         return false;
     }
     refuse(frame, 1, 0);

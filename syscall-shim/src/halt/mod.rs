@@ -75,6 +75,12 @@ pub fn has_halted<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, memory
         && !origins::branched(at, text, memory)
 }
 
+/// Whether a branch in `code` may have brought the thread to `at.rip`: for code outside of the mapping, such as that which call sites
+/// were moved to.
+pub fn may_come_from<M: Memory + ?Sized>(at: &Interrupted, code: Range<u64>, memory: &M) -> bool {
+    origins::branched(at, code, memory)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
