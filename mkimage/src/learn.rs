@@ -222,14 +222,14 @@ mod tests {
     #[test]
     fn reads_strace_lines() {
         let trace = br#"71 execve("/usr/bin/python3", ["python3"], 0x7ffd /* 20 vars */) = 0
-71 openat(AT_FDCWD</work>, "/etc/ld.so.cache", O_RDONLY|O_CLOEXEC) = 3</etc/ld.so.cache>
-71 openat(AT_FDCWD</work>, "/usr/lib/missing", O_RDONLY) = -1 ENOENT (No such file or directory)
-71 openat(AT_FDCWD</work>, "/proc/self/maps", O_RDONLY) = 3</proc/71/maps>
-71 openat(AT_FDCWD</work>, "data/caf\303\251 \"x\".txt", O_RDONLY) = 4</work/data/caf\303\251 "x".txt>
-72 openat(AT_FDCWD</work>, "/var/out.log", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 5</var/out.log>
+71 openat(AT_FDCWD</www>, "/etc/ld.so.cache", O_RDONLY|O_CLOEXEC) = 3</etc/ld.so.cache>
+71 openat(AT_FDCWD</www>, "/usr/lib/missing", O_RDONLY) = -1 ENOENT (No such file or directory)
+71 openat(AT_FDCWD</www>, "/proc/self/maps", O_RDONLY) = 3</proc/71/maps>
+71 openat(AT_FDCWD</www>, "data/caf\303\251 \"x\".txt", O_RDONLY) = 4</www/data/caf\303\251 "x".txt>
+72 openat(AT_FDCWD</www>, "/var/out.log", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 5</var/out.log>
 72 openat(7</usr/share/x>, "below", O_RDONLY) = 6</usr/share/x/below>
 72 newfstatat(7</usr/share/x>, "", {st_mode=S_IFDIR|0755, st_size=4096, ...}, AT_EMPTY_PATH) = 0
-72 newfstatat(AT_FDCWD</work>, "/usr/share/only-looked-at", {st_mode=S_IFREG|0644, st_size=9, ...}, 0) = 0
+72 newfstatat(AT_FDCWD</www>, "/usr/share/only-looked-at", {st_mode=S_IFREG|0644, st_size=9, ...}, 0) = 0
 72 access("/usr/share/asked", R_OK) = 0
 72 mkdir("/var/made", 0777) = 0
 72 chdir("/opt/app") = 0
@@ -238,7 +238,7 @@ mod tests {
 72 openat(AT_FDCWD</opt/app>, "/usr/lib/cut", O_RDONLY <unfinished ...>
 72 exit_group(0) = ?
 "#;
-        let used = used(trace, Path::new("/work"));
+        let used = used(trace, Path::new("/www"));
         let found: Vec<_> = used.named.iter().map(|p| p.to_string_lossy().into_owned()).collect();
         let expected = [
             "/etc/ld.so.cache",
@@ -250,7 +250,7 @@ mod tests {
             "/usr/share/only-looked-at",
             "/usr/share/x/below",
             "/usr/share/zone > info",
-            "/work/data/café \"x\".txt",
+            "/www/data/café \"x\".txt",
         ];
         assert_eq!(found, expected);
         assert_eq!(used.listed.into_iter().collect::<Vec<_>>(), [Path::new("/usr/share/zone > info")]);
