@@ -226,7 +226,7 @@ pub struct Task {
     pub rseq_signature: AtomicU32,
     /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
     pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
-    pub(super) waker: SpinLock<Option<Arc<super::wait::TaskWaker>>>,
+    pub(super) parker: SpinLock<Option<Arc<dyn super::wait::Parker>>>,
     /// Where `restart_syscall(2)` goes on.
     pub restart: SpinLock<Option<Restart>>,
     /// Time used.
@@ -319,7 +319,7 @@ impl Task {
             moved: AtomicBool::new(false),
             rseq_signature: AtomicU32::new(0),
             futex_waiter: SpinLock::new(None),
-            waker: SpinLock::new(None),
+            parker: SpinLock::new(None),
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
@@ -335,7 +335,7 @@ impl Task {
 
     /// Drops what the thread, which ends, waited by.
     pub(super) fn forget_waiters(&self) {
-        let waiters = (self.futex_waiter.lock().take(), self.waker.lock().take());
+        let waiters = (self.futex_waiter.lock().take(), self.parker.lock().take());
         drop(waiters);
     }
 
