@@ -114,8 +114,6 @@ impl Family {
             }
             (_, ip) => {
                 let v6 = match ip {
-                    // Any IPv4 address is any address at all.
-                    IpAddr::V4(v4) if v4.is_unspecified() => Ipv6Addr::UNSPECIFIED,
                     IpAddr::V4(v4) => v4.to_ipv6_mapped(),
                     IpAddr::V6(v6) => v6,
                 };
@@ -291,7 +289,15 @@ impl Common {
             port: self.reuse_port.load(Ordering::Relaxed),
             uid: current().credentials().euid,
             device: self.device.load(Ordering::Relaxed),
+            v6: self.family() == Family::V6,
             v6_only: self.family() == Family::V6 && self.v6_only.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The socket has been bound there: one that has an address of IPv6 has nothing of IPv4, and says so (`IPV6_V6ONLY`).
+    pub fn note_bound(&self, local: &IpAddr) {
+        if local.is_ipv6() && !local.is_unspecified() {
+            self.v6_only.store(true, Ordering::Relaxed);
         }
     }
 

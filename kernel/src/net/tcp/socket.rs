@@ -262,7 +262,10 @@ impl Socket for TcpSocket {
         ports::may_take(local.port())?;
         let mut role = self.role.lock();
         let Role::Idle(None) = *role else { return Err(Errno::EINVAL) };
-        *role = Role::Idle(Some(ports::take(Protocol::Tcp, local, self.common.sharing(), self.port_range())?));
+        let mut lease = ports::take(Protocol::Tcp, local, self.common.sharing(), self.port_range())?;
+        self.common.note_bound(&local.ip());
+        lease.share_as(self.common.sharing());
+        *role = Role::Idle(Some(lease));
         self.port_named.store(local.port() != 0, Ordering::Relaxed);
         Ok(())
     }

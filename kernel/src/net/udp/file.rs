@@ -164,6 +164,10 @@ impl Socket for UdpSocket {
             return Err(Errno::EINVAL);
         }
         self.bind_to(&mut ends, local).map_err(|errno| if errno == Errno::EAGAIN { Errno::EADDRINUSE } else { errno })?;
+        self.common.note_bound(&local.ip());
+        if let Some(lease) = &mut ends.lease {
+            lease.share_as(self.common.sharing());
+        }
         ends.port_named = local.port() != 0;
         Ok(())
     }
@@ -186,6 +190,9 @@ impl Socket for UdpSocket {
         }
         self.ensure_port(&mut ends)?;
         (ends.remote, ends.source) = (Some(to), Some(source));
+        if let Some(lease) = ends.lease.as_ref().filter(|lease| lease.local.ip().is_unspecified()) {
+            lease.stand_for(source);
+        }
         Ok(())
     }
 

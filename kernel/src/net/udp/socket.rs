@@ -266,6 +266,9 @@ impl UdpSocket {
         if !connected {
             return Ok(());
         }
+        if let Some(lease) = &ends.lease {
+            lease.stand_for(lease.local.ip());
+        }
         self.common.device.store(0, Ordering::Relaxed);
         if !ends.port_named
             && let Some(lease) = ends.lease.take()
