@@ -2,14 +2,14 @@
  * whom, which ports are taken, and what closed connections keep (tcp(7), ipv6(7), socket(7)). */
 #include "case.h"
 #include "net.h"
-#include <netinet/tcp.h>
+#include "inet.h"
 
-struct end {
+struct place {
     const char *name;
     int family;
     const char *ip;
 };
-static const struct end ends[] = {
+static const struct place ends[] = {
     {"V4Any", AF_INET, "0.0.0.0"},      {"V4Loopback", AF_INET, "127.0.0.1"},
     {"MappedAny", AF_INET6, "::ffff:0.0.0.0"}, {"MappedLoopback", AF_INET6, "::ffff:127.0.0.1"},
     {"V6Any", AF_INET6, "::"},          {"V6Loopback", AF_INET6, "::1"},
@@ -22,7 +22,7 @@ static const struct { int listener, connector; } pairs[] = {
     {V6LO, V6ANY},  {V6LO, V6LO},
 };
 
-static socklen_t address_of(const struct end *end, int port, struct sockaddr_storage *at)
+static socklen_t address_of(const struct place *end, int port, struct sockaddr_storage *at)
 {
     memset(at, 0, sizeof *at);
     at->ss_family = end->family;
@@ -74,29 +74,8 @@ static const char *peer_of(int fd)
     return text_of(&at, n);
 }
 
-static int set(int fd, int level, int name, int value) { return setsockopt(fd, level, name, &value, sizeof value); }
-
-static const char *result(long got)
-{
-    static char numbers[4][16];
-    static int turn;
-    if (got == -1)
-        return error_name(errno);
-    char *text = numbers[turn++ & 3];
-    snprintf(text, 16, "%ld", got);
-    return text;
-}
-
-static int port_at(int fd)
-{
-    struct sockaddr_storage at;
-    socklen_t n = sizeof at;
-    MUST(getsockname(fd, (void *)&at, &n) == 0);
-    return port_of(&at);
-}
-
 /* A listener there, on a free port. */
-static int listener(const struct end *end, int reuse)
+static int listener(const struct place *end, int reuse)
 {
     struct sockaddr_storage at;
     socklen_t n = address_of(end, 0, &at);
@@ -108,7 +87,7 @@ static int listener(const struct end *end, int reuse)
     return fd;
 }
 
-static int connector(const struct end *end, int port, int reuse)
+static int connector(const struct place *end, int port, int reuse)
 {
     struct sockaddr_storage at;
     socklen_t n = address_of(end, port, &at);
@@ -125,19 +104,13 @@ static int connector(const struct end *end, int port, int reuse)
     return fd;
 }
 
-static int wait_for(int fd, int events)
-{
-    struct pollfd p = {fd, events, 0};
-    return poll(&p, 1, 3000) == 1 ? p.revents : 0;
-}
-
 GROUP(inet_names)
 {
     own_network();
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+        const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
         int l = listener(to, 0);
-        int c = connector(from, port_at(l), 0);
+        int c = connector(from, own_port(l), 0);
         MUST(c >= 0);
         struct sockaddr_storage at;
         socklen_t n = sizeof at;
@@ -154,7 +127,7 @@ GROUP(inet_names)
             socklen_t n = address_of(&ends[to], 0, &at), source_len = sizeof source;
             int r = socket(ends[to].family, SOCK_DGRAM, 0), s = socket(ends[from].family, SOCK_DGRAM, 0);
             MUST(bind(r, (void *)&at, n) == 0);
-            n = address_of(&ends[from], port_at(r), &at);
+            n = address_of(&ends[from], own_port(r), &at);
             int sent = sendto(s, "x", 1, 0, (void *)&at, n);
             const char *sending = result(sent), *name = name_of(s);
             char byte;
@@ -174,9 +147,9 @@ GROUP(inet_names)
 /* Opens a connection and closes it at one end first. */
 static void closed(int i, int reuse, int acceptor_first, int *to_port, struct sockaddr_storage *bound, socklen_t *n)
 {
-    const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+    const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
     int l = listener(to, reuse);
-    *to_port = port_at(l);
+    *to_port = own_port(l);
     int c = connector(from, *to_port, reuse);
     MUST(c >= 0);
     int a = accept(l, 0, 0);
@@ -211,7 +184,7 @@ GROUP(inet_time_wait)
     for (size_t i = 0; i < COUNT(pairs); i++)
         for (int reuse = 0; reuse < 2; reuse++)
             for (int acceptor_first = 0; acceptor_first < 2; acceptor_first++) {
-                const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+                const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
                 struct sockaddr_storage bound, at;
                 socklen_t n, size;
                 int port;
@@ -231,9 +204,9 @@ GROUP(inet_fin_wait)
     struct sockaddr_storage bound[COUNT(pairs)];
     socklen_t n[COUNT(pairs)];
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+        const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
         listeners[i] = listener(to, 0);
-        int c = connector(from, port_at(listeners[i]), 0);
+        int c = connector(from, own_port(listeners[i]), 0);
         MUST(c >= 0 && set(c, IPPROTO_TCP, TCP_LINGER2, 1) == 0);
         accepted[i] = accept(listeners[i], 0, 0);
         n[i] = sizeof bound[i];
@@ -244,9 +217,9 @@ GROUP(inet_fin_wait)
     }
     pause_ms(2200);
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+        const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
         struct sockaddr_storage at;
-        socklen_t size = address_of(from, port_at(listeners[i]), &at);
+        socklen_t size = address_of(from, own_port(listeners[i]), &at);
         const char *bind_said = result(bind(again[i], (void *)&bound[i], n[i]));
         set(accepted[i], IPPROTO_TCP, TCP_LINGER2, 0);
         shutdown(accepted[i], SHUT_WR);
@@ -264,8 +237,8 @@ GROUP(inet_conflict)
 {
     own_network();
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
-        int l = listener(to, 0), port = port_at(l);
+        const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+        int l = listener(to, 0), port = own_port(l);
         int c = connector(from, port, 1), d = socket(from->family, SOCK_STREAM, 0);
         MUST(c >= 0 && set(d, SOL_SOCKET, SO_REUSEADDR, 1) == 0);
         struct sockaddr_storage bound, at;
@@ -285,10 +258,10 @@ GROUP(inet_closed)
     own_network();
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < COUNT(pairs); i++) {
-        const struct end *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
+        const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
         int l = listener(to, 0);
         MUST(set(l, IPPROTO_TCP, TCP_USER_TIMEOUT, 10000) == 0 && set(l, IPPROTO_TCP, TCP_DEFER_ACCEPT, 3) == 0);
-        int c = connector(from, port_at(l), 0), opt = -1;
+        int c = connector(from, own_port(l), 0), opt = -1;
         MUST(c >= 0);
         fcntl(l, F_SETFL, O_NONBLOCK);
         const char *early = result(accept(l, 0, 0));
@@ -334,7 +307,7 @@ GROUP(inet_beside)
                         set(second, SOL_SOCKET, SO_REUSEADDR, how & 1);
                         if (how & 2)
                             set(second, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-                        n = address_of(&ends[two], port_at(first), &at);
+                        n = address_of(&ends[two], own_port(first), &at);
                         SHOW(named("%s %s%s beside %s%s%s", t ? "UDP" : "TCP", ends[two].name, how & 2 ? " only" : "", ends[one].name,
                                    only ? " only" : "", how & 1 ? " reuse" : ""),
                              "%s", result(bind(second, (void *)&at, n)));
@@ -361,7 +334,7 @@ GROUP(inet_ephemeral)
                 MUST(bind(l, (void *)&at, n) == 0);
                 if (!t)
                     MUST(listen(l, 5) == 0);
-                n = address_of(&ends[one], port_at(l), &at);
+                n = address_of(&ends[one], own_port(l), &at);
                 MUST(connect(c, (void *)&at, n) == 0);
                 for (size_t two = 0; two < COUNT(ends); two++)
                     for (int how = 0; how < 4; how++) {
@@ -369,7 +342,7 @@ GROUP(inet_ephemeral)
                         set(s, SOL_SOCKET, SO_REUSEADDR, how & 1);
                         if (how & 2)
                             set(s, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-                        n = address_of(&ends[two], port_at(c), &at);
+                        n = address_of(&ends[two], own_port(c), &at);
                         SHOW(named("%s %s%s%s at the port of one to %s%s", t ? "UDP" : "TCP", ends[two].name, how & 2 ? " only" : "",
                                    how & 1 ? " reuse" : "", ends[one].name, reuse ? " reuse" : ""),
                              "%s", result(bind(s, (void *)&at, n)));
@@ -411,7 +384,7 @@ GROUP(inet_reuse_port)
             set(first, SOL_SOCKET, SO_REUSEPORT, one);
             socklen_t n = address_of(&ends[V4LO], 0, &at);
             MUST(bind(first, (void *)&at, n) == 0);
-            n = address_of(&ends[V4LO], port_at(first), &at);
+            n = address_of(&ends[V4LO], own_port(first), &at);
             if (!t)
                 listen(first, 1);
             for (int j = 0; j < 4; j++) {
@@ -426,7 +399,7 @@ GROUP(inet_reuse_port)
         set(first, SOL_SOCKET, SO_REUSEPORT, 1);
         socklen_t n = address_of(&ends[V4LO], 0, &at);
         MUST(bind(first, (void *)&at, n) == 0);
-        n = address_of(&ends[V4LO], port_at(first), &at);
+        n = address_of(&ends[V4LO], own_port(first), &at);
         close(first);
         SHOW(named("%s after one that shared", t ? "UDP" : "TCP"), "%s", result(bind(second, (void *)&at, n)));
         close(second);
@@ -445,7 +418,7 @@ GROUP(inet_reuse_port)
                 MUST(bind(fds[k], (void *)&at, n) == 0);
                 if (!t)
                     MUST(listen(fds[k], 40) == 0);
-                port = port_at(fds[k]);
+                port = own_port(fds[k]);
             }
             for (int k = 0; k < TRIES; k++) {
                 struct sockaddr_storage at;
