@@ -37,7 +37,7 @@ mod send_how;
 mod slaac;
 pub mod socket;
 pub mod sockopt;
-mod sources;
+pub mod sources;
 mod stamp;
 pub mod sysctl;
 pub mod tables;
