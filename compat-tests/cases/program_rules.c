@@ -23,7 +23,7 @@ static void shown(void)
         char name[32] = "";
         prctl(PR_GET_NAME, name);
         char *base = strrchr((char *)getauxval(AT_EXECFN), '/');
-        printf("%s, execfn %s, dumpable %d, ids %d %d, secure %lu\n", name, base ? base + 1 : (char *)getauxval(AT_EXECFN),
+        printf("%.13s, execfn %s, dumpable %d, ids %d %d, secure %lu\n", name, base ? base + 1 : (char *)getauxval(AT_EXECFN),
                prctl(PR_GET_DUMPABLE), geteuid(), getegid(), getauxval(AT_SECURE));
         fflush(stdout);
         _exit(7);
