@@ -195,6 +195,11 @@ impl AddressSpace {
         }
     }
 
+    /// Whether no process uses the space any more.
+    pub fn is_left(&self) -> bool {
+        self.users.load(Ordering::Acquire) == 0
+    }
+
     /// Whether several processes use the space.
     pub fn is_shared(&self) -> bool {
         self.users.load(Ordering::Acquire) > 1

@@ -255,7 +255,7 @@ pub fn arch_prctl(op: i32, arg: u64) -> SysResult {
             UserPtr::new(arg).write(msr::fs_base())?;
             Ok(0)
         }
-        ARCH_SET_GS => Err(Errno::EOPNOTSUPP),
+        ARCH_SET_GS => Err(if arg >= USER_END { Errno::EPERM } else { Errno::EOPNOTSUPP }),
         // As the program would find it: never set.
         ARCH_GET_GS => {
             UserPtr::new(arg).write(0u64)?;

@@ -200,7 +200,7 @@ pub fn clear_refs(target: &Target, bytes: &[u8]) -> SysResult<()> {
     Ok(())
 }
 
-/// An open `mem`: it stays with the memory that there was when it was opened.
+/// An open `mem`: it stays with the memory that there was when it was opened. Once that is no process's, it ends at once.
 struct Mem(Arc<AddressSpace>);
 
 /// Opens `mem`.
@@ -216,6 +216,7 @@ impl FileHandle for Mem {
 
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
         match self.0.read(off, buf) {
+            0 if self.0.is_left() => Ok(0),
             0 if !buf.is_empty() => Err(Errno::EIO),
             got => Ok(got),
         }
@@ -223,6 +224,7 @@ impl FileHandle for Mem {
 
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
         match self.0.write(off, buf) {
+            0 if self.0.is_left() => Ok(0),
             0 if !buf.is_empty() => Err(Errno::EIO),
             put => Ok(put),
         }
