@@ -84,8 +84,8 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
                 Err(Errno::EINVAL)
             }
         }
-        // No system-call filter is in force, and none can be set.
-        p::PR_GET_SECCOMP => Ok(0),
+        p::PR_GET_SECCOMP => Ok(task.seccomp.mode() as usize),
+        p::PR_SET_SECCOMP => super::seccomp::set_by_prctl(arg2, arg3),
         // The instruction cannot be made to trap where programs run; nobody is told that it was.
         p::PR_SET_TSC if arg2 == u64::from(p::PR_TSC_ENABLE) => Ok(0),
         p::PR_GET_TSC => put(arg2, p::PR_TSC_ENABLE),

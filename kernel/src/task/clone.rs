@@ -218,6 +218,7 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     child.io_priority.store(parent.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
+    drop(child.seccomp.inherit(&parent.seccomp));
     child.timer_slack.inherit(&parent.timer_slack);
     *child.memory_policy.lock() = *parent.memory_policy.lock();
     if !shares_memory {
@@ -250,13 +251,16 @@ fn set_up(child: &Task, args: &CloneArgs) {
 
 /// Adds a thread to the caller's process. `None` if that is ending: it must not get a thread that nobody told to end.
 fn enter_thread(parent: &Task, child: &Arc<Task>) -> Option<()> {
-    {
+    // The caller may have been given filters since.
+    let _old_filters = {
         let mut threads = parent.process.threads.lock();
         if super::exit::must_exit(parent) {
             return None;
         }
         threads.push(child.clone());
-    }
+        child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
+        child.seccomp.inherit(&parent.seccomp)
+    };
     table::add_task(child.clone());
     Some(())
 }

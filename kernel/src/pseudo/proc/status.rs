@@ -99,6 +99,7 @@ pub fn status(target: &Target) -> SysResult<Vec<u8>> {
         threads: process.threads().len().max(1) as u32,
         signals: signal_sets(&process, task),
         caps: [creds.cap_inheritable, creds.cap_permitted, creds.cap_effective, creds.cap_bounding, creds.cap_ambient],
+        seccomp: task.map_or((0, 0), |task| (task.seccomp.mode(), task.seccomp.filters())),
         no_new_privs: task.is_some_and(|task| task.no_new_privs.load(Relaxed)),
         cpus_allowed: task.map_or(0, |task| task.affinity.load(Relaxed)) & sched::online_cpus(),
         voluntary_switches: switches(0),

@@ -13,7 +13,7 @@ use crate::files::{capable, tty};
 use crate::ipc::limits;
 use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
-use crate::task::{core_dump, table, uts, watchdog};
+use crate::task::{core_dump, seccomp, table, uts, watchdog};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const CAP_SYS_ADMIN: u32 = 21;
@@ -91,6 +91,7 @@ fn tasks(s: &Settings) {
     s.fixed("kernel/unprivileged_bpf_disabled", "2");
     s.fixed("kernel/perf_event_paranoid", "3");
     s.fixed("kernel/yama/ptrace_scope", "0");
+    s.shown("kernel/seccomp/actions_avail", || seccomp::ACTIONS.map(|(_, name)| name).join(" "));
 }
 
 fn ipc(s: &Settings) {
