@@ -162,7 +162,10 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     }
     sched::start(&child);
     if flags.contains(CloneFlags::CLONE_VFORK) {
-        let done = || process.left_first_space.load(Ordering::Acquire).then_some(());
+        // A thread never leaves its process's memory but with its end.
+        let ended = || !process.threads.lock().iter().any(|thread| Arc::ptr_eq(thread, &child));
+        let thread = flags.contains(CloneFlags::CLONE_THREAD);
+        let done = || if thread { ended() } else { process.left_first_space.load(Ordering::Acquire) }.then_some(());
         // A thread that is being killed does not wait: it never uses the memory again.
         let _ = super::wait::wait_killable(&process.exit_wait, done);
     }
