@@ -200,7 +200,7 @@ macro_rules! for_each_syscall {
             154, modify_ldt, [Int Ptr Size], absent;
             155, pivot_root, [Path Path], absent;
             156, _sysctl, [Ptr], absent;
-            157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no seccomp, speculation control, memory-merge or PR_SET_MM options");
+            157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no speculation control, memory-merge or PR_SET_MM options");
             158, arch_prctl, [ArchPrctlOp Ptr], partial("GS belongs to the kernel: ARCH_SET_GS is refused");
             159, adjtimex, [Ptr], partial("read only: the clock is not disciplined");
             160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
@@ -360,7 +360,7 @@ macro_rules! for_each_syscall {
             314, sched_setattr, [Int Ptr Hex], partial("no SCHED_DEADLINE; utilisation clamps are ignored");
             315, sched_getattr, [Int Ptr UInt Hex], done;
             316, renameat2, [DirFd Path DirFd Path RenameFlags], done;
-            317, seccomp, [UInt Hex Ptr], absent;
+            317, seccomp, [UInt Hex Ptr], partial("no listeners (SECCOMP_RET_USER_NOTIF), no tracer; nothing is logged");
             318, getrandom, [RandomOut Size GetrandomFlags], done;
             319, memfd_create, [Str MemfdFlags], done;
             320, kexec_file_load, [Fd Fd Size Str Hex], absent;

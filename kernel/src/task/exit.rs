@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, Signal, SysResult};
 
 use super::core_dump::Hold;
 use super::process::Process;
@@ -43,6 +43,13 @@ pub fn exit(code: i32) -> ! {
     let process = &current().process;
     let exiting = process.exiting.load(Ordering::Acquire);
     end_thread(if exiting { process.exit_status.load(Ordering::Acquire) } else { (code as u32 & 0xff) << 8 })
+}
+
+/// Ends the calling thread alone by a signal that it cannot have caught.
+pub fn end_by_signal(signal: Signal) -> ! {
+    let process = &current().process;
+    let exiting = process.exiting.load(Ordering::Acquire);
+    end_thread(if exiting { process.exit_status.load(Ordering::Acquire) } else { signal.number().into() })
 }
 
 /// Ends the calling thread, as its process ends.

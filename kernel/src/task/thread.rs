@@ -10,6 +10,7 @@ use super::credentials::Credentials;
 use super::history::History;
 use super::process::Process;
 use super::sched::CpuTime;
+use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
@@ -243,6 +244,8 @@ pub struct Task {
     pub history: History,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     pub no_new_privs: AtomicBool,
+    /// seccomp(2).
+    pub seccomp: Seccomp,
     /// `prctl(PR_SET_TIMERSLACK)`.
     pub timer_slack: TimerSlack,
     /// set_mempolicy(2).
@@ -328,6 +331,7 @@ impl Task {
             started_at: now,
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
+            seccomp: Seccomp::default(),
             timer_slack: TimerSlack::default(),
             memory_policy: SpinLock::new(Policy::default()),
         }
