@@ -3,7 +3,7 @@
 use virtio_drivers::device::rng::VirtIORng;
 
 use super::{Device, SkiffHal};
-use crate::arch::rng;
+use crate::platform::rng;
 
 /// Bytes asked for: a whole seed.
 const SEED_SIZE: usize = 32;
@@ -15,6 +15,6 @@ pub(super) fn init(device: Device) {
     let taken = VirtIORng::<SkiffHal, _>::new(transport).and_then(|mut device| device.request_entropy(&mut seed));
     match taken {
         Ok(len) => rng::add_entropy(seed.get(..len).unwrap_or(&seed)),
-        Err(error) => crate::kwarn!("virtio-rng does not start: {error}"),
+        Err(error) => kwarn!("virtio-rng does not start: {error}"),
     }
 }
