@@ -73,6 +73,7 @@ fn end_thread(status: u32) -> ! {
         trace::ended(&task, status);
     }
     release_user_state(&task);
+    crate::ipc::sem::leave(&task);
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|t| !Arc::ptr_eq(t, &task));
@@ -125,7 +126,6 @@ fn end_process(process: &Arc<Process>) {
     let exe = process.exe.lock().take();
     drop(exe);
     crate::files::tty::session_ended(process);
-    crate::ipc::sem::process_ended(process.pid);
     if process.pid == family::FIRST_PID {
         family::end_all_others(process);
         crate::power::program_ended(process.exit_status.load(Ordering::Acquire));

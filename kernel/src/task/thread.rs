@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 use super::credentials::Credentials;
 use super::history::History;
+use super::io_context::IoContext;
 use super::process::Process;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
@@ -15,6 +16,7 @@ use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
 use crate::files::{FdTable, FsContext, OpenFile};
+use crate::ipc::sem::UndoList;
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqLock, SpinLock};
@@ -194,8 +196,10 @@ pub struct Task {
     pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
     pub sched: SchedCell,
-    /// Its class and level of ioprio_set(2), 0 for none; no disk looks at it.
-    pub io_priority: AtomicU16,
+    /// What disks would know of it; `CLONE_IO` shares it. `None` for one who never had a priority.
+    pub io_context: SpinLock<Option<Arc<IoContext>>>,
+    /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was anything.
+    pub undo: SpinLock<Option<Arc<UndoList>>>,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
     /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
@@ -306,7 +310,8 @@ impl Task {
             idle: false,
             on_cpu: AtomicBool::new(false),
             sched: SchedCell::default(),
-            io_priority: AtomicU16::new(0),
+            io_context: SpinLock::new(None),
+            undo: SpinLock::new(None),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
