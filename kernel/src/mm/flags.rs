@@ -150,6 +150,8 @@ bitflags! {
         const DONTEXPAND = 1 << 17;
         /// `MAP_SHARED` was asked for (`SHARED` is dropped for read-only files).
         const MAYSHARE = 1 << 18;
+        /// `MADV_GUARD_INSTALL`: whatever the protection says, nobody comes here.
+        const GUARD = 1 << 19;
     }
 }
 

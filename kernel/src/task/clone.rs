@@ -213,10 +213,16 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     };
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
+    let scheduling = parent.sched.get().for_child();
+    // A budget is not shared.
+    if scheduling.policy == linux_raw_sys::general::SCHED_DEADLINE {
+        return Err(Errno::EAGAIN);
+    }
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    child.sched.set(parent.sched.get().for_child());
+    child.sched.set(scheduling);
     child.io_priority.store(parent.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.io_flusher.store(parent.io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     child.timer_slack.inherit(&parent.timer_slack);
     *child.memory_policy.lock() = *parent.memory_policy.lock();

@@ -53,7 +53,8 @@ pub struct SchedParams {
 impl SchedParams {
     /// Whether the policy is one of real time.
     pub fn is_realtime(&self) -> bool {
-        matches!(self.policy, linux_raw_sys::general::SCHED_FIFO | linux_raw_sys::general::SCHED_RR)
+        use linux_raw_sys::general as g;
+        matches!(self.policy, g::SCHED_FIFO | g::SCHED_RR | g::SCHED_DEADLINE)
     }
 
     /// What a child begins with.
@@ -193,6 +194,8 @@ pub struct Task {
     pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
     pub sched: SchedCell,
+    /// What `SCHED_DEADLINE` gives it.
+    pub deadline: super::sched::deadline::Deadline,
     /// Its class and level of ioprio_set(2), 0 for none; no disk looks at it.
     pub io_priority: AtomicU16,
     /// Bit per CPU that the thread may run on.
@@ -243,6 +246,10 @@ pub struct Task {
     pub history: History,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     pub no_new_privs: AtomicBool,
+    /// `PR_SET_IO_FLUSHER`: kept and inherited; no memory is given back by writing.
+    pub io_flusher: AtomicBool,
+    /// `RWF_NOSIGNAL`: the write that it is in sends it no `SIGPIPE`.
+    pub no_broken_pipe: AtomicBool,
     /// `prctl(PR_SET_TIMERSLACK)`.
     pub timer_slack: TimerSlack,
     /// set_mempolicy(2).
@@ -303,6 +310,7 @@ impl Task {
             idle: false,
             on_cpu: AtomicBool::new(false),
             sched: SchedCell::default(),
+            deadline: Default::default(),
             io_priority: AtomicU16::new(0),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
@@ -328,6 +336,8 @@ impl Task {
             started_at: now,
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
+            io_flusher: AtomicBool::new(false),
+            no_broken_pipe: AtomicBool::new(false),
             timer_slack: TimerSlack::default(),
             memory_policy: SpinLock::new(Policy::default()),
         }
