@@ -96,7 +96,8 @@ pub fn shmem_pages() -> u64 {
     MEMORY.lock().iter().filter_map(Weak::upgrade).map(|fs| fs.used_pages()).sum()
 }
 
-fn half_of_memory() -> u64 {
+/// In pages: what a tmpfs may have where nothing else is said.
+pub fn half_of_memory() -> u64 {
     frames::total() as u64 / 2
 }
 
