@@ -156,6 +156,8 @@ bitflags! {
         const MAYSHARE = 1 << 18;
         /// `MAP_DROPPABLE`.
         const DROPPABLE = 1 << 20;
+        /// `MADV_GUARD_INSTALL`: whatever the protection says, nobody comes here.
+        const GUARD = 1 << 19;
     }
 }
 

@@ -218,13 +218,19 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     };
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
+    let scheduling = parent.sched.get().for_child();
+    // A budget is not shared.
+    if scheduling.policy == linux_raw_sys::general::SCHED_DEADLINE {
+        return Err(Errno::EAGAIN);
+    }
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    child.sched.set(parent.sched.get().for_child());
+    child.sched.set(scheduling);
     *child.io_context.lock() = IoContext::for_child(parent, flags.contains(CloneFlags::CLONE_IO));
     if flags.contains(CloneFlags::CLONE_SYSVSEM) {
         *child.undo.lock() = Some(UndoList::of(parent));
     }
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.io_flusher.store(parent.io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     drop(child.seccomp.inherit(&parent.seccomp));
     child.timer_slack.inherit(&parent.timer_slack);

@@ -7,6 +7,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 
 use super::core_dump::Hold;
 use super::process::Process;
+use super::sched::deadline::Budget;
 use super::thread::{Task, state};
 use super::{current, current_arc, family, sched, signal, table};
 use crate::trace;
@@ -98,6 +99,8 @@ fn end_thread(status: u32) -> ! {
         family::thread_ended(&task);
         process.exit_wait.wake_all();
     }
+    // What it was promised is free for others. There is nothing that this could fail by.
+    let _ = sched::deadline::promise(task.deadline.budget(), Budget::default());
     task.forget_waiters();
     drop(process);
     drop(task);

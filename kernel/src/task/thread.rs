@@ -56,7 +56,8 @@ pub struct SchedParams {
 impl SchedParams {
     /// Whether the policy is one of real time.
     pub fn is_realtime(&self) -> bool {
-        matches!(self.policy, linux_raw_sys::general::SCHED_FIFO | linux_raw_sys::general::SCHED_RR)
+        use linux_raw_sys::general as g;
+        matches!(self.policy, g::SCHED_FIFO | g::SCHED_RR | g::SCHED_DEADLINE)
     }
 
     /// What a child begins with.
@@ -200,6 +201,8 @@ pub struct Task {
     pub io_context: SpinLock<Option<Arc<IoContext>>>,
     /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was anything.
     pub undo: SpinLock<Option<Arc<UndoList>>>,
+    /// What `SCHED_DEADLINE` gives it.
+    pub deadline: super::sched::deadline::Deadline,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
     /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
@@ -250,6 +253,10 @@ pub struct Task {
     pub no_new_privs: AtomicBool,
     /// seccomp(2).
     pub seccomp: Seccomp,
+    /// `PR_SET_IO_FLUSHER`: kept and inherited; no memory is given back by writing.
+    pub io_flusher: AtomicBool,
+    /// `RWF_NOSIGNAL`: the write that it is in sends it no `SIGPIPE`.
+    pub no_broken_pipe: AtomicBool,
     /// `prctl(PR_SET_TIMERSLACK)`.
     pub timer_slack: TimerSlack,
     /// set_mempolicy(2).
@@ -312,6 +319,7 @@ impl Task {
             sched: SchedCell::default(),
             io_context: SpinLock::new(None),
             undo: SpinLock::new(None),
+            deadline: Default::default(),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
@@ -337,6 +345,8 @@ impl Task {
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
             seccomp: Seccomp::default(),
+            io_flusher: AtomicBool::new(false),
+            no_broken_pipe: AtomicBool::new(false),
             timer_slack: TimerSlack::default(),
             memory_policy: SpinLock::new(Policy::default()),
         }
