@@ -6,6 +6,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
+use super::arrival::Arrival;
 use super::credentials::Credentials;
 use super::history::History;
 use super::io_context::IoContext;
@@ -235,6 +236,8 @@ pub struct Task {
     /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
     pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
     pub(super) parker: SpinLock<Option<Arc<dyn super::wait::Parker>>>,
+    /// Where the kernel had it go on last.
+    pub arrival: Arrival,
     /// Where `restart_syscall(2)` goes on.
     pub restart: SpinLock<Option<Restart>>,
     /// Time used.
@@ -336,6 +339,7 @@ impl Task {
             rseq_signature: AtomicU32::new(0),
             futex_waiter: SpinLock::new(None),
             parker: SpinLock::new(None),
+            arrival: Arrival::default(),
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
