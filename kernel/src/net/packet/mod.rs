@@ -5,6 +5,7 @@
 mod address;
 mod membership;
 mod options;
+mod ring;
 mod socket;
 
 use alloc::sync::{Arc, Weak};
