@@ -23,6 +23,7 @@ pub mod status {
     pub const USER: u32 = 1;
     pub const COPY: u32 = 2;
     pub const LOSING: u32 = 4;
+    pub const CSUM_NOT_READY: u32 = 1 << 3;
     pub const CSUM_VALID: u32 = 1 << 7;
     pub const AVAILABLE: u32 = 0;
     pub const SEND_REQUEST: u32 = 1;

@@ -53,7 +53,8 @@ struct Waiting {
     from: Address,
     /// When it came, since the epoch.
     stamp: u64,
-    outgoing: bool,
+    /// What is known of its checksums, as `TP_STATUS_*`.
+    checksums: u32,
 }
 
 impl Waiting {
@@ -156,7 +157,7 @@ impl PacketSocket {
             bytes,
             from: address::sender(seen.protocol, seen.interface, seen.kind, &seen.source),
             stamp: clock::realtime_ns(),
-            outgoing: seen.kind == kind::OUTGOING,
+            checksums: seen.checksums.status(),
         };
         let ring = self.rings.lock()[RECEIVED].clone();
         if ring.is_some_and(|ring| !self.goes_on(&ring, &waiting)) {
@@ -181,7 +182,7 @@ impl PacketSocket {
             raw: self.is_raw(),
             from: &waiting.from,
             stamp: waiting.stamp,
-            status: if waiting.outgoing { 0 } else { ring::status::CSUM_VALID },
+            status: waiting.checksums,
             copies: self.options.is(option::COPY_THRESH) && self.has_room(),
         };
         match ring.put(&incoming, self.options.drops.load(Ordering::Relaxed) != 0) {
@@ -273,9 +274,6 @@ impl PacketSocket {
 
     /// Control messages for a frame.
     fn control(&self, waiting: &Waiting) -> Vec<Control> {
-        /// `TP_STATUS_USER`, `TP_STATUS_CSUM_VALID`.
-        const USER: u32 = 1;
-        const CSUM_VALID: u32 = 1 << 7;
         let mut out = Vec::new();
         let (seconds, nanoseconds) = (waiting.stamp / 1_000_000_000, waiting.stamp % 1_000_000_000);
         let time = |parts: [u64; 2]| parts.iter().flat_map(|part| part.to_ne_bytes()).collect();
@@ -287,7 +285,7 @@ impl PacketSocket {
             out.push(Control { level: n::SOL_SOCKET, kind: n::SO_TIMESTAMPNS, data: time([seconds, nanoseconds]) });
         }
         if self.options.is(option::AUXDATA) {
-            let status = if waiting.outgoing { USER } else { USER | CSUM_VALID };
+            let status = ring::status::USER | waiting.checksums;
             let words = [status, waiting.full as u32, waiting.bytes.len() as u32];
             let mut data: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
             data.extend([0, waiting.network as u16, 0, 0].iter().flat_map(|half| half.to_ne_bytes()));
