@@ -151,7 +151,7 @@ impl Common {
             n::SO_BSDCOMPAT | n::SO_CNX_ADVICE => {}
             n::SO_PASSCRED | n::SO_PASSSEC | n::SO_PASSPIDFD | n::SO_PASSRIGHTS => return Err(Errno::EOPNOTSUPP),
             n::SO_PEEK_OFF if self.raw => return Err(Errno::EOPNOTSUPP),
-            n::SO_PEEK_OFF => self.peek_offset.store(number.max(-1), Ordering::Relaxed),
+            n::SO_PEEK_OFF => self.peek_offset.store(number, Ordering::Relaxed),
             n::SO_ZEROCOPY if self.raw => return Err(Errno::EOPNOTSUPP),
             n::SO_ZEROCOPY => match number {
                 0 | 1 => self.flag(flag::ZEROCOPY, on),
@@ -218,7 +218,12 @@ impl Common {
             return Err(Errno::EOPNOTSUPP);
         }
         if let Some(number) = self.numbers.get(n::SOL_SOCKET, option) {
-            return Ok(number.to_ne_bytes().to_vec());
+            let mut value = number.to_ne_bytes().to_vec();
+            if matches!(option, n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW) {
+                // A `struct so_timestamping`: there are no clocks to bind it to.
+                value.extend_from_slice(&[0; 4]);
+            }
+            return Ok(value);
         }
         let number = match option {
             n::SO_RCVTIMEO_OLD | n::SO_RCVTIMEO_NEW => {
