@@ -209,6 +209,12 @@ pub struct Tcb {
     pub(super) ack_now: bool,
     /// Bytes that arrived since the last `ACK`.
     pub(super) unacknowledged: u32,
+    /// When bytes last came.
+    pub(super) data_at: Instant,
+    /// Answers go both ways, so that `ACK`s may wait for one (Linux's `pingpong`).
+    pub(super) answering: bool,
+    /// `ACK`s that go at once while that is not so, for the other side to get going.
+    pub(super) quick_acks: u8,
     pub(super) last_challenge: Instant,
 
     pub(super) timers: Timers,
@@ -230,6 +236,9 @@ pub struct Tcb {
 const LEAST_MSS: u16 = 64;
 /// What a connection may hold in each direction while memory is short.
 const SHORT: usize = 16 << 10;
+
+/// `ACK`s at the start of a connection that do not wait (Linux's `TCP_MAX_QUICKACKS`).
+pub(super) const QUICK_ACKS: u8 = 16;
 
 /// How long `ACK`s wait for company (Linux's `TCP_DELACK_MIN`).
 pub(super) const DELAYED_ACK: u64 = 40 * MS;
@@ -287,6 +296,9 @@ impl Tcb {
             urgent: Urgent::default(),
             ack_now: false,
             unacknowledged: 0,
+            data_at: 0,
+            answering: false,
+            quick_acks: QUICK_ACKS,
             last_challenge: 0,
             timers: Timers::default(),
             orphan: false,
@@ -377,6 +389,17 @@ impl Tcb {
     /// The error, if there is one that nobody has taken.
     pub fn error(&self) -> Option<Error> {
         self.error
+    }
+
+    /// `TCP_QUICKACK`: whether `ACK`s go at once.
+    pub fn quick_ack(&self) -> bool {
+        !self.answering
+    }
+
+    /// Sets `TCP_QUICKACK`; an `ACK` that waits goes now.
+    pub fn set_quick_ack(&mut self, on: bool) {
+        self.answering = !on;
+        self.ack_now |= on && self.unacknowledged > 0;
     }
 
     /// Bytes to read.
@@ -570,6 +593,11 @@ impl Tcb {
     /// What a `TIME_WAIT` has to remember: next number to send, next to receive.
     pub fn time_wait(&self) -> (Seq, Seq) {
         (self.max, self.rcv_nxt)
+    }
+
+    /// Since when the connection is in `TIME_WAIT`, if it is.
+    pub fn time_wait_since(&self) -> Option<Instant> {
+        self.timers.end.filter(|_| self.state == State::TimeWait).map(|end| end.saturating_sub(TIME_WAIT))
     }
 
     /// Whether the socket was closed.
