@@ -20,6 +20,9 @@ use crate::usermem::{self, UserAddr, UserPtr};
 const SOCK_TYPE_MASK: u32 = 0xf;
 /// `sizeof(struct sockaddr_storage)`.
 pub const SOCKADDR_MAX: usize = 128;
+/// Address families and types of sockets end here (`AF_MAX`, `SOCK_MAX`).
+const FAMILIES: u32 = 46;
+const TYPES: u32 = 11;
 /// The longest option that is read.
 const OPTION_MAX: usize = 4096;
 
@@ -41,6 +44,12 @@ fn unix_kind(kind: u32, protocol: u32) -> SysResult<Kind> {
 
 /// A new socket, open.
 fn create(family: u32, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+    if family >= FAMILIES {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    if kind >= TYPES {
+        return Err(Errno::EINVAL);
+    }
     match family {
         net::AF_UNIX => Ok(UnixSocket::open_one(unix_kind(kind, protocol)?, flags)),
         net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags),
@@ -61,7 +70,9 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> SysResult {
 /// socketpair(2).
 pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    if family != net::AF_UNIX {
+    // The answer's place is looked at before anything is made, and does not keep what was there.
+    out.write([-1; 2])?;
+    if family != net::AF_UNIX || kind >= TYPES {
         // What is wrong with the sockets is told first.
         create(family, kind, protocol, flags)?;
         return Err(Errno::EOPNOTSUPP);

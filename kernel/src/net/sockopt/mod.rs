@@ -2,7 +2,7 @@
 //!
 //! Most of them are on or off, or a number within bounds: tables say which. The rest is spelled out, by level.
 
-mod general;
+pub mod general;
 mod ip;
 mod ipv6;
 
