@@ -1,6 +1,7 @@
 //! What a segment does to a connection (RFC 9293, 3.10.7).
 
-use super::tcb::{DELAYED_ACK, Error, Events, QUICK_ACKS, State, Tcb};
+use super::settings::{Error, Events, State};
+use super::tcb::{DELAYED_ACK, QUICK_ACKS, Tcb};
 use super::{Flags, Header, Instant, SECOND, Seq, TIME_WAIT};
 use crate::Bytes;
 

@@ -1,6 +1,7 @@
 //! What a connection sends, and when (RFC 9293, 3.8; RFC 896; RFC 5681).
 
-use super::tcb::{DELAYED_ACK, State, Tcb};
+use super::settings::State;
+use super::tcb::{DELAYED_ACK, Tcb};
 use super::{Flags, Header, Instant, Options, Pieces};
 
 /// A segment to send.

@@ -128,11 +128,6 @@ impl TcpOptions {
         self.defer_accept.load(Ordering::Relaxed)
     }
 
-    /// `TCP_QUICKACK` is on.
-    pub fn acks_at_once(&self) -> bool {
-        self.quick_ack.load(Ordering::Relaxed)
-    }
-
     /// `TCP_CORK` is on.
     pub fn is_corked(&self) -> bool {
         self.cork.load(Ordering::Relaxed)
@@ -188,8 +183,7 @@ impl TcpOptions {
                 }
                 self.max_segment.store(number as u32, Ordering::Relaxed);
             }
-            // An even number is as good as none, but that what waits goes.
-            n::TCP_QUICKACK => self.quick_ack.store(number & 1 != 0, Ordering::Relaxed),
+            n::TCP_QUICKACK => self.quick_ack.store(number != 0, Ordering::Relaxed),
             n::TCP_FASTOPEN if !closed => return Err(Errno::EINVAL),
             n::TCP_FASTOPEN => {
                 let most = sysctl::get(&sysctl::SOMAXCONN).unsigned_abs();

@@ -44,7 +44,8 @@ impl TcpSocket {
             tcb.settings = self.options.settings(&self.common);
             tcb.settings_changed(now);
             if level == SOL_TCP && option == n::TCP_QUICKACK {
-                tcb.set_quick_ack(self.options.acks_at_once());
+                // An even number lets go what waits, and is none from then on.
+                tcb.set_quick_ack(int(value)? & 1 != 0);
             }
             let buffers = level == n::SOL_SOCKET
                 && matches!(option, n::SO_RCVBUF | n::SO_SNDBUF | n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE);
