@@ -268,26 +268,19 @@ impl Membership {
         Ok(())
     }
 
-    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: the buffer names group and interface, and for how many sources there is room. `None`
+    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: what `buffer` holds names group and interface, and for how many sources there is room. `None`
     /// for any other option.
     pub fn filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> Option<SysResult<Vec<u8>>> {
-        match (level, option) {
-            (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER) => {
-                Some(self.read_filter(level, option, room, buffer))
-            }
-            _ => None,
+        if !matches!((level, option), (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER)) {
+            return None;
         }
-    }
-
-    fn read_filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
-        let mut given = [0; FilterRequest::MOST];
-        let given = given.get_mut(..room.min(FilterRequest::MOST)).unwrap_or_default();
-        usermem::copy_in(given, buffer)?;
-        let asked = FilterRequest::read(level, option, given)?;
-        let choices = self.choices.lock();
-        let ours = |joined: &&Joined| joined.interface == asked.interface && joined.group == asked.group;
-        let joined = choices.joined.iter().find(ours).ok_or(Errno::EADDRNOTAVAIL)?;
-        Ok(joined.filter.write(&asked, room, given))
+        Some(usermem::read_bytes(buffer, room.min(FilterRequest::MOST)).and_then(|given| {
+            let asked = FilterRequest::read(level, option, &given)?;
+            let choices = self.choices.lock();
+            let ours = |joined: &&Joined| joined.interface == asked.interface && joined.group == asked.group;
+            let joined = choices.joined.iter().find(ours).ok_or(Errno::EADDRNOTAVAIL)?;
+            Ok(joined.filter.write(&asked, room, &given))
+        }))
     }
 
     /// getsockopt(2).
