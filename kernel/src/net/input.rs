@@ -194,7 +194,8 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
         IpProtocol::Udp => udp::receive(&incoming, for_all),
         IpProtocol::Unknown(output::UDPLITE) => udp::receive_lite(&incoming, for_all),
-        IpProtocol::Icmp if looped || inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
+        // A program may have written it.
+        IpProtocol::Icmp if inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
         IpProtocol::Igmp if inet::checksum::of(&incoming.head) == [0, 0] => {
             if let Some(query) = groups::parse_igmp(&incoming.head) {
                 multicast::asked(interface, &query);

@@ -20,6 +20,9 @@ const LEAST: (u32, u32) = (2304, 4608);
 const NAME: usize = 16;
 /// The most that a reader of TCP may wait for: half of `tcp_rmem[2]`.
 const MOST_LOW_WATER: i32 = 3 << 20;
+/// `SOF_TIMESTAMPING_OPT_ID`, and the flag that says how TCP counts, which is nothing without it.
+const OPT_ID: i32 = 1 << 7;
+const OPT_ID_TCP: i32 = 1 << 16;
 /// What classic BPF can load beyond the packet (`SKF_AD_MAX`).
 pub const BPF_EXTENSIONS: i32 = 64;
 
@@ -175,6 +178,9 @@ impl Common {
                 return Err(Errno::EINVAL);
             }
             n::SO_RESERVE_MEM => return Err(if number < 0 { Errno::EINVAL } else { Errno::EOPNOTSUPP }),
+            n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW if number & OPT_ID_TCP != 0 && number & OPT_ID == 0 => {
+                return Err(Errno::EINVAL);
+            }
             n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW => self.flag(flag::TIMESTAMPING, on),
             n::SO_PRIORITY if !(0..=6).contains(&number) && !capable(CAP_NET_RAW) => may_raise(1, 0)?,
             n::SO_MARK if !capable(CAP_NET_RAW) => may_raise(1, 0)?,
