@@ -74,6 +74,9 @@ pub fn namespace() -> &'static Arc<Namespace> {
     }
 }
 
+/// The types of file systems, as /proc/filesystems lists them.
+pub const TYPES: [&str; 9] = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs"];
+
 /// How what is no place for programs is mounted.
 const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 

@@ -195,9 +195,9 @@ impl AddressSpace {
         }
     }
 
-    /// Whether no process uses the space any more.
-    pub fn is_left(&self) -> bool {
-        self.users.load(Ordering::Acquire) == 0
+    /// Whether any process still uses the space.
+    pub fn is_used(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
     }
 
     /// Whether several processes use the space.

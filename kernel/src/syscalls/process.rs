@@ -14,7 +14,7 @@ use crate::files::pidfd::PidFd;
 use crate::task::clone::{self, CloneArgs};
 use crate::task::reap::{self, Report, Wanted, Which};
 use crate::task::{current, exec, exit, family, signal};
-use crate::usermem::{self, UserAddr, UserPtr};
+use crate::usermem::{self, USER_END, UserAddr, UserPtr};
 
 /// `CSIGNAL`: the exit signal within clone(2)'s flags.
 const CSIGNAL: u64 = 0xff;
@@ -63,7 +63,8 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
     if set_tid_size > SET_TID_MAX || (set_tid == 0) != (set_tid_size == 0) {
         return Err(Errno::EINVAL);
     }
-    if exit_signal > 64 || (stack == 0) != (stack_size == 0) {
+    let in_user_half = stack.checked_add(stack_size).is_some_and(|end| end <= USER_END);
+    if exit_signal > 64 || (stack == 0) != (stack_size == 0) || !in_user_half {
         return Err(Errno::EINVAL);
     }
     let flags = CloneFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
