@@ -457,9 +457,16 @@ impl Task {
         self.credentials.lock().clone()
     }
 
-    /// Gives the thread other ids.
+    /// Gives the thread other ids. Where it can do other things with them, what the process holds is no longer for all to see, and
+    /// its parent's end tells it nothing (`commit_creds`).
     pub fn set_credentials(&self, new: Credentials) {
         let mut credentials = self.credentials.lock();
+        let acts_as = |c: &Credentials| (c.euid, c.egid, c.fsuid, c.fsgid);
+        let gains = new.cap_permitted & !credentials.cap_permitted != 0;
+        if acts_as(&new) != acts_as(&credentials) || gains {
+            self.process.dumpable.store(super::core_dump::SUID_DUMPABLE.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.process.pdeath_signal.store(0, Ordering::Relaxed);
+        }
         self.ids.set(&new);
         *credentials = Arc::new(new);
     }
