@@ -31,6 +31,13 @@ impl PidFd {
     }
 }
 
+impl PidFd {
+    /// Whether the process is still there, be it as a zombie.
+    fn is_listed(&self) -> bool {
+        table::process(self.process.pid).is_some_and(|process| Arc::ptr_eq(&process, &self.process))
+    }
+}
+
 impl FileOps for PidFd {
     fn can_read_and_write(&self) -> (bool, bool) {
         (false, false)
@@ -38,7 +45,12 @@ impl FileOps for PidFd {
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         table.add(&self.process.exit_wait);
-        if self.process.zombie.load(Ordering::Acquire) { ev::READABLE } else { 0 }
+        let ended = self.process.zombie.load(Ordering::Acquire);
+        match ended {
+            false => 0,
+            true if self.is_listed() => ev::READABLE,
+            true => ev::READABLE | ev::HUP,
+        }
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
@@ -46,8 +58,7 @@ impl FileOps for PidFd {
     }
 
     fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
-        let listed = table::process(self.process.pid).is_some_and(|process| Arc::ptr_eq(&process, &self.process));
-        let pid = if listed { self.process.pid } else { -1 };
+        let pid = if self.is_listed() { self.process.pid } else { -1 };
         let _ = write!(out, "Pid:\t{pid}\nNSpid:\t{pid}\n");
     }
 }
