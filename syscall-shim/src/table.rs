@@ -417,7 +417,7 @@ macro_rules! for_each_syscall {
             459, lsm_get_self_attr, [UInt Ptr Ptr Hex], absent;
             460, lsm_set_self_attr, [UInt Ptr UInt Hex], absent;
             461, lsm_list_modules, [Ptr Ptr Hex], absent;
-            462, mseal, [Ptr Size Hex], absent;
+            462, mseal, [Ptr Size Hex], done;
             463, setxattrat, [DirFd Path AtFlags Str Ptr Size], absent;
             464, getxattrat, [DirFd Path AtFlags Str Ptr Size], absent;
             465, listxattrat, [DirFd Path AtFlags Ptr Size], absent;

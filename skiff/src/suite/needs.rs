@@ -6,6 +6,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// What is Linux's own way to read the kernel's configuration: who names the file runs `zcat` on it, by the shell.
+const CONFIGURATION: &[u8] = b"/proc/config.gz";
+/// The commands for that, where the host has them.
+const CONFIGURATION_READERS: [&str; 3] = ["/bin/sh?", "/bin/zcat?", "/bin/gzip?"];
+
 /// A directory, taken apart.
 #[derive(Debug, Default)]
 pub struct Needs {
@@ -13,6 +18,8 @@ pub struct Needs {
     common: Vec<PathBuf>,
     /// The executable files by name, and which of the others each names in its own text.
     executables: HashMap<String, (PathBuf, Vec<String>)>,
+    /// Those that read the kernel's configuration.
+    of_configuration: HashSet<PathBuf>,
 }
 
 impl Needs {
@@ -31,6 +38,9 @@ impl Needs {
         let names: HashSet<String> = needs.executables.keys().cloned().collect();
         for (own, (path, others)) in &mut needs.executables {
             let text = fs::read(&*path).on(path.display().to_string())?;
+            if text.windows(CONFIGURATION.len()).any(|part| part == CONFIGURATION) {
+                needs.of_configuration.insert(path.clone());
+            }
             let part_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(byte);
             let words: HashSet<&str> =
                 text.split(|byte| !part_of_name(byte)).filter_map(|word| std::str::from_utf8(word).ok()).collect();
@@ -39,7 +49,7 @@ impl Needs {
         Ok(needs)
     }
 
-    /// The files for these commands, with those that they name, and those in turn.
+    /// The files for these commands, with those that they name, and those in turn, as `--add` takes them.
     pub fn files<'a>(&self, commands: impl Iterator<Item = &'a [String]>) -> Vec<PathBuf> {
         let mut wanted = BTreeSet::new();
         let words = commands.flatten().flat_map(|word| word.split([' ', '\t', ';', '&', '|', '=', '/']));
@@ -51,7 +61,9 @@ impl Needs {
                 pending.extend(others.iter().cloned());
             }
         }
-        self.common.iter().cloned().chain(wanted).collect()
+        let reads = wanted.iter().any(|path| self.of_configuration.contains(path));
+        let readers = CONFIGURATION_READERS.iter().filter(|_| reads).map(PathBuf::from);
+        self.common.iter().cloned().chain(wanted.iter().cloned()).chain(readers).collect()
     }
 }
 
@@ -70,6 +82,7 @@ mod tests {
         put("a_child", "\0helper2\0", 0o755);
         put("helper2", "", 0o755);
         put("b", "", 0o755);
+        put("c", "zcat /proc/config.gz", 0o755);
         put("data", "", 0o644);
         let needs = Needs::of(dir.path()).unwrap();
         let of = |command: &str| -> Vec<String> {
@@ -79,5 +92,6 @@ mod tests {
         };
         assert_eq!(of("a"), ["data", "a", "a_child", "helper2"]);
         assert_eq!(of("b"), ["data", "b"]);
+        assert_eq!(of("c"), ["data", "c", "sh?", "zcat?", "gzip?"]);
     }
 }
