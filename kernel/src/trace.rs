@@ -41,7 +41,7 @@ pub fn init() {
         ACTIVE.store(true, Ordering::Relaxed);
     }
     if is_active() {
-        direct::disable_quick();
+        crate::syscalls::look_at_calls();
     }
 }
 

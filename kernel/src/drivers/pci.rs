@@ -8,7 +8,8 @@ use virtio_drivers::transport::SomeTransport;
 use virtio_drivers::transport::pci::bus::{BarInfo, Command, ConfigurationAccess, DeviceFunction, PCI_CAP_ID_VNDR, PciRoot};
 use virtio_drivers::transport::pci::{PciTransport, VIRTIO_PCI_CAP_COMMON_CFG, virtio_device_type};
 
-use super::{Device, Interrupt, SkiffHal};
+use super::hal::SkiffHal;
+use super::{Device, Interrupt};
 use crate::arch::port::{inl, outl};
 use crate::arch::{apic, boot};
 use crate::mm::vmalloc;

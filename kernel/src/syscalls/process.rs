@@ -100,7 +100,15 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
 pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResult {
     let path = usermem::read_path(path)?;
     let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
-    execute(exec::Request { path: &path, shown: &path, at: None, lookup: LookupFlags::FOLLOW, argv, envp })
+    execute(exec::Request {
+        path: &path,
+        shown: &path,
+        unreachable: false,
+        at: None,
+        lookup: LookupFlags::FOLLOW,
+        argv,
+        envp,
+    })
 }
 
 /// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name under /dev/fd.
@@ -113,7 +121,8 @@ pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u6
         Some(_) if text.is_empty() => format!("/dev/fd/{dirfd}").into_bytes(),
         Some(_) => [format!("/dev/fd/{dirfd}/").as_bytes(), &text].concat(),
     };
-    execute(exec::Request { path: &text, shown: &shown, at: base, lookup, argv, envp })
+    let unreachable = base.is_some() && current().files()?.is_cloexec(dirfd)?;
+    execute(exec::Request { path: &text, shown: &shown, unreachable, at: base, lookup, argv, envp })
 }
 
 fn execute(request: exec::Request<'_>) -> SysResult {

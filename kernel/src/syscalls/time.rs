@@ -111,13 +111,9 @@ pub fn nanosleep(request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> Sy
 
 /// clock_nanosleep(2).
 pub fn clock_nanosleep(id: i32, flags: u32, request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> SysResult {
-    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own, cannot be waited for.
-    if id >= 0
-        && matches!(
-            id as u32,
-            g::CLOCK_THREAD_CPUTIME_ID | g::CLOCK_MONOTONIC_RAW | g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE
-        )
-    {
+    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own, cannot be waited for; nor those
+    // that wake a machine that sleeps, where no device can.
+    if id as u32 == g::CLOCK_THREAD_CPUTIME_ID || Clock::has_no_timers(id) {
         return Err(Errno::EOPNOTSUPP);
     }
     let clock = Clock::from_id(id)?;

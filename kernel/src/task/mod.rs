@@ -22,6 +22,7 @@ pub mod process;
 pub mod reap;
 pub mod rseq;
 pub mod sched;
+pub mod seccomp;
 pub mod set_ids;
 pub mod shown;
 pub mod signal;

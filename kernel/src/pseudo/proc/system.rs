@@ -46,10 +46,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("devices", || Ok(text::devices(&[(1, "mem"), (5, "/dev/tty"), (5, "/dev/console"), (5, "/dev/ptmx")], &[])));
     tree.fixed("diskstats", "");
     tree.fixed("execdomains", "0-0\tLinux           \t[kernel]\n");
-    tree.text("filesystems", || {
-        let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue"];
-        Ok(text::filesystems(&names.map(|name| (name, false))))
-    });
+    tree.text("filesystems", || Ok(text::filesystems(&vfs::TYPES.map(|name| (name, false)))));
     tree.dir("driver");
     tree.fixed("dma", "");
     tree.dir("fs");
