@@ -13,6 +13,7 @@ use super::sources::{Filter, FilterRequest, SourceChange};
 use super::{multicast, poll, sysctl};
 use crate::files::socket::int;
 use crate::sync::SpinLock;
+use crate::usermem::{self, UserAddr};
 
 /// A group that was joined.
 struct Joined {
@@ -267,20 +268,18 @@ impl Membership {
         Ok(())
     }
 
-    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: `given` names group and interface, and for how many sources there is room. `None`
+    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: what `buffer` holds names group and interface, and for how many sources there is room. `None`
     /// for any other option.
-    pub fn filter(&self, level: u32, option: u32, room: usize, given: &[u8]) -> Option<SysResult<Vec<u8>>> {
-        let asked = match (level, option) {
-            (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER) => {
-                FilterRequest::read(level, option, given)
-            }
-            _ => return None,
-        };
-        Some(asked.and_then(|asked| {
+    pub fn filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> Option<SysResult<Vec<u8>>> {
+        if !matches!((level, option), (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER)) {
+            return None;
+        }
+        Some(usermem::read_bytes(buffer, room.min(FilterRequest::MOST)).and_then(|given| {
+            let asked = FilterRequest::read(level, option, &given)?;
             let choices = self.choices.lock();
             let ours = |joined: &&Joined| joined.interface == asked.interface && joined.group == asked.group;
             let joined = choices.joined.iter().find(ours).ok_or(Errno::EADDRNOTAVAIL)?;
-            Ok(joined.filter.write(&asked, room, given))
+            Ok(joined.filter.write(&asked, room, &given))
         }))
     }
 

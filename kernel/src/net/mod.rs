@@ -37,7 +37,7 @@ mod send_how;
 mod slaac;
 pub mod socket;
 pub mod sockopt;
-pub mod sources;
+mod sources;
 mod stamp;
 pub mod sysctl;
 pub mod tables;

@@ -91,8 +91,9 @@ use xattr::*;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
-use crate::arch::{clock, direct};
+use crate::entry::direct;
 use crate::task::Task;
 use crate::{counters, latency, task, trace};
 

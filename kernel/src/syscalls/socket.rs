@@ -13,7 +13,6 @@ use crate::files::OpenFile;
 use crate::files::socket::Socket;
 use crate::files::unix::{Kind, UnixSocket};
 use crate::net::socket::Family;
-use crate::net::sources::FilterRequest;
 use crate::task::current;
 use crate::usermem::{self, UserAddr, UserPtr};
 
@@ -198,14 +197,7 @@ pub fn getsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: UserPt
     };
     let bytes = match number {
         Some(number) => number.to_ne_bytes().to_vec(),
-        None => {
-            let mut given = [0; FilterRequest::MOST];
-            let looked_at =
-                if option == net::IP_MSFILTER || option == net::MCAST_MSFILTER { FilterRequest::MOST } else { 4 };
-            let given = given.get_mut(..room.min(looked_at)).unwrap_or_default();
-            usermem::copy_in(given, value)?;
-            socket.get_option_of(level, option, room, given)?
-        }
+        None => socket.get_option_of(level, option, room, value)?,
     };
     // The length that is needed is told along with the error.
     if (level, option) == (net::SOL_SOCKET, net::SO_PEERGROUPS) && bytes.len() > room {

@@ -14,6 +14,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface;
 use super::socket::{Common, Family};
+use crate::usermem::UserAddr;
 
 /// Bits of [`Common::flags`].
 #[allow(missing_docs)]
@@ -182,11 +183,11 @@ impl Common {
     }
 
     /// A filter of sources, read back; `None` for all other options.
-    pub fn group_filter(&self, level: u32, option: u32, room: usize, given: &[u8]) -> Option<SysResult<Vec<u8>>> {
+    pub fn group_filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> Option<SysResult<Vec<u8>>> {
         if level == n::SOL_IP && self.has_level(level).is_err() || level == n::SOL_IPV6 && self.family() == Family::V4 {
             return None;
         }
-        self.groups.filter(level, option, room, given)
+        self.groups.filter(level, option, room, buffer)
     }
 
     /// The value of an option that is a number; 0 for one that is not known.

@@ -28,6 +28,7 @@ use crate::net::sysctl;
 use crate::net::zerocopy::{MSG_ZEROCOPY, ZeroCopies};
 use crate::sync::{SleepMutex, SpinLock};
 use crate::task::current;
+use crate::usermem::UserAddr;
 
 const SECOND: u64 = 1_000_000_000;
 /// sendto(2) connects first (tcp(7), `TCP_FASTOPEN`).
@@ -404,8 +405,8 @@ impl Socket for TcpSocket {
         self.set(level, option, value)
     }
 
-    fn get_option_of(&self, level: u32, option: u32, room: usize, given: &[u8]) -> SysResult<Vec<u8>> {
-        match self.common.group_filter(level, option, room, given) {
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
+        match self.common.group_filter(level, option, room, buffer) {
             Some(filter) => filter,
             None => self.get_option(level, option, room),
         }

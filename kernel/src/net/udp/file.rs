@@ -249,8 +249,8 @@ impl Socket for UdpSocket {
         Ok(())
     }
 
-    fn get_option_of(&self, level: u32, option: u32, room: usize, given: &[u8]) -> SysResult<Vec<u8>> {
-        match self.common.group_filter(level, option, room, given) {
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
+        match self.common.group_filter(level, option, room, buffer) {
             Some(filter) => filter,
             None => self.get_option(level, option, room),
         }
