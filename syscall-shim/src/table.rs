@@ -206,7 +206,7 @@ macro_rules! for_each_syscall {
             160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
             161, chroot, [Path], done;
             162, sync, [], done;
-            163, acct, [Path], absent;
+            163, acct, [Path], partial("not suspended where the file system is nearly full");
             164, settimeofday, [Timeval Ptr], partial("a time zone is not kept");
             165, mount, [Path Path Str Hex Ptr], partial("tmpfs, proc, sysfs, mqueue; MS_REMOUNT changes the mount alone, not the options of its file system");
             166, umount2, [Path Hex], done;
@@ -417,7 +417,7 @@ macro_rules! for_each_syscall {
             459, lsm_get_self_attr, [UInt Ptr Ptr Hex], absent;
             460, lsm_set_self_attr, [UInt Ptr UInt Hex], absent;
             461, lsm_list_modules, [Ptr Ptr Hex], absent;
-            462, mseal, [Ptr Size Hex], absent;
+            462, mseal, [Ptr Size Hex], done;
             463, setxattrat, [DirFd Path AtFlags Str Ptr Size], done;
             464, getxattrat, [DirFd Path AtFlags Str Ptr Size], done;
             465, listxattrat, [DirFd Path AtFlags Ptr Size], done;

@@ -3,6 +3,7 @@
 //! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
 #![deny(unsafe_code)]
 
+mod acct;
 mod attr;
 mod dir;
 mod epoll;
@@ -45,6 +46,7 @@ mod transfer;
 mod unshare;
 mod xattr;
 
+use acct::*;
 use attr::*;
 use dir::*;
 use epoll::*;
