@@ -199,8 +199,8 @@ GROUP(read_only)
     ERR("mkdir of what is there", EEXIST, mkdir("t/f", 0700));
     ERR("mkdir", EROFS, mkdir("t/g", 0700));
     ERR("unlink", EROFS, unlink("t/f"));
-    ERR("unlink of none", ENOENT, unlink("t/none"));
-    ERR("rename of none", ENOENT, rename("t/none", "t/other"));
+    ERR("unlink of none", EROFS, unlink("t/none"));
+    ERR("rename of none", EROFS, rename("t/none", "t/other"));
     ERR("rename", EROFS, rename("t/f", "t/other"));
     ERR("link", EROFS, link("t/f", "t/other"));
     ERR("symlink of what is there", EEXIST, symlink("x", "t/f"));

@@ -204,10 +204,11 @@ impl Locked<'_> {
             Advice::HugePage => (VmFlags::HUGEPAGE, VmFlags::NOHUGEPAGE),
             Advice::NoHugePage => (VmFlags::NOHUGEPAGE, VmFlags::HUGEPAGE),
             Advice::DontDump => (VmFlags::DONTDUMP, VmFlags::empty()),
-            Advice::DoDump if special => return Err(Errno::EINVAL),
+            Advice::DoDump if special || part.flags.contains(VmFlags::DROPPABLE) => return Err(Errno::EINVAL),
             Advice::DoDump => (VmFlags::empty(), VmFlags::DONTDUMP),
             Advice::WipeOnFork if part.backing.is_some() => return Err(Errno::EINVAL),
             Advice::WipeOnFork => (VmFlags::WIPEONFORK, VmFlags::empty()),
+            Advice::KeepOnFork if part.flags.contains(VmFlags::DROPPABLE) => return Err(Errno::EINVAL),
             Advice::KeepOnFork => (VmFlags::empty(), VmFlags::WIPEONFORK),
             Advice::Cold | Advice::PageOut | Advice::DontNeed | Advice::Free if locked => return Err(Errno::EINVAL),
             // Pages that nobody but the kernel has.
