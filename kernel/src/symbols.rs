@@ -9,8 +9,9 @@ use core::fmt;
 
 use spin::Once;
 
-use crate::arch::boot::{self, PhysRange};
+use crate::arch::boot;
 use crate::mm::{self, frames};
+use base::addr::PhysRange;
 
 const MEMBER: &str = ".skiff/symbols";
 /// Names longer than this many characters are cut.
@@ -20,7 +21,7 @@ static TABLE: Once<&'static str> = Once::new();
 
 /// Finds the symbols in the payload, and keeps the frames they lie in from being given away with the rest of it.
 pub fn init() {
-    let payload = boot::payload();
+    let payload = boot::Image::read().payload;
     let Some(archive) = mm::boot_memory(payload) else { return };
     let Some(table) = table::cpio_member(archive, MEMBER).and_then(|data| core::str::from_utf8(data).ok()) else { return };
     let start = payload.start + (table.as_ptr().addr() - archive.as_ptr().addr()) as u64;

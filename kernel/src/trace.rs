@@ -10,9 +10,10 @@ use syscall_shim::trace::{self, MemReader, Pending};
 use syscall_shim::types::Siginfo;
 use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 
-use crate::arch::{boot, direct, percpu, serial};
+use crate::arch::{boot, percpu, serial};
 use crate::channel::{self, frame::Outgoing};
 use crate::counters;
+use crate::entry::direct;
 use crate::sync::IrqLock;
 use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};

@@ -120,7 +120,7 @@ pub(super) fn init(device: Device, port: u16) -> Result<(), virtio_drivers::Erro
     });
     PRESENT.store(true, Ordering::Release);
     if !interrupt.connect(transmit_queue + 1, handle_interrupt) {
-        crate::kerr!("virtio-console has no interrupt: input will not arrive");
+        kerr!("virtio-console has no interrupt: input will not arrive");
     }
     Ok(())
 }

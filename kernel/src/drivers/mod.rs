@@ -48,7 +48,7 @@ impl DeviceInterrupt {
     /// driver has set up. False when the machine cannot deliver it.
     pub fn connect(&self, queues: u16, handler: fn()) -> bool {
         match &self.0 {
-            Interrupt::Line(gsi) => vectors::connect(*gsi, handler),
+            Interrupt::Line(gsi) => crate::platform::ioapic::connect(*gsi, handler),
             Interrupt::Message(messages) => vectors::allocate(handler).is_some_and(|vector| messages.enable(queues, vector)),
         }
     }
@@ -90,7 +90,7 @@ pub fn init() {
         && let Some(device) = take(DeviceType::Console)
         && let Err(error) = console::init(device, port)
     {
-        crate::kerr!("virtio-console does not start: {error}");
+        kerr!("virtio-console does not start: {error}");
     }
 }
 

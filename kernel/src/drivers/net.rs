@@ -166,7 +166,7 @@ pub fn init(arrival: fn()) -> &'static [Arc<Nic>] {
         while let Some(device) = super::take(DeviceType::Network) {
             match Nic::start(device) {
                 Ok(nic) => nics.push(nic),
-                Err(error) => crate::kerr!("virtio-net does not start: {error}"),
+                Err(error) => kerr!("virtio-net does not start: {error}"),
             }
         }
         nics
@@ -225,7 +225,7 @@ impl Nic {
             sent: Traffic::default(),
         });
         if !interrupt.connect(TRANSMIT_QUEUE + 1, handle_interrupt) {
-            crate::kerr!("virtio-net has no interrupt: frames will not arrive");
+            kerr!("virtio-net has no interrupt: frames will not arrive");
         }
         Ok(nic)
     }
@@ -295,7 +295,7 @@ impl Nic {
 
 /// A locally administered address, for a device that has none.
 fn random_mac() -> [u8; 6] {
-    let [_, b, c, d, e, f, ..] = crate::arch::rng::next_u64().to_le_bytes();
+    let [_, b, c, d, e, f, ..] = crate::platform::rng::next_u64().to_le_bytes();
     [0x02, b, c, d, e, f]
 }
 

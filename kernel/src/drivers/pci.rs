@@ -99,7 +99,7 @@ fn open(root: &mut PciRoot<ConfigPorts>, function: DeviceFunction) -> Option<Dev
     let transport = match PciTransport::new::<SkiffHal, _>(root, function) {
         Ok(transport) => transport,
         Err(error) => {
-            crate::kwarn!("virtio-pci device {function}: {error}");
+            kwarn!("virtio-pci device {function}: {error}");
             return None;
         }
     };

@@ -9,7 +9,7 @@ use virtio_drivers::{Error, Result};
 use super::queue::{located, new_queue};
 use super::virtqueue::SplitQueue;
 use super::{Device, answer_in_time};
-use crate::arch::rng;
+use crate::platform::rng;
 
 const REQUEST_QUEUE: u16 = 0;
 /// Bytes asked for: a whole seed.
@@ -29,7 +29,7 @@ bitflags! {
 pub(super) fn init(device: Device) {
     match take_seed(device) {
         Ok((seed, len)) => rng::add_entropy(seed.get(..len).unwrap_or(&seed[..])),
-        Err(error) => crate::kwarn!("virtio-rng does not start: {error}"),
+        Err(error) => kwarn!("virtio-rng does not start: {error}"),
     }
 }
 

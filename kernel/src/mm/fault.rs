@@ -285,7 +285,7 @@ impl Faults<'_, '_> {
             if access.exec && old.has(NX) {
                 leaf.exchange(old, old.with_prot(area.prot, old.has(W)));
             }
-            super::tlb::flush_local(addr, addr + PAGE_SIZE);
+            crate::arch::tlb::flush_local(addr, addr + PAGE_SIZE);
             return Ok(());
         }
         let writable = Pte(old.with_prot(area.prot, true).0 | D);

@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::sysctl;
 use crate::files::capable;
 
-use crate::arch::rng;
+use crate::platform::rng;
 use crate::sync::SpinLock;
 
 /// The protocols, each with ports of its own.

@@ -21,8 +21,8 @@ use litemap::LiteMap;
 use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, is_trap};
 
 use super::address_space::AddressSpace;
-use crate::arch::direct;
 use crate::arch::trap::TrapFrame;
+use crate::entry::direct;
 use crate::sync::IrqLock;
 use crate::task::{Process, Task};
 use arena::Arena;

@@ -10,7 +10,6 @@ use syscall_shim::{Errno, SysResult};
 
 use super::message::{self, DONE, ERROR, FIRST_KIND, HEADER, Request, flag, half, word};
 use super::{FAMILY, Kind, TABLE, diag, family, route, sockets};
-use crate::arch::rng;
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::socket::{Address, Ancillary, Control, PeerCredentials, Received, Socket, deadline, int, wait};
@@ -18,6 +17,7 @@ use crate::files::{FileOps, OpenFile, capable};
 use crate::net::filter::Filter;
 use crate::net::ioctl;
 use crate::net::socket::{Common, Family};
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::UserAddr;

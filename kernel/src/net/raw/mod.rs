@@ -18,10 +18,11 @@ use super::input::Incoming;
 use super::output::ICMPV6;
 use super::socket::{Common, Family};
 use super::sockopt::flag;
-use crate::arch::{clock, rng};
+use crate::arch::clock;
 use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::files::socket::Address;
 use crate::net::charge;
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 

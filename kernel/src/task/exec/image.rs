@@ -10,8 +10,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::ExecError;
 use super::program::{self, Program, ProgramFile};
-use crate::arch::{boot, fpu, msr, rng};
+use crate::arch::{boot, fpu, msr};
 use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
+use crate::platform::rng;
 use crate::task::credentials::Credentials;
 use crate::task::current;
 
