@@ -11,6 +11,8 @@ extern crate arch;
 #[cfg(target_os = "none")]
 #[macro_use]
 extern crate base;
+#[cfg(target_os = "none")]
+extern crate sync;
 
 #[cfg(target_os = "none")]
 mod channel;
@@ -48,8 +50,6 @@ mod profile;
 mod pseudo;
 #[cfg(target_os = "none")]
 mod symbols;
-#[cfg(target_os = "none")]
-mod sync;
 #[cfg(target_os = "none")]
 mod syscalls;
 #[cfg(target_os = "none")]

@@ -90,6 +90,10 @@ pub trait DirSource: Any + Send + Sync {
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef>;
     /// The entries with a key of at least `from`, in the order of keys. `ENOENT` once the process is gone.
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>>;
+    /// How many directories are in it, as far as stat(2) tells by the count of links.
+    fn directories(&self) -> u32 {
+        0
+    }
     /// Why no file can be made there: procfs looks a name up before it sees that nothing can be created.
     fn refuses_creation(&self) -> Errno {
         Errno::ENOENT
@@ -317,9 +321,10 @@ impl Inode for PseudoNode {
 
     fn metadata(&self) -> Metadata {
         let nlink = match &self.kind {
-            Kind::Dir { fixed, .. } => {
+            Kind::Dir { fixed, dynamic } => {
+                let others = dynamic.as_ref().map_or(0, |source| source.directories());
                 let fixed = fixed.read();
-                2 + fixed.by_cookie.values().filter(|(_, n)| n.file_type() == FileType::Dir).count() as u32
+                2 + others + fixed.by_cookie.values().filter(|(_, n)| n.file_type() == FileType::Dir).count() as u32
             }
             _ => 1,
         };

@@ -5,6 +5,7 @@
 
 mod check;
 mod run;
+pub mod seccomp;
 #[cfg(test)]
 mod tests;
 

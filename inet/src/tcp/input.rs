@@ -161,7 +161,7 @@ impl Tcb {
             }
             let error = match self.state {
                 State::CloseWait => Some(Error::BrokenPipe),
-                State::TimeWait | State::LastAck | State::Closing => None,
+                State::TimeWait => None,
                 _ => Some(Error::Reset),
             };
             self.finish(error);

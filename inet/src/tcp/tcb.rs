@@ -46,7 +46,7 @@ pub enum Error {
 bitflags! {
     /// What has changed, for those who wait.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub struct Events: u8 {
+    pub struct Events: u16 {
         /// There is more to read.
         const READABLE = 1;
         /// There is room to write again.
@@ -59,6 +59,10 @@ bitflags! {
         const CLOSED = 16;
         /// The other side has urgent data, which may not have arrived yet.
         const URGENT = 32;
+        /// It was never established (`tcpAttemptFails`, RFC 4022).
+        const FAILED = 64;
+        /// It was established, and has ended at once (`tcpEstabResets`).
+        const BROKEN = 128;
     }
 }
 
@@ -547,6 +551,11 @@ impl Tcb {
 
     /// The connection is no more.
     pub(super) fn finish(&mut self, error: Option<Error>) {
+        match self.state {
+            State::SynSent | State::SynReceived => self.events |= Events::FAILED,
+            State::Established | State::CloseWait => self.events |= Events::BROKEN,
+            _ => {}
+        }
         self.state = State::Closed;
         self.error = self.error.or(error);
         self.send.clear();

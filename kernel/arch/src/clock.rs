@@ -7,7 +7,7 @@
 //! Sources: Documentation/virt/kvm/x86/msr.rst (pvclock), SDM volume 2A, CPUID leaf 15H.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
 pub use base::TscScale;
 use base::addr::PAGE_SIZE;
@@ -15,7 +15,7 @@ use spin::Once;
 
 use super::layout::{phys_to_virt, virt_to_phys};
 use super::port::{inb, outb};
-use super::{apic, boot, cpuid, msr};
+use super::{apic, boot, cpuid, irq, msr};
 
 const NANOSECONDS: u64 = 1_000_000_000;
 /// Frequency of the local APIC timer in QEMU and KVM, before division.
@@ -40,6 +40,18 @@ static SCALE: SharedScale = SharedScale {
     base_ns: AtomicU64::new(0),
     mult: AtomicU64::new(0),
 };
+
+/// The scale before it is corrected.
+static RAW: SharedScale = SharedScale {
+    sequence: AtomicU32::new(0),
+    base_tsc: AtomicU64::new(0),
+    base_ns: AtomicU64::new(0),
+    mult: AtomicU64::new(0),
+};
+/// By how much the clock's rate is corrected, in nanoseconds per second.
+static CORRECTION: AtomicI64 = AtomicI64::new(0);
+/// Held, with interrupts off, while the scale is changed.
+static CHANGE: spin::Mutex<()> = spin::Mutex::new(());
 
 impl SharedScale {
     fn set(&self, scale: TscScale) {
@@ -167,7 +179,9 @@ pub fn init(built: u64) {
             0 => cpuid::tsc_frequency().unwrap_or_else(measure_tsc),
             hz => hz,
         };
-        SCALE.set(TscScale::from_frequency(hz, start));
+        let scale = TscScale::from_frequency(hz, start);
+        RAW.set(scale);
+        SCALE.set(scale);
     }
     let (source, realtime) = find_realtime(built);
     set_realtime_ns(realtime);
@@ -226,9 +240,34 @@ pub fn refresh() -> bool {
         }
         let changed = version != PVCLOCK_VERSION.swap(version, Ordering::Relaxed);
         if changed {
-            SCALE.set(TscScale::from_pvclock(time.tsc_timestamp, time.system_time, time.tsc_to_system_mul, time.tsc_shift));
+            let raw = TscScale::from_pvclock(time.tsc_timestamp, time.system_time, time.tsc_to_system_mul, time.tsc_shift);
+            change(|| RAW.set(raw));
         }
         return changed;
+    }
+}
+
+/// Changes what the scale is made of, and the scale. A clock that was never corrected is the hypervisor's own; any other goes on
+/// from where it is.
+fn change(what: impl FnOnce()) {
+    static CORRECTED: AtomicBool = AtomicBool::new(false);
+    let interrupts = irq::save_and_disable();
+    let guard = CHANGE.lock();
+    let before = SCALE.get();
+    what();
+    let (raw, by) = (RAW.get(), CORRECTION.load(Ordering::Relaxed));
+    if by != 0 {
+        CORRECTED.store(true, Ordering::Relaxed);
+    }
+    SCALE.set(if CORRECTED.load(Ordering::Relaxed) { before.continued(tsc(), raw.mult, by) } else { raw });
+    drop(guard);
+    irq::restore(interrupts);
+}
+
+/// Has the clock go so many nanoseconds a second faster, or slower, than it would by itself.
+pub fn correct(ns_per_second: i64) {
+    if CORRECTION.load(Ordering::Relaxed) != ns_per_second {
+        change(|| CORRECTION.store(ns_per_second, Ordering::Relaxed));
     }
 }
 

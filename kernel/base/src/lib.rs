@@ -9,6 +9,7 @@ pub mod addr;
 pub mod counts;
 pub mod log;
 pub mod ring;
+pub mod symbol;
 mod tsc_scale;
 
 pub use tsc_scale::TscScale;

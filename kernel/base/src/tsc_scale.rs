@@ -30,6 +30,13 @@ impl TscScale {
         Self { base_tsc, base_ns, mult: u64::from(mult) << places }
     }
 
+    /// The scale that goes on from this one at `tsc`, with another multiplier that is corrected by so many nanoseconds per second.
+    pub fn continued(self, tsc: u64, mult: u64, ns_per_second: i64) -> Self {
+        let rate = NANOSECONDS.saturating_add_signed(ns_per_second);
+        let mult = u128::from(mult) * u128::from(rate) / u128::from(NANOSECONDS);
+        Self { base_tsc: tsc.max(self.base_tsc), base_ns: self.to_ns(tsc), mult: mult.try_into().unwrap_or(u64::MAX) }
+    }
+
     /// Nanoseconds since boot at `tsc`.
     #[inline(always)]
     pub fn to_ns(self, tsc: u64) -> u64 {
@@ -89,6 +96,17 @@ mod tests {
                 assert_eq!(scale.to_ns(1000 + ticks), told, "{mult} {shift} {ticks}");
             }
         }
+    }
+
+    #[test]
+    fn a_corrected_scale_goes_on_where_the_other_was() {
+        let scale = TscScale::from_frequency(2_000_000_000, 1000);
+        let at = 1000 + 10 * 2_000_000_000;
+        let faster = scale.continued(at, scale.mult, 500_000);
+        assert_eq!(faster.to_ns(at), scale.to_ns(at));
+        assert!((faster.to_ns(at + 2_000_000_000) - faster.to_ns(at)).abs_diff(1_000_500_000) <= 1);
+        let back = faster.continued(at + 2_000_000_000, scale.mult, 0);
+        assert_eq!(back.mult, scale.mult);
     }
 
     #[test]

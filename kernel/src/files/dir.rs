@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use fs::DirEntry;
+use fs::pseudo::{PROC_MAGIC, SYSFS_MAGIC};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
@@ -35,9 +36,13 @@ impl FileOps for Dir {
         Err(Errno::EBADF)
     }
 
-    fn seek(&self, _file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
+    fn seek(&self, file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
+        // Those of procfs and sysfs have a size, which is 0 (`generic_file_llseek`).
+        let sized = || matches!(file.path.mount.fs.statfs(), Ok(fs) if [PROC_MAGIC, SYSFS_MAGIC].contains(&fs.magic));
         match whence {
             g::SEEK_SET | g::SEEK_CUR => super::regular::seek_to(pos, 0, offset, whence),
+            g::SEEK_END if sized() => super::regular::seek_to(pos, 0, offset, whence),
+            g::SEEK_DATA | g::SEEK_HOLE if sized() => Err(Errno::ENXIO),
             _ => Err(Errno::EINVAL),
         }
     }

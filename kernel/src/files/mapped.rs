@@ -27,7 +27,7 @@ impl MappedFile for Mapped {
     }
 
     fn path(&self) -> Vec<u8> {
-        self.file.path.display(&crate::vfs::namespace().root())
+        super::with_fs(|ctx| Ok(self.file.path.display(&ctx.root))).unwrap_or_default()
     }
 
     fn is_shmem(&self) -> bool {

@@ -195,6 +195,11 @@ impl AddressSpace {
         }
     }
 
+    /// Whether any process still uses the space.
+    pub fn is_used(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
+    }
+
     /// Whether several processes use the space.
     pub fn is_shared(&self) -> bool {
         self.users.load(Ordering::Acquire) > 1

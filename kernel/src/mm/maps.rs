@@ -340,6 +340,7 @@ pub fn vm_flags_line(prot: Prot, flags: VmFlags) -> String {
         (flags.contains(VmFlags::HUGEPAGE), "hg "),
         (flags.contains(VmFlags::NOHUGEPAGE), "nh "),
         (flags.contains(VmFlags::MERGEABLE), "mg "),
+        (flags.contains(VmFlags::DROPPABLE), "dp "),
     ];
     rows.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect()
 }

@@ -36,7 +36,7 @@ mod rule;
 mod send_how;
 mod slaac;
 pub mod socket;
-mod sockopt;
+pub mod sockopt;
 mod sources;
 mod stamp;
 pub mod sysctl;

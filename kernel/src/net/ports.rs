@@ -33,7 +33,9 @@ pub struct Sharing {
     pub port: bool,
     /// The user, for `SO_REUSEPORT`.
     pub uid: u32,
-    /// An IPv6 socket that does not take IPv4 (`IPV6_V6ONLY`).
+    /// A socket of IPv6.
+    pub v6: bool,
+    /// One that does not take IPv4 (`IPV6_V6ONLY`).
     pub v6_only: bool,
     /// The interface that the socket is bound to; 0 for all.
     pub device: u32,
@@ -72,7 +74,10 @@ fn overlap(a: (IpAddr, bool), b: (IpAddr, bool)) -> bool {
 impl Entry {
     /// Whether somebody else may not have `local` besides.
     fn excludes(&self, protocol: Protocol, local: IpAddr, sharing: &Sharing) -> bool {
-        if !overlap((self.local, self.sharing.v6_only), (local, sharing.v6_only)) {
+        // As on Linux, an IPv6 socket that has its address by connecting keeps sockets of IPv4 from every address.
+        let might_be_v4 = self.sharing.v6 && !self.sharing.v6_only;
+        let all_of_v4 = !sharing.v6 && local.is_unspecified();
+        if !overlap((self.local, self.sharing.v6_only), (local, sharing.v6_only)) && !(might_be_v4 && all_of_v4) {
             return false;
         }
         // Who listens to different interfaces has nothing in common.
@@ -179,6 +184,15 @@ impl Lease {
             && let Some(entry) = entry.get_mut(&self.serial)
         {
             entry.sharing = self.sharing;
+        }
+    }
+
+    /// The port is kept for this address alone, as while a socket for any address is connected.
+    pub fn stand_for(&self, address: IpAddr) {
+        if let Some(entry) = TABLE.lock().as_mut().and_then(|table| table.get_mut(&(self.protocol, self.local.port())))
+            && let Some(entry) = entry.get_mut(&self.serial)
+        {
+            entry.local = address;
         }
     }
 

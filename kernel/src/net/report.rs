@@ -6,6 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::Ordering;
 
 use inet::ip::octets;
+use inet::tcp::State;
 
 use super::interface::{self, Link};
 use super::{raw, route, tcp, udp};
@@ -55,13 +56,15 @@ fn tcp_lines(v6: bool) -> impl Iterator<Item = Line> {
         remote: nobody(&listener.local),
         state: LISTENING,
         queues: (0, listener.ready_len()),
-        owner: (listener.lease.sharing().uid, 0),
+        owner: (listener.lease.sharing().uid, listener.common.inode.load(Ordering::Relaxed)),
     });
     let connections = tcp::connections().into_iter().map(|connection| {
         let tcb = connection.tcb.lock();
         let (state, queues) = (tcp::state_number(tcb.state()), (tcb.unsent(), tcb.readable()));
+        // What only waits for stragglers is nobody's.
+        let owned = !tcb.is_orphan() && tcb.state() != State::TimeWait;
         drop(tcb);
-        let owner = *connection.owner.lock();
+        let owner = if owned { *connection.owner.lock() } else { (0, 0) };
         Line { local: connection.flow.local, remote: connection.flow.remote, state, queues, owner }
     });
     listeners.chain(connections).filter(move |line| line.local.is_ipv6() == v6)
@@ -105,7 +108,7 @@ pub fn udp(protocol: u8, v6: bool) -> String {
             socket.waiting(),
             socket.owner,
             0,
-            0,
+            socket.common.inode.load(Ordering::Relaxed),
             0,
             socket.drops.load(Ordering::Relaxed)
         );
@@ -128,7 +131,7 @@ pub fn raw(v6: bool, pings: bool) -> String {
             socket.held,
             socket.owner,
             0,
-            0,
+            socket.inode,
             0,
             socket.drops
         );

@@ -76,7 +76,7 @@ fn aligned(len: usize) -> usize {
 /// Reads control messages.
 fn read_control(at: UserAddr, len: u64) -> SysResult<Ancillary> {
     let mut ancillary = Ancillary::default();
-    if len == 0 || at.is_null() {
+    if len == 0 {
         return Ok(ancillary);
     }
     if len > CONTROL_MAX {

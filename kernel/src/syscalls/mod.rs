@@ -12,6 +12,7 @@ mod futex;
 mod handle;
 mod identity;
 mod inotify;
+mod legacy;
 mod link;
 mod lock;
 mod memory;
@@ -31,6 +32,7 @@ mod process;
 mod rlimit;
 mod rw;
 mod sched;
+mod seccomp;
 mod signal;
 mod socket;
 mod stat;
@@ -52,6 +54,7 @@ use futex::*;
 use handle::*;
 use identity::*;
 use inotify::*;
+use legacy::*;
 use link::*;
 use lock::*;
 use memory::*;
@@ -70,6 +73,7 @@ use process::*;
 use rlimit::*;
 use rw::*;
 use sched::*;
+use seccomp::*;
 use signal::*;
 use socket::*;
 use stat::*;
@@ -83,10 +87,13 @@ use transfer::*;
 use unshare::*;
 use xattr::*;
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
+use crate::entry::direct;
 use crate::task::Task;
-use crate::{counters, latency, trace};
+use crate::{counters, latency, task, trace};
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
 /// `int` parameter ignores the upper half.
@@ -184,22 +191,40 @@ fn dispatch(nr: u64, frame: &TrapFrame) -> i64 {
     result
 }
 
-/// Runs the system call of `frame` for `task`, the current one, traced if that is wanted: what the entry code calls. Returns
+/// Whether calls are looked at before they are made: traced, timed, or filtered.
+static LOOKED_AT: AtomicBool = AtomicBool::new(false);
+
+/// Has every call of the machine take the long way from now on, as what is traced or filtered must.
+pub fn look_at_calls() {
+    if !LOOKED_AT.swap(true, Ordering::AcqRel) {
+        direct::disable_quick();
+    }
+}
+
+/// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is wanted: what the entry code calls. Returns
 /// what the caller finds in rax. (A handler that changes the frame does so by [`crate::task::thread::with_frame`].)
 #[inline]
 pub fn call(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
-    if trace::is_active() {
-        return traced(task, nr, frame);
+    if LOOKED_AT.load(Ordering::Relaxed) {
+        return looked_at(task, nr, frame);
     }
     dispatch(nr, frame)
 }
 
 #[cold]
+fn looked_at(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
+    if trace::is_active() { traced(task, nr, frame) } else { filtered(task, nr, frame) }
+}
+
+fn filtered(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
+    task::seccomp::look_at(task, nr, frame).unwrap_or_else(|| dispatch(nr, frame))
+}
+
 fn traced(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
     let args = frame.arguments();
     let line = trace::enter(task, nr, &args);
     let start = clock::monotonic_ns();
-    let result = dispatch(nr, frame);
+    let result = filtered(task, nr, frame);
     latency::record(nr, clock::monotonic_ns() - start, (-4095..0).contains(&result));
     if let Some(line) = line {
         trace::exit(task, line, nr, &args, syscall_shim::errno::from_rax(result));

@@ -7,6 +7,7 @@ use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use super::family::{self, Relation};
+use super::io_context::IoContext;
 use super::process::{Process, RLIM_INFINITY};
 use super::signal::SigHand;
 use super::thread::{NewTask, Task, with_frame};
@@ -14,6 +15,7 @@ use super::{current, sched, table};
 use crate::files::FdTable;
 use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
+use crate::ipc::sem::UndoList;
 use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
 
@@ -162,7 +164,10 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     }
     sched::start(&child);
     if flags.contains(CloneFlags::CLONE_VFORK) {
-        let done = || process.left_first_space.load(Ordering::Acquire).then_some(());
+        // A thread never leaves its process's memory but with its end.
+        let ended = || !process.threads.lock().iter().any(|thread| Arc::ptr_eq(thread, &child));
+        let thread = flags.contains(CloneFlags::CLONE_THREAD);
+        let done = || if thread { ended() } else { process.left_first_space.load(Ordering::Acquire) }.then_some(());
         // A thread that is being killed does not wait: it never uses the memory again.
         let _ = super::wait::wait_killable(&process.exit_wait, done);
     }
@@ -213,11 +218,21 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     };
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
+    let scheduling = parent.sched.get().for_child();
+    // A budget is not shared.
+    if scheduling.policy == linux_raw_sys::general::SCHED_DEADLINE {
+        return Err(Errno::EAGAIN);
+    }
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    child.sched.set(parent.sched.get().for_child());
-    child.io_priority.store(parent.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.sched.set(scheduling);
+    *child.io_context.lock() = IoContext::for_child(parent, flags.contains(CloneFlags::CLONE_IO));
+    if flags.contains(CloneFlags::CLONE_SYSVSEM) {
+        *child.undo.lock() = Some(UndoList::of(parent));
+    }
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.io_flusher.store(parent.io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
+    drop(child.seccomp.inherit(&parent.seccomp));
     child.timer_slack.inherit(&parent.timer_slack);
     *child.memory_policy.lock() = *parent.memory_policy.lock();
     if !shares_memory {
@@ -250,13 +265,16 @@ fn set_up(child: &Task, args: &CloneArgs) {
 
 /// Adds a thread to the caller's process. `None` if that is ending: it must not get a thread that nobody told to end.
 fn enter_thread(parent: &Task, child: &Arc<Task>) -> Option<()> {
-    {
+    // The caller may have been given filters since.
+    let _old_filters = {
         let mut threads = parent.process.threads.lock();
         if super::exit::must_exit(parent) {
             return None;
         }
         threads.push(child.clone());
-    }
+        child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
+        child.seccomp.inherit(&parent.seccomp)
+    };
     table::add_task(child.clone());
     Some(())
 }

@@ -1,10 +1,11 @@
 //! Who is whose parent, and what the end of a process means to its relatives (wait(2), exit(3)).
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use syscall_shim::types::{SIG_IGN, Siginfo, WaitStatus, si_code};
-use syscall_shim::{SaFlags, Signal, SysResult};
+use syscall_shim::{Errno, SaFlags, Signal, SysResult};
 
 use super::group;
 use super::process::Process;
@@ -61,6 +62,18 @@ pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, sent_
     parent.children.lock().push(child.clone());
     table::add_task(thread.clone());
     Some(())
+}
+
+impl Process {
+    /// The ids of the children of one thread, the oldest first.
+    pub fn children_of(&self, tid: i32) -> SysResult<Vec<i32>> {
+        let _family = FAMILY.lock();
+        let children = self.children.lock();
+        let mut ids = Vec::new();
+        ids.try_reserve(children.len()).map_err(|_| Errno::ENOMEM)?;
+        ids.extend(children.iter().filter(|child| child.creator.load(Ordering::Relaxed) == tid).map(|child| child.pid));
+        Ok(ids)
+    }
 }
 
 /// A thread ends and others of its process do not: its children get another thread for a parent.

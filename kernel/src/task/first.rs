@@ -82,7 +82,15 @@ fn start_program() -> Result<(), Failure> {
         status: STATUS_NOT_SET_UP,
         text: alloc::format!("cannot open standard input and output: {errno:?}"),
     })?;
-    let request = exec::Request { path: &exec, shown: &exec, at: None, lookup: fs::LookupFlags::FOLLOW, argv, envp };
+    let request = exec::Request {
+        path: &exec,
+        shown: &exec,
+        unreachable: false,
+        at: None,
+        lookup: fs::LookupFlags::FOLLOW,
+        argv,
+        envp,
+    };
     exec::execve(request).map_err(|error| Failure { status: status_of(&error), text: alloc::format!("{error}") })?;
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! The names that `uname(2)` tells.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
+use spin::LazyLock;
+
+use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::sync::SpinLock;
 
 /// Longest name (`__NEW_UTS_LEN`).
@@ -20,6 +24,38 @@ struct Names {
 /// A leaf lock.
 static NAMES: SpinLock<Names> = SpinLock::new(Names { host: Vec::new(), domain: Vec::new() });
 
+/// How often a name was set, for those who poll its file in /proc/sys.
+pub struct Changes {
+    count: AtomicU64,
+    queue: LazyLock<PollQueue>,
+}
+
+impl Changes {
+    const fn new() -> Self {
+        Self { count: AtomicU64::new(0), queue: LazyLock::new(poll_queue) }
+    }
+
+    /// How often.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Woken when that has changed.
+    pub fn queue(&self) -> &PollQueue {
+        &self.queue
+    }
+
+    fn add(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.queue.wake_key(ev::ERR | ev::PRI | ev::READABLE);
+    }
+}
+
+/// Those of the host's name.
+pub static HOST_CHANGES: Changes = Changes::new();
+/// Those of the domain's.
+pub static DOMAIN_CHANGES: Changes = Changes::new();
+
 /// The host's name.
 pub fn hostname() -> Vec<u8> {
     let name = NAMES.lock().host.clone();
@@ -29,6 +65,7 @@ pub fn hostname() -> Vec<u8> {
 /// Sets the host's name, cut at 64 bytes.
 pub fn set_hostname(name: &[u8]) {
     NAMES.lock().host = name[..name.len().min(NAME_MAX)].to_vec();
+    HOST_CHANGES.add();
 }
 
 /// The NIS domain name.
@@ -40,4 +77,5 @@ pub fn domainname() -> Vec<u8> {
 /// Sets the NIS domain name, cut at 64 bytes.
 pub fn set_domainname(name: &[u8]) {
     NAMES.lock().domain = name[..name.len().min(NAME_MAX)].to_vec();
+    DOMAIN_CHANGES.add();
 }

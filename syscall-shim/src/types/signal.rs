@@ -62,6 +62,7 @@ pub mod si_code {
     pub const BUS_ADRERR: i32 = 2;
     pub const TRAP_BRKPT: i32 = 1;
     pub const TRAP_TRACE: i32 = 2;
+    pub const SYS_SECCOMP: i32 = 1;
     pub const CLD_EXITED: i32 = 1;
     pub const CLD_KILLED: i32 = 2;
     pub const CLD_DUMPED: i32 = 3;
@@ -106,6 +107,13 @@ impl Siginfo {
     /// From a fault at `addr` (`SIGSEGV`, `SIGBUS`, `SIGILL`, `SIGFPE`, `SIGTRAP`).
     pub fn fault(signal: Signal, code: i32, addr: u64) -> Self {
         Self::new(signal, code, &[addr])
+    }
+
+    /// `SIGSYS` of a call that a filter does not let through (seccomp(2)): where the caller goes on, the call's number, `AUDIT_ARCH_*`,
+    /// and what the filter says with it.
+    pub fn seccomp(ip: u64, nr: i32, arch: u32, data: i32) -> Self {
+        let info = Self::new(Signal::SIGSYS, si_code::SYS_SECCOMP, &[ip, pair(nr as u32, arch)]);
+        Self { si_errno: data, ..info }
     }
 
     /// From a POSIX timer (timer_create(2)).

@@ -66,6 +66,8 @@ pub struct Status {
     /// Inheritable, permitted, effective, bounding, ambient.
     pub caps: [u64; 5],
     pub no_new_privs: bool,
+    /// Mode of seccomp(2), and how many filters there are.
+    pub seccomp: (u32, u32),
     /// CPUs allowed, bit n = CPU n, for the first `cpus` CPUs.
     pub cpus_allowed: u64,
     pub voluntary_switches: u64,
@@ -124,7 +126,8 @@ pub fn status(s: &Status) -> Vec<u8> {
     ] {
         out.put(format_args!("{label}:\t{set:016x}\n"));
     }
-    out.put(format_args!("NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n", u8::from(s.no_new_privs)));
+    let (mode, filters) = s.seccomp;
+    out.put(format_args!("NoNewPrivs:\t{}\nSeccomp:\t{mode}\nSeccomp_filters:\t{filters}\n", u8::from(s.no_new_privs)));
     out.bytes(b"Speculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\talways enabled\n");
     // In groups of 32 bits.
     match (s.cpus_allowed >> 32, s.cpus_allowed & 0xffff_ffff) {

@@ -1,6 +1,9 @@
 //! The line discipline: what typed bytes mean before a program reads them, and what written bytes become on their way to the screen
 //! (termios(3); what that leaves open is as drivers/tty/n_tty.c of Linux has it). Pure: no device, no lock, no task.
 
+#[path = "discipline/erase.rs"]
+mod erase;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -52,6 +55,8 @@ pub struct Discipline {
     column: usize,
     /// Where the line being typed starts: erasing stops there.
     line_column: usize,
+    /// What is erased is being shown between `\\` and `/` (`ECHOPRT`).
+    erasing: bool,
 }
 
 /// The settings of a new terminal (`tty_std_termios`), at 38400 baud.
@@ -100,6 +105,7 @@ impl Discipline {
             stopped: false,
             column: 0,
             line_column: 0,
+            erasing: false,
         }
     }
 
@@ -213,6 +219,7 @@ impl Discipline {
     /// for each further one, so that it can be erased and ended.
     pub fn receive(&mut self, typed: &mut VecDeque<u8>) -> Effects {
         let mut effects = Effects::default();
+        let column = self.column;
         while !typed.is_empty() {
             // One place is kept for the end of the line.
             if self.input.len() >= INPUT_SIZE - 1 {
@@ -224,13 +231,14 @@ impl Discipline {
                 }
             }
             if let Some(byte) = typed.pop_front() {
-                self.receive_byte(byte, &mut effects);
+                self.receive_byte(byte, column, &mut effects);
             }
         }
         effects
     }
 
-    fn receive_byte(&mut self, byte: u8, effects: &mut Effects) {
+    /// `column` is where the cursor was before the bytes that came with this one.
+    fn receive_byte(&mut self, byte: u8, column: usize, effects: &mut Effects) {
         let input_flags = self.termios.c_iflag;
         let mut byte = if input_flags & g::ISTRIP != 0 { byte & 0x7f } else { byte };
         if input_flags & g::IUCLC != 0 && self.local(g::IEXTEN) {
@@ -254,6 +262,9 @@ impl Discipline {
                 if !self.local(g::NOFLSH) {
                     self.flush_input();
                     effects.flushed = true;
+                    // What came just before is shown no more.
+                    effects.echo.clear();
+                    self.column = column;
                 }
                 self.stop(false, effects);
                 if self.local(g::ECHO) {
@@ -327,7 +338,12 @@ impl Discipline {
             self.line_column = self.column;
         }
         if self.local(g::ECHO) {
+            self.finish_erasing(effects);
             self.echo(byte, effects);
+        }
+        // Alone it would begin a mark.
+        if byte == 0xff && self.termios.c_iflag & g::PARMRK != 0 {
+            self.input.push_back(Unread::Byte(byte));
         }
         self.input.push_back(Unread::Byte(byte));
     }
@@ -340,76 +356,6 @@ impl Discipline {
         } else {
             self.output_byte(byte, &mut effects.echo);
         }
-    }
-
-    /// Columns that a byte took when it was echoed in column `at`.
-    fn width(&self, byte: u8, at: usize) -> usize {
-        match byte {
-            b'\t' => TAB_WIDTH - at % TAB_WIDTH,
-            _ if byte.is_ascii_control() => {
-                if self.local(g::ECHOCTL) {
-                    2
-                } else {
-                    0
-                }
-            }
-            _ if self.is_continuation(byte) => 0,
-            _ => 1,
-        }
-    }
-
-    fn is_continuation(&self, byte: u8) -> bool {
-        self.termios.c_iflag & g::IUTF8 != 0 && byte & 0xc0 == 0x80
-    }
-
-    fn erase(&mut self, byte: u8, effects: &mut Effects) {
-        let whole_line = self.is(byte, g::VKILL);
-        let word = !whole_line && self.is(byte, g::VWERASE) && self.local(g::IEXTEN);
-        let echo = self.local(g::ECHO);
-        if self.input.len() == self.whole {
-            return;
-        }
-        if whole_line && !(echo && self.local(g::ECHOK) && self.local(g::ECHOKE) && self.local(g::ECHOE)) {
-            self.input.truncate(self.whole);
-            if echo {
-                self.echo(byte, effects);
-                if self.local(g::ECHOK) {
-                    self.echo(b'\n', effects);
-                }
-            }
-            return;
-        }
-        let mut in_word = false;
-        while self.input.len() > self.whole {
-            let Some(Unread::Byte(last)) = self.input.back().copied() else { break };
-            if word {
-                let of_word = last.is_ascii_alphanumeric() || last == b'_' || last >= 0x80;
-                if in_word && !of_word {
-                    break;
-                }
-                in_word |= of_word;
-            }
-            self.input.pop_back();
-            if echo && !self.is_continuation(last) {
-                self.show_erased(byte, last, effects);
-            }
-            let single = !whole_line && !word;
-            if single && !self.is_continuation(last) {
-                break;
-            }
-        }
-    }
-
-    fn show_erased(&mut self, key: u8, erased: u8, effects: &mut Effects) {
-        if !self.local(g::ECHOE) {
-            return self.echo(key, effects);
-        }
-        let before = self.typed().iter().fold(self.line_column, |at, byte| at + self.width(*byte, at));
-        let width = self.width(erased, before);
-        for _ in 0..width {
-            effects.echo.extend_from_slice(if erased == b'\t' { b"\x08" } else { b"\x08 \x08" });
-        }
-        self.column = self.column.saturating_sub(width);
     }
 
     /// What written bytes become.

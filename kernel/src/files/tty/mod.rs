@@ -43,8 +43,9 @@ pub use devpts::{DevptsOptions, devpts};
 const PIECE: usize = 512;
 /// What one written byte can become, at most: a tab, blanks.
 const WIDEST: usize = 8;
-/// Typed bytes that wait for room in the discipline.
-const PENDING_SIZE: usize = 8192;
+/// Typed bytes that wait for room in the discipline: so many as Linux's buffers of 256 hold where one is begun while they have not more
+/// than 8192.
+const PENDING_SIZE: usize = 8192 + 256;
 
 /// What is on the other side of a terminal.
 trait Driver: Send + Sync {
@@ -140,6 +141,12 @@ impl Tty {
         self.foreground.store(0, Ordering::Relaxed);
         self.input_queue.wake_all();
         self.output_queue.wake_all();
+    }
+
+    /// vhangup(2): as if the line had been cut.
+    pub fn vhangup(&self) {
+        self.hang_up();
+        self.driver.all_closed();
     }
 
     /// Makes this the controlling terminal of a process's session, with its group in the foreground.

@@ -17,7 +17,7 @@ use crate::arch::clock;
 use crate::drivers::net::{Frame, HEADER_LEN};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, int, wait};
+use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, wait};
 use crate::files::{FileOps, OpenFile};
 use crate::net::filter::Filter;
 use crate::net::interface::{self, Interface};
@@ -414,9 +414,10 @@ impl Socket for PacketSocket {
         }
     }
 
-    fn get_option_of(&self, level: u32, option: u32, room: usize, given: &[u8]) -> SysResult<Vec<u8>> {
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
         match (level, option) {
-            (SOL_PACKET, option::HDRLEN) => self.options.get(option, int(given)?),
+            (SOL_PACKET, option::HDRLEN) if room < size_of::<i32>() => Err(Errno::EINVAL),
+            (SOL_PACKET, option::HDRLEN) => self.options.get(option, buffer.cast::<i32>().read()?),
             _ => self.get_option(level, option, room),
         }
     }

@@ -208,9 +208,17 @@ impl Socket for RawSocket {
             (n::SOL_RAW, FILTER) if !v6 => return Err(Errno::EOPNOTSUPP),
             (SOL_ICMPV6, _) if v6 && self.protocol != ICMPV6 => return Err(Errno::EOPNOTSUPP),
             (n::SOL_IPV6 | n::SOL_RAW, n::IPV6_CHECKSUM) if v6 && !self.ping => return self.set_checksum(int(value)?),
+            (n::SOL_RAW, _) if v6 && !self.ping && value.len() < 4 => return Err(Errno::EINVAL),
             _ => return self.common.set(level, option, value),
         }
         Ok(())
+    }
+
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
+        match self.common.group_filter(level, option, room, buffer) {
+            Some(filter) => filter,
+            None => self.get_option(level, option, room),
+        }
     }
 
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
@@ -225,11 +233,13 @@ impl Socket for RawSocket {
                 return Ok(self.filter.lock().bytes(WORDS.1));
             }
             (n::SOL_IPV6 | n::SOL_RAW, n::IPV6_CHECKSUM) if v6 && !self.ping => self.checksum_at.load(Ordering::Relaxed),
-            (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) => {
+            (n::SOL_RAW, _) if !v6 && self.protocol == ICMP && !self.ping => return Err(Errno::ENOPROTOOPT),
+            (SOL_ICMPV6, _) if v6 && self.protocol != ICMPV6 => return Err(Errno::EOPNOTSUPP),
+            (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) if v6 == (level == n::SOL_IPV6) => {
                 let remote: IpAddr = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?.ip();
-                self.common.route(&remote)?.interface.mtu() as i32
+                self.common.route(&remote)?.mtu()
             }
-            (n::SOL_IP, n::IP_PROTOCOL) => self.protocol.into(),
+            (n::SOL_IP, n::IP_PROTOCOL) if !v6 => self.protocol.into(),
             _ => return self.common.get(level, option, room),
         };
         let value = number.to_ne_bytes().to_vec();

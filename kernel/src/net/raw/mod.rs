@@ -51,7 +51,8 @@ struct Ends {
 
 /// A socket.
 pub struct RawSocket {
-    common: Common,
+    /// Options.
+    pub common: Common,
     protocol: u8,
     ping: bool,
     /// What tells our pings from others': the port of a ping socket. 0 until it has one.
@@ -93,6 +94,8 @@ pub struct Listed {
     pub held: usize,
     /// The user.
     pub owner: u32,
+    /// The number of its file.
+    pub inode: u64,
     /// Packets that were lost.
     pub drops: u32,
 }
@@ -169,6 +172,7 @@ impl RawSocket {
             remote: remote.map(|remote| SocketAddr::new(remote.ip(), remote_port(remote))),
             held: self.held.load(Ordering::Relaxed),
             owner: self.owner,
+            inode: self.common.inode.load(Ordering::Relaxed),
             drops: self.drops.load(Ordering::Relaxed),
         }
     }

@@ -17,7 +17,7 @@ use crate::net::output::{self, Outgoing};
 use crate::net::route::Hop;
 use crate::net::send_how::SendHow;
 use crate::net::sockopt::flag;
-use crate::net::{multicast, poll};
+use crate::net::{interface, multicast, poll};
 
 /// Bytes of a ping before its data.
 const PING_HEADER: usize = 8;
@@ -52,10 +52,11 @@ impl RawSocket {
     }
 
     fn send_to(&self, mut bytes: Vec<u8>, address: SocketAddr, how: &SendHow) -> SysResult<()> {
-        let mut to = address.ip();
-        if to.is_unspecified() {
-            to = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { core::net::Ipv6Addr::LOCALHOST.into() };
+        let mut address = address;
+        if address.ip().is_unspecified() {
+            address.set_ip(localhost(&address.ip()));
         }
+        let to = address.ip();
         if to.is_ipv6() != self.is_v6() {
             return Err(Errno::EINVAL);
         }
@@ -63,8 +64,8 @@ impl RawSocket {
             self.seal_ping(&mut bytes)?;
         }
         let groups = &self.common.groups;
-        let device = self.common.device.load(Ordering::Relaxed);
-        let mut hop = if to.is_multicast() { groups.way(&address, device)? } else { self.common.route(&to)? };
+        let bound = self.ends.lock().local.filter(|ip| !ip.is_multicast() && !interface::is_for_all(ip));
+        let mut hop = self.common.way(&address, bound)?;
         let broadcast = matches!(to, IpAddr::V4(v4) if hop.interface.is_broadcast(&v4));
         if broadcast && !self.common.broadcast.load(Ordering::Relaxed) {
             return Err(Errno::EACCES);
@@ -72,7 +73,10 @@ impl RawSocket {
         let chosen = if hop.interface.is_loopback() { Some(to) } else { hop.interface.source_for(&to) };
         let chosen =
             chosen.map(|chosen| if to.is_multicast() && hop.interface.is_loopback() { localhost(&to) } else { chosen });
-        let mut source = self.ends.lock().local.filter(|ip| !ip.is_multicast()).or(chosen).ok_or(Errno::ENETUNREACH)?;
+        let mut source = bound
+            .or_else(|| groups.source(to.is_ipv6()).filter(|_| to.is_multicast()))
+            .or(chosen)
+            .ok_or(Errno::ENETUNREACH)?;
         how.apply(&mut source, &mut hop)?;
         if !self.ping && to.is_ipv4() && self.common.has(flag::HDRINCL) {
             return send_whole(&hop, bytes, source);

@@ -41,10 +41,13 @@ impl TcpSocket {
         if to.is_ipv4() && self.common.family() == Family::V6 && self.common.v6_only.load(Ordering::Relaxed) {
             return Err(Errno::ENETUNREACH);
         }
-        if to.ip().is_multicast() || matches!(to.ip(), core::net::IpAddr::V4(v4) if v4.is_broadcast()) {
+        if to.ip().is_multicast() {
             return Err(Errno::ENETUNREACH);
         }
         let hop = self.common.route(&to.ip())?;
+        if matches!(to.ip(), core::net::IpAddr::V4(v4) if hop.interface.is_broadcast(&v4)) {
+            return Err(Errno::ENETUNREACH);
+        }
         let bound = match role {
             Role::Idle(Some(lease)) => Some(lease.local),
             _ => None,
@@ -74,6 +77,7 @@ impl TcpSocket {
         let v6 = to.is_ipv6();
         connection.tos.store(self.common.tos(v6), Ordering::Relaxed);
         connection.ttl.store(self.common.ttl(v6), Ordering::Relaxed);
+        *connection.owner.lock() = (self.owner, self.common.inode.load(Ordering::Relaxed));
         if let Some(owner) = self.signal_owner.get() {
             connection.signal_owner.call_once(|| owner.clone());
         }

@@ -11,6 +11,7 @@ use spin::Once;
 use super::{batch, send, send_header, table};
 use crate::files::owner::{self, SharedOwner};
 use crate::files::poll::{PollQueue, ev};
+use crate::net::counts::{self, Count};
 use crate::net::input::Incoming;
 use crate::net::output::TTL;
 use crate::net::ports::Lease;
@@ -159,6 +160,7 @@ impl Connection {
 
     /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
     fn wake(&self, events: Events) {
+        count_end(events);
         if events.contains(Events::URGENT)
             && let Some(owner) = self.signal_owner.get()
         {
@@ -281,6 +283,7 @@ impl Connection {
         let unread = tcb.release(now);
         if abort || unread {
             let reset = tcb.abort();
+            count_end(tcb.take_events());
             drop(tcb);
             table::remove(self);
             if let Some(reset) = reset {
@@ -295,6 +298,16 @@ impl Connection {
             }
         }
         poll::sent();
+    }
+}
+
+/// Counts a connection that has come to nothing, or to a sudden end.
+fn count_end(events: Events) {
+    if events.contains(Events::FAILED) {
+        counts::one(Count::TcpAttemptFails);
+    }
+    if events.contains(Events::BROKEN) {
+        counts::one(Count::TcpEstabResets);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::arch::clock;
 use crate::files::socket::{Socket as _, int};
 use crate::net::poll;
 use crate::net::socket::Family;
-use crate::net::sockopt::flag;
+use crate::net::sockopt::{flag, path_mtu_info};
 
 /// Size of a `struct tcp_info` of a socket that is not connected.
 const TCP_INFO: usize = 240;
@@ -27,7 +27,9 @@ impl TcpSocket {
                 let closed = !matches!(&*self.role.lock(), Role::Connected(..));
                 self.options.set(option, value, closed)?;
             }
-            (n::SOL_IPV6, n::IPV6_V6ONLY) if self.is_bound() => return Err(Errno::EINVAL),
+            (n::SOL_IPV6, n::IPV6_V6ONLY) if self.common.family() == Family::V6 && self.is_bound() => {
+                return Err(Errno::EINVAL);
+            }
             (n::SOL_IPV6, n::IPV6_ADDRFORM) => return self.set_address_form(value),
             _ => self.common.set(level, option, value)?,
         }
@@ -115,10 +117,22 @@ impl TcpSocket {
             // As on Linux: a raw socket's protocol, another's port.
             (n::SOL_IP, n::IP_PROTOCOL) => self.local().port().into(),
             (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) => match connection {
-                Some(connection) => connection.hop.interface.mtu() as i32,
+                _ if level == n::SOL_IPV6 && self.common.family() == Family::V4 => return Err(Errno::EOPNOTSUPP),
+                Some(connection) => connection.hop.mtu(),
                 None => return Err(Errno::ENOTCONN),
             },
-            (n::SOL_IPV6, n::IPV6_ADDRFORM) if connection.is_some() => self.common.family().number() as i32,
+            (n::SOL_IPV6, n::IPV6_PATHMTU)
+                if self.common.family() == Family::V6
+                    && let Some(connection) = &connection =>
+            {
+                return path_mtu_info(connection.hop.mtu(), room);
+            }
+            (n::SOL_IPV6, n::IPV6_ADDRFORM)
+                if self.common.family() == Family::V6
+                    && connection.is_some_and(|connection| connection.tcb.lock().state() == State::Established) =>
+            {
+                self.common.family().number() as i32
+            }
             _ => return self.common.get(level, option, room),
         };
         let value = number.to_ne_bytes().to_vec();

@@ -40,25 +40,24 @@ pub fn exe(target: &Target) -> SysResult<Path> {
     exe.ok_or(Errno::ENOENT)
 }
 
-fn lines(target: &Target) -> SysResult<Vec<MountLine>> {
-    let root = target.task().map_err(|_| Errno::EINVAL)?.fs().root();
-    Ok(vfs::namespace().mount_lines(&root))
+fn lines(root: &Path) -> Vec<MountLine> {
+    vfs::namespace().mount_lines(root)
 }
 
 /// `mounts`
-pub fn mounts(target: &Target) -> SysResult<Vec<u8>> {
-    Ok(text::mounts(&lines(target)?))
+pub fn mounts(root: &Path) -> SysResult<Vec<u8>> {
+    Ok(text::mounts(&lines(root)))
 }
 
 /// `mountinfo`
-pub fn mountinfo(target: &Target) -> SysResult<Vec<u8>> {
-    Ok(text::mountinfo(&lines(target)?))
+pub fn mountinfo(root: &Path) -> SysResult<Vec<u8>> {
+    Ok(text::mountinfo(&lines(root)))
 }
 
 /// `mountstats`
-pub fn mountstats(target: &Target) -> SysResult<Vec<u8>> {
+pub fn mountstats(root: &Path) -> SysResult<Vec<u8>> {
     let mut out = Vec::new();
-    for line in lines(target)? {
+    for line in lines(root) {
         let place = String::from_utf8_lossy(&line.target);
         out.extend(format!("device {} mounted on {place} with fstype {}\n", line.source, line.fs_type).into_bytes());
     }

@@ -21,6 +21,7 @@ fn file(target: &Target, fd: i32) -> SysResult<Arc<OpenFile>> {
 }
 
 fn list(target: &Target, class: Class, from: u32, file_type: FileType) -> SysResult<Vec<PseudoEntry>> {
+    target.process().map_err(|_| Errno::ENOENT)?;
     target.check_access()?;
     let entry = |fd: i32| PseudoEntry {
         key: fd as u32,
@@ -28,7 +29,8 @@ fn list(target: &Target, class: Class, from: u32, file_type: FileType) -> SysRes
         ino: target.ino(class, fd as u32),
         file_type,
     };
-    let open = table(target)?.open_fds();
+    // A zombie has none.
+    let open = table(target).map(|table| table.open_fds()).unwrap_or_default();
     Ok(open.into_iter().filter(|fd| *fd as u32 >= from).map(entry).collect())
 }
 

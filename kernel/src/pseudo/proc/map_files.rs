@@ -19,8 +19,9 @@ pub struct Mapped(pub Target);
 impl Mapped {
     /// The mappings of files, with keys that number them.
     fn files(&self) -> SysResult<Vec<(u32, MapsEntry)>> {
+        self.0.process().map_err(|_| Errno::ENOENT)?;
         self.0.check_access()?;
-        let maps = self.0.mm()?.ok_or(Errno::ENOENT)?.maps()?;
+        let maps = self.0.mm()?.map_or_else(|| Ok(Vec::new()), |mm| mm.maps())?;
         let mut files = Vec::new();
         files.try_reserve_exact(maps.len()).map_err(|_| Errno::ENOMEM)?;
         files.extend((1..).zip(maps).filter(|(_, entry)| entry.ino != 0 && entry.path.starts_with(b"/")));

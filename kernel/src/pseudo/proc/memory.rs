@@ -200,7 +200,7 @@ pub fn clear_refs(target: &Target, bytes: &[u8]) -> SysResult<()> {
     Ok(())
 }
 
-/// An open `mem`: it stays with the memory that there was when it was opened.
+/// An open `mem`: it stays with the memory that there was when it was opened, which is empty once nobody has it any more.
 struct Mem(Arc<AddressSpace>);
 
 /// Opens `mem`.
@@ -216,14 +216,14 @@ impl FileHandle for Mem {
 
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
         match self.0.read(off, buf) {
-            0 if !buf.is_empty() => Err(Errno::EIO),
+            0 if !buf.is_empty() && self.0.is_used() => Err(Errno::EIO),
             got => Ok(got),
         }
     }
 
     fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
         match self.0.write(off, buf) {
-            0 if !buf.is_empty() => Err(Errno::EIO),
+            0 if !buf.is_empty() && self.0.is_used() => Err(Errno::EIO),
             put => Ok(put),
         }
     }

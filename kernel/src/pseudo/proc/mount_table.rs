@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use syscall_shim::SysResult;
+use fs::Path;
+use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
 use crate::files::io::Sink;
@@ -13,11 +14,11 @@ use crate::files::pseudo_file::{Text, seek_text};
 use crate::files::{FileOps, OpenFile};
 use crate::vfs;
 
-type Read = fn(&Target) -> SysResult<Vec<u8>>;
+type Read = fn(&Path) -> SysResult<Vec<u8>>;
 
-/// One of them, open.
+/// One of them, open: it stays with the root that the process had.
 pub struct MountTable {
-    target: Target,
+    root: Path,
     read: Read,
     text: Text,
     /// The changes that this description has told of.
@@ -25,10 +26,11 @@ pub struct MountTable {
 }
 
 impl MountTable {
-    /// Opens the one whose text `read` makes.
-    pub fn open(target: &Target, read: Read) -> Arc<dyn FileOps> {
+    /// Opens the one whose text `read` makes. `EINVAL` of a zombie.
+    pub fn open(target: &Target, read: Read) -> SysResult<Arc<dyn FileOps>> {
+        let root = target.task().map_err(|_| Errno::EINVAL)?.fs().root();
         let told = AtomicU64::new(vfs::mount_changes());
-        Arc::new(MountTable { target: target.clone(), read, text: Text::default(), told })
+        Ok(Arc::new(MountTable { root, read, text: Text::default(), told }))
     }
 }
 
@@ -38,7 +40,7 @@ impl FileOps for MountTable {
     }
 
     fn read_at(&self, _file: &OpenFile, pos: u64, to: &mut Sink<'_>) -> SysResult<usize> {
-        self.text.read_at(pos, to, || (self.read)(&self.target))
+        self.text.read_at(pos, to, || (self.read)(&self.root))
     }
 
     fn seek(&self, _file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {

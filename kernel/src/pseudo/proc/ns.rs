@@ -117,19 +117,26 @@ impl FileOps for NsFile {
 /// The directory's content.
 pub struct Namespaces(pub Target);
 
+/// Whether the caller may look at the namespace `name` of a process. `ENOENT` of a zombie, which has left all but two kinds.
+fn check(target: &Target, name: &str) -> SysResult<()> {
+    target.check_access()?;
+    if matches!(name, "pid" | "user") || target.task().is_ok() { Ok(()) } else { Err(Errno::ENOENT) }
+}
+
 impl DirSource for Namespaces {
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
         let mut entries = (1..).zip(ENTRIES);
-        let (key, (_, kind)) = entries.find(|(_, entry)| entry.0.as_bytes() == name).ok_or(Errno::ENOENT)?;
+        let (key, (name, kind)) = entries.find(|(_, entry)| entry.0.as_bytes() == name).ok_or(Errno::ENOENT)?;
         let (first, second) = (self.0.clone(), self.0.clone());
         Ok(PseudoNode::magic(
             self.0.spec(Class::Namespace, key, 0o777),
-            move || first.check_access().map(|()| text(kind)),
-            move || second.check_access().map(|()| place(kind)),
+            move || check(&first, name).map(|()| text(kind)),
+            move || check(&second, name).map(|()| place(kind)),
         ))
     }
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
+        self.0.process().map_err(|_| Errno::ENOENT)?;
         let entry = |(key, (name, _)): (u32, &(&str, &Kind))| PseudoEntry {
             key,
             name: name.as_bytes().to_vec(),

@@ -28,6 +28,8 @@ enum What {
     Text(Read),
     /// Opening it asks for the right to look into the process.
     Private(Read),
+    /// The same of its memory, which a zombie has no more: `ESRCH`.
+    Memory(Read),
     Control(Read, Write),
     WriteOnly(Write),
     /// Each open has an object of its own.
@@ -37,7 +39,7 @@ enum What {
     Dir(fn(&Target, fs::pseudo::NodeSpec) -> Arc<PseudoNode>),
 }
 
-use What::{Control, Dir, Handle, Link, Opened, Private, Text, WriteOnly};
+use What::{Control, Dir, Handle, Link, Memory, Opened, Private, Text, WriteOnly};
 
 impl What {
     fn file_type(&self) -> FileType {
@@ -72,6 +74,11 @@ const fn both(name: &'static str, mode: u32, what: What) -> Entry {
     Entry { name, mode, what, in_thread: true, in_process: true, ends: false }
 }
 
+/// In the thread's alone.
+const fn part(name: &'static str, mode: u32, what: What) -> Entry {
+    Entry { name, mode, what, in_thread: true, in_process: false, ends: false }
+}
+
 /// In the process's alone.
 const fn whole(name: &'static str, mode: u32, what: What) -> Entry {
     Entry { name, mode, what, in_thread: false, in_process: true, ends: false }
@@ -84,8 +91,8 @@ const ENTRIES: &[Entry] = &[
     both("fdinfo", 0o555, Dir(|target, spec| PseudoNode::dynamic(spec, fd::Infos(target.clone())))),
     both("ns", 0o511, Dir(|target, spec| PseudoNode::dynamic(spec, ns::Namespaces(target.clone())))),
     both("net", 0o555, Dir(|target, spec| net::directory(target.dev, spec))),
-    both("environ", 0o400, Private(memory::environ)).with_end(),
-    both("auxv", 0o400, Private(memory::auxv)).with_end(),
+    both("environ", 0o400, Memory(memory::environ)).with_end(),
+    both("auxv", 0o400, Memory(memory::auxv)).with_end(),
     both("status", 0o444, Text(status::status)),
     both("personality", 0o400, Private(status::personality)),
     both("limits", 0o444, Text(usage::limits)),
@@ -96,20 +103,21 @@ const ENTRIES: &[Entry] = &[
     both("stat", 0o444, Text(status::stat)),
     both("statm", 0o444, Text(memory::statm)),
     both("maps", 0o444, Opened(Maps::open)),
+    part("children", 0o444, Text(status::children)),
     both("mem", 0o600, Handle(memory::open_mem)),
     both("cwd", 0o777, Link(|t| access::shown(&access::cwd(t)?), access::cwd)),
     both("root", 0o777, Link(|t| access::shown(&access::root(t)?), access::root)),
     both("exe", 0o777, Link(|t| access::shown(&access::exe(t)?), access::exe)),
-    both("mounts", 0o444, Opened(|t| Ok(MountTable::open(t, access::mounts)))),
-    both("mountinfo", 0o444, Opened(|t| Ok(MountTable::open(t, access::mountinfo)))),
-    whole("mountstats", 0o400, Opened(|t| Ok(MountTable::open(t, access::mountstats)))),
+    both("mounts", 0o444, Opened(|t| MountTable::open(t, access::mounts))),
+    both("mountinfo", 0o444, Opened(|t| MountTable::open(t, access::mountinfo))),
+    whole("mountstats", 0o400, Opened(|t| MountTable::open(t, access::mountstats))),
     both("clear_refs", 0o200, WriteOnly(memory::clear_refs)),
     both("numa_maps", 0o444, Private(memory::numa_maps)),
     both("sched", 0o644, Control(schedule::sched, schedule::reset)),
     whole("timens_offsets", 0o644, Control(schedule::time_offsets, access::refuse)),
     whole("timers", 0o444, Text(schedule::timers)),
     both("smaps", 0o444, Private(memory::smaps)),
-    both("smaps_rollup", 0o444, Private(memory::smaps_rollup)),
+    both("smaps_rollup", 0o444, Memory(memory::smaps_rollup)),
     both("attr", 0o555, Dir(|target, spec| attributes::directory(target.dev, spec))),
     whole("map_files", 0o500, Dir(|target, spec| PseudoNode::dynamic(spec, map_files::Mapped(target.clone())))),
     both("stack", 0o400, Private(stack::stack)),
@@ -157,8 +165,9 @@ impl Files {
 }
 
 impl DirSource for Files {
+    /// `ESRCH` once the process is gone: only who has its directory open comes here then.
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
-        self.0.process().map_err(|_| Errno::ENOENT)?;
+        self.0.process()?;
         let found = ENTRIES.iter().enumerate().find(|(_, entry)| entry.name.as_bytes() == name && self.has(entry));
         let (index, entry) = found.ok_or(Errno::ENOENT)?;
         Ok(node(&self.0, index as u32 + 1, entry))
@@ -183,6 +192,10 @@ fn node(target: &Target, key: u32, entry: &Entry) -> InodeRef {
     match entry.what {
         Text(read) => PseudoNode::text(spec, move || read(&own)),
         Private(read) => PseudoNode::guarded(spec, move || other.check_access(), move || read(&own)),
+        Memory(read) => {
+            let check = move || other.check_access().and_then(|()| other.mm()?.map(drop).ok_or(Errno::ESRCH));
+            PseudoNode::guarded(spec, check, move || read(&own))
+        }
         Control(read, write) => PseudoNode::control(spec, move || read(&own), move |bytes| write(&other, bytes)),
         WriteOnly(write) => PseudoNode::write_only(spec, move |bytes| write(&own, bytes)),
         Opened(open) => {
@@ -200,6 +213,10 @@ fn node(target: &Target, key: u32, entry: &Entry) -> InodeRef {
 struct Threads(Target);
 
 impl DirSource for Threads {
+    fn directories(&self) -> u32 {
+        self.0.process().map_or(0, |process| process.threads.lock().len() as u32)
+    }
+
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef> {
         Ok(directory(self.0.thread_of(number(name)?)?))
     }

@@ -1,7 +1,9 @@
 //! `status`, `stat` and the small files about what a task is and does.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write;
 use core::sync::atomic::Ordering::Relaxed;
 
 use fs::pseudo::format as text;
@@ -99,6 +101,7 @@ pub fn status(target: &Target) -> SysResult<Vec<u8>> {
         threads: process.threads().len().max(1) as u32,
         signals: signal_sets(&process, task),
         caps: [creds.cap_inheritable, creds.cap_permitted, creds.cap_effective, creds.cap_bounding, creds.cap_ambient],
+        seccomp: task.map_or((0, 0), |task| (task.seccomp.mode(), task.seccomp.filters())),
         no_new_privs: task.is_some_and(|task| task.no_new_privs.load(Relaxed)),
         cpus_allowed: task.map_or(0, |task| task.affinity.load(Relaxed)) & sched::online_cpus(),
         voluntary_switches: switches(0),
@@ -207,6 +210,17 @@ pub fn set_comm(target: &Target, bytes: &[u8]) -> SysResult<()> {
     }
     task.set_name(bytes);
     Ok(())
+}
+
+/// `children`: the ids of a thread's children, the oldest first.
+pub fn children(target: &Target) -> SysResult<Vec<u8>> {
+    let ids = target.process()?.children_of(target.id)?;
+    let mut text = String::new();
+    text.try_reserve(ids.len() * "4194304 ".len()).map_err(|_| Errno::ENOMEM)?;
+    for id in ids {
+        let _ = write!(text, "{id} ");
+    }
+    Ok(text.into_bytes())
 }
 
 /// `personality`

@@ -8,6 +8,7 @@
 
 mod balance;
 mod cpu_time;
+pub mod deadline;
 mod queue;
 pub mod realtime;
 

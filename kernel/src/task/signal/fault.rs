@@ -1,7 +1,7 @@
 //! Faults: signals that a thread raises by what it executes. They cannot be held back; a thread that blocks or ignores one
 //! is killed by it.
 
-use syscall_shim::types::{SIG_DFL, SIG_IGN, Siginfo};
+use syscall_shim::types::{SIG_DFL, SIG_IGN, Sigaction, Siginfo};
 use syscall_shim::{SigSet, Signal};
 
 use super::LastFault;
@@ -53,6 +53,15 @@ pub fn force(info: Siginfo) {
         task.set_signal_mask(mask);
     }
     post_to_task(&task, Queued::new(info));
+}
+
+/// Sends a signal to the current thread whose default action comes, whatever the program has said.
+pub fn force_default(info: Siginfo) {
+    let Some(signal) = Signal::new(info.si_signo as u32) else { return };
+    let sighand = &crate::task::current().process.sighand;
+    let action = sighand.action(signal);
+    sighand.set_action(signal, Sigaction { handler: SIG_DFL, ..action });
+    force(info);
 }
 
 /// Raises `SIGSEGV` for a signal frame that could not be written or read (`force_sigsegv`). When it is `SIGSEGV`'s own handler

@@ -35,7 +35,7 @@ use super::wait::WaitQueue;
 use crate::sync::IrqLock;
 pub use altstack::AltStack;
 pub use deliver::handle;
-pub use fault::{Fault, force, force_fault};
+pub use fault::{Fault, force, force_default, force_fault};
 use pending::Pending;
 pub use send::{is_being_killed, wake_to_exit};
 

@@ -7,14 +7,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use spin::Once;
 use syscall_shim::Errno;
 
-use super::setting::Settings;
+use super::setting::{Name, Settings};
 use crate::arch::boot;
-use crate::files::{capable, tty};
+use crate::files::{capable, inotify, tty};
 use crate::ipc::limits;
 use crate::platform::rng;
 use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
-use crate::task::{core_dump, table, uts, watchdog};
+use crate::task::{core_dump, seccomp, table, uts, watchdog};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const CAP_SYS_ADMIN: u32 = 21;
@@ -34,14 +34,16 @@ fn names(s: &Settings) {
     s.fixed("kernel/ostype", "Linux");
     s.fixed("kernel/osrelease", uts::RELEASE);
     s.fixed("kernel/version", uts::VERSION);
-    s.name("kernel/hostname", uts::NAME_MAX, uts::hostname, |name| {
+    let set = |name: &[u8]| {
         uts::set_hostname(name);
         Ok(())
-    });
-    s.name("kernel/domainname", uts::NAME_MAX, uts::domainname, |name| {
+    };
+    s.polled_name("kernel/hostname", Name { get: uts::hostname, set, limit: uts::NAME_MAX }, &uts::HOST_CHANGES);
+    let set = |name: &[u8]| {
         uts::set_domainname(name);
         Ok(())
-    });
+    };
+    s.polled_name("kernel/domainname", Name { get: uts::domainname, set, limit: uts::NAME_MAX }, &uts::DOMAIN_CHANGES);
 }
 
 fn tasks(s: &Settings) {
@@ -92,6 +94,28 @@ fn tasks(s: &Settings) {
     s.fixed("kernel/unprivileged_bpf_disabled", "2");
     s.fixed("kernel/perf_event_paranoid", "3");
     s.fixed("kernel/yama/ptrace_scope", "0");
+    keys(s);
+    namespaces(s);
+    s.shown("kernel/seccomp/actions_avail", || seccomp::ACTIONS.map(|(_, name)| name).join(" "));
+}
+
+/// Limits of keys, of which there are none.
+fn keys(s: &Settings) {
+    s.kept("kernel/keys/gc_delay", 300, 0..=INT_MAX);
+    s.kept("kernel/keys/maxkeys", 200, 1..=INT_MAX);
+    s.kept("kernel/keys/maxbytes", 20000, 1..=INT_MAX);
+    s.kept("kernel/keys/root_maxkeys", 1_000_000, 1..=INT_MAX);
+    s.kept("kernel/keys/root_maxbytes", 25_000_000, 1..=INT_MAX);
+    s.kept("kernel/keys/persistent_keyring_expiry", 259_200, 0..=INT_MAX);
+}
+
+/// Limits of what a user namespace holds. There is the first one alone, and no further one of any other kind.
+fn namespaces(s: &Settings) {
+    for kind in ["user", "pid", "uts", "ipc", "net", "mnt", "cgroup", "time"] {
+        s.kept(&format!("user/max_{kind}_namespaces"), (table::threads_max() / 2) as i64, 0..=INT_MAX);
+    }
+    s.int("user/max_inotify_instances", &inotify::users::MAX_INSTANCES, 0..=i32::MAX);
+    s.int("user/max_inotify_watches", &inotify::users::MAX_WATCHES, 0..=i32::MAX);
 }
 
 fn ipc(s: &Settings) {
@@ -136,7 +160,8 @@ fn random(s: &Settings) {
 
 /// What happens when something goes wrong, and what is told of it.
 fn trouble(s: &Settings) {
-    s.name("kernel/core_pattern", core_dump::PATTERN_MAX, core_dump::pattern, core_dump::set_pattern);
+    let pattern = Name { get: core_dump::pattern, set: core_dump::set_pattern, limit: core_dump::PATTERN_MAX };
+    s.name("kernel/core_pattern", pattern);
     s.int("kernel/core_uses_pid", &core_dump::USES_PID, i32::MIN..=i32::MAX);
     s.fixed("kernel/core_pipe_limit", "0");
     s.kept("kernel/dmesg_restrict", 1, 0..=1);

@@ -6,6 +6,7 @@
 mod fs;
 mod kernel;
 mod net;
+mod polled;
 pub mod setting;
 mod vm;
 

@@ -10,7 +10,7 @@ use fs::pseudo::{DirSource, NodeSpec, PseudoEntry, PseudoNode};
 use fs::{FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
-use super::setting::Settings;
+use super::setting::{Name, Settings};
 use crate::mm::PAGE_SIZE;
 use crate::net::sysctl::{self, Place, V4, V6};
 use crate::net::{interface, tcp, udp};
@@ -99,14 +99,8 @@ fn tcp(s: &Settings) {
     rising(s, "net/ipv4/tcp_wmem", &sysctl::TCP_WMEM, 1, INT, false);
     s.fixed("net/ipv4/tcp_available_congestion_control", "reno");
     s.fixed("net/ipv4/tcp_allowed_congestion_control", "reno");
-    s.name(
-        "net/ipv4/tcp_congestion_control",
-        16,
-        || b"reno".to_vec(),
-        |name| {
-            if name.trim_ascii() == b"reno" { Ok(()) } else { Err(Errno::ENOENT) }
-        },
-    );
+    let set = |name: &[u8]| if name.trim_ascii() == b"reno" { Ok(()) } else { Err(Errno::ENOENT) };
+    s.name("net/ipv4/tcp_congestion_control", Name { get: || b"reno".to_vec(), set, limit: 16 });
 }
 
 /// What programs that tune machines read and write. What these govern on Linux is not here, or not to be chosen.

@@ -13,14 +13,18 @@ use core::ops::RangeInclusive;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64};
 
+use fs::Inode;
 use fs::inode::FileHandle;
 use fs::pseudo::{NodeSpec, PseudoNode};
 use syscall_shim::{Errno, SysResult};
 
+use super::polled::Polled;
+use crate::files::open::OpenedBy;
 use crate::pseudo::Tree;
+use crate::task::uts::Changes;
 
 /// The most bytes of a write that are looked at.
-const WRITE_MAX: usize = 4095;
+pub const WRITE_MAX: usize = 4095;
 /// Digits of a number, at most, with its prefix.
 const NUMBER_MAX: usize = 21;
 /// Who reads and who writes a setting, unless something else is said.
@@ -47,11 +51,14 @@ struct Numbers {
     range: RangeInclusive<i128>,
 }
 
-struct Name {
-    get: fn() -> Vec<u8>,
-    set: fn(&[u8]) -> SysResult<()>,
+/// A text up to the end of the line.
+pub struct Name {
+    /// Tells it.
+    pub get: fn() -> Vec<u8>,
+    /// Takes a new one.
+    pub set: fn(&[u8]) -> SysResult<()>,
     /// Bytes that it may have.
-    limit: usize,
+    pub limit: usize,
 }
 
 /// Puts rows into /proc/sys. Paths are relative to it.
@@ -61,13 +68,19 @@ pub struct Settings {
 
 impl Settings {
     fn put(&self, path: &str, mode: u32, value: Value) {
-        let row = Arc::new(Row { mode, value });
+        self.row(path, Arc::new(Row { mode, value }));
+    }
+
+    fn row(&self, path: &str, row: Arc<Row>) -> Arc<PseudoNode> {
+        let mode = row.mode;
         let open = move |flags: fs::OpenFlags| -> SysResult<Arc<dyn FileHandle>> {
             // Permission bits bind the super-user too (`sysctl_perm`).
             let refused = flags.writable() && row.mode & 0o222 == 0 || flags.readable() && row.mode & 0o444 == 0;
             if refused { Err(Errno::EACCES) } else { Ok(row.clone()) }
         };
-        self.tree.put(&format!("sys/{path}"), PseudoNode::opener(NodeSpec::new(self.tree.dev, mode), open));
+        let node = PseudoNode::opener(NodeSpec::new(self.tree.dev, mode), open);
+        self.tree.put(&format!("sys/{path}"), node.clone());
+        node
     }
 
     fn put_numbers(&self, path: &str, mode: u32, range: RangeInclusive<i128>, get: Get, set: Set) {
@@ -163,9 +176,17 @@ impl Settings {
         self.put_numbers(path, WRITABLE, range, Box::new(get), Box::new(set));
     }
 
-    /// A name of up to `limit` bytes, up to the end of the line.
-    pub fn name(&self, path: &str, limit: usize, get: fn() -> Vec<u8>, set: fn(&[u8]) -> SysResult<()>) {
-        self.put(path, WRITABLE, Value::Name(Name { get, set, limit }));
+    /// A name.
+    pub fn name(&self, path: &str, name: Name) {
+        self.put(path, WRITABLE, Value::Name(name));
+    }
+
+    /// A name whose file tells those who poll it when it is set.
+    pub fn polled_name(&self, path: &str, name: Name, changes: &'static Changes) {
+        let row = Arc::new(Row { mode: WRITABLE, value: Value::Name(name) });
+        let node = self.row(path, row.clone());
+        let open = move || Ok(Polled::open(row.clone(), changes));
+        node.common().set_ext(Arc::new(OpenedBy(Box::new(open))));
     }
 
     /// A number that does something when it is written, and is not there to be read.
@@ -180,7 +201,7 @@ impl Settings {
 }
 
 /// A row, as its opens have it.
-struct Row {
+pub struct Row {
     mode: u32,
     value: Value,
 }

@@ -75,9 +75,10 @@ mod checked {
     use core::sync::atomic::{AtomicBool, Ordering};
 
     use super::Class;
-    use crate::arch::percpu::{MAX_CPUS, this_cpu};
-    use crate::arch::{backtrace, irq};
-    use crate::symbols::ReturnAddress;
+    use base::symbol::ReturnAddress;
+
+    use crate::cpu::percpu::{MAX_CPUS, this_cpu};
+    use crate::cpu::{backtrace, irq};
 
     /// Most locks that a CPU holds at a time.
     const DEPTH: usize = 16;
@@ -137,7 +138,7 @@ mod checked {
     }
 
     fn active() -> bool {
-        STARTED.load(Ordering::Relaxed) && !crate::arch::ipi::is_stopping()
+        STARTED.load(Ordering::Relaxed) && !crate::cpu::ipi::is_stopping()
     }
 
     fn with_held<R>(f: impl FnOnce(&mut Held) -> R) -> R {

@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::order::{self, Class};
-use crate::arch::{clock, ipi, percpu};
+use crate::cpu::{clock, ipi, percpu};
 
 /// A spinning CPU reports a lock that does not come free for so long, in TSC ticks: some seconds.
 const STUCK_AFTER: u64 = 30_000_000_000;

@@ -14,8 +14,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::{SpinGuard, SpinLock};
-use crate::arch::percpu::{self, this_cpu};
-use crate::task::sched;
+use crate::cpu::percpu::{self, this_cpu};
 
 type Slots<T> = Vec<AtomicPtr<T>>;
 
@@ -73,7 +72,7 @@ impl<T, W> ArcTable<T, W> {
     /// Waits until nobody can still use what was reachable when this was called. What made it unreachable was `SeqCst`.
     fn wait_for_readers(&self) {
         let own = this_cpu().id.get();
-        for cpu in percpu::each(sched::online_cpus() & !(1 << own)) {
+        for cpu in percpu::each(percpu::online() & !(1 << own)) {
             while cpu.reading.load(Ordering::SeqCst) == ptr::from_ref(self).addr() {
                 core::hint::spin_loop();
             }
@@ -92,7 +91,7 @@ impl<T, W> Writer<'_, T, W> {
     }
 
     /// Number of places.
-    pub fn len(&self) -> usize {
+    pub fn places(&self) -> usize {
         self.slots().len()
     }
 
@@ -104,7 +103,7 @@ impl<T, W> Writer<'_, T, W> {
     /// A copy of the first `len` entries; `None` when memory is out.
     pub fn entries(&self, len: usize) -> Option<Vec<Option<Arc<T>>>> {
         let mut entries = Vec::new();
-        entries.try_reserve_exact(len.min(self.len())).ok()?;
+        entries.try_reserve_exact(len.min(self.places())).ok()?;
         let copy = |slot: &AtomicPtr<T>| {
             let entry = slot.load(Ordering::Relaxed);
             // SAFETY: from `Arc::into_raw`, and nobody takes it out while this writer is.
@@ -132,7 +131,7 @@ impl<T, W> Writer<'_, T, W> {
 
     /// Makes room for `len` entries. Whether there was memory.
     pub fn grow(&mut self, len: usize) -> bool {
-        if len <= self.len() {
+        if len <= self.places() {
             return true;
         }
         let wanted = len.max(LEAST).next_power_of_two();

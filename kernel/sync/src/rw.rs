@@ -4,9 +4,9 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::order;
-use super::sleep::{Look, Patience, sleep_until, spins};
-use crate::task::wait::{Ends, WaitQueue};
+use crate::order;
+use crate::sleep::{Look, Patience, sleep_until, spins};
+use crate::wait::{Ends, WaitQueue};
 
 /// In the state: somebody writes. The other bits count those who read.
 const WRITER: u32 = 1 << 31;

@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use super::spin_lock::{Raw, RawGuard};
-use crate::arch::irq;
+use crate::cpu::irq;
 
 /// A spin lock that keeps interrupts off on this CPU while it is held.
 pub struct IrqLock<T: ?Sized>(Raw<T>);

@@ -4,10 +4,9 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use super::order;
-use crate::arch::{clock, percpu};
-use crate::task::sched;
-use crate::task::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
+use crate::cpu::{clock, percpu};
+use crate::order;
+use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
 /// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
 const SPINS: u32 = 200;
@@ -16,7 +15,7 @@ const SPINS: u32 = 200;
 const PATIENCE: u64 = 4_000_000;
 
 /// When [`sleep_until`] looks at its condition.
-pub(super) enum Look {
+pub(crate) enum Look {
     /// Before the task is in the queue: it leaves the lock to those who wait.
     Before,
     /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and sends for the next one when that is
@@ -28,12 +27,12 @@ pub(super) enum Look {
 }
 
 /// How often to look at a taken lock before the sleep.
-pub(super) fn spins() -> u32 {
-    if sched::online_cpus().count_ones() > 1 { SPINS } else { 0 }
+pub(crate) fn spins() -> u32 {
+    if percpu::online().count_ones() > 1 { SPINS } else { 0 }
 }
 
 /// Sleeps in `queue` until `condition` gives something, or the thread is being killed where `ends` says so. Counts.
-pub(super) fn sleep_until<T>(
+pub(crate) fn sleep_until<T>(
     queue: &WaitQueue,
     ends: Ends,
     mut condition: impl FnMut(Look) -> Option<T>,
@@ -50,7 +49,7 @@ pub(super) fn sleep_until<T>(
 }
 
 /// Since when somebody has waited for a lock and nobody of those who wait has got it.
-pub(super) struct Patience(AtomicU64);
+pub(crate) struct Patience(AtomicU64);
 
 impl Patience {
     pub const fn new() -> Self {

@@ -8,13 +8,25 @@
 //! With an [`IrqLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a handler that wants the former.
 //! Kernels with debug assertions check that ([`order`]), that locks are always taken in the same order, and that none is held
 //! across a sleep.
+//!
+//! Whoever has to sleep does so in a [`wait::WaitQueue`]; the tasks above say how, by the trait [`scheduler::Scheduler`].
+#![no_std]
+
+extern crate alloc;
+#[macro_use]
+extern crate base;
+#[cfg(not(target_os = "none"))]
+extern crate std;
 
 mod arc_table;
+mod cpu;
 mod irq_lock;
 pub mod order;
 mod rw;
+pub mod scheduler;
 mod sleep;
 mod spin_lock;
+pub mod wait;
 
 pub use arc_table::{ArcTable, Writer};
 pub use irq_lock::{IrqGuard, IrqLock};

@@ -1,0 +1,263 @@
+//! seccomp(2): which system calls a thread may make.
+//!
+//! A thread has a mode and, in the mode of filters, a chain of them: its own and those it has inherited, the newest first. All of
+//! them judge each call, and the strictest verdict counts. The chain is shared with the threads and children that have inherited it.
+//!
+//! Calls are looked at on the long way only ([`crate::syscalls::look_at_calls`]), which the machine takes from the first filter on: without
+//! one, nothing here costs anything.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use inet::bpf::seccomp::Call;
+use inet::bpf::{Instruction, MOST, Program};
+use linux_raw_sys::general as g;
+use linux_raw_sys::ptrace::{self as p, SECCOMP_MODE_DISABLED, SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT};
+use syscall_shim::types::Siginfo;
+use syscall_shim::{Errno, Signal, SysResult};
+
+use super::thread::Task;
+use super::{current, exit, signal};
+use crate::arch::trap::TrapFrame;
+use crate::sync::IrqLock;
+use crate::usermem::{self, UserAddr};
+
+/// `AUDIT_ARCH_X86_64`
+const ARCH: u32 = 0xc000_003e;
+/// Most instructions of a chain, where each filter counts as so many more ([`OVERHEAD`]): `MAX_INSNS_PER_PATH`.
+const PATH_MAX: usize = 32768;
+const OVERHEAD: usize = 4;
+/// `MAX_ERRNO`
+const ERRNO_MAX: u32 = 4095;
+
+/// What a filter can say that a program can rely on, the strictest first, with the names of `/proc/sys/kernel/seccomp/actions_avail`.
+pub const ACTIONS: [(u32, &str); 7] = [
+    (p::SECCOMP_RET_KILL_PROCESS, "kill_process"),
+    (p::SECCOMP_RET_KILL_THREAD, "kill_thread"),
+    (p::SECCOMP_RET_TRAP, "trap"),
+    (p::SECCOMP_RET_ERRNO, "errno"),
+    (p::SECCOMP_RET_TRACE, "trace"),
+    (p::SECCOMP_RET_LOG, "log"),
+    (p::SECCOMP_RET_ALLOW, "allow"),
+];
+
+/// One filter of a chain.
+struct Filter {
+    program: Program,
+    older: Option<Arc<Filter>>,
+    /// How many the chain has from here on.
+    count: u32,
+    /// What they count for [`PATH_MAX`].
+    size: usize,
+}
+
+impl Drop for Filter {
+    /// A long chain goes one by one, not each inside the drop of another.
+    fn drop(&mut self) {
+        let mut older = self.older.take();
+        while let Some(mut filter) = older.and_then(Arc::into_inner) {
+            older = filter.older.take();
+        }
+    }
+}
+
+impl Filter {
+    /// Whether the chain that begins here has `start` in it, or `start` is the empty chain.
+    fn descends_from(mut chain: Option<&Arc<Filter>>, start: Option<&Arc<Filter>>) -> bool {
+        let Some(start) = start else { return true };
+        while let Some(filter) = chain {
+            if Arc::ptr_eq(filter, start) {
+                return true;
+            }
+            chain = filter.older.as_ref();
+        }
+        false
+    }
+}
+
+/// What a thread may call.
+#[derive(Default)]
+pub struct Seccomp {
+    /// `SECCOMP_MODE_*`. Never goes back to what it was.
+    mode: AtomicU32,
+    /// A leaf lock: nothing is freed while it is held.
+    newest: IrqLock<Option<Arc<Filter>>>,
+}
+
+impl Seccomp {
+    /// `PR_GET_SECCOMP`
+    pub fn mode(&self) -> u32 {
+        self.mode.load(Ordering::Acquire)
+    }
+
+    /// `Seccomp_filters` of `/proc/PID/status`.
+    pub fn filters(&self) -> u32 {
+        self.newest.lock().as_ref().map_or(0, |filter| filter.count)
+    }
+
+    /// Takes over what the creator of a new thread may call. What was there is given back, to be dropped where no lock is held.
+    #[must_use]
+    pub fn inherit(&self, creator: &Self) -> Dropped {
+        self.set(creator.newest.lock().clone(), creator.mode())
+    }
+
+    fn set(&self, newest: Option<Arc<Filter>>, mode: u32) -> Dropped {
+        let old = core::mem::replace(&mut *self.newest.lock(), newest);
+        self.mode.store(mode, Ordering::Release);
+        Dropped { _chain: old }
+    }
+}
+
+/// A chain that is let go of.
+pub struct Dropped {
+    _chain: Option<Arc<Filter>>,
+}
+
+/// `SECCOMP_SET_MODE_STRICT`
+pub fn set_strict() -> SysResult<()> {
+    let task = current();
+    if task.seccomp.mode() == SECCOMP_MODE_FILTER {
+        return Err(Errno::EINVAL);
+    }
+    task.seccomp.mode.store(SECCOMP_MODE_STRICT, Ordering::Release);
+    crate::syscalls::look_at_calls();
+    Ok(())
+}
+
+/// Reads a filter and checks it. `EACCES` for who neither has given up privileges nor is the super-user.
+pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
+    let task = current();
+    let len = usize::from(len);
+    if len == 0 || len > MOST {
+        return Err(Errno::EINVAL);
+    }
+    if !task.no_new_privs.load(Ordering::Relaxed) && !task.credentials().capable(g::CAP_SYS_ADMIN) {
+        return Err(Errno::EACCES);
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len * Instruction::SIZE).map_err(|_| Errno::ENOMEM)?;
+    bytes.resize(len * Instruction::SIZE, 0);
+    usermem::copy_in(&mut bytes, UserAddr(at))?;
+    let mut instructions = Vec::new();
+    instructions.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+    instructions.extend(bytes.as_chunks().0.iter().map(Instruction::read));
+    let program = Program::new(instructions).map_err(|_| Errno::EINVAL)?;
+    program.check_for_calls().map_err(|_| Errno::EINVAL)?;
+    Ok(program)
+}
+
+/// Puts a filter before the caller's others; for all threads of the process if `all` is wanted. `Ok` has the id of a thread that
+/// cannot follow, whose filters are others, or 0.
+pub fn add_filter(program: Program, all: bool) -> SysResult<i32> {
+    let task = current();
+    if task.seccomp.mode() == SECCOMP_MODE_STRICT {
+        return Err(Errno::EINVAL);
+    }
+    let older = task.seccomp.newest.lock().clone();
+    let (count, below) = older.as_ref().map_or((0, 0), |filter| (filter.count, filter.size));
+    let own = program.weight_in_chain();
+    if below + own > PATH_MAX {
+        return Err(Errno::ENOMEM);
+    }
+    let size = below + own + OVERHEAD;
+    let filter = Arc::new(Filter { program, older, count: count + 1, size });
+    crate::syscalls::look_at_calls();
+    if !all {
+        drop(task.seccomp.set(Some(filter), SECCOMP_MODE_FILTER));
+        return Ok(0);
+    }
+    let mut dropped = Vec::new();
+    loop {
+        let wanted = task.process.threads.lock().len();
+        dropped.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
+        // With the threads locked, none is made that would miss it.
+        let threads = task.process.threads.lock();
+        if threads.len() > dropped.capacity() {
+            continue;
+        }
+        if let Some(other) = threads.iter().find(|other| !can_follow(other, task)) {
+            return Ok(other.tid());
+        }
+        for thread in threads.iter() {
+            if task.no_new_privs.load(Ordering::Relaxed) {
+                thread.no_new_privs.store(true, Ordering::Relaxed);
+            }
+            dropped.push(thread.seccomp.set(Some(filter.clone()), SECCOMP_MODE_FILTER));
+        }
+        return Ok(0);
+    }
+}
+
+/// Whether a thread's filters are among the caller's own, so that it can have all of them.
+fn can_follow(thread: &Task, caller: &Task) -> bool {
+    let own = caller.seccomp.newest.lock().clone();
+    let theirs = thread.seccomp.newest.lock().clone();
+    match thread.seccomp.mode() {
+        SECCOMP_MODE_DISABLED => true,
+        SECCOMP_MODE_FILTER => Filter::descends_from(own.as_ref(), theirs.as_ref()),
+        _ => false,
+    }
+}
+
+/// Looks at a call before it is made. `Some` is what the caller finds in rax instead.
+pub fn look_at(task: &Task, nr: u64, frame: &TrapFrame) -> Option<i64> {
+    match task.seccomp.mode() {
+        SECCOMP_MODE_DISABLED => None,
+        SECCOMP_MODE_STRICT => {
+            let allowed = [g::__NR_read, g::__NR_write, g::__NR_exit, g::__NR_rt_sigreturn];
+            if !allowed.iter().any(|allowed| u64::from(*allowed) == nr) {
+                exit::end_by_signal(Signal::SIGKILL);
+            }
+            None
+        }
+        _ => {
+            let call =
+                Call { nr: nr as u32, arch: ARCH, instruction_pointer: original_ip(task, frame), args: frame.arguments() };
+            obey(task, &call, verdict(task, &call))
+        }
+    }
+}
+
+/// Where the caller's own code goes on, whose call site may have become a jump.
+fn original_ip(task: &Task, frame: &TrapFrame) -> u64 {
+    let mut frame = *frame;
+    task.process.mm().original_ip(&mut frame);
+    frame.rip
+}
+
+/// The strictest of what the filters say; of two as strict the newest's.
+fn verdict(task: &Task, call: &Call) -> u32 {
+    let newest = task.seccomp.newest.lock().clone();
+    let mut verdict = p::SECCOMP_RET_ALLOW;
+    let mut next = newest.as_ref();
+    while let Some(filter) = next {
+        let said = filter.program.judge(call);
+        if ((said & p::SECCOMP_RET_ACTION_FULL) as i32) < (verdict & p::SECCOMP_RET_ACTION_FULL) as i32 {
+            verdict = said;
+        }
+        next = filter.older.as_ref();
+    }
+    verdict
+}
+
+fn obey(task: &Task, call: &Call, verdict: u32) -> Option<i64> {
+    let data = verdict & p::SECCOMP_RET_DATA;
+    let trapped = || Siginfo::seccomp(call.instruction_pointer, call.nr as i32, ARCH, data as i32);
+    match verdict & p::SECCOMP_RET_ACTION_FULL {
+        p::SECCOMP_RET_ALLOW | p::SECCOMP_RET_LOG => None,
+        p::SECCOMP_RET_ERRNO => Some(-i64::from(data.min(ERRNO_MAX))),
+        p::SECCOMP_RET_TRAP => {
+            signal::force(trapped());
+            Some(call.nr as i32 as i64)
+        }
+        // Nobody traces, and nobody listens.
+        p::SECCOMP_RET_TRACE | p::SECCOMP_RET_USER_NOTIF => Some(-i64::from(Errno::ENOSYS.0)),
+        p::SECCOMP_RET_KILL_THREAD if task.process.threads.lock().len() > 1 => exit::end_by_signal(Signal::SIGSYS),
+        // Whatever else a filter says is the same.
+        _ => {
+            signal::force_default(trapped());
+            Some(call.nr as i32 as i64)
+        }
+    }
+}
