@@ -5,7 +5,7 @@ use std::path::Path;
 
 use quote::ToTokens;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprLit, Field, ItemStatic, ItemStruct, ItemType, Lit, Meta, Type, TypePath};
+use syn::{Attribute, Expr, ExprLit, ItemStatic, ItemStruct, ItemType, Lit, Meta, Type, TypePath};
 
 use super::source::Parsed;
 
@@ -30,7 +30,7 @@ pub struct Lock {
 pub fn find(parsed: &Parsed, checkout: &Path) -> Vec<Lock> {
     let mut aliases = Aliases(Vec::new());
     parsed.files.iter().for_each(|(_, file)| aliases.visit_file(file));
-    let mut seen = Seen { locks: Vec::new(), place: String::new(), owner: String::new(), aliases };
+    let mut seen = Seen { locks: Vec::new(), place: String::new(), aliases };
     for (path, file) in &parsed.files {
         seen.place = path.strip_prefix(checkout).unwrap_or(path).display().to_string();
         seen.visit_file(file);
@@ -63,7 +63,6 @@ pub fn table(locks: &[Lock]) -> String {
 struct Seen {
     locks: Vec<Lock>,
     place: String,
-    owner: String,
     aliases: Aliases,
 }
 
@@ -82,17 +81,11 @@ impl<'ast> Visit<'ast> for Seen {
     }
 
     fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
-        self.owner = item.ident.to_string();
-        visit::visit_item_struct(self, item);
-    }
-
-    fn visit_field(&mut self, field: &'ast Field) {
-        if let Some(name) = &field.ident {
-            self.note(format!("{}.{name}", self.owner), &field.ty, &field.attrs);
+        for (index, field) in item.fields.iter().enumerate() {
+            let field_name = field.ident.as_ref().map_or(index.to_string(), |name| name.to_string());
+            self.note(format!("{}.{field_name}", item.ident), &field.ty, &field.attrs);
         }
     }
-
-    fn visit_item_enum(&mut self, _: &'ast syn::ItemEnum) {}
 }
 
 /// Other names of kinds of locks.

@@ -72,11 +72,13 @@ fn open(
     parsed.items.retain(|item| !is_test(attributes(item)));
     let items = parsed.items.clone();
     files.push((file.to_owned(), parsed));
-    enter(items, folder, path, modules, files)
+    enter(items, file.parent().unwrap_or(folder), folder, path, modules, files)
 }
 
+/// Takes in the items of a module, whose further modules lie in `folder`, or, where they name their files, below `beside`.
 fn enter(
     items: Vec<Item>,
+    beside: &Path,
     folder: &Path,
     path: Vec<String>,
     modules: &mut Vec<Module>,
@@ -96,10 +98,10 @@ fn enter(
         match module.content.clone() {
             Some((_, items)) => {
                 let items = items.into_iter().filter(|item| !is_test(attributes(item))).collect();
-                enter(items, &inner, below, modules, files)?;
+                enter(items, &inner, &inner, below, modules, files)?;
             }
             None => {
-                let file = place(&module, folder, &name);
+                let file = place(&module, beside, folder, &name);
                 // A file by another name has its modules beside it, as `mod.rs` has.
                 let inner = if named_path(&module).is_some() { file.parent().unwrap_or(folder).to_owned() } else { inner };
                 open(&file, &inner, below, modules, files)?;
@@ -111,9 +113,9 @@ fn enter(
 }
 
 /// Where a module's file is.
-fn place(module: &ItemMod, folder: &Path, name: &str) -> PathBuf {
+fn place(module: &ItemMod, beside: &Path, folder: &Path, name: &str) -> PathBuf {
     if let Some(path) = named_path(module) {
-        return folder.join(path);
+        return beside.join(path);
     }
     let file = folder.join(format!("{name}.rs"));
     if file.exists() { file } else { folder.join(name).join("mod.rs") }
