@@ -45,28 +45,28 @@ impl Graph {
         found
     }
 
-    /// The circles: sets of things each of which reaches each other.
-    pub fn knots(&self) -> Vec<Vec<String>> {
+    /// The cycles: sets of things each of which reaches each other.
+    pub fn cycles(&self) -> Vec<Vec<String>> {
         let reach: BTreeMap<&str, BTreeSet<&str>> =
             self.nodes.iter().map(|name| (name.as_str(), self.reach(name))).collect();
         let mut done = BTreeSet::new();
-        let mut knots = Vec::new();
+        let mut cycles = Vec::new();
         for (name, reached) in &reach {
             if done.contains(name) || !reached.contains(name) {
                 continue;
             }
-            let knot: Vec<&str> =
+            let cycle: Vec<&str> =
                 reached.iter().copied().filter(|to| reach.get(to).is_some_and(|back| back.contains(name))).collect();
-            done.extend(knot.iter().copied());
-            knots.push(knot.into_iter().map(str::to_owned).collect());
+            done.extend(cycle.iter().copied());
+            cycles.push(cycle.into_iter().map(str::to_owned).collect());
         }
-        knots
+        cycles
     }
 
-    /// How high a thing stands: above all that it imports. A circle stands as high as its highest part would without it.
+    /// How high a thing stands: above all that it imports. A cycle stands as high as its highest part would without it.
     pub fn levels(&self) -> BTreeMap<&str, usize> {
         let mut levels: BTreeMap<&str, usize> = self.nodes.iter().map(|name| (name.as_str(), 0)).collect();
-        // As many rounds as there are things: then all that is no circle has settled.
+        // As many rounds as there are things: then all that is no cycle has settled.
         for _ in 0..self.nodes.len() {
             for (from, to) in self.edges.keys() {
                 let above = levels.get(to.as_str()).map_or(0, |level| level + 1);
@@ -80,7 +80,7 @@ impl Graph {
         levels
     }
 
-    /// All things, the lowest first. In a circle those come first that more others import than they import themselves.
+    /// All things, the lowest first. In a cycle those come first that more others import than they import themselves.
     pub fn order(&self) -> Vec<&str> {
         let leaning = |name: &str| {
             let sum = |at: fn(&(String, String)) -> &str| -> i64 {
@@ -132,16 +132,16 @@ mod tests {
     #[test]
     fn layers_have_no_knot_and_stand_in_order() {
         let graph = graph(&[("c", "b"), ("b", "a"), ("c", "a"), ("a", "a")]);
-        assert!(graph.knots().is_empty());
+        assert!(graph.cycles().is_empty());
         assert_eq!(graph.order(), ["a", "b", "c"]);
         assert_eq!(graph.levels().into_values().collect::<Vec<_>>(), [0, 1, 2]);
         assert!(graph.matrix().ends_with("0 of 3 pairs point upward.\n"));
     }
 
     #[test]
-    fn circles_are_found_apart() {
+    fn cycles_are_found_apart() {
         let graph = graph(&[("a", "b"), ("b", "a"), ("c", "a"), ("c", "d"), ("d", "e"), ("e", "c")]);
-        assert_eq!(graph.knots(), [vec!["a", "b"], vec!["c", "d", "e"]]);
-        assert_eq!(graph.pairs_within(&graph.knots()[1]), 3);
+        assert_eq!(graph.cycles(), [vec!["a", "b"], vec!["c", "d", "e"]]);
+        assert_eq!(graph.pairs_within(&graph.cycles()[1]), 3);
     }
 }

@@ -1,14 +1,14 @@
 //! `internals`: who imports whom, between the crates of the workspace and between the top modules inside each; and the pages of
 //! docs/internals that are made from the code.
 //!
-//! It fails where modules import each other in a circle that is not among the known ones of docs/internals/knots.tsv, where one of
+//! It fails where modules import each other in a cycle that is not among the known ones of docs/internals/cycles.tsv, where one of
 //! these has become larger, and where a page is not what the code is. `--write` writes the pages, and what has become less of the
-//! knots; a knot that grows is written down only with `--write --grow`.
+//! cycles; a cycle that grows is written down only with `--write --grow`.
 
 #![forbid(unsafe_code)]
 
+mod cycles;
 mod graph;
-mod knots;
 mod locks;
 mod picture;
 mod source;
@@ -25,13 +25,13 @@ use workspace::Package;
 #[derive(clap::Parser)]
 #[command(about = "Shows and checks who imports whom, and the pages of docs/internals that are made from the code")]
 struct Args {
-    /// Write the pages, and what has become less of the knots
+    /// Write the pages, and what has become less of the cycles
     #[arg(long)]
     write: bool,
-    /// With --write: also the knots that have grown
+    /// With --write: also the cycles that have grown
     #[arg(long, requires = "write")]
     grow: bool,
-    /// Print the matrix of the modules of these crates [default: of all that have a knot]
+    /// Print the matrix of the modules of these crates [default: of all that have a cycle]
     #[arg(value_name = "CRATE")]
     crates: Vec<String>,
 }
@@ -70,7 +70,7 @@ fn run(args: &Args) -> Result<bool, String> {
 
     println!("Crates: a row imports its columns so many times.\n\n{}", crates.matrix());
     let shown = |package: &Package, graph: &Graph| match args.crates.as_slice() {
-        [] => !graph.knots().is_empty() && package.in_kernel(&root),
+        [] => !graph.cycles().is_empty() && package.in_kernel(&root),
         names => names.contains(&package.name),
     };
     for (package, graph) in &modules {
@@ -80,10 +80,10 @@ fn run(args: &Args) -> Result<bool, String> {
     }
 
     let folder = root.join("docs/internals");
-    let found = modules.iter().flat_map(|(package, graph)| knots::of(&package.name, graph)).collect::<Vec<_>>();
-    let mut good = knots::check(&folder.join("knots.tsv"), &found, args.write, args.grow)?;
-    for knot in crates.knots() {
-        println!("FAIL crates import each other in a circle: {}", knot.join(" "));
+    let found = modules.iter().flat_map(|(package, graph)| cycles::of(&package.name, graph)).collect::<Vec<_>>();
+    let mut good = cycles::check(&folder.join("cycles.tsv"), &found, args.write, args.grow)?;
+    for cycle in crates.cycles() {
+        println!("FAIL crates import each other in a cycle: {}", cycle.join(" "));
         good = false;
     }
     good &= page(&folder.join("crates.svg"), &picture::draw(&crates), args.write)?;
