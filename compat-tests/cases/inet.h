@@ -168,4 +168,26 @@ __attribute__((unused)) static const char *heard(int fd)
     events_within(fd, POLLIN, 5);
     return result(recv(fd, bytes, sizeof bytes, MSG_DONTWAIT));
 }
+
+/* Reads a packet, and tells its length and the control messages that came with it. */
+__attribute__((unused)) static const char *control_of(int fd, void *bytes, size_t len)
+{
+    static char texts[4][200];
+    static int turn;
+    char *text = texts[turn++ & 3], control[256];
+    struct iovec v = {bytes, len};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    events_within(fd, POLLIN, 50);
+    ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+    if (n < 0)
+        return error_name(errno);
+    int at = sprintf(text, "%zd", n);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        unsigned char *data = CMSG_DATA(c);
+        at += sprintf(text + at, " %d.%d:", c->cmsg_level, c->cmsg_type);
+        for (size_t i = 0; i < c->cmsg_len - CMSG_LEN(0) && i < 20; i++)
+            at += sprintf(text + at, "%02x", data[i]);
+    }
+    return text;
+}
 #endif

@@ -402,3 +402,44 @@ GROUP(groups_filters)
             SERIES(named("IPv6, %s of %d", mode == MCAST_INCLUDE ? "these" : "all but", count), "%s; %s; %s", said, group_filter_of(six, IPPROTO_IPV6, 2), group_filter_of(six, IPPROTO_IPV6, 1));
         }
 }
+
+/* What is told of datagrams along with them. */
+GROUP(groups_told)
+{
+    own_network();
+    static const struct { const char *name; int option; } asked[] = {
+        {"IP_PKTINFO", IP_PKTINFO}, {"IP_RECVTTL", IP_RECVTTL}, {"IP_RECVTOS", IP_RECVTOS}, {"IP_RECVORIGDSTADDR", IP_RECVORIGDSTADDR}};
+    char bytes[64];
+    for (size_t i = 0; i < COUNT(asked); i++)
+        for (int to = 0; to < 3; to++) {
+            int r = socket(AF_INET, SOCK_DGRAM, 0), s = bound_at(SOCK_DGRAM, "127.0.0.1");
+            MUST(bind_to(r, "0.0.0.0", 0) == 0 && join(r, GROUP_ADDRESS, BY_INDEX, 0) == 0 && set(r, IPPROTO_IP, asked[i].option, 1) == 0);
+            set(s, SOL_SOCKET, SO_BROADCAST, 1);
+            set(s, IPPROTO_IP, IP_MULTICAST_TTL, 7);
+            set(s, IPPROTO_IP, IP_TTL, 9);
+            set(s, IPPROTO_IP, IP_TOS, 0x28);
+            const char *address = to == 0 ? "127.0.0.5" : to == 1 ? GROUP_ADDRESS : "255.255.255.255";
+            MUST(send_to(s, "hello", 5, address, own_port(r)) == 5);
+            const char *told = control_of(r, bytes, sizeof bytes);
+            /* A port is different each time. */
+            if (asked[i].option == IP_RECVORIGDSTADDR)
+                SHOW(named("%s, to %s", asked[i].name, address), "%.11s, port, %.8s", told, strlen(told) > 15 ? told + 15 : "");
+            else
+                SHOW(named("%s, to %s", asked[i].name, address), "%s", told);
+            close(r);
+            close(s);
+        }
+    static const struct { const char *name; int option; } six[] = {
+        {"IPV6_RECVPKTINFO", IPV6_RECVPKTINFO}, {"IPV6_RECVHOPLIMIT", IPV6_RECVHOPLIMIT}, {"IPV6_RECVTCLASS", IPV6_RECVTCLASS}};
+    for (size_t i = 0; i < COUNT(six); i++)
+        for (int mapped = 0; mapped < 2; mapped++) {
+            int r = bound_at(SOCK_DGRAM, "::"), s = bound_at(SOCK_DGRAM, mapped ? "127.0.0.1" : "::1");
+            MUST(set(r, IPPROTO_IPV6, six[i].option, 1) == 0);
+            set(s, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9);
+            set(s, IPPROTO_IPV6, IPV6_TCLASS, 0x28);
+            MUST(send_to(s, "hello", 5, mapped ? "127.0.0.1" : "::1", own_port(r)) == 5);
+            SHOW(named("%s%s", six[i].name, mapped ? ", IPv4" : ""), "%s", control_of(r, bytes, sizeof bytes));
+            close(r);
+            close(s);
+        }
+}

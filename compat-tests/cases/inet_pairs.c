@@ -408,7 +408,7 @@ GROUP(inet_reuse_port)
     static const struct { int to, from; } shared[] = {{V4ANY, V4LO}, {V4LO, MLO}, {V6ANY, V4LO}, {V6ANY, V6LO}, {V6LO, V6LO}};
     for (size_t i = 0; i < COUNT(shared); i++)
         for (int t = 0; t < 2; t++) {
-            enum { LISTENERS = 3, TRIES = 600 };
+            enum { LISTENERS = 3, TRIES = 200 };
             int fds[LISTENERS], counts[LISTENERS] = {0}, port = 0, moved = 0;
             for (int k = 0; k < LISTENERS; k++) {
                 struct sockaddr_storage at;
@@ -452,7 +452,7 @@ GROUP(inet_reuse_port)
             }
             int fair = 1;
             for (int j = 0; j < LISTENERS; j++) {
-                fair &= counts[j] > TRIES * (1 + t) / 5;
+                fair &= counts[j] > TRIES * (1 + t) / 6;
                 close(fds[j]);
             }
             SHOW(named("%s from %s to %s", t ? "UDP" : "TCP", ends[shared[i].from].name, ends[shared[i].to].name), "fair %d, moved %d", fair, moved);

@@ -127,6 +127,12 @@ impl AddressSpace {
                 None
             }
         };
+        if let (Some(MapTarget::File(mapped)), Some(file)) = (target, &file)
+            && mapped.is_whole_only()
+            && (file.offset != 0 || len != mapped.mapping().size())
+        {
+            return Err(Errno::EINVAL);
+        }
         if flags.contains(MapFlags::NORESERVE) && OVERCOMMIT_MEMORY.load(core::sync::atomic::Ordering::Relaxed) != 2 {
             vm |= VmFlags::NORESERVE;
         }

@@ -28,6 +28,7 @@ pub mod tlb;
 pub mod user_page;
 pub mod vma;
 pub mod vmalloc;
+pub mod vsyscall;
 
 pub use address_space::{AddressSpace, Layout};
 pub use flags::{Access, FaultError, MapFlags, Prot};

@@ -11,6 +11,7 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::filter::Filter;
+use super::interface::Interface;
 use super::membership::Membership;
 use super::ports::Sharing;
 use super::raw::RawSocket;
@@ -356,6 +357,11 @@ impl Common {
         device == 0 || device == interface
     }
 
+    /// Whether the socket is bound to an interface.
+    pub fn is_bound_to_device(&self) -> bool {
+        self.device.load(Ordering::Relaxed) != 0
+    }
+
     /// The way to `destination`, by the interface that the socket is bound to, if it is.
     pub fn route(&self, destination: &IpAddr) -> SysResult<Hop> {
         match self.device.load(Ordering::Relaxed) {
@@ -410,6 +416,11 @@ impl Common {
 
     /// Whether an address may be bound to: our own, or any.
     pub fn may_bind(&self, address: &IpAddr) -> bool {
+        let device = self.device.load(Ordering::Relaxed);
+        let elsewhere = |owner: Arc<Interface>| device != 0 && owner.index != device;
+        if address.is_ipv6() && super::interface::owner(address).is_some_and(elsewhere) {
+            return false;
+        }
         address.is_unspecified()
             || address.is_multicast()
             || super::interface::owner(address).is_some()

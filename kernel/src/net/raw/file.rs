@@ -16,7 +16,7 @@ use crate::files::{FileOps, OpenFile};
 use crate::net::output::{ICMP, ICMPV6};
 use crate::net::sockopt::narrowed;
 use crate::net::udp::ancillary::Arrival;
-use crate::net::{charge, stamp};
+use crate::net::{charge, interface, stamp};
 use crate::usermem::UserAddr;
 
 /// `ICMP_FILTER` of level `SOL_RAW`, and `ICMPV6_FILTER` of level `SOL_ICMPV6`; how many words they have.
@@ -110,6 +110,13 @@ impl Socket for RawSocket {
         if self.ends.lock().remote.is_some() {
             return Err(Errno::EINVAL);
         }
+        // Pings go from one address.
+        if self.ping && self.is_v6() && (local.is_ipv4() || local.ip().is_multicast()) {
+            return Err(Errno::EINVAL);
+        }
+        if self.ping && (local.ip().is_multicast() || interface::is_for_all(&local.ip())) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
         if !self.common.may_bind(&local.ip()) || local.is_ipv6() != self.is_v6() {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -196,7 +203,8 @@ impl Socket for RawSocket {
         let mut control = stamp::control(&self.common, packet.stamp);
         let Arrived { interface, ttl, tos, .. } = packet;
         let to = core::net::SocketAddr::new(packet.to, 0);
-        Arrival { options: &self.common, interface, to, ttl, tos }.control(&mut control);
+        let answered_from = if self.ping { Some(core::net::Ipv4Addr::UNSPECIFIED) } else { None };
+        Arrival { options: &self.common, interface, to, ttl, tos, answered_from }.control(&mut control);
         Ok(Received { copied, full, address, ancillary: Ancillary { control, ..Ancillary::default() }, flags: 0 })
     }
 

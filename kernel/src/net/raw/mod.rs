@@ -201,7 +201,9 @@ impl RawSocket {
                 if *kind == ECHO_REPLY[usize::from(v6)] && [*i0, *i1] == identity);
         }
         let is_icmp = u32::from(self.protocol) == self.common.family().icmp();
-        let blocked = is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
+        // What is too short to be a message of ICMP is none.
+        let short = is_icmp && !v6 && incoming.head.len() + incoming.tail.len() < 8;
+        let blocked = short || is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
         !blocked && self.checksum_is_right(incoming)
     }
 
@@ -219,9 +221,6 @@ impl RawSocket {
     }
 
     fn take(&self, incoming: &Incoming<'_>, header: &[u8]) {
-        if self.closed[0].load(Ordering::Acquire) {
-            return;
-        }
         if self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
             self.drops.fetch_add(1, Ordering::Relaxed);
             return;

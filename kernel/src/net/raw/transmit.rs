@@ -23,6 +23,7 @@ use crate::net::{interface, multicast, poll};
 const PING_HEADER: usize = 8;
 const LONGEST: usize = 65535;
 const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
 
 impl RawSocket {
     /// send(2) and its kin.
@@ -78,8 +79,13 @@ impl RawSocket {
             .or(chosen)
             .ok_or(Errno::ENETUNREACH)?;
         how.apply(&mut source, &mut hop)?;
-        if !self.ping && to.is_ipv4() && self.common.has(flag::HDRINCL) {
-            return send_whole(&hop, bytes, source);
+        let whole = !self.ping && self.common.has(flag::HDRINCL);
+        // Only these two look whether the socket was shut down, as on Linux.
+        if (whole || self.ping) && self.closed[1].load(Ordering::Acquire) {
+            return Err(Errno::EPIPE);
+        }
+        if whole {
+            return if to.is_ipv4() { send_whole(&hop, bytes, source) } else { send_whole_v6(&hop, bytes) };
         }
         let v6 = to.is_ipv6();
         if bytes.len() + output::header_len(&to) > LONGEST {
@@ -169,6 +175,18 @@ fn send_whole(hop: &Hop, mut bytes: Vec<u8>, source: IpAddr) -> SysResult<()> {
     let sum = inet::checksum::of(bytes.get(..header_len.max(IPV4_HEADER)).ok_or(Errno::EINVAL)?);
     if let Some(room) = bytes.get_mut(10..12) {
         room.copy_from_slice(&sum);
+    }
+    output::send_whole(hop, bytes);
+    Ok(())
+}
+
+/// Sends a packet of IPv6 whose header the application wrote, as it stands.
+fn send_whole_v6(hop: &Hop, bytes: Vec<u8>) -> SysResult<()> {
+    if bytes.len() > hop.interface.mtu() as usize {
+        return Err(Errno::EMSGSIZE);
+    }
+    if bytes.len() < IPV6_HEADER {
+        return Err(Errno::EINVAL);
     }
     output::send_whole(hop, bytes);
     Ok(())

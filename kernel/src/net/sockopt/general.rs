@@ -20,6 +20,9 @@ const LEAST: (u32, u32) = (2304, 4608);
 const NAME: usize = 16;
 /// The most that a reader of TCP may wait for: half of `tcp_rmem[2]`.
 const MOST_LOW_WATER: i32 = 3 << 20;
+/// `SOF_TIMESTAMPING_OPT_ID`, and the flag that says how TCP counts, which is nothing without it.
+const OPT_ID: i32 = 1 << 7;
+const OPT_ID_TCP: i32 = 1 << 16;
 /// What classic BPF can load beyond the packet (`SKF_AD_MAX`).
 pub const BPF_EXTENSIONS: i32 = 64;
 
@@ -175,6 +178,9 @@ impl Common {
                 return Err(Errno::EINVAL);
             }
             n::SO_RESERVE_MEM => return Err(if number < 0 { Errno::EINVAL } else { Errno::EOPNOTSUPP }),
+            n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW if number & OPT_ID_TCP != 0 && number & OPT_ID == 0 => {
+                return Err(Errno::EINVAL);
+            }
             n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW => self.flag(flag::TIMESTAMPING, on),
             n::SO_PRIORITY if !(0..=6).contains(&number) && !capable(CAP_NET_RAW) => may_raise(1, 0)?,
             n::SO_MARK if !capable(CAP_NET_RAW) => may_raise(1, 0)?,
@@ -282,15 +288,20 @@ impl Common {
 
     /// `SO_COOKIE`: a number that no other socket has.
     fn cookie_bytes(&self, room: usize) -> SysResult<Vec<u8>> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         if room < 8 {
             return Err(Errno::EINVAL);
         }
+        Ok(self.cookie().to_ne_bytes().to_vec())
+    }
+
+    /// See `cookie_bytes`.
+    pub fn cookie(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         if self.cookie.load(Ordering::Relaxed) == 0 {
             let new = NEXT.fetch_add(1, Ordering::Relaxed);
             let _ = self.cookie.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
         }
-        Ok(self.cookie.load(Ordering::Relaxed).to_ne_bytes().to_vec())
+        self.cookie.load(Ordering::Relaxed)
     }
 
     /// `SO_MEMINFO`: the limits are what is known here of `SK_MEMINFO_VARS` words.

@@ -102,6 +102,8 @@ impl Common {
             n::IPV6_ROUTER_ALERT if value.len() < 4 => return Err(Errno::EINVAL),
             n::IPV6_UNICAST_IF if value.len() != 4 => return Err(Errno::EINVAL),
             n::IPV6_JOIN_ANYCAST | n::IPV6_LEAVE_ANYCAST if value.len() < MREQ => return Err(Errno::EINVAL),
+            // None can have been joined.
+            n::IPV6_LEAVE_ANYCAST => return Err(Errno::ENOENT),
             n::IPV6_IPSEC_POLICY | n::IPV6_XFRM_POLICY => {
                 return Err(match value {
                     [] => Errno::EMSGSIZE,

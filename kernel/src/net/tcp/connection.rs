@@ -273,6 +273,22 @@ impl Connection {
         true
     }
 
+    /// How long the connection has waited for stragglers, where that is all it does and the other side is ourselves; else 0.
+    pub fn waits_since(&self, now: Instant) -> u64 {
+        let since = self.tcb.lock().time_wait_since();
+        since.filter(|_| self.hop.interface.is_loopback()).map_or(0, |since| now.saturating_sub(since))
+    }
+
+    /// Ends a connection that waits for stragglers.
+    pub fn give_way(&self) {
+        let mut tcb = self.tcb.lock();
+        if tcb.state() == State::TimeWait {
+            tcb.abort();
+            drop(tcb);
+            table::remove(self);
+        }
+    }
+
     /// The socket is closed. `linger`: `Some(0)` throws away what was not sent.
     pub fn release(&self, now: Instant, abort: bool) {
         let mut tcb = self.tcb.lock();
@@ -280,8 +296,7 @@ impl Connection {
             drop(tcb);
             return table::remove(self);
         }
-        let unread = tcb.release(now);
-        if abort || unread {
+        if abort || tcb.release(now) {
             let reset = tcb.abort();
             count_end(tcb.take_events());
             drop(tcb);

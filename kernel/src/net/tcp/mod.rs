@@ -60,7 +60,7 @@ pub fn receive(incoming: &Incoming<'_>) {
             return connection.receive(&header, payload, now);
         }
     }
-    let handled = table::listener_for(&flow).is_some_and(|listener| {
+    let handled = table::listener_for(&flow, incoming.interface.index).is_some_and(|listener| {
         // What a filter does not let in is passed over, not refused.
         let wanted = listener.common.filter.wanted(|| incoming.for_filter()) > 0;
         !wanted || listener.receive(&flow, &header, payload.clone(), now)

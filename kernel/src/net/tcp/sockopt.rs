@@ -43,6 +43,10 @@ impl TcpSocket {
             let mut tcb = connection.tcb.lock();
             tcb.settings = self.options.settings(&self.common);
             tcb.settings_changed(now);
+            if level == SOL_TCP && option == n::TCP_QUICKACK {
+                // An even number lets go what waits, and is none from then on.
+                tcb.set_quick_ack(int(value)? & 1 != 0);
+            }
             let buffers = level == n::SOL_SOCKET
                 && matches!(option, n::SO_RCVBUF | n::SO_SNDBUF | n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE);
             if buffers || level == SOL_TCP && option == n::TCP_WINDOW_CLAMP {
@@ -112,6 +116,9 @@ impl TcpSocket {
             }
             (SOL_TCP, n::TCP_MAXSEG) if connection.is_some() => {
                 connection.map_or(0, |connection| connection.tcb.lock().segment_size() as i32)
+            }
+            (SOL_TCP, n::TCP_QUICKACK) if connection.is_some() => {
+                connection.is_some_and(|connection| connection.tcb.lock().quick_ack()).into()
             }
             (SOL_TCP, _) => return self.options.get(option),
             // As on Linux: a raw socket's protocol, another's port.

@@ -206,12 +206,11 @@ impl UdpSocket {
     }
 
     fn queue_up(&self, mut datagram: Datagram) {
-        if self.closed[0].load(Ordering::Acquire) {
-            return;
-        }
         let size = charge(datagram.payload.len());
         let limit = self.common.buffers().0 as usize;
-        if self.held.load(Ordering::Relaxed) >= limit || ALL_HELD.load(Ordering::Relaxed) + size > most_held()[2] {
+        let held = self.held.load(Ordering::Relaxed);
+        // One of any size fits where there is none.
+        if held > 0 && held + size > limit || ALL_HELD.load(Ordering::Relaxed) + size > most_held()[2] {
             self.drop_one(&datagram);
             return;
         }
