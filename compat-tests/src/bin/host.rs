@@ -15,6 +15,7 @@ const CHECKS: &[Check] = &[
     ("a write error of the host is the program's", write_errors),
     ("a broken pipe ends the program that writes", broken_pipe),
     ("a machine whose output nobody reads ends when it is told to", unread_output),
+    ("a machine ends whatever has become of its outputs", broken_outputs),
     ("an interrupt reaches the program past input that it does not read", unread_input),
     ("input and output of megabytes are whole", megabytes),
     ("of three machines of one name one starts", one_name),
@@ -181,6 +182,43 @@ fn unread_output(lab: &Lab) -> Result<(), String> {
     child.stdout.take().ok_or("no pipe")?.read_to_string(&mut all).map_err(|e| e.to_string())?;
     expect(all.lines().count() == 30000 && all.ends_with("30000\n"), all.len())?;
     expect(ends(&mut child, SOON)? == 0, "status")
+}
+
+fn broken_outputs(lab: &Lab) -> Result<(), String> {
+    // Full, without a reader, closed; and a reader that leaves amid the state that is shown.
+    let shapes = [
+        "exec \"$@\" >/dev/full 2>/dev/full",
+        "{ \"$@\"; echo $? >status; } 2>&1 | true",
+        "exec \"$@\" >&- 2>&-",
+        "{ \"$@\" 2>&1; echo $? >status; } | grep -q 'dump of all tasks'",
+    ];
+    let tries: [(&str, &[&str], &[&str], i32); 3] = [
+        // Its port is told of.
+        ("/bin/sleep", &["--publish", "0:80", "--timeout", "1"], &["1000"], 124),
+        ("/bin/false", &["--publish", "0:80"], &[], 1),
+        // So is this, by the kernel.
+        ("/bin/true", &["--trace"], &[], 0),
+    ];
+    for shape in shapes {
+        for (program, options, arguments, wanted) in tries {
+            let inner = lab.run(program, options, arguments);
+            let _ = fs::remove_file(lab.dir.join("status"));
+            let mut shell = Command::new("sh");
+            shell.args(["-c", shape, "sh"]).arg(inner.get_program()).args(inner.get_args());
+            let mut child =
+                spawn(shell.current_dir(&lab.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
+            let ended = ends(&mut child, PATIENCE).map_err(|e| format!("{shape} {program}: {e}"))?;
+            let told = fs::read_to_string(lab.dir.join("status")).ok().and_then(|text| text.trim().parse().ok());
+            let status = told.unwrap_or(ended);
+            expect(status == wanted, (shape, program, status))?;
+        }
+    }
+    // Nobody reads what is asked for.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "{ \"$1\" ps; echo $? >status; } | true", "sh"]).arg(&lab.skiff).current_dir(&lab.dir);
+    output(&mut shell)?;
+    let status = fs::read_to_string(lab.dir.join("status")).map_err(|e| e.to_string())?;
+    expect(["0", "141"].contains(&status.trim()), status)
 }
 
 fn unread_input(lab: &Lab) -> Result<(), String> {
