@@ -169,6 +169,7 @@ fn broken_outputs(lab: &Lab) -> Result<(), String> {
     }
     // Nobody reads what is asked for.
     let mut shell = Command::new("sh");
+    shell.env("XDG_STATE_HOME", lab.dir.join("state"));
     shell.args(["-c", "{ \"$1\" ps; echo $? >status; } | true", "sh"]).arg(&lab.skiff).current_dir(&lab.dir);
     output(&mut shell)?;
     let status = fs::read_to_string(lab.dir.join("status")).map_err(|e| e.to_string())?;
