@@ -1,6 +1,8 @@
-//! What the measuring and mutating tools share: a machine's boot without a user.
+//! What the measuring, mutating and checking tools share: a machine's boot without a user, and the run of checks ([`lab`]).
 
 #![forbid(unsafe_code)]
+
+pub mod lab;
 
 use skiff::frame::{self, Exit, FromGuest, ToGuest};
 use skiff::machine::{Accel, Channel, Machine, MachineType};

@@ -3,7 +3,8 @@
 //! A machine in the background is an ordinary `skiff run` in a session of its own. Each has a directory, by its name, with what
 //! it is (`machine.toml`), what it and its program print (`log`), and its exit status once it has ended (`status`).
 
-use crate::error::{Error, On, Result};
+use crate::error::{Error, On, Result, STDOUT};
+use crate::outlet;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -193,10 +194,9 @@ impl Background {
         drop(lock);
         let record = machine.await_record(&mut child)?;
         for port in &record.ports {
-            eprintln!("skiff: {port}");
+            outlet::tell(format_args!("skiff: {port}\n"));
         }
-        println!("{}", machine.name);
-        Ok(())
+        outlet::print(format_args!("{}\n", machine.name))
     }
 
     fn await_record(&self, child: &mut Child) -> Result<Record> {
@@ -211,7 +211,7 @@ impl Background {
                     return Ok(record);
                 }
                 let said = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-                eprint!("{said}");
+                outlet::tell(format_args!("{said}"));
                 let _ = fs::remove_dir_all(&self.dir);
                 return Err(Error::Usage(format!("the machine has ended already ({status})")));
             }
@@ -267,8 +267,7 @@ impl Background {
             let _ = kill_process(pid, Signal::KILL);
             gone(STOP_GRACE);
         }
-        println!("{}", self.name);
-        Ok(())
+        outlet::print(format_args!("{}\n", self.name))
     }
 
     /// Prints what the machine has printed; with `follow` also what comes, until it ends.
@@ -280,7 +279,7 @@ impl Background {
             let running = self.is_running();
             let mut text = Vec::new();
             log.read_to_end(&mut text).on("log")?;
-            out.write_all(&text).and_then(|()| out.flush()).on("standard output")?;
+            out.write_all(&text).and_then(|()| out.flush()).on(STDOUT)?;
             if !follow || !running && text.is_empty() {
                 return Ok(());
             }
@@ -317,7 +316,7 @@ pub fn list() -> Result<()> {
     let widths: Vec<usize> = (0..5).map(width).collect();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+        outlet::print(format_args!("{}\n", cells.join("  ").trim_end()))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, On, Result};
 use crate::folder::{self, Folder, Scratch};
 use crate::frame::ToGuest;
 use crate::guest::Guest;
+use crate::outlet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -114,7 +115,9 @@ impl Place {
     /// the reason is said.
     pub fn make(name: &str) -> Option<Self> {
         let place = Scratch::new("").and_then(|own| fs::write(own.at("name"), name).map(|()| Self(own)));
-        place.inspect_err(|e| eprintln!("skiff: note: skiff core and top will not find this machine: {e}")).ok()
+        place
+            .inspect_err(|e| outlet::tell(format_args!("skiff: note: skiff core and top will not find this machine: {e}\n")))
+            .ok()
     }
 
     /// Answers whoever asks.

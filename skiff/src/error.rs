@@ -56,6 +56,16 @@ pub enum Error {
     Usage(String),
 }
 
+/// What errors of our own standard output are about.
+pub const STDOUT: &str = "standard output";
+
+impl Error {
+    /// Whether whoever was to read standard output has gone.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Host { what, source } if what == STDOUT && source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// The result of everything here.
 pub type Result<T> = std::result::Result<T, Error>;
 

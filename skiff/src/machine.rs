@@ -4,6 +4,7 @@ use crate::backlog;
 use crate::error::{Error, On, Result};
 use crate::kvm;
 use crate::network::Network;
+use crate::outlet;
 use rustix::io::FdFlags;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -140,7 +141,7 @@ impl Machine {
         let stdin = if self.channel == Channel::Serial { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         if std::env::var_os("SKIFF_SHOW_QEMU").is_some() {
-            eprintln!("skiff: {command:?}");
+            outlet::tell(format_args!("skiff: {command:?}\n"));
         }
         let child = command.spawn().on(QEMU)?;
         if let Some(Network::User { ports, .. }) = &self.network {
@@ -156,7 +157,7 @@ impl Machine {
             Accel::Auto => match kvm::usable() {
                 Ok(()) => true,
                 Err(why) => {
-                    eprintln!("skiff: {why}: using TCG, which is slower");
+                    outlet::tell(format_args!("skiff: {why}: using TCG, which is slower\n"));
                     false
                 }
             },

@@ -12,7 +12,7 @@ use skiff::network::{Network, Publish, check_address};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
-use skiff::{gdb, memory, metrics, profile, session, suite};
+use skiff::{gdb, memory, metrics, outlet, profile, session, suite};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ use std::time::{Duration, SystemTime};
 
 /// Exit status when the machine could not be started, as of `docker run`.
 const NOT_STARTED: u8 = 125;
+/// Exit status when nobody reads what a command prints: what the signal would leave.
+const BROKEN_PIPE: u8 = 141;
 
 /// Run unmodified Linux programs as virtual machines.
 #[derive(Parser)]
@@ -279,8 +281,9 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(status) => ExitCode::from(status),
+        Err(e) if e.is_broken_pipe() => ExitCode::from(BROKEN_PIPE),
         Err(e) => {
-            skiff::outlet::last_words(&format!("skiff: {e}\n"));
+            outlet::last_words(&format!("skiff: {e}\n"));
             ExitCode::from(NOT_STARTED)
         }
     }
@@ -291,7 +294,7 @@ fn each(names: &[String], act: fn(&Background) -> Result<()>) -> Result<u8> {
     let mut status = 0;
     for name in names {
         if let Err(e) = Background::named(name).and_then(|machine| act(&machine)) {
-            eprintln!("skiff: {e}");
+            outlet::tell(format_args!("skiff: {e}\n"));
             status = 1;
         }
     }
@@ -319,8 +322,7 @@ impl Run {
 fn core(machine: Option<&str>, pid: u32, output: PathBuf) -> Result<u8> {
     let output = std::path::absolute(&output).on(output.display().to_string())?;
     let path = control::ask(machine, &format!("core {pid} {}", output.display()))?;
-    println!("{path}");
-    Ok(0)
+    outlet::print(format_args!("{path}\n")).map(|()| 0)
 }
 
 /// `skiff top`.
@@ -355,9 +357,9 @@ impl Profile {
         let status = self.run.run(None, Extras { options, profile: Some(events), debugger: None })?;
         let written = drawing.join().unwrap_or_else(|_| Err(std::io::Error::other("the drawing failed")));
         let (count, commonest) = written.on(self.output.display().to_string())?;
-        eprintln!("skiff: {count} samples: {}", self.output.display());
+        outlet::tell(format_args!("skiff: {count} samples: {}\n", self.output.display()));
         for (name, samples) in commonest.iter().take(10) {
-            eprintln!("skiff: {:>5.1} %  {name}", *samples as f64 * 100.0 / count as f64);
+            outlet::tell(format_args!("skiff: {:>5.1} %  {name}\n", *samples as f64 * 100.0 / count as f64));
         }
         Ok(status)
     }
@@ -499,7 +501,7 @@ fn network(
     };
     let said: Vec<String> = chosen.iter().enumerate().map(say).collect();
     for line in &said {
-        eprintln!("skiff: {line}");
+        outlet::tell(format_args!("skiff: {line}\n"));
     }
     Ok(((always || !chosen.is_empty()).then_some(Network::User { ports: chosen, addresses }), said))
 }

@@ -2,6 +2,7 @@
 
 use crate::control::{self, Desk};
 use crate::error::{On, Result};
+use crate::outlet;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -220,11 +221,8 @@ pub fn top(machine: Option<&str>, interval: Duration, rounds: Option<u64>) -> Re
     while rounds.is_none_or(|rounds| round < rounds) {
         thread::sleep(interval);
         let Ok(now) = ask() else { break };
-        if clear {
-            print!("\x1b[H\x1b[2J");
-        }
-        print!("{}", screen(&before, &now));
-        io::stdout().flush().on("standard output")?;
+        let start = if clear { "\x1b[H\x1b[2J" } else { "" };
+        outlet::print(format_args!("{start}{}", screen(&before, &now)))?;
         before = now;
         round += 1;
     }

@@ -3,6 +3,7 @@
 //!
 //! The guest is told of what was written, and of what could not be, by [`ToGuest::PassedOn`]; it keeps what is on its way short.
 
+use crate::error::{On, Result, STDOUT};
 use crate::frame::ToGuest;
 use crate::guest::Guest;
 use crate::terminal::Streams;
@@ -12,6 +13,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdout};
 use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -219,7 +221,7 @@ fn write_all(sink: &Sink, pieces: &Receiver<Piece>, shared: &Shared, guest: Opti
     }
 }
 
-fn write(to: BorrowedFd, mut bytes: &[u8], written: &AtomicU64) -> Result<(), Errno> {
+fn write(to: BorrowedFd, mut bytes: &[u8], written: &AtomicU64) -> std::result::Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {
             Ok(0) => return Err(Errno::IO),
@@ -258,6 +260,17 @@ fn same(one: BorrowedFd, other: BorrowedFd) -> bool {
         (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
         _ => false,
     }
+}
+
+/// Says something on standard error, and goes on where that cannot be written: what is only told must not end what is done.
+pub fn tell(text: std::fmt::Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
+}
+
+/// Prints what was asked for.
+pub fn print(text: std::fmt::Arguments<'_>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_fmt(text).and_then(|()| out.flush()).on(STDOUT)
 }
 
 /// Says something on standard error, unless nobody takes it: for the end, when no other thread does.

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, On, Result};
+use crate::outlet;
 use mkimage::{Image, Kernel, Manifest, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,12 +107,14 @@ fn build(request: &Request, options: Options) -> Result<Image> {
     let kernel_path = request.kernel.clone().unwrap_or_else(mkimage::default_kernel);
     let gathered = mkimage::gather(&options)?;
     for warning in &gathered.warnings {
-        eprintln!("skiff: note: {warning}");
+        outlet::tell(format_args!("skiff: note: {warning}\n"));
     }
     for arg in request.args.iter().filter(|a| Path::new(a).is_file()) {
         let inside = Path::new(options.cwd.as_deref().unwrap_or("/")).join(arg);
         if gathered.tree.find(&inside).is_ok_and(|f| f.is_none()) || !taken(&gathered.tree, &inside) {
-            eprintln!("skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}");
+            outlet::tell(format_args!(
+                "skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}\n"
+            ));
         }
     }
     // Where the kernel is missing, its own error says how to get one.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -146,10 +146,14 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
     };
     let ended = session.watch(&mut running.child, running.monitor.take());
     end(&running.child);
-    let status = running.child.wait().on("QEMU")?;
+    let status = gone(&mut running.child).on("QEMU")?;
     drop(raw);
     let gdb = gdb.map(|gdb| gdb.join().unwrap_or(NO_EXIT));
     signals.close();
+    let Some(status) = status else {
+        last_words(&format!("skiff: QEMU (process {}) does not end, though it was killed\n", running.child.id()));
+        return Ok(status_of(&ended, None, machine.channel));
+    };
     let complaints = complaints.and_then(|c| c.join().ok()).unwrap_or_default();
     if ended.exit.is_none() && ended.status.is_none() && status.code() == Some(1) && !complaints.is_empty() {
         return Err(Error::Qemu(complaints.join("; ")));
@@ -346,6 +350,20 @@ fn end(child: &Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::KILL);
     }
+}
+
+/// Waits for the end of a child that was killed; `None` where it does not come: a process that hangs in the host's kernel (in KVM, say)
+/// must not keep this one.
+fn gone(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+    const STEPS: u32 = 5000;
+    for step in 0..STEPS {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        // Mostly it has ended by now, or is about to.
+        thread::sleep(Duration::from_millis(u64::from(step.min(2))));
+    }
+    Ok(None)
 }
 
 /// Waits for gdb's end, and returns its status.

@@ -2,8 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use compat_tests::lab::{self, Check, Lab, output};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 /// One thread computes, one sleeps, one waits for another, one has followed a bad pointer.
 const CRASH: &str = "
@@ -31,7 +32,6 @@ int main(void) {
 }
 ";
 
-type Check = (&'static str, fn(&Lab) -> Result<(), String>);
 const CHECKS: &[Check] = &[
     ("gdb opens a core file of four threads", core_file),
     ("a machine that runs gives a core file and figures, and goes on", living),
@@ -69,58 +69,13 @@ __attribute__((noinline)) static int transfer(void) {
 int main(void) { double x = 0; int n = 0; for (int i = 0; i < 10; i++) { x = compute(x); n += transfer(); } return n == 0 || x < 0; }
 ";
 
-struct Lab {
-    dir: PathBuf,
-    skiff: PathBuf,
-}
-
 fn main() -> ExitCode {
-    let filters: Vec<String> = std::env::args().skip(1).collect();
-    let lab = match Lab::new() {
-        Ok(lab) => lab,
-        Err(e) => {
-            eprintln!("debugging: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    let mut failed = false;
-    for (name, check) in CHECKS.iter().filter(|(name, _)| wanted(name)) {
-        match check(&lab) {
-            Ok(()) => println!("ok   {name}"),
-            Err(e) => {
-                failed = true;
-                println!("FAIL {name}: {e}");
-            }
-        }
-    }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    lab::run("debugging", CHECKS)
 }
 
-impl Lab {
-    fn new() -> Result<Self, String> {
-        let dir = mkimage::checkout().ok_or("not in a Skiff checkout")?.join("build/debugging");
-        std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
-        let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
-        Ok(Self { dir, skiff })
-    }
-
-    fn compile(&self, name: &str, source: &str) -> Result<PathBuf, String> {
-        let (program, file) = (self.dir.join(name), self.dir.join(format!("{name}.c")));
-        std::fs::write(&file, source).map_err(|e| e.to_string())?;
-        let done = Command::new("gcc").args(["-g", "-O0", "-pthread", "-o"]).arg(&program).arg(&file).status();
-        if done.is_ok_and(|status| status.success()) { Ok(program) } else { Err(format!("gcc {}", file.display())) }
-    }
-
-    fn skiff(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.skiff);
-        command.args(arguments).current_dir(&self.dir).stdin(Stdio::null());
-        command
-    }
-}
-
-fn output(command: &mut Command) -> Result<Output, String> {
-    command.output().map_err(|e| format!("{command:?}: {e}"))
+/// With all that a debugger may ask for.
+fn compile(lab: &Lab, name: &str, source: &str) -> Result<PathBuf, String> {
+    lab.compile(name, source, &["-g", "-O0", "-pthread"])
 }
 
 fn gdb(program: &Path, core: &Path, commands: &[&str]) -> Result<String, String> {
@@ -144,7 +99,7 @@ fn line_of(marker: &str) -> String {
 }
 
 fn core_file(lab: &Lab) -> Result<(), String> {
-    let program = lab.compile("crash", CRASH)?;
+    let program = compile(lab, "crash", CRASH)?;
     let core = lab.dir.join("crash.core");
     let _ = std::fs::remove_file(&core);
     let option = format!("--core={}", core.display());
@@ -165,7 +120,7 @@ fn core_file(lab: &Lab) -> Result<(), String> {
 }
 
 fn living(lab: &Lab) -> Result<(), String> {
-    let program = lab.compile("waiter", WAITER)?;
+    let program = compile(lab, "waiter", WAITER)?;
     let core = lab.dir.join("waiter.core");
     let _ = std::fs::remove_file(&core);
     let mut command = lab.skiff(&["run", &program.to_string_lossy(), "--timeout", "60", "--metrics", "0"]);
@@ -215,7 +170,7 @@ fn ask(lab: &Lab, machine: &mut std::process::Child, core: &Path) -> Result<(), 
 }
 
 fn profile(lab: &Lab) -> Result<(), String> {
-    let program = lab.compile("worker", WORKER)?;
+    let program = compile(lab, "worker", WORKER)?;
     let graph = lab.dir.join("worker.folded");
     let (program, file) = (program.to_string_lossy().into_owned(), graph.to_string_lossy().into_owned());
     let done = output(&mut lab.skiff(&["profile", &program, "-o", &file, "--timeout", "60", "--frequency", "999"]))?;
@@ -254,7 +209,7 @@ fn debug(lab: &Lab, arguments: &[&str], commands: &[&str]) -> Result<String, Str
 }
 
 fn debugger(lab: &Lab) -> Result<(), String> {
-    let program = lab.compile("debugged", DEBUGGED)?;
+    let program = compile(lab, "debugged", DEBUGGED)?;
     let commands = ["break compute", "continue", "next", "print y", "info threads", "skiff tasks", "skiff bt", "continue"];
     let text = debug(lab, &[&program.to_string_lossy()], &commands)?;
     let wanted = ["Breakpoint 1, compute (x=20) at ", "debugged.c:6", "$1 = 40", "CPU#0", "main () at ", "\n41\n"];
@@ -528,7 +483,7 @@ fn pages(lab: &Lab) -> Result<(), String> {
     const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
     /// Size of a thread's kernel stack.
     const STACK: u64 = 32 << 10;
-    let program = lab.compile("debugged", DEBUGGED)?;
+    let program = compile(lab, "debugged", DEBUGGED)?;
     let commands = ["break compute", "continue", "skiff pages", "print $cr0", "print $efer"];
     let text = debug(lab, &[&program.to_string_lossy()], &commands)?;
     let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();

@@ -2,19 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+use compat_tests::lab::{self, Check, Lab, output};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-type Check = (&'static str, fn(&Lab) -> Result<(), String>);
 const CHECKS: &[Check] = &[
     ("a write error of the host is the program's", write_errors),
     ("a broken pipe ends the program that writes", broken_pipe),
     ("a machine whose output nobody reads ends when it is told to", unread_output),
+    ("a machine ends whatever has become of its outputs", broken_outputs),
     ("an interrupt reaches the program past input that it does not read", unread_input),
     ("input and output of megabytes are whole", megabytes),
     ("of three machines of one name one starts", one_name),
@@ -33,64 +33,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// After this, what was told to end must have.
 const SOON: Duration = Duration::from_secs(30);
 
-struct Lab {
-    dir: PathBuf,
-    skiff: PathBuf,
-}
-
 fn main() -> ExitCode {
-    let filters: Vec<String> = std::env::args().skip(1).collect();
-    let lab = match Lab::new() {
-        Ok(lab) => lab,
-        Err(e) => {
-            eprintln!("host: {e}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    let mut failed = false;
-    for (name, check) in CHECKS.iter().filter(|(name, _)| wanted(name)) {
-        match check(&lab) {
-            Ok(()) => println!("ok   {name}"),
-            Err(e) => {
-                failed = true;
-                println!("FAIL {name}: {e}");
-            }
-        }
-    }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    lab::run("host", CHECKS)
 }
 
-impl Lab {
-    fn new() -> Result<Self, String> {
-        let dir = mkimage::checkout().ok_or("not in a Skiff checkout")?.join("build/host");
-        fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
-        let skiff = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("skiff");
-        Ok(Self { dir, skiff })
-    }
-
-    fn compile(&self, name: &str, source: &str) -> Result<String, String> {
-        let (program, file) = (self.dir.join(name), self.dir.join(format!("{name}.c")));
-        fs::write(&file, source).map_err(|e| e.to_string())?;
-        let done = Command::new("gcc").args(["-O1", "-o"]).arg(&program).arg(&file).status();
-        if done.is_ok_and(|status| status.success()) {
-            Ok(program.display().to_string())
-        } else {
-            Err(format!("gcc {}", file.display()))
-        }
-    }
-
-    /// `skiff run` of a program with TCG, with options and arguments.
-    fn run(&self, program: &str, options: &[&str], arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.skiff);
-        command.args(["run", program, "--accel", "tcg"]).args(options).arg("--").args(arguments);
-        command.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
+fn compile(lab: &Lab, name: &str, source: &str) -> Result<String, String> {
+    lab.compile(name, source, &["-O1"]).map(|program| program.display().to_string())
 }
 
-fn output(command: &mut Command) -> Result<Output, String> {
-    command.output().map_err(|e| e.to_string())
+/// `skiff run` of a program with TCG, with options and arguments.
+fn run(lab: &Lab, program: &str, options: &[&str], arguments: &[&str]) -> Command {
+    let mut command = lab.skiff(&["run", program, "--accel", "tcg"]);
+    command.args(options).arg("--").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 fn spawn(command: &mut Command) -> Result<Child, String> {
@@ -126,19 +81,19 @@ fn kill(child: &Child, signal: &str) -> Result<(), String> {
 
 fn write_errors(lab: &Lab) -> Result<(), String> {
     let full = || File::options().write(true).open("/dev/full").map_err(|e| e.to_string());
-    let out = output(lab.run("/bin/echo", &[], &["hi"]).stdout(full()?))?;
+    let out = output(run(lab, "/bin/echo", &[], &["hi"]).stdout(full()?))?;
     let said = text(&out.stderr);
     expect(out.status.code() == Some(1) && said.contains("No space left on device"), (&out.status, &said))?;
     // One that does not look ends well, and its user is told.
-    let careless = lab.compile("careless", "#include <unistd.h>\nint main(void) { write(1, \"x\", 1); _exit(0); }\n")?;
-    let out = output(lab.run(&careless, &[], &[]).stdout(full()?))?;
+    let careless = compile(lab, "careless", "#include <unistd.h>\nint main(void) { write(1, \"x\", 1); _exit(0); }\n")?;
+    let out = output(run(lab, &careless, &[], &[]).stdout(full()?))?;
     expect(out.status.code() == Some(0) && out.stderr.is_empty(), (&out.status, text(&out.stderr)))?;
     // To a file with no room behind it (a limit stands for the full disk), an error comes late: at the close.
     // The image is made before.
-    output(&mut lab.run("/bin/cat", &[], &["/dev/null"]))?;
+    output(&mut run(lab, "/bin/cat", &[], &["/dev/null"]))?;
     let limited = "trap '' XFSZ; ulimit -f 64; exec \"$@\" > limited";
     let mut shell = Command::new("sh");
-    let inner = lab.run("/bin/cat", &[], &["/dev/zero"]);
+    let inner = run(lab, "/bin/cat", &[], &["/dev/zero"]);
     shell.args(["-c", limited, "sh"]).arg(inner.get_program()).args(inner.get_args());
     let out = output(shell.current_dir(&lab.dir).stdin(Stdio::null()).stderr(Stdio::piped()))?;
     let said = text(&out.stderr);
@@ -146,7 +101,7 @@ fn write_errors(lab: &Lab) -> Result<(), String> {
 }
 
 fn broken_pipe(lab: &Lab) -> Result<(), String> {
-    let mut child = spawn(&mut lab.run("/usr/bin/yes", &[], &[]))?;
+    let mut child = spawn(&mut run(lab, "/usr/bin/yes", &[], &[]))?;
     let mut line = [0; 2];
     let mut out = child.stdout.take().ok_or("no pipe")?;
     out.read_exact(&mut line).map_err(|e| e.to_string())?;
@@ -157,7 +112,7 @@ fn broken_pipe(lab: &Lab) -> Result<(), String> {
 
 /// A machine that has filled the pipe of its standard output.
 fn stuck(lab: &Lab, options: &[&str]) -> Result<(Child, std::process::ChildStdout), String> {
-    let mut child = spawn(lab.run("/usr/bin/yes", options, &[]).stderr(Stdio::null()))?;
+    let mut child = spawn(run(lab, "/usr/bin/yes", options, &[]).stderr(Stdio::null()))?;
     let mut out = child.stdout.take().ok_or("no pipe")?;
     out.read_exact(&mut [0; 2]).map_err(|e| e.to_string())?;
     thread::sleep(Duration::from_secs(1));
@@ -175,7 +130,7 @@ fn unread_output(lab: &Lab) -> Result<(), String> {
     let ended = ends(&mut child, SOON)?;
     expect(ended == 124, ended)?;
     // All is there for a reader that comes late.
-    let mut child = spawn(&mut lab.run("/usr/bin/seq", &[], &["30000"]))?;
+    let mut child = spawn(&mut run(lab, "/usr/bin/seq", &[], &["30000"]))?;
     thread::sleep(Duration::from_secs(4));
     let mut all = String::new();
     child.stdout.take().ok_or("no pipe")?.read_to_string(&mut all).map_err(|e| e.to_string())?;
@@ -183,11 +138,49 @@ fn unread_output(lab: &Lab) -> Result<(), String> {
     expect(ends(&mut child, SOON)? == 0, "status")
 }
 
+fn broken_outputs(lab: &Lab) -> Result<(), String> {
+    // Full, without a reader, closed; and a reader that leaves amid the state that is shown.
+    let shapes = [
+        "exec \"$@\" >/dev/full 2>/dev/full",
+        "{ \"$@\"; echo $? >status; } 2>&1 | true",
+        "exec \"$@\" >&- 2>&-",
+        "{ \"$@\" 2>&1; echo $? >status; } | grep -q 'dump of all tasks'",
+    ];
+    let tries: [(&str, &[&str], &[&str], i32); 3] = [
+        // Its port is told of.
+        ("/bin/sleep", &["--publish", "0:80", "--timeout", "1"], &["1000"], 124),
+        ("/bin/false", &["--publish", "0:80"], &[], 1),
+        // So is this, by the kernel.
+        ("/bin/true", &["--trace"], &[], 0),
+    ];
+    for shape in shapes {
+        for (program, options, arguments, wanted) in tries {
+            let inner = run(lab, program, options, arguments);
+            let _ = fs::remove_file(lab.dir.join("status"));
+            let mut shell = Command::new("sh");
+            shell.args(["-c", shape, "sh"]).arg(inner.get_program()).args(inner.get_args());
+            let mut child =
+                spawn(shell.current_dir(&lab.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
+            let ended = ends(&mut child, PATIENCE).map_err(|e| format!("{shape} {program}: {e}"))?;
+            let told = fs::read_to_string(lab.dir.join("status")).ok().and_then(|text| text.trim().parse().ok());
+            let status = told.unwrap_or(ended);
+            expect(status == wanted, (shape, program, status))?;
+        }
+    }
+    // Nobody reads what is asked for.
+    let mut shell = Command::new("sh");
+    shell.env("XDG_STATE_HOME", lab.dir.join("state"));
+    shell.args(["-c", "{ \"$1\" ps; echo $? >status; } | true", "sh"]).arg(&lab.skiff).current_dir(&lab.dir);
+    output(&mut shell)?;
+    let status = fs::read_to_string(lab.dir.join("status")).map_err(|e| e.to_string())?;
+    expect(["0", "141"].contains(&status.trim()), status)
+}
+
 fn unread_input(lab: &Lab) -> Result<(), String> {
     let source = "#include <signal.h>\n#include <unistd.h>\nstatic void caught(int s) { _exit(40 + s); }\n\
                   int main(void) { signal(SIGINT, caught); write(1, \"r\", 1); for (;;) pause(); }\n";
-    let program = lab.compile("deaf", source)?;
-    let mut child = spawn(lab.run(&program, &[], &[]).stdin(Stdio::piped()))?;
+    let program = compile(lab, "deaf", source)?;
+    let mut child = spawn(run(lab, &program, &[], &[]).stdin(Stdio::piped()))?;
     let mut stdin = child.stdin.take().ok_or("no pipe")?;
     let writer = thread::spawn(move || {
         // Ends with the error that nobody reads it.
@@ -203,7 +196,7 @@ fn unread_input(lab: &Lab) -> Result<(), String> {
 
 fn megabytes(lab: &Lab) -> Result<(), String> {
     let data: Vec<u8> = (0..3_000_000u32).flat_map(|n| [(n >> 3) as u8]).collect();
-    let mut child = spawn(lab.run("/bin/cat", &[], &[]).stdin(Stdio::piped()))?;
+    let mut child = spawn(run(lab, "/bin/cat", &[], &[]).stdin(Stdio::piped()))?;
     let mut stdin = child.stdin.take().ok_or("no pipe")?;
     let sent = data.clone();
     let writer = thread::spawn(move || stdin.write_all(&sent).is_ok());
@@ -242,7 +235,7 @@ fn refused_options(lab: &Lab) -> Result<(), String> {
         (&["--append", "aslr=perhaps"], "expected on or off"),
     ];
     for (options, says) in tries {
-        let out = output(&mut lab.run("/bin/true", options, &[]))?;
+        let out = output(&mut run(lab, "/bin/true", options, &[]))?;
         let said = text(&out.stderr);
         expect(out.status.code() == Some(125) && said.contains(says), (options, out.status, said))?;
     }
@@ -291,7 +284,7 @@ fn damaged_image(lab: &Lab) -> Result<(), String> {
 fn crash_loop(lab: &Lab) -> Result<(), String> {
     let source = "#include <sys/wait.h>\n#include <unistd.h>\nint main(void) {\n\
                   for (int i = 0; i < 100; i++) { if (!fork()) *(volatile int *)16 = 1; wait(0); }\nreturn 0; }\n";
-    let out = output(&mut lab.run(&lab.compile("crashes", source)?, &[], &[]))?;
+    let out = output(&mut run(lab, &compile(lab, "crashes", source)?, &[], &[]))?;
     let said = text(&out.stderr);
     let reports = said.lines().filter(|line| line.contains("is killed by SIGSEGV")).count();
     let good = out.status.success() && (1..=20).contains(&reports) && said.contains("more programs were killed");
@@ -305,7 +298,7 @@ fn no_clock(lab: &Lab) -> Result<(), String> {
 }
 
 fn early_serial(lab: &Lab) -> Result<(), String> {
-    let mut child = spawn(lab.run("/usr/bin/head", &["--serial", "--timeout", "30"], &["-n1"]).stdin(Stdio::piped()))?;
+    let mut child = spawn(run(lab, "/usr/bin/head", &["--serial", "--timeout", "30"], &["-n1"]).stdin(Stdio::piped()))?;
     // Before the machine is there; and the end of input must not come before the program's.
     let mut stdin = child.stdin.take().ok_or("no pipe")?;
     stdin.write_all(b"first\n").map_err(|e| e.to_string())?;
@@ -318,7 +311,7 @@ fn early_serial(lab: &Lab) -> Result<(), String> {
 
 fn missed_library(lab: &Lab) -> Result<(), String> {
     let source = "#include <dlfcn.h>\nint main(void) { return dlopen(\"libnosuch.so.7\", RTLD_NOW) ? 0 : 9; }\n";
-    let out = output(&mut lab.run(&lab.compile("loads", source)?, &[], &[]))?;
+    let out = output(&mut run(lab, &compile(lab, "loads", source)?, &[], &[]))?;
     let said = text(&out.stderr);
     expect(out.status.code() == Some(9) && said.contains("libnosuch.so.7") && said.contains("--add"), said)
 }
@@ -330,7 +323,7 @@ fn learn(lab: &Lab) -> Result<(), String> {
     let command = format!("cd {} && {script}", data.display());
     // What exists before the run is brought; a file that is as new as the run counts as made by it.
     thread::sleep(Duration::from_millis(50));
-    let out = output(&mut lab.run("/bin/sh", &["--learn"], &["-c", &command]))?;
+    let out = output(&mut run(lab, "/bin/sh", &["--learn"], &["-c", &command]))?;
     let said = text(&out.stdout);
     expect(said.matches("empty\nnamed\nboth\n").count() == 2, (said, text(&out.stderr)))
 }

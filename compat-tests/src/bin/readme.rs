@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use compat_tests::lab::{is_wanted, told};
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -101,7 +102,6 @@ fn run(filters: &[String]) -> Result<bool, String> {
         }
     }
     for (command, does, port) in COMMANDS {
-        let wanted = filters.is_empty() || filters.iter().any(|filter| command.contains(filter.as_str()));
         if !commands(&readme).any(|line| line == *command) {
             println!("FAIL {command}: README.md does not have it any more");
             good = false;
@@ -109,7 +109,7 @@ fn run(filters: &[String]) -> Result<bool, String> {
             println!("skip {command}: {why}");
         } else if *port != 0 && TcpListener::bind(("127.0.0.1", *port)).is_err() {
             println!("skip {command}: something else of this machine has port {port}");
-        } else if wanted {
+        } else if is_wanted(command, filters) {
             good &= told(command, check(&dir, command, does));
         }
     }
@@ -122,14 +122,6 @@ fn run(filters: &[String]) -> Result<bool, String> {
         }
     }
     Ok(good)
-}
-
-fn told(what: &str, result: Result<(), String>) -> bool {
-    match &result {
-        Ok(()) => println!("ok   {what}"),
-        Err(e) => println!("FAIL {what}: {e}"),
-    }
-    result.is_ok()
 }
 
 /// The indented lines, without the comments behind them.

@@ -11,6 +11,7 @@ use super::{Ran, Test, batch, native, progress, stored};
 use crate::error::{Error, On, Result};
 use crate::folder::Scratch;
 use crate::machine::Accel;
+use crate::outlet;
 use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::fs;
@@ -127,7 +128,7 @@ impl TestArgs {
         fs::create_dir_all(&out).on(out.display().to_string())?;
         let tests = self.tests(&checkout, &out)?;
         if self.names {
-            tests.iter().for_each(|test| println!("{}", test.id));
+            tests.iter().try_for_each(|test| outlet::print(format_args!("{}\n", test.id)))?;
             return Ok(true);
         }
         if tests.is_empty() {
@@ -146,8 +147,8 @@ impl TestArgs {
         report.time = start.elapsed();
         let dir = self.out.clone().unwrap_or_else(|| checkout.join("build/test-report"));
         report.write(&dir)?;
-        print!("{}", report.summary());
-        println!("{:.0} s; {}", report.time.as_secs_f64(), dir.join("index.html").display());
+        let (seconds, page) = (report.time.as_secs_f64(), dir.join("index.html"));
+        outlet::print(format_args!("{}{seconds:.0} s; {}\n", report.summary(), page.display()))?;
         Ok(report.count(Verdict::Differs) == 0 && (self.dir.is_some() || report.count(Verdict::Wrong) == 0))
     }
 
