@@ -98,7 +98,7 @@ pub enum Taken {
 impl Ring {
     /// A ring of zeroes. `ENOMEM`.
     pub fn new(shape: Shape) -> SysResult<Arc<Ring>> {
-        let count = shape.block * shape.blocks / PAGE_SIZE as usize;
+        let count = shape.block * shape.blocks / PAGE_SIZE;
         let mut pages = Vec::new();
         pages.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         for _ in 0..count {
@@ -113,7 +113,7 @@ impl Ring {
     }
 
     fn write(&self, mut at: usize, mut bytes: &[u8]) {
-        let page = PAGE_SIZE as usize;
+        let page = PAGE_SIZE;
         while let (false, Some(target)) = (bytes.is_empty(), self.pages.get(at / page)) {
             let (now, rest) = bytes.split_at(bytes.len().min(page - at % page));
             target.write(at % page, now);
@@ -123,7 +123,7 @@ impl Ring {
     }
 
     fn read(&self, mut at: usize, mut bytes: &mut [u8]) {
-        let page = PAGE_SIZE as usize;
+        let page = PAGE_SIZE;
         while let (false, Some(source)) = (bytes.is_empty(), self.pages.get(at / page)) {
             let now = bytes.len().min(page - at % page);
             let (now, rest) = bytes.split_at_mut(now);
@@ -249,7 +249,7 @@ impl Ring {
 
     /// Bytes of memory.
     pub fn len(&self) -> usize {
-        self.pages.len() * PAGE_SIZE as usize
+        self.pages.len() * PAGE_SIZE
     }
 }
 
