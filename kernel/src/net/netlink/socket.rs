@@ -17,6 +17,7 @@ use crate::files::{FileOps, OpenFile, capable};
 use crate::net::filter::Filter;
 use crate::net::ioctl;
 use crate::net::socket::{Common, Family};
+use crate::net::sockopt::general::refused;
 use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
@@ -86,6 +87,8 @@ pub struct NetlinkSocket {
     /// Options that are on, bit by bit.
     options: AtomicU32,
     pass_credentials: AtomicBool,
+    /// `SO_PASSSEC`: nobody here has a label to pass.
+    pass_security: AtomicBool,
     filter: Filter,
     readers: PollQueue,
 }
@@ -123,6 +126,7 @@ impl NetlinkSocket {
             error: AtomicI32::new(0),
             options: AtomicU32::new(0),
             pass_credentials: AtomicBool::new(false),
+            pass_security: AtomicBool::new(false),
             filter: Filter::default(),
             readers: poll_queue(),
         }
@@ -348,7 +352,7 @@ impl FileOps for NetlinkSocket {
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         table.add(&self.readers);
         let error = if self.error.load(Ordering::Relaxed) != 0 { ev::ERR } else { 0 };
-        ev::WRITABLE | error | if self.replies.lock().is_empty() { 0 } else { ev::READABLE }
+        ev::WRITABLE | ev::WRBAND | error | if self.replies.lock().is_empty() { 0 } else { ev::READABLE }
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
@@ -415,14 +419,18 @@ impl Socket for NetlinkSocket {
         Err(Errno::EOPNOTSUPP)
     }
 
-    fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, _: Ancillary, flags: u32) -> SysResult<usize> {
+    fn send_message(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
         if flags & n::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
         if from.remaining() == 0 {
             return Err(Errno::ENODATA);
         }
-        let (port, groups) = match to {
+        // Files go by AF_UNIX alone.
+        if !with.files.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let (port, groups) = match to.filter(|to| !to.is_empty()) {
             Some(to) => decode(to)?,
             None => *self.peer.lock(),
         };
@@ -484,8 +492,10 @@ impl Socket for NetlinkSocket {
     fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
         match (level, option) {
             (n::SOL_SOCKET, n::SO_PASSCRED) => self.pass_credentials.store(int(value)? != 0, Ordering::Relaxed),
+            (n::SOL_SOCKET, n::SO_PASSSEC) => self.pass_security.store(int(value)? != 0, Ordering::Relaxed),
             (n::SOL_SOCKET, _) => {
-                return self.filter.set(option, value).unwrap_or_else(|| self.common.set(level, option, value));
+                let others = || self.common.set(level, option, value);
+                return self.filter.set(option, value).or_else(|| refused(option, value)).unwrap_or_else(others);
             }
             (SOL_NETLINK, option::ADD_MEMBERSHIP | option::DROP_MEMBERSHIP) => {
                 let group = int(value).unwrap_or(0) as u32;
@@ -527,6 +537,12 @@ impl Socket for NetlinkSocket {
             (n::SOL_SOCKET, n::SO_ERROR) => self.error.swap(0, Ordering::Relaxed),
             (n::SOL_SOCKET, n::SO_ACCEPTCONN) => 0,
             (n::SOL_SOCKET, n::SO_PASSCRED) => self.pass_credentials.load(Ordering::Relaxed).into(),
+            (n::SOL_SOCKET, n::SO_PASSSEC) => self.pass_security.load(Ordering::Relaxed).into(),
+            (n::SOL_SOCKET, n::SO_PEEK_OFF) => return Err(Errno::EOPNOTSUPP),
+            (n::SOL_SOCKET, n::SO_PEERNAME) => {
+                let name = self.peer_address()?;
+                return if name.len() < room { Err(Errno::EINVAL) } else { Ok(name) };
+            }
             (n::SOL_SOCKET, _) => {
                 return self.filter.get(option).map_or_else(|| self.common.get(level, option, room), Ok);
             }

@@ -26,6 +26,7 @@ use crate::net::filter::Filter;
 use crate::net::interface::{self, Interface};
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
+use crate::net::sockopt::general::refused;
 use crate::net::{ioctl, poll};
 use crate::platform::rng;
 use crate::sync::SpinLock;
@@ -353,7 +354,7 @@ impl FileOps for PacketSocket {
         let ring = self.rings.lock()[RECEIVED].clone();
         let readable = !self.queue.lock().is_empty() || ring.is_some_and(|ring| ring.is_readable());
         // As on Linux, frames can be sent whatever the ring for them says.
-        ev::WRITABLE | error | if readable { ev::READABLE } else { 0 }
+        ev::WRITABLE | ev::WRBAND | error | if readable { ev::READABLE } else { 0 }
     }
 
     fn own_memory(&self, file: &Arc<OpenFile>) -> Option<SysResult<Arc<dyn MappedFile>>> {
@@ -435,6 +436,11 @@ impl Socket for PacketSocket {
             poll::sent();
             return result;
         }
+        // Where it goes is looked at before the frame.
+        let through = interface::by_index(place.interface).ok_or(Errno::ENXIO)?;
+        if !through.is_up() {
+            return Err(Errno::ENETDOWN);
+        }
         let len = from.remaining();
         if len > LONGEST + VNET_HEADER {
             return Err(Errno::EMSGSIZE);
@@ -501,7 +507,7 @@ impl Socket for PacketSocket {
                 let rings = self.rings.lock().iter().any(Option::is_some);
                 self.options.set(option, value, self.is_raw(), rings)
             }
-            (n::SOL_SOCKET, _) => match self.filter.set(option, value) {
+            (n::SOL_SOCKET, _) => match self.filter.set(option, value).or_else(|| refused(option, value)) {
                 Some(result) => result,
                 None => self.common.set(level, option, value),
             },
@@ -513,6 +519,8 @@ impl Socket for PacketSocket {
         match (level, option) {
             (SOL_PACKET, _) => self.options.get(option, -1),
             (n::SOL_SOCKET, n::SO_ERROR) => Ok(self.error.swap(0, Ordering::Relaxed).to_ne_bytes().to_vec()),
+            (n::SOL_SOCKET, n::SO_PEEK_OFF) => Err(Errno::EOPNOTSUPP),
+            (n::SOL_SOCKET, n::SO_PEERNAME) => Err(Errno::ENOTCONN),
             (n::SOL_SOCKET, n::SO_ACCEPTCONN) => Ok(0i32.to_ne_bytes().to_vec()),
             (n::SOL_SOCKET, _) => match self.filter.get(option) {
                 Some(value) => Ok(value),

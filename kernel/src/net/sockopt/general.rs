@@ -10,6 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::{bit_of, flag};
 use crate::files::capable;
 use crate::files::socket::{int, timeval, timeval_bytes};
+use crate::net::filter::Filter;
 use crate::net::interface;
 use crate::net::socket::Common;
 use crate::net::sysctl;
@@ -56,6 +57,18 @@ fn word(value: &[u8]) -> SysResult<u64> {
 /// `EPERM` for a value above `old` that is asked for without the privilege.
 fn may_raise(number: i32, old: i32) -> SysResult<()> {
     if number > old && !capable(CAP_NET_ADMIN) { Err(Errno::EPERM) } else { Ok(()) }
+}
+
+/// What sockets refuse that are not of the Internet families: setsockopt(2)'s answer, `None` for other options.
+pub fn refused(option: u32, value: &[u8]) -> Option<SysResult<()>> {
+    let number = int(value);
+    match option {
+        n::SO_REUSEPORT if number == Ok(0) => None,
+        n::SO_REUSEPORT | n::SO_PEEK_OFF | n::SO_ZEROCOPY => Some(number.and(Err(Errno::EOPNOTSUPP))),
+        n::SO_DEVMEM_DONTNEED => Some(number.and(Err(Errno::EBADF))),
+        n::SO_ATTACH_REUSEPORT_EBPF => Some(Filter::attach_by_descriptor(value)),
+        _ => None,
+    }
 }
 
 /// The interface that `SO_BINDTODEVICE` names; 0 for none. `ENODEV`.
@@ -249,7 +262,7 @@ impl Common {
                 return Ok([0i32, -1, -1].iter().flat_map(|word| word.to_ne_bytes()).collect());
             }
             n::SO_COOKIE => return self.cookie_bytes(room),
-            n::SO_NETNS_COOKIE if room < 8 => return Err(Errno::EINVAL),
+            n::SO_NETNS_COOKIE if room != 8 => return Err(Errno::EINVAL),
             // There is one network.
             n::SO_NETNS_COOKIE => return Ok(1u64.to_ne_bytes().to_vec()),
             n::SO_MEMINFO => return Ok(self.memory_words()),
