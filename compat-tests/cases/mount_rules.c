@@ -345,3 +345,23 @@ GROUP(mounts_told)
     }
     umount2("p", MNT_DETACH);
 }
+
+/* Doubles the mounts below a place twelve times, and takes them all away at once. */
+GROUP(many_mounts)
+{
+    if (!root())
+        return;
+    new_dir("p");
+    MUST(mount("", "p", "tmpfs", 0, "") == 0);
+    new_dir("p/d");
+    MUST(mount("p/d", "p/d", 0, MS_BIND, 0) == 0 && mount("", "p/d", "", MS_SHARED, "") == 0);
+    for (int i = 0; i < 12; i++)
+        OK(named("on a peer, %d", i), mount("p/d", "p/d", 0, MS_BIND, 0));
+    OK("umount", umount2("p", MNT_DETACH));
+    new_dir("r");
+    new_dir("r/b");
+    MUST(mount("r", "r", 0, MS_BIND, 0) == 0);
+    for (int i = 0; i < 12; i++)
+        OK(named("in itself, %d", i), mount("r", "r/b", 0, MS_BIND | MS_REC, 0));
+    OK("umount in itself", umount2("r", MNT_DETACH));
+}

@@ -1,4 +1,4 @@
-//! Prints how many system calls are done, partial and absent, and which: the README's status section quotes it.
+//! Prints how many system calls are done, partial and absent, and which: docs/status.md has the same.
 
 use syscall_shim::table::{ROWS, Status};
 

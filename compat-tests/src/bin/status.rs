@@ -1,10 +1,11 @@
-//! `status REPORT README`: writes the results of the last test run and the state of the system-call table into the README,
-//! between its markers.
+//! `status REPORT PAGE README`: writes the results of the last test run and the state of the system-call table to a page, and their
+//! sum into the README, between its markers.
 
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
 use std::process::ExitCode;
 use syscall_shim::table::{ROWS, Status};
 
@@ -13,11 +14,11 @@ const END: &str = "<!-- end of status -->";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
-    let [_, report, readme] = &args[..] else {
-        eprintln!("usage: status REPORT README");
+    let [_, report, page, readme] = &args[..] else {
+        eprintln!("usage: status REPORT PAGE README");
         return ExitCode::FAILURE;
     };
-    match update(report, readme) {
+    match update(report, page, readme) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("status: {e}");
@@ -26,13 +27,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn update(report: &str, readme: &str) -> Result<(), String> {
-    let read = |path: &str| std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}: run scripts/test first"));
-    let text = read(readme)?;
+fn update(report: &str, page: &str, readme: &str) -> Result<(), String> {
+    let results = fs::read_to_string(report).map_err(|e| format!("{report}: {e}: run scripts/test first"))?;
+    let text = fs::read_to_string(readme).map_err(|e| format!("{readme}: {e}"))?;
     let (head, rest) = text.split_once(BEGIN).ok_or_else(|| format!("{readme}: no line {BEGIN}"))?;
     let (_, tail) = rest.split_once(END).ok_or_else(|| format!("{readme}: no line {END}"))?;
-    let section = programs(&read(report)?) + &calls();
-    std::fs::write(readme, format!("{head}{BEGIN}\n{section}{END}{tail}")).map_err(|e| format!("{readme}: {e}"))
+    let write = |path: &str, text: String| fs::write(path, text).map_err(|e| format!("{path}: {e}"));
+    write(page, format!("# Status\n\nWritten by `scripts/status`.\n\n{}{}", programs(&results), calls()))?;
+    write(readme, format!("{head}{BEGIN}\n{}\n{END}{tail}", sum(&results)))
+}
+
+/// Everything in one sentence.
+fn sum(report: &str) -> String {
+    let count = |wanted: &str| report.lines().filter(|line| line.split('\t').next() == Some(wanted)).count();
+    let calls = |wanted: fn(&Status) -> bool| ROWS.iter().filter(|row| wanted(&row.status)).count();
+    format!(
+        "{} of {} programs and tests of applications do on Skiff what they do on Linux ({} differ, {} were skipped); of the\n\
+         system calls {} are done, {} in part, {} not. [docs/status.md](docs/status.md) has them all.",
+        count("passed"),
+        report.lines().count(),
+        count("failed"),
+        count("skipped"),
+        calls(|status| *status == Status::Done),
+        calls(|status| matches!(status, Status::Partial(_))),
+        calls(|status| *status == Status::Absent),
+    )
 }
 
 /// One row for each program, with its variants or tests behind it.

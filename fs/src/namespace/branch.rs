@@ -101,14 +101,20 @@ impl Table {
         self.order.iter().filter(is_child).cloned().collect()
     }
 
-    /// The mount and all that hang on it, above before below.
-    pub(super) fn subtree(&self, mount: &Arc<Mount>) -> Vec<Arc<Mount>> {
+    /// Mounts by the id of the one that their place is in.
+    fn by_parent(&self) -> HashMap<u32, Vec<&Arc<Mount>>> {
         let mut by_parent: HashMap<u32, Vec<&Arc<Mount>>> = HashMap::new();
         for m in &self.order {
             if let Some(place) = m.place.read().as_ref() {
                 by_parent.entry(place.mount.id).or_default().push(m);
             }
         }
+        by_parent
+    }
+
+    /// The mount and all that hang on it, above before below.
+    pub(super) fn subtree(&self, mount: &Arc<Mount>) -> Vec<Arc<Mount>> {
+        let by_parent = self.by_parent();
         let mut all = Vec::from([mount.clone()]);
         let mut next = 0;
         while let Some(at) = all.get(next) {
@@ -176,14 +182,15 @@ impl Table {
     pub(super) fn copy_tree(&self, from: &Path, recurse: bool) -> Branch {
         let mut copies = Vec::from([(from.mount.copy(from.dentry.clone()), None)]);
         let mut work = Vec::from([(from.mount.clone(), from.dentry.clone(), 0)]);
-        while let Some((mount, below, index)) = work.pop().filter(|_| recurse) {
-            for child in self.children(&mount) {
+        let by_parent = if recurse { self.by_parent() } else { HashMap::new() };
+        while let Some((mount, below, index)) = work.pop() {
+            for child in by_parent.get(&mount.id).into_iter().flatten() {
                 let Some(place) = child.place().filter(|_| !child.unbindable()) else { continue };
                 let _still = TREE.read();
                 if !below.is_ancestor_of(&place.dentry) {
                     continue;
                 }
-                work.push((child.clone(), child.root.clone(), copies.len()));
+                work.push((Arc::clone(child), child.root.clone(), copies.len()));
                 copies.push((child.copy(child.root.clone()), Some((index, place.dentry))));
             }
         }
@@ -253,21 +260,11 @@ impl Table {
     }
 
     /// Puts a branch at a place; what is mounted there already comes to lie on top of it.
-    fn join(&mut self, branch: Branch, place: Path) {
+    pub(super) fn join(&mut self, branch: Branch, place: Path) {
         let above = self.by_place.remove(&key(&place));
         let root = branch.root().clone();
-        let mounts: Vec<Arc<Mount>> = branch.0.iter().map(|(mount, _)| mount.clone()).collect();
-        for (mount, at) in branch.0 {
-            let at = match at {
-                None => place.clone(),
-                Some((parent, dentry)) => match mounts.get(parent) {
-                    Some(parent) => Path { mount: parent.clone(), dentry },
-                    None => continue,
-                },
-            };
-            self.order.push(mount.clone());
-            self.hang(mount, at);
-        }
+        root.set_detached(false);
+        self.join_at(branch, Some(&place));
         if let Some(above) = above {
             place.dentry.remove_mount();
             let mut top = root;
@@ -276,6 +273,21 @@ impl Table {
             }
             let dentry = top.root.clone();
             self.hang(above, Path { mount: top, dentry });
+        }
+    }
+
+    /// Enters the mounts of a branch, of which the first hangs at `place`, or nowhere.
+    pub(super) fn join_at(&mut self, branch: Branch, place: Option<&Path>) {
+        let mounts: Vec<Arc<Mount>> = branch.0.iter().map(|(mount, _)| mount.clone()).collect();
+        for (mount, at) in branch.0 {
+            let at = match at {
+                None => place.cloned(),
+                Some((parent, dentry)) => mounts.get(parent).map(|parent| Path { mount: parent.clone(), dentry }),
+            };
+            self.order.push(mount.clone());
+            if let Some(at) = at {
+                self.hang(mount, at);
+            }
         }
     }
 
@@ -294,22 +306,23 @@ impl Table {
 
     /// Takes a mount from its place, and with it what hangs on it (`MS_MOVE`).
     pub(super) fn lift(&mut self, mount: &Arc<Mount>) -> Option<Branch> {
-        let place = mount.place()?;
-        let all = self.subtree(mount);
-        let mut branch = Branch(Vec::new());
-        for (i, m) in all.iter().enumerate() {
-            let Some(at) = m.place() else { continue };
-            let parent = all.iter().position(|p| Arc::ptr_eq(p, &at.mount)).filter(|_| i > 0);
-            if let Some(parent) = parent {
-                self.by_place.remove(&key(&at));
-                at.dentry.remove_mount();
-                branch.0.push((m.clone(), Some((parent, at.dentry))));
-            } else {
-                branch.0.push((m.clone(), None));
-            }
+        let place = mount.place();
+        if place.is_none() && !mount.is_detached() {
+            return None;
         }
-        self.by_place.remove(&key(&place));
-        place.dentry.remove_mount();
+        let all = self.subtree(mount);
+        let mut branch = Branch(Vec::from([(mount.clone(), None)]));
+        for m in all.iter().skip(1) {
+            let Some(at) = m.place() else { continue };
+            let Some(parent) = all.iter().position(|p| Arc::ptr_eq(p, &at.mount)) else { continue };
+            self.by_place.remove(&key(&at));
+            at.dentry.remove_mount();
+            branch.0.push((m.clone(), Some((parent, at.dentry))));
+        }
+        if let Some(place) = place {
+            self.by_place.remove(&key(&place));
+            place.dentry.remove_mount();
+        }
         let ids: HashSet<u32> = all.iter().map(|m| m.id).collect();
         self.order.retain(|m| !ids.contains(&m.id));
         Some(branch)
@@ -320,8 +333,15 @@ impl Table {
     pub(super) fn with_propagated(&self, going: Vec<Arc<Mount>>) -> Vec<Arc<Mount>> {
         let mut ids: HashSet<u32> = going.iter().map(|m| m.id).collect();
         let mut all = going.clone();
+        // Places of which all that is mounted on a group's peers and slaves goes: most mounts of a large group have the same.
+        let mut done: HashSet<(u32, usize)> = HashSet::new();
         for mount in going.iter().rev() {
             let Some(place) = mount.place() else { continue };
+            let common = (place.mount.group(), Arc::as_ptr(&place.dentry).addr());
+            if done.contains(&common) {
+                continue;
+            }
+            let mut stays = false;
             for target in self.targets(&place.mount, &place.dentry) {
                 let Some(child) = self.at(&target.mount, &place.dentry).filter(|child| !ids.contains(&child.id)) else {
                     continue;
@@ -330,7 +350,12 @@ impl Table {
                 if self.children(child).iter().all(|c| ids.contains(&c.id) || Some(c.id) == on_top) {
                     ids.insert(child.id);
                     all.push(child.clone());
+                } else {
+                    stays = true;
                 }
+            }
+            if !stays {
+                done.insert(common);
             }
         }
         all

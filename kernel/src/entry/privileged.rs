@@ -3,18 +3,21 @@
 //!
 //! What cannot be seen here (`cli`, `in`, `wrmsr` and their like simply work in ring 0) is listed in docs/security.md.
 
+use core::sync::atomic::Ordering;
+
 use syscall_shim::halt::{self, HLT, Interrupted, Memory};
 
+use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
-use crate::arch::{apic, vectors};
-use crate::task::current;
+use crate::arch::{apic, msr, vectors};
+use crate::task::{current, sched};
 use crate::usermem::{self, UserAddr};
 
 /// `int n` without the number.
 const INT: u8 = 0xcd;
 const INT_LEN: u64 = 2;
-/// What areas of stubs are called in /proc/PID/maps.
-const STUBS: &[u8] = b"[skiff-calls]";
+/// So many bytes of code are searched before others may run.
+const AT_ONCE: usize = 1 << 20;
 /// Error code of a fault about a gate of the IDT (SDM vol. 3, 6.13).
 const ERROR_IDT: u64 = 1 << 1;
 
@@ -93,23 +96,37 @@ pub(super) fn looks_halted(frame: &TrapFrame) -> bool {
     last == HLT
 }
 
-/// Whether it has, for certain. If so the frame is made that of the fault that the instruction is in ring 3. Looks the mapping
+/// Whether it has, for certain. If so the frame is made that of the fault that the instruction is in ring 3. Looks mappings
 /// up, which may sleep.
 #[cold]
 pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
-    let f = &*frame;
-    let registers =
-        [f.rax, f.rcx, f.rdx, f.rbx, f.rsp, f.rbp, f.rsi, f.rdi, f.r8, f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15];
-    let at = Interrupted { rip: f.rip, rflags: f.rflags, registers };
-    let Some(text) = current().process.mm().range_at(f.rip.wrapping_sub(1)) else { return false };
-    if !halt::has_halted(&at, text, &Present) {
+    let task = current();
+    if task.arrival.is_at(frame) {
         return false;
     }
-    // The branch over it may have moved into a call site's stub.
-    let Ok(areas) = current().process.mm().maps() else { return false };
-    let mut stubs = areas.iter().filter(|area| area.path == STUBS).map(|area| area.start..area.end);
-    if stubs.any(|stubs| stubs.contains(&at.rip) || halt::may_come_from(&at, stubs, &Present)) {
+    let mm = task.process.mm();
+    let Ok(code) = mm.executable() else { return false };
+    let f = &*frame;
+    let Some(text) = code.iter().find(|area| area.contains(&f.rip.wrapping_sub(1))) else { return false };
+    if mm.is_in_stub(f) {
         return false;
+    }
+    let registers =
+        [f.rax, f.rcx, f.rdx, f.rbx, f.rsp, f.rbp, f.rsi, f.rdi, f.r8, f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15];
+    let at = Interrupted { rip: f.rip, rflags: f.rflags, registers, fs_base: msr::fs_base() };
+    if !halt::may_have_halted(&at, text.clone(), &Present) {
+        return false;
+    }
+    // The branch to it may be another library's, or have moved into a call site's stub.
+    for area in &code {
+        for start in area.clone().step_by(AT_ONCE) {
+            if halt::may_come_from(&at, start..area.end.min(start + AT_ONCE as u64), &Present) {
+                return false;
+            }
+            if this_cpu().need_resched.load(Ordering::Relaxed) {
+                sched::schedule();
+            }
+        }
     }
     refuse(frame, 1, 0);
     true

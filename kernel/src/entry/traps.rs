@@ -358,6 +358,7 @@ fn handle_work(task: &Task, frame: &mut TrapFrame) {
         task.process.mm().original_ip(frame);
         signal::handle(frame);
         task.process.mm().resume(frame);
+        task.arrival.set(frame);
     }
     irq::disable();
 }

@@ -4,6 +4,7 @@
 //! of the kernel.
 
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 
 use fs::inode::same_inode;
 use fs::{FileType, MAX_FILE_SIZE, OpenFlags, PAGE_SIZE};
@@ -13,6 +14,7 @@ use super::io::{self, Segments, Sink, Source};
 use super::pipe::{Buffer, Pipe, PipeEnd};
 use super::regular::{checked_size, file_size_limit};
 use super::{OpenFile, events};
+use crate::task::{Task, current, signal};
 
 /// Bytes moved at once.
 const CHUNK: usize = 64 * 1024;
@@ -76,7 +78,8 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
                 done += taken;
                 source = source.after(taken);
                 target = target.after(taken);
-                if taken < read {
+                // A file that is copied behind itself goes on for long: whoever is killed does not.
+                if taken < read || is_dying(current()) {
                     break;
                 }
             }
@@ -85,6 +88,11 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
         }
     }
     Ok(done)
+}
+
+/// Whether the task has been told of a signal that ends it.
+fn is_dying(task: &Task) -> bool {
+    task.signal_pending.load(Ordering::Acquire) && signal::is_being_killed(task)
 }
 
 /// Whether there is nothing to read at a place of a file with positions.

@@ -8,6 +8,7 @@ use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr, VirtAddr};
 
 use super::frames::{self, EarlyFrames};
+use super::vsyscall;
 use super::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use crate::arch::boot::BootInfo;
 use crate::arch::layout::{self, DIRECT_MAP_END, translate};
@@ -111,6 +112,8 @@ pub(super) fn init(boot: &BootInfo, early: &mut EarlyFrames) {
         let pml4 = Table(alloc()?);
         map_ram(pml4, boot, &mut alloc)?;
         map_image(pml4, &mut alloc)?;
+        // SAFETY: not live yet; nothing else is there, and the page is code that nobody writes.
+        unsafe { pml4.set(vsyscall::ADDRESS, 0, vsyscall::phys() | TEXT, &mut alloc)? };
         // SAFETY: not live yet, so ours alone.
         unsafe { pml4.below(3, DYNAMIC_AREA, &mut alloc)? };
         Some(pml4)

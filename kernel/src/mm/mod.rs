@@ -23,11 +23,13 @@ pub mod object;
 pub mod page_table;
 mod pages;
 pub mod remote;
+mod seal;
 pub mod sites;
 pub mod tlb;
 pub mod user_page;
 pub mod vma;
 pub mod vmalloc;
+pub mod vsyscall;
 
 pub use address_space::{AddressSpace, Layout};
 pub use flags::{Access, FaultError, MapFlags, Prot};

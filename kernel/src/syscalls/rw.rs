@@ -289,8 +289,12 @@ pub fn readahead(fd: i32, offset: i64, count: usize) -> SysResult {
     if !matches!(file.inode.access_attrs().mode & S_IFMT, S_IFREG | S_IFBLK) {
         return Err(Errno::EINVAL);
     }
-    let Some(mapping) = file.inode.mapping() else { return Ok(0) };
-    mapping.read(position(offset)?, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
+    if count > isize::MAX as usize {
+        return Err(Errno::EINVAL);
+    }
+    // There is nothing before the file's start to be read.
+    let (Some(mapping), Ok(start)) = (file.inode.mapping(), position(offset)) else { return Ok(0) };
+    mapping.read(start, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
 }
 
 /// cachestat(2). What a memory file has is in the cache, and nothing of it is dirty, under way to a disk, or evicted.

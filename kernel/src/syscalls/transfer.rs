@@ -25,9 +25,10 @@ fn place(at: UserPtr<i64>) -> SysResult<Place> {
     }
 }
 
-/// Checks that `count` bytes at an offset end within what a file can have (`rw_verify_area`).
+/// Checks that `count` is no negative number, and that so many bytes at an offset end within what a file can have (`rw_verify_area`).
 fn verify(place: Place, count: usize) -> SysResult<()> {
     match place {
+        _ if count > isize::MAX as usize => Err(Errno::EINVAL),
         Place::At(pos) if pos.checked_add(count as u64).is_none_or(|end| end > i64::MAX as u64) => Err(Errno::EINVAL),
         _ => Ok(()),
     }

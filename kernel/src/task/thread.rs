@@ -6,6 +6,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
+use super::arrival::Arrival;
 use super::credentials::Credentials;
 use super::history::History;
 use super::io_context::IoContext;
@@ -235,6 +236,8 @@ pub struct Task {
     /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
     pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
     pub(super) parker: SpinLock<Option<Arc<dyn super::wait::Parker>>>,
+    /// Where the kernel had it go on last.
+    pub arrival: Arrival,
     /// Where `restart_syscall(2)` goes on.
     pub restart: SpinLock<Option<Restart>>,
     /// Time used.
@@ -336,6 +339,7 @@ impl Task {
             rseq_signature: AtomicU32::new(0),
             futex_waiter: SpinLock::new(None),
             parker: SpinLock::new(None),
+            arrival: Arrival::default(),
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
@@ -453,9 +457,16 @@ impl Task {
         self.credentials.lock().clone()
     }
 
-    /// Gives the thread other ids.
+    /// Gives the thread other ids. Where it can do other things with them, what the process holds is no longer for all to see, and
+    /// its parent's end tells it nothing (`commit_creds`).
     pub fn set_credentials(&self, new: Credentials) {
         let mut credentials = self.credentials.lock();
+        let acts_as = |c: &Credentials| (c.euid, c.egid, c.fsuid, c.fsgid);
+        let gains = new.cap_permitted & !credentials.cap_permitted != 0;
+        if acts_as(&new) != acts_as(&credentials) || gains {
+            self.process.dumpable.store(super::core_dump::SUID_DUMPABLE.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.process.pdeath_signal.store(0, Ordering::Relaxed);
+        }
         self.ids.set(&new);
         *credentials = Arc::new(new);
     }

@@ -5,13 +5,13 @@
 //! waits until no CPU says that it reads this table; from then on nobody can come to it any more. Interrupt handlers do not read such
 //! tables, and the kernel is not preempted, so one word for each CPU is enough.
 
+use crate::cpu::atomic::{AtomicPtr, Ordering};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::{SpinGuard, SpinLock};
 use crate::cpu::percpu::{self, this_cpu};
@@ -74,7 +74,7 @@ impl<T, W> ArcTable<T, W> {
         let own = this_cpu().id.get();
         for cpu in percpu::each(percpu::online() & !(1 << own)) {
             while cpu.reading.load(Ordering::SeqCst) == ptr::from_ref(self).addr() {
-                core::hint::spin_loop();
+                crate::cpu::relax();
             }
         }
     }

@@ -33,3 +33,6 @@ pub use irq_lock::{IrqGuard, IrqLock};
 pub use rw::{ReadGuard, SleepRwLock, WriteGuard};
 pub use sleep::{SleepGuard, SleepMutex};
 pub use spin_lock::{SpinGuard, SpinLock};
+
+#[cfg(test)]
+mod tests;

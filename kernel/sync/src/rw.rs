@@ -1,8 +1,8 @@
 //! The lock that many may read under at the same time, held over sleeps.
 
+use crate::cpu::atomic::{AtomicU32, Ordering};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::order;
 use crate::sleep::{Look, Patience, sleep_until, spins};
@@ -113,7 +113,7 @@ impl<T: ?Sized> SleepRwLock<T> {
             if let Some(guard) = take() {
                 return guard;
             }
-            core::hint::spin_loop();
+            crate::cpu::relax();
         }
         // Counted before the looks that precede the sleep: whoever frees the lock after those sees that somebody waits.
         waiting.fetch_add(1, Ordering::SeqCst);

@@ -1,8 +1,8 @@
 //! Spin locks: one word that anybody may take, and turns by ticket for those who find it taken.
 
+use crate::cpu::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::order::{self, Class};
 use crate::cpu::{clock, ipi, percpu};
@@ -96,7 +96,7 @@ impl<T: ?Sized> Raw<T> {
             if waited >= before() * PATIENCE && self.take() {
                 break;
             }
-            core::hint::spin_loop();
+            crate::cpu::relax();
             if waited > STUCK_AFTER && !reported {
                 reported = true;
                 let own = cpu.id.get();

@@ -3,9 +3,9 @@
 //! A sleeper puts an entry into the queues of all that it waits for, marks itself asleep, looks once more, and lets others
 //! run. A wake-up between those steps only makes it look again, so none is lost.
 
+use crate::cpu::atomic::{AtomicUsize, Ordering, fence};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use crate::IrqLock;
 use crate::cpu::clock;

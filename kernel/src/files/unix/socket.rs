@@ -154,7 +154,7 @@ impl UnixSocket {
     }
 
     /// `SO_MEMINFO` (linux/sock_diag.h).
-    fn memory(&self) -> [usize; 9] {
+    pub(super) fn memory(&self) -> [usize; 9] {
         let (sent, limit) = (self.sender.used(), self.options.send_limit());
         [0, self.options.receive_limit(), sent, limit, 0, 0, 0, 0, 0]
     }

@@ -191,6 +191,13 @@ impl AddressSpace {
         }
     }
 
+    /// Whether the frame's `rip` is in a stub, or on the way from one into the kernel.
+    pub fn is_in_stub(&self, frame: &TrapFrame) -> bool {
+        let mut original = *frame;
+        self.original_ip(&mut original);
+        original.rip != frame.rip
+    }
+
     /// As [`Self::original_ip`], for dumps: only the address, and it waits for no lock.
     pub fn try_original_ip(&self, rip: u64) -> Option<u64> {
         let table = self.sites.table.try_lock()?;

@@ -288,15 +288,20 @@ impl Common {
 
     /// `SO_COOKIE`: a number that no other socket has.
     fn cookie_bytes(&self, room: usize) -> SysResult<Vec<u8>> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         if room < 8 {
             return Err(Errno::EINVAL);
         }
+        Ok(self.cookie().to_ne_bytes().to_vec())
+    }
+
+    /// See `cookie_bytes`.
+    pub fn cookie(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         if self.cookie.load(Ordering::Relaxed) == 0 {
             let new = NEXT.fetch_add(1, Ordering::Relaxed);
             let _ = self.cookie.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
         }
-        Ok(self.cookie.load(Ordering::Relaxed).to_ne_bytes().to_vec())
+        self.cookie.load(Ordering::Relaxed)
     }
 
     /// `SO_MEMINFO`: the limits are what is known here of `SK_MEMINFO_VARS` words.

@@ -16,7 +16,7 @@ use crate::files::capable;
 use crate::mm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
 use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
 use crate::mm::{AddressSpace, Prot};
-use crate::mm::{heap, huge};
+use crate::mm::{heap, huge, vsyscall};
 
 const CAP_SYS_ADMIN: u32 = 21;
 
@@ -35,13 +35,30 @@ fn map_entry(entry: MapsEntry) -> text::MapEntry {
     }
 }
 
+/// What all have where the kernel is.
+fn gate() -> text::MapEntry {
+    text::MapEntry {
+        start: vsyscall::ADDRESS,
+        end: vsyscall::ADDRESS + PAGE_SIZE,
+        read: false,
+        write: false,
+        exec: true,
+        shared: false,
+        offset: 0,
+        dev: 0,
+        ino: 0,
+        name: b"[vsyscall]".to_vec(),
+    }
+}
+
 /// `maps`
 pub fn maps(target: &Target) -> SysResult<Vec<u8>> {
     let Some(mm) = target.mm()? else { return Ok(Vec::new()) };
     let mut entries = Vec::new();
     let areas = mm.maps()?;
-    entries.try_reserve_exact(areas.len()).map_err(|_| Errno::ENOMEM)?;
+    entries.try_reserve_exact(areas.len() + 1).map_err(|_| Errno::ENOMEM)?;
     entries.extend(areas.into_iter().map(map_entry));
+    entries.push(gate());
     text::maps(&entries).map_err(|_| Errno::ENOMEM)
 }
 

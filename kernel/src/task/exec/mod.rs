@@ -159,6 +159,7 @@ pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
             ..TrapFrame::default()
         };
         frame.leave_syscall();
+        task.arrival.set(frame);
     });
     Ok(())
 }
