@@ -193,3 +193,59 @@ GROUP(counts_tables)
         SHOW(named("%s any", udp), "%s", line_of(udp, own_port(any), 0));
     }
 }
+
+/* What TCP_INFO counts of a connection, at its place in struct tcp_info (linux/tcp.h). */
+static void told(const char *name, int fd)
+{
+    static const struct { const char *name; size_t at, size; } fields[] = {
+        {"acked", 120, 8},       {"received", 128, 8}, {"segs_in", 140, 4},   {"data_in", 152, 4},    {"data_out", 156, 4},
+        {"delivered", 192, 4},   {"sent", 200, 8},     {"again", 208, 8},     {"ahead", 224, 4},
+    };
+    unsigned char info[256] = {0};
+    char text[300];
+    socklen_t n = sizeof info;
+    int at = 0;
+    MUST(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &n) == 0 && n >= 232);
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        unsigned long long value = 0;
+        memcpy(&value, info + fields[i].at, fields[i].size);
+        at += sprintf(text + at, "%s %llu ", fields[i].name, value);
+    }
+    unsigned out;
+    memcpy(&out, info + 136, sizeof out);
+    /* How many ACKs go is a matter of time. */
+    sprintf(text + at, "out %d", out > 0);
+    SHOW(name, "%s", text);
+}
+
+GROUP(counts_info)
+{
+    own_network();
+    for (int f = 0; f < 2; f++) {
+        int family = f ? AF_INET6 : AF_INET, p[2];
+        char bytes[1000] = {0};
+        const char *of = f ? "IPv6" : "IPv4";
+        tcp_pair(family, p);
+        pause_ms(10);
+        told(named("%s: who connected", of), p[0]);
+        told(named("%s: who accepted", of), p[1]);
+        /* One by one, so that each is answered before the next. */
+        for (int i = 0; i < 3; i++) {
+            MUST(send(p[0], bytes, sizeof bytes, 0) == sizeof bytes && events_within(p[1], POLLIN, 1000));
+            MUST(recv(p[1], bytes, sizeof bytes, MSG_WAITALL) == sizeof bytes);
+            pause_ms(60);
+        }
+        told(named("%s: who sent three", of), p[0]);
+        told(named("%s: who received three", of), p[1]);
+        MUST(send(p[1], bytes, 10, 0) == 10 && events_within(p[0], POLLIN, 1000));
+        pause_ms(60);
+        told(named("%s: who was answered", of), p[0]);
+        told(named("%s: who answered", of), p[1]);
+        shutdown(p[0], SHUT_WR);
+        pause_ms(60);
+        told(named("%s: who ended", of), p[0]);
+        told(named("%s: who heard the end", of), p[1]);
+        close(p[0]);
+        close(p[1]);
+    }
+}

@@ -26,6 +26,7 @@ pub fn reset_for(segment: &Header, len: usize) -> Option<Header> {
 impl Tcb {
     /// Takes a segment of this connection. The answer is a `RST` to send; all else is asked of [`Tcb::poll_transmit`].
     pub fn receive(&mut self, segment: &Header, payload: Bytes, now: Instant) -> Option<Header> {
+        self.counts.came(payload.len(), self.mss);
         match self.state {
             State::Closed => reset_for(segment, payload.len()),
             State::SynSent => self.receive_syn_ack(segment, payload, now),
@@ -97,6 +98,7 @@ impl Tcb {
 
     /// The other side has our `SYN`.
     fn establish(&mut self, segment: &Header, now: Instant) {
+        self.acknowledged += u64::from(segment.ack - self.una);
         self.una = segment.ack;
         self.nxt = self.nxt.max(self.una);
         self.wl2 = segment.ack;
@@ -309,6 +311,7 @@ impl Tcb {
                 fin = false;
             }
             let len = payload.len() as u32;
+            self.counts.ahead += u32::from(ahead > 0);
             let had_gaps = self.queue.has_gaps();
             let in_order = if len > 0 { self.queue.insert(ahead, payload) as u32 } else { 0 };
             self.rcv_nxt += in_order;

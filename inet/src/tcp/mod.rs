@@ -8,6 +8,7 @@
 //! (RFC 2018). Times are nanoseconds of a clock that never steps.
 
 mod congestion;
+mod counts;
 mod cubic;
 mod header;
 mod input;
@@ -27,6 +28,7 @@ mod urgent;
 mod tests;
 
 pub use congestion::Algorithm;
+pub use counts::Counts;
 pub use header::{Flags, Header, Options};
 pub use input::reset_for;
 pub use output::Transmit;

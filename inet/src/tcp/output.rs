@@ -27,6 +27,15 @@ impl Tcb {
         if self.is_quiet() {
             return None;
         }
+        let max = self.max;
+        let segment = self.due(now, max_payload, max_pieces);
+        if let Some(segment) = &segment {
+            self.counts.went(segment, max);
+        }
+        segment
+    }
+
+    fn due(&mut self, now: Instant, max_payload: usize, max_pieces: usize) -> Option<Transmit> {
         match self.state {
             State::Closed => None,
             State::SynSent | State::SynReceived => self.transmit_syn(now),

@@ -1,6 +1,7 @@
 //! The state of a connection, and what the application does to it.
 
 use super::congestion::Congestion;
+use super::counts::Counts;
 use super::receive_queue::ReceiveQueue;
 use super::request::Request;
 use super::rtt::Rtt;
@@ -93,6 +94,7 @@ pub struct Tcb {
     pub(super) acknowledged: u64,
     /// Segments sent again, in all.
     pub(super) retransmits: u32,
+    pub(super) counts: Counts,
     /// Memory is short: little is promised to the other side, and little taken from the application.
     pub(super) short: bool,
 }
@@ -172,6 +174,7 @@ impl Tcb {
             events: Events::empty(),
             acknowledged: 0,
             retransmits: 0,
+            counts: Counts::default(),
             short: false,
         }
     }
@@ -192,6 +195,8 @@ impl Tcb {
         tcb.advertised = tcb.rcv_nxt + u32::from(request.window);
         tcb.agree(request.mss, request.window_shift, request.sack);
         tcb.set_window(u32::from(ack.window) << tcb.send_shift);
+        // The `SYN`, and our answer to it, though that is not among what this connection sent.
+        (tcb.counts.received, tcb.counts.first) = (1, 1);
         if let Some(took) = request.round_trip(now) {
             tcb.rtt.sample(took);
         }
@@ -489,7 +494,18 @@ impl Tcb {
     pub fn totals(&self) -> [u64; 5] {
         let not_sent = self.send.len().saturating_sub(self.flight() as usize);
         let offered = self.advertised.max(self.rcv_nxt) - self.rcv_nxt;
-        [self.acknowledged, self.queue.received(), not_sent as u64, self.window.into(), offered.into()]
+        let received = self.queue.received() + u64::from(self.fin_received);
+        [self.acknowledged, received, not_sent as u64, self.window.into(), offered.into()]
+    }
+
+    /// For `TCP_INFO` too.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// For `TCP_INFO` too: segments that the other side has, `SYN` and `FIN` among them.
+    pub fn delivered(&self) -> u32 {
+        self.counts.first.saturating_sub((self.max - self.una).div_ceil(self.mss.max(1)))
     }
 
     /// When the other side was last heard.

@@ -287,6 +287,7 @@ pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
     const OPTIONS: u8 = 2 | 4;
     let [rtt, variation, window, threshold, mss, retransmits, unacked] = tcb.info();
     let [acknowledged, received, not_sent, send_window, receive_window] = tcb.totals();
+    let counts = tcb.counts();
     let (send, receive) = tcb.window_shifts();
     let us = |ns: u64| (ns / 1000) as u32;
     let heard = (clock::monotonic_ns().saturating_sub(tcb.heard_at()) / MS) as u32;
@@ -307,9 +308,11 @@ pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
     let mut words = |list: &[u32]| out.extend(list.iter().flat_map(|word| word.to_ne_bytes()));
     // segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out; delivery_rate, busy_time, rwnd_limited, sndbuf_limited;
     // delivered, delivered_ce; bytes_sent, bytes_retrans; dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd.
-    words(&[0, 0, not_sent as u32, us(rtt), 0, 0]);
-    words(&[0; 10]);
-    words(&[(acknowledged & 0xffff_ffff) as u32, (acknowledged >> 32) as u32, 0, 0]);
-    words(&[0, 0, 0, send_window as u32, receive_window as u32]);
+    words(&[counts.sent, counts.received, not_sent as u32, us(rtt), counts.data_received, counts.data_sent]);
+    words(&[0; 8]);
+    words(&[tcb.delivered(), 0]);
+    out.extend_from_slice(&longs(&[counts.bytes_sent, counts.bytes_again]));
+    let mut words = |list: &[u32]| out.extend(list.iter().flat_map(|word| word.to_ne_bytes()));
+    words(&[0, 0, counts.ahead, send_window as u32, receive_window as u32]);
     out
 }
