@@ -8,7 +8,7 @@ use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
 use crate::mm::numa;
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
-use crate::task::{current, oom};
+use crate::task::{current, oom, rseq};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
 
 const PROT_SEM: u32 = 8;
@@ -188,12 +188,18 @@ pub fn pkey_mprotect(addr: u64, len: u64, prot: u32, pkey: i32) -> SysResult {
     if pkey != -1 { Err(Errno::EINVAL) } else { mprotect(addr, len, prot) }
 }
 
-/// membarrier(2).
+/// membarrier(2). Where one CPU's threads are to start their critical sections anew, all do.
 pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
-    if flags != 0 {
+    const FLAG_CPU: u32 = 1;
+    let (command, mm) = (command as u32, mm());
+    let restarts = command == numa::PRIVATE_EXPEDITED_RSEQ;
+    if flags != 0 && !(restarts && flags == FLAG_CPU) {
         return Err(Errno::EINVAL);
     }
-    mm().membarrier(command as u32)
+    if restarts && mm.barrier_registered(command) {
+        rseq::restart_sections(&mm);
+    }
+    mm.membarrier(command)
 }
 
 fn vectors(iov: UserPtr<[u64; 2]>, count: u64) -> SysResult<alloc::vec::Vec<[u64; 2]>> {
