@@ -242,7 +242,7 @@ GROUP(packet_options)
     struct tpacket_auxdata data;
     memcpy(&data, CMSG_DATA(header), sizeof data);
     SHOW("auxdata", "%d %d %d: %d %d %d %d", header->cmsg_level, header->cmsg_type, (int)header->cmsg_len, data.tp_len, data.tp_snaplen, data.tp_mac, data.tp_net);
-    YES("status", data.tp_status & TP_STATUS_USER);
+    SHOW("status", "%x", data.tp_status);
     struct tpacket_stats counts;
     len = sizeof counts;
     OK("STATISTICS", getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &counts, &len));

@@ -1,11 +1,9 @@
 /* Raw sockets and pings (raw(7), icmp(7)). Without the super-user there are none. */
 #include "case.h"
-#include <arpa/inet.h>
+#include "inet.h"
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 
 #ifndef ICMP_FILTER
@@ -13,20 +11,6 @@
 #endif
 /* A protocol that nobody else uses. */
 #define OURS 253
-
-static int option(int fd, int level, int name)
-{
-    int value = -99;
-    socklen_t n = sizeof value;
-    if (getsockopt(fd, level, name, &value, &n) < 0)
-        return -errno;
-    return value;
-}
-
-static int set(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value);
-}
 
 static struct sockaddr_in at4(int port)
 {

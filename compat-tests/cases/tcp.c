@@ -1,10 +1,7 @@
 /* TCP: waits that hold nobody else up, connections in every state, urgent data (tcp(7), socket(7)). */
 #include "case.h"
-#include <arpa/inet.h>
+#include "inet.h"
 #include <linux/errqueue.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
@@ -40,35 +37,6 @@ static void pair(int fd[2])
     fd[1] = accept(l, 0, 0);
     MUST(fd[1] >= 0);
     close(l);
-}
-
-static int events_of(int fd, int wanted)
-{
-    struct pollfd p = {fd, wanted, 0};
-    poll(&p, 1, 0);
-    return p.revents;
-}
-
-/* Waits for events, so that what comes after does not race with the other side. */
-static int wait_for(int fd, int wanted)
-{
-    struct pollfd p = {fd, wanted, 0};
-    poll(&p, 1, 5000);
-    return p.revents;
-}
-
-static int option(int fd, int level, int name)
-{
-    int value = -99;
-    socklen_t n = sizeof value;
-    if (getsockopt(fd, level, name, &value, &n) < 0)
-        return -errno;
-    return value;
-}
-
-static int set(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value);
 }
 
 static void limit(int fd, int name, int ms)

@@ -1,12 +1,10 @@
 /* UDP: addresses, corks, several datagrams at once, control messages, and what the network says (udp(7), ip(7), ipv6(7)). */
 #include "case.h"
-#include <arpa/inet.h>
+#include "inet.h"
 #include <linux/errqueue.h>
 #include <linux/filter.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <netinet/udp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 
 #ifndef UDP_SEGMENT
@@ -21,20 +19,6 @@
 #ifndef SIOCGSTAMPNS
 #define SIOCGSTAMPNS 0x8907
 #endif
-
-static int option(int fd, int level, int name)
-{
-    int value = -99;
-    socklen_t n = sizeof value;
-    if (getsockopt(fd, level, name, &value, &n) < 0)
-        return -errno;
-    return value;
-}
-
-static int set(int fd, int level, int name, int value)
-{
-    return setsockopt(fd, level, name, &value, sizeof value);
-}
 
 /* A socket that is bound to a free port of the loopback, and its address. */
 static int bound(int family, struct sockaddr_storage *at)
@@ -59,20 +43,6 @@ static socklen_t size_of(const struct sockaddr_storage *at)
 }
 
 static int port_of(const struct sockaddr_storage *at) { return ntohs(((const struct sockaddr_in *)at)->sin_port); }
-
-static int events_of(int fd, int wanted)
-{
-    struct pollfd p = {fd, wanted, 0};
-    poll(&p, 1, 0);
-    return p.revents;
-}
-
-static int wait_for(int fd, int wanted)
-{
-    struct pollfd p = {fd, wanted, 0};
-    poll(&p, 1, 5000);
-    return p.revents;
-}
 
 /* Receives a datagram and tells which control messages came with it. */
 static int receive(int fd, char *told, size_t room)

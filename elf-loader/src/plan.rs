@@ -69,7 +69,7 @@ pub struct LoadPlan {
     pub phnum: u64,
     /// Size of each (`AT_PHENT`).
     pub phent: u64,
-    /// `PT_INTERP`, without the NUL.
+    /// `PT_INTERP`, up to its first NUL; empty where that is its first byte.
     pub interp: Option<Vec<u8>>,
     /// `PT_GNU_STACK` asks for an executable stack, as does its absence (Linux on x86-64 ignores the absence, and so
     /// does this).
@@ -160,7 +160,7 @@ fn parse_interp<R: ReadAt + ?Sized>(file: &R, header: &ProgramHeader) -> Result<
     // Linux hands the bytes to open as a C string: what follows an inner NUL does not count.
     let end = path.iter().position(|b| *b == 0).unwrap_or(path.len());
     path.truncate(end);
-    if path.is_empty() { Err(ElfError::BadInterpreter) } else { Ok(path) }
+    Ok(path)
 }
 
 fn protection(flags: u32) -> Prot {

@@ -10,7 +10,7 @@ pub const MAX_DEPTH: usize = 5;
 /// A script's interpreter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Script {
-    /// Path of the interpreter.
+    /// Path of the interpreter; empty where the file ends before it.
     pub interpreter: Vec<u8>,
     /// The rest of the line as one argument, if there is any.
     pub argument: Option<Vec<u8>>,
@@ -25,6 +25,10 @@ impl Script {
     /// answers `ENOEXEC`: no interpreter, or one that the window cuts off.
     pub fn parse(window: &[u8]) -> Option<Self> {
         let text = window.strip_prefix(b"#!")?;
+        // The text ends where the path should begin, which is an empty path.
+        if text.trim_ascii_start_blank().first() == Some(&0) {
+            return Some(Self { interpreter: Vec::new(), argument: None });
+        }
         let c_string = text.split(|b| *b == 0).next()?;
         let line = match c_string.iter().position(|b| *b == b'\n') {
             Some(end) => c_string.get(..end)?,
@@ -95,8 +99,11 @@ mod tests {
 
     #[test]
     fn lines_without_interpreter() {
-        for text in [&b"#!"[..], b"#!\n", b"#!  \t \n/bin/sh", b"#!\0/bin/sh\n"] {
+        for text in [&b"#!\n"[..], b"#!  \t \n/bin/sh"] {
             assert_eq!(parse(text), None, "{text:?}");
+        }
+        for text in [&b"#!"[..], b"#! \t", b"#!\0/bin/sh\n"] {
+            assert_eq!(parse(text), Some((Vec::new(), None)), "{text:?}");
         }
         assert_eq!(parse(&[b"#!", &[b' '; 300][..]].concat()), None);
     }

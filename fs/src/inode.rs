@@ -426,6 +426,10 @@ pub trait FileSystem: Send + Sync {
     fn read_only(&self) -> bool {
         false
     }
+    /// Takes new options of this type, and whether it is read-only (`MS_REMOUNT`). One that has no options takes any.
+    fn reconfigure(&self, _options: &str, _read_only: bool) -> SysResult<()> {
+        Ok(())
+    }
     /// The file that a handle of [`Inode::handle`] names; `ESTALE` where it is gone.
     fn by_handle(&self, _kind: i32, _handle: &[u8]) -> SysResult<InodeRef> {
         Err(Errno::ESTALE)

@@ -12,10 +12,10 @@ use flow::Flow;
 use frame::{Control, Outgoing, Parser, Stream};
 use syscall_shim::Errno;
 
-use crate::arch::poweroff::poweroff;
-use crate::arch::vectors;
 use crate::arch::{boot, clock, serial};
 use crate::drivers::console;
+use crate::platform::ioapic;
+use crate::platform::poweroff::poweroff;
 use crate::sync::IrqLock;
 
 /// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
@@ -77,7 +77,7 @@ pub fn console_port() -> Option<u16> {
     let (kind, port) = boot::option("channel").map(|value| value.split_once(':').unwrap_or((value, "0")))?;
     let port = port.parse().ok().filter(|_| kind == "virtio");
     if port.is_none() {
-        crate::kwarn!("channel={kind}: expected virtio or virtio:PORT");
+        kwarn!("channel={kind}: expected virtio or virtio:PORT");
     }
     port
 }
@@ -91,9 +91,9 @@ pub fn init() {
             crate::log::set_sink(Some(log));
             return;
         }
-        crate::kerr!("channel=virtio, but no virtio-console answers; the serial port serves instead");
+        kerr!("channel=virtio, but no virtio-console answers; the serial port serves instead");
     }
-    if vectors::connect(serial::GSI, receive_serial) {
+    if ioapic::connect(serial::GSI, receive_serial) {
         serial::enable_receive_interrupt();
     }
 }

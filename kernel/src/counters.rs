@@ -4,33 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use base::counts::{CallCounts, slot};
 use syscall_shim::vdso::COUNTED;
 use syscall_shim::{NR_SYSCALLS, Status, table};
 
 use crate::arch::percpu::{self, this_cpu};
 use crate::sync::IrqLock;
 use crate::task::current;
-
-/// One for each number; the last stands for numbers that do not exist.
-pub type PerCall = [AtomicU64; NR_SYSCALLS + 1];
-
-/// The counts of one CPU, which alone changes them. The entry code counts direct calls itself.
-#[repr(C)]
-pub struct CallCounts {
-    /// By stubs. First, because the entry code relies on it.
-    direct: PerCall,
-    /// By `syscall` instructions.
-    pub trapped: PerCall,
-}
-
-impl CallCounts {
-    const fn new() -> Self {
-        Self {
-            direct: [const { AtomicU64::new(0) }; NR_SYSCALLS + 1],
-            trapped: [const { AtomicU64::new(0) }; NR_SYSCALLS + 1],
-        }
-    }
-}
 
 /// Every CPU's counts. The host may ask in an interrupt.
 static CPUS: IrqLock<Vec<&'static CallCounts>> = IrqLock::new(Vec::new());
@@ -44,16 +24,11 @@ pub fn init_cpu() {
     CPUS.lock().push(counts);
 }
 
-fn slot(nr: u64) -> usize {
-    (nr as usize).min(NR_SYSCALLS)
-}
-
 /// Counts a call that was made by a `syscall` instruction.
 #[inline]
 pub fn trapped(nr: u64) {
     if let Some(counts) = this_cpu().call_counts() {
-        let count = &counts.trapped[slot(nr)];
-        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        counts.count_trapped(nr);
     }
 }
 

@@ -2,28 +2,18 @@
 //! channel is up) where their level is below the console's.
 
 pub mod reader;
-pub mod ring;
 
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use ring::Ring;
+pub use base::log::Level;
+use base::log::Output;
+pub use base::ring;
+use base::ring::Ring;
 
 use crate::arch::{clock, serial};
 use crate::sync::IrqLock;
-
-/// How grave a message is; the numbers are those of syslog(3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Level {
-    /// Something failed.
-    Error = 3,
-    /// Something is not as it should be, and we go on.
-    Warning = 4,
-    /// Worth knowing.
-    Info = 6,
-}
 
 /// Level of the console without `loglevel=N`: warnings are shown.
 pub const DEFAULT_CONSOLE_LEVEL: u32 = Level::Warning as u32 + 1;
@@ -44,6 +34,11 @@ static SINK: IrqLock<Option<Sink>> = IrqLock::new(None);
 
 /// Held while a line is written, so that lines of two CPUs do not mix.
 static SERIAL: IrqLock<()> = IrqLock::new(());
+
+/// From now on messages of all layers are kept and shown.
+pub fn start() {
+    base::log::set_output(Output { message: write, emergency: |text| serial::write(text.as_bytes()) });
+}
 
 /// Takes the console's level from the command line: with `loglevel=N`, messages of levels below N are shown.
 pub fn init() {
@@ -87,8 +82,7 @@ impl Write for Bytes {
     }
 }
 
-/// Writes one message. Use the macros.
-pub fn write(level: Level, args: fmt::Arguments<'_>) {
+fn write(level: Level, args: fmt::Arguments<'_>) {
     const PREFIX: &str = "skiff: ";
     let mut line = Line { bytes: [0; LINE_SIZE], len: 0 };
     let _ = line.write_str(PREFIX);
@@ -122,41 +116,4 @@ fn show(bytes: &[u8]) {
             serial::write(bytes);
         }
     }
-}
-
-/// The serial port as a text sink, past all locks and levels: for panics and dumps.
-pub struct Emergency;
-
-impl Write for Emergency {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        serial::write(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Something failed.
-#[macro_export]
-macro_rules! kerr {
-    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Error, format_args!($($arg)*)) };
-}
-
-/// Something is not as it should be.
-#[macro_export]
-macro_rules! kwarn {
-    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Warning, format_args!($($arg)*)) };
-}
-
-/// Worth knowing.
-#[macro_export]
-macro_rules! kinfo {
-    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Info, format_args!($($arg)*)) };
-}
-
-/// Writes to the serial port past locks and levels: for panics and dumps only.
-#[macro_export]
-macro_rules! emergency {
-    ($($arg:tt)*) => {{
-        use core::fmt::Write as _;
-        let _ = writeln!($crate::log::Emergency, $($arg)*);
-    }};
 }

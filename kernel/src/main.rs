@@ -7,10 +7,13 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
-#[macro_use]
-mod log;
+extern crate arch;
 #[cfg(target_os = "none")]
-mod arch;
+#[macro_use]
+extern crate base;
+#[cfg(target_os = "none")]
+extern crate sync;
+
 #[cfg(target_os = "none")]
 mod channel;
 #[cfg(target_os = "none")]
@@ -18,11 +21,15 @@ mod counters;
 #[cfg(target_os = "none")]
 mod drivers;
 #[cfg(target_os = "none")]
+mod entry;
+#[cfg(target_os = "none")]
 mod files;
 #[cfg(target_os = "none")]
 mod ipc;
 #[cfg(target_os = "none")]
 mod latency;
+#[cfg(target_os = "none")]
+mod log;
 #[cfg(target_os = "none")]
 mod metrics;
 #[cfg(target_os = "none")]
@@ -34,6 +41,8 @@ mod options;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
+mod platform;
+#[cfg(target_os = "none")]
 mod power;
 #[cfg(target_os = "none")]
 mod profile;
@@ -41,8 +50,6 @@ mod profile;
 mod pseudo;
 #[cfg(target_os = "none")]
 mod symbols;
-#[cfg(target_os = "none")]
-mod sync;
 #[cfg(target_os = "none")]
 mod syscalls;
 #[cfg(target_os = "none")]
@@ -62,6 +69,29 @@ mod watch;
 #[cfg(target_os = "none")]
 const STATUS_NOT_STARTED: u8 = 125;
 
+/// When the kernel was built, in seconds since 1970: no later, at least, than now.
+#[cfg(target_os = "none")]
+const BUILT: u64 = match u64::from_str_radix(env!("SKIFF_BUILT"), 10) {
+    Ok(seconds) => seconds,
+    Err(_) => panic!("build.rs writes a number"),
+};
+
+/// Whether code, constants and what is said of the payload are as mkimage made them. Nothing of that has been written to yet.
+#[cfg(target_os = "none")]
+fn image_is_whole() -> bool {
+    let image = arch::boot::Image::read();
+    if image.sum == 0 || arch::boot::verified() {
+        return true;
+    }
+    image.parts().is_some_and(|parts| {
+        let mut sum = fs::cpio::seal::Sum::new();
+        parts.into_iter().for_each(|part| sum.add(part));
+        sum.add(&image.payload.start.to_le_bytes());
+        sum.add(&image.payload.len().to_le_bytes());
+        sum.value() == image.sum
+    })
+}
+
 /// The kernel's first Rust code, called by boot.s on the boot stack with interrupts off.
 ///
 /// `protocol` and `info` are what [`arch::boot::init`] takes.
@@ -69,25 +99,26 @@ const STATUS_NOT_STARTED: u8 = 125;
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::serial::init();
+    log::start();
     arch::percpu::init(0, arch::boot_stack());
     // SAFETY: first of all, with the loader's own values and the boot page tables.
     let boot = unsafe { arch::boot::init(protocol, info) };
     log::init();
-    if !arch::boot::is_whole() {
+    if !image_is_whole() {
         kerr!("the kernel in the image is damaged (its checksum is wrong): build it again with mkimage, or copy it again");
         channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
     }
     mm::init(boot);
     arch::control::init();
     symbols::init();
-    arch::init_cpu();
+    entry::init_cpu();
     kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
-    arch::poweroff::init();
-    arch::apic::init();
+    platform::poweroff::init();
+    platform::init_apic();
     arch::clock::start();
-    arch::rng::init();
+    platform::rng::init();
     drivers::init();
-    arch::clock::init();
+    arch::clock::init(BUILT);
     vdso::publish_clock();
     arch::timer::init();
     channel::init();
@@ -102,7 +133,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
-        arch::smp::start_others();
+        platform::smp::start_others();
         if task::sched::online_cpus() != 1 {
             task::watchdog::start();
         }

@@ -7,9 +7,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::arch::control::ControlRegisters;
 use crate::arch::hook::Hook;
-use crate::arch::{backtrace, ipi, irq, poweroff};
+use crate::arch::{backtrace, ipi, irq};
 use crate::channel::{self, ExitKind};
 use crate::mm::heap;
+use crate::platform::poweroff;
 use crate::symbols::{ReturnAddress, Symbolised};
 
 /// The status that tells the host of a kernel panic.

@@ -74,6 +74,9 @@ pub fn namespace() -> &'static Arc<Namespace> {
     }
 }
 
+/// The types of file systems, as /proc/filesystems lists them.
+pub const TYPES: [&str; 9] = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs"];
+
 /// How what is no place for programs is mounted.
 const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 
@@ -93,7 +96,8 @@ pub fn shmem_pages() -> u64 {
     MEMORY.lock().iter().filter_map(Weak::upgrade).map(|fs| fs.used_pages()).sum()
 }
 
-fn half_of_memory() -> u64 {
+/// In pages: what a tmpfs may have where nothing else is said.
+pub fn half_of_memory() -> u64 {
     frames::total() as u64 / 2
 }
 

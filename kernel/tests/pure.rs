@@ -9,11 +9,7 @@ mod discipline;
 mod flow;
 #[path = "../src/channel/frame.rs"]
 mod frame;
-#[path = "../src/log/ring.rs"]
-mod ring;
 #[path = "../src/symbols/table.rs"]
 mod table;
-#[path = "../src/arch/tsc_scale.rs"]
-mod tsc_scale;
 #[path = "../src/drivers/virtqueue.rs"]
 mod virtqueue;

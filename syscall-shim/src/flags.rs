@@ -46,7 +46,7 @@ flag_words! {
         FALLOC_FL_UNSHARE_RANGE,
     }
     /// preadv2(2).
-    RwfFlags: u32 { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND = 0x20u32, }
+    RwfFlags: u32 { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND = 0x20u32, RWF_NOSIGNAL = 0x100u32, }
     /// splice(2).
     SpliceFlags: u32 { SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT, }
     /// statx(2).

@@ -170,7 +170,7 @@ fn sites_of_real_programs_have_windows() {
         }
         let count: usize = refused.values().map(Vec::len).sum();
         eprintln!("{path}: {} sites, refused {refused:x?}", sites.len());
-        assert!(count <= 4, "{path}: {count} of {} sites are refused", sites.len());
+        assert!(count <= 6, "{path}: {count} of {} sites are refused", sites.len());
     }
 }
 

@@ -101,14 +101,20 @@ impl Table {
         self.order.iter().filter(is_child).cloned().collect()
     }
 
-    /// The mount and all that hang on it, above before below.
-    pub(super) fn subtree(&self, mount: &Arc<Mount>) -> Vec<Arc<Mount>> {
+    /// Mounts by the id of the one that their place is in.
+    fn by_parent(&self) -> HashMap<u32, Vec<&Arc<Mount>>> {
         let mut by_parent: HashMap<u32, Vec<&Arc<Mount>>> = HashMap::new();
         for m in &self.order {
             if let Some(place) = m.place.read().as_ref() {
                 by_parent.entry(place.mount.id).or_default().push(m);
             }
         }
+        by_parent
+    }
+
+    /// The mount and all that hang on it, above before below.
+    pub(super) fn subtree(&self, mount: &Arc<Mount>) -> Vec<Arc<Mount>> {
+        let by_parent = self.by_parent();
         let mut all = Vec::from([mount.clone()]);
         let mut next = 0;
         while let Some(at) = all.get(next) {
@@ -176,14 +182,15 @@ impl Table {
     pub(super) fn copy_tree(&self, from: &Path, recurse: bool) -> Branch {
         let mut copies = Vec::from([(from.mount.copy(from.dentry.clone()), None)]);
         let mut work = Vec::from([(from.mount.clone(), from.dentry.clone(), 0)]);
-        while let Some((mount, below, index)) = work.pop().filter(|_| recurse) {
-            for child in self.children(&mount) {
+        let by_parent = if recurse { self.by_parent() } else { HashMap::new() };
+        while let Some((mount, below, index)) = work.pop() {
+            for child in by_parent.get(&mount.id).into_iter().flatten() {
                 let Some(place) = child.place().filter(|_| !child.unbindable()) else { continue };
                 let _still = TREE.read();
                 if !below.is_ancestor_of(&place.dentry) {
                     continue;
                 }
-                work.push((child.clone(), child.root.clone(), copies.len()));
+                work.push((Arc::clone(child), child.root.clone(), copies.len()));
                 copies.push((child.copy(child.root.clone()), Some((index, place.dentry))));
             }
         }
@@ -320,8 +327,15 @@ impl Table {
     pub(super) fn with_propagated(&self, going: Vec<Arc<Mount>>) -> Vec<Arc<Mount>> {
         let mut ids: HashSet<u32> = going.iter().map(|m| m.id).collect();
         let mut all = going.clone();
+        // Places of which all that is mounted on a group's peers and slaves goes: most mounts of a large group have the same.
+        let mut done: HashSet<(u32, usize)> = HashSet::new();
         for mount in going.iter().rev() {
             let Some(place) = mount.place() else { continue };
+            let common = (place.mount.group(), Arc::as_ptr(&place.dentry).addr());
+            if done.contains(&common) {
+                continue;
+            }
+            let mut stays = false;
             for target in self.targets(&place.mount, &place.dentry) {
                 let Some(child) = self.at(&target.mount, &place.dentry).filter(|child| !ids.contains(&child.id)) else {
                     continue;
@@ -330,7 +344,12 @@ impl Table {
                 if self.children(child).iter().all(|c| ids.contains(&c.id) || Some(c.id) == on_top) {
                     ids.insert(child.id);
                     all.push(child.clone());
+                } else {
+                    stays = true;
                 }
+            }
+            if !stays {
+                done.insert(common);
             }
         }
         all

@@ -66,7 +66,7 @@ impl Namespace {
     }
 
     /// mknod(2): regular files, FIFOs, sockets (also for bind(2) of `AF_UNIX`, which turns `EEXIST` into `EADDRINUSE`), devices
-    /// (`CAP_MKNOD`).
+    /// (`CAP_MKNOD`, but for 0:0, the whiteout of an overlay).
     pub fn mknod(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], mode: u32, rdev: u64) -> SysResult<Path> {
         let mode = match mode & S_IFMT {
             0 => mode | S_IFREG,
@@ -75,8 +75,9 @@ impl Namespace {
             _ => return Err(Errno::EINVAL),
         };
         let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
+        let is_whiteout = mode & S_IFMT == S_IFCHR && rdev == 0;
         self.create_with(ctx, at, path, Creates::Other, |_, dir, name| {
-            if is_device && !ctx.creds.capable(Cap::Mknod) {
+            if is_device && !is_whiteout && !ctx.creds.capable(Cap::Mknod) {
                 return Err(Errno::EPERM);
             }
             let (node, lists) = new_node(ctx, dir, mode & (S_IFMT | 0o7777))?;

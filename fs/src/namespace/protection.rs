@@ -1,5 +1,5 @@
-//! What guards the users of a directory like /tmp from each other (`/proc/sys/fs/protected_*`, proc(5)). All are off at first, as in a
-//! kernel that nobody has told otherwise.
+//! What guards the users of a directory like /tmp from each other (`/proc/sys/fs/protected_*`, proc(5)). Hard links are
+//! guarded from the start, as distributions have it; the rest are off, as in a kernel that nobody has told otherwise.
 
 use crate::creds::Credentials;
 use crate::types::*;
@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use syscall_shim::{Errno, SysResult};
 
 /// `protected_hardlinks`
-pub static HARDLINKS: AtomicU32 = AtomicU32::new(0);
+pub static HARDLINKS: AtomicU32 = AtomicU32::new(1);
 /// `protected_symlinks`
 pub static SYMLINKS: AtomicU32 = AtomicU32::new(0);
 /// `protected_fifos`

@@ -104,11 +104,11 @@ impl Namespace {
 
     fn graft(&self, branch: Branch, target: &Path) -> SysResult<()> {
         let target = self.cross(target.clone());
-        if branch.root().root.is_dir() != target.dentry.is_dir() {
-            return Err(Errno::ENOTDIR);
-        }
         if !self.is_member(&target.mount) {
             return Err(Errno::EINVAL);
+        }
+        if branch.root().root.is_dir() != target.dentry.is_dir() {
+            return Err(Errno::ENOTDIR);
         }
         if target.dentry.is_unlinked() {
             return Err(Errno::ENOENT);
@@ -143,28 +143,43 @@ impl Namespace {
 
     /// Changes how the mount whose root `target` is propagates, with `recurse` all that hang on it too. `EINVAL` for other places.
     pub fn set_propagation(&self, target: &Path, to: Propagation, recurse: bool) -> SysResult<()> {
-        if !target.is_mount_root() || !self.is_member(&target.mount) {
-            return Err(Errno::EINVAL);
-        }
+        let target = self.mount_at(target)?;
         let mut table = self.table.write();
-        let mounts = if recurse { table.subtree(&target.mount) } else { Vec::from([target.mount.clone()]) };
+        let mounts = if recurse { table.subtree(target) } else { Vec::from([target.clone()]) };
         for mount in &mounts {
             table.change(mount, to);
         }
         Ok(())
     }
 
-    /// Changes the flags of the mount whose root `target` is (`MS_REMOUNT`). `EBUSY` to make it read-only while a file of it is open
-    /// for writing.
+    /// Changes the flags of the mount whose root `target` is (`MS_REMOUNT` with `MS_BIND`). `EBUSY` to make it read-only while a file of
+    /// it is open for writing.
     pub fn remount(&self, target: &Path, flags: MountFlags) -> SysResult<()> {
-        if !target.is_mount_root() || !self.is_member(&target.mount) {
-            return Err(Errno::EINVAL);
-        }
-        if flags.contains(MountFlags::RDONLY) && target.mount.has_writers() {
+        let mount = self.mount_at(target)?;
+        if flags.contains(MountFlags::RDONLY) && mount.has_writers() {
             return Err(Errno::EBUSY);
         }
-        target.mount.set_flags(flags);
+        mount.set_flags(flags);
         Ok(())
+    }
+
+    /// Changes the options of the file system whose mount `target` is the root of, and that mount's flags (`MS_REMOUNT`). `EBUSY` to
+    /// make it read-only while any of its files is open for writing, by whichever mount.
+    pub fn reconfigure(&self, target: &Path, flags: MountFlags, options: &str) -> SysResult<()> {
+        let mount = self.mount_at(target)?;
+        let read_only = flags.contains(MountFlags::RDONLY);
+        let busy = |other: &Arc<Mount>| Arc::ptr_eq(&other.fs, &mount.fs) && other.has_writers();
+        if read_only && self.mounts().iter().any(busy) {
+            return Err(Errno::EBUSY);
+        }
+        mount.fs.reconfigure(options, read_only)?;
+        mount.set_flags(flags);
+        Ok(())
+    }
+
+    /// The mount whose root `target` is; `EINVAL` where it is none.
+    fn mount_at<'a>(&self, target: &'a Path) -> SysResult<&'a Arc<Mount>> {
+        if target.is_mount_root() && self.is_member(&target.mount) { Ok(&target.mount) } else { Err(Errno::EINVAL) }
     }
 
     /// Unmounts the mount whose root `target` is; `EINVAL` when it is none or the root of all. `EBUSY` when something is mounted on it or

@@ -98,6 +98,10 @@ pub trait DirSource: Any + Send + Sync {
     fn refuses_creation(&self) -> Errno {
         Errno::ENOENT
     }
+    /// Whether the caller may list and search it whoever owns it, as one's own descriptors (`proc_fd_permission`).
+    fn is_own(&self) -> bool {
+        false
+    }
 }
 
 enum Kind {
@@ -350,7 +354,8 @@ impl Inode for PseudoNode {
 
     fn access_attrs(&self) -> AccessAttrs {
         let Attributes { mode, uid, gid, .. } = *self.attrs.read();
-        AccessAttrs { mode: self.file_type.mode() | mode, uid, gid }
+        let own = matches!(&self.kind, Kind::Dir { dynamic: Some(source), .. } if source.is_own());
+        AccessAttrs { mode: self.file_type.mode() | if own { mode | 0o555 } else { mode }, uid, gid }
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {

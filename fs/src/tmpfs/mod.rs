@@ -3,6 +3,7 @@
 mod data;
 mod dir;
 mod node;
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -11,42 +12,17 @@ use crate::mapping::PageSource;
 use crate::platform::{PAGE_SIZE, platform};
 use crate::sync::SleepLock;
 use crate::types::*;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use hashbrown::HashMap;
 use node::TmpNode;
+pub use options::TmpfsOptions;
 use syscall_shim::{Errno, SysResult};
 
 /// `TMPFS_MAGIC` of statfs(2).
 pub const TMPFS_MAGIC: u64 = 0x0102_1994;
-
-/// Mount options (tmpfs(5)).
-#[derive(Clone, Debug)]
-pub struct TmpfsOptions {
-    /// Type name in /proc/mounts: `tmpfs` or `devtmpfs`.
-    pub name: &'static str,
-    /// Limit of the content, in bytes (`size=`); 0 for none.
-    pub size: Option<u64>,
-    /// Limit of the number of inodes (`nr_inodes=`); 0 for none.
-    pub nr_inodes: Option<u64>,
-    /// What holds for either where it is not given, in pages and in inodes; 0 for no limit.
-    pub default_limit: u64,
-    /// Permissions of the root directory (`mode=`).
-    pub mode: u32,
-    /// Owner of the root directory (`uid=`).
-    pub uid: u32,
-    /// Group of the root directory (`gid=`).
-    pub gid: u32,
-}
-
-impl Default for TmpfsOptions {
-    fn default() -> TmpfsOptions {
-        TmpfsOptions { name: "tmpfs", size: None, nr_inodes: None, default_limit: 0, mode: 0o1777, uid: 0, gid: 0 }
-    }
-}
 
 /// What all nodes of one tmpfs share.
 struct Super {
@@ -58,6 +34,8 @@ struct Super {
     inode_space: AtomicU64,
     /// Limit of these.
     max_inode_space: AtomicU64,
+    /// `MS_RDONLY` of the file system, whatever its mounts say.
+    read_only: AtomicBool,
     rename_lock: SleepLock,
     /// Files that somebody has a handle of, by number. A leaf lock.
     handles: spin::Mutex<HashMap<u64, Weak<TmpNode>>>,
@@ -73,17 +51,22 @@ const UNLIMITED: u64 = u64::MAX;
 /// Pages used, of pages allowed.
 struct Room {
     used: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
 }
 
 impl PageSource for Room {
     fn charge(&self, pages: u64) -> SysResult<()> {
-        take(&self.used, pages, self.limit)
+        take(&self.used, pages, self.limit.load(Ordering::Relaxed))
     }
 
     fn uncharge(&self, pages: u64) {
         self.used.fetch_sub(pages, Ordering::AcqRel);
     }
+}
+
+/// The limit that an option gives.
+fn given(limit: u64) -> u64 {
+    if limit == 0 { UNLIMITED } else { limit }
 }
 
 /// Adds to what is used of `limit`. `ENOSPC`.
@@ -95,17 +78,16 @@ fn take(used: &AtomicU64, more: u64, limit: u64) -> SysResult<()> {
 
 impl Super {
     fn new(options: &TmpfsOptions) -> Arc<Super> {
-        let given = |limit: u64| if limit == 0 { UNLIMITED } else { limit };
-        let pages = options.size.map(|bytes| bytes.div_ceil(PAGE_SIZE as u64));
-        let limit = given(pages.unwrap_or(options.default_limit));
+        let limit = given(options.pages().unwrap_or(options.default_limit));
         let inodes = given(options.nr_inodes.unwrap_or(options.default_limit));
         Arc::new(Super {
             name: options.name,
             dev: alloc_anon_dev(),
             next_ino: AtomicU64::new(1),
-            room: Arc::new(Room { used: AtomicU64::new(0), limit }),
+            room: Arc::new(Room { used: AtomicU64::new(0), limit: AtomicU64::new(limit) }),
             inode_space: AtomicU64::new(0),
             max_inode_space: AtomicU64::new(inodes.saturating_mul(INODE_SPACE)),
+            read_only: AtomicBool::new(false),
             rename_lock: SleepLock::new(),
             handles: spin::Mutex::new(HashMap::new()),
             tree: spin::Mutex::new(()),
@@ -135,7 +117,8 @@ impl Super {
 pub struct Tmpfs {
     sup: Arc<Super>,
     root: Arc<TmpNode>,
-    options: TmpfsOptions,
+    /// As mounted, or mounted anew since. A leaf lock.
+    options: spin::Mutex<TmpfsOptions>,
 }
 
 impl Tmpfs {
@@ -144,7 +127,7 @@ impl Tmpfs {
         let sup = Super::new(&options);
         let mode = S_IFDIR | (options.mode & 0o7777);
         let root = TmpNode::new_dir(&sup, NewNode { mode, uid: options.uid, gid: options.gid })?;
-        Ok(Arc::new(Tmpfs { sup, root, options }))
+        Ok(Arc::new(Tmpfs { sup, root, options: spin::Mutex::new(options) }))
     }
 
     /// A file without a name: memfd_create(2), shared anonymous memory, System V segments. It can be sealed with `sealing`
@@ -182,7 +165,7 @@ impl FileSystem for Tmpfs {
 
     fn statfs(&self) -> SysResult<StatFs> {
         let shown = |limit: u64| if limit == UNLIMITED { 0 } else { limit };
-        let limit = shown(self.sup.room.limit);
+        let limit = shown(self.sup.room.limit.load(Ordering::Relaxed));
         let space = shown(self.sup.max_inode_space.load(Ordering::Relaxed));
         let free = limit.saturating_sub(self.used_pages());
         let free_space = space.saturating_sub(self.sup.inode_space.load(Ordering::Acquire));
@@ -202,29 +185,39 @@ impl FileSystem for Tmpfs {
     }
 
     fn options(&self) -> String {
-        let mut out = String::new();
-        let mut add = |text: String| {
-            if !out.is_empty() {
-                out.push(',');
-            }
-            out.push_str(&text);
+        self.options.lock().show()
+    }
+
+    fn read_only(&self) -> bool {
+        self.sup.read_only.load(Ordering::Relaxed)
+    }
+
+    /// `shmem_reconfigure`: limits may change where there were some, but not fall below what is used. The root keeps its owner and
+    /// permissions.
+    fn reconfigure(&self, data: &str, read_only: bool) -> SysResult<()> {
+        let mut options = self.options.lock();
+        let new = TmpfsOptions::parse(data, options.default_limit)?;
+        let fits = |new: Option<u64>, now: u64, used: u64| match new {
+            Some(limit) => limit == 0 || now != UNLIMITED && limit >= used,
+            None => true,
         };
-        if let Some(size) = self.options.size.filter(|size| *size > 0) {
-            add(format!("size={}k", size.div_ceil(1024)));
+        let space = self.sup.max_inode_space.load(Ordering::Relaxed);
+        let inodes = self.sup.inode_space.load(Ordering::Acquire).div_ceil(INODE_SPACE);
+        if !fits(new.pages(), self.sup.room.limit.load(Ordering::Relaxed), self.used_pages())
+            || !fits(new.nr_inodes, space, inodes)
+        {
+            return Err(Errno::EINVAL);
         }
-        if let Some(inodes) = self.options.nr_inodes.filter(|inodes| *inodes > 0) {
-            add(format!("nr_inodes={inodes}"));
+        if let Some(pages) = new.pages() {
+            self.sup.room.limit.store(given(pages), Ordering::Relaxed);
+            options.size = new.size;
         }
-        if self.options.mode != 0o1777 {
-            add(format!("mode={:o}", self.options.mode));
+        if let Some(inodes) = new.nr_inodes {
+            self.sup.max_inode_space.store(given(inodes).saturating_mul(INODE_SPACE), Ordering::Relaxed);
+            options.nr_inodes = new.nr_inodes;
         }
-        if self.options.uid != 0 {
-            add(format!("uid={}", self.options.uid));
-        }
-        if self.options.gid != 0 {
-            add(format!("gid={}", self.options.gid));
-        }
-        out
+        self.sup.read_only.store(read_only, Ordering::Relaxed);
+        Ok(())
     }
 
     fn by_handle(&self, _kind: i32, handle: &[u8]) -> SysResult<InodeRef> {

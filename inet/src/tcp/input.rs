@@ -1,6 +1,7 @@
 //! What a segment does to a connection (RFC 9293, 3.10.7).
 
-use super::tcb::{DELAYED_ACK, Error, Events, State, Tcb};
+use super::settings::{Error, Events, State};
+use super::tcb::{DELAYED_ACK, QUICK_ACKS, Tcb};
 use super::{Flags, Header, Instant, SECOND, Seq, TIME_WAIT};
 use crate::Bytes;
 
@@ -161,7 +162,7 @@ impl Tcb {
             }
             let error = match self.state {
                 State::CloseWait => Some(Error::BrokenPipe),
-                State::TimeWait | State::LastAck | State::Closing => None,
+                State::TimeWait => None,
                 _ => Some(Error::Reset),
             };
             self.finish(error);
@@ -316,8 +317,14 @@ impl Tcb {
                 self.events |= Events::READABLE;
                 self.look_for_urgent();
             }
+            if now.saturating_sub(self.data_at) > self.rtt.timeout() {
+                self.quick_acks = QUICK_ACKS;
+            }
+            self.data_at = now;
+            let quick = !self.answering && self.quick_acks > 0;
             // What is old, ahead, or closes a gap is told at once (RFC 5681, 4.2), as is every second full segment.
-            if in_order == 0 || had_gaps || self.unacknowledged >= 2 * self.mss {
+            if in_order == 0 || had_gaps || self.unacknowledged >= 2 * self.mss || quick {
+                self.quick_acks = self.quick_acks.saturating_sub(quick.into());
                 self.ack_now = true;
             } else if self.timers.delayed_ack.is_none() {
                 self.timers.delayed_ack = Some(now + DELAYED_ACK);
@@ -332,6 +339,7 @@ impl Tcb {
 
     fn take_fin(&mut self, now: Instant) {
         self.fin_received = true;
+        self.answering = true;
         self.rcv_nxt += 1;
         self.ack_now = true;
         self.events |= Events::READABLE | Events::ENDED;

@@ -18,6 +18,7 @@ pub mod request;
 mod rtt;
 mod send_queue;
 mod seq;
+mod settings;
 mod tcb;
 mod timers;
 mod urgent;
@@ -31,7 +32,8 @@ pub use input::reset_for;
 pub use output::Transmit;
 pub use pieces::{MOST as MOST_PIECES, Pieces};
 pub use seq::Seq;
-pub use tcb::{Config, Error, Events, Limits, Settings, State, Tcb};
+pub use settings::{Config, Error, Events, Limits, Settings, State};
+pub use tcb::Tcb;
 
 /// Nanoseconds on a clock that never steps.
 pub type Instant = u64;

@@ -1,6 +1,7 @@
 //! What a connection sends, and when (RFC 9293, 3.8; RFC 896; RFC 5681).
 
-use super::tcb::{State, Tcb};
+use super::settings::State;
+use super::tcb::{DELAYED_ACK, Tcb};
 use super::{Flags, Header, Instant, Options, Pieces};
 
 /// A segment to send.
@@ -124,6 +125,8 @@ impl Tcb {
         if last && len > 0 {
             flags |= Flags::PSH;
         }
+        // Bytes soon after bytes are an answer.
+        self.answering |= len > 0 && now.saturating_sub(self.data_at) < DELAYED_ACK;
         if last && fin_due {
             flags |= Flags::FIN;
         }

@@ -95,6 +95,11 @@ impl Request {
         self.tries <= RETRIES
     }
 
+    /// How often the `SYN,ACK` was sent again.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
     /// How long the answer took, if it can be told.
     pub fn round_trip(&self, now: Instant) -> Option<u64> {
         self.sent.map(|sent| now.saturating_sub(sent))

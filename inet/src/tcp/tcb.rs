@@ -1,145 +1,14 @@
 //! The state of a connection, and what the application does to it.
 
-use bitflags::bitflags;
-
-use super::congestion::{Algorithm, Congestion};
+use super::congestion::Congestion;
 use super::receive_queue::ReceiveQueue;
 use super::request::Request;
 use super::rtt::Rtt;
 use super::send_queue::SendQueue;
+use super::settings::{Config, Error, Events, Limits, Settings, State, Timers};
 use super::urgent::Urgent;
-use super::{Flags, Header, Instant, MS, SECOND, Seq, TIME_WAIT};
+use super::{Flags, Header, Instant, MS, Seq, TIME_WAIT};
 use crate::Bytes;
-
-/// States of RFC 9293, 3.3.2, except `LISTEN`. What a listener receives is in `SYN-RECEIVED` as a [`Request`], so that only a
-/// simultaneous open brings a connection there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub enum State {
-    SynSent,
-    SynReceived,
-    Established,
-    FinWait1,
-    FinWait2,
-    CloseWait,
-    Closing,
-    LastAck,
-    TimeWait,
-    Closed,
-}
-
-/// Why a connection failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Error {
-    /// The other side refused it.
-    Refused,
-    /// The other side reset it.
-    Reset,
-    /// It was reset after the other side had sent all it had.
-    BrokenPipe,
-    /// The other side did not answer.
-    TimedOut,
-    /// The network or the host cannot be reached (set from ICMP).
-    Unreachable,
-}
-
-bitflags! {
-    /// What has changed, for those who wait.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-    pub struct Events: u8 {
-        /// There is more to read.
-        const READABLE = 1;
-        /// There is room to write again.
-        const WRITABLE = 2;
-        /// The connection is established.
-        const CONNECTED = 4;
-        /// The other side has sent all it had.
-        const ENDED = 8;
-        /// The connection is no more, or has failed.
-        const CLOSED = 16;
-        /// The other side has urgent data, which may not have arrived yet.
-        const URGENT = 32;
-    }
-}
-
-/// What the interface and the socket give to a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The largest payload that fits a packet of the interface.
-    pub mss: u16,
-    /// What a segment may carry where the other side names no limit.
-    pub default_mss: u16,
-    /// Bytes that may wait to be read, at first, and to be acknowledged.
-    pub limits: Limits,
-}
-
-/// Sizes of the buffers, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Of what has arrived and was not read.
-    pub receive: usize,
-    /// What `receive` may grow to.
-    pub receive_max: usize,
-    /// Of what was written and not acknowledged.
-    pub send: usize,
-}
-
-/// What the application may set at any time.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// `TCP_NODELAY`.
-    pub no_delay: bool,
-    /// `TCP_CORK`, or the last write said that more comes.
-    pub cork: bool,
-    /// `SO_KEEPALIVE`.
-    pub keep_alive: bool,
-    /// `TCP_KEEPIDLE` in nanoseconds.
-    pub keep_idle: u64,
-    /// `TCP_KEEPINTVL` in nanoseconds.
-    pub keep_interval: u64,
-    /// `TCP_KEEPCNT`.
-    pub keep_count: u32,
-    /// `TCP_USER_TIMEOUT` in nanoseconds; 0 leaves it to the number of tries.
-    pub user_timeout: u64,
-    /// `TCP_SYNCNT`.
-    pub syn_retries: u32,
-    /// How long an orphan waits for the other side's `FIN`.
-    pub linger2: u64,
-    /// `TCP_NOTSENT_LOWAT`: with this much waiting to be sent, no more is asked for.
-    pub not_sent_low_water: u32,
-    /// `TCP_CONGESTION`.
-    pub congestion: Algorithm,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            no_delay: false,
-            cork: false,
-            keep_alive: false,
-            keep_idle: 7200 * SECOND,
-            keep_interval: 75 * SECOND,
-            keep_count: 9,
-            user_timeout: 0,
-            syn_retries: 6,
-            linger2: TIME_WAIT,
-            not_sent_low_water: u32::MAX,
-            congestion: Algorithm::default(),
-        }
-    }
-}
-
-/// Timers, as moments.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timers {
-    /// Retransmission, or the probe of a closed window.
-    pub resend: Option<Instant>,
-    pub delayed_ack: Option<Instant>,
-    pub cork: Option<Instant>,
-    pub keep_alive: Option<Instant>,
-    /// End of `TIME_WAIT`, or of an orphan's `FIN_WAIT2`.
-    pub end: Option<Instant>,
-}
 
 /// A connection.
 #[derive(Debug)]
@@ -205,6 +74,12 @@ pub struct Tcb {
     pub(super) ack_now: bool,
     /// Bytes that arrived since the last `ACK`.
     pub(super) unacknowledged: u32,
+    /// When bytes last came.
+    pub(super) data_at: Instant,
+    /// Answers go both ways, so that `ACK`s may wait for one (Linux's `pingpong`).
+    pub(super) answering: bool,
+    /// `ACK`s that go at once while that is not so, for the other side to get going.
+    pub(super) quick_acks: u8,
     pub(super) last_challenge: Instant,
 
     pub(super) timers: Timers,
@@ -226,6 +101,9 @@ pub struct Tcb {
 const LEAST_MSS: u16 = 64;
 /// What a connection may hold in each direction while memory is short.
 const SHORT: usize = 16 << 10;
+
+/// `ACK`s at the start of a connection that do not wait (Linux's `TCP_MAX_QUICKACKS`).
+pub(super) const QUICK_ACKS: u8 = 16;
 
 /// How long `ACK`s wait for company (Linux's `TCP_DELACK_MIN`).
 pub(super) const DELAYED_ACK: u64 = 40 * MS;
@@ -283,6 +161,9 @@ impl Tcb {
             urgent: Urgent::default(),
             ack_now: false,
             unacknowledged: 0,
+            data_at: 0,
+            answering: false,
+            quick_acks: QUICK_ACKS,
             last_challenge: 0,
             timers: Timers::default(),
             orphan: false,
@@ -373,6 +254,17 @@ impl Tcb {
     /// The error, if there is one that nobody has taken.
     pub fn error(&self) -> Option<Error> {
         self.error
+    }
+
+    /// `TCP_QUICKACK`: whether `ACK`s go at once.
+    pub fn quick_ack(&self) -> bool {
+        !self.answering
+    }
+
+    /// Sets `TCP_QUICKACK`; an `ACK` that waits goes now.
+    pub fn set_quick_ack(&mut self, on: bool) {
+        self.answering = !on;
+        self.ack_now |= on && self.unacknowledged > 0;
     }
 
     /// Bytes to read.
@@ -547,6 +439,11 @@ impl Tcb {
 
     /// The connection is no more.
     pub(super) fn finish(&mut self, error: Option<Error>) {
+        match self.state {
+            State::SynSent | State::SynReceived => self.events |= Events::FAILED,
+            State::Established | State::CloseWait => self.events |= Events::BROKEN,
+            _ => {}
+        }
         self.state = State::Closed;
         self.error = self.error.or(error);
         self.send.clear();
@@ -561,6 +458,11 @@ impl Tcb {
     /// What a `TIME_WAIT` has to remember: next number to send, next to receive.
     pub fn time_wait(&self) -> (Seq, Seq) {
         (self.max, self.rcv_nxt)
+    }
+
+    /// Since when the connection is in `TIME_WAIT`, if it is.
+    pub fn time_wait_since(&self) -> Option<Instant> {
+        self.timers.end.filter(|_| self.state == State::TimeWait).map(|end| end.saturating_sub(TIME_WAIT))
     }
 
     /// Whether the socket was closed.

@@ -1,6 +1,7 @@
 //! What time does to a connection.
 
-use super::tcb::{Error, State, Tcb};
+use super::settings::{Error, State};
+use super::tcb::Tcb;
 use super::{Instant, SECOND};
 
 /// Tries before an established connection is given up (`net.ipv4.tcp_retries2`), and an orphan (`tcp_orphan_retries`).

@@ -1,6 +1,7 @@
 //! Urgent data (RFC 9293, 3.8.5), of which there is one byte at a time, as on Linux: the one before the urgent pointer.
 
-use super::tcb::{Events, State, Tcb};
+use super::settings::{Events, State};
+use super::tcb::Tcb;
 use super::{Header, Seq};
 use crate::Bytes;
 

@@ -11,17 +11,22 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use bitflags::bitflags;
-use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::{SomeTransport, Transport};
 
 use ports::Control;
 
-use super::{Device, SkiffHal};
+use super::Device;
+use super::queue::{located, new_queue};
+use super::virtqueue::{EVENT_IDX, SplitQueue};
 use crate::sync::IrqLock;
 
 const RECEIVE_BUFFERS: usize = 4;
 const TRANSMIT_BUFFERS: usize = 8;
 const BUFFER_SIZE: usize = 4096;
+/// The most descriptors of a buffer: it may lie across a page's end.
+const MAX_PIECES: usize = 2;
+const RECEIVE_QUEUE_SIZE: usize = RECEIVE_BUFFERS * MAX_PIECES;
+const TRANSMIT_QUEUE_SIZE: usize = TRANSMIT_BUFFERS * MAX_PIECES;
 
 type Buffer = Box<[u8; BUFFER_SIZE]>;
 
@@ -30,6 +35,7 @@ bitflags! {
     #[derive(Clone, Copy, Debug)]
     struct Features: u64 {
         const MULTIPORT = 1 << 1;
+        const EVENT_IDX = EVENT_IDX;
         const VERSION_1 = 1 << 32;
     }
 }
@@ -41,18 +47,18 @@ struct Transmitter {
     acknowledge: bool,
     /// Kept because the device may still write to their buffers.
     _control: Option<Control>,
-    queue: VirtQueue<SkiffHal, TRANSMIT_BUFFERS>,
+    queue: SplitQueue<TRANSMIT_QUEUE_SIZE>,
     free: Vec<Buffer>,
-    /// Buffers that the device has, with their lengths, by descriptor.
-    busy: [Option<(Buffer, usize)>; TRANSMIT_BUFFERS],
+    /// Buffers that the device has, by descriptor.
+    busy: [Option<Buffer>; TRANSMIT_QUEUE_SIZE],
     /// Somebody waits for a free buffer.
     wanted: bool,
 }
 
 struct Receiver {
-    queue: VirtQueue<SkiffHal, RECEIVE_BUFFERS>,
+    queue: SplitQueue<RECEIVE_QUEUE_SIZE>,
     /// Buffers that the device has, by descriptor.
-    busy: [Option<Buffer>; RECEIVE_BUFFERS],
+    busy: [Option<Buffer>; RECEIVE_QUEUE_SIZE],
     /// The buffer being consumed: its length, and how much is consumed.
     current: Option<(Buffer, usize, usize)>,
 }
@@ -76,7 +82,7 @@ static PRESENT: AtomicBool = AtomicBool::new(false);
 /// Starts the device, and opens one of its ports.
 pub(super) fn init(device: Device, port: u16) -> Result<(), virtio_drivers::Error> {
     let (mut transport, interrupt) = device.split();
-    let wanted = if port == 0 { Features::VERSION_1 } else { Features::VERSION_1 | Features::MULTIPORT };
+    let wanted = if port == 0 { Features::all() - Features::MULTIPORT } else { Features::all() };
     let features = transport.begin_init(wanted);
     if port != 0 && !features.contains(Features::MULTIPORT) {
         return Err(virtio_drivers::Error::Unsupported);
@@ -84,19 +90,21 @@ pub(super) fn init(device: Device, port: u16) -> Result<(), virtio_drivers::Erro
     let receive_queue = ports::receive_queue(port);
     let transmit_queue = receive_queue + 1;
     let mut control = if port == 0 { None } else { Some(Control::new(&mut transport)?) };
-    let receive = VirtQueue::new(&mut transport, receive_queue, false, false)?;
-    let mut transmit = VirtQueue::new(&mut transport, transmit_queue, false, false)?;
+    let event_idx = features.contains(Features::EVENT_IDX);
+    let receive = new_queue(&mut transport, receive_queue, event_idx)?;
+    let mut transmit: SplitQueue<TRANSMIT_QUEUE_SIZE> = new_queue(&mut transport, transmit_queue, event_idx)?;
     // Sent buffers are collected with the next send; only a sender out of buffers wants to be told.
-    transmit.set_dev_notify(false);
+    transmit.quiet();
     transport.finish_init();
     if let Some(control) = &mut control {
         control.open(&mut transport, port)?;
     }
 
-    let mut receiver = Receiver { queue: receive, busy: [const { None }; RECEIVE_BUFFERS], current: None };
+    let mut receiver = Receiver { queue: receive, busy: [const { None }; RECEIVE_QUEUE_SIZE], current: None };
     for _ in 0..RECEIVE_BUFFERS {
-        receiver.give(new_buffer())?;
+        receiver.give(new_buffer());
     }
+    receiver.queue.must_notify();
     transport.notify(receive_queue);
     *RECEIVER.lock() = Some(receiver);
     *TRANSMITTER.lock() = Some(Transmitter {
@@ -107,12 +115,12 @@ pub(super) fn init(device: Device, port: u16) -> Result<(), virtio_drivers::Erro
         _control: control,
         queue: transmit,
         free: (0..TRANSMIT_BUFFERS).map(|_| new_buffer()).collect(),
-        busy: [const { None }; TRANSMIT_BUFFERS],
+        busy: [const { None }; TRANSMIT_QUEUE_SIZE],
         wanted: false,
     });
     PRESENT.store(true, Ordering::Release);
     if !interrupt.connect(transmit_queue + 1, handle_interrupt) {
-        crate::kerr!("virtio-console has no interrupt: input will not arrive");
+        kerr!("virtio-console has no interrupt: input will not arrive");
     }
     Ok(())
 }
@@ -135,28 +143,25 @@ pub fn set_hooks(hooks: Hooks) {
 impl Transmitter {
     /// Takes back the buffers that the device is done with.
     fn collect(&mut self) {
-        while let Some(token) = self.queue.peek_used() {
-            let Some((buffer, len)) = self.busy.get_mut(usize::from(token)).and_then(Option::take) else { return };
-            // SAFETY: the buffer and length that were added under this token.
-            let done = unsafe { self.queue.pop_used(token, &[&buffer[..len]], &mut []) };
-            self.free.push(buffer);
-            if done.is_err() {
-                return;
-            }
+        let mut any = false;
+        while let Some((token, _)) = self.queue.pop() {
+            any = true;
+            self.free.extend(self.busy.get_mut(usize::from(token)).and_then(Option::take));
+        }
+        if any && !self.wanted {
+            self.queue.quiet();
         }
     }
 
     /// Gives the device a filled buffer.
     fn give(&mut self, buffer: Buffer, len: usize) {
-        // SAFETY: the buffer stays in `busy`, untouched, until its token is used.
-        match unsafe { self.queue.add(&[&buffer[..len]], &mut []) } {
-            Ok(token) => {
-                if let Some(slot) = self.busy.get_mut(usize::from(token)) {
-                    *slot = Some((buffer, len));
-                }
-            }
-            // Cannot be: there are as many buffers as descriptors.
-            Err(_) => self.free.push(buffer),
+        let pieces = located::<MAX_PIECES>([buffer.get(..len).unwrap_or(&buffer[..])]);
+        // SAFETY: the buffer stays in `busy`, untouched, until its token comes back.
+        let token = unsafe { self.queue.add(pieces.into_iter(), false) };
+        match token.and_then(|token| self.busy.get_mut(usize::from(token))) {
+            Some(slot) => *slot = Some(buffer),
+            // Cannot be: there are descriptors for all buffers.
+            None => self.free.push(buffer),
         }
     }
 }
@@ -177,13 +182,11 @@ fn transmit_locked(transmitter: &mut Transmitter, fill: &mut dyn FnMut(&mut [u8]
     transmitter.collect();
     let done = loop {
         let Some(mut buffer) = transmitter.free.pop() else {
-            // Told first, looked again after: a buffer that comes free in between is not missed.
-            transmitter.queue.set_dev_notify(true);
             transmitter.wanted = true;
-            transmitter.collect();
-            if transmitter.free.is_empty() {
+            if !transmitter.queue.listen() {
                 break false;
             }
+            transmitter.collect();
             continue;
         };
         let len = fill(&mut buffer[..]).min(BUFFER_SIZE);
@@ -194,7 +197,7 @@ fn transmit_locked(transmitter: &mut Transmitter, fill: &mut dyn FnMut(&mut [u8]
         transmitter.give(buffer, len);
         filled = true;
     };
-    if filled && transmitter.queue.should_notify() {
+    if filled && transmitter.queue.must_notify() {
         transmitter.transport.notify(transmitter.transmit_queue);
     }
     done
@@ -209,27 +212,29 @@ pub fn try_drained() -> Option<bool> {
 }
 
 impl Receiver {
-    fn give(&mut self, mut buffer: Buffer) -> Result<(), virtio_drivers::Error> {
-        // SAFETY: the buffer stays in `busy`, untouched, until its token is used.
-        let token = unsafe { self.queue.add(&[], &mut [&mut buffer[..]]) }?;
-        if let Some(slot) = self.busy.get_mut(usize::from(token)) {
+    fn give(&mut self, buffer: Buffer) {
+        // SAFETY: the buffer stays in `busy`, untouched, until its token comes back.
+        let token = unsafe { self.queue.add(located::<MAX_PIECES>([&buffer[..]]).into_iter(), true) };
+        if let Some(slot) = token.and_then(|token| self.busy.get_mut(usize::from(token))) {
             *slot = Some(buffer);
         }
-        Ok(())
     }
 
-    /// The next received buffer, and how many bytes are in it.
+    /// The next received buffer, and how many bytes are in it. Where there is none, the device interrupts for the next.
     fn take(&mut self) -> Option<(Buffer, usize)> {
-        let token = self.queue.peek_used()?;
-        let mut buffer = self.busy.get_mut(usize::from(token)).and_then(Option::take)?;
-        // SAFETY: the buffer that was added under this token.
-        let len = unsafe { self.queue.pop_used(token, &[], &mut [&mut buffer[..]]) }.unwrap_or(0);
-        Some((buffer, (len as usize).min(BUFFER_SIZE)))
+        loop {
+            if let Some((token, len)) = self.queue.pop() {
+                let buffer = self.busy.get_mut(usize::from(token)).and_then(Option::take)?;
+                return Some((buffer, (len as usize).min(BUFFER_SIZE)));
+            }
+            if !self.queue.listen() {
+                return None;
+            }
+        }
     }
 
     /// Offers what has come in to `consume`. Says whether the device has to be told of new buffers.
     fn run(&mut self, consume: fn(&[u8]) -> usize) -> bool {
-        let mut given = false;
         while let Some((buffer, len, mut done)) =
             self.current.take().or_else(|| self.take().map(|(buffer, len)| (buffer, len, 0)))
         {
@@ -239,9 +244,9 @@ impl Receiver {
                 self.current = Some((buffer, len, done));
                 break;
             }
-            given |= self.give(buffer).is_ok();
+            self.give(buffer);
         }
-        given && self.queue.should_notify()
+        self.queue.must_notify()
     }
 }
 
@@ -266,7 +271,7 @@ fn handle_interrupt() {
         let room = transmitter.wanted && !transmitter.free.is_empty();
         if room {
             transmitter.wanted = false;
-            transmitter.queue.set_dev_notify(false);
+            transmitter.queue.quiet();
         }
         room
     });

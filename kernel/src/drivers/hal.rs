@@ -1,29 +1,27 @@
-//! Memory for virtio devices: nearly all of the kernel's heap and every frame is in the direct map, so a physical address is a
-//! subtraction away, and devices see the same memory. What is not in one piece is copied.
+//! What the transports of `virtio-drivers` need of the kernel: a place for a PCI device's registers. Queues and buffers are our own
+//! (`virtqueue`, `queue`).
 
 use core::ptr::NonNull;
 
-use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
+use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
-use crate::mm::{frames, phys_to_virt, physical_pieces, virt_to_phys, vmalloc};
+use crate::mm::vmalloc;
 
 /// The kernel's side of `virtio-drivers`.
 #[derive(Debug)]
 pub struct SkiffHal;
 
-// SAFETY: DMA memory is whole frames, zeroed, unaliased until freed; device registers stay mapped for good.
+/// No code of the crate that we call asks for memory: that is for its own queues.
+const OWN_QUEUES: &str = "the queues of virtio-drivers are not used";
+
+// SAFETY: device registers stay mapped for good, and nothing else is given out.
 unsafe impl Hal for SkiffHal {
-    fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
-        let Some(phys) = frames::alloc_contiguous(pages) else { return (0, NonNull::dangling()) };
-        let memory = phys_to_virt::<u8>(phys);
-        // SAFETY: the frames are ours.
-        unsafe { memory.write_bytes(0, pages * PAGE_SIZE) };
-        (phys, NonNull::new(memory).unwrap_or(NonNull::dangling()))
+    fn dma_alloc(_: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
+        unreachable!("{OWN_QUEUES}")
     }
 
-    unsafe fn dma_dealloc(phys: PhysAddr, _: NonNull<u8>, pages: usize) -> i32 {
-        frames::free_contiguous(phys, pages);
-        0
+    unsafe fn dma_dealloc(_: PhysAddr, _: NonNull<u8>, _: usize) -> i32 {
+        unreachable!("{OWN_QUEUES}")
     }
 
     unsafe fn mmio_phys_to_virt(phys: PhysAddr, size: usize) -> NonNull<u8> {
@@ -32,30 +30,11 @@ unsafe impl Hal for SkiffHal {
         mapped.expect("no room to map device registers")
     }
 
-    unsafe fn share(buffer: NonNull<[u8]>, direction: BufferDirection) -> PhysAddr {
-        // SAFETY: the buffer is valid by the caller's promise.
-        let bytes = unsafe { buffer.as_ref() };
-        if physical_pieces(bytes).nth(1).is_none() {
-            return virt_to_phys(buffer.as_ptr());
-        }
-        let frames = frames::alloc_contiguous(bytes.len().div_ceil(PAGE_SIZE));
-        // The trait has no way to report this.
-        let phys = frames.expect("no memory in one piece for a device");
-        if direction != BufferDirection::DeviceToDriver {
-            // SAFETY: the frames are ours and long enough.
-            unsafe { phys_to_virt::<u8>(phys).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        }
-        phys
+    unsafe fn share(_: NonNull<[u8]>, _: BufferDirection) -> PhysAddr {
+        unreachable!("{OWN_QUEUES}")
     }
 
-    unsafe fn unshare(phys: PhysAddr, buffer: NonNull<[u8]>, direction: BufferDirection) {
-        if phys == virt_to_phys(buffer.as_ptr()) {
-            return;
-        }
-        if direction != BufferDirection::DriverToDevice {
-            // SAFETY: the frames are those that `share` made for this buffer, and the device is done with them.
-            unsafe { phys_to_virt::<u8>(phys).copy_to_nonoverlapping(buffer.as_ptr().cast(), buffer.len()) };
-        }
-        frames::free_contiguous(phys, buffer.len().div_ceil(PAGE_SIZE));
+    unsafe fn unshare(_: PhysAddr, _: NonNull<[u8]>, _: BufferDirection) {
+        unreachable!("{OWN_QUEUES}")
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn probe() -> Vec<Device> {
         .filter_map(|value| {
             let slot = parse(value);
             if slot.is_none() {
-                crate::kwarn!("virtio_mmio.device={value}: expected SIZE@BASE:IRQ");
+                kwarn!("virtio_mmio.device={value}: expected SIZE@BASE:IRQ");
             }
             open(slot?)
         })
@@ -46,7 +46,7 @@ fn open(slot: Slot) -> Option<Device> {
     match unsafe { MmioTransport::new(registers.cast(), slot.size) } {
         Ok(transport) => Some(Device { transport: SomeTransport::Mmio(transport), interrupt: Interrupt::Line(slot.gsi) }),
         Err(error) => {
-            crate::kwarn!("virtio-mmio device at {:#x}: {error}", slot.base);
+            kwarn!("virtio-mmio device at {:#x}: {error}", slot.base);
             None
         }
     }

@@ -5,6 +5,7 @@ mod hal;
 mod mmio;
 pub mod net;
 mod pci;
+mod queue;
 mod rng;
 mod virtqueue;
 
@@ -12,9 +13,9 @@ use alloc::vec::Vec;
 
 use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 
-pub use hal::SkiffHal;
+use virtqueue::SplitQueue;
 
-use crate::arch::vectors;
+use crate::arch::{clock, vectors};
 use crate::sync::IrqLock;
 
 /// A virtio device that no driver has taken yet.
@@ -47,7 +48,7 @@ impl DeviceInterrupt {
     /// driver has set up. False when the machine cannot deliver it.
     pub fn connect(&self, queues: u16, handler: fn()) -> bool {
         match &self.0 {
-            Interrupt::Line(gsi) => vectors::connect(*gsi, handler),
+            Interrupt::Line(gsi) => crate::platform::ioapic::connect(*gsi, handler),
             Interrupt::Message(messages) => vectors::allocate(handler).is_some_and(|vector| messages.enable(queues, vector)),
         }
     }
@@ -56,6 +57,21 @@ impl DeviceInterrupt {
     pub fn needs_acknowledge(&self) -> bool {
         matches!(self.0, Interrupt::Line(_))
     }
+}
+
+/// How long a device may take to answer what is asked of it while it is set up, in TSC ticks.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// Waits for a chain of buffers to come back while a device is set up: its token, and how many bytes the device has written.
+fn answer_in_time<const N: usize>(queue: &mut SplitQueue<N>) -> Option<(u16, u32)> {
+    let start = clock::tsc();
+    while clock::tsc().saturating_sub(start) < PATIENCE {
+        if let Some(answer) = queue.pop() {
+            return Some(answer);
+        }
+        core::hint::spin_loop();
+    }
+    None
 }
 
 /// Devices found and not taken.
@@ -74,7 +90,7 @@ pub fn init() {
         && let Some(device) = take(DeviceType::Console)
         && let Err(error) = console::init(device, port)
     {
-        crate::kerr!("virtio-console does not start: {error}");
+        kerr!("virtio-console does not start: {error}");
     }
 }
 

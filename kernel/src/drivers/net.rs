@@ -14,13 +14,12 @@ use arrayvec::ArrayVec;
 use bitflags::bitflags;
 use inet::Bytes;
 use spin::Once;
-use virtio_drivers::PAGE_SIZE;
 use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 
 use super::Device;
-use super::virtqueue::{EVENT_IDX, Rings, SplitQueue};
+use super::queue::{located, new_queue};
+use super::virtqueue::{EVENT_IDX, SplitQueue};
 use crate::arch::hook::Hook;
-use crate::mm::{frames, phys_to_virt, physical_pieces};
 use crate::sync::{IrqLock, SpinLock};
 use crate::usermem::buffer;
 
@@ -98,33 +97,6 @@ pub struct Received {
 
 type Queue = SplitQueue<QUEUE_SIZE>;
 
-/// Sets a queue up.
-fn new_queue(transport: &mut SomeTransport<'static>, index: u16, event_idx: bool) -> Result<Queue, virtio_drivers::Error> {
-    if transport.max_queue_size(index) < QUEUE_SIZE as u32 {
-        return Err(virtio_drivers::Error::InvalidParam);
-    }
-    let pages = size_of::<Rings<QUEUE_SIZE>>().div_ceil(PAGE_SIZE);
-    let phys = frames::alloc_contiguous(pages).ok_or(virtio_drivers::Error::DmaError)?;
-    let memory = phys_to_virt::<u8>(phys);
-    // SAFETY: the frames are ours, for good, and large enough; rings of zeroes are valid.
-    let rings: &'static Rings<QUEUE_SIZE> = unsafe {
-        memory.write_bytes(0, pages * PAGE_SIZE);
-        &*memory.cast()
-    };
-    let [descriptors, available, used] = Rings::<QUEUE_SIZE>::PARTS.map(|offset| phys + offset as u64);
-    transport.queue_set(index, QUEUE_SIZE as u32, descriptors, available, used);
-    Ok(SplitQueue::new(rings, event_idx))
-}
-
-/// Buffers as descriptors name them: each piece of physical memory that they lie in.
-fn located<'a>(buffers: impl IntoIterator<Item = &'a [u8]>) -> ArrayVec<(u64, u32), MAX_DESCRIPTORS> {
-    let mut pieces: ArrayVec<(u64, u32), MAX_DESCRIPTORS> = ArrayVec::new();
-    for buffer in buffers {
-        pieces.extend(physical_pieces(buffer).map(|(at, len)| (at, len as u32)).take(pieces.remaining_capacity()));
-    }
-    pieces
-}
-
 struct Receiver {
     queue: Queue,
     /// Buffers that the device has, by descriptor.
@@ -194,7 +166,7 @@ pub fn init(arrival: fn()) -> &'static [Arc<Nic>] {
         while let Some(device) = super::take(DeviceType::Network) {
             match Nic::start(device) {
                 Ok(nic) => nics.push(nic),
-                Err(error) => crate::kerr!("virtio-net does not start: {error}"),
+                Err(error) => kerr!("virtio-net does not start: {error}"),
             }
         }
         nics
@@ -220,11 +192,15 @@ impl Nic {
             wanted -= Features::GUEST_TSO4 | Features::GUEST_TSO6;
         }
         let features = transport.begin_init(wanted);
+        if !features.contains(Features::VERSION_1) {
+            // Its headers would be shorter.
+            return Err(virtio_drivers::Error::Unsupported);
+        }
         let mac = if features.contains(Features::MAC) { transport.read_config_space::<[u8; 6]>(0)? } else { random_mac() };
         let mtu = if features.contains(Features::MTU) { transport.read_config_space::<u16>(10)? } else { 1500 };
         let event_idx = features.contains(Features::EVENT_IDX);
-        let receive = new_queue(&mut transport, RECEIVE_QUEUE, event_idx)?;
-        let mut transmit = new_queue(&mut transport, TRANSMIT_QUEUE, event_idx)?;
+        let receive: Queue = new_queue(&mut transport, RECEIVE_QUEUE, event_idx)?;
+        let mut transmit: Queue = new_queue(&mut transport, TRANSMIT_QUEUE, event_idx)?;
         transmit.quiet();
         transport.finish_init();
         let mut receiver = Receiver { queue: receive, busy: (0..QUEUE_SIZE).map(|_| None).collect() };
@@ -249,7 +225,7 @@ impl Nic {
             sent: Traffic::default(),
         });
         if !interrupt.connect(TRANSMIT_QUEUE + 1, handle_interrupt) {
-            crate::kerr!("virtio-net has no interrupt: frames will not arrive");
+            kerr!("virtio-net has no interrupt: frames will not arrive");
         }
         Ok(nic)
     }
@@ -319,7 +295,7 @@ impl Nic {
 
 /// A locally administered address, for a device that has none.
 fn random_mac() -> [u8; 6] {
-    let [_, b, c, d, e, f, ..] = crate::arch::rng::next_u64().to_le_bytes();
+    let [_, b, c, d, e, f, ..] = crate::platform::rng::next_u64().to_le_bytes();
     [0x02, b, c, d, e, f]
 }
 
@@ -349,7 +325,9 @@ impl Receiver {
     /// Gives the device a buffer.
     fn give(&mut self, buffer: Vec<u8>) -> bool {
         // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's memory does not move with it.
-        let Some(token) = (unsafe { self.queue.add(located([&*buffer]).into_iter(), true) }) else { return false };
+        let Some(token) = (unsafe { self.queue.add(located::<MAX_DESCRIPTORS>([&*buffer]).into_iter(), true) }) else {
+            return false;
+        };
         if let Some(slot) = self.busy.get_mut(usize::from(token)) {
             *slot = Some(buffer);
         }
@@ -418,7 +396,7 @@ impl Transmitter {
     /// Gives the device a frame, or back to the caller where there are no descriptors for it.
     fn give(&mut self, frame: Frame) -> Option<Frame> {
         // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with it.
-        let token = unsafe { self.queue.add(located(frame.parts()).into_iter(), false) };
+        let token = unsafe { self.queue.add(located::<MAX_DESCRIPTORS>(frame.parts()).into_iter(), false) };
         let Some(token) = token else { return Some(frame) };
         if let Some(slot) = self.busy.get_mut(usize::from(token)) {
             *slot = Some(frame);

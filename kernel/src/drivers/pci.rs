@@ -8,7 +8,8 @@ use virtio_drivers::transport::SomeTransport;
 use virtio_drivers::transport::pci::bus::{BarInfo, Command, ConfigurationAccess, DeviceFunction, PCI_CAP_ID_VNDR, PciRoot};
 use virtio_drivers::transport::pci::{PciTransport, VIRTIO_PCI_CAP_COMMON_CFG, virtio_device_type};
 
-use super::{Device, Interrupt, SkiffHal};
+use super::hal::SkiffHal;
+use super::{Device, Interrupt};
 use crate::arch::port::{inl, outl};
 use crate::arch::{apic, boot};
 use crate::mm::vmalloc;
@@ -98,7 +99,7 @@ fn open(root: &mut PciRoot<ConfigPorts>, function: DeviceFunction) -> Option<Dev
     let transport = match PciTransport::new::<SkiffHal, _>(root, function) {
         Ok(transport) => transport,
         Err(error) => {
-            crate::kwarn!("virtio-pci device {function}: {error}");
+            kwarn!("virtio-pci device {function}: {error}");
             return None;
         }
     };

@@ -1,7 +1,7 @@
 //! A split virtqueue (virtio 1.2, 2.7), with notifications both ways by event index (2.7.7, 2.7.10) where the device offers it.
 //!
-//! `virtio-drivers` has a queue too, but with event indices it asks for an interrupt with every buffer that it takes back, and its
-//! rule for telling the device holds for one new buffer at a time only.
+//! The only one in the kernel: that of `virtio-drivers`, whose transports we use, asks with event indices for an interrupt with every
+//! buffer that it takes back, and its rule for telling the device holds for one new buffer at a time only.
 //!
 //! What is shared with the device are atomics, so that nothing here is unsafe but the promise of whoever adds a buffer. What the
 //! device writes is not trusted: a number that it cannot know is passed over.
@@ -41,8 +41,8 @@ struct UsedElement {
     len: AtomicU32,
 }
 
-/// `struct virtq_used`.
-#[repr(C, align(4))]
+/// `struct virtq_used`, on a page of its own as legacy devices want it (2.7.2).
+#[repr(C, align(4096))]
 struct Used<const N: usize> {
     flags: AtomicU16,
     index: AtomicU16,
@@ -51,7 +51,7 @@ struct Used<const N: usize> {
 }
 
 /// What driver and device share. All zeroes is an empty queue.
-#[repr(C, align(16))]
+#[repr(C)]
 pub struct Rings<const N: usize> {
     descriptors: [Descriptor; N],
     available: Available<N>,

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use syscall_shim::{Errno, SysResult};
@@ -30,7 +31,21 @@ pub struct FdTable {
     files: ArcTable<OpenFile, Numbers>,
 }
 
-type Changing<'a> = Writer<'a, OpenFile, Numbers>;
+/// The right to change a table.
+struct Changing<'a>(Writer<'a, OpenFile, Numbers>);
+
+impl<'a> Deref for Changing<'a> {
+    type Target = Writer<'a, OpenFile, Numbers>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Changing<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -49,7 +64,7 @@ impl ReservedFd<'_> {
 
     /// Makes the descriptor usable.
     pub fn install(self, file: Arc<OpenFile>) -> i32 {
-        let mut files = self.table.files.lock();
+        let mut files = self.table.change();
         let fd = self.fd as i32;
         // It stays reserved until here, so nothing was there.
         let before = files.replace(self.fd, Some(file));
@@ -63,7 +78,7 @@ impl ReservedFd<'_> {
 
 impl Drop for ReservedFd<'_> {
     fn drop(&mut self) {
-        self.table.files.lock().free(self.fd);
+        self.table.change().free(self.fd);
     }
 }
 
@@ -130,7 +145,7 @@ impl Changing<'_> {
     /// One more than the highest number in use.
     fn len_in_use(&self) -> usize {
         let last = self.used.iter().rposition(|word| *word != 0);
-        last.map_or(0, |at| (at + 1) * 64).min(self.len())
+        last.map_or(0, |at| (at + 1) * 64).min(self.places())
     }
 
     /// Takes a number.
@@ -148,24 +163,24 @@ impl Changing<'_> {
     }
 
     fn make_room(&mut self, fd: usize) -> SysResult<()> {
-        if fd < self.len() {
+        if fd < self.places() {
             return Ok(());
         }
         if fd >= NR_OPEN.load(Ordering::Relaxed) as usize {
             return Err(Errno::EMFILE);
         }
-        if fd + 1 - self.len() > FEW && !user_page::available(pages((fd + 1).next_power_of_two())) {
+        if fd + 1 - self.places() > FEW && !user_page::available(pages((fd + 1).next_power_of_two())) {
             return Err(Errno::ENOMEM);
         }
         let words = (fd + 1).next_power_of_two().div_ceil(64);
-        let numbers = &mut **self;
+        let numbers: &mut Numbers = self;
         for list in [&mut numbers.used, &mut numbers.cloexec] {
             list.try_reserve(words.saturating_sub(list.len())).map_err(|_| Errno::ENOMEM)?;
         }
         if !self.grow(fd + 1) {
             return Err(Errno::ENOMEM);
         }
-        let words = self.len().div_ceil(64);
+        let words = self.places().div_ceil(64);
         self.used.resize(words, 0);
         self.cloexec.resize(words, 0);
         Ok(())
@@ -198,6 +213,10 @@ fn index(fd: i32) -> SysResult<usize> {
 }
 
 impl FdTable {
+    fn change(&self) -> Changing<'_> {
+        Changing(self.files.lock())
+    }
+
     /// A table without descriptors.
     pub fn new() -> FdTable {
         FdTable::with(Vec::new(), Numbers::default())
@@ -210,7 +229,7 @@ impl FdTable {
     /// A copy that shares the open file descriptions: for a child of fork(2), and for `unshare(CLONE_FILES)`.
     /// `ENOMEM` where a large table finds memory short.
     pub fn duplicate(&self) -> SysResult<FdTable> {
-        let files = self.files.lock();
+        let files = self.change();
         let len = files.len_in_use();
         let entries = files.entries(len).ok_or(Errno::ENOMEM)?;
         let mut numbers = files.copy(entries.len())?;
@@ -236,7 +255,7 @@ impl FdTable {
     /// The lowest free number, at least `from`. `EMFILE` at `RLIMIT_NOFILE`.
     pub fn reserve_from(&self, from: usize, cloexec: bool) -> SysResult<ReservedFd<'_>> {
         let limit = limit();
-        let fd = self.files.lock().allocate(from, limit)?;
+        let fd = self.change().allocate(from, limit)?;
         Ok(ReservedFd { table: self, fd, cloexec })
     }
 
@@ -267,7 +286,7 @@ impl FdTable {
         if fd >= limit() {
             return Err(Errno::EBADF);
         }
-        let mut files = self.files.lock();
+        let mut files = self.change();
         files.make_room(fd)?;
         if has(&files.used, fd) && !files.has(fd) {
             return Err(Errno::EBUSY);
@@ -288,7 +307,7 @@ impl FdTable {
     /// close(2).
     pub fn close(&self, fd: i32) -> SysResult<()> {
         let fd = index(fd)?;
-        let mut files = self.files.lock();
+        let mut files = self.change();
         files.check(fd)?;
         let old = files.free(fd);
         drop(files);
@@ -312,7 +331,7 @@ impl FdTable {
     /// Whether the descriptor is closed by execve(2).
     pub fn is_cloexec(&self, fd: i32) -> SysResult<bool> {
         let fd = index(fd)?;
-        let files = self.files.lock();
+        let files = self.change();
         files.check(fd)?;
         Ok(has(&files.cloexec, fd))
     }
@@ -320,7 +339,7 @@ impl FdTable {
     /// `F_SETFD`.
     pub fn set_cloexec(&self, fd: i32, on: bool) -> SysResult<()> {
         let fd = index(fd)?;
-        let mut files = self.files.lock();
+        let mut files = self.change();
         files.check(fd)?;
         files.set_cloexec(fd, on);
         Ok(())
@@ -330,8 +349,8 @@ impl FdTable {
     pub fn close_range(&self, first: usize, last: usize, mark: bool) {
         let mut fd = first;
         loop {
-            let mut files = self.files.lock();
-            let end = files.len().min(last.saturating_add(1));
+            let mut files = self.change();
+            let end = files.places().min(last.saturating_add(1));
             let Some(next) = files.next_used(fd, end) else { return };
             fd = next + 1;
             if !files.has(next) {
@@ -354,8 +373,8 @@ impl FdTable {
         let mut from = 0;
         loop {
             let marked = {
-                let files = self.files.lock();
-                (from..files.len()).find(|fd| has(&files.cloexec, *fd))
+                let files = self.change();
+                (from..files.places()).find(|fd| has(&files.cloexec, *fd))
             };
             let Some(fd) = marked else { return };
             self.close_range(fd, fd, false);
@@ -365,13 +384,13 @@ impl FdTable {
 
     /// The numbers in use, in order.
     pub fn open_fds(&self) -> Vec<i32> {
-        let files = self.files.lock();
-        (0..files.len()).filter(|fd| files.has(*fd)).map(|fd| fd as i32).collect()
+        let files = self.change();
+        (0..files.places()).filter(|fd| files.has(*fd)).map(|fd| fd as i32).collect()
     }
 
     /// Number of slots, for `FDSize` of /proc/PID/status.
     pub fn capacity(&self) -> usize {
-        self.files.lock().len().next_multiple_of(64).max(64)
+        self.change().places().next_multiple_of(64).max(64)
     }
 }
 

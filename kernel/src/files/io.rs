@@ -31,6 +31,11 @@ pub struct Segments {
 }
 
 impl Segments {
+    /// Bytes left in all.
+    pub fn remaining(&self) -> usize {
+        self.total
+    }
+
     /// One buffer.
     pub fn one(at: UserAddr, len: usize) -> SysResult<Segments> {
         let len = len.min(MAX_RW_COUNT);

@@ -27,7 +27,7 @@ impl MappedFile for Mapped {
     }
 
     fn path(&self) -> Vec<u8> {
-        self.file.path.display(&crate::vfs::namespace().root())
+        super::with_fs(|ctx| Ok(self.file.path.display(&ctx.root))).unwrap_or_default()
     }
 
     fn is_shmem(&self) -> bool {
@@ -63,7 +63,11 @@ pub fn map_file(file: &Arc<OpenFile>, offset: u64) -> MapFile {
             MapTarget::File(Arc::new(Mapped { file: file.clone(), mapping: mapping.clone() }))
         }
         None if file.ops.maps_as_zero() => MapTarget::Zero,
-        None => MapTarget::Refused(Errno::ENODEV),
+        None => match file.ops.own_memory(file) {
+            Some(Ok(memory)) => MapTarget::File(memory),
+            Some(Err(errno)) => MapTarget::Refused(errno),
+            None => MapTarget::Refused(Errno::ENODEV),
+        },
     };
     let flags = file.flags();
     let sealed = file.inode.seals().unwrap_or_default().intersects(Seals::WRITE | Seals::FUTURE_WRITE);

@@ -17,7 +17,7 @@ use super::io::{Sink, Source};
 use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
 use super::socket::Ancillary;
-use crate::mm::{PAGE_SIZE, frames, heap};
+use crate::mm::{MappedFile, PAGE_SIZE, frames, heap};
 use crate::sync::{IrqLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -135,6 +135,11 @@ pub trait FileOps: Any + Send + Sync {
 
     /// Lines of /proc/PID/fdinfo/N beyond `pos`, `flags`, `mnt_id` and `ino`.
     fn fdinfo(&self, _file: &OpenFile, _out: &mut String) {}
+
+    /// Memory that is no file's but this object's own, for mmap(2). `None` if there is no such thing.
+    fn own_memory(&self, _file: &Arc<OpenFile>) -> Option<SysResult<Arc<dyn MappedFile>>> {
+        None
+    }
 
     /// `/dev/zero` and its like: mmap(2) gives anonymous memory.
     fn maps_as_zero(&self) -> bool {

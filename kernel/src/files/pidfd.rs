@@ -1,7 +1,7 @@
-//! A process as a file: pidfd_open(2).
+//! A process or a thread as a file: pidfd_open(2).
 
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
@@ -10,24 +10,78 @@ use syscall_shim::{Errno, SysResult};
 
 use super::poll::{PollTable, ev};
 use super::{FileOps, OpenFile, anon};
-use crate::task::{Process, table};
+use crate::task::{Process, Task, table};
 use crate::usermem::UserAddr;
 
 /// A pidfd. It keeps what is left of an ended process, so that the number cannot come to mean another.
 pub struct PidFd {
     process: Arc<Process>,
+    /// With `PIDFD_THREAD`: the thread that is meant.
+    thread: Option<Thread>,
 }
+
+/// A thread, which the pidfd does not keep.
+struct Thread {
+    tid: i32,
+    task: Weak<Task>,
+}
+
+/// `PIDFD_THREAD` among the flags of an open file.
+const THREAD: OpenFlags = OpenFlags::EXCL;
 
 impl PidFd {
     /// A new one, open.
     pub fn open(process: Arc<Process>, flags: OpenFlags) -> Arc<OpenFile> {
+        Self::open_with(PidFd { process, thread: None }, flags)
+    }
+
+    /// A new one for a thread, open.
+    pub fn open_thread(task: &Arc<Task>, flags: OpenFlags) -> Arc<OpenFile> {
+        let thread = Thread { tid: task.tid(), task: Arc::downgrade(task) };
+        Self::open_with(PidFd { process: task.process.clone(), thread: Some(thread) }, flags | THREAD)
+    }
+
+    fn open_with(pidfd: PidFd, flags: OpenFlags) -> Arc<OpenFile> {
         let (path, inode) = anon::anon_inode("[pidfd]");
-        OpenFile::new(path, inode, Arc::new(PidFd { process }), flags | OpenFlags::RDWR)
+        OpenFile::new(path, inode, Arc::new(pidfd), flags | OpenFlags::RDWR)
+    }
+
+    /// The pidfd that a file is. `EBADF` for another kind.
+    pub fn of(file: &OpenFile) -> SysResult<&PidFd> {
+        file.ops_as::<PidFd>().ok_or(Errno::EBADF)
     }
 
     /// The process of a pidfd. `EBADF` for another kind of file.
     pub fn process_of(file: &OpenFile) -> SysResult<&Arc<Process>> {
-        file.ops_as::<PidFd>().map(|pidfd| &pidfd.process).ok_or(Errno::EBADF)
+        Self::of(file).map(|pidfd| &pidfd.process)
+    }
+
+    /// Whether it means a thread.
+    pub fn is_thread(&self) -> bool {
+        self.thread.is_some()
+    }
+
+    /// The thread that is meant. `ESRCH` once it has ended, and where it is a process.
+    pub fn task(&self) -> SysResult<Arc<Task>> {
+        let thread = self.thread.as_ref().ok_or(Errno::ESRCH)?;
+        let task = thread.task.upgrade().ok_or(Errno::ESRCH)?;
+        let listed = table::task(thread.tid).filter(|listed| Arc::ptr_eq(listed, &task));
+        listed.ok_or(Errno::ESRCH)
+    }
+
+    /// Whether the process has not been waited for, or the thread not ended.
+    fn is_there(&self) -> bool {
+        let listed = table::process(self.process.pid).is_some_and(|process| Arc::ptr_eq(&process, &self.process));
+        listed && (!self.is_other_thread() || self.task().is_ok())
+    }
+
+    /// Whether it means a thread that is not the first of its process, and ends by itself.
+    pub fn is_other_thread(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| thread.tid != self.process.pid)
+    }
+
+    fn id(&self) -> i32 {
+        self.thread.as_ref().map_or(self.process.pid, |thread| thread.tid)
     }
 }
 
@@ -45,20 +99,18 @@ impl FileOps for PidFd {
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         table.add(&self.process.exit_wait);
-        let ended = self.process.zombie.load(Ordering::Acquire);
-        match ended {
-            false => 0,
-            true if self.is_listed() => ev::READABLE,
-            true => ev::READABLE | ev::HUP,
-        }
+        let ended = if self.is_other_thread() { self.task().is_err() } else { self.process.zombie.load(Ordering::Acquire) };
+        // A thread leaves nothing to be waited for.
+        let gone = if ended && !self.is_there() { ev::HUP } else { 0 };
+        if ended { ev::READABLE | gone } else { 0 }
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
-        super::pidfd_info::ioctl(&self.process, request, arg)
+        super::pidfd_info::ioctl(&self.process, self.id(), request, arg)
     }
 
     fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
-        let pid = if self.is_listed() { self.process.pid } else { -1 };
+        let pid = if self.is_there() { self.id() } else { -1 };
         let _ = write!(out, "Pid:\t{pid}\nNSpid:\t{pid}\n");
     }
 }

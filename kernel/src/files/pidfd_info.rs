@@ -26,11 +26,11 @@ const EXIT: u64 = 8;
 const NAMESPACES: [&str; 10] =
     ["cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children", "user", "uts"];
 
-/// ioctl(2) of a pidfd.
-pub fn ioctl(process: &Arc<Process>, request: u32, arg: UserAddr) -> SysResult {
+/// ioctl(2) of a pidfd; `id` is that of the process or thread that it means.
+pub fn ioctl(process: &Arc<Process>, id: i32, request: u32, arg: UserAddr) -> SysResult {
     let size = (request >> 16 & 0x3fff) as usize;
     if request & 0xffff == GET_INFO && request >> 30 == READ_WRITE && size >= FIRST_SIZE {
-        return info(process, arg, size);
+        return info(process, id, arg, size);
     }
     let name = match request.checked_sub(MAGIC << 8 | 1) {
         Some(index) => NAMESPACES.get(index as usize).ok_or(Errno::ENOTTY)?,
@@ -50,7 +50,7 @@ fn is_listed(process: &Arc<Process>) -> bool {
     table::process(process.pid).is_some_and(|listed| Arc::ptr_eq(&listed, process))
 }
 
-fn info(process: &Arc<Process>, arg: UserAddr, size: usize) -> SysResult {
+fn info(process: &Arc<Process>, id: i32, arg: UserAddr, size: usize) -> SysResult {
     if arg.is_null() {
         return Err(Errno::EINVAL);
     }
@@ -58,7 +58,7 @@ fn info(process: &Arc<Process>, arg: UserAddr, size: usize) -> SysResult {
     let mut info = PidfdInfo::default();
     if is_listed(process) {
         info.mask = PID | CREDS;
-        info.pid = process.pid as u32;
+        info.pid = id as u32;
         info.tgid = process.pid as u32;
         info.ppid = process.parent().map_or(0, |parent| parent.pid as u32);
         if let Some(task) = process.threads().first() {

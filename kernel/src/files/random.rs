@@ -6,7 +6,7 @@ use syscall_shim::{Errno, SysResult};
 use super::io::{Sink, Source};
 use super::poll::{PollTable, ev};
 use super::{FileOps, OpenFile, capable};
-use crate::arch::rng;
+use crate::platform::rng;
 use crate::usermem::UserAddr;
 
 /// Bits that the pool has, and holds (`POOL_BITS`).

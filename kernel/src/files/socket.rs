@@ -13,6 +13,7 @@ use super::{FileOps, OpenFile, anon};
 use crate::arch::clock;
 use crate::task::current;
 use crate::task::wait::{WaitError, wait_exclusive, wait_until};
+use crate::usermem::UserAddr;
 
 /// A socket address as it lies in memory: the family, and what it makes of the rest.
 pub type Address = Vec<u8>;
@@ -141,8 +142,8 @@ pub trait Socket: FileOps {
     /// getsockopt(2): the value, which the caller cuts to the room there is.
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>>;
 
-    /// The same, for the few options that look at what the buffer holds: its first bytes.
-    fn get_option_of(&self, level: u32, option: u32, room: usize, _given: &[u8]) -> SysResult<Vec<u8>> {
+    /// The same, for the few options that look at what the buffer holds.
+    fn get_option_of(&self, level: u32, option: u32, room: usize, _buffer: UserAddr) -> SysResult<Vec<u8>> {
         self.get_option(level, option, room)
     }
 }

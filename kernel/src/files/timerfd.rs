@@ -13,13 +13,14 @@ use syscall_shim::{Errno, SysResult};
 
 use super::io::{Sink, put_all};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
+use super::{FileOps, OpenFile, anon, capable};
 use crate::sync::IrqLock;
 use crate::task::clock::{self, Clock};
 use crate::task::timer::{self, TimerId};
 use crate::task::wait::{Waker, wait_exclusive};
 use crate::usermem::UserAddr;
 
+const CAP_WAKE_ALARM: u32 = 35;
 /// ioctl(2): sets the count of expirations.
 const TFD_IOC_SET_TICKS: u32 = 0x4008_5400;
 
@@ -70,7 +71,15 @@ impl TimerFd {
         if !u32::try_from(clock_id).is_ok_and(|id| known.contains(&id)) {
             return Err(Errno::EINVAL);
         }
-        let clock = Clock::from_id(clock_id)?;
+        if matches!(clock_id as u32, g::CLOCK_REALTIME_ALARM | g::CLOCK_BOOTTIME_ALARM) && !capable(CAP_WAKE_ALARM) {
+            return Err(Errno::EPERM);
+        }
+        // The machine never sleeps, so that a timer that would wake it is one like others.
+        let clock = match clock_id as u32 {
+            g::CLOCK_REALTIME_ALARM => Clock::Realtime,
+            g::CLOCK_BOOTTIME_ALARM => Clock::Monotonic,
+            _ => Clock::from_id(clock_id)?,
+        };
         let ops = Arc::new_cyclic(|me| TimerFd {
             me: me.clone(),
             clock_id,

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use syscall_shim::types::{Sembuf, SemidDs};
 use syscall_shim::{Errno, SysResult};
@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
 use crate::sync::SpinLock;
 use crate::task::wait::{WaitError, WaitQueue, wait_until};
-use crate::task::{Instant, current};
+use crate::task::{Instant, Task, current};
 use litemap::LiteMap;
 
 /// `SEMVMX`: highest value.
@@ -20,8 +20,24 @@ const SEM_UNDO: u32 = 0x1000;
 static SETS: Registry<Set> = Registry::new(limits::semmni, &limits::SEM_NEXT_ID);
 /// Semaphores of all sets.
 static SEMAPHORES: AtomicUsize = AtomicUsize::new(0);
-/// How many processes have something to undo in some set: most have nothing, and end faster for it.
+/// How many lists have something to undo in some set: most have nothing, and their users end faster for it.
 static UNDOERS: AtomicUsize = AtomicUsize::new(0);
+
+/// What a thread, and those that share it by `CLONE_SYSVSEM`, undo as the last of them ends. The values are with the sets.
+#[derive(Debug)]
+pub struct UndoList {
+    /// Never given twice.
+    id: u64,
+}
+
+impl UndoList {
+    /// That of a thread, which it has from now on if it had none.
+    pub fn of(task: &Task) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let new = || Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed) });
+        task.undo.lock().get_or_insert_with(new).clone()
+    }
+}
 
 /// One semaphore.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,8 +54,8 @@ pub struct Semaphore {
 
 struct State {
     semaphores: Vec<Semaphore>,
-    /// By process: what is added to each value when it ends.
-    undo: LiteMap<i32, Vec<i32>>,
+    /// By list: what is added to each value when its last user ends.
+    undo: LiteMap<u64, Vec<i32>>,
     operated: i64,
     changed: i64,
     removed: bool,
@@ -111,7 +127,7 @@ struct Blocked {
 }
 
 /// Does all operations or none. `Err(Ok(..))` says which has to wait.
-fn attempt(state: &mut State, operations: &[Sembuf], pid: i32) -> Result<(), Result<Blocked, Errno>> {
+fn attempt(state: &mut State, operations: &[Sembuf], pid: i32, list: Option<u64>) -> Result<(), Result<Blocked, Errno>> {
     let mut values = Vec::new();
     values.try_reserve_exact(state.semaphores.len()).map_err(|_| Err(Errno::ENOMEM))?;
     values.extend(state.semaphores.iter().map(|s| s.value));
@@ -138,9 +154,9 @@ fn attempt(state: &mut State, operations: &[Sembuf], pid: i32) -> Result<(), Res
         }
     }
     state.semaphores.iter_mut().zip(values).for_each(|(semaphore, value)| semaphore.value = value);
-    if !undo.is_empty() {
+    if let Some(list) = list.filter(|_| !undo.is_empty()) {
         let count = state.semaphores.len();
-        let mine = state.undo.entry(pid).or_insert_with(|| {
+        let mine = state.undo.entry(list).or_insert_with(|| {
             UNDOERS.fetch_add(1, Ordering::Relaxed);
             alloc::vec![0; count]
         });
@@ -173,6 +189,8 @@ impl Set {
         let permissions = *self.permissions.lock();
         permissions.check(if alters { WRITE } else { READ })?;
         let pid = current().process.pid;
+        let undoes = operations.iter().any(|operation| operation.sem_flg as u16 as u32 & SEM_UNDO != 0);
+        let list = undoes.then(|| UndoList::of(current()).id);
         let mut waits: Option<Blocked> = None;
         let mut step = || {
             let mut state = self.state.lock();
@@ -182,7 +200,7 @@ impl Set {
             if state.removed {
                 return Some(Err(Errno::EIDRM));
             }
-            match attempt(&mut state, operations, pid) {
+            match attempt(&mut state, operations, pid, list) {
                 Ok(()) => Some(Ok(())),
                 Err(Err(errno)) => Some(Err(errno)),
                 Err(Ok(blocked)) if blocked.nowait => Some(Err(Errno::EAGAIN)),
@@ -268,11 +286,11 @@ impl Set {
         Ok(())
     }
 
-    /// The process `pid` ends: what it did with `SEM_UNDO` is undone, as far as the values allow.
-    fn undo(&self, pid: i32) {
+    /// What was done with `SEM_UNDO` by those who had the list `id` is undone, as far as the values allow, by the process `pid`.
+    fn undo(&self, id: u64, pid: i32) {
         {
             let mut state = self.state.lock();
-            let Some(undo) = state.undo.remove(&pid) else { return };
+            let Some(undo) = state.undo.remove(&id) else { return };
             UNDOERS.fetch_sub(1, Ordering::Relaxed);
             for (semaphore, change) in state.semaphores.iter_mut().zip(undo).filter(|(_, change)| *change != 0) {
                 semaphore.value = (semaphore.value + change).clamp(0, SEMVMX);
@@ -310,9 +328,12 @@ pub fn remove(set: &Arc<Set>) -> SysResult<()> {
     Ok(())
 }
 
-/// Part of the end of a process.
-pub fn process_ended(pid: i32) {
-    if UNDOERS.load(Ordering::Relaxed) != 0 {
-        SETS.for_each(|set| set.undo(pid));
+/// Takes the list to undo from a thread, which ends or wants none in common with others: the last that has it undoes.
+pub fn leave(task: &Task) {
+    let list = task.undo.lock().take();
+    if let Some(list) = list.and_then(Arc::into_inner)
+        && UNDOERS.load(Ordering::Relaxed) != 0
+    {
+        SETS.for_each(|set| set.undo(list.id, task.process.pid));
     }
 }

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::frames::{self, Frame};
 use super::{PAGE_SIZE, boot_memory};
-use crate::arch::boot::{self, PhysRange};
+use crate::arch::boot;
+use base::addr::PhysRange;
 
 /// Taken once, so that no frame is given away twice.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -25,7 +26,7 @@ pub fn archives() -> Vec<BootPages> {
         return Vec::new();
     }
     let modules = boot::info().modules.as_slice();
-    let payload = core::iter::once((boot::payload(), true));
+    let payload = core::iter::once((boot::Image::read().payload, true));
     let ranges = payload.chain(modules.iter().map(|range| (*range, false)));
     let pages = |(range, payload): (PhysRange, bool)| {
         let archive = boot_memory(range)?;

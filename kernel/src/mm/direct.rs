@@ -3,9 +3,6 @@
 //! Every address space has the same upper half: new ones copy entries 256 to 511 of the kernel's top-level table. So all
 //! entries that will ever be in use get their second-level table here, at boot.
 
-use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 use x86_64::{PhysAddr, VirtAddr};
@@ -13,42 +10,16 @@ use x86_64::{PhysAddr, VirtAddr};
 use super::frames::{self, EarlyFrames};
 use super::vsyscall;
 use super::{LARGE_PAGE_SIZE, PAGE_SIZE};
-use crate::arch::boot::{BootInfo, PhysRange};
+use crate::arch::boot::BootInfo;
+use crate::arch::layout::{self, DIRECT_MAP_END, translate};
+pub use crate::arch::layout::{
+    DIRECT_MAP, DYNAMIC_AREA, KERNEL_BASE, bits, kernel_image, kernel_pml4_phys, kernel_text, phys_to_virt, virt_to_phys,
+};
 use crate::sync::IrqLock;
-
-/// Start of the direct map: physical address `p` is at `DIRECT_MAP + p`.
-pub const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
-/// End of the direct map: it reaches 64 TiB.
-const DIRECT_MAP_END: u64 = 0xffff_c880_0000_0000;
-/// Start of the kernel's dynamic area (stacks, device registers).
-pub const DYNAMIC_AREA: u64 = 0xffff_c900_0000_0000;
-/// The kernel image is linked at its physical address plus this.
-pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+use base::addr::PhysRange;
 
 const GIB: u64 = 1 << 30;
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
-
-/// Bits of page table entries (SDM volume 3A, 4.5).
-pub mod bits {
-    /// The entry is valid.
-    pub const PRESENT: u64 = 1 << 0;
-    /// Writes are allowed.
-    pub const WRITE: u64 = 1 << 1;
-    /// No caching; with the default PAT, for device registers.
-    pub const CACHE_DISABLE: u64 = 1 << 4;
-    /// The CPU has used the entry.
-    pub const ACCESSED: u64 = 1 << 5;
-    /// The CPU has written through the entry.
-    pub const DIRTY: u64 = 1 << 6;
-    /// The entry maps a large page.
-    pub const LARGE: u64 = 1 << 7;
-    /// The translation survives a change of address space.
-    pub const GLOBAL: u64 = 1 << 8;
-    /// No instruction fetches.
-    pub const NO_EXECUTE: u64 = 1 << 63;
-    /// The physical address in an entry.
-    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-}
 
 /// Kernel data: present, writable, never executed, never written back by the CPU for accessed and dirty.
 const DATA: u64 = bits::PRESENT | bits::WRITE | bits::NO_EXECUTE | bits::GLOBAL | bits::ACCESSED | bits::DIRTY;
@@ -60,56 +31,9 @@ pub const DEVICE: u64 = DATA | bits::CACHE_DISABLE;
 pub const MEMORY: u64 = DATA;
 const TABLE: u64 = bits::PRESENT | bits::WRITE | bits::ACCESSED;
 
-static KERNEL_PML4: AtomicU64 = AtomicU64::new(0);
 /// Guards the tables below the kernel's top-level entries after boot; no other lock but the frame allocator's is taken
 /// while it is held.
 static TABLES: IrqLock<()> = IrqLock::new(());
-
-unsafe extern "C" {
-    static __kernel_start: u8;
-    static __text_end: u8;
-    static __rodata_start: u8;
-    static __rodata_end: u8;
-    static boot_stack_guard: u8;
-    static __boot_tables_start: u8;
-    static __boot_tables_end: u8;
-    static __kernel_end: u8;
-}
-
-fn image_range(start: *const u8, end: *const u8) -> PhysRange {
-    PhysRange { start: start.addr() as u64 - KERNEL_BASE, end: end.addr() as u64 - KERNEL_BASE }
-}
-
-/// Physical memory of the kernel image, zero-initialised data included.
-pub fn kernel_image() -> PhysRange {
-    image_range(&raw const __kernel_start, &raw const __kernel_end)
-}
-
-/// Physical memory of the tables that boot.s starts with.
-pub(super) fn boot_tables() -> PhysRange {
-    image_range(&raw const __boot_tables_start, &raw const __boot_tables_end)
-}
-
-/// Virtual addresses of the kernel's code.
-pub fn kernel_text() -> core::ops::Range<u64> {
-    (&raw const __kernel_start).addr() as u64..(&raw const __text_end).addr() as u64
-}
-
-/// The address of RAM at `phys` in the direct map.
-#[inline]
-pub fn phys_to_virt<T>(phys: u64) -> *mut T {
-    ptr::with_exposed_provenance_mut((DIRECT_MAP + phys) as usize)
-}
-
-/// The physical address behind a kernel address; 0 where nothing is mapped.
-pub fn virt_to_phys<T: ?Sized>(virt: *const T) -> u64 {
-    let virt = virt.cast::<u8>().addr() as u64;
-    match virt {
-        DIRECT_MAP..DIRECT_MAP_END => virt - DIRECT_MAP,
-        KERNEL_BASE.. => virt - KERNEL_BASE,
-        _ => translate(virt).unwrap_or(0),
-    }
-}
 
 /// The pieces of physical memory that kernel memory lies in, by address and length.
 pub fn physical_pieces(memory: &[u8]) -> impl Iterator<Item = (u64, usize)> + '_ {
@@ -122,11 +46,6 @@ pub fn physical_pieces(memory: &[u8]) -> impl Iterator<Item = (u64, usize)> + '_
         rest = behind;
         Some((virt_to_phys(piece.as_ptr()), len))
     })
-}
-
-/// Physical address of the kernel's top-level page table.
-pub fn kernel_pml4_phys() -> u64 {
-    KERNEL_PML4.load(Ordering::Relaxed)
 }
 
 /// A page table, by its physical address.
@@ -200,7 +119,7 @@ pub(super) fn init(boot: &BootInfo, early: &mut EarlyFrames) {
         Some(pml4)
     })();
     let pml4 = built.expect("no room for the kernel's page tables");
-    KERNEL_PML4.store(pml4.0, Ordering::Relaxed);
+    layout::set_kernel_pml4(pml4.0);
     // SAFETY: the new tables map the running code, its stack and all data where the old ones do.
     unsafe { Cr3::write(PhysFrame::containing_address(PhysAddr::new(pml4.0)), Cr3Flags::empty()) };
 }
@@ -229,9 +148,7 @@ fn map_ram(pml4: Table, boot: &BootInfo, alloc: &mut dyn FnMut() -> Option<u64>)
 /// Maps the kernel image page by page but for the guard page of the boot stack, and takes the right to write its code from
 /// the direct map.
 fn map_image(pml4: Table, alloc: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
-    let text = image_range(&raw const __kernel_start, &raw const __text_end);
-    let rodata = image_range(&raw const __rodata_start, &raw const __rodata_end);
-    let guard = virt_to_phys(&raw const boot_stack_guard);
+    let (text, rodata, guard) = (layout::text(), layout::rodata(), layout::boot_stack_guard_page());
     for phys in kernel_image().pages().filter(|phys| *phys != guard) {
         let within = |range: &PhysRange| range.start <= phys && phys < range.end;
         let (flags, alias) = match phys {
@@ -285,43 +202,4 @@ pub fn boot_memory(range: PhysRange) -> Option<&'static [u8]> {
     }
     // SAFETY: RAM in the direct map, and the boot's own until somebody adopts its frames.
     Some(unsafe { core::slice::from_raw_parts(phys_to_virt(range.start), range.len() as usize) })
-}
-
-/// The kernel's code and its constants.
-pub fn image_constants() -> [&'static [u8]; 2] {
-    // SAFETY: the linker's symbols around what is mapped for good and never written to.
-    let between = |start: *const u8, end: *const u8| unsafe {
-        core::slice::from_raw_parts(start, end.addr().saturating_sub(start.addr()))
-    };
-    [between(&raw const __kernel_start, &raw const __text_end), between(&raw const __rodata_start, &raw const __rodata_end)]
-}
-
-/// Reads aligned words of kernel memory, wherever `addr` may point: `None` where nothing is mapped.
-pub fn read_kernel_words<const N: usize>(addr: u64) -> Option<[u64; N]> {
-    if addr < DIRECT_MAP || !addr.is_multiple_of(8) {
-        return None;
-    }
-    let last = addr.checked_add(N as u64 * 8 - 1)?;
-    translate(addr).and_then(|_| translate(last))?;
-    let words = ptr::with_exposed_provenance::<[u64; N]>(addr as usize);
-    // SAFETY: mapped just now, and kernel mappings that a stack can lie in stay while it is in use.
-    Some(unsafe { words.read_volatile() })
-}
-
-/// Walks the kernel's tables.
-fn translate(virt: u64) -> Option<u64> {
-    let mut table = Table(kernel_pml4_phys());
-    for level in (0..=3).rev() {
-        // SAFETY: kernel tables stay once they are made.
-        let entry = unsafe { table.entry(level, virt).read_volatile() };
-        if entry & bits::PRESENT == 0 {
-            return None;
-        }
-        let size = 1u64 << (12 + 9 * level);
-        if level == 0 || entry & bits::LARGE != 0 {
-            return Some((entry & bits::ADDRESS & !(size - 1)) + (virt & (size - 1)));
-        }
-        table = Table(entry & bits::ADDRESS);
-    }
-    None
 }

@@ -61,21 +61,28 @@ impl<'a> Shared<'a> {
         }
         let page = page_down(addr);
         let area = self.inner.areas.find(page)?;
-        if !allows(area.prot, access) {
-            return Some(Err(FaultError::Accerr));
+        if let Err(refused) = check(area, access) {
+            return Some(Err(refused));
         }
         let mut faults = Faults { table: &self.inner.table, batch: &mut self.batch, rss: &self.space.rss };
         Some(faults.resolve(area, page, access))
     }
 }
 
-fn allows(prot: Prot, access: Access) -> bool {
-    if access.write {
+/// Whether a fault in the area may be resolved. Where a guard lies, there is nothing.
+fn check(area: &Area, access: Access) -> Result<(), FaultError> {
+    let prot = area.prot;
+    let allowed = if access.write {
         prot.contains(Prot::WRITE)
     } else if access.exec {
         prot.contains(Prot::EXEC)
     } else {
         !prot.is_empty()
+    };
+    match allowed {
+        _ if area.flags.contains(VmFlags::GUARD) => Err(FaultError::Maperr),
+        true => Ok(()),
+        false => Err(FaultError::Accerr),
     }
 }
 
@@ -101,9 +108,7 @@ impl Locked<'_> {
         }
         let (areas, mut pages) = self.parts();
         let area = areas.find(page).ok_or(FaultError::Maperr)?;
-        if !allows(area.prot, access) {
-            return Err(FaultError::Accerr);
-        }
+        check(area, access)?;
         loop {
             pages.faults().resolve(area, page, access)?;
             if is_mapped(pages.table, page, access.write) {
@@ -153,9 +158,10 @@ impl Locked<'_> {
             let area = areas.find(at).ok_or(FaultError::Maperr)?;
             let private_write = area.prot.contains(Prot::WRITE) && !area.flags.contains(VmFlags::SHARED);
             let wanted = access.unwrap_or(Access { write: private_write, exec: false });
-            if !allows(area.prot, wanted) {
-                return Err(FaultError::Accerr);
+            if area.flags.contains(VmFlags::GUARD) {
+                return Err(FaultError::BusAdrerr);
             }
+            check(area, wanted)?;
             while at < end.min(area.end) {
                 match pages.table.leaf(at) {
                     Some(leaf) if grants(leaf.get(), wanted.write) => at = leaf.addr + leaf.size,
@@ -285,7 +291,7 @@ impl Faults<'_, '_> {
             if access.exec && old.has(NX) {
                 leaf.exchange(old, old.with_prot(area.prot, old.has(W)));
             }
-            super::tlb::flush_local(addr, addr + PAGE_SIZE);
+            crate::arch::tlb::flush_local(addr, addr + PAGE_SIZE);
             return Ok(());
         }
         let writable = Pte(old.with_prot(area.prot, true).0 | D);

@@ -73,6 +73,10 @@ bitflags! {
         const PRIVATE = 0x02;
         /// `MAP_SHARED_VALIDATE`: shared, and unknown flags are refused.
         const SHARED_VALIDATE = 0x03;
+        /// Private, anonymous, and the kernel may take its pages at any time.
+        const DROPPABLE = 0x08;
+        /// The bits of the four above.
+        const TYPE = 0x0f;
         /// Exactly at the address given, over whatever is there.
         const FIXED = 0x10;
         /// No file: zeroes.
@@ -150,6 +154,10 @@ bitflags! {
         const DONTEXPAND = 1 << 17;
         /// `MAP_SHARED` was asked for (`SHARED` is dropped for read-only files).
         const MAYSHARE = 1 << 18;
+        /// `MAP_DROPPABLE`.
+        const DROPPABLE = 1 << 20;
+        /// `MADV_GUARD_INSTALL`: whatever the protection says, nobody comes here.
+        const GUARD = 1 << 19;
     }
 }
 

@@ -24,8 +24,10 @@ use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use super::{PAGE_SIZE, phys_to_virt};
-use crate::arch::boot::{self, BootInfo, List, PhysRange};
+use crate::arch::boot::{self, BootInfo, List};
+use crate::arch::layout;
 use crate::sync::IrqLock;
+use base::addr::PhysRange;
 
 /// Orders go from 0 to `ORDERS - 1`: the largest block is 64 MiB.
 const ORDERS: usize = 15;
@@ -296,7 +298,7 @@ fn is_used(phys: u64) -> bool {
 /// Takes over the reference that the boot holds to a frame of the payload or of a module.
 ///
 /// # Safety
-/// Called at most once for each frame, and only for frames of [`boot::payload`] or of the boot modules.
+/// Called at most once for each frame, and only for frames of [`boot::Image::payload`] or of the boot modules.
 pub unsafe fn adopt(phys: u64) -> Option<Frame> {
     is_used(phys).then_some(Frame(phys))
 }
@@ -361,7 +363,7 @@ impl EarlyFrames {
         early.reserve(PhysRange { start: 0, end: page });
         early.reserve(PhysRange { start: AP_TRAMPOLINE, end: AP_TRAMPOLINE + page });
         early.reserve(super::direct::kernel_image());
-        early.reserve(boot::payload());
+        early.reserve(boot::Image::read().payload);
         for module in boot.modules.as_slice() {
             early.reserve(*module);
         }
@@ -425,7 +427,7 @@ pub(super) fn init(boot: &BootInfo, mut early: EarlyFrames) {
 
 /// Gives back the page tables that CPUs start with: to be called when none will start any more.
 pub fn free_boot_tables() {
-    for phys in super::direct::boot_tables().pages() {
+    for phys in layout::boot_tables().pages() {
         dec(phys);
     }
 }

@@ -36,6 +36,8 @@ pub enum Advice {
     PopulateRead,
     PopulateWrite,
     DontNeedLocked,
+    GuardInstall,
+    GuardRemove,
 }
 
 impl Advice {
@@ -64,6 +66,8 @@ impl Advice {
             22 => Advice::PopulateRead,
             23 => Advice::PopulateWrite,
             24 => Advice::DontNeedLocked,
+            102 => Advice::GuardInstall,
+            103 => Advice::GuardRemove,
             _ => return Err(Errno::EINVAL),
         })
     }
@@ -200,10 +204,11 @@ impl Locked<'_> {
             Advice::HugePage => (VmFlags::HUGEPAGE, VmFlags::NOHUGEPAGE),
             Advice::NoHugePage => (VmFlags::NOHUGEPAGE, VmFlags::HUGEPAGE),
             Advice::DontDump => (VmFlags::DONTDUMP, VmFlags::empty()),
-            Advice::DoDump if special => return Err(Errno::EINVAL),
+            Advice::DoDump if special || part.flags.contains(VmFlags::DROPPABLE) => return Err(Errno::EINVAL),
             Advice::DoDump => (VmFlags::empty(), VmFlags::DONTDUMP),
             Advice::WipeOnFork if part.backing.is_some() => return Err(Errno::EINVAL),
             Advice::WipeOnFork => (VmFlags::WIPEONFORK, VmFlags::empty()),
+            Advice::KeepOnFork if part.flags.contains(VmFlags::DROPPABLE) => return Err(Errno::EINVAL),
             Advice::KeepOnFork => (VmFlags::empty(), VmFlags::WIPEONFORK),
             Advice::Cold | Advice::PageOut | Advice::DontNeed | Advice::Free if locked => return Err(Errno::EINVAL),
             // Pages that nobody but the kernel has.
@@ -228,6 +233,13 @@ impl Locked<'_> {
                 return Ok(());
             }
             Advice::PopulateRead | Advice::PopulateWrite => return Ok(()),
+            Advice::GuardInstall if locked || special => return Err(Errno::EINVAL),
+            Advice::GuardRemove if special => return Err(Errno::EINVAL),
+            Advice::GuardInstall => {
+                self.drop_pages(part)?;
+                (VmFlags::GUARD, VmFlags::empty())
+            }
+            Advice::GuardRemove => (VmFlags::empty(), VmFlags::GUARD),
         };
         self.inner.areas.update(part.start, part.end, |a| a.flags = (a.flags - clear) | set);
         Ok(())
@@ -250,6 +262,7 @@ impl Locked<'_> {
         let (_, mut pages) = self.parts();
         if let Some(file) = part.backing.as_ref().and_then(Object::file)
             && !part.prot.is_empty()
+            && !part.flags.contains(VmFlags::GUARD)
         {
             for at in (part.start..part.end).step_by((fault::FAULT_AROUND * PAGE_SIZE) as usize) {
                 pages.faults().fault_around(part, &**file, at);

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use syscall_shim::{Errno, SysResult};
 
@@ -218,10 +219,18 @@ impl AddressSpace {
         inner.areas.overlapping(addr, USER_END).filter(|area| attached(area)).find_map(file)
     }
 
-    /// First address of the area that holds `addr`, and the first behind it.
-    pub fn range_at(&self, addr: u64) -> Option<core::ops::Range<u64>> {
+    /// What may be executed, each range as far as it goes on: an instruction may begin in one area and end in the next. `ENOMEM`.
+    pub fn executable(&self) -> SysResult<Vec<Range<u64>>> {
         let inner = self.inner.read();
-        inner.areas.find(addr).map(|area| area.start..area.end)
+        let areas = || inner.areas.iter().filter(|area| area.prot.contains(Prot::EXEC));
+        let mut ranges: Vec<Range<u64>> = room(areas().count())?;
+        for area in areas() {
+            match ranges.last_mut() {
+                Some(last) if last.end == area.start => last.end = area.end,
+                _ => ranges.push(area.start..area.end),
+            }
+        }
+        Ok(ranges)
     }
 
     /// The area that holds `addr`, for crash reports.
@@ -340,6 +349,7 @@ pub fn vm_flags_line(prot: Prot, flags: VmFlags) -> String {
         (flags.contains(VmFlags::HUGEPAGE), "hg "),
         (flags.contains(VmFlags::NOHUGEPAGE), "nh "),
         (flags.contains(VmFlags::MERGEABLE), "mg "),
+        (flags.contains(VmFlags::DROPPABLE), "dp "),
     ];
     rows.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect()
 }

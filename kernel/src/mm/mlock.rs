@@ -90,8 +90,8 @@ impl Locked<'_> {
         let whole = self.inner.areas.covers(start, end);
         let (mut more, mut less) = (0, 0);
         self.inner.areas.update(start, end, |a: &mut Area| {
-            // Pages of the kernel are never locked or counted.
-            if a.flags.contains(VmFlags::DONTEXPAND) {
+            // Pages of the kernel, and those that it may take away, are never locked or counted.
+            if a.flags.intersects(VmFlags::DONTEXPAND | VmFlags::DROPPABLE) {
                 return;
             }
             match (a.flags.contains(VmFlags::LOCKED), flags.contains(VmFlags::LOCKED)) {

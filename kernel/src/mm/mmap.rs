@@ -127,6 +127,12 @@ impl AddressSpace {
                 None
             }
         };
+        if let (Some(MapTarget::File(mapped)), Some(file)) = (target, &file)
+            && mapped.is_whole_only()
+            && (file.offset != 0 || len != mapped.mapping().size())
+        {
+            return Err(Errno::EINVAL);
+        }
         if flags.contains(MapFlags::NORESERVE) && OVERCOMMIT_MEMORY.load(core::sync::atomic::Ordering::Relaxed) != 2 {
             vm |= VmFlags::NORESERVE;
         }
@@ -198,11 +204,12 @@ impl AddressSpace {
         }
         let end = addr + page_up(len).filter(|l| *l > 0).ok_or(Errno::EINVAL)?;
         let mut locked = self.lock();
-        let left = locked.inner.areas.len_without(addr, end);
-        if left > max_map_count() {
-            return Err(Errno::ENOMEM);
-        }
-        if left > locked.inner.areas.len() {
+        let before = locked.inner.areas.len();
+        if locked.inner.areas.len_without(addr, end) > before {
+            // Only a hole in the middle of an area is one area more.
+            if before >= max_map_count() {
+                return Err(Errno::ENOMEM);
+            }
             locked.check_memory()?;
         }
         locked.unmap(addr, end)
@@ -263,8 +270,8 @@ fn hint(addr: u64) -> u64 {
 
 /// Checks of a file mapping; returns what to map and adjusts the area's flags.
 fn check_file<'f>(file: &'f MapFile, prot: Prot, flags: MapFlags, vm: &mut VmFlags) -> SysResult<&'f MapTarget> {
-    let kind = flags & MapFlags::SHARED_VALIDATE;
-    if kind.is_empty() {
+    let kind = flags & MapFlags::TYPE;
+    if ![MapFlags::SHARED, MapFlags::PRIVATE, MapFlags::SHARED_VALIDATE].contains(&kind) {
         return Err(Errno::EINVAL);
     }
     // Only DAX files take MAP_SYNC, and there are none here.
@@ -305,7 +312,14 @@ fn check_file<'f>(file: &'f MapFile, prot: Prot, flags: MapFlags, vm: &mut VmFla
 }
 
 fn check_anonymous(flags: MapFlags, vm: &mut VmFlags) -> SysResult<()> {
-    match flags & MapFlags::SHARED_VALIDATE {
+    match flags & MapFlags::TYPE {
+        // What may be taken away at any time makes no sense where it is locked, and is neither copied nor dumped. It never is taken.
+        MapFlags::DROPPABLE if flags.intersects(MapFlags::LOCKED | MapFlags::GROWSDOWN) => Err(Errno::EINVAL),
+        MapFlags::DROPPABLE => {
+            *vm |= VmFlags::DROPPABLE | VmFlags::NORESERVE | VmFlags::WIPEONFORK | VmFlags::DONTDUMP;
+            *vm -= VmFlags::LOCKED | VmFlags::LOCKONFAULT;
+            Ok(())
+        }
         MapFlags::SHARED if flags.contains(MapFlags::GROWSDOWN) => Err(Errno::EINVAL),
         MapFlags::SHARED => {
             *vm |= VmFlags::SHARED | VmFlags::MAYSHARE;
@@ -383,7 +397,9 @@ impl Locked<'_> {
 
     /// Gives one area part a new protection.
     fn protect(&mut self, start: u64, end: u64, prot: Prot, flags: VmFlags) -> SysResult<()> {
-        if self.inner.areas.len() + 2 > max_map_count() {
+        let split = |area: &Area| usize::from(area.start < start) + usize::from(end < area.end);
+        let more = self.inner.areas.find(start).map_or(0, split);
+        if more > 0 && self.inner.areas.len() + more > max_map_count() {
             return Err(Errno::ENOMEM);
         }
         self.check_memory()?;

@@ -35,14 +35,9 @@ pub use flags::{Access, FaultError, MapFlags, Prot};
 pub use mmap::{MapFile, MapRequest, MapTarget};
 pub use object::{MappedFile, SpecialPages};
 
-pub use direct::{
-    boot_memory, image_constants, kernel_pml4_phys, phys_to_virt, physical_pieces, read_kernel_words, virt_to_phys,
-};
+pub use direct::{boot_memory, kernel_pml4_phys, phys_to_virt, physical_pieces, virt_to_phys};
 
-/// Size of a page and of a frame, in bytes.
-pub const PAGE_SIZE: usize = 4096;
-/// Size of a large page, in bytes.
-pub const LARGE_PAGE_SIZE: usize = 2 << 20;
+pub use base::addr::{LARGE_PAGE_SIZE, PAGE_SIZE};
 
 /// The lock of an address space.
 type MapLock<T> = crate::sync::SleepRwLock<T>;

@@ -9,7 +9,7 @@ use syscall_shim::{Errno, SysResult};
 use super::address_space::AddressSpace;
 use super::flags::{Policy, page_down};
 use super::{tlb, user_page};
-use crate::task::{current, table};
+use crate::task::{credentials, current, table};
 
 const MPOL_DEFAULT: u32 = 0;
 const MPOL_PREFERRED: u32 = 1;
@@ -108,12 +108,9 @@ pub fn inspectable(pid: i32) -> SysResult<Arc<AddressSpace>> {
     if pid == 0 || pid == me.process.pid {
         return Ok(me.process.mm());
     }
-    const CAP_SYS_PTRACE: u32 = 19;
     let other = table::task(pid).ok_or(Errno::ESRCH)?;
-    let (mine, theirs) = (me.credentials(), other.credentials());
-    let same_user = [theirs.uid, theirs.euid, theirs.suid].iter().all(|id| *id == mine.fsuid)
-        && [theirs.gid, theirs.egid, theirs.sgid].iter().all(|id| *id == mine.fsgid);
-    if !same_user && !mine.capable(CAP_SYS_PTRACE) {
+    let mine = me.credentials();
+    if !credentials::may_inspect(&other, mine.uid, mine.gid) {
         return Err(Errno::EPERM);
     }
     Ok(other.process.mm())

@@ -35,6 +35,10 @@ pub trait MappedFile: Send + Sync {
     fn attached_size(&self) -> Option<u64> {
         None
     }
+    /// Whether a mapping must be of all of it, from its beginning.
+    fn is_whole_only(&self) -> bool {
+        false
+    }
     /// Whether it goes for good with the last area that maps it: then it cannot be mapped anew.
     fn goes_with_last_area(&self) -> bool {
         false

@@ -3,49 +3,19 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::vec::Vec;
-use x86_64::VirtAddr;
-use x86_64::instructions::tlb;
-use x86_64::registers::control::{Cr4, Cr4Flags};
 
 use super::flags::PAGE_SIZE;
 use super::{huge, user_page};
-use crate::arch::{ipi, irq, percpu};
+use crate::arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
+use crate::arch::{ipi, percpu};
+use crate::sync::order;
 use crate::task::sched;
-
-/// First address of the kernel's half.
-const KERNEL_HALF: u64 = 1 << 63;
-
-/// More pages than this are flushed by reloading CR3 (Linux's `tlb_single_page_flush_ceiling`).
-const FLUSH_ALL_ABOVE: u64 = 33;
 
 /// So many frames wait for one flush.
 const MOST_FRAMES: usize = 2048;
 
 /// Marks the address of a large page among those of frames.
 const HUGE: u64 = 1;
-
-/// Flushes the translations of `start..end` on this CPU. Also what a shootdown's receiver calls.
-pub fn flush_local(start: u64, end: u64) {
-    if (end - start) / PAGE_SIZE > FLUSH_ALL_ABOVE {
-        if start >= KERNEL_HALF { flush_global() } else { tlb::flush_all() }
-    } else {
-        for addr in (start..end).step_by(PAGE_SIZE as usize) {
-            tlb::flush(VirtAddr::new_truncate(addr));
-        }
-    }
-}
-
-/// Flushes everything, global translations too (SDM volume 3A, 4.10.4.1: a change of CR4.PGE does).
-fn flush_global() {
-    let cr4 = Cr4::read();
-    let interrupts = irq::save_and_disable();
-    // SAFETY: only PGE changes, and is restored at once.
-    unsafe {
-        Cr4::write(cr4 & !Cr4Flags::PAGE_GLOBAL);
-        Cr4::write(cr4);
-    }
-    irq::restore(interrupts);
-}
 
 /// Interrupts the other CPUs of `cpus` and waits until each has been: a memory barrier there (membarrier(2)).
 pub fn interrupt(cpus: &CpuMask) {
@@ -80,6 +50,7 @@ pub fn flush_kernel(start: u64, end: u64) {
 fn shoot_down(cpus: u64, start: u64, end: u64) {
     let others = cpus & sched::online_cpus() & !(1 << super::cpu_number());
     if others != 0 {
+        order::may_wait_for_cpus();
         ipi::flush(others, start, end);
     }
 }

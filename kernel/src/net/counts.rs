@@ -36,9 +36,14 @@ pub enum Count {
     TcpIn,
     TcpOut,
     TcpResetsOut,
+    TcpAttemptFails,
+    TcpEstabResets,
+    TcpDataOut,
+    UdpFull,
+    Udp6Full,
 }
 
-const HOW_MANY: usize = Count::TcpResetsOut as usize + 1;
+const HOW_MANY: usize = Count::Udp6Full as usize + 1;
 
 static COUNTS: [AtomicU64; HOW_MANY] = [const { AtomicU64::new(0) }; HOW_MANY];
 

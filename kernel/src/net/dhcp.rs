@@ -15,7 +15,8 @@ use super::output::{self, Outgoing, TTL, UDP};
 use super::route::{self, Hop};
 use super::timers::{self, Due};
 use super::{address, poll, udp};
-use crate::arch::{clock, rng};
+use crate::arch::clock;
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::Instant;
 
@@ -38,7 +39,7 @@ pub fn start(interface: &Arc<Interface>) {
     on_timer(now);
     while lease().is_none() {
         if clock::monotonic_ns().saturating_sub(now) > PATIENCE {
-            crate::kerr!("{}: no DHCP server answers: going on without an IPv4 address, and asking on", interface.name());
+            kerr!("{}: no DHCP server answers: going on without an IPv4 address, and asking on", interface.name());
             return;
         }
         poll::request();
@@ -89,7 +90,7 @@ impl Asking {
     fn apply(&self, lease: &Lease) {
         let own = Cidr { address: IpAddr::V4(lease.address), prefix: lease.prefix };
         if address::add(&self.interface, own).is_ok() {
-            crate::kinfo!("{}: {}/{} from {}", self.interface.name(), lease.address, lease.prefix, lease.server);
+            kinfo!("{}: {}/{} from {}", self.interface.name(), lease.address, lease.prefix, lease.server);
         }
         if let Some(router) = lease.router {
             route::set_default(IpAddr::V4(router), self.interface.clone());
@@ -97,7 +98,7 @@ impl Asking {
     }
 
     fn withdraw(&self, lease: &Lease) {
-        crate::kerr!("{}: the lease of {} has ended", self.interface.name(), lease.address);
+        kerr!("{}: the lease of {} has ended", self.interface.name(), lease.address);
         let _ = address::remove(&self.interface, |own| own.address == IpAddr::V4(lease.address));
         if let Some(router) = lease.router {
             route::remove_default(IpAddr::V4(router));

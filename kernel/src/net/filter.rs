@@ -10,6 +10,7 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::files::socket::int;
 use crate::sync::SpinLock;
+use crate::task::current;
 use crate::usermem::{self, UserAddr};
 
 /// `sizeof(struct sock_fprog)`: a length, and where the instructions are.
@@ -35,8 +36,7 @@ impl Filter {
             n::SO_ATTACH_FILTER => Some(self.attach(value)),
             n::SO_DETACH_FILTER => Some(int(value).and_then(|_| self.detach())),
             n::SO_LOCK_FILTER => Some(int(value).and_then(|on| self.lock(on != 0))),
-            // There is no bpf(2), whose descriptors these would be.
-            SO_ATTACH_BPF => Some(int(value).and(Err(Errno::EINVAL))),
+            SO_ATTACH_BPF => Some(Self::attach_by_descriptor(value)),
             _ => None,
         }
     }
@@ -75,6 +75,13 @@ impl Filter {
             present: AtomicBool::new(self.present.load(Ordering::Acquire)),
             locked: AtomicBool::new(self.locked.load(Ordering::Relaxed)),
         }
+    }
+
+    /// There is no bpf(2), whose descriptors these would be.
+    pub fn attach_by_descriptor(value: &[u8]) -> SysResult<()> {
+        let [a, b, c, d] = *value else { return Err(Errno::EINVAL) };
+        current().files()?.get_any(i32::from_ne_bytes([a, b, c, d]))?;
+        Err(Errno::EINVAL)
     }
 
     fn attach(&self, value: &[u8]) -> SysResult<()> {

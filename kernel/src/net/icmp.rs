@@ -37,7 +37,7 @@ fn family(address: &IpAddr) -> usize {
 }
 
 /// Sends a message whose checksum is 0 as yet.
-fn send(source: IpAddr, destination: IpAddr, mut message: Vec<u8>) {
+fn send(source: IpAddr, destination: IpAddr, tos: u8, mut message: Vec<u8>) {
     let Ok(hop) = route::lookup(&destination) else { return };
     let v6 = source.is_ipv6();
     let protocol = [ICMP, ICMPV6][family(&source)];
@@ -60,7 +60,7 @@ fn send(source: IpAddr, destination: IpAddr, mut message: Vec<u8>) {
         destination,
         protocol,
         ttl: TTL,
-        tos: 0,
+        tos,
         header: &message,
         checksum_at: None,
         payload: Pieces::new(),
@@ -81,7 +81,7 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
             if let Some(start) = answer.get_mut(..4) {
                 start.copy_from_slice(&[ECHO_REPLY[family], 0, 0, 0]);
             }
-            send(incoming.destination, incoming.source, answer);
+            send(incoming.destination, incoming.source, incoming.tos, answer);
         }
     } else if kind == UNREACHABLE[family] || kind == TIME_EXCEEDED[family] || (kind, code) == TOO_BIG[family] {
         if kind == UNREACHABLE[family] {
@@ -196,5 +196,5 @@ pub fn port_unreachable(incoming: &Incoming<'_>, protocol: u8) {
     };
     output::write_header(&quoted, incoming.head.len() + incoming.tail.len(), &mut message);
     message.extend(incoming.head.iter().chain(incoming.tail.iter()).take(QUOTE));
-    send(incoming.destination, incoming.source, message);
+    send(incoming.destination, incoming.source, 0, message);
 }

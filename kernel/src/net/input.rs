@@ -13,7 +13,7 @@ use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, I
 
 use super::counts::{self, Count};
 use super::interface::{self, Interface};
-use super::packet::{self, kind};
+use super::packet::{self, Checksums, kind};
 use super::{arp, icmp, multicast, output, raw, tcp, udp};
 use crate::arch::clock;
 use crate::drivers::net::Received;
@@ -91,7 +91,8 @@ pub fn ethernet(interface: &Arc<Interface>, received: Received) {
     let other = kind == kind::OTHERHOST;
     // A card leaves out what is for others unless it is told not to.
     if packet::wanted() && (!other || interface.is_promiscuous() || interface.nic().is_none()) {
-        packet::arrived(interface, &received.frame, kind);
+        let checksums = if received.checked { Checksums::Right } else { Checksums::Unknown };
+        packet::arrived(interface, &received.frame, kind, checksums);
     }
     if other {
         return;
@@ -193,7 +194,8 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
         IpProtocol::Udp => udp::receive(&incoming, for_all),
         IpProtocol::Unknown(output::UDPLITE) => udp::receive_lite(&incoming, for_all),
-        IpProtocol::Icmp if looped || inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
+        // A program may have written it.
+        IpProtocol::Icmp if inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
         IpProtocol::Igmp if inet::checksum::of(&incoming.head) == [0, 0] => {
             if let Some(query) = groups::parse_igmp(&incoming.head) {
                 multicast::asked(interface, &query);

@@ -9,10 +9,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface::{self, Interface};
 use super::route::{self, Hop};
-use super::sources::{Filter, SourceChange};
+use super::sources::{Filter, FilterRequest, SourceChange};
 use super::{multicast, poll, sysctl};
 use crate::files::socket::int;
 use crate::sync::SpinLock;
+use crate::usermem::{self, UserAddr};
 
 /// A group that was joined.
 struct Joined {
@@ -25,6 +26,8 @@ struct Joined {
 struct Choices {
     /// The interface to send through; 0 leaves it to the routes.
     interface: [u32; 2],
+    /// The address that named the interface for IPv4, from which is sent then.
+    source: Ipv4Addr,
     ttl: [u8; 2],
     /// What is sent to a group of ours comes back.
     looped: [bool; 2],
@@ -56,6 +59,8 @@ pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> O
     }
 }
 
+/// Size of a `struct ip_mreq`.
+const IP_MREQ: usize = 8;
 /// Size of a `struct ipv6_mreq`.
 const IPV6_MREQ: usize = 20;
 /// Size of a `struct group_req`.
@@ -101,7 +106,8 @@ pub(super) fn v6(value: &[u8], at: usize) -> SysResult<IpAddr> {
 impl Membership {
     /// A new socket's. Streams have none.
     pub fn new(stream: bool) -> Self {
-        let choices = Choices { interface: [0; 2], ttl: [1; 2], looped: [true; 2], joined: Vec::new() };
+        let choices =
+            Choices { interface: [0; 2], source: Ipv4Addr::UNSPECIFIED, ttl: [1; 2], looped: [true; 2], joined: Vec::new() };
         Self { stream, choices: SpinLock::new(choices) }
     }
 
@@ -121,7 +127,9 @@ impl Membership {
             | (n::SOL_IP | n::SOL_IPV6, n::MCAST_BLOCK_SOURCE | n::MCAST_UNBLOCK_SOURCE) => {
                 SourceChange::read(level, option, value).and_then(|change| self.change_source(change))
             }
-            (n::SOL_IP, n::IP_MSFILTER) => self.set_filter(value),
+            (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER) => {
+                self.set_filter(level, option, value)
+            }
             (n::SOL_IP, n::IP_MULTICAST_LOOP) => {
                 number(value).map(|number| self.choices.lock().looped[family] = number != 0)
             }
@@ -167,11 +175,14 @@ impl Membership {
             8.. => (v4(value, 4)?, 0),
             _ => (v4(value, 0)?, 0),
         };
-        if index != 0 || address.is_unspecified() {
-            return self.set_interface(0, index);
-        }
-        let owner = interface::owner(&IpAddr::V4(address)).ok_or(Errno::EADDRNOTAVAIL)?;
-        self.set_interface(0, owner.index)
+        let index = if index != 0 || address.is_unspecified() {
+            index
+        } else {
+            interface::owner(&IpAddr::V4(address)).ok_or(Errno::EADDRNOTAVAIL)?.index
+        };
+        self.set_interface(0, index)?;
+        self.choices.lock().source = address;
+        Ok(())
     }
 
     /// Streams have no groups; only the older options say so, as on Linux.
@@ -206,7 +217,14 @@ impl Membership {
 
     fn leave(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
         self.check_stream(level, option, value)?;
-        let (group, interface) = request(level, option, value)?;
+        // What is no group was never joined, as on Linux.
+        let (group, interface) = request(level, option, value).map_err(|errno| match errno {
+            Errno::EINVAL if level == n::SOL_IP && option == n::IP_DROP_MEMBERSHIP && value.len() >= IP_MREQ => {
+                Errno::EADDRNOTAVAIL
+            }
+            Errno::ENODEV if level == n::SOL_IPV6 => Errno::EADDRNOTAVAIL,
+            errno => errno,
+        })?;
         self.leave_group(&interface, group, Errno::EADDRNOTAVAIL)
     }
 
@@ -238,9 +256,9 @@ impl Membership {
         if over { self.leave_group(&change.interface, change.group, Errno::EINVAL) } else { Ok(()) }
     }
 
-    /// `IP_MSFILTER`: the whole filter at once.
-    fn set_filter(&self, value: &[u8]) -> SysResult<()> {
-        let (group, interface, filter) = Filter::read(value)?;
+    /// `IP_MSFILTER`, `MCAST_MSFILTER`: the whole filter at once.
+    fn set_filter(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
+        let (group, interface, filter) = Filter::read(level, option, value)?;
         if filter.lets_nobody_in() {
             return self.leave_group(&interface, group, Errno::EADDRNOTAVAIL);
         }
@@ -248,6 +266,21 @@ impl Membership {
         let ours = |joined: &&mut Joined| joined.interface == interface.index && joined.group == group;
         choices.joined.iter_mut().find(ours).ok_or(Errno::EINVAL)?.filter = filter;
         Ok(())
+    }
+
+    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: what `buffer` holds names group and interface, and for how many sources there is room. `None`
+    /// for any other option.
+    pub fn filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> Option<SysResult<Vec<u8>>> {
+        if !matches!((level, option), (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER)) {
+            return None;
+        }
+        Some(usermem::read_bytes(buffer, room.min(FilterRequest::MOST)).and_then(|given| {
+            let asked = FilterRequest::read(level, option, &given)?;
+            let choices = self.choices.lock();
+            let ours = |joined: &&Joined| joined.interface == asked.interface && joined.group == asked.group;
+            let joined = choices.joined.iter().find(ours).ok_or(Errno::EADDRNOTAVAIL)?;
+            Ok(joined.filter.write(&asked, room, &given))
+        }))
     }
 
     /// getsockopt(2).
@@ -259,15 +292,7 @@ impl Membership {
             (n::SOL_IP, n::IP_MULTICAST_TTL) | (n::SOL_IPV6, n::IPV6_MULTICAST_HOPS) => choices.ttl[family].into(),
             (n::SOL_IPV6, n::IPV6_MULTICAST_IF) => choices.interface[1],
             (n::SOL_IP, n::IP_MULTICAST_IF) => {
-                let index = choices.interface[0];
-                drop(choices);
-                let own = interface::by_index(index).and_then(|interface| {
-                    interface.addresses.lock().iter().find_map(|own| match own.address {
-                        IpAddr::V4(v4) => Some(v4),
-                        IpAddr::V6(_) => None,
-                    })
-                });
-                return Some(own.unwrap_or(Ipv4Addr::UNSPECIFIED).octets().to_vec());
+                return Some(choices.source.octets().to_vec());
             }
             _ => return None,
         };
@@ -281,9 +306,15 @@ impl Membership {
         Some(joined.filter.takes(source))
     }
 
-    /// The way to a group.
-    pub fn way(&self, to: &SocketAddr, device: u32) -> SysResult<Hop> {
-        let own = self.choices.lock().interface[usize::from(to.is_ipv6())];
+    /// The address to send to groups from, where one was named.
+    pub fn source(&self, v6: bool) -> Option<IpAddr> {
+        let source = self.choices.lock().source;
+        (!v6 && !source.is_unspecified()).then_some(IpAddr::V4(source))
+    }
+
+    /// The way to a group, or to everybody. Where nothing else says which, it leads through the interface that has the address `from`.
+    pub fn way(&self, to: &SocketAddr, device: u32, from: Option<IpAddr>) -> SysResult<Hop> {
+        let own = if to.ip().is_multicast() { self.choices.lock().interface[usize::from(to.is_ipv6())] } else { 0 };
         let scope = match to {
             SocketAddr::V6(v6) => v6.scope_id(),
             SocketAddr::V4(_) => 0,
@@ -293,6 +324,11 @@ impl Membership {
             // There is no route for IPv6's groups there, as there is none on Linux.
             Some(interface) if to.is_ipv6() && interface.is_loopback() => Err(Errno::ENETUNREACH),
             Some(interface) => Ok(Hop { interface, next: to.ip() }),
+            None if let Some(interface) =
+                from.filter(|from| from.is_ipv4() && to.is_ipv4()).and_then(|from| interface::owner(&from)) =>
+            {
+                Ok(Hop { interface, next: to.ip() })
+            }
             None => route::lookup(&to.ip()),
         }
     }

@@ -36,7 +36,7 @@ mod rule;
 mod send_how;
 mod slaac;
 pub mod socket;
-mod sockopt;
+pub mod sockopt;
 mod sources;
 mod stamp;
 pub mod sysctl;
@@ -57,7 +57,7 @@ use spin::Once;
 /// The secret of this boot: table positions, first numbers, cookies.
 fn secret() -> Key {
     static KEY: Once<Key> = Once::new();
-    *KEY.call_once(|| Key(crate::arch::rng::next_u64(), crate::arch::rng::next_u64()))
+    *KEY.call_once(|| Key(crate::platform::rng::next_u64(), crate::platform::rng::next_u64()))
 }
 
 /// What a packet of `len` bytes counts for in a socket's buffer: what it takes on Linux (`skb->truesize`), for `SO_RCVBUF` to mean the same.

@@ -11,8 +11,9 @@ use smoltcp::wire::EthernetProtocol;
 use super::arp;
 use super::interface::{Interface, Link};
 use super::timers::{self, Due};
-use crate::arch::{clock, rng};
+use crate::arch::clock;
 use crate::drivers::net::Frame;
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::Instant;
 

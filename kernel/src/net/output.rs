@@ -215,7 +215,7 @@ pub fn identification() -> u16 {
     IDENTIFICATION.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Sends a whole packet of IPv4 as it stands.
+/// Sends a whole packet as it stands.
 pub fn send_whole(hop: &Hop, packet: Vec<u8>) {
     match &hop.interface.link {
         Link::Loopback(_) => {
@@ -223,7 +223,8 @@ pub fn send_whole(hop: &Hop, packet: Vec<u8>) {
             hop.interface.loop_back(looped);
         }
         Link::Ethernet(_, neighbors) => {
-            let mut head = arp::ethernet_head(&hop.interface, [0; 6], EthernetProtocol::Ipv4, packet.len());
+            let protocol = if hop.next.is_ipv4() { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
+            let mut head = arp::ethernet_head(&hop.interface, [0; 6], protocol, packet.len());
             head.extend_from_slice(&packet);
             neighbors.send(&hop.interface, &hop.next, Frame { head, payload: Pieces::new(), offload: None });
         }

@@ -6,6 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::Ordering;
 
 use inet::ip::octets;
+use inet::tcp::State;
 
 use super::interface::{self, Link};
 use super::{raw, route, tcp, udp};
@@ -36,33 +37,47 @@ fn hex(address: &SocketAddr, v6: bool) -> String {
     out
 }
 
-/// A line's numbers: state, bytes to send and to read, user and inode.
-struct Line {
-    local: SocketAddr,
-    remote: SocketAddr,
-    state: u8,
-    queues: (usize, usize),
-    owner: (u32, u64),
+/// What is told of a socket.
+pub struct Line {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other one.
+    pub remote: SocketAddr,
+    /// By TCP's numbers.
+    pub state: u8,
+    /// Bytes to send and to read; of a listener, how many may wait and how many do.
+    pub queues: (usize, usize),
+    /// User and inode.
+    pub owner: (u32, u64),
+    /// The interface that it is bound to; 0 for all.
+    pub device: u32,
+    /// `SO_COOKIE`, where that is known.
+    pub cookie: Option<u64>,
 }
 
 fn nobody(like: &SocketAddr) -> SocketAddr {
     SocketAddr::new(inet::ip::unspecified(&like.ip()), 0)
 }
 
-fn tcp_lines(v6: bool) -> impl Iterator<Item = Line> {
+/// The sockets of TCP.
+pub fn tcp_lines(v6: bool) -> impl Iterator<Item = Line> {
     let listeners = tcp::listeners().into_iter().map(|listener| Line {
         local: listener.local,
         remote: nobody(&listener.local),
         state: LISTENING,
-        queues: (0, listener.ready_len()),
-        owner: (listener.lease.sharing().uid, 0),
+        queues: (listener.backlog.load(Ordering::Relaxed), listener.ready_len()),
+        owner: (listener.lease.sharing().uid, listener.common.inode.load(Ordering::Relaxed)),
+        device: listener.common.device.load(Ordering::Relaxed),
+        cookie: Some(listener.common.cookie()),
     });
     let connections = tcp::connections().into_iter().map(|connection| {
         let tcb = connection.tcb.lock();
         let (state, queues) = (tcp::state_number(tcb.state()), (tcb.unsent(), tcb.readable()));
+        // What only waits for stragglers is nobody's.
+        let owned = !tcb.is_orphan() && tcb.state() != State::TimeWait;
         drop(tcb);
-        let owner = *connection.owner.lock();
-        Line { local: connection.flow.local, remote: connection.flow.remote, state, queues, owner }
+        let owner = if owned { *connection.owner.lock() } else { (0, 0) };
+        Line { local: connection.flow.local, remote: connection.flow.remote, state, queues, owner, device: 0, cookie: None }
     });
     listeners.chain(connections).filter(move |line| line.local.is_ipv6() == v6)
 }
@@ -76,7 +91,7 @@ pub fn tcp(v6: bool) -> String {
             hex(&line.local, v6),
             hex(&line.remote, v6),
             line.state,
-            line.queues.0,
+            if line.state == LISTENING { 0 } else { line.queues.0 },
             line.queues.1,
             line.owner.0,
             0,
@@ -86,6 +101,24 @@ pub fn tcp(v6: bool) -> String {
         let _ = if v6 { writeln!(out, "{text}") } else { writeln!(out, "{text:<149}") };
     }
     out
+}
+
+/// The sockets of UDP or UDP-Lite that have a port.
+pub fn udp_lines(protocol: u8, v6: bool) -> impl Iterator<Item = Line> {
+    let line = move |socket: &alloc::sync::Arc<udp::UdpSocket>| {
+        let (local, remote) = socket.ends();
+        let bound = local.port() != 0 && local.is_ipv6() == v6;
+        bound.then(|| Line {
+            local,
+            remote: remote.unwrap_or(nobody(&local)),
+            state: UDP_STATES[usize::from(remote.is_some())],
+            queues: (0, socket.waiting()),
+            owner: (socket.owner, socket.common.inode.load(Ordering::Relaxed)),
+            device: socket.common.device.load(Ordering::Relaxed),
+            cookie: Some(socket.common.cookie()),
+        })
+    };
+    udp::sockets(protocol).into_iter().filter_map(move |socket| line(&socket))
 }
 
 /// `udp`, `udp6`, and the same of UDP-Lite.
@@ -105,7 +138,7 @@ pub fn udp(protocol: u8, v6: bool) -> String {
             socket.waiting(),
             socket.owner,
             0,
-            0,
+            socket.common.inode.load(Ordering::Relaxed),
             0,
             socket.drops.load(Ordering::Relaxed)
         );
@@ -128,7 +161,7 @@ pub fn raw(v6: bool, pings: bool) -> String {
             socket.held,
             socket.owner,
             0,
-            0,
+            socket.inode,
             0,
             socket.drops
         );

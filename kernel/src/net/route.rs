@@ -144,6 +144,14 @@ pub struct Hop {
     pub next: IpAddr,
 }
 
+impl Hop {
+    /// The longest packet that goes that way, as sockets are told: no packet of IPv4 is longer than its length can say.
+    pub fn mtu(&self) -> i32 {
+        let mtu = self.interface.mtu();
+        (if self.next.is_ipv4() { mtu.min(0xffff) } else { mtu }) as i32
+    }
+}
+
 /// Adds the default route of the gateway's family, in place of an earlier one.
 pub fn set_default(gateway: IpAddr, interface: Arc<Interface>) {
     let route = Route::default(gateway, interface);

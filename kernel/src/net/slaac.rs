@@ -77,7 +77,7 @@ pub fn conflict(interface: &Arc<Interface>, address: &Ipv6Addr, mac: &[u8; 6]) {
         return;
     }
     let _ = address::remove(interface, |own| own.address == IpAddr::V6(*address));
-    crate::kerr!("{}: somebody else has the address {address}, so it is not used", interface.name());
+    kerr!("{}: somebody else has the address {address}, so it is not used", interface.name());
 }
 
 fn ask(interface: &Arc<Interface>) {

@@ -11,6 +11,7 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::filter::Filter;
+use super::interface::Interface;
 use super::membership::Membership;
 use super::ports::Sharing;
 use super::raw::RawSocket;
@@ -114,8 +115,6 @@ impl Family {
             }
             (_, ip) => {
                 let v6 = match ip {
-                    // Any IPv4 address is any address at all.
-                    IpAddr::V4(v4) if v4.is_unspecified() => Ipv6Addr::UNSPECIFIED,
                     IpAddr::V4(v4) => v4.to_ipv6_mapped(),
                     IpAddr::V6(v6) => v6,
                 };
@@ -192,6 +191,8 @@ pub struct Common {
     pub device: AtomicU32,
     /// `SO_ATTACH_FILTER`.
     pub filter: Filter,
+    /// The number of the socket's file, for /proc/net.
+    pub inode: AtomicU64,
 }
 
 impl Common {
@@ -233,6 +234,7 @@ impl Common {
             groups: Membership::new(stream),
             device: AtomicU32::new(0),
             filter: Filter::default(),
+            inode: AtomicU64::new(0),
         }
     }
 
@@ -274,6 +276,11 @@ impl Common {
         copy
     }
 
+    /// Remembers the number of the socket's file.
+    pub fn note_file(&self, file: &OpenFile) {
+        self.inode.store(file.inode.metadata().ino, Ordering::Relaxed);
+    }
+
     /// The family.
     pub fn family(&self) -> Family {
         if self.v6.load(Ordering::Relaxed) { Family::V6 } else { Family::V4 }
@@ -291,7 +298,15 @@ impl Common {
             port: self.reuse_port.load(Ordering::Relaxed),
             uid: current().credentials().euid,
             device: self.device.load(Ordering::Relaxed),
+            v6: self.family() == Family::V6,
             v6_only: self.family() == Family::V6 && self.v6_only.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The socket has been bound there: one that has an address of IPv6 has nothing of IPv4, and says so (`IPV6_V6ONLY`).
+    pub fn note_bound(&self, local: &IpAddr) {
+        if local.is_ipv6() && !local.is_unspecified() {
+            self.v6_only.store(true, Ordering::Relaxed);
         }
     }
 
@@ -342,12 +357,26 @@ impl Common {
         device == 0 || device == interface
     }
 
+    /// Whether the socket is bound to an interface.
+    pub fn is_bound_to_device(&self) -> bool {
+        self.device.load(Ordering::Relaxed) != 0
+    }
+
     /// The way to `destination`, by the interface that the socket is bound to, if it is.
     pub fn route(&self, destination: &IpAddr) -> SysResult<Hop> {
         match self.device.load(Ordering::Relaxed) {
             0 => route::lookup(destination),
             device => route::lookup_through(destination, device),
         }
+    }
+
+    /// The way to an address, a group or everybody, from the address that the socket is bound to.
+    pub fn way(&self, to: &SocketAddr, from: Option<IpAddr>) -> SysResult<Hop> {
+        let all = matches!(to.ip(), IpAddr::V4(v4) if v4.is_broadcast());
+        if all || to.ip().is_multicast() {
+            return self.groups.way(to, self.device.load(Ordering::Relaxed), from);
+        }
+        self.route(&to.ip())
     }
 
     /// Whether what is too long for the interface is refused (`EMSGSIZE`), and not sent in fragments: `IP_PMTUDISC_DO` and
@@ -387,12 +416,17 @@ impl Common {
 
     /// Whether an address may be bound to: our own, or any.
     pub fn may_bind(&self, address: &IpAddr) -> bool {
+        let device = self.device.load(Ordering::Relaxed);
+        let elsewhere = |owner: Arc<Interface>| device != 0 && owner.index != device;
+        if address.is_ipv6() && super::interface::owner(address).is_some_and(elsewhere) {
+            return false;
+        }
         address.is_unspecified()
             || address.is_multicast()
             || super::interface::owner(address).is_some()
             || self.has(flag::FREEBIND | flag::FREEBIND6 | flag::TRANSPARENT)
             || sysctl::get(if address.is_ipv4() { &sysctl::NONLOCAL_BIND } else { &sysctl::NONLOCAL_BIND6 }) != 0
-            || matches!(address, IpAddr::V4(v4) if super::interface::all().iter().any(|i| i.is_broadcast(v4)))
+            || super::interface::is_for_all(address)
     }
 
     /// Checks a decoded address against family and `IPV6_V6ONLY`, and gives an unspecified one the family's form.
@@ -426,17 +460,30 @@ pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> Sys
     match (kind, protocol) {
         (_, MOST_PROTOCOLS..) => Err(Errno::EINVAL),
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(TcpSocket::create(family, flags)),
-        (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open(UdpSocket::new(family, false), flags)),
-        (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open(UdpSocket::new(family, true), flags)),
+        (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open_udp(family, false, flags)),
+        (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open_udp(family, true, flags)),
         (n::SOCK_DGRAM, protocol) if protocol == family.icmp() && !sysctl::may_ping() => Err(Errno::EACCES),
-        (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open(RawSocket::ping(family), flags)),
+        (n::SOCK_DGRAM, protocol) if protocol == family.icmp() => Ok(open_raw(RawSocket::ping(family), flags)),
         (n::SOCK_RAW, 1..=255) => {
             if !capable(linux_raw_sys::general::CAP_NET_RAW) {
                 return Err(Errno::EPERM);
             }
-            Ok(open(RawSocket::raw(family, protocol as u8), flags))
+            Ok(open_raw(RawSocket::raw(family, protocol as u8), flags))
         }
         (n::SOCK_STREAM | n::SOCK_DGRAM | n::SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }
+}
+
+fn open_udp(family: Family, lite: bool, flags: OpenFlags) -> Arc<OpenFile> {
+    let socket = UdpSocket::new(family, lite);
+    let file = open(socket.clone(), flags);
+    socket.common.note_file(&file);
+    file
+}
+
+fn open_raw(socket: Arc<RawSocket>, flags: OpenFlags) -> Arc<OpenFile> {
+    let file = open(socket.clone(), flags);
+    socket.common.note_file(&file);
+    file
 }

@@ -68,13 +68,21 @@ pub fn snmp() -> String {
         ("MaxConn", -1),
         ("ActiveOpens", of(Count::TcpActiveOpens)),
         ("PassiveOpens", of(Count::TcpPassiveOpens)),
+        ("AttemptFails", of(Count::TcpAttemptFails)),
+        ("EstabResets", of(Count::TcpEstabResets)),
         ("CurrEstab", established()),
         ("InSegs", of(Count::TcpIn)),
         ("OutSegs", of(Count::TcpOut)),
         ("OutRsts", of(Count::TcpResetsOut)),
     ];
     pair(&mut out, "Tcp", TCP, &tcp);
-    let udp = [("InDatagrams", of(Count::UdpIn)), ("NoPorts", of(Count::UdpNoPort)), ("OutDatagrams", of(Count::UdpOut))];
+    let udp = [
+        ("InDatagrams", of(Count::UdpIn)),
+        ("NoPorts", of(Count::UdpNoPort)),
+        ("InErrors", of(Count::UdpFull)),
+        ("OutDatagrams", of(Count::UdpOut)),
+        ("RcvbufErrors", of(Count::UdpFull)),
+    ];
     pair(&mut out, "Udp", UDPS, &udp);
     pair(&mut out, "UdpLite", UDPS, &[]);
     out
@@ -94,7 +102,9 @@ pub fn snmp6() -> String {
         ("Icmp6OutEchoReplies", Count::EchoReply6Out),
         ("Udp6InDatagrams", Count::Udp6In),
         ("Udp6NoPorts", Count::Udp6NoPort),
+        ("Udp6InErrors", Count::Udp6Full),
         ("Udp6OutDatagrams", Count::Udp6Out),
+        ("Udp6RcvbufErrors", Count::Udp6Full),
     ];
     let mut out = String::new();
     for (name, count) in rows {
@@ -103,12 +113,31 @@ pub fn snmp6() -> String {
     out
 }
 
-/// `netstat`: of the names that programs look for none is counted here but the bytes of the interfaces.
+const TCP_EXT: &str = "SyncookiesSent SyncookiesRecv SyncookiesFailed EmbryonicRsts PruneCalled RcvPruned OfoPruned OutOfWindowIcmps \
+    LockDroppedIcmps ArpFilter TW TWRecycled TWKilled PAWSActive PAWSEstab BeyondWindow TSEcrRejected PAWSOldAck \
+    PAWSTimewait DelayedACKs DelayedACKLocked DelayedACKLost ListenOverflows ListenDrops TCPHPHits TCPPureAcks TCPHPAcks \
+    TCPRenoRecovery TCPSackRecovery TCPSACKReneging TCPSACKReorder TCPRenoReorder TCPTSReorder TCPFullUndo TCPPartialUndo \
+    TCPDSACKUndo TCPLossUndo TCPLostRetransmit TCPRenoFailures TCPSackFailures TCPLossFailures TCPFastRetrans \
+    TCPSlowStartRetrans TCPTimeouts TCPLossProbes TCPLossProbeRecovery TCPRenoRecoveryFail TCPSackRecoveryFail \
+    TCPRcvCollapsed TCPBacklogCoalesce TCPDSACKOldSent TCPDSACKOfoSent TCPDSACKRecv TCPDSACKOfoRecv TCPAbortOnData \
+    TCPAbortOnClose TCPAbortOnMemory TCPAbortOnTimeout TCPAbortOnLinger TCPAbortFailed TCPMemoryPressures \
+    TCPMemoryPressuresChrono TCPSACKDiscard TCPDSACKIgnoredOld TCPDSACKIgnoredNoUndo TCPSpuriousRTOs TCPMD5NotFound \
+    TCPMD5Unexpected TCPMD5Failure TCPSackShifted TCPSackMerged TCPSackShiftFallback TCPBacklogDrop PFMemallocDrop \
+    TCPMinTTLDrop TCPDeferAcceptDrop IPReversePathFilter TCPTimeWaitOverflow TCPReqQFullDoCookies TCPReqQFullDrop \
+    TCPRetransFail TCPRcvCoalesce TCPOFOQueue TCPOFODrop TCPOFOMerge TCPChallengeACK TCPSYNChallenge TCPFastOpenActive \
+    TCPFastOpenActiveFail TCPFastOpenPassive TCPFastOpenPassiveFail TCPFastOpenListenOverflow TCPFastOpenCookieReqd \
+    TCPFastOpenBlackhole TCPSpuriousRtxHostQueues BusyPollRxPackets TCPAutoCorking TCPFromZeroWindowAdv TCPToZeroWindowAdv \
+    TCPWantZeroWindowAdv TCPSynRetrans TCPOrigDataSent TCPHystartTrainDetect TCPHystartTrainCwnd TCPHystartDelayDetect \
+    TCPHystartDelayCwnd TCPACKSkippedSynRecv TCPACKSkippedPAWS TCPACKSkippedSeq TCPACKSkippedFinWait2 \
+    TCPACKSkippedTimeWait TCPACKSkippedChallenge TCPWinProbe TCPKeepAlive TCPMTUPFail TCPMTUPSuccess TCPDelivered \
+    TCPDeliveredCE TCPAckCompressed TCPZeroWindowDrop TCPRcvQDrop TCPWqueueTooBig TCPFastOpenPassiveAltKey \
+    TcpTimeoutRehash TcpDuplicateDataRehash TCPDSACKRecvSegs TCPDSACKIgnoredDubious TCPMigrateReqSuccess \
+    TCPMigrateReqFailure TCPPLBRehash TCPAORequired TCPAOBad TCPAOKeyNotFound TCPAOGood TCPAODroppedIcmps";
+
+/// `netstat`: little of it is counted here.
 pub fn netstat() -> String {
     let mut out = String::new();
-    let names = "SyncookiesSent SyncookiesRecv SyncookiesFailed TW ListenOverflows ListenDrops TCPLostRetransmit TCPTimeouts \
-        TCPAbortOnData TCPAbortOnClose TCPAbortOnTimeout TCPSynRetrans";
-    pair(&mut out, "TcpExt", names, &[]);
+    pair(&mut out, "TcpExt", TCP_EXT, &[("TCPOrigDataSent", of(Count::TcpDataOut))]);
     let (mut received, mut sent) = (0, 0);
     for interface in interface::all().iter() {
         let (from, to) = interface.traffic();

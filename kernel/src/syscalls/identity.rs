@@ -6,13 +6,12 @@ use core::sync::atomic::Ordering;
 use syscall_shim::types::{CapData, CapHeader};
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::credentials::{ALL_CAPABILITIES, Credentials};
+use crate::task::credentials::{self, ALL_CAPABILITIES, Credentials};
 use crate::task::{Process, Task, current, current_arc, group, table};
 use crate::usermem::UserPtr;
 
 /// `NGROUPS_MAX`.
 const NGROUPS_MAX: i32 = 65536;
-const CAP_SYS_PTRACE: u32 = 19;
 
 /// Changes the calling thread's credentials.
 fn change<T>(f: impl FnOnce(&mut Credentials) -> SysResult<T>) -> SysResult<T> {
@@ -23,12 +22,10 @@ fn change<T>(f: impl FnOnce(&mut Credentials) -> SysResult<T>) -> SysResult<T> {
     Ok(result)
 }
 
-/// Whether the caller may look into `task` (ptrace(2), "Ptrace access mode checking"): the same user, or the privilege.
+/// `EPERM` unless the caller may look into `task`.
 pub(super) fn may_inspect(task: &Task) -> SysResult<()> {
-    let (me, other) = (current().credentials(), task.credentials());
-    let same_user = [other.uid, other.euid, other.suid].iter().all(|id| *id == me.uid);
-    let same_group = [other.gid, other.egid, other.sgid].iter().all(|id| *id == me.gid);
-    if same_user && same_group || me.capable(CAP_SYS_PTRACE) { Ok(()) } else { Err(Errno::EPERM) }
+    let me = current().credentials();
+    if credentials::may_inspect(task, me.uid, me.gid) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// The process `pid`, the caller's own for 0. `ESRCH`.

@@ -2,6 +2,7 @@
 
 use syscall_shim::{Errno, SysResult};
 
+use super::pidfd::process_or_self;
 use crate::mm::address_space::{SLACK, memory_is_short};
 use crate::mm::flags::{PAGE_SIZE, page_up};
 use crate::mm::madvise::{Advice, mincore_pages};
@@ -104,6 +105,36 @@ pub fn brk(addr: u64) -> SysResult {
 pub fn madvise(addr: u64, len: u64, advice: i32) -> SysResult {
     let advice = Advice::from_raw(advice)?;
     mm().madvise(addr, len, advice).map(|()| 0)
+}
+
+/// process_madvise(2): bytes that were advised. Another's memory can only be moved about, not emptied.
+pub fn process_madvise(fd: i32, vector: UserPtr<[u64; 2]>, count: u64, advice: i32, flags: u32) -> SysResult {
+    const CAP_SYS_NICE: u32 = 23;
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let ranges = vectors(vector, count)?;
+    let process = process_or_self(fd)?;
+    let is_own = process.pid == current().process.pid;
+    let space = numa::inspectable(process.pid)?;
+    let advice = Advice::from_raw(advice)?;
+    if !is_own {
+        if !current().credentials().capable(CAP_SYS_NICE) {
+            return Err(Errno::EPERM);
+        }
+        if !matches!(advice, Advice::Cold | Advice::PageOut | Advice::WillNeed) {
+            return Err(Errno::EINVAL);
+        }
+    }
+    let mut done = 0;
+    for [addr, len] in ranges {
+        match space.madvise(addr, len, advice) {
+            Ok(()) => done += len as usize,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
 }
 
 /// mincore(2).

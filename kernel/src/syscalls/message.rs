@@ -35,7 +35,10 @@ type MmsgHdr = [u64; 8];
 fn send(file: &OpenFile, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
     let socket = socket_of(file)?;
     let result = socket.send_message(from, to, with, flags | file.message_flags());
-    if result == Err(Errno::EPIPE) && flags & net::MSG_NOSIGNAL == 0 && socket.kind() != net::SOCK_DGRAM {
+    if result == Err(Errno::EPIPE)
+        && flags & net::MSG_NOSIGNAL == 0
+        && !matches!(socket.kind(), net::SOCK_DGRAM | net::SOCK_RAW)
+    {
         events::broken_pipe();
     }
     result
@@ -76,7 +79,7 @@ fn aligned(len: usize) -> usize {
 /// Reads control messages.
 fn read_control(at: UserAddr, len: u64) -> SysResult<Ancillary> {
     let mut ancillary = Ancillary::default();
-    if len == 0 || at.is_null() {
+    if len == 0 {
         return Ok(ancillary);
     }
     if len > CONTROL_MAX {

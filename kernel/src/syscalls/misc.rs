@@ -5,9 +5,10 @@ use core::sync::atomic::Ordering;
 use syscall_shim::types::{NSEC_PER_SEC, Sysinfo, Utsname};
 use syscall_shim::{Errno, GetrandomFlags, SysResult};
 
-use crate::arch::{clock, rng};
+use crate::arch::clock;
 use crate::channel::{self, ExitKind};
 use crate::mm::{PAGE_SIZE, frames};
+use crate::platform::rng;
 use crate::task::{current, rseq as restartable, table, uts};
 use crate::usermem::{self, UserAddr, UserPtr};
 

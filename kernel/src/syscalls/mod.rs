@@ -12,6 +12,7 @@ mod futex;
 mod handle;
 mod identity;
 mod inotify;
+mod legacy;
 mod link;
 mod lock;
 mod memory;
@@ -53,6 +54,7 @@ use futex::*;
 use handle::*;
 use identity::*;
 use inotify::*;
+use legacy::*;
 use link::*;
 use lock::*;
 use memory::*;
@@ -87,8 +89,9 @@ use xattr::*;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
-use crate::arch::{clock, direct};
+use crate::entry::direct;
 use crate::task::Task;
 use crate::{counters, latency, task, trace};
 

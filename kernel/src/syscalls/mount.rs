@@ -34,43 +34,9 @@ fn utf8(bytes: Vec<u8>) -> SysResult<String> {
     String::from_utf8(bytes).map_err(|_| Errno::EINVAL)
 }
 
-/// A size with the suffix of tmpfs(5); `%` is a share of memory.
-fn size(value: &str) -> Option<u64> {
-    if let Some(percent) = value.strip_suffix('%') {
-        let total = crate::mm::frames::stats().total as u64 * 4096;
-        return percent.parse::<u64>().ok().map(|p| total / 100 * p);
-    }
-    let (digits, shift) = match value.as_bytes().last()? {
-        b'k' | b'K' => (value.get(..value.len() - 1)?, 10),
-        b'm' | b'M' => (value.get(..value.len() - 1)?, 20),
-        b'g' | b'G' => (value.get(..value.len() - 1)?, 30),
-        _ => (value, 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-fn tmpfs_options(data: &str) -> SysResult<TmpfsOptions> {
-    let mut options = TmpfsOptions::default();
-    for option in data.split(',').filter(|o| !o.is_empty()) {
-        let (key, value) = option.split_once('=').unwrap_or((option, ""));
-        let id = || value.parse::<u32>().map_err(|_| Errno::EINVAL);
-        match key {
-            "size" => options.size = Some(size(value).ok_or(Errno::EINVAL)?),
-            "nr_blocks" => options.size = Some(size(value).ok_or(Errno::EINVAL)?.saturating_mul(4096)),
-            "nr_inodes" => options.nr_inodes = Some(size(value).ok_or(Errno::EINVAL)?),
-            "mode" => options.mode = u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL)? & 0o7777,
-            "uid" => options.uid = id()?,
-            "gid" => options.gid = id()?,
-            "huge" | "mpol" | "inode32" | "inode64" => {}
-            _ => return Err(Errno::EINVAL),
-        }
-    }
-    Ok(options)
-}
-
 fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
     Ok(match kind {
-        "tmpfs" | "ramfs" => vfs::new_tmpfs(tmpfs_options(data)?)?,
+        "tmpfs" | "ramfs" => vfs::new_tmpfs(TmpfsOptions::parse(data, vfs::half_of_memory())?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
@@ -131,17 +97,24 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
     let ns = namespace();
     let recurse = flags & g::MS_REC != 0;
     if flags & g::MS_REMOUNT != 0 {
-        ns.remount(&place, mount_flags(flags, Some(place.mount.flags())))?;
+        let new = mount_flags(flags, Some(place.mount.flags()));
+        if flags & g::MS_BIND != 0 { ns.remount(&place, new) } else { ns.reconfigure(&place, new, &utf8(data)?) }?;
     } else if flags & g::MS_BIND != 0 {
         ns.bind(&source_place(source.as_deref())?, &place, recurse)?;
     } else if flags & CHANGES != 0 {
         ns.set_propagation(&place, propagation(flags)?, recurse)?;
+        return Ok(0);
     } else if flags & g::MS_MOVE != 0 {
         ns.move_mount(&source_place(source.as_deref())?, &place)?;
     } else {
         let kind = utf8(kind.ok_or(Errno::EINVAL)?)?;
-        let fs = file_system(&kind, &utf8(data)?)?;
+        let data = utf8(data)?;
+        let fs = file_system(&kind, &data)?;
         let source = utf8(source.unwrap_or_else(|| b"none".to_vec()))?;
+        // A new file system is read-only itself, by whichever mount it is reached later.
+        if flags & g::MS_RDONLY != 0 {
+            fs.reconfigure("", true)?;
+        }
         ns.mount(fs, &source, &place, mount_flags(flags, None))?;
     }
     vfs::mounts_changed();

@@ -147,6 +147,29 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         }
         // Whoever restores processes sets these on Linux; nobody can here.
         p::PR_SET_MM if !task.credentials().capable(CAP_SYS_RESOURCE) => Err(Errno::EPERM),
+        // There are no counters to stop or let go on.
+        p::PR_TASK_PERF_EVENTS_DISABLE | p::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
+        p::PR_SET_IO_FLUSHER => {
+            may_flush(task)?;
+            let on = flag(arg2)?;
+            must_be_zero(&[arg3, arg4, arg5])?;
+            task.io_flusher.store(on, Ordering::Relaxed);
+            Ok(0)
+        }
+        p::PR_GET_IO_FLUSHER => {
+            may_flush(task)?;
+            must_be_zero(&[arg2, arg3, arg4, arg5])?;
+            Ok(usize::from(task.io_flusher.load(Ordering::Relaxed)))
+        }
+        // As on a CPU that has none of the faults: nothing can be controlled.
+        p::PR_GET_SPECULATION_CTRL => {
+            must_be_zero(&[arg3, arg4, arg5])?;
+            Err(Errno::ENODEV)
+        }
+        p::PR_SET_SPECULATION_CTRL => {
+            must_be_zero(&[arg4, arg5])?;
+            Err(Errno::ENODEV)
+        }
         p::PR_CAP_AMBIENT => cap_ambient(task, arg2, arg3, &[arg4, arg5]),
         p::PR_SET_VMA => set_vma(arg2, arg3, arg4, arg5),
         p::PR_GET_AUXV => {
@@ -164,6 +187,12 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         }
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// `PR_SET_IO_FLUSHER` and its question.
+fn may_flush(task: &Task) -> SysResult<()> {
+    const CAP_SYS_RESOURCE: u32 = 24;
+    if task.credentials().capable(CAP_SYS_RESOURCE) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 fn put(addr: u64, value: u32) -> SysResult {
@@ -258,7 +287,7 @@ pub fn arch_prctl(op: i32, arg: u64) -> SysResult {
             UserPtr::new(arg).write(msr::fs_base())?;
             Ok(0)
         }
-        ARCH_SET_GS => Err(Errno::EOPNOTSUPP),
+        ARCH_SET_GS => Err(if arg >= USER_END { Errno::EPERM } else { Errno::EOPNOTSUPP }),
         // As the program would find it: never set.
         ARCH_GET_GS => {
             UserPtr::new(arg).write(0u64)?;

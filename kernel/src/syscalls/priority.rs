@@ -8,6 +8,7 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::sched::{CAP_SYS_NICE, may_be_nice, may_change};
+use crate::task::io_context::IoContext;
 use crate::task::thread::SchedParams;
 use crate::task::{Task, current, current_arc, sched, table};
 
@@ -75,7 +76,7 @@ fn threads_by_ioprio(which: i32, who: i32) -> SysResult<Vec<Arc<Task>>> {
 /// ioprio_get(2): the best of those threads, in whose numbering less is better.
 pub fn ioprio_get(which: i32, who: i32) -> SysResult {
     let threads = threads_by_ioprio(which, who)?;
-    let priority = |task: &Arc<Task>| match (which, task.io_priority.load(Ordering::Relaxed)) {
+    let priority = |task: &Arc<Task>| match (which, IoContext::priority_of(task)) {
         // As it is, where one thread is asked for.
         (1, own) => u32::from(own),
         (_, 0) => by_scheduling(task.sched.get()),
@@ -123,7 +124,7 @@ pub fn ioprio_set(which: i32, who: i32, priority: u32) -> SysResult {
         if owner != me.euid && owner != me.uid && !me.capable(CAP_SYS_NICE) {
             return Err(Errno::EPERM);
         }
-        task.io_priority.store(priority as u16, Ordering::Relaxed);
+        IoContext::set_priority(task, priority as u16);
     }
     if threads.is_empty() { Err(Errno::ESRCH) } else { Ok(0) }
 }

@@ -14,7 +14,7 @@ use crate::files::pidfd::PidFd;
 use crate::task::clone::{self, CloneArgs};
 use crate::task::reap::{self, Report, Wanted, Which};
 use crate::task::{current, exec, exit, family, signal};
-use crate::usermem::{self, UserAddr, UserPtr};
+use crate::usermem::{self, USER_END, UserAddr, UserPtr};
 
 /// `CSIGNAL`: the exit signal within clone(2)'s flags.
 const CSIGNAL: u64 = 0xff;
@@ -63,7 +63,8 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
     if set_tid_size > SET_TID_MAX || (set_tid == 0) != (set_tid_size == 0) {
         return Err(Errno::EINVAL);
     }
-    if exit_signal > 64 || (stack == 0) != (stack_size == 0) {
+    let in_user_half = stack.checked_add(stack_size).is_some_and(|end| end <= USER_END);
+    if exit_signal > 64 || (stack == 0) != (stack_size == 0) || !in_user_half {
         return Err(Errno::EINVAL);
     }
     let flags = CloneFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
@@ -99,7 +100,15 @@ pub fn clone3(args: UserAddr, size: usize) -> SysResult {
 pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResult {
     let path = usermem::read_path(path)?;
     let (argv, envp) = (exec::read_strings(argv)?, exec::read_strings(envp)?);
-    execute(exec::Request { path: &path, shown: &path, at: None, lookup: LookupFlags::FOLLOW, argv, envp })
+    execute(exec::Request {
+        path: &path,
+        shown: &path,
+        unreachable: false,
+        at: None,
+        lookup: LookupFlags::FOLLOW,
+        argv,
+        envp,
+    })
 }
 
 /// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name under /dev/fd.
@@ -112,7 +121,8 @@ pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u6
         Some(_) if text.is_empty() => format!("/dev/fd/{dirfd}").into_bytes(),
         Some(_) => [format!("/dev/fd/{dirfd}/").as_bytes(), &text].concat(),
     };
-    execute(exec::Request { path: &text, shown: &shown, at: base, lookup, argv, envp })
+    let unreachable = base.is_some() && current().files()?.is_cloexec(dirfd)?;
+    execute(exec::Request { path: &text, shown: &shown, unreachable, at: base, lookup, argv, envp })
 }
 
 fn execute(request: exec::Request<'_>) -> SysResult {

@@ -7,7 +7,7 @@ use syscall_shim::{Errno, RwfFlags, SysResult};
 use super::paths::{self, file, name};
 use crate::files::io::{Segments, Sink, Source};
 use crate::files::regular::{checked_size, file_size_limit};
-use crate::files::{OpenFile, capable, splice, with_fs};
+use crate::files::{OpenFile, capable, events, splice, with_fs};
 use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr};
 use crate::vfs::namespace;
@@ -166,19 +166,26 @@ pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, f
     if !(flags - RwfFlags::RWF_HIPRI).is_empty() && !splice::takes(&file) {
         return Err(Errno::EOPNOTSUPP);
     }
-    if flags.contains(RwfFlags::RWF_NOWAIT) {
-        return file.write_now(&mut from);
-    }
-    let appends = file.flags().contains(OpenFlags::APPEND) && !flags.contains(RwfFlags::RWF_NOAPPEND);
-    let append = appends || flags.contains(RwfFlags::RWF_APPEND);
-    let n = match place {
-        Some(pos) => file.write_at_with(pos, &mut from, append)?,
-        None => file.write_with(&mut from, append)?,
+    let n = match flags.contains(RwfFlags::RWF_NOSIGNAL) {
+        true => events::without_broken_pipe(|| write_flagged(&file, place, &mut from, flags))?,
+        false => write_flagged(&file, place, &mut from, flags)?,
     };
     if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) && file.inode.mapping().is_some() {
         file.ops.sync(&file, !flags.contains(RwfFlags::RWF_SYNC))?;
     }
     Ok(n)
+}
+
+fn write_flagged(file: &OpenFile, place: Option<u64>, from: &mut Source<'_>, flags: RwfFlags) -> SysResult {
+    if flags.contains(RwfFlags::RWF_NOWAIT) {
+        return file.write_now(from);
+    }
+    let appends = file.flags().contains(OpenFlags::APPEND) && !flags.contains(RwfFlags::RWF_NOAPPEND);
+    let append = appends || flags.contains(RwfFlags::RWF_APPEND);
+    match place {
+        Some(pos) => file.write_at_with(pos, from, append),
+        None => file.write_with(from, append),
+    }
 }
 
 /// lseek(2).

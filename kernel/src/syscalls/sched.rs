@@ -8,6 +8,7 @@ use syscall_shim::types::{SchedAttr, SchedParam, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::percpu::this_cpu;
+use crate::task::sched::deadline::Budget;
 use crate::task::thread::SchedParams;
 use crate::task::{Task, current, current_arc, sched, table, yield_now};
 use crate::usermem::{self, UserAddr, UserPtr};
@@ -66,15 +67,18 @@ pub fn sched_get_priority_min(policy: u32) -> SysResult {
     priorities(policy).map(|(min, _)| min as usize)
 }
 
-/// Gives `task` other parameters. Deadline scheduling is not there: `EINVAL`, as on a kernel built without it.
-fn set_parameters(task: &Arc<Task>, new: SchedParams) -> SysResult<()> {
+/// Gives `task` other parameters, with a budget for `SCHED_DEADLINE`.
+fn set_parameters(task: &Arc<Task>, new: SchedParams, budget: Option<Budget>) -> SysResult<()> {
     let (min, max) = priorities(new.policy)?;
-    if new.policy == g::SCHED_DEADLINE || !(min..=max).contains(&new.rt_priority) {
+    let is_deadline = new.policy == g::SCHED_DEADLINE;
+    if is_deadline != budget.is_some() || !(min..=max).contains(&new.rt_priority) {
         return Err(Errno::EINVAL);
     }
     let old = task.sched.get();
     let limit = task.process.rlimit(g::RLIMIT_RTPRIO);
-    let raises = if new.is_realtime() {
+    let raises = if is_deadline {
+        true
+    } else if new.is_realtime() {
         new.policy != old.policy && limit == 0 || new.rt_priority > old.rt_priority && u64::from(new.rt_priority) > limit
     } else {
         new.nice < old.nice && !may_be_nice(task, new.nice)
@@ -85,7 +89,15 @@ fn set_parameters(task: &Arc<Task>, new: SchedParams) -> SysResult<()> {
     if privileged && !current().credentials().capable(CAP_SYS_NICE) {
         return Err(Errno::EPERM);
     }
-    sched::change_parameters(task, || task.sched.set(new));
+    let budget = budget.unwrap_or_default();
+    if is_deadline && task.affinity.load(Ordering::Relaxed) & sched::online_cpus() != sched::online_cpus() {
+        return Err(Errno::EPERM);
+    }
+    sched::deadline::promise(task.deadline.budget(), budget)?;
+    sched::change_parameters(task, || {
+        task.sched.set(new);
+        task.deadline.set(budget);
+    });
     task.timer_slack.follow(new);
     Ok(())
 }
@@ -104,7 +116,7 @@ pub fn sched_setscheduler(tid: i32, policy: i32, param: UserPtr<SchedParam>) -> 
     let task = thread(tid)?;
     let nice = task.sched.get().nice;
     let reset_on_fork = policy & RESET_ON_FORK != 0;
-    set_parameters(&task, SchedParams { policy: policy & !RESET_ON_FORK, rt_priority, nice, reset_on_fork })?;
+    set_parameters(&task, SchedParams { policy: policy & !RESET_ON_FORK, rt_priority, nice, reset_on_fork }, None)?;
     Ok(0)
 }
 
@@ -119,7 +131,9 @@ pub fn sched_getscheduler(tid: i32) -> SysResult {
 pub fn sched_setparam(tid: i32, param: UserPtr<SchedParam>) -> SysResult {
     let rt_priority = priority_given(tid, param)?;
     let task = thread(tid)?;
-    set_parameters(&task, SchedParams { rt_priority, ..task.sched.get() })?;
+    let old = task.sched.get();
+    let budget = (old.policy == g::SCHED_DEADLINE).then(|| task.deadline.budget());
+    set_parameters(&task, SchedParams { rt_priority, ..old }, budget)?;
     Ok(0)
 }
 
@@ -134,6 +148,8 @@ pub fn sched_getparam(tid: i32, param: UserPtr<SchedParam>) -> SysResult {
 
 /// `SCHED_FLAG_*` of sched_setattr(2).
 const FLAG_RESET_ON_FORK: u64 = 0x01;
+/// `SCHED_FLAG_RECLAIM` and `SCHED_FLAG_DL_OVERRUN`
+const BUDGET_FLAGS: u64 = 0x06;
 
 /// sched_setattr(2).
 pub fn sched_setattr(tid: i32, attr: UserAddr, flags: u32) -> SysResult {
@@ -182,7 +198,15 @@ pub fn sched_setattr(tid: i32, attr: UserAddr, flags: u32) -> SysResult {
     if new.sched_flags & !KNOWN_FLAGS != 0 {
         return Err(Errno::EINVAL);
     }
-    set_parameters(&task, params)?;
+    let budget = match params.policy {
+        g::SCHED_DEADLINE if keeps_params => Some(task.deadline.budget()),
+        g::SCHED_DEADLINE => {
+            let flags = new.sched_flags & BUDGET_FLAGS;
+            Some(Budget::new(new.sched_runtime, new.sched_deadline, new.sched_period, flags)?)
+        }
+        _ => None,
+    };
+    set_parameters(&task, params, budget)?;
     Ok(0)
 }
 
@@ -192,14 +216,19 @@ pub fn sched_getattr(tid: i32, attr: UserPtr<u8>, size: u32, flags: u32) -> SysR
     if attr.is_null() || tid < 0 || !(VERSION_0_SIZE..=4096).contains(&size) || flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let params = thread(tid)?.sched.get();
+    let task = thread(tid)?;
+    let params = task.sched.get();
+    let budget = task.deadline.budget();
     let known = size_of::<SchedAttr>().min(size as usize);
     let value = SchedAttr {
         size: known as u32,
         sched_policy: params.policy,
-        sched_flags: if params.reset_on_fork { FLAG_RESET_ON_FORK } else { 0 },
-        sched_nice: if params.rt_priority == 0 { params.nice } else { 0 },
+        sched_flags: budget.flags | if params.reset_on_fork { FLAG_RESET_ON_FORK } else { 0 },
+        sched_nice: if params.is_realtime() { 0 } else { params.nice },
         sched_priority: params.rt_priority,
+        sched_runtime: budget.runtime,
+        sched_deadline: budget.deadline,
+        sched_period: budget.period,
         ..SchedAttr::default()
     };
     attr.write_slice(zerocopy::IntoBytes::as_bytes(&value).get(..known).unwrap_or_default())?;

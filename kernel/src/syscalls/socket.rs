@@ -19,6 +19,9 @@ use crate::usermem::{self, UserAddr, UserPtr};
 const SOCK_TYPE_MASK: u32 = 0xf;
 /// `sizeof(struct sockaddr_storage)`.
 pub const SOCKADDR_MAX: usize = 128;
+/// Address families and types of sockets end here (`AF_MAX`, `SOCK_MAX`).
+const FAMILIES: u32 = 46;
+const TYPES: u32 = 11;
 /// The longest option that is read.
 const OPTION_MAX: usize = 4096;
 
@@ -40,6 +43,12 @@ fn unix_kind(kind: u32, protocol: u32) -> SysResult<Kind> {
 
 /// A new socket, open.
 fn create(family: u32, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+    if family >= FAMILIES {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    if kind >= TYPES {
+        return Err(Errno::EINVAL);
+    }
     match family {
         net::AF_UNIX => Ok(UnixSocket::open_one(unix_kind(kind, protocol)?, flags)),
         net::AF_INET => crate::net::socket::create(Family::V4, kind, protocol, flags),
@@ -60,7 +69,9 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> SysResult {
 /// socketpair(2).
 pub fn socketpair(family: u32, kind: u32, protocol: u32, out: UserPtr<[i32; 2]>) -> SysResult {
     let (kind, flags) = type_and_flags(kind)?;
-    if family != net::AF_UNIX {
+    // The answer's place is looked at before anything is made, and does not keep what was there.
+    out.write([-1; 2])?;
+    if family != net::AF_UNIX || kind >= TYPES {
         // What is wrong with the sockets is told first.
         create(family, kind, protocol, flags)?;
         return Err(Errno::EOPNOTSUPP);
@@ -186,12 +197,7 @@ pub fn getsockopt(fd: i32, level: u32, option: u32, value: UserAddr, len: UserPt
     };
     let bytes = match number {
         Some(number) => number.to_ne_bytes().to_vec(),
-        None => {
-            let mut given = [0; 4];
-            let given = given.get_mut(..room.min(4)).unwrap_or_default();
-            usermem::copy_in(given, value)?;
-            socket.get_option_of(level, option, room, given)?
-        }
+        None => socket.get_option_of(level, option, room, value)?,
     };
     // The length that is needed is told along with the error.
     if (level, option) == (net::SOL_SOCKET, net::SO_PEERGROUPS) && bytes.len() > room {

@@ -9,7 +9,7 @@ use syscall_shim::{Errno, SysResult};
 use crate::arch::clock::{monotonic_ns, realtime_ns};
 use crate::task::clock::{self, Clock};
 use crate::task::usage::Usage;
-use crate::task::{current, sched};
+use crate::task::{current, ntp, sched};
 use crate::usermem::UserPtr;
 
 /// Nanoseconds of a clock tick (`sysconf(_SC_CLK_TCK)` is 100).
@@ -111,13 +111,9 @@ pub fn nanosleep(request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> Sy
 
 /// clock_nanosleep(2).
 pub fn clock_nanosleep(id: i32, flags: u32, request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> SysResult {
-    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own, cannot be waited for.
-    if id >= 0
-        && matches!(
-            id as u32,
-            g::CLOCK_THREAD_CPUTIME_ID | g::CLOCK_MONOTONIC_RAW | g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE
-        )
-    {
+    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own, cannot be waited for; nor those
+    // that wake a machine that sleeps, where no device can.
+    if id as u32 == g::CLOCK_THREAD_CPUTIME_ID || Clock::has_no_timers(id) {
         return Err(Errno::EOPNOTSUPP);
     }
     let clock = Clock::from_id(id)?;
@@ -165,35 +161,12 @@ pub fn getrusage(who: i32, usage: UserPtr<Rusage>) -> SysResult {
     Ok(0)
 }
 
-/// adjtimex(2): the clock is not disciplined, so it can be read and reports itself as unsynchronised. Adjusting is refused.
+/// adjtimex(2).
 pub fn adjtimex(buffer: UserPtr<Timex>) -> SysResult {
-    const STA_UNSYNC: i32 = 0x40;
-    const TIME_ERROR: usize = 5;
-    const MAX_ERROR_US: i64 = 16_000_000;
-    const TICK_US: i64 = 10_000;
-    /// 500 parts per million, scaled by 2^16.
-    const TOLERANCE: i64 = 32_768_000;
-    const ADJ_TICK: u32 = 0x4000;
-    let request = buffer.read()?;
-    if request.modes != 0 {
-        may_set_time()?;
-        if request.modes & ADJ_TICK != 0 && !(TICK_US * 9 / 10..=TICK_US * 11 / 10).contains(&request.tick) {
-            return Err(Errno::EINVAL);
-        }
-        return Err(Errno::EOPNOTSUPP);
-    }
-    buffer.write(Timex {
-        maxerror: MAX_ERROR_US,
-        esterror: MAX_ERROR_US,
-        status: STA_UNSYNC,
-        constant: 2,
-        precision: 1,
-        tolerance: TOLERANCE,
-        time: Timeval::from_ns(realtime_ns()),
-        tick: TICK_US,
-        ..Timex::default()
-    })?;
-    Ok(TIME_ERROR)
+    let mut request = buffer.read()?;
+    let state = ntp::adjust(&mut request, may_set_time().is_ok())?;
+    buffer.write(request)?;
+    Ok(state)
 }
 
 /// clock_adjtime(2): adjtimex(2) for a clock, of which only `CLOCK_REALTIME` is one.

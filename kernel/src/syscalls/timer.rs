@@ -14,8 +14,7 @@ const TIMER_ABSTIME: u32 = 1;
 /// timer_create(2).
 pub fn timer_create(clock: i32, event: UserPtr<Sigevent>, id: UserPtr<i32>) -> SysResult {
     let process = &current().process;
-    // Clocks that are read only have no timers.
-    if clock >= 0 && matches!(clock as u32, g::CLOCK_MONOTONIC_RAW | g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE) {
+    if Clock::has_no_timers(clock) {
         return Err(Errno::EOPNOTSUPP);
     }
     let clock = Clock::from_id(clock)?;

@@ -165,6 +165,11 @@ pub fn vmsplice(fd: i32, vector: UserAddr, count: usize, flags: u32) -> SysResul
         return Err(Errno::EINVAL);
     }
     let file = file(fd)?;
+    let segments = Segments::from_iovec(vector, count)?;
+    // Nothing can be moved into anything.
+    if segments.remaining() == 0 {
+        return Ok(0);
+    }
     let end = file.ops_as::<PipeEnd>().ok_or(Errno::EBADF)?;
-    splice::vmsplice(&file, end, Segments::from_iovec(vector, count)?, flags & g::SPLICE_F_NONBLOCK != 0)
+    splice::vmsplice(&file, end, segments, flags & g::SPLICE_F_NONBLOCK != 0)
 }

@@ -39,6 +39,9 @@ pub fn unshare(flags: u64) -> SysResult {
     if flags.contains(CloneFlags::CLONE_FILES) {
         crate::task::exec::unshare_files(task)?;
     }
+    if flags.contains(CloneFlags::CLONE_SYSVSEM) {
+        crate::ipc::sem::leave(task);
+    }
     Ok(0)
 }
 
@@ -50,6 +53,12 @@ pub fn setns(fd: i32, _kind: u32) -> SysResult {
 
 fn order<T>(a: &Arc<T>, b: &Arc<T>) -> SysResult {
     order_of(Arc::as_ptr(a).addr(), Arc::as_ptr(b).addr())
+}
+
+/// Those who have nothing of the kind are equal.
+fn order_if_some<T>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> SysResult {
+    let place = |shared: &Option<Arc<T>>| shared.as_ref().map_or(0, |shared| Arc::as_ptr(shared).addr());
+    order_of(place(a), place(b))
 }
 
 fn order_of(a: usize, b: usize) -> SysResult {
@@ -78,6 +87,8 @@ pub fn kcmp(pid1: i32, pid2: i32, kind: i32, index1: u64, index2: u64) -> SysRes
         2 => order(&a.files()?, &b.files()?),
         3 => order(&a.fs(), &b.fs()),
         4 => order_of(a.process.sighand.identity(), b.process.sighand.identity()),
+        5 => order_if_some(&a.io_context.lock().clone(), &b.io_context.lock().clone()),
+        6 => order_if_some(&a.undo.lock().clone(), &b.undo.lock().clone()),
         _ => Err(Errno::EINVAL),
     }
 }

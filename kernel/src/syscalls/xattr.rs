@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 
 use fs::{Path, XattrFlags};
 use linux_raw_sys::general as g;
+use syscall_shim::types::XattrArgs;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{file, find_at};
 use crate::files::with_fs;
-use crate::usermem::{UserAddr, copy_out, read_bytes, read_cstr_bounded};
+use crate::usermem::{UserAddr, copy_out, read_bytes, read_cstr_bounded, read_extensible, read_path};
 use crate::vfs::namespace;
 
 /// `XATTR_SIZE_MAX`.
@@ -132,4 +133,61 @@ pub fn lremovexattr(path: UserAddr, name: UserAddr) -> SysResult {
 /// fremovexattr(2).
 pub fn fremovexattr(fd: i32, name: UserAddr) -> SysResult {
     remove(of_file(fd), name)
+}
+
+/// The file of a call with `dirfd`, path and `AT_*` flags; the descriptor itself may not be `O_PATH`.
+fn at(dirfd: i32, path: UserAddr, flags: u32) -> SysResult<Path> {
+    let is_empty = path.is_null() || read_path(path)?.is_empty();
+    if flags == g::AT_EMPTY_PATH && is_empty && dirfd >= 0 {
+        return of_file(dirfd);
+    }
+    find_at(dirfd, path, flags, AT_FLAGS)
+}
+
+/// What the calls at directories take as flags.
+const AT_FLAGS: u32 = g::AT_SYMLINK_NOFOLLOW | g::AT_EMPTY_PATH;
+
+fn check_at(flags: u32) -> SysResult<()> {
+    if flags & !AT_FLAGS != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// The arguments that setxattrat(2) and getxattrat(2) take in memory. `EINVAL` for fewer, `E2BIG` for far more.
+fn arguments(args: UserAddr, size: usize) -> SysResult<XattrArgs> {
+    const PAGE: usize = 4096;
+    if size < size_of::<XattrArgs>() {
+        return Err(Errno::EINVAL);
+    }
+    if size > PAGE {
+        return Err(Errno::E2BIG);
+    }
+    read_extensible(args, size)
+}
+
+/// setxattrat(2).
+pub fn setxattrat(dirfd: i32, path: UserAddr, at_flags: u32, name: UserAddr, args: UserAddr, size: usize) -> SysResult {
+    let args = arguments(args, size)?;
+    check_at(at_flags)?;
+    set(at(dirfd, path, at_flags), name, UserAddr(args.value), args.size as usize, args.flags)
+}
+
+/// getxattrat(2).
+pub fn getxattrat(dirfd: i32, path: UserAddr, at_flags: u32, name: UserAddr, args: UserAddr, size: usize) -> SysResult {
+    let args = arguments(args, size)?;
+    if args.flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    check_at(at_flags)?;
+    get(at(dirfd, path, at_flags), name, UserAddr(args.value), args.size as usize)
+}
+
+/// listxattrat(2).
+pub fn listxattrat(dirfd: i32, path: UserAddr, at_flags: u32, out: UserAddr, size: usize) -> SysResult {
+    check_at(at_flags)?;
+    list(at(dirfd, path, at_flags), out, size)
+}
+
+/// removexattrat(2).
+pub fn removexattrat(dirfd: i32, path: UserAddr, at_flags: u32, name: UserAddr) -> SysResult {
+    check_at(at_flags)?;
+    remove(at(dirfd, path, at_flags), name)
 }

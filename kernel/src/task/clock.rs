@@ -63,6 +63,18 @@ impl Clock {
         })
     }
 
+    /// Whether the clock is one that is only read, or that would wake a machine that sleeps: no device here could.
+    pub fn has_no_timers(id: i32) -> bool {
+        matches!(
+            u32::try_from(id),
+            Ok(g::CLOCK_MONOTONIC_RAW
+                | g::CLOCK_REALTIME_COARSE
+                | g::CLOCK_MONOTONIC_COARSE
+                | g::CLOCK_REALTIME_ALARM
+                | g::CLOCK_BOOTTIME_ALARM)
+        )
+    }
+
     /// A number that names it (`CLOCK_*`).
     pub fn id(&self) -> u32 {
         match self {

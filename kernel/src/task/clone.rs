@@ -7,6 +7,7 @@ use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use super::family::{self, Relation};
+use super::io_context::IoContext;
 use super::process::{Process, RLIM_INFINITY};
 use super::signal::SigHand;
 use super::thread::{NewTask, Task, with_frame};
@@ -14,6 +15,7 @@ use super::{current, sched, table};
 use crate::files::FdTable;
 use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
+use crate::ipc::sem::UndoList;
 use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
 
@@ -216,10 +218,19 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     };
     let comm = *parent.comm.lock();
     let credentials = parent.credentials();
+    let scheduling = parent.sched.get().for_child();
+    // A budget is not shared.
+    if scheduling.policy == linux_raw_sys::general::SCHED_DEADLINE {
+        return Err(Errno::EAGAIN);
+    }
     let child = Task::new(NewTask { tid, process: process.clone(), files, fs, credentials, comm, signals })?;
-    child.sched.set(parent.sched.get().for_child());
-    child.io_priority.store(parent.io_priority.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.sched.set(scheduling);
+    *child.io_context.lock() = IoContext::for_child(parent, flags.contains(CloneFlags::CLONE_IO));
+    if flags.contains(CloneFlags::CLONE_SYSVSEM) {
+        *child.undo.lock() = Some(UndoList::of(parent));
+    }
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.io_flusher.store(parent.io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     drop(child.seccomp.inherit(&parent.seccomp));
     child.timer_slack.inherit(&parent.timer_slack);

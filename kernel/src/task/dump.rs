@@ -39,7 +39,7 @@ fn print_calls(task: &Task) {
 
 /// The running task and its last system calls.
 pub fn current_task() {
-    let task = percpu::this_cpu().current.get();
+    let task = percpu::this_cpu().current.get().cast::<Task>();
     if task.is_null() {
         return;
     }

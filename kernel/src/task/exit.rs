@@ -7,6 +7,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 
 use super::core_dump::Hold;
 use super::process::Process;
+use super::sched::deadline::Budget;
 use super::thread::{Task, state};
 use super::{current, current_arc, family, sched, signal, table};
 use crate::trace;
@@ -73,6 +74,7 @@ fn end_thread(status: u32) -> ! {
         trace::ended(&task, status);
     }
     release_user_state(&task);
+    crate::ipc::sem::leave(&task);
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|t| !Arc::ptr_eq(t, &task));
@@ -97,6 +99,8 @@ fn end_thread(status: u32) -> ! {
         family::thread_ended(&task);
         process.exit_wait.wake_all();
     }
+    // What it was promised is free for others. There is nothing that this could fail by.
+    let _ = sched::deadline::promise(task.deadline.budget(), Budget::default());
     task.forget_waiters();
     drop(process);
     drop(task);
@@ -125,7 +129,6 @@ fn end_process(process: &Arc<Process>) {
     let exe = process.exe.lock().take();
     drop(exe);
     crate::files::tty::session_ended(process);
-    crate::ipc::sem::process_ended(process.pid);
     if process.pid == family::FIRST_PID {
         family::end_all_others(process);
         crate::power::program_ended(process.exit_status.load(Ordering::Acquire));

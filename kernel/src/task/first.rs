@@ -10,7 +10,8 @@ use super::process::Process;
 use super::signal::{SigHand, ThreadSignals};
 use super::thread::{NewTask, Task};
 use super::{current, sched, table};
-use crate::arch::{entry, irq, switch};
+use crate::arch::trap_entry;
+use crate::arch::{irq, switch};
 use crate::channel::{self, ExitKind};
 use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
@@ -55,8 +56,8 @@ extern "C" fn become_program(_: usize) -> ! {
     // SAFETY: execve has laid the program's registers out there, at the top of this thread's own stack, above everything that
     // this function still uses; interrupts are off.
     unsafe {
-        crate::arch::traps::leave_to_application(&mut *frame);
-        entry::enter_application(frame)
+        crate::entry::traps::leave_to_application(&mut *frame);
+        trap_entry::enter_application(frame)
     }
 }
 
@@ -81,7 +82,15 @@ fn start_program() -> Result<(), Failure> {
         status: STATUS_NOT_SET_UP,
         text: alloc::format!("cannot open standard input and output: {errno:?}"),
     })?;
-    let request = exec::Request { path: &exec, shown: &exec, at: None, lookup: fs::LookupFlags::FOLLOW, argv, envp };
+    let request = exec::Request {
+        path: &exec,
+        shown: &exec,
+        unreachable: false,
+        at: None,
+        lookup: fs::LookupFlags::FOLLOW,
+        argv,
+        envp,
+    };
     exec::execve(request).map_err(|error| Failure { status: status_of(&error), text: alloc::format!("{error}") })?;
     Ok(())
 }

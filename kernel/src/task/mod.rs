@@ -1,5 +1,6 @@
 //! Tasks: threads, the processes they belong to, and how they are scheduled, sleep, start and end.
 
+mod arrival;
 pub mod clock;
 pub mod clone;
 pub mod core_dump;
@@ -12,7 +13,9 @@ pub mod first;
 pub mod futex;
 pub mod group;
 pub mod history;
+pub mod io_context;
 mod load;
+pub mod ntp;
 pub mod oom;
 pub mod per_user;
 pub mod posix_timer;

@@ -104,5 +104,6 @@ fn update(task: &Task, addr: UserAddr, frame: &mut TrapFrame) -> SysResult<()> {
         return Err(Errno::EINVAL);
     }
     frame.rip = section.abort_ip;
+    task.arrival.set(frame);
     Ok(())
 }

@@ -3,11 +3,13 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
+use super::arrival::Arrival;
 use super::credentials::Credentials;
 use super::history::History;
+use super::io_context::IoContext;
 use super::process::Process;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
@@ -15,6 +17,7 @@ use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
 use crate::files::{FdTable, FsContext, OpenFile};
+use crate::ipc::sem::UndoList;
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqLock, SpinLock};
@@ -54,7 +57,8 @@ pub struct SchedParams {
 impl SchedParams {
     /// Whether the policy is one of real time.
     pub fn is_realtime(&self) -> bool {
-        matches!(self.policy, linux_raw_sys::general::SCHED_FIFO | linux_raw_sys::general::SCHED_RR)
+        use linux_raw_sys::general as g;
+        matches!(self.policy, g::SCHED_FIFO | g::SCHED_RR | g::SCHED_DEADLINE)
     }
 
     /// What a child begins with.
@@ -194,8 +198,12 @@ pub struct Task {
     pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
     pub sched: SchedCell,
-    /// Its class and level of ioprio_set(2), 0 for none; no disk looks at it.
-    pub io_priority: AtomicU16,
+    /// What disks would know of it; `CLONE_IO` shares it. `None` for one who never had a priority.
+    pub io_context: SpinLock<Option<Arc<IoContext>>>,
+    /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was anything.
+    pub undo: SpinLock<Option<Arc<UndoList>>>,
+    /// What `SCHED_DEADLINE` gives it.
+    pub deadline: super::sched::deadline::Deadline,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
     /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
@@ -227,7 +235,9 @@ pub struct Task {
     pub rseq_signature: AtomicU32,
     /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
     pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
-    pub(super) waker: SpinLock<Option<Arc<super::wait::TaskWaker>>>,
+    pub(super) parker: SpinLock<Option<Arc<dyn super::wait::Parker>>>,
+    /// Where the kernel had it go on last.
+    pub arrival: Arrival,
     /// Where `restart_syscall(2)` goes on.
     pub restart: SpinLock<Option<Restart>>,
     /// Time used.
@@ -246,6 +256,10 @@ pub struct Task {
     pub no_new_privs: AtomicBool,
     /// seccomp(2).
     pub seccomp: Seccomp,
+    /// `PR_SET_IO_FLUSHER`: kept and inherited; no memory is given back by writing.
+    pub io_flusher: AtomicBool,
+    /// `RWF_NOSIGNAL`: the write that it is in sends it no `SIGPIPE`.
+    pub no_broken_pipe: AtomicBool,
     /// `prctl(PR_SET_TIMERSLACK)`.
     pub timer_slack: TimerSlack,
     /// set_mempolicy(2).
@@ -306,7 +320,9 @@ impl Task {
             idle: false,
             on_cpu: AtomicBool::new(false),
             sched: SchedCell::default(),
-            io_priority: AtomicU16::new(0),
+            io_context: SpinLock::new(None),
+            undo: SpinLock::new(None),
+            deadline: Default::default(),
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
@@ -322,7 +338,8 @@ impl Task {
             moved: AtomicBool::new(false),
             rseq_signature: AtomicU32::new(0),
             futex_waiter: SpinLock::new(None),
-            waker: SpinLock::new(None),
+            parker: SpinLock::new(None),
+            arrival: Arrival::default(),
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
@@ -332,6 +349,8 @@ impl Task {
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
             seccomp: Seccomp::default(),
+            io_flusher: AtomicBool::new(false),
+            no_broken_pipe: AtomicBool::new(false),
             timer_slack: TimerSlack::default(),
             memory_policy: SpinLock::new(Policy::default()),
         }
@@ -339,7 +358,7 @@ impl Task {
 
     /// Drops what the thread, which ends, waited by.
     pub(super) fn forget_waiters(&self) {
-        let waiters = (self.futex_waiter.lock().take(), self.waker.lock().take());
+        let waiters = (self.futex_waiter.lock().take(), self.parker.lock().take());
         drop(waiters);
     }
 
@@ -438,9 +457,16 @@ impl Task {
         self.credentials.lock().clone()
     }
 
-    /// Gives the thread other ids.
+    /// Gives the thread other ids. Where it can do other things with them, what the process holds is no longer for all to see, and
+    /// its parent's end tells it nothing (`commit_creds`).
     pub fn set_credentials(&self, new: Credentials) {
         let mut credentials = self.credentials.lock();
+        let acts_as = |c: &Credentials| (c.euid, c.egid, c.fsuid, c.fsgid);
+        let gains = new.cap_permitted & !credentials.cap_permitted != 0;
+        if acts_as(&new) != acts_as(&credentials) || gains {
+            self.process.dumpable.store(super::core_dump::SUID_DUMPABLE.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.process.pdeath_signal.store(0, Ordering::Relaxed);
+        }
         self.ids.set(&new);
         *credentials = Arc::new(new);
     }

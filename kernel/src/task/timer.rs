@@ -12,14 +12,7 @@ use super::{Instant, sched};
 use crate::arch::percpu::{MAX_CPUS, this_cpu};
 use crate::arch::{clock, irq, timer as hardware};
 use crate::sync::IrqLock;
-
-/// Names a deadline in the queue.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct TimerId {
-    deadline: Instant,
-    serial: u64,
-    cpu: u32,
-}
+pub use crate::sync::scheduler::Alarm as TimerId;
 
 /// What happens at a deadline. Runs in interrupt context: it takes only [`IrqLock`]s and does not sleep.
 enum Action {

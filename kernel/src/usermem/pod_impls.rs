@@ -58,6 +58,8 @@ pod!(
     t::Stat,
     t::Statx,
     t::Statfs,
+    t::Ustat,
+    t::XattrArgs,
     t::Iovec,
     t::Flock,
     t::FOwnerEx,

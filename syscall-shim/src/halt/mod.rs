@@ -19,12 +19,17 @@
 //! 1. The byte is an instruction of its own ([`sweep`]): decoding forward from each of fifteen consecutive places well before it
 //!    finds one there. Since no instruction is longer, one of the fifteen is where an instruction begins.
 //! 2. No branch leads to the place, or none whose condition holds ([`origins`]): neither `hlt` nor a branch changes flags or registers,
-//!    so the flags are still those that the branch would have seen. Nor does a call: its return address would be on top of the
-//!    stack. An indirect branch leaves the address in a register.
+//!    so the flags are still those that the branch would have seen, and what an indirect branch has gone by is still in the register or
+//!    the memory that it names ([`indirect`]). Nor does a call: its return address would be on top of the stack. Nor a return: the address
+//!    would still be below.
 //! 3. The instruction at the place is no repeated string instruction, which may have changed the flags and is not over.
+//!
+//! Branches may come from any code of the program's: the caller has all of it searched ([`may_come_from`]). And the kernel itself may
+//! have sent the thread there (a handler's start, or where one returns to): that is for the caller to know.
 //!
 //! What cannot be excluded is taken for not halted, and the program goes on.
 
+mod indirect;
 mod origins;
 mod sweep;
 
@@ -44,6 +49,8 @@ pub struct Interrupted {
     pub rflags: u64,
     /// General registers in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
     pub registers: [u64; 16],
+    /// Base of the segment FS. (GS is the kernel's own.)
+    pub fs_base: u64,
 }
 
 impl Interrupted {
@@ -65,18 +72,19 @@ pub trait Memory {
     }
 }
 
-/// Whether the thread has executed the `hlt` in front of `at.rip` and nothing else can have brought it there. `text` is the mapping
-/// that holds the place.
-pub fn has_halted<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, memory: &M) -> bool {
+/// Whether the thread has executed the `hlt` in front of `at.rip`, as far as the place and what is around it tell. `text` is the code that
+/// holds the place. What is left to be asked is [`may_come_from`] all code.
+pub fn may_have_halted<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, memory: &M) -> bool {
     sweep::is_instruction(at.rip.wrapping_sub(1), &text, memory)
         && !sweep::repeats(at.rip, memory)
         && !at.registers.contains(&at.rip)
         && !origins::called(at, memory)
-        && !origins::branched(at, text, memory)
+        && !indirect::returned(at, memory)
+        && !origins::branched_nearby(at, text, memory)
 }
 
-/// Whether a branch in `code` may have brought the thread to `at.rip`: for code outside of the mapping, such as that which call sites
-/// were moved to.
+/// Whether a branch in `code` may have brought the thread to `at.rip`. Branches come from other libraries too, and from where call
+/// sites were moved to. Much code is better asked about in parts.
 pub fn may_come_from<M: Memory + ?Sized>(at: &Interrupted, code: Range<u64>, memory: &M) -> bool {
     origins::branched(at, code, memory)
 }
@@ -121,11 +129,12 @@ mod tests {
         text.resize(3000, 0x90);
         let mut registers = [0x1234; 16];
         registers[4] = STACK;
-        (Program { text, stack: alloc::vec![7, 8, 9] }, Interrupted { rip, rflags: 0x202, registers })
+        (Program { text, stack: alloc::vec![7, 8, 9] }, Interrupted { rip, rflags: 0x202, registers, fs_base: STACK })
     }
 
     fn halted(program: &Program, at: &Interrupted) -> bool {
-        has_halted(at, TEXT..TEXT + program.text.len() as u64, program)
+        let text = TEXT..TEXT + program.text.len() as u64;
+        may_have_halted(at, text.clone(), program) && !may_come_from(at, text, program)
     }
 
     #[test]
@@ -194,6 +203,47 @@ mod tests {
     }
 
     #[test]
+    fn what_an_indirect_jump_went_by_is_still_there() {
+        // jmp *8(%rsp), *(%r12,%rdx,8), *%fs:16, and notrack jmp *(%rsp,%rdx,8), each with its word.
+        for (jump, word) in [
+            (&[0xff, 0x64, 0x24, 0x08][..], 1),
+            (&[0x41, 0xff, 0x24, 0xd4], 2),
+            (&[0x64, 0xff, 0x24, 0x25, 16, 0, 0, 0], 2),
+            (&[0x3e, 0xff, 0x24, 0xd4], 2),
+        ] {
+            let (mut p, mut at) = program(&[HLT], &[0x90]);
+            (at.registers[12], at.registers[2]) = (STACK, 2);
+            p.text.extend(jump);
+            assert!(halted(&p, &at), "{jump:x?}");
+            p.stack[word] = at.rip;
+            assert!(!halted(&p, &at), "{jump:x?}");
+        }
+        let (mut p, at) = program(&[HLT], &[0x90]);
+        p.text.extend([0xff, 0x25, 2, 0, 0, 0, 0x90, 0x90]);
+        assert!(halted(&p, &at));
+        p.text.extend(at.rip.to_le_bytes());
+        assert!(!halted(&p, &at));
+        // At the end of one piece that is read at a time, and the start of the next.
+        for end in 505..520 {
+            let (mut p, at) = program(&[HLT], &[0x90]);
+            p.text.resize(2048 + end, 0x90);
+            p.text.extend([0x64, 0xff, 0x24, 0x25, 8, 0, 0, 0]);
+            p.stack[1] = at.rip;
+            assert!(!halted(&p, &at), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_return_leaves_its_address_below_the_stack() {
+        let (mut p, mut at) = program(&[HLT], &[0x90]);
+        at.registers[4] = STACK + 16;
+        p.stack[0] = at.rip;
+        assert!(!halted(&p, &at));
+        p.stack[0] = at.rip - 1;
+        assert!(halted(&p, &at));
+    }
+
+    #[test]
     fn string_instructions_change_flags_on_the_way() {
         let (p, at) = program(&[0x74, 0x01, HLT], &[0xf3, 0xa6]);
         assert!(!halted(&p, &at));
@@ -202,8 +252,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_read() {
         let (p, at) = program(&[HLT], &[0x90]);
-        assert!(!has_halted(&Interrupted { rip: 0x1000, ..at }, 0x1000..0x2000, &p));
-        assert!(!has_halted(&Interrupted { rip: 0, ..at }, 0..0, &p));
-        assert!(!has_halted(&Interrupted { rip: u64::MAX, ..at }, u64::MAX - 4096..u64::MAX, &p));
+        assert!(!may_have_halted(&Interrupted { rip: 0x1000, ..at }, 0x1000..0x2000, &p));
+        assert!(!may_have_halted(&Interrupted { rip: 0, ..at }, 0..0, &p));
+        assert!(!may_have_halted(&Interrupted { rip: u64::MAX, ..at }, u64::MAX - 4096..u64::MAX, &p));
     }
 }

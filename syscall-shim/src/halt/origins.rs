@@ -1,15 +1,19 @@
 //! From where else control can have come to a place.
 
 use core::ops::Range;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, OpKind};
 
+use super::indirect::{self, JUMP_MAX, PREFIXES_MAX, operand};
 use super::{Interrupted, Memory};
 
 /// The longest indirect call, with its prefixes.
 const CALL_MAX: usize = 9;
-/// What is read of the text at a time, and how much of it again with the next piece: a branch but its last byte.
+/// What is read of the text at a time, and how much of it again with the next piece: prefixes and a branch.
 const PIECE: usize = 512;
-const OVERLAP: usize = 5;
+const OVERLAP: usize = PREFIXES_MAX + JUMP_MAX;
+/// The longest branch with a displacement.
+const BRANCH_MAX: usize = 6;
+const PAGE: u64 = 4096;
 
 /// Whether the place was called, or is a signal handler's first instruction: the return address tells.
 pub(super) fn called<M: Memory + ?Sized>(at: &Interrupted, memory: &M) -> bool {
@@ -57,25 +61,9 @@ fn called_indirectly<M: Memory + ?Sized>(at: &Interrupted, back: u64, memory: &M
         call.len() == code.len()
             && call.flow_control() == FlowControl::IndirectCall
             && call.op0_kind() == OpKind::Memory
-            && operand(&call, at).and_then(|address| memory.word(address)).is_none_or(|target| target == at.rip)
+            // The call has pushed the return address.
+            && operand(&call, at, at.rsp().wrapping_add(8)).and_then(|address| memory.word(address)).is_none_or(|target| target == at.rip)
     })
-}
-
-/// Address of the memory operand of a call that has just been made. `None` where a segment has a part in it.
-fn operand(call: &Instruction, at: &Interrupted) -> Option<u64> {
-    if !matches!(call.memory_segment(), Register::DS | Register::SS) {
-        return None;
-    }
-    let value = |register: Register| match register {
-        Register::None | Register::RIP => Some(0),
-        // The call has pushed the return address.
-        Register::RSP => Some(at.rsp().wrapping_add(8)),
-        other if other.is_gpr64() => at.registers.get(other.number()).copied(),
-        _ => None,
-    };
-    let index = value(call.memory_index())?.wrapping_mul(call.memory_index_scale().into());
-    // Of an operand relative to rip the displacement is the address already.
-    Some(value(call.memory_base())?.wrapping_add(index).wrapping_add(call.memory_displacement64()))
 }
 
 /// Whether the code at `back` is a signal handler's way back: `mov $15, %eax` (or `%rax`) and `syscall`.
@@ -86,33 +74,50 @@ fn returns_from_signal<M: Memory + ?Sized>(back: u64, memory: &M) -> bool {
     memory.read(back, &mut bytes) && (bytes.starts_with(&SHORT) || bytes == LONG)
 }
 
-/// Whether a branch in `text` leads to the place and its condition holds. Every byte is taken for the start of one: what is none
+/// Whether a branch in `code` leads to the place and its condition holds. Every byte is taken for the start of one: what is none
 /// only hides a `hlt`. Pages that are not there have not been executed.
-pub(super) fn branched<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, memory: &M) -> bool {
-    let mut bytes = [0; PIECE + OVERLAP];
-    let mut from = text.start & !(PIECE as u64 - 1);
-    while from < text.end {
-        // The overlap may lie on a page that is not there; what is read beyond the text only is no branch to here.
-        let len = if memory.read(from, &mut bytes) { PIECE + OVERLAP } else { PIECE };
-        let Some(piece) = bytes.get_mut(..len) else { return true };
-        if (len > PIECE || memory.read(from, piece)) && taken_in(piece, from, at) {
+pub(super) fn branched<M: Memory + ?Sized>(at: &Interrupted, code: Range<u64>, memory: &M) -> bool {
+    let mut from = code.start & !(PIECE as u64 - 1);
+    while from < code.end {
+        // The overlap may lie on a page that is not there; zeroes are no branch to here, nor is what is read beyond the code only.
+        let mut bytes = [0; PIECE + OVERLAP];
+        let there = memory.read(from, &mut bytes) || {
+            bytes = [0; PIECE + OVERLAP];
+            bytes.first_chunk_mut::<PIECE>().is_some_and(|piece| memory.read(from, piece))
+        };
+        if there && taken_in(&bytes, from, at, memory) {
             return true;
         }
-        let Some(next) = from.checked_add(PIECE as u64) else { return true };
+        let step = if there { PIECE as u64 } else { PAGE - from % PAGE };
+        let Some(next) = from.checked_add(step) else { return true };
         from = next;
     }
     false
 }
 
-fn taken_in(piece: &[u8], start: u64, at: &Interrupted) -> bool {
+/// The same in the pages around the place, where most branches to it are.
+pub(super) fn branched_nearby<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, memory: &M) -> bool {
+    let near = text.start.max(at.rip.saturating_sub(PAGE / 2))..text.end.min(at.rip.saturating_add(PAGE / 2));
+    branched(at, near, memory)
+}
+
+fn taken_in<M: Memory + ?Sized>(piece: &[u8; PIECE + OVERLAP], start: u64, at: &Interrupted, memory: &M) -> bool {
     // Where a displacement that leads to the place would end, seen from the first byte of the piece.
     let distance = at.rip.wrapping_sub(start);
-    for i in 0..PIECE.min(piece.len()) {
-        let Some(code) = piece.get(i..) else { return false };
+    let starts = piece.array_windows::<BRANCH_MAX>().take(PIECE + PREFIXES_MAX);
+    for (i, code) in starts.enumerate() {
         let (opcode, length, displacement) = match *code {
             [op @ (0x70..=0x7f | 0xe0..=0xe3 | 0xeb), rel, ..] => (op, 2, i64::from(rel as i8)),
-            [0xe9, a, b, c, d, ..] => (0xe9, 5, i64::from(i32::from_le_bytes([a, b, c, d]))),
-            [0x0f, op @ 0x80..=0x8f, a, b, c, d, ..] => (op, 6, i64::from(i32::from_le_bytes([a, b, c, d]))),
+            [0xe9, a, b, c, d, _] => (0xe9, 5, i64::from(i32::from_le_bytes([a, b, c, d]))),
+            [0x0f, op @ 0x80..=0x8f, a, b, c, d] => (op, 6, i64::from(i32::from_le_bytes([a, b, c, d]))),
+            // `xbegin`: where a transaction goes on that is given up.
+            [0xc7, 0xf8, a, b, c, d] => (0xc7, 6, i64::from(i32::from_le_bytes([a, b, c, d]))),
+            [0xff, modrm, ..] if indirect::is_jump(modrm) => {
+                if indirect::jumps(piece, i, start, at, memory) {
+                    return true;
+                }
+                continue;
+            }
             _ => continue,
         };
         let end = i as u64 + length;

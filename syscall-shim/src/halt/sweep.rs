@@ -37,6 +37,19 @@ pub(super) fn is_instruction<M: Memory + ?Sized>(address: u64, text: &Range<u64>
     (0..starts).all(|start| reaches(window, start, code, &mut lengths))
 }
 
+/// Whether one of the same places leads to an instruction at `address`, which then may be one. What is too near to the start of its page
+/// may be, too.
+pub(super) fn may_be_instruction<M: Memory + ?Sized>(address: u64, memory: &M) -> bool {
+    let mut bytes = [0; WINDOW];
+    let before = ((address & 0xfff) as usize).min(WINDOW - 1);
+    let Some(window) = bytes.get_mut(..before + 1) else { return true };
+    if before < LEAST || !memory.read(address - before as u64, window) {
+        return true;
+    }
+    let mut lengths = [0u8; WINDOW];
+    (0..INSTRUCTION_MAX).any(|start| reaches(window, start, before, &mut lengths))
+}
+
 /// Whether decoding `window` from `start` comes to an instruction at `goal`. `lengths` keeps what was decoded.
 fn reaches(window: &[u8], start: usize, goal: usize, lengths: &mut [u8; WINDOW]) -> bool {
     let mut at = start;

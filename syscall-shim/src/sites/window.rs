@@ -100,6 +100,8 @@ fn how(decoder: &Decoder<'_>, instruction: &Instruction, bytes: &[u8]) -> Result
     // The opcode stands before the displacement, whatever prefixes (branch hints, BND) stand before it.
     let before = |displacement: usize| bytes.len().checked_sub(displacement + 1).and_then(|at| bytes.get(at)).copied();
     match instruction.flow_control() {
+        // What an interrupt finds behind it is looked for in the program's own code only.
+        _ if instruction.mnemonic() == Mnemonic::Hlt => return Err(Refusal::Immovable),
         FlowControl::Next | FlowControl::Return | FlowControl::IndirectBranch => {}
         FlowControl::UnconditionalBranch if instruction.is_jmp_short_or_near() => {
             return Ok(How::Jump(instruction.near_branch64()));

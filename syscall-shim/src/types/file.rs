@@ -37,6 +37,10 @@ abi_structs! {
     FileHandle [8] { handle_bytes: u32, handle_type: i32, }
     /// Head of `struct inotify_event` (inotify(7)); a NUL-padded name of `len` bytes follows.
     InotifyEvent [16] { wd: i32, mask: u32, cookie: u32, len: u32, }
+    /// `struct ustat` (ustat(2)).
+    Ustat [32] { f_tfree: i32, pad0: u32, f_tinode: u64, f_fname: [u8; 6], f_fpack: [u8; 6], pad1: u32, }
+    /// `struct xattr_args` (setxattrat(2)).
+    XattrArgs [16] { value: u64, size: u32, flags: u32, }
     /// `struct utimbuf` (utime(2)).
     Utimbuf [16] { actime: i64, modtime: i64, }
 }

@@ -1,11 +1,13 @@
 //! The texts of proc(5), column for column as Linux prints them.
 
+mod gzip;
 mod machine;
 mod maps;
 mod mounts;
 mod process;
 mod system;
 
+pub use gzip::gzip;
 pub use machine::{CpuInfo, CpuTimes, IrqLine, SystemStat, cpuinfo, interrupts, system_stat};
 pub use maps::{MapEntry, SmapsEntry, maps, smaps, smaps_rollup};
 pub use mounts::{mountinfo, mounts};

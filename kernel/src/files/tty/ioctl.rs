@@ -54,8 +54,7 @@ impl Tty {
                 if !capable(Cap::SysAdmin as u32) {
                     return Err(Errno::EPERM);
                 }
-                self.hang_up();
-                self.driver.all_closed();
+                self.vhangup();
             }
             i::FIONREAD => {
                 let waiting = self.state.lock().discipline.readable();

@@ -143,6 +143,12 @@ impl Tty {
         self.output_queue.wake_all();
     }
 
+    /// vhangup(2): as if the line had been cut.
+    pub fn vhangup(&self) {
+        self.hang_up();
+        self.driver.all_closed();
+    }
+
     /// Makes this the controlling terminal of a process's session, with its group in the foreground.
     pub fn become_controlling(&self, process: &Process) {
         self.session.store(process.sid.load(Ordering::Relaxed), Ordering::Relaxed);

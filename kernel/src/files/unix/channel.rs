@@ -54,9 +54,9 @@ impl Sender {
         self.used.load(Ordering::Acquire)
     }
 
-    /// Whether poll(2) calls it writable (Linux's `unix_writable`): a quarter of the buffer in use at most.
+    /// Whether poll(2) calls it writable (Linux's `unix_writable`, which counts one too many): less than a quarter of the buffer in use.
     pub fn has_room(&self, limit: usize) -> bool {
-        self.used() * 4 <= limit
+        (self.used() + 1) * 4 <= limit
     }
 
     fn give_back(&self, cost: usize) {
@@ -68,8 +68,10 @@ impl Sender {
 /// How much a buffer of so many bytes takes (`truesize`).
 fn cost(kind: Kind, len: usize) -> usize {
     const PAGE: usize = 4096;
+    /// The most pages of a buffer (`MAX_SKB_FRAGS`).
+    const FRAGMENTS: usize = 17;
     let block = if kind == Kind::Stream { STREAM_BLOCK } else { PACKET_BLOCK };
-    let paged = len.saturating_sub(block).next_multiple_of(PAGE).min(len);
+    let paged = len.saturating_sub(block).min(FRAGMENTS * PAGE).next_multiple_of(PAGE).min(len);
     BUFFER + (len - paged + TAIL).next_power_of_two() + paged.next_multiple_of(PAGE)
 }
 

@@ -141,11 +141,11 @@ impl UnixSocket {
             Role::Listening(listener) if !to.inbox.is_ended() => listener.clone(),
             _ => return Err(Errno::ECONNREFUSED),
         };
-        match &*self.role.lock() {
-            Role::Idle => {}
-            Role::Connected(_) => return Err(Errno::EISCONN),
-            Role::Listening(_) => return Err(Errno::EINVAL),
-        }
+        let free = || match &*self.role.lock() {
+            Role::Idle => Ok(()),
+            Role::Connected(_) => Err(Errno::EISCONN),
+            Role::Listening(_) => Err(Errno::EINVAL),
+        };
         let until = deadline(&self.options.send_timeout);
         let accepted = UnixSocket::new(self.kind);
         accepted.options.inherit(&to.options);
@@ -157,6 +157,8 @@ impl UnixSocket {
         }
         let mut accepted = Some(accepted);
         wait(&listener.connectors, nonblock, until, || {
+            // As on Linux, room at the listener is waited for first.
+            let free = free();
             let mut waiting = listener.waiting.lock();
             if listener.closed.load(Ordering::Acquire) {
                 return Some(Err(Errno::ECONNREFUSED));
@@ -164,8 +166,10 @@ impl UnixSocket {
             if waiting.len() > listener.backlog.load(Ordering::Relaxed) {
                 return None;
             }
-            waiting.extend(accepted.take());
-            Some(Ok(()))
+            if free.is_ok() {
+                waiting.extend(accepted.take());
+            }
+            Some(free)
         })??;
         *self.role.lock() = Role::Connected(Arc::new(ours));
         to.readers.wake(1, ev::READABLE);

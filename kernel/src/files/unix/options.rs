@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use linux_raw_sys::general::{CAP_NET_ADMIN, CAP_NET_RAW};
+use linux_raw_sys::general::{CAP_NET_ADMIN, CAP_NET_RAW, CLOCK_MONOTONIC};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
@@ -12,6 +12,7 @@ use crate::arch::clock;
 use crate::files::capable;
 use crate::files::socket::{Control, PeerCredentials, int, timeval, timeval_bytes};
 use crate::net::filter::Filter;
+use crate::net::sockopt::general;
 
 /// `/proc/sys/net/core/wmem_default` and `rmem_default`, and the most that may be asked for, `wmem_max` and `rmem_max`.
 const DEFAULT_BUFFER: u32 = 212_992;
@@ -25,7 +26,7 @@ const PRIORITY_MAX: i32 = 6;
 const BUF_LOCK_MASK: i32 = 3;
 
 /// Options that are on or off. Where `AF_UNIX` has no use for one, Linux keeps it all the same.
-const SWITCHES: [u32; 20] = [
+const SWITCHES: [u32; 21] = [
     n::SO_DEBUG,
     n::SO_REUSEADDR,
     n::SO_DONTROUTE,
@@ -44,6 +45,7 @@ const SWITCHES: [u32; 20] = [
     n::SO_PASSPIDFD,
     n::SO_RCVPRIORITY,
     n::SO_PASSRIGHTS,
+    n::SO_INQ,
     // Not settable.
     n::SO_REUSEPORT,
     n::SO_ZEROCOPY,
@@ -52,12 +54,29 @@ const SWITCHES: [u32; 20] = [
 /// How datagrams' time is told, of which one at most is on.
 const STAMPS: [u32; 4] = [n::SO_TIMESTAMP_OLD, n::SO_TIMESTAMPNS_OLD, n::SO_TIMESTAMP_NEW, n::SO_TIMESTAMPNS_NEW];
 
+/// `SO_TIMESTAMPING` (linux/net_tstamp.h): what there is, what needs another, and what messages then tell.
+mod stamping {
+    pub const ALL: i32 = (1 << 19) - 1;
+    pub const SOFTWARE: i32 = 1 << 4;
+    pub const OPT_ID: i32 = 1 << 7;
+    pub const OPT_TSONLY: i32 = 1 << 11;
+    pub const OPT_STATS: i32 = 1 << 12;
+    pub const OPT_ID_TCP: i32 = 1 << 16;
+}
+/// `SO_TXTIME`: deadlines, and errors that are reported.
+const TXTIME_FLAGS: i32 = 3;
+/// The most packets of a busy poll (`SO_BUSY_POLL_BUDGET`): what needs no privilege, and what can be.
+const FREE_BUDGET: i32 = 64;
+const LARGEST_BUDGET: i32 = u16::MAX as i32;
+
 /// What a sender looks at too.
 pub struct Flags {
     /// A bit for each option that is on or off, by number.
     switches: [AtomicU64; 2],
     /// `SO_PEEK_OFF`; negative while it is off.
     peek_offset: AtomicI32,
+    /// `SO_TIMESTAMPING`.
+    stamping: AtomicI32,
     /// Which packets are taken, and how much of them.
     pub filter: Filter,
 }
@@ -65,7 +84,8 @@ pub struct Flags {
 impl Flags {
     fn new() -> Arc<Flags> {
         let switches = [const { AtomicU64::new(0) }; 2];
-        let flags = Flags { switches, peek_offset: AtomicI32::new(-1), filter: Filter::default() };
+        let flags =
+            Flags { switches, peek_offset: AtomicI32::new(-1), stamping: AtomicI32::new(0), filter: Filter::default() };
         flags.set(n::SO_PASSRIGHTS, true);
         Arc::new(flags)
     }
@@ -133,14 +153,27 @@ impl Flags {
         sender.flatten().filter(|_| self.has(n::SO_PASSPIDFD)).map(|sender| sender.pid)
     }
 
-    /// The time of a datagram, in nanoseconds, in the form that was asked for; 0 is now.
+    /// What `SO_INQ` tells: how many bytes are left to read.
+    pub fn left(&self, left: usize) -> Option<Control> {
+        let data = || i32::try_from(left).unwrap_or(i32::MAX).to_ne_bytes().to_vec();
+        self.has(n::SO_INQ).then(|| Control { level: n::SOL_SOCKET, kind: n::SO_INQ, data: data() })
+    }
+
+    /// The time of a datagram, in nanoseconds, in the forms that were asked for; 0 is now.
     pub fn stamp(&self, ns: u64) -> Vec<Control> {
         let Some(kind) = STAMPS.into_iter().find(|option| self.has(*option)) else { return Vec::new() };
         let ns = if ns == 0 { clock::realtime_ns() } else { ns };
         let fine = matches!(kind, n::SO_TIMESTAMPNS_OLD | n::SO_TIMESTAMPNS_NEW);
         let part = ns % 1_000_000_000 / if fine { 1 } else { 1000 };
-        let data = [ns / 1_000_000_000, part].iter().flat_map(|word| word.to_ne_bytes()).collect();
-        alloc::vec![Control { level: n::SOL_SOCKET, kind, data }]
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let mut out = alloc::vec![Control { level: n::SOL_SOCKET, kind, data: words(&[ns / 1_000_000_000, part]) }];
+        if self.stamping.load(Ordering::Relaxed) & stamping::SOFTWARE != 0 {
+            let new = self.has(n::SO_TIMESTAMPING_NEW);
+            let kind = if new { n::SO_TIMESTAMPING_NEW } else { n::SO_TIMESTAMPING_OLD };
+            let data = words(&[ns / 1_000_000_000, ns % 1_000_000_000, 0, 0, 0, 0]);
+            out.push(Control { level: n::SOL_SOCKET, kind, data });
+        }
+        out
     }
 }
 
@@ -164,6 +197,8 @@ pub struct Options {
     incoming_cpu: AtomicI32,
     interface: AtomicI32,
     buf_lock: AtomicI32,
+    /// `SO_TXTIME`: a clock and flags. Nothing here is sent later than at once.
+    transmit_time: [AtomicI32; 2],
 }
 
 fn need(allowed: bool, otherwise: Errno) -> SysResult<()> {
@@ -187,6 +222,7 @@ impl Options {
             incoming_cpu: AtomicI32::new(-1),
             interface: AtomicI32::new(0),
             buf_lock: AtomicI32::new(0),
+            transmit_time: [const { AtomicI32::new(0) }; 2],
         }
     }
 
@@ -222,6 +258,14 @@ impl Options {
         self.buf_lock.fetch_or(bit, Ordering::Relaxed);
     }
 
+    fn bind_to_index(&self, index: i32) -> SysResult<()> {
+        let free = self.interface.load(Ordering::Relaxed) == 0;
+        need(free || capable(CAP_NET_RAW), Errno::EPERM)?;
+        need(index >= 0, Errno::EINVAL)?;
+        self.interface.store(index, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn check_switch(&self, option: u32, on: bool) -> SysResult<()> {
         match option {
             n::SO_DEBUG => need(!on || capable(CAP_NET_ADMIN), Errno::EACCES),
@@ -242,6 +286,11 @@ impl Options {
         }
         if let Some(result) = self.flags.filter.set(option, value) {
             return result;
+        }
+        match option {
+            n::SO_BINDTODEVICE => return self.bind_to_index(general::device_index(value)? as i32),
+            n::SO_ATTACH_REUSEPORT_EBPF => return Filter::attach_by_descriptor(value),
+            _ => {}
         }
         let number = int(value)?;
         let second = || int(value.get(4..).unwrap_or_default());
@@ -295,13 +344,31 @@ impl Options {
                 need(number & !BUF_LOCK_MASK == 0, Errno::EINVAL)?;
                 store(&self.buf_lock, number);
             }
-            n::SO_BINDTOIFINDEX => {
-                let free = self.interface.load(Ordering::Relaxed) == 0;
-                need(free || capable(CAP_NET_RAW), Errno::EPERM)?;
-                need(number >= 0, Errno::EINVAL)?;
-                store(&self.interface, number);
+            n::SO_BINDTOIFINDEX => self.bind_to_index(number)?,
+            n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW => {
+                use stamping::{ALL, OPT_ID, OPT_ID_TCP, OPT_STATS, OPT_TSONLY};
+                let has = |bit: i32| number & bit != 0;
+                let complete = (!has(OPT_STATS) || has(OPT_TSONLY)) && (!has(OPT_ID_TCP) || has(OPT_ID));
+                need(number & !ALL == 0 && complete, Errno::EINVAL)?;
+                store(&self.flags.stamping, number);
+                self.flags.set(n::SO_TIMESTAMPING_NEW, option == n::SO_TIMESTAMPING_NEW);
             }
-            n::SO_BSDCOMPAT => {}
+            n::SO_TXTIME => {
+                let flags = second().ok().filter(|_| value.len() == 8).ok_or(Errno::EINVAL)?;
+                need(flags & !TXTIME_FLAGS == 0, Errno::EINVAL)?;
+                need(number == CLOCK_MONOTONIC as i32 || admin(), Errno::EPERM)?;
+                store(&self.transmit_time[0], number);
+                store(&self.transmit_time[1], flags);
+            }
+            n::SO_BUSY_POLL_BUDGET => {
+                need(number <= FREE_BUDGET || admin(), Errno::EPERM)?;
+                need((0..=LARGEST_BUDGET).contains(&number), Errno::EINVAL)?;
+            }
+            n::SO_BSDCOMPAT | n::SO_CNX_ADVICE => {}
+            // The groups of those who share a port, of which there are none.
+            n::SO_ATTACH_REUSEPORT_CBPF | n::SO_DETACH_REUSEPORT_BPF => return Err(Errno::EINVAL),
+            n::SO_DEVMEM_DONTNEED => return Err(Errno::EBADF),
+            n::SO_RESERVE_MEM if number < 0 => return Err(Errno::EINVAL),
             n::SO_TXREHASH | n::SO_RESERVE_MEM => return Err(Errno::EOPNOTSUPP),
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -309,17 +376,29 @@ impl Options {
     }
 
     /// getsockopt(2) at `SOL_SOCKET`, as far as it asks what was set. `ENOPROTOOPT`.
-    pub fn get(&self, option: u32) -> SysResult<Vec<u8>> {
+    pub fn get(&self, option: u32, room: usize) -> SysResult<Vec<u8>> {
         if let Some(bytes) = self.flags.filter.get(option) {
             return Ok(bytes);
         }
         let load = |slot: &AtomicI32| slot.load(Ordering::Relaxed);
         let number = match option {
+            n::SO_INQ => return Err(Errno::ENOPROTOOPT),
             _ if SWITCHES.contains(&option) || STAMPS.contains(&option) => i32::from(self.flags.has(option)),
             n::SO_RCVTIMEO_OLD | n::SO_RCVTIMEO_NEW => {
                 return Ok(timeval_bytes(self.receive_timeout.load(Ordering::Relaxed)));
             }
             n::SO_SNDTIMEO_OLD | n::SO_SNDTIMEO_NEW => return Ok(timeval_bytes(self.send_timeout.load(Ordering::Relaxed))),
+            n::SO_BINDTODEVICE => return general::device_name(load(&self.interface) as u32, room),
+            n::SO_TIMESTAMPING_NEW if !self.flags.has(option) => return Ok([0; 8].to_vec()),
+            n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW => {
+                // What it is bound to of a clock's device, of which there is none, follows.
+                return Ok([load(&self.flags.stamping), 0].iter().flat_map(|word| word.to_ne_bytes()).collect());
+            }
+            n::SO_TXTIME => return Ok(self.transmit_time.iter().flat_map(|slot| load(slot).to_ne_bytes()).collect()),
+            n::SO_NETNS_COOKIE if room != 8 => return Err(Errno::EINVAL),
+            // There is one network.
+            n::SO_NETNS_COOKIE => return Ok(1u64.to_ne_bytes().to_vec()),
+            n::SO_BPF_EXTENSIONS => return Ok(general::BPF_EXTENSIONS.to_ne_bytes().to_vec()),
             n::SO_LINGER => return Ok(self.linger.iter().flat_map(|slot| load(slot).to_ne_bytes()).collect()),
             n::SO_MAX_PACING_RATE => return Ok(self.pacing_rate.load(Ordering::Relaxed).to_ne_bytes().to_vec()),
             n::SO_SNDBUF => self.send_buffer.load(Ordering::Relaxed) as i32,

@@ -100,6 +100,7 @@ impl Channel {
         received.full = received.copied;
         received.ancillary.credentials = how.flags.passes_credentials(sender);
         received.ancillary.pidfd = how.flags.passes_pidfd(sender);
+        received.ancillary.control.extend(how.flags.left(self.len()));
         Ok(received)
     }
 

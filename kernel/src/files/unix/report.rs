@@ -4,11 +4,97 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+use core::sync::atomic::Ordering;
 
-use super::{Role, SOCKETS, UnixSocket};
+use super::{Kind, Role, SOCKETS, UnixSocket};
 
 /// `__SO_ACCEPTCON`.
 const LISTENS: u32 = 0x10000;
+
+/// `TCP_ESTABLISHED`, `TCP_CLOSE` and `TCP_LISTEN`, by which states of sockets are told.
+const ESTABLISHED: u8 = 1;
+const CLOSED: u8 = 7;
+/// See [`ESTABLISHED`].
+pub const LISTENING: u8 = 10;
+
+/// A socket, for who asks what there are (sock_diag(7)).
+pub struct Listed {
+    /// `SOCK_*`.
+    pub kind: u32,
+    /// `TCP_*`.
+    pub state: u8,
+    /// Its inode; 0 for one that is not accepted yet.
+    pub inode: u64,
+    /// `SO_COOKIE`.
+    pub cookie: u64,
+    /// What follows the family in its address.
+    pub name: Option<Vec<u8>>,
+    /// The inode of the other side.
+    pub peer: Option<u64>,
+    /// The inodes of those who wait to be accepted.
+    pub waiting: Vec<u64>,
+    /// What is to be read, and what was sent and not read; of a listener, connections and how many there may be.
+    pub queues: (usize, usize),
+    /// `SO_MEMINFO`.
+    pub memory: [usize; 9],
+    /// Whether reading (1) and writing (2) is shut down.
+    pub shut: u8,
+    /// The user.
+    pub user: u32,
+}
+
+fn inode_of(socket: Option<Arc<UnixSocket>>) -> Option<u64> {
+    socket.map(|socket| socket.file().map_or(0, |file| file.inode.metadata().ino))
+}
+
+impl UnixSocket {
+    fn listed(&self) -> Listed {
+        let (link, listener) = match &*self.role.lock() {
+            Role::Connected(link) => (Some(link.clone()), None),
+            Role::Listening(listener) => (None, Some(listener.clone())),
+            Role::Idle => (None, None),
+        };
+        let state = match (&link, &listener) {
+            (Some(_), _) => ESTABLISHED,
+            (None, Some(_)) => LISTENING,
+            (None, None) => CLOSED,
+        };
+        let peer = |socket: &UnixSocket| {
+            let link = socket.link()?;
+            inode_of(link.send.receiver.upgrade())
+        };
+        let receive = link.as_ref().map_or(&self.inbox, |link| &link.receive);
+        let waiting: Vec<_> = listener.iter().flat_map(|listener| listener.waiting.lock().clone()).collect();
+        let queues = match &listener {
+            Some(listener) => (waiting.len(), listener.backlog.load(Ordering::Relaxed)),
+            None => (receive.next_len(), self.sender.used()),
+        };
+        let unwritten = match &link {
+            Some(link) if self.kind != Kind::Datagram => link.send.is_ended(),
+            _ => self.shut_for_writing.load(Ordering::Relaxed),
+        };
+        let file = self.file().map(|file| file.inode.metadata());
+        Listed {
+            kind: self.kind.number(),
+            state,
+            inode: file.as_ref().map_or(0, |metadata| metadata.ino),
+            cookie: self.cookie,
+            name: self.sender.name.get().and_then(|address| address.get(2..)).map(<[u8]>::to_vec),
+            peer: link.as_ref().and_then(|_| peer(self)),
+            waiting: waiting.iter().filter_map(|socket| peer(socket)).collect(),
+            queues,
+            memory: self.memory(),
+            shut: u8::from(receive.is_ended()) | u8::from(unwritten) << 1,
+            user: file.map_or(0, |metadata| metadata.uid),
+        }
+    }
+}
+
+/// All sockets.
+pub fn list() -> Vec<Listed> {
+    let sockets: Vec<Arc<UnixSocket>> = SOCKETS.lock().values().filter_map(Weak::upgrade).collect();
+    sockets.iter().map(|socket| socket.listed()).collect()
+}
 
 /// The lines under the heading. A file system may hold bytes in a name that are no UTF-8: those are replaced.
 pub fn lines() -> String {

@@ -14,7 +14,7 @@ use super::{Kind, Peer, Role, UnixSocket, in_flight, name, receive};
 use crate::files::io::{Sink, Source};
 use crate::files::pidfd::PidFd;
 use crate::files::poll::{PollTable, ev};
-use crate::files::socket::{Address, Ancillary, PeerCredentials, Received, Socket, deadline};
+use crate::files::socket::{Address, Ancillary, PeerCredentials, Received, Socket, deadline, int};
 use crate::files::{FileOps, OpenFile, events};
 use crate::task::{current, table};
 use crate::usermem::UserAddr;
@@ -59,7 +59,7 @@ impl UnixSocket {
                     (None, Some(link)) => link.send.send(from, self.parcel(with, &link.send), urgent, how),
                 }
             }
-            _ if urgent => Err(Errno::EOPNOTSUPP),
+            Kind::Datagram if urgent => Err(Errno::EOPNOTSUPP),
             Kind::SeqPacket => {
                 let link = self.link();
                 // A peer that went without reading all is told of once, by whatever comes first.
@@ -68,6 +68,9 @@ impl UnixSocket {
                 }
                 // An address means nothing here.
                 let channel = &link.ok_or(Errno::ENOTCONN)?.send;
+                if urgent {
+                    return Err(Errno::EOPNOTSUPP);
+                }
                 channel.check_open()?;
                 let bytes = Channel::packet(from, how.limit)?;
                 channel.send_packet(bytes, self.parcel(with, channel), &self.sender, || true, how)
@@ -151,7 +154,7 @@ impl UnixSocket {
     }
 
     /// `SO_MEMINFO` (linux/sock_diag.h).
-    fn memory(&self) -> [usize; 9] {
+    pub(super) fn memory(&self) -> [usize; 9] {
         let (sent, limit) = (self.sender.used(), self.options.send_limit());
         [0, self.options.receive_limit(), sent, limit, 0, 0, 0, 0, 0]
     }
@@ -321,7 +324,12 @@ impl Socket for UnixSocket {
     }
 
     fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
-        if level == net::SOL_SOCKET { self.options.set(option, value) } else { Err(Errno::EOPNOTSUPP) }
+        match option {
+            _ if level != net::SOL_SOCKET => Err(Errno::EOPNOTSUPP),
+            net::SO_INQ if self.kind != Kind::Stream && value.len() >= 4 => Err(Errno::ENOPROTOOPT),
+            net::SO_INQ if value.len() != 4 || !matches!(int(value), Ok(0 | 1)) => Err(Errno::EINVAL),
+            _ => self.options.set(option, value),
+        }
     }
 
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
@@ -354,9 +362,10 @@ impl Socket for UnixSocket {
                 Ok(error.to_ne_bytes().to_vec())
             }
             net::SO_ACCEPTCONN => Ok(i32::from(matches!(&*self.role.lock(), Role::Listening(_))).to_ne_bytes().to_vec()),
+            net::SO_COOKIE if room < 8 => Err(Errno::EINVAL),
             net::SO_COOKIE => Ok(self.cookie.to_ne_bytes().to_vec()),
             net::SO_MEMINFO => Ok(self.memory().iter().flat_map(|word| (*word as u32).to_ne_bytes()).collect()),
-            _ => self.options.get(option),
+            _ => self.options.get(option, room),
         }
     }
 }

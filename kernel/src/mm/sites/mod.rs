@@ -21,8 +21,8 @@ use litemap::LiteMap;
 use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, is_trap};
 
 use super::address_space::AddressSpace;
-use crate::arch::direct;
 use crate::arch::trap::TrapFrame;
+use crate::entry::direct;
 use crate::sync::IrqLock;
 use crate::task::{Process, Task};
 use arena::Arena;
@@ -189,6 +189,13 @@ impl AddressSpace {
         if rip == stub.at + RETURN {
             frame.rcx = frame.rip;
         }
+    }
+
+    /// Whether the frame's `rip` is in a stub, or on the way from one into the kernel.
+    pub fn is_in_stub(&self, frame: &TrapFrame) -> bool {
+        let mut original = *frame;
+        self.original_ip(&mut original);
+        original.rip != frame.rip
     }
 
     /// As [`Self::original_ip`], for dumps: only the address, and it waits for no lock.

@@ -7,7 +7,8 @@ use linux_raw_sys::general::{__NR_execve, __NR_execveat, __NR_exit, __NR_exit_gr
 use syscall_shim::sites::{INT3, JUMP_LEN, LOOK_AHEAD, Refusal, Stub, Window, window};
 
 use super::{Active, KNOWN, PATCHED, REFUSED, RESTORED, SWITCHED_OFF, Sites};
-use crate::arch::{control, direct};
+use crate::arch::control;
+use crate::entry::direct;
 use crate::mm::account::RssKind;
 use crate::mm::address_space::{AddressSpace, Locked};
 use crate::mm::flags::{Access, PAGE_SIZE, Prot, VmFlags, page_down};

@@ -24,7 +24,7 @@ use crate::sync::SpinLock;
 
 pub use flags::iff;
 pub use link::{Inbox, Link, Looped, Port};
-pub use registry::{NAME, add, all, by_index, by_name, owner, remove, rename};
+pub use registry::{NAME, add, all, by_index, by_name, is_for_all, owner, remove, rename};
 
 /// Largest packet of the loopback interface, as on Linux.
 const LOOPBACK_MTU: u32 = 65536;

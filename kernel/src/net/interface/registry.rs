@@ -81,6 +81,11 @@ pub fn owner(address: &IpAddr) -> Option<Arc<Interface>> {
     all().iter().find(|interface| interface.owns(address)).cloned()
 }
 
+/// Whether an address stands for everybody on one of our networks.
+pub fn is_for_all(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if all().iter().any(|interface| interface.is_broadcast(v4)))
+}
+
 /// Whether an interface may be called so (`dev_valid_name`).
 fn is_valid(name: &[u8]) -> bool {
     let odd = |byte: &u8| matches!(byte, b'/' | b':') || byte.is_ascii_whitespace() || *byte == 0x0b;

@@ -22,6 +22,9 @@ const REQUEST: usize = 40;
 const ARPHRD_ETHER: u16 = 1;
 const ARPHRD_LOOPBACK: u16 = 772;
 const AF_INET: u16 = 2;
+/// The type of sockets' requests (`SOCK_IOC_TYPE`), and those that drivers have to themselves (`SIOCDEVPRIVATE`).
+const SOCKETS: u32 = 0x89;
+const PRIVATE: core::ops::Range<u32> = 0x89f0..0x8a00;
 /// Questions of ethtool(8).
 const SIOCETHTOOL: u32 = 0x8946;
 /// When the last packet came that was read, in microseconds and in nanoseconds.
@@ -63,13 +66,19 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         i::SIOCGARP | i::SIOCSARP | i::SIOCDARP => return route::neighbor(request, arg),
         _ => {}
     }
-    let known = GETS.contains(&request) || set::is_one(request) || request == i::SIOCGIFNAME;
-    if !known {
+    // Whatever is asked of sockets comes with a request, which is read first; only the stamps of packets are others' matter.
+    let stamps = [SIOCGSTAMP, SIOCGSTAMPNS].contains(&request);
+    if request >> 8 & 0xff != SOCKETS || request >> 16 != 0 || stamps {
         return Err(Errno::ENOTTY);
     }
     let mut bytes = [0u8; REQUEST];
     usermem::copy_in(&mut bytes, arg)?;
     let (name, value) = bytes.split_at_mut(NAME);
+    let private = PRIVATE.contains(&request);
+    let known = GETS.contains(&request) || set::is_one(request) || request == i::SIOCGIFNAME;
+    if !known && !private {
+        return Err(Errno::ENOTTY);
+    }
     if request == i::SIOCGIFNAME {
         let index = value.first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
         let found = interface::by_index(index).ok_or(Errno::ENODEV)?.name();
@@ -87,6 +96,9 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         return set::set(&found, request, value).map(|()| 0);
     }
     let found = interface::by_name(text).ok_or(Errno::ENODEV)?;
+    if private {
+        return Err(Errno::EOPNOTSUPP);
+    }
     if request == SIOCETHTOOL {
         return ethtool::ask(&found, value);
     }

@@ -10,7 +10,6 @@ use syscall_shim::{Errno, SysResult};
 
 use super::message::{self, DONE, ERROR, FIRST_KIND, HEADER, Request, flag, half, word};
 use super::{FAMILY, Kind, TABLE, diag, family, route, sockets};
-use crate::arch::rng;
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::socket::{Address, Ancillary, Control, PeerCredentials, Received, Socket, deadline, int, wait};
@@ -18,6 +17,7 @@ use crate::files::{FileOps, OpenFile, capable};
 use crate::net::filter::Filter;
 use crate::net::ioctl;
 use crate::net::socket::{Common, Family};
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -222,9 +222,10 @@ impl NetlinkSocket {
         self.hear(message::message(ERROR, flags, request.serial, request.port, &body), 0, 0);
     }
 
-    /// Sends the answers of a dump: as many as fit in one message, and the end apart, as on Linux.
-    fn dump(&self, request: &Request, answers: route::Answers) {
+    /// Sends the answers of a dump: as many as fit in one message, and the end apart, as on Linux. One that has failed brings its end.
+    fn dump(&self, request: &Request, mut answers: route::Answers) {
         let mut batch = Vec::new();
+        let end = answers.pop_if(|(kind, _)| *kind == DONE).map_or([0; 4].to_vec(), |(_, code)| code);
         for (kind, body) in answers {
             let message = message::message(kind, flag::MULTI, request.serial, request.port, &body);
             if !batch.is_empty() && batch.len() + message.len() > REPLY {
@@ -235,7 +236,7 @@ impl NetlinkSocket {
         if !batch.is_empty() {
             self.hear(batch, 0, 0);
         }
-        self.hear(message::message(DONE, flag::MULTI, request.serial, request.port, &0i32.to_ne_bytes()), 0, 0);
+        self.hear(message::message(DONE, flag::MULTI, request.serial, request.port, &end), 0, 0);
     }
 
     /// Does what one message of a program asks.

@@ -5,6 +5,7 @@
 mod address;
 mod membership;
 mod options;
+mod ring;
 mod socket;
 
 use alloc::sync::{Arc, Weak};
@@ -88,14 +89,46 @@ struct Seen<'a> {
     kind: u8,
     /// The sender's hardware address.
     source: [u8; 6],
+    /// What is known of its checksums.
+    checksums: Checksums,
 }
 
-fn seen<'a>(interface: &'a Interface, frame: Bytes, kind: u8) -> Option<Seen<'a>> {
+/// What is known of the checksums in a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checksums {
+    /// Nothing.
+    Unknown,
+    /// They are right.
+    Right,
+    /// They are still to be filled in.
+    Missing,
+}
+
+impl Checksums {
+    /// As `TP_STATUS_CSUM_*` say it.
+    fn status(self) -> u32 {
+        match self {
+            Checksums::Unknown => 0,
+            Checksums::Right => ring::status::CSUM_VALID,
+            Checksums::Missing => ring::status::CSUM_NOT_READY,
+        }
+    }
+}
+
+fn seen<'a>(interface: &'a Interface, frame: Bytes, kind: u8, checksums: Checksums) -> Option<Seen<'a>> {
     let header: [u8; ETHERNET] = *frame.first_chunk()?;
     let [_, _, _, _, _, _, a, b, c, d, e, f, p0, p1] = header;
     let bare = interface.link.is_point_to_point();
     let (bytes, link) = if bare { (frame.slice(ETHERNET, usize::MAX), 0) } else { (frame, ETHERNET) };
-    Some(Seen { interface, bytes, link, protocol: u16::from_be_bytes([p0, p1]), kind, source: [a, b, c, d, e, f] })
+    Some(Seen {
+        interface,
+        bytes,
+        link,
+        protocol: u16::from_be_bytes([p0, p1]),
+        kind,
+        source: [a, b, c, d, e, f],
+        checksums,
+    })
 }
 
 /// Offers a frame to everybody but `sender`.
@@ -108,8 +141,8 @@ fn offer(seen: &Seen<'_>, sender: Option<&PacketSocket>) {
 }
 
 /// A frame has come in, from the Ethernet header on.
-pub fn arrived(interface: &Interface, frame: &Bytes, kind: u8) {
-    if let Some(seen) = seen(interface, frame.clone(), kind) {
+pub fn arrived(interface: &Interface, frame: &Bytes, kind: u8, checksums: Checksums) {
+    if let Some(seen) = seen(interface, frame.clone(), kind, checksums) {
         offer(&seen, None);
     }
 }
@@ -127,7 +160,8 @@ fn leaving_from(interface: &Interface, frame: &Frame, sender: Option<&PacketSock
     }
     bytes.extend_from_slice(frame.head.get(HEADER_LEN..).unwrap_or_default());
     frame.payload.iter().for_each(|piece| bytes.extend_from_slice(piece));
-    if let Some(seen) = seen(interface, Bytes::from(bytes), kind::OUTGOING) {
+    let checksums = if frame.offload.is_some() { Checksums::Missing } else { Checksums::Unknown };
+    if let Some(seen) = seen(interface, Bytes::from(bytes), kind::OUTGOING, checksums) {
         offer(&seen, sender);
     }
 }
@@ -147,12 +181,21 @@ fn dressed(packet: &Looped) -> Option<Bytes> {
     Some(Bytes::from(bytes))
 }
 
+/// Of what never leaves the machine nobody computes them, as long as it is of a protocol that a card would do it for.
+fn checksums(packet: &Looped) -> Checksums {
+    let protocol = match packet.head.first().map(|byte| byte >> 4) {
+        Some(4) => packet.head.get(9),
+        _ => packet.head.get(6),
+    };
+    if matches!(protocol, Some(6 | 17)) { Checksums::Missing } else { Checksums::Unknown }
+}
+
 /// A packet goes into the loopback interface.
 pub fn looping(interface: &Interface, packet: &Looped) {
     // What an interface has sent to a group itself is its own affair.
     if packet.copy_of == 0
         && let Some(frame) = dressed(packet)
-        && let Some(seen) = seen(interface, frame, kind::OUTGOING)
+        && let Some(seen) = seen(interface, frame, kind::OUTGOING, checksums(packet))
     {
         offer(&seen, None);
     }
@@ -163,7 +206,7 @@ pub fn looped(interface: &Interface, packet: &Looped) {
     if packet.copy_of == 0
         && let Some(frame) = dressed(packet)
     {
-        arrived(interface, &frame, kind::HOST);
+        arrived(interface, &frame, kind::HOST, checksums(packet));
     }
 }
 

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
+use super::ring::Shape;
 use crate::files::socket::int;
 
 /// `SOL_PACKET`.
@@ -66,27 +67,30 @@ impl Options {
         }
     }
 
-    /// setsockopt(2), for what concerns nothing but the options. `raw`: the socket is one of `SOCK_RAW`.
-    pub fn set(&self, option: u32, value: &[u8], raw: bool) -> SysResult<()> {
+    /// setsockopt(2), for what concerns nothing but the options. `raw`: the socket is one of `SOCK_RAW`; `rings`: it has some, and what
+    /// they were made by stays (`EBUSY`).
+    pub fn set(&self, option: u32, value: &[u8], raw: bool, rings: bool) -> SysResult<()> {
         use option::*;
-        if option == RX_RING || option == TX_RING {
-            return self.ring(value);
-        }
         let number = int(value);
         match option {
+            LOSS if rings => return number.and(Err(Errno::EBUSY)),
+            TX_HAS_OFF if rings => drop(number?),
             AUXDATA | ORIGDEV | LOSS | TX_HAS_OFF | QDISC_BYPASS => self.turn(option, number? != 0),
-            COPY_THRESH => drop(number?),
+            COPY_THRESH => self.turn(option, number? != 0),
             VNET_HDR if !raw => return Err(Errno::EINVAL),
+            VNET_HDR if rings => return number.and(Err(Errno::EBUSY)),
             VNET_HDR => self.turn(option, number? != 0),
             IGNORE_OUTGOING => match number? {
                 on @ 0..=1 => self.turn(option, on != 0),
                 _ => return Err(Errno::EINVAL),
             },
             VERSION => match number? {
+                0..=LAST_VERSION if rings => return Err(Errno::EBUSY),
                 version @ 0..=LAST_VERSION => self.version.store(version, Ordering::Relaxed),
                 _ => return Err(Errno::EINVAL),
             },
             RESERVE => match number? {
+                0.. if rings => return Err(Errno::EBUSY),
                 bytes @ 0.. => self.reserve.store(bytes as u32, Ordering::Relaxed),
                 _ => return Err(Errno::EINVAL),
             },
@@ -96,19 +100,21 @@ impl Options {
         Ok(())
     }
 
-    /// There are no rings, which `ENOPROTOOPT` says as by a kernel without them; what cannot be one is `EINVAL`.
-    fn ring(&self, value: &[u8]) -> SysResult<()> {
-        let third = self.version.load(Ordering::Relaxed) == LAST_VERSION;
+    /// The shape of a ring that is asked for, `None` for none at all. `EINVAL` for what cannot be one, and `ENOPROTOOPT`, as by a kernel
+    /// without them, for those of the third version.
+    pub fn shape(&self, value: &[u8]) -> SysResult<Option<Shape>> {
+        let version = self.version.load(Ordering::Relaxed);
+        let third = version == LAST_VERSION;
         if value.len() < RING[usize::from(third)] {
             return Err(Errno::EINVAL);
         }
         let word = |at: usize| int(value.get(at..).unwrap_or_default()).map(|n| n as u32);
         let (block, blocks, frame, frames) = (word(0)?, word(4)?, word(8)?, word(12)?);
         if blocks == 0 {
-            return if frames == 0 { Ok(()) } else { Err(Errno::EINVAL) };
+            return if frames == 0 { Ok(None) } else { Err(Errno::EINVAL) };
         }
         let reserve = self.reserve.load(Ordering::Relaxed);
-        let header = HEADERS.get(self.version.load(Ordering::Relaxed) as usize).map_or(0, |header| *header as u32);
+        let header = HEADERS.get(version as usize).map_or(0, |header| *header as u32);
         let least = header.next_multiple_of(16).saturating_add(20).saturating_add(reserve);
         // Room in each block for its own header and private part (`BLK_PLUS_PRIV`).
         let private = if third { u64::from(word(20)?) } else { 0 };
@@ -119,8 +125,15 @@ impl Options {
             || frame % 16 != 0
             || block / frame == 0
             || blocks > u32::MAX / block
-            || block / frame * blocks != frames;
-        Err(if impossible { Errno::EINVAL } else { Errno::ENOPROTOOPT })
+            || u64::from(block / frame) * u64::from(blocks) != u64::from(frames);
+        if impossible {
+            return Err(Errno::EINVAL);
+        }
+        if third {
+            return Err(Errno::ENOPROTOOPT);
+        }
+        let [block, blocks, frame, frames, reserve] = [block, blocks, frame, frames, reserve].map(|n| n as usize);
+        Ok(Some(Shape { block, blocks, frame, frames, second: version == 1, reserve }))
     }
 
     /// getsockopt(2).

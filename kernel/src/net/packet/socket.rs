@@ -1,6 +1,7 @@
 //! The socket.
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
@@ -12,22 +13,28 @@ use syscall_shim::{Errno, SysResult};
 
 use super::membership::Memberships;
 use super::options::{Options, SOL_PACKET, option};
+use super::ring::{self, Incoming, Ring, Taken};
 use super::{ALL, ETHERNET, Seen, address, kind};
-use crate::arch::{clock, rng};
+use crate::arch::clock;
 use crate::drivers::net::{Frame, HEADER_LEN};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, int, wait};
+use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, wait};
 use crate::files::{FileOps, OpenFile};
+use crate::mm::MappedFile;
 use crate::net::filter::Filter;
 use crate::net::interface::{self, Interface};
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
 use crate::net::{ioctl, poll};
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::UserAddr;
 
+/// Which ring is which.
+const RECEIVED: usize = 0;
+const TO_SEND: usize = 1;
 /// What a frame counts for beyond its bytes.
 const OVERHEAD: usize = 576;
 /// The longest frame: the largest packet of any interface, and its header.
@@ -47,7 +54,8 @@ struct Waiting {
     from: Address,
     /// When it came, since the epoch.
     stamp: u64,
-    outgoing: bool,
+    /// What is known of its checksums, as `TP_STATUS_*`.
+    checksums: u32,
 }
 
 impl Waiting {
@@ -77,6 +85,10 @@ pub struct PacketSocket {
     filter: Filter,
     options: Options,
     memberships: Memberships,
+    /// Of frames received, and of frames to be sent. A leaf lock.
+    rings: SpinLock<[Option<Arc<Ring>>; 2]>,
+    /// Who has them mapped keeps one of these.
+    mapped: Arc<()>,
     /// An error that the next call tells; 0 for none.
     error: AtomicI32,
     /// When the last frame came that was read.
@@ -97,6 +109,8 @@ impl PacketSocket {
             filter: Filter::default(),
             options: Options::default(),
             memberships: Memberships::default(),
+            rings: SpinLock::new([None, None]),
+            mapped: Arc::new(()),
             error: AtomicI32::new(0),
             stamp: core::sync::atomic::AtomicU64::new(0),
             owner: current().credentials().euid,
@@ -144,9 +158,13 @@ impl PacketSocket {
             bytes,
             from: address::sender(seen.protocol, seen.interface, seen.kind, &seen.source),
             stamp: clock::realtime_ns(),
-            outgoing: seen.kind == kind::OUTGOING,
+            checksums: seen.checksums.status(),
         };
-        if self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
+        let ring = self.rings.lock()[RECEIVED].clone();
+        if ring.is_some_and(|ring| !self.goes_on(&ring, &waiting)) {
+            return self.readers.wake(1, ev::READABLE);
+        }
+        if !self.has_room() {
             self.options.drops.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -154,6 +172,78 @@ impl PacketSocket {
         self.held.fetch_add(waiting.held(), Ordering::Relaxed);
         self.queue.lock().push_back(waiting);
         self.readers.wake(1, ev::READABLE);
+    }
+
+    /// Puts a frame into the ring. Whether the socket is to have it as well.
+    fn goes_on(&self, ring: &Ring, waiting: &Waiting) -> bool {
+        let incoming = Incoming {
+            bytes: &waiting.bytes,
+            full: waiting.full,
+            link: waiting.network,
+            raw: self.is_raw(),
+            from: &waiting.from,
+            stamp: waiting.stamp,
+            status: waiting.checksums,
+            copies: self.options.is(option::COPY_THRESH) && self.has_room(),
+        };
+        match ring.put(&incoming, self.options.drops.load(Ordering::Relaxed) != 0) {
+            Taken::Lost => {
+                self.options.drops.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            Taken::Cut if incoming.copies => true,
+            Taken::Cut | Taken::Whole => {
+                self.options.packets.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.load(Ordering::Relaxed) < self.common.buffers().0 as usize
+    }
+
+    /// `PACKET_RX_RING`, `PACKET_TX_RING`. `EBUSY` while rings are mapped, or where there is one already.
+    fn set_ring(&self, which: usize, value: &[u8]) -> SysResult<()> {
+        let busy = |rings: &[Option<Arc<Ring>>; 2], new: bool| {
+            let taken = new && rings.get(which).is_some_and(Option::is_some);
+            if taken || Arc::strong_count(&self.mapped) > 1 { Err(Errno::EBUSY) } else { Ok(()) }
+        };
+        let new = value.get(4..8).is_some_and(|blocks| blocks != [0; 4]);
+        busy(&self.rings.lock(), new)?;
+        let ring = self.options.shape(value)?.map(Ring::new).transpose()?;
+        let mut rings = self.rings.lock();
+        busy(&rings, ring.is_some())?;
+        let old = rings.get_mut(which).and_then(|slot| core::mem::replace(slot, ring));
+        drop(rings);
+        drop(old);
+        if which == RECEIVED {
+            let waiting = core::mem::take(&mut *self.queue.lock());
+            let held: usize = waiting.iter().map(Waiting::held).sum();
+            self.held.fetch_sub(held, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Sends what a program has put into the ring: the bytes of all frames.
+    fn send_ring(&self, ring: &Ring, place: &address::Place) -> SysResult<usize> {
+        let interface = interface::by_index(place.interface).ok_or(Errno::ENXIO)?;
+        if !interface.is_up() {
+            return Err(Errno::ENETDOWN);
+        }
+        let most = interface.mtu() as usize + if self.is_raw() { ETHERNET } else { 0 } + 4;
+        let mut sum = 0;
+        while let Some((frame, packet)) = ring.take(most, self.options.is(option::TX_HAS_OFF), self.is_raw()) {
+            let sent = packet.and_then(|packet| self.send(&packet, place).map(|()| packet.len()));
+            let lost = self.options.is(option::LOSS);
+            ring.finish(frame, sent.is_ok() || lost);
+            match sent {
+                Ok(len) => sum += len,
+                Err(_) if lost => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(sum)
     }
 
     /// An interface is down.
@@ -185,9 +275,6 @@ impl PacketSocket {
 
     /// Control messages for a frame.
     fn control(&self, waiting: &Waiting) -> Vec<Control> {
-        /// `TP_STATUS_USER`, `TP_STATUS_CSUM_VALID`.
-        const USER: u32 = 1;
-        const CSUM_VALID: u32 = 1 << 7;
         let mut out = Vec::new();
         let (seconds, nanoseconds) = (waiting.stamp / 1_000_000_000, waiting.stamp % 1_000_000_000);
         let time = |parts: [u64; 2]| parts.iter().flat_map(|part| part.to_ne_bytes()).collect();
@@ -199,7 +286,7 @@ impl PacketSocket {
             out.push(Control { level: n::SOL_SOCKET, kind: n::SO_TIMESTAMPNS, data: time([seconds, nanoseconds]) });
         }
         if self.options.is(option::AUXDATA) {
-            let status = if waiting.outgoing { USER } else { USER | CSUM_VALID };
+            let status = ring::status::USER | waiting.checksums;
             let words = [status, waiting.full as u32, waiting.bytes.len() as u32];
             let mut data: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
             data.extend([0, waiting.network as u16, 0, 0].iter().flat_map(|half| half.to_ne_bytes()));
@@ -263,7 +350,18 @@ impl FileOps for PacketSocket {
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         table.add(&self.readers);
         let error = if self.error.load(Ordering::Relaxed) != 0 { ev::ERR } else { 0 };
-        ev::WRITABLE | error | if self.queue.lock().is_empty() { 0 } else { ev::READABLE }
+        let ring = self.rings.lock()[RECEIVED].clone();
+        let readable = !self.queue.lock().is_empty() || ring.is_some_and(|ring| ring.is_readable());
+        // As on Linux, frames can be sent whatever the ring for them says.
+        ev::WRITABLE | error | if readable { ev::READABLE } else { 0 }
+    }
+
+    fn own_memory(&self, file: &Arc<OpenFile>) -> Option<SysResult<Arc<dyn MappedFile>>> {
+        let rings = self.rings.lock();
+        let all: Vec<_> = rings.iter().flatten().cloned().collect();
+        let token = self.mapped.clone();
+        drop(rings);
+        Some(ring::Mapped::new(&all, file.clone(), token).map(|mapped| mapped as Arc<dyn MappedFile>))
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
@@ -331,6 +429,12 @@ impl Socket for PacketSocket {
             }
         };
         self.take_error()?;
+        let ring = self.rings.lock()[TO_SEND].clone();
+        if let Some(ring) = ring {
+            let result = self.send_ring(&ring, &place);
+            poll::sent();
+            return result;
+        }
         let len = from.remaining();
         if len > LONGEST + VNET_HEADER {
             return Err(Errno::EMSGSIZE);
@@ -391,7 +495,12 @@ impl Socket for PacketSocket {
         match (level, option) {
             (SOL_PACKET, option::ADD_MEMBERSHIP) => self.memberships.add(value),
             (SOL_PACKET, option::DROP_MEMBERSHIP) => self.memberships.remove(value),
-            (SOL_PACKET, _) => self.options.set(option, value, self.is_raw()),
+            (SOL_PACKET, option::RX_RING) => self.set_ring(RECEIVED, value),
+            (SOL_PACKET, option::TX_RING) => self.set_ring(TO_SEND, value),
+            (SOL_PACKET, _) => {
+                let rings = self.rings.lock().iter().any(Option::is_some);
+                self.options.set(option, value, self.is_raw(), rings)
+            }
             (n::SOL_SOCKET, _) => match self.filter.set(option, value) {
                 Some(result) => result,
                 None => self.common.set(level, option, value),
@@ -413,9 +522,10 @@ impl Socket for PacketSocket {
         }
     }
 
-    fn get_option_of(&self, level: u32, option: u32, room: usize, given: &[u8]) -> SysResult<Vec<u8>> {
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
         match (level, option) {
-            (SOL_PACKET, option::HDRLEN) => self.options.get(option, int(given)?),
+            (SOL_PACKET, option::HDRLEN) if room < size_of::<i32>() => Err(Errno::EINVAL),
+            (SOL_PACKET, option::HDRLEN) => self.options.get(option, buffer.cast::<i32>().read()?),
             _ => self.get_option(level, option, room),
         }
     }

@@ -16,7 +16,7 @@ use crate::files::{FileOps, OpenFile};
 use crate::net::output::{ICMP, ICMPV6};
 use crate::net::sockopt::narrowed;
 use crate::net::udp::ancillary::Arrival;
-use crate::net::{charge, stamp};
+use crate::net::{charge, interface, stamp};
 use crate::usermem::UserAddr;
 
 /// `ICMP_FILTER` of level `SOL_RAW`, and `ICMPV6_FILTER` of level `SOL_ICMPV6`; how many words they have.
@@ -110,6 +110,13 @@ impl Socket for RawSocket {
         if self.ends.lock().remote.is_some() {
             return Err(Errno::EINVAL);
         }
+        // Pings go from one address.
+        if self.ping && self.is_v6() && (local.is_ipv4() || local.ip().is_multicast()) {
+            return Err(Errno::EINVAL);
+        }
+        if self.ping && (local.ip().is_multicast() || interface::is_for_all(&local.ip())) {
+            return Err(Errno::EADDRNOTAVAIL);
+        }
         if !self.common.may_bind(&local.ip()) || local.is_ipv6() != self.is_v6() {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -196,7 +203,8 @@ impl Socket for RawSocket {
         let mut control = stamp::control(&self.common, packet.stamp);
         let Arrived { interface, ttl, tos, .. } = packet;
         let to = core::net::SocketAddr::new(packet.to, 0);
-        Arrival { options: &self.common, interface, to, ttl, tos }.control(&mut control);
+        let answered_from = if self.ping { Some(core::net::Ipv4Addr::UNSPECIFIED) } else { None };
+        Arrival { options: &self.common, interface, to, ttl, tos, answered_from }.control(&mut control);
         Ok(Received { copied, full, address, ancillary: Ancillary { control, ..Ancillary::default() }, flags: 0 })
     }
 
@@ -208,9 +216,17 @@ impl Socket for RawSocket {
             (n::SOL_RAW, FILTER) if !v6 => return Err(Errno::EOPNOTSUPP),
             (SOL_ICMPV6, _) if v6 && self.protocol != ICMPV6 => return Err(Errno::EOPNOTSUPP),
             (n::SOL_IPV6 | n::SOL_RAW, n::IPV6_CHECKSUM) if v6 && !self.ping => return self.set_checksum(int(value)?),
+            (n::SOL_RAW, _) if v6 && !self.ping && value.len() < 4 => return Err(Errno::EINVAL),
             _ => return self.common.set(level, option, value),
         }
         Ok(())
+    }
+
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
+        match self.common.group_filter(level, option, room, buffer) {
+            Some(filter) => filter,
+            None => self.get_option(level, option, room),
+        }
     }
 
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
@@ -225,11 +241,13 @@ impl Socket for RawSocket {
                 return Ok(self.filter.lock().bytes(WORDS.1));
             }
             (n::SOL_IPV6 | n::SOL_RAW, n::IPV6_CHECKSUM) if v6 && !self.ping => self.checksum_at.load(Ordering::Relaxed),
-            (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) => {
+            (n::SOL_RAW, _) if !v6 && self.protocol == ICMP && !self.ping => return Err(Errno::ENOPROTOOPT),
+            (SOL_ICMPV6, _) if v6 && self.protocol != ICMPV6 => return Err(Errno::EOPNOTSUPP),
+            (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) if v6 == (level == n::SOL_IPV6) => {
                 let remote: IpAddr = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?.ip();
-                self.common.route(&remote)?.interface.mtu() as i32
+                self.common.route(&remote)?.mtu()
             }
-            (n::SOL_IP, n::IP_PROTOCOL) => self.protocol.into(),
+            (n::SOL_IP, n::IP_PROTOCOL) if !v6 => self.protocol.into(),
             _ => return self.common.get(level, option, room),
         };
         let value = number.to_ne_bytes().to_vec();

@@ -18,10 +18,11 @@ use super::input::Incoming;
 use super::output::ICMPV6;
 use super::socket::{Common, Family};
 use super::sockopt::flag;
-use crate::arch::{clock, rng};
+use crate::arch::clock;
 use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::files::socket::Address;
 use crate::net::charge;
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 
@@ -50,7 +51,8 @@ struct Ends {
 
 /// A socket.
 pub struct RawSocket {
-    common: Common,
+    /// Options.
+    pub common: Common,
     protocol: u8,
     ping: bool,
     /// What tells our pings from others': the port of a ping socket. 0 until it has one.
@@ -92,6 +94,8 @@ pub struct Listed {
     pub held: usize,
     /// The user.
     pub owner: u32,
+    /// The number of its file.
+    pub inode: u64,
     /// Packets that were lost.
     pub drops: u32,
 }
@@ -168,6 +172,7 @@ impl RawSocket {
             remote: remote.map(|remote| SocketAddr::new(remote.ip(), remote_port(remote))),
             held: self.held.load(Ordering::Relaxed),
             owner: self.owner,
+            inode: self.common.inode.load(Ordering::Relaxed),
             drops: self.drops.load(Ordering::Relaxed),
         }
     }
@@ -196,7 +201,9 @@ impl RawSocket {
                 if *kind == ECHO_REPLY[usize::from(v6)] && [*i0, *i1] == identity);
         }
         let is_icmp = u32::from(self.protocol) == self.common.family().icmp();
-        let blocked = is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
+        // What is too short to be a message of ICMP is none.
+        let short = is_icmp && !v6 && incoming.head.len() + incoming.tail.len() < 8;
+        let blocked = short || is_icmp && incoming.head.first().is_some_and(|kind| self.filter.lock().blocks(*kind));
         !blocked && self.checksum_is_right(incoming)
     }
 
@@ -214,9 +221,6 @@ impl RawSocket {
     }
 
     fn take(&self, incoming: &Incoming<'_>, header: &[u8]) {
-        if self.closed[0].load(Ordering::Acquire) {
-            return;
-        }
         if self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
             self.drops.fetch_add(1, Ordering::Relaxed);
             return;

@@ -17,12 +17,13 @@ use crate::net::output::{self, Outgoing};
 use crate::net::route::Hop;
 use crate::net::send_how::SendHow;
 use crate::net::sockopt::flag;
-use crate::net::{multicast, poll};
+use crate::net::{interface, multicast, poll};
 
 /// Bytes of a ping before its data.
 const PING_HEADER: usize = 8;
 const LONGEST: usize = 65535;
 const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
 
 impl RawSocket {
     /// send(2) and its kin.
@@ -52,10 +53,11 @@ impl RawSocket {
     }
 
     fn send_to(&self, mut bytes: Vec<u8>, address: SocketAddr, how: &SendHow) -> SysResult<()> {
-        let mut to = address.ip();
-        if to.is_unspecified() {
-            to = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { core::net::Ipv6Addr::LOCALHOST.into() };
+        let mut address = address;
+        if address.ip().is_unspecified() {
+            address.set_ip(localhost(&address.ip()));
         }
+        let to = address.ip();
         if to.is_ipv6() != self.is_v6() {
             return Err(Errno::EINVAL);
         }
@@ -63,8 +65,8 @@ impl RawSocket {
             self.seal_ping(&mut bytes)?;
         }
         let groups = &self.common.groups;
-        let device = self.common.device.load(Ordering::Relaxed);
-        let mut hop = if to.is_multicast() { groups.way(&address, device)? } else { self.common.route(&to)? };
+        let bound = self.ends.lock().local.filter(|ip| !ip.is_multicast() && !interface::is_for_all(ip));
+        let mut hop = self.common.way(&address, bound)?;
         let broadcast = matches!(to, IpAddr::V4(v4) if hop.interface.is_broadcast(&v4));
         if broadcast && !self.common.broadcast.load(Ordering::Relaxed) {
             return Err(Errno::EACCES);
@@ -72,10 +74,18 @@ impl RawSocket {
         let chosen = if hop.interface.is_loopback() { Some(to) } else { hop.interface.source_for(&to) };
         let chosen =
             chosen.map(|chosen| if to.is_multicast() && hop.interface.is_loopback() { localhost(&to) } else { chosen });
-        let mut source = self.ends.lock().local.filter(|ip| !ip.is_multicast()).or(chosen).ok_or(Errno::ENETUNREACH)?;
+        let mut source = bound
+            .or_else(|| groups.source(to.is_ipv6()).filter(|_| to.is_multicast()))
+            .or(chosen)
+            .ok_or(Errno::ENETUNREACH)?;
         how.apply(&mut source, &mut hop)?;
-        if !self.ping && to.is_ipv4() && self.common.has(flag::HDRINCL) {
-            return send_whole(&hop, bytes, source);
+        let whole = !self.ping && self.common.has(flag::HDRINCL);
+        // Only these two look whether the socket was shut down, as on Linux.
+        if (whole || self.ping) && self.closed[1].load(Ordering::Acquire) {
+            return Err(Errno::EPIPE);
+        }
+        if whole {
+            return if to.is_ipv4() { send_whole(&hop, bytes, source) } else { send_whole_v6(&hop, bytes) };
         }
         let v6 = to.is_ipv6();
         if bytes.len() + output::header_len(&to) > LONGEST {
@@ -165,6 +175,18 @@ fn send_whole(hop: &Hop, mut bytes: Vec<u8>, source: IpAddr) -> SysResult<()> {
     let sum = inet::checksum::of(bytes.get(..header_len.max(IPV4_HEADER)).ok_or(Errno::EINVAL)?);
     if let Some(room) = bytes.get_mut(10..12) {
         room.copy_from_slice(&sum);
+    }
+    output::send_whole(hop, bytes);
+    Ok(())
+}
+
+/// Sends a packet of IPv6 whose header the application wrote, as it stands.
+fn send_whole_v6(hop: &Hop, bytes: Vec<u8>) -> SysResult<()> {
+    if bytes.len() > hop.interface.mtu() as usize {
+        return Err(Errno::EMSGSIZE);
+    }
+    if bytes.len() < IPV6_HEADER {
+        return Err(Errno::EINVAL);
     }
     output::send_whole(hop, bytes);
     Ok(())

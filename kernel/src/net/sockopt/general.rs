@@ -20,8 +20,11 @@ const LEAST: (u32, u32) = (2304, 4608);
 const NAME: usize = 16;
 /// The most that a reader of TCP may wait for: half of `tcp_rmem[2]`.
 const MOST_LOW_WATER: i32 = 3 << 20;
+/// `SOF_TIMESTAMPING_OPT_ID`, and the flag that says how TCP counts, which is nothing without it.
+const OPT_ID: i32 = 1 << 7;
+const OPT_ID_TCP: i32 = 1 << 16;
 /// What classic BPF can load beyond the packet (`SKF_AD_MAX`).
-const BPF_EXTENSIONS: i32 = 64;
+pub const BPF_EXTENSIONS: i32 = 64;
 
 /// Options that are on or off.
 const FLAGS: [(u32, u64); 11] = [
@@ -53,6 +56,27 @@ fn word(value: &[u8]) -> SysResult<u64> {
 /// `EPERM` for a value above `old` that is asked for without the privilege.
 fn may_raise(number: i32, old: i32) -> SysResult<()> {
     if number > old && !capable(CAP_NET_ADMIN) { Err(Errno::EPERM) } else { Ok(()) }
+}
+
+/// The interface that `SO_BINDTODEVICE` names; 0 for none. `ENODEV`.
+pub fn device_index(value: &[u8]) -> SysResult<u32> {
+    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = name.get(..NAME - 1).unwrap_or(name);
+    let named = || interface::by_name(name).map(|found| found.index);
+    if name.is_empty() { Ok(0) } else { named().ok_or(Errno::ENODEV) }
+}
+
+/// What `SO_BINDTODEVICE` tells to who has so much room. `EINVAL`, `ENODEV`.
+pub fn device_name(index: u32, room: usize) -> SysResult<Vec<u8>> {
+    if index == 0 {
+        return Ok(Vec::new());
+    }
+    if room < NAME {
+        return Err(Errno::EINVAL);
+    }
+    let mut name = interface::by_index(index).ok_or(Errno::ENODEV)?.name().into_bytes();
+    name.push(0);
+    Ok(name)
 }
 
 impl Common {
@@ -130,7 +154,7 @@ impl Common {
             n::SO_BSDCOMPAT | n::SO_CNX_ADVICE => {}
             n::SO_PASSCRED | n::SO_PASSSEC | n::SO_PASSPIDFD | n::SO_PASSRIGHTS => return Err(Errno::EOPNOTSUPP),
             n::SO_PEEK_OFF if self.raw => return Err(Errno::EOPNOTSUPP),
-            n::SO_PEEK_OFF => self.peek_offset.store(number.max(-1), Ordering::Relaxed),
+            n::SO_PEEK_OFF => self.peek_offset.store(number, Ordering::Relaxed),
             n::SO_ZEROCOPY if self.raw => return Err(Errno::EOPNOTSUPP),
             n::SO_ZEROCOPY => match number {
                 0 | 1 => self.flag(flag::ZEROCOPY, on),
@@ -154,6 +178,9 @@ impl Common {
                 return Err(Errno::EINVAL);
             }
             n::SO_RESERVE_MEM => return Err(if number < 0 { Errno::EINVAL } else { Errno::EOPNOTSUPP }),
+            n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW if number & OPT_ID_TCP != 0 && number & OPT_ID == 0 => {
+                return Err(Errno::EINVAL);
+            }
             n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW => self.flag(flag::TIMESTAMPING, on),
             n::SO_PRIORITY if !(0..=6).contains(&number) && !capable(CAP_NET_RAW) => may_raise(1, 0)?,
             n::SO_MARK if !capable(CAP_NET_RAW) => may_raise(1, 0)?,
@@ -170,11 +197,7 @@ impl Common {
 
     /// `SO_BINDTODEVICE`: by name, of which nothing takes the binding back.
     fn bind_to_device(&self, value: &[u8]) -> SysResult<()> {
-        let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = name.get(..NAME - 1).unwrap_or(name);
-        let named = || interface::by_name(name).map(|found| found.index);
-        let index = if name.is_empty() { 0 } else { named().ok_or(Errno::ENODEV)? };
-        self.bind_to_index(index)
+        self.bind_to_index(device_index(value)?)
     }
 
     fn bind_to_index(&self, index: u32) -> SysResult<()> {
@@ -201,7 +224,12 @@ impl Common {
             return Err(Errno::EOPNOTSUPP);
         }
         if let Some(number) = self.numbers.get(n::SOL_SOCKET, option) {
-            return Ok(number.to_ne_bytes().to_vec());
+            let mut value = number.to_ne_bytes().to_vec();
+            if matches!(option, n::SO_TIMESTAMPING_OLD | n::SO_TIMESTAMPING_NEW) {
+                // A `struct so_timestamping`: there are no clocks to bind it to.
+                value.extend_from_slice(&[0; 4]);
+            }
+            return Ok(value);
         }
         let number = match option {
             n::SO_RCVTIMEO_OLD | n::SO_RCVTIMEO_NEW => {
@@ -255,29 +283,25 @@ impl Common {
     }
 
     fn device_name(&self, room: usize) -> SysResult<Vec<u8>> {
-        let index = self.device.load(Ordering::Relaxed);
-        if index == 0 {
-            return Ok(Vec::new());
-        }
-        if room < NAME {
-            return Err(Errno::EINVAL);
-        }
-        let mut name = interface::by_index(index).ok_or(Errno::ENODEV)?.name().into_bytes();
-        name.push(0);
-        Ok(name)
+        device_name(self.device.load(Ordering::Relaxed), room)
     }
 
     /// `SO_COOKIE`: a number that no other socket has.
     fn cookie_bytes(&self, room: usize) -> SysResult<Vec<u8>> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         if room < 8 {
             return Err(Errno::EINVAL);
         }
+        Ok(self.cookie().to_ne_bytes().to_vec())
+    }
+
+    /// See `cookie_bytes`.
+    pub fn cookie(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         if self.cookie.load(Ordering::Relaxed) == 0 {
             let new = NEXT.fetch_add(1, Ordering::Relaxed);
             let _ = self.cookie.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
         }
-        Ok(self.cookie.load(Ordering::Relaxed).to_ne_bytes().to_vec())
+        self.cookie.load(Ordering::Relaxed)
     }
 
     /// `SO_MEMINFO`: the limits are what is known here of `SK_MEMINFO_VARS` words.

@@ -64,6 +64,15 @@ impl Common {
                 }
             }
             n::IP_ROUTER_ALERT => return Err(Errno::EINVAL),
+            // There is nothing that would keep secrets; what is asked for is looked at all the same, as on Linux.
+            n::IP_IPSEC_POLICY | n::IP_XFRM_POLICY => {
+                let other = option == n::IP_IPSEC_POLICY || self.family() == Family::V6;
+                return Err(match value {
+                    [] => Errno::EMSGSIZE,
+                    _ if other => Errno::EOPNOTSUPP,
+                    _ => Errno::EINVAL,
+                });
+            }
             _ => {}
         }
         if let Some(bit) = bit_of(&FLAGS, option) {
@@ -107,6 +116,10 @@ impl Common {
             };
         }
         let mut options = value.to_vec();
+        // Nothing counts behind the end.
+        if let Some(end) = options.iter().position(|kind| *kind == END) {
+            options.truncate(end);
+        }
         options.resize(value.len().next_multiple_of(4), END);
         *self.ip_options.lock() = options;
         Ok(())

@@ -50,6 +50,8 @@ const STICKY: [u32; 4] = [n::IPV6_HOPOPTS, n::IPV6_RTHDRDSTOPTS, n::IPV6_RTHDR, 
 const MIN_MTU: i32 = n::IPV6_MIN_MTU as i32;
 /// Sizes of `struct in6_pktinfo` and `struct ip6_mtuinfo`.
 const PKTINFO: usize = 20;
+/// See `PKTINFO`: `struct ipv6_mreq`.
+const MREQ: usize = 20;
 /// See `PKTINFO`.
 const MTUINFO: usize = 32;
 
@@ -97,6 +99,18 @@ impl Common {
         match option {
             n::IPV6_2292PKTOPTIONS if value.len() < 8 => return Ok(()),
             n::IPV6_PKTINFO if value.len() < PKTINFO => return Err(Errno::EINVAL),
+            n::IPV6_ROUTER_ALERT if value.len() < 4 => return Err(Errno::EINVAL),
+            n::IPV6_UNICAST_IF if value.len() != 4 => return Err(Errno::EINVAL),
+            n::IPV6_JOIN_ANYCAST | n::IPV6_LEAVE_ANYCAST if value.len() < MREQ => return Err(Errno::EINVAL),
+            // None can have been joined.
+            n::IPV6_LEAVE_ANYCAST => return Err(Errno::ENOENT),
+            n::IPV6_IPSEC_POLICY | n::IPV6_XFRM_POLICY => {
+                return Err(match value {
+                    [] => Errno::EMSGSIZE,
+                    _ if option == n::IPV6_IPSEC_POLICY => Errno::EOPNOTSUPP,
+                    _ => Errno::EINVAL,
+                });
+            }
             n::IPV6_V6ONLY | n::IPV6_UNICAST_HOPS | n::IPV6_TCLASS | n::IPV6_MTU_DISCOVER | n::IPV6_ADDRFORM => {}
             _ if !known => return Err(Errno::ENOPROTOOPT),
             _ => {}

@@ -2,7 +2,7 @@
 //!
 //! Most of them are on or off, or a number within bounds: tables say which. The rest is spelled out, by level.
 
-mod general;
+pub mod general;
 mod ip;
 mod ipv6;
 
@@ -14,6 +14,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface;
 use super::socket::{Common, Family};
+use crate::usermem::UserAddr;
 
 /// Bits of [`Common::flags`].
 #[allow(missing_docs)]
@@ -110,7 +111,7 @@ static NUMBERS: [Number; 15] = [
     number(n::SOL_IPV6, n::IPV6_MINHOPCOUNT, 0, 0, 255),
     number(n::SOL_IPV6, n::IPV6_UNICAST_IF, 0, i32::MIN, i32::MAX),
     number(n::SOL_IPV6, n::IPV6_ADDR_PREFERENCES, 0x500, 0, i32::MAX),
-    number(n::SOL_IPV6, n::IPV6_MTU, 0, 0, 65575),
+    number(n::SOL_IPV6, n::IPV6_MTU, 0, 0, i32::MAX),
 ];
 
 /// A socket's values of [`NUMBERS`].
@@ -181,6 +182,14 @@ impl Common {
         if without { Err(Errno::ENOPROTOOPT) } else { Ok(()) }
     }
 
+    /// A filter of sources, read back; `None` for all other options.
+    pub fn group_filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> Option<SysResult<Vec<u8>>> {
+        if level == n::SOL_IP && self.has_level(level).is_err() || level == n::SOL_IPV6 && self.family() == Family::V4 {
+            return None;
+        }
+        self.groups.filter(level, option, room, buffer)
+    }
+
     /// The value of an option that is a number; 0 for one that is not known.
     pub fn number(&self, level: u32, option: u32) -> i32 {
         self.numbers.get(level, option).unwrap_or(0)
@@ -201,8 +210,21 @@ impl Common {
             // A level that is not there.
             _ => return Err(if self.family() == Family::V6 { Errno::ENOPROTOOPT } else { Errno::EOPNOTSUPP }),
         };
-        Ok(if level == n::SOL_IP { narrowed(value, room) } else { value })
+        // An address is no number.
+        let narrows = level == n::SOL_IP && option != n::IP_MULTICAST_IF;
+        Ok(if narrows { narrowed(value, room) } else { value })
     }
+}
+
+/// The value of `IPV6_PATHMTU`, a `struct ip6_mtuinfo`: nobody's address, and what fits the way to the other side.
+pub fn path_mtu_info(mtu: i32, room: usize) -> SysResult<Vec<u8>> {
+    const ADDRESS: usize = 28;
+    if room < ADDRESS + 4 {
+        return Err(Errno::EINVAL);
+    }
+    let mut out = alloc::vec![0; ADDRESS];
+    out.extend_from_slice(&mtu.to_ne_bytes());
+    Ok(out)
 }
 
 /// A number of the level `SOL_IP` as one byte, where it is one and there is no room for more.

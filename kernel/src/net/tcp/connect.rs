@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use inet::ip::Flow;
 use inet::tcp::request::initial_number;
-use inet::tcp::{State, Tcb};
+use inet::tcp::{SECOND, State, Tcb};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
@@ -19,6 +19,9 @@ use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Family;
 use crate::net::sockopt::flag;
 use crate::net::{poll, secret};
+
+/// How long a connection of the loopback waits for stragglers before another may take its place (`net.ipv4.tcp_tw_reuse`).
+const TIME_TO_REUSE: u64 = SECOND;
 
 impl TcpSocket {
     /// The local address and the port's lease, binding to a free port if there is none yet. Leaves the role idle without a lease.
@@ -41,10 +44,13 @@ impl TcpSocket {
         if to.is_ipv4() && self.common.family() == Family::V6 && self.common.v6_only.load(Ordering::Relaxed) {
             return Err(Errno::ENETUNREACH);
         }
-        if to.ip().is_multicast() || matches!(to.ip(), core::net::IpAddr::V4(v4) if v4.is_broadcast()) {
+        if to.ip().is_multicast() {
             return Err(Errno::ENETUNREACH);
         }
         let hop = self.common.route(&to.ip())?;
+        if matches!(to.ip(), core::net::IpAddr::V4(v4) if hop.interface.is_broadcast(&v4)) {
+            return Err(Errno::ENETUNREACH);
+        }
         let bound = match role {
             Role::Idle(Some(lease)) => Some(lease.local),
             _ => None,
@@ -57,12 +63,18 @@ impl TcpSocket {
         if source.is_ipv4() != to.is_ipv4() {
             return Err(Errno::ENETUNREACH);
         }
-        let lease = match self.take_lease(role, SocketAddr::new(source, 0)) {
-            Err(Errno::EADDRINUSE) => return Err(Errno::EADDRNOTAVAIL),
-            lease => lease?,
-        };
-        let flow = Flow { local: SocketAddr::new(source, lease.local.port()), remote: to };
         let now = clock::monotonic_ns();
+        let flow_from = |port| Flow { local: SocketAddr::new(source, port), remote: to };
+        let lease = match role {
+            Role::Idle(None) => {
+                let unused =
+                    |port| table::find(&flow_from(port)).is_none_or(|other| other.waits_since(now) >= TIME_TO_REUSE);
+                let taken = ports::take_to_connect(Protocol::Tcp, source, self.common.sharing(), self.port_range(), unused);
+                taken.map_err(|_| Errno::EADDRNOTAVAIL)?
+            }
+            _ => self.take_lease(role, SocketAddr::new(source, 0))?,
+        };
+        let flow = flow_from(lease.local.port());
         let mut config = config(&hop, &flow, self.options.clamp_window(self.common.tcp_limits()));
         config.mss = self.options.clamp_segment(config.mss);
         let iss = initial_number(secret(), &flow, now);
@@ -74,11 +86,15 @@ impl TcpSocket {
         let v6 = to.is_ipv6();
         connection.tos.store(self.common.tos(v6), Ordering::Relaxed);
         connection.ttl.store(self.common.ttl(v6), Ordering::Relaxed);
+        *connection.owner.lock() = (self.owner, self.common.inode.load(Ordering::Relaxed));
         if let Some(owner) = self.signal_owner.get() {
             connection.signal_owner.call_once(|| owner.clone());
         }
         connection.heed_filter(&self.common);
         *self.error.lock() = None;
+        if let Some(other) = table::find(&flow).filter(|other| other.waits_since(now) >= TIME_TO_REUSE) {
+            other.give_way();
+        }
         if !table::insert(&connection) {
             *role = Role::Idle(connection.take_lease().filter(|_| self.keeps_port()));
             return Err(Errno::EADDRNOTAVAIL);

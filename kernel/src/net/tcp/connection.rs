@@ -11,6 +11,7 @@ use spin::Once;
 use super::{batch, send, send_header, table};
 use crate::files::owner::{self, SharedOwner};
 use crate::files::poll::{PollQueue, ev};
+use crate::net::counts::{self, Count};
 use crate::net::input::Incoming;
 use crate::net::output::TTL;
 use crate::net::ports::Lease;
@@ -159,6 +160,7 @@ impl Connection {
 
     /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
     fn wake(&self, events: Events) {
+        count_end(events);
         if events.contains(Events::URGENT)
             && let Some(owner) = self.signal_owner.get()
         {
@@ -271,6 +273,22 @@ impl Connection {
         true
     }
 
+    /// How long the connection has waited for stragglers, where that is all it does and the other side is ourselves; else 0.
+    pub fn waits_since(&self, now: Instant) -> u64 {
+        let since = self.tcb.lock().time_wait_since();
+        since.filter(|_| self.hop.interface.is_loopback()).map_or(0, |since| now.saturating_sub(since))
+    }
+
+    /// Ends a connection that waits for stragglers.
+    pub fn give_way(&self) {
+        let mut tcb = self.tcb.lock();
+        if tcb.state() == State::TimeWait {
+            tcb.abort();
+            drop(tcb);
+            table::remove(self);
+        }
+    }
+
     /// The socket is closed. `linger`: `Some(0)` throws away what was not sent.
     pub fn release(&self, now: Instant, abort: bool) {
         let mut tcb = self.tcb.lock();
@@ -278,9 +296,9 @@ impl Connection {
             drop(tcb);
             return table::remove(self);
         }
-        let unread = tcb.release(now);
-        if abort || unread {
+        if abort || tcb.release(now) {
             let reset = tcb.abort();
+            count_end(tcb.take_events());
             drop(tcb);
             table::remove(self);
             if let Some(reset) = reset {
@@ -295,6 +313,16 @@ impl Connection {
             }
         }
         poll::sent();
+    }
+}
+
+/// Counts a connection that has come to nothing, or to a sudden end.
+fn count_end(events: Events) {
+    if events.contains(Events::FAILED) {
+        counts::one(Count::TcpAttemptFails);
+    }
+    if events.contains(Events::BROKEN) {
+        counts::one(Count::TcpEstabResets);
     }
 }
 

@@ -160,8 +160,8 @@ impl Listener {
         if self.is_full(&waiting) {
             return true;
         }
-        // TCP_DEFER_ACCEPT: without data the connection stays half open.
-        if self.options.defers_accept() && payload.is_empty() && !ack.flags.contains(Flags::FIN) {
+        // TCP_DEFER_ACCEPT: without data the connection stays half open, until so many repetitions have asked for it.
+        if request.tries() < self.options.deferred_tries() && payload.is_empty() && !ack.flags.contains(Flags::FIN) {
             return true;
         }
         waiting.requests.remove(flow);

@@ -60,7 +60,7 @@ pub fn receive(incoming: &Incoming<'_>) {
             return connection.receive(&header, payload, now);
         }
     }
-    let handled = table::listener_for(&flow).is_some_and(|listener| {
+    let handled = table::listener_for(&flow, incoming.interface.index).is_some_and(|listener| {
         // What a filter does not let in is passed over, not refused.
         let wanted = listener.common.filter.wanted(|| incoming.for_filter()) > 0;
         !wanted || listener.receive(&flow, &header, payload.clone(), now)
@@ -89,7 +89,9 @@ pub fn too_big(flow: &Flow, mtu: u16) {
 
 /// Sends a segment without payload that belongs to no connection.
 fn send_header(flow: &Flow, header: &Header) {
-    counts::one(Count::TcpResetsOut);
+    if header.flags.contains(Flags::RST) {
+        counts::one(Count::TcpResetsOut);
+    }
     if let Ok(hop) = route::lookup(&flow.remote.ip()) {
         let transmit = Transmit { header: header.clone(), payload: Default::default(), len: 0, segment_size: 0 };
         let _ = send(&hop, flow, transmit, 0, TTL);
@@ -99,6 +101,9 @@ fn send_header(flow: &Flow, header: &Header) {
 /// Sends a segment.
 fn send(hop: &Hop, flow: &Flow, transmit: Transmit, tos: u8, ttl: u8) -> SysResult<()> {
     counts::one(Count::TcpOut);
+    if transmit.len > 0 {
+        counts::one(Count::TcpDataOut);
+    }
     let mut header = [0; 60];
     let len = transmit.header.emit(&mut header);
     let cut = transmit.segment_size > 0 && transmit.len > transmit.segment_size && !hop.interface.is_loopback();

@@ -123,9 +123,9 @@ impl TcpOptions {
         }
     }
 
-    /// `TCP_DEFER_ACCEPT` is on.
-    pub fn defers_accept(&self) -> bool {
-        self.defer_accept.load(Ordering::Relaxed) > 0
+    /// `TCP_DEFER_ACCEPT`: how many repetitions of the `SYN,ACK` wait for data.
+    pub fn deferred_tries(&self) -> u32 {
+        self.defer_accept.load(Ordering::Relaxed)
     }
 
     /// `TCP_CORK` is on.
@@ -185,7 +185,10 @@ impl TcpOptions {
             }
             n::TCP_QUICKACK => self.quick_ack.store(number != 0, Ordering::Relaxed),
             n::TCP_FASTOPEN if !closed => return Err(Errno::EINVAL),
-            n::TCP_FASTOPEN => self.fast_open.store(within(0, i32::MAX)? as u32, Ordering::Relaxed),
+            n::TCP_FASTOPEN => {
+                let most = sysctl::get(&sysctl::SOMAXCONN).unsigned_abs();
+                self.fast_open.store((within(0, i32::MAX)? as u32).min(most), Ordering::Relaxed);
+            }
             n::TCP_FASTOPEN_CONNECT if !closed => return Err(Errno::EINVAL),
             n::TCP_THIN_DUPACK => {
                 within(0, 1)?;
@@ -193,6 +196,9 @@ impl TcpOptions {
             n::TCP_INQ => self.inq.store(within(0, 1)? != 0, Ordering::Relaxed),
             option if let Some(at) = HINTS.iter().position(|hint| *hint == option) => {
                 let on = within(0, 1)? != 0;
+                if option == n::TCP_FASTOPEN_NO_COOKIE && !closed {
+                    return Err(Errno::EINVAL);
+                }
                 self.hints[at].store(on, Ordering::Relaxed);
             }
             n::TCP_WINDOW_CLAMP if number == 0 && !closed => return Err(Errno::EINVAL),

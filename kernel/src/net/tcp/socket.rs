@@ -28,6 +28,7 @@ use crate::net::sysctl;
 use crate::net::zerocopy::{MSG_ZEROCOPY, ZeroCopies};
 use crate::sync::{SleepMutex, SpinLock};
 use crate::task::current;
+use crate::usermem::UserAddr;
 
 const SECOND: u64 = 1_000_000_000;
 /// sendto(2) connects first (tcp(7), `TCP_FASTOPEN`).
@@ -56,7 +57,7 @@ pub struct TcpSocket {
     pub(super) readers: PollQueue,
     pub(super) writers: PollQueue,
     /// The user and the inode, for /proc/net/tcp.
-    owner: u32,
+    pub(super) owner: u32,
     /// shutdown(2) of reading, though it failed: nothing was connected.
     pub(super) shut_early: AtomicBool,
     /// An error that outlives its connection.
@@ -114,6 +115,7 @@ impl TcpSocket {
             zero_copies: ZeroCopies::default(),
         });
         let file = open(socket.clone(), flags);
+        socket.common.note_file(&file);
         socket.signal_owner.call_once(|| file.owner.clone());
         file
     }
@@ -256,13 +258,19 @@ impl Socket for TcpSocket {
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
         let local = self.common.local(self.common.family().decode(address)?)?;
-        if !self.common.may_bind(&local.ip()) || local.ip().is_multicast() {
+        if local.ip().is_ipv6() && local.ip().is_multicast() {
+            return Err(Errno::EINVAL);
+        }
+        if !self.common.may_bind(&local.ip()) {
             return Err(Errno::EADDRNOTAVAIL);
         }
         ports::may_take(local.port())?;
         let mut role = self.role.lock();
         let Role::Idle(None) = *role else { return Err(Errno::EINVAL) };
-        *role = Role::Idle(Some(ports::take(Protocol::Tcp, local, self.common.sharing(), self.port_range())?));
+        let mut lease = ports::take(Protocol::Tcp, local, self.common.sharing(), self.port_range())?;
+        self.common.note_bound(&local.ip());
+        lease.share_as(self.common.sharing());
+        *role = Role::Idle(Some(lease));
         self.port_named.store(local.port() != 0, Ordering::Relaxed);
         Ok(())
     }
@@ -395,6 +403,13 @@ impl Socket for TcpSocket {
 
     fn set_option(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
         self.set(level, option, value)
+    }
+
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
+        match self.common.group_filter(level, option, room, buffer) {
+            Some(filter) => filter,
+            None => self.get_option(level, option, room),
+        }
     }
 
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {

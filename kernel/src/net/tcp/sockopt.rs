@@ -14,7 +14,7 @@ use crate::arch::clock;
 use crate::files::socket::{Socket as _, int};
 use crate::net::poll;
 use crate::net::socket::Family;
-use crate::net::sockopt::flag;
+use crate::net::sockopt::{flag, path_mtu_info};
 
 /// Size of a `struct tcp_info` of a socket that is not connected.
 const TCP_INFO: usize = 240;
@@ -27,7 +27,9 @@ impl TcpSocket {
                 let closed = !matches!(&*self.role.lock(), Role::Connected(..));
                 self.options.set(option, value, closed)?;
             }
-            (n::SOL_IPV6, n::IPV6_V6ONLY) if self.is_bound() => return Err(Errno::EINVAL),
+            (n::SOL_IPV6, n::IPV6_V6ONLY) if self.common.family() == Family::V6 && self.is_bound() => {
+                return Err(Errno::EINVAL);
+            }
             (n::SOL_IPV6, n::IPV6_ADDRFORM) => return self.set_address_form(value),
             _ => self.common.set(level, option, value)?,
         }
@@ -41,6 +43,10 @@ impl TcpSocket {
             let mut tcb = connection.tcb.lock();
             tcb.settings = self.options.settings(&self.common);
             tcb.settings_changed(now);
+            if level == SOL_TCP && option == n::TCP_QUICKACK {
+                // An even number lets go what waits, and is none from then on.
+                tcb.set_quick_ack(int(value)? & 1 != 0);
+            }
             let buffers = level == n::SOL_SOCKET
                 && matches!(option, n::SO_RCVBUF | n::SO_SNDBUF | n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE);
             if buffers || level == SOL_TCP && option == n::TCP_WINDOW_CLAMP {
@@ -111,14 +117,29 @@ impl TcpSocket {
             (SOL_TCP, n::TCP_MAXSEG) if connection.is_some() => {
                 connection.map_or(0, |connection| connection.tcb.lock().segment_size() as i32)
             }
+            (SOL_TCP, n::TCP_QUICKACK) if connection.is_some() => {
+                connection.is_some_and(|connection| connection.tcb.lock().quick_ack()).into()
+            }
             (SOL_TCP, _) => return self.options.get(option),
             // As on Linux: a raw socket's protocol, another's port.
             (n::SOL_IP, n::IP_PROTOCOL) => self.local().port().into(),
             (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) => match connection {
-                Some(connection) => connection.hop.interface.mtu() as i32,
+                _ if level == n::SOL_IPV6 && self.common.family() == Family::V4 => return Err(Errno::EOPNOTSUPP),
+                Some(connection) => connection.hop.mtu(),
                 None => return Err(Errno::ENOTCONN),
             },
-            (n::SOL_IPV6, n::IPV6_ADDRFORM) if connection.is_some() => self.common.family().number() as i32,
+            (n::SOL_IPV6, n::IPV6_PATHMTU)
+                if self.common.family() == Family::V6
+                    && let Some(connection) = &connection =>
+            {
+                return path_mtu_info(connection.hop.mtu(), room);
+            }
+            (n::SOL_IPV6, n::IPV6_ADDRFORM)
+                if self.common.family() == Family::V6
+                    && connection.is_some_and(|connection| connection.tcb.lock().state() == State::Established) =>
+            {
+                self.common.family().number() as i32
+            }
             _ => return self.common.get(level, option, room),
         };
         let value = number.to_ne_bytes().to_vec();

@@ -75,24 +75,29 @@ pub fn listeners() -> Vec<Arc<Listener>> {
     LISTENERS.lock().iter().flat_map(HashMap::values).flatten().cloned().collect()
 }
 
-/// How well a listener fits an address: for this one, for any of the family, for any at all.
-fn fit(listener: &Listener, address: &IpAddr) -> u32 {
+/// How well a listener fits an address: for this one, for any of the family, for any at all; of equals one that is bound to the interface
+/// is better. 0 is not at all.
+fn fit(listener: &Listener, address: &IpAddr, interface: u32) -> u32 {
     let own = listener.local.ip();
-    match (own, address) {
+    if !listener.common.takes_from(interface) {
+        return 0;
+    }
+    let of_address = match (own, address) {
         (own, address) if own == *address => 3,
         (IpAddr::V4(own), IpAddr::V4(_)) if own.is_unspecified() => 2,
         (IpAddr::V6(own), IpAddr::V6(_)) if own.is_unspecified() => 2,
         (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !listener.lease.sharing().v6_only => 1,
-        _ => 0,
-    }
+        _ => return 0,
+    };
+    of_address * 2 + u32::from(listener.common.is_bound_to_device())
 }
 
 /// The listener that a flow's first segment is for. Those who share a port share the flows (`SO_REUSEPORT`).
-pub fn listener_for(flow: &Flow) -> Option<Arc<Listener>> {
+pub fn listener_for(flow: &Flow, interface: u32) -> Option<Arc<Listener>> {
     let guard = LISTENERS.lock();
     let same_port = guard.as_ref()?.get(&flow.local.port())?;
-    let best = same_port.iter().map(|listener| fit(listener, &flow.local.ip())).max().filter(|fit| *fit > 0)?;
-    let equals = || same_port.iter().filter(|listener| fit(listener, &flow.local.ip()) == best);
+    let best = same_port.iter().map(|listener| fit(listener, &flow.local.ip(), interface)).max().filter(|fit| *fit > 0)?;
+    let equals = || same_port.iter().filter(|listener| fit(listener, &flow.local.ip(), interface) == best);
     let count = equals().count() as u64;
     let chosen = if count > 1 { (flow.place(secret()) >> 16) % count } else { 0 };
     equals().nth(chosen as usize).cloned()

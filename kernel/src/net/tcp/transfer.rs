@@ -151,12 +151,14 @@ impl TcpSocket {
         let throw_away = flags & n::MSG_TRUNC != 0;
         // So much is waited for, if it takes that (`SO_RCVLOWAT`).
         let low_water = self.common.low_water.load(Ordering::Relaxed) as usize;
-        let target = to.remaining().min(if flags & n::MSG_WAITALL != 0 { usize::MAX } else { low_water });
+        // Who asks for nothing waits all the same until there is something, as on Linux.
+        let empty = to.remaining() == 0;
+        let target = to.remaining().min(if flags & n::MSG_WAITALL != 0 { usize::MAX } else { low_water }).max(1);
         let start = if peek { self.common.peek_start() } else { 0 };
         let mut reading = self.reading.lock();
         let mut done = 0;
         let result = loop {
-            if to.remaining() == 0 {
+            if to.remaining() == 0 && !empty {
                 break Ok(());
             }
             let skip = if peek { start + done } else { 0 };
@@ -183,6 +185,9 @@ impl TcpSocket {
                 Ok(Ok(None)) => break Ok(()),
                 Ok(Err(errno)) | Err(errno) => break Err(errno),
             };
+            if empty {
+                break Ok(());
+            }
             piece.truncate(to.remaining());
             let taken = if throw_away {
                 to.skip(piece.len());

@@ -10,7 +10,6 @@ use linux_raw_sys::ioctl as i;
 use syscall_shim::{Errno, SysResult};
 
 use super::{Tun, flag};
-use crate::arch::rng;
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::socket::wait;
@@ -20,6 +19,7 @@ use crate::net::neighbor::Neighbors;
 use crate::net::netlink::events;
 use crate::net::packet::ETHERNET;
 use crate::net::{address, ioctl, poll};
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::{self, UserAddr};

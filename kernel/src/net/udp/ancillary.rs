@@ -32,6 +32,8 @@ pub struct Arrival<'a> {
     pub ttl: u8,
     /// Its type of service.
     pub tos: u8,
+    /// The address that `IP_PKTINFO` says an answer would come from, where that is not to be found out.
+    pub answered_from: Option<Ipv4Addr>,
 }
 
 impl Arrival<'_> {
@@ -47,7 +49,8 @@ impl Arrival<'_> {
         if let IpAddr::V4(to) = self.to.ip() {
             if options.has(flag::PKTINFO) {
                 let mut data = (self.interface as i32).to_ne_bytes().to_vec();
-                data.extend_from_slice(&own_address(self.interface, to).octets());
+                let own = self.answered_from.unwrap_or_else(|| own_address(self.interface, to));
+                data.extend_from_slice(&own.octets());
                 data.extend_from_slice(&to.octets());
                 put(n::SOL_IP, n::IP_PKTINFO, data);
             }
@@ -121,7 +124,7 @@ impl Datagram {
             out.push(Control { level: UDP.into(), kind: UDP_GRO, data: i32::from(self.segment).to_ne_bytes().to_vec() });
         }
         let Datagram { interface, to, ttl, tos, .. } = *self;
-        Arrival { options, interface, to, ttl, tos }.control(&mut out);
+        Arrival { options, interface, to, ttl, tos, answered_from: None }.control(&mut out);
         out
     }
 }

@@ -16,8 +16,8 @@ use crate::files::socket::{Address, Ancillary, Received, Socket, int};
 use crate::files::{FileOps, OpenFile};
 use crate::net::output::{UDP, UDPLITE};
 use crate::net::socket::Family;
-use crate::net::sockopt::{flag, narrowed};
-use crate::net::{ports, route, stamp};
+use crate::net::sockopt::{flag, narrowed, path_mtu_info};
+use crate::net::{interface, ports, route, stamp};
 use crate::usermem::UserAddr;
 
 /// Levels of the options that these sockets alone have, `SOL_UDP` and `SOL_UDPLITE`: either stands for both, as on Linux.
@@ -123,7 +123,7 @@ impl UdpSocket {
     /// What fits the way to the other side.
     fn path_mtu(&self) -> SysResult<i32> {
         let remote = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?;
-        Ok(route::lookup(&remote.ip())?.interface.mtu() as i32)
+        Ok(route::lookup(&remote.ip())?.mtu())
     }
 
     /// `IPV6_ADDRFORM`: a socket that is connected by IPv4 becomes one of IPv4.
@@ -164,7 +164,12 @@ impl Socket for UdpSocket {
             return Err(Errno::EINVAL);
         }
         self.bind_to(&mut ends, local).map_err(|errno| if errno == Errno::EAGAIN { Errno::EADDRINUSE } else { errno })?;
+        self.common.note_bound(&local.ip());
+        if let Some(lease) = &mut ends.lease {
+            lease.share_as(self.common.sharing());
+        }
         ends.port_named = local.port() != 0;
+        ends.for_all = interface::is_for_all(&local.ip());
         Ok(())
     }
 
@@ -186,6 +191,9 @@ impl Socket for UdpSocket {
         }
         self.ensure_port(&mut ends)?;
         (ends.remote, ends.source) = (Some(to), Some(source));
+        if let Some(lease) = ends.lease.as_ref().filter(|lease| lease.local.ip().is_unspecified()) {
+            lease.stand_for(source);
+        }
         Ok(())
     }
 
@@ -226,7 +234,9 @@ impl Socket for UdpSocket {
             return self.set_own(option, number).unwrap_or(Err(Errno::ENOPROTOOPT));
         }
         match (level, option) {
-            (n::SOL_IPV6, n::IPV6_V6ONLY) if self.ends.lock().lease.is_some() => return Err(Errno::EINVAL),
+            (n::SOL_IPV6, n::IPV6_V6ONLY) if self.common.family() == Family::V6 && self.ends.lock().lease.is_some() => {
+                return Err(Errno::EINVAL);
+            }
             (n::SOL_IPV6, n::IPV6_ADDRFORM) if self.common.family() == Family::V6 => return self.set_address_form(value),
             _ => {}
         }
@@ -239,16 +249,28 @@ impl Socket for UdpSocket {
         Ok(())
     }
 
+    fn get_option_of(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> SysResult<Vec<u8>> {
+        match self.common.group_filter(level, option, room, buffer) {
+            Some(filter) => filter,
+            None => self.get_option(level, option, room),
+        }
+    }
+
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
         let number = match (level, option) {
             (n::SOL_SOCKET, n::SO_ERROR) => self.error.lock().take().map_or(0, |error| i32::from(error.0)),
             (n::SOL_SOCKET, n::SO_ACCEPTCONN) => 0,
             (n::SOL_SOCKET, n::SO_PEERNAME) => return self.peer_address(),
             (n::SOL_IP, n::IP_MTU) => self.path_mtu()?,
+            (n::SOL_IPV6, n::IPV6_PATHMTU) if self.common.family() == Family::V6 && self.ends.lock().remote.is_some() => {
+                return path_mtu_info(self.path_mtu()?, room);
+            }
             (n::SOL_IPV6, n::IPV6_MTU) if self.common.family() == Family::V6 => self.path_mtu()?,
             // As on Linux: a raw socket's protocol, another's port.
             (n::SOL_IP, n::IP_PROTOCOL) => self.ends().0.port().into(),
-            (n::SOL_IPV6, n::IPV6_ADDRFORM) if self.ends.lock().remote.is_some() => self.common.family().number() as i32,
+            (n::SOL_IPV6, n::IPV6_ADDRFORM) if self.common.family() == Family::V6 && self.ends.lock().remote.is_some() => {
+                self.common.family().number() as i32
+            }
             (level, _) if OWN_LEVELS.contains(&level) => self.get_own(option).ok_or(Errno::ENOPROTOOPT)?,
             _ => return self.common.get(level, option, room),
         };

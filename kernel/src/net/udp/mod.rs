@@ -139,14 +139,12 @@ fn deliver(
             if !socket.common.takes_group(interface, &local.ip(), &remote.ip()) {
                 continue;
             }
-            counts::of_family(Count::UdpIn, remote.is_ipv6());
             give(socket, incoming, datagram.clone());
         }
         return;
     }
     match find(protocol, &Flow { local, remote }, interface) {
         Some(socket) if takes(&socket) => {
-            counts::of_family(Count::UdpIn, remote.is_ipv6());
             give(&socket, incoming, datagram);
         }
         Some(_) => {}

@@ -10,6 +10,7 @@ use super::Datagram;
 use super::socket::UdpSocket;
 use crate::files::io::Sink;
 use crate::files::socket::{Ancillary, Received, deadline, wait};
+use crate::net::counts::{self, Count};
 use crate::net::{charge, stamp};
 
 /// The datagram that a peek sees which leaves `offset` bytes out, and how many of its own those are (`SO_PEEK_OFF`).
@@ -67,6 +68,9 @@ impl UdpSocket {
         // As on Linux, one or the other is told.
         if !stamp::is_wanted(&self.common) {
             self.last_stamp.store(datagram.stamp, Ordering::Relaxed);
+        }
+        if !peeks && self.coverage.is_none() {
+            counts::of_family(Count::UdpIn, datagram.from.is_ipv6());
         }
         let full = datagram.payload.len();
         let part = datagram.payload.slice(offset, usize::MAX);

@@ -16,6 +16,7 @@ use super::lite::Coverage;
 use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::net::charge;
+use crate::net::counts::{self, Count};
 use crate::net::errors::{Report, Reports};
 use crate::net::output::{UDP, UDPLITE};
 use crate::net::ports::{self, Lease, Protocol};
@@ -58,6 +59,8 @@ pub(super) struct Ends {
     pub remote: Option<SocketAddr>,
     /// bind(2) named the port.
     pub port_named: bool,
+    /// bind(2) named an address of everybody's, from which nothing can be sent.
+    pub for_all: bool,
     /// The address that bind(2) named, while there is no port.
     pub address: Option<IpAddr>,
 }
@@ -197,20 +200,24 @@ impl UdpSocket {
         ALL_HELD.fetch_sub(size, Ordering::Relaxed);
     }
 
+    fn drop_one(&self, datagram: &Datagram) {
+        self.drops.fetch_add(1, Ordering::Relaxed);
+        counts::of_family(Count::UdpFull, datagram.from.is_ipv6());
+    }
+
     fn queue_up(&self, mut datagram: Datagram) {
-        if self.closed[0].load(Ordering::Acquire) {
-            return;
-        }
         let size = charge(datagram.payload.len());
         let limit = self.common.buffers().0 as usize;
-        if self.held.load(Ordering::Relaxed) >= limit || ALL_HELD.load(Ordering::Relaxed) + size > most_held()[2] {
-            self.drops.fetch_add(1, Ordering::Relaxed);
+        let held = self.held.load(Ordering::Relaxed);
+        // One of any size fits where there is none.
+        if held > 0 && held + size > limit || ALL_HELD.load(Ordering::Relaxed) + size > most_held()[2] {
+            self.drop_one(&datagram);
             return;
         }
         datagram.drops = self.drops.load(Ordering::Relaxed);
         let mut queue = self.queue.lock();
         if queue.try_reserve(1).is_err() {
-            self.drops.fetch_add(1, Ordering::Relaxed);
+            self.drop_one(&datagram);
             return;
         }
         self.held.fetch_add(size, Ordering::Relaxed);
@@ -266,6 +273,9 @@ impl UdpSocket {
         if !connected {
             return Ok(());
         }
+        if let Some(lease) = &ends.lease {
+            lease.stand_for(lease.local.ip());
+        }
         self.common.device.store(0, Ordering::Relaxed);
         if !ends.port_named
             && let Some(lease) = ends.lease.take()
@@ -281,11 +291,11 @@ impl UdpSocket {
 
     /// The address to send from and the way to `to`.
     pub(super) fn way(&self, ends: &Ends, to: &SocketAddr) -> SysResult<(IpAddr, route::Hop)> {
-        let hop = match to.ip() {
-            group if group.is_multicast() => self.common.groups.way(to, self.common.device.load(Ordering::Relaxed))?,
-            address => self.common.route(&address)?,
-        };
-        let bound = Some(self.local_of(ends).ip()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast());
+        let ours = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast() && !ends.for_all;
+        let bound = Some(self.local_of(ends).ip()).filter(ours);
+        let hop = self.common.way(to, bound)?;
+        let group = to.ip().is_multicast();
+        let bound = bound.or_else(|| self.common.groups.source(to.is_ipv6()).filter(|_| group));
         let source = match bound {
             Some(ip) => ip,
             None if hop.interface.is_loopback() && to.ip().is_multicast() => loopback_like(to),

@@ -61,6 +61,10 @@ impl DirSource for Descriptors {
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
         list(&self.0, Class::Fd, from, FileType::Symlink)
     }
+
+    fn is_own(&self) -> bool {
+        self.0.is_own()
+    }
 }
 
 /// `fdinfo`: position, flags, and what the kind of file adds.
@@ -77,6 +81,10 @@ impl DirSource for Infos {
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
         list(&self.0, Class::FdInfo, from, FileType::Regular)
+    }
+
+    fn is_own(&self) -> bool {
+        self.0.is_own()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod attributes;
+mod config;
 mod fd;
 mod kernel;
 mod map_files;

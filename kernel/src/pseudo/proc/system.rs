@@ -15,7 +15,7 @@ use raw_cpuid::CpuId;
 use syscall_shim::{Errno, SysResult};
 
 use super::status::TICK;
-use super::{busy_time, kernel, sysvipc};
+use super::{busy_time, config, kernel, sysvipc};
 use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
 use crate::files::open::SharedOps;
@@ -41,14 +41,12 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("buddyinfo", || Ok(kernel::buddy_info().into_bytes()));
     tree.fixed("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
     tree.line("cmdline", || String::from(boot::info().command_line()));
+    tree.text("config.gz", || Ok(text::gzip(config::text().as_bytes())));
     tree.text("cpuinfo", || Ok(cpuinfo()));
     tree.text("devices", || Ok(text::devices(&[(1, "mem"), (5, "/dev/tty"), (5, "/dev/console"), (5, "/dev/ptmx")], &[])));
     tree.fixed("diskstats", "");
     tree.fixed("execdomains", "0-0\tLinux           \t[kernel]\n");
-    tree.text("filesystems", || {
-        let names = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue"];
-        Ok(text::filesystems(&names.map(|name| (name, false))))
-    });
+    tree.text("filesystems", || Ok(text::filesystems(&vfs::TYPES.map(|name| (name, false)))));
     tree.dir("driver");
     tree.fixed("dma", "");
     tree.dir("fs");

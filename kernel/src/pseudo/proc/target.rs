@@ -7,7 +7,7 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::mm::AddressSpace;
 use crate::task::thread::state;
-use crate::task::{Process, Task, current, table};
+use crate::task::{Process, Task, credentials, current, table};
 
 const CAP_SYS_PTRACE: u32 = 19;
 
@@ -86,22 +86,23 @@ impl Target {
         Ok((!ended).then(|| process.mm()))
     }
 
+    /// Whether it is the caller's process.
+    pub fn is_own(&self) -> bool {
+        self.process().is_ok_and(|process| process.pid == current().process.pid)
+    }
+
     /// `EACCES` unless the caller may look into the process: `PTRACE_MODE_READ_FSCREDS` of ptrace(2).
     pub fn check_access(&self) -> SysResult<()> {
         let process = self.process()?;
-        let me = current();
-        if process.pid == me.process.pid {
+        if process.pid == current().process.pid {
             return Ok(());
         }
-        let mine = me.credentials();
+        let mine = current().credentials();
+        // Also of a process that has no thread any more.
         if mine.capable(CAP_SYS_PTRACE) {
             return Ok(());
         }
-        let theirs = self.task()?.credentials();
-        let same_user = [theirs.uid, theirs.euid, theirs.suid].iter().all(|id| *id == mine.fsuid)
-            && [theirs.gid, theirs.egid, theirs.sgid].iter().all(|id| *id == mine.fsgid);
-        let within = theirs.cap_permitted & !mine.cap_permitted == 0;
-        if same_user && within && dumpable(&process) { Ok(()) } else { Err(Errno::EACCES) }
+        if credentials::may_inspect(&*self.task()?, mine.fsuid, mine.fsgid) { Ok(()) } else { Err(Errno::EACCES) }
     }
 
     /// Who owns the files (`task_dump_owner`): the effective ids, or root where the process must not be dumped. Directories

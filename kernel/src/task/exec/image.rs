@@ -10,8 +10,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::ExecError;
 use super::program::{self, Program, ProgramFile};
-use crate::arch::{boot, fpu, msr, rng};
+use crate::arch::{boot, fpu, msr};
 use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
+use crate::platform::rng;
 use crate::task::credentials::Credentials;
 use crate::task::current;
 
@@ -25,6 +26,8 @@ pub struct Image {
     pub stack_pointer: u64,
     /// The auxiliary vector, for /proc/PID/auxv.
     pub auxv: Vec<(u64, u64)>,
+    /// Where its interpreter is.
+    pub interpreter: Option<fs::Path>,
 }
 
 /// Stack mapped below what the strings take, as Linux's `setup_arg_pages` does.
@@ -49,9 +52,12 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
     let plan = &program.plan;
     let unmappable = |errno| ExecError::mapping(errno, &program.name);
     let bias = map_file(&mm, &program.file, plan, &layout).map_err(unmappable)?;
-    let (entry, interpreter_base) = match &plan.interp {
-        None => (bias.wrapping_add(plan.entry), 0),
-        Some(name) => map_interpreter(&mm, name, &layout).map_err(ExecError::of_interpreter)?,
+    let (entry, interpreter_base, interpreter) = match &plan.interp {
+        None => (bias.wrapping_add(plan.entry), 0, None),
+        Some(name) => {
+            let (entry, base, path) = map_interpreter(&mm, name, &layout).map_err(ExecError::of_interpreter)?;
+            (entry, base, Some(path))
+        }
     };
     let end = bias.wrapping_add(plan.end);
     let in_mmap_area = matches!(plan.base, BaseChoice::Mmap { .. });
@@ -106,7 +112,7 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
         env_start: stack.env.0,
         env_end: stack.env.1,
     });
-    Ok(Image { mm, entry, stack_pointer: stack.sp, auxv: stack.auxv })
+    Ok(Image { mm, entry, stack_pointer: stack.sp, auxv: stack.auxv, interpreter })
 }
 
 /// Random words for the layout, or `None` with `aslr=off` or `personality(ADDR_NO_RANDOMIZE)`.
@@ -120,15 +126,20 @@ fn random() -> Option<Random> {
     Some(Random { mmap: word(), pie: word(), stack: word(), stack_offset: word(), brk: word(), vdso: word() })
 }
 
-fn map_interpreter(mm: &AddressSpace, name: &[u8], layout: &Layout) -> Result<(u64, u64), ExecError> {
+/// Its entry point, its base, and its place.
+fn map_interpreter(mm: &AddressSpace, name: &[u8], layout: &Layout) -> Result<(u64, u64, fs::Path), ExecError> {
     let fail = |errno| ExecError::new(errno, name);
-    let (_, file) = program::open(None, name, fs::LookupFlags::FOLLOW).map_err(fail)?;
+    if name.is_empty() {
+        // As of a script: the working directory.
+        return Err(fail(Errno::EACCES));
+    }
+    let (path, file) = program::open(None, name, fs::LookupFlags::FOLLOW).map_err(fail)?;
     if file.size() < ELF_HEADER_SIZE {
         return Err(ExecError::elf(ElfError::ShortInterpreter, name));
     }
     let plan = LoadPlan::parse(&*file).map_err(|error| ExecError::elf(error, name))?;
     let bias = map_file(mm, &file, &plan, layout).map_err(|errno| ExecError::mapping(errno, name))?;
-    Ok((bias.wrapping_add(plan.entry), bias.wrapping_add(plan.start)))
+    Ok((bias.wrapping_add(plan.entry), bias.wrapping_add(plan.start), path))
 }
 
 /// Carries a plan out and returns what to add to its addresses. `EINVAL` where an address does not fit, `EPERM` where it is too

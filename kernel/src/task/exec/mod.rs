@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub path: &'a [u8],
     /// What the program is told of its own path: `AT_EXECFN`, a script's name, and `comm`.
     pub shown: &'a [u8],
+    /// That path will not lead there once the program runs: it begins with a descriptor that closes at exec.
+    pub unreachable: bool,
     /// Where a relative path starts (`execveat`); `None` is the working directory.
     pub at: Option<fs::Path>,
     /// How to look it up.
@@ -110,7 +112,8 @@ pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
         privileges::after_exec(&current().credentials(), &program).map_err(|errno| ExecError::new(errno, &program.name))?;
     let image = image::build(&program, &request.envp, &credentials, secure)?;
     // Whoever may not read the program may not have its memory dumped either (`would_dump`).
-    let readable = with_fs(|ctx| namespace().access(ctx, &program.path, AccessMask::READ)).is_ok();
+    let readable = |path: &fs::Path| with_fs(|ctx| namespace().access(ctx, path, AccessMask::READ)).is_ok();
+    let readable = readable(&program.path) && image.interpreter.as_ref().is_none_or(readable);
 
     // From here on the old program is gone.
     exit::end_other_threads().map_err(|errno| ExecError::new(errno, request.path))?;
@@ -138,7 +141,7 @@ pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
         process.pdeath_signal.store(0, Ordering::Relaxed);
     }
     task.set_credentials(credentials);
-    task.set_name(basename(request.shown));
+    task.set_name(&program.comm);
     *process.exe_name.lock() = String::from_utf8_lossy(request.shown).into_owned();
     *process.auxv.lock() = image.auxv;
     *process.exe.lock() = Some(program.path.clone());
@@ -156,6 +159,7 @@ pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
             ..TrapFrame::default()
         };
         frame.leave_syscall();
+        task.arrival.set(frame);
     });
     Ok(())
 }
@@ -183,10 +187,6 @@ pub fn unshare_files(task: &Task) -> SysResult<()> {
         drop(shared);
     }
     Ok(())
-}
-
-fn basename(path: &[u8]) -> &[u8] {
-    path.rsplit(|&b| b == b'/').next().unwrap_or(path)
 }
 
 /// Reads the argument or environment vector of execve(2): a NULL-terminated array of pointers. NULL counts as empty.

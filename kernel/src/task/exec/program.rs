@@ -35,6 +35,8 @@ pub struct Program {
     pub gid: u32,
     /// The set-id bits do not count on its mount.
     pub nosuid: bool,
+    /// What the process is called: the last part of the path that execve was given, or of the file's where that was a descriptor.
+    pub comm: Vec<u8>,
 }
 
 impl Program {
@@ -52,10 +54,22 @@ impl Program {
                     let attrs = file.inode.access_attrs();
                     let nosuid = path.mount.flags().contains(MountFlags::NOSUID);
                     let execfn = request.shown.to_vec();
+                    let comm = match request.path {
+                        [] => path.dentry.name().to_vec(),
+                        given => given.rsplit(|&b| b == b'/').next().unwrap_or_default().to_vec(),
+                    };
                     let (mode, uid, gid) = (attrs.mode, attrs.uid, attrs.gid);
-                    return Ok(Self { path, name, execfn, file, plan, argv, mode, uid, gid, nosuid });
+                    return Ok(Self { path, name, execfn, file, plan, argv, mode, uid, gid, nosuid, comm });
                 }
                 Kind::Script(script) => {
+                    // With the descriptor by which its path would be opened gone, nobody could read it.
+                    if request.unreachable {
+                        return Err(ExecError::new(Errno::ENOENT, &name));
+                    }
+                    if script.interpreter.is_empty() {
+                        // That is the working directory, which is no file to execute.
+                        return Err(ExecError::new(Errno::EACCES, &name));
+                    }
                     argv = script.argv(&name, argv).map_err(|_| ExecError::new(Errno::ENOMEM, &name))?;
                     name = script.interpreter;
                     lookup_name = name.clone();
@@ -147,7 +161,7 @@ impl MappedFile for ProgramFile {
     }
 
     fn path(&self) -> Vec<u8> {
-        self.path.display(&vfs::namespace().root())
+        with_fs(|ctx| Ok(self.path.display(&ctx.root))).unwrap_or_default()
     }
 
     fn is_shmem(&self) -> bool {

@@ -38,7 +38,8 @@ pub const OWNER_DIED: u32 = 0x4000_0000;
 /// What names a futex word.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Key {
-    /// The address space or, with the lowest bit set, the shared memory. Both are told by where the kernel keeps them, which is even.
+    /// The address space or, with the lowest bit set, the shared memory. Both are told by where the kernel keeps them, which is
+    /// aligned. The second bit is for private memory by a call that does not say so.
     whose: usize,
     /// Address or offset in it.
     place: u64,
@@ -65,7 +66,9 @@ impl Key {
         // What names it is its page, which must be there, and must be one that can change.
         usermem::load_u32(UserAddr(self.place))?;
         let shared = current().process.mm().shared_futex_key(self.place)?;
-        Ok(shared.map_or(self, |(object, offset)| Self { whose: object | 1, place: offset }))
+        // Private memory too is asked for apart from what is promised to be private (`FUT_OFF_MMSHARED`).
+        let own = Self { whose: self.whose | 2, ..self };
+        Ok(shared.map_or(own, |(object, offset)| Self { whose: object | 1, place: offset }))
     }
 
     /// The bucket that its waiters are in. Keys are addresses, and a program that makes them collide slows only itself.
@@ -91,7 +94,7 @@ pub fn wake(addr: UserAddr, private: bool, count: u32, bitset: u32) -> SysResult
     bucket::lock(key).wake(key, count.max(1) as usize, bitset)
 }
 
-/// Wakes up to `count` waiters on the word at `addr` in the current address space, whoever they are.
+/// Wakes up to `count` of those who wait for the word at `addr` as for one that may be shared: so the kernel tells of a thread's end.
 pub fn wake_address(addr: UserAddr, count: u32) {
     // A bad address is the program's own doing: nobody can wait there.
     let _ = wake(addr, false, count, MATCH_ANY);

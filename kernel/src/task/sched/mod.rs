@@ -8,11 +8,12 @@
 
 mod balance;
 mod cpu_time;
+pub mod deadline;
 mod queue;
 pub mod realtime;
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use super::credentials::Credentials;
 use super::process::Process;
@@ -41,8 +42,6 @@ const POLL_TIME: Instant = 20_000;
 
 /// Each CPU's queue. The locks are innermost but for the heap's.
 static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const { IrqLock::new(RunQueue::new()) }; MAX_CPUS];
-/// The CPUs that run tasks, a bit each.
-static ONLINE: AtomicU64 = AtomicU64::new(1);
 
 #[inline(always)]
 fn queue_of(cpu: u32) -> &'static IrqLock<RunQueue> {
@@ -54,10 +53,7 @@ fn my_queue() -> &'static IrqLock<RunQueue> {
     queue_of(this_cpu().id.get())
 }
 
-/// The CPUs that run tasks, a bit each.
-pub fn online_cpus() -> u64 {
-    ONLINE.load(Ordering::Acquire)
-}
+pub use percpu::online as online_cpus;
 
 /// The idle task of a CPU. `stack` is `None` for the boot CPU's, which keeps the boot stack.
 fn new_idle(process: Arc<Process>, fs: Arc<FsContext>, own_stack: bool) -> syscall_shim::SysResult<Arc<Task>> {
@@ -85,7 +81,7 @@ pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
     let process = Arc::new(Process::new(0, mm, Arc::new(SigHand::default())));
     let idle = new_idle(process, Arc::new(FsContext::new(root)), false)?;
     let mut queue = my_queue().lock();
-    this_cpu().current.set(Arc::as_ptr(&idle));
+    this_cpu().current.set(Arc::as_ptr(&idle).cast());
     queue.current = Some(idle.clone());
     queue.idle = Some(idle);
     Ok(())
@@ -112,9 +108,9 @@ pub fn prepare_cpu(cpu: u32) -> Option<(u64, u64)> {
 pub fn cpu_is_up() {
     let cpu = this_cpu();
     if let Some(idle) = &my_queue().lock().idle {
-        cpu.current.set(Arc::as_ptr(idle));
+        cpu.current.set(Arc::as_ptr(idle).cast());
     }
-    ONLINE.fetch_or(1 << cpu.id.get(), Ordering::AcqRel);
+    percpu::set_online();
 }
 
 /// Load averages of 1, 5 and 15 minutes in hundredths, summed over the CPUs.
@@ -188,12 +184,12 @@ fn ask(cpu: u32) {
 #[inline(always)]
 pub fn current() -> &'static Task {
     // SAFETY: the run queue holds a count of the running task, which therefore outlives everything that it runs.
-    unsafe { &*this_cpu().current.get() }
+    unsafe { &*this_cpu().current.get().cast() }
 }
 
 /// The running task, counted.
 pub fn current_arc() -> Arc<Task> {
-    let ptr = this_cpu().current.get();
+    let ptr = this_cpu().current.get().cast::<Task>();
     // SAFETY: the pointer comes from an Arc that the run queue holds.
     unsafe {
         Arc::increment_strong_count(ptr);
@@ -448,7 +444,7 @@ fn switch(arrival: Arrival) {
         next_task.last_cpu.store(own, Ordering::Relaxed);
         next_task.moved.store(true, Ordering::Relaxed);
     }
-    cpu.current.set(next_ptr);
+    cpu.current.set(next_ptr.cast());
     let save = prev.saved_rsp.get();
     // SAFETY: `next` runs nowhere, so its saved stack pointer is settled.
     let load = unsafe { *next_task.saved_rsp.get() };
@@ -537,14 +533,13 @@ fn clear_away((task, mm): Leftovers) {
 }
 
 /// Where a new thread starts: on its way to the application with the frame at the top of its stack.
-pub extern "C" fn first_switch(frame: &mut TrapFrame) {
+pub fn first_switch() {
     finish_switch(true);
     irq::disable();
-    crate::arch::traps::leave_to_application(frame);
 }
 
 /// Where a new kernel thread starts.
-pub extern "C" fn first_switch_kernel() {
+pub fn first_switch_kernel() {
     finish_switch(true);
 }
 

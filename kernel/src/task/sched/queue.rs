@@ -19,6 +19,9 @@ const SCHED_FIFO: u32 = 1;
 const SCHED_RR: u32 = 2;
 const SCHED_BATCH: u32 = 3;
 const SCHED_IDLE: u32 = 5;
+const SCHED_DEADLINE: u32 = 6;
+/// Above all that a program can ask for.
+const DEADLINE_PRIORITY: u32 = 100;
 
 /// Virtual time by which a task may be ahead of the others when it has slept. That is all that a sleep gives: if it made up for what
 /// the task had run before, those who hand the CPU to each other would never have had more than one who is ready all the time.
@@ -68,7 +71,11 @@ fn max_debt(task: &Task) -> i64 {
 }
 
 fn realtime_priority(params: SchedParams) -> Option<u32> {
-    matches!(params.policy, SCHED_FIFO | SCHED_RR).then_some(params.rt_priority)
+    match params.policy {
+        SCHED_FIFO | SCHED_RR => Some(params.rt_priority),
+        SCHED_DEADLINE => Some(DEADLINE_PRIORITY),
+        _ => None,
+    }
 }
 
 /// The real-time priority of a task, if it has one.
@@ -94,7 +101,7 @@ pub enum Arrival {
 /// As what a task came to a queue.
 pub struct Place {
     params: SchedParams,
-    /// For fair tasks.
+    /// For fair tasks; for those with a deadline it is that.
     vruntime: u64,
 }
 
@@ -197,6 +204,9 @@ impl RunQueue {
             self.insert_fair(vruntime, task);
             return Place { params, vruntime };
         };
+        if params.policy == SCHED_DEADLINE {
+            return self.push_deadline(task, params, arrival);
+        }
         // A task that was preempted keeps its turn (sched(7)); a FIFO task's has no other end.
         let fifo = params.policy == SCHED_FIFO && arrival == Arrival::Expired;
         let first = arrival == Arrival::Preempted || fifo;
@@ -204,6 +214,20 @@ impl RunQueue {
         let at = self.realtime.partition_point(|(other, _)| behind(*other));
         self.realtime.insert(at, (priority, task));
         Place { params, vruntime: 0 }
+    }
+
+    /// Before those whose deadline is later, and all that have none. Its time is counted.
+    fn push_deadline(&mut self, task: Arc<Task>, params: SchedParams, arrival: Arrival) -> Place {
+        match arrival {
+            Arrival::Woken | Arrival::Moved => drop(task.deadline.ready(self.counted_to)),
+            Arrival::Yielded => task.deadline.give_up(),
+            Arrival::Preempted | Arrival::Expired => {}
+        }
+        let deadline = task.deadline.at();
+        let comes_first = |other: &Task| priority(other) == Some(DEADLINE_PRIORITY) && other.deadline.at() <= deadline;
+        let at = self.realtime.partition_point(|(_, other)| comes_first(other));
+        self.realtime.insert(at, (DEADLINE_PRIORITY, task));
+        Place { params, vruntime: deadline }
     }
 
     #[inline(never)]
@@ -241,7 +265,9 @@ impl RunQueue {
 
     /// The running task goes on with other parameters: what it has had in excess counts as much as it may by those.
     pub fn settle(&self, task: &Task) {
-        if priority(task).is_none() {
+        if task.sched.get().policy == SCHED_DEADLINE {
+            task.deadline.ready(self.counted_to);
+        } else if priority(task).is_none() {
             let vruntime = self.place(task, Arrival::Woken);
             task.vruntime.store(vruntime, Ordering::Relaxed);
         }
@@ -323,6 +349,9 @@ impl RunQueue {
             if realtime_priority(params).is_some() {
                 self.rt_period = if self.rt_used == 0 { self.counted_to } else { self.rt_period };
                 self.rt_used += now.saturating_sub(self.counted_to);
+                if params.policy == SCHED_DEADLINE {
+                    current.deadline.used(now.saturating_sub(self.counted_to));
+                }
             } else {
                 let vruntime = current.vruntime.load(Ordering::Relaxed) + self.uncounted(params, now);
                 current.vruntime.store(vruntime, Ordering::Relaxed);
@@ -343,10 +372,14 @@ impl RunQueue {
     #[inline(always)]
     pub fn begin(&mut self, task: Arc<Task>, now: Instant) {
         self.counted_to = now;
-        self.slice_end = match task.sched.is_default() || task.sched.get().policy != SCHED_RR {
-            // A FIFO task's turn does not end so; it is a time to look at the others.
+        self.slice_end = match task.sched.is_default() {
             true => now + TIME_SLICE,
-            false => now + realtime::rr_slice(),
+            false => match task.sched.get().policy {
+                SCHED_RR => now + realtime::rr_slice(),
+                SCHED_DEADLINE => now + task.deadline.left().min(TIME_SLICE),
+                // A FIFO task's turn does not end so; it is a time to look at the others.
+                _ => now + TIME_SLICE,
+            },
         };
         self.load.set(now, self.waiting() + usize::from(!task.idle));
         self.current = Some(task);
@@ -383,7 +416,8 @@ impl RunQueue {
         let old = current.sched.get();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
         if rank.is_some() || rank_now.is_some() {
-            return rank > rank_now && !self.is_throttled();
+            let earlier = rank == Some(DEADLINE_PRIORITY) && rank == rank_now && vruntime < current.deadline.at();
+            return (rank > rank_now || earlier) && !self.is_throttled();
         }
         match (new.policy, old.policy) {
             (SCHED_IDLE, _) => false,

@@ -132,7 +132,10 @@ pub fn pop(frame: &mut TrapFrame, task: &Task) {
     *task.restart.lock() = None;
     frame.leave_syscall();
     match restore(frame, task) {
-        Ok(()) => task.process.mm().resume(frame),
+        Ok(()) => {
+            task.process.mm().resume(frame);
+            task.arrival.set(frame);
+        }
         Err(_) => fault::force_segv(None),
     }
 }

@@ -8,9 +8,10 @@ use spin::Once;
 use syscall_shim::Errno;
 
 use super::setting::{Name, Settings};
-use crate::arch::{boot, rng};
+use crate::arch::boot;
 use crate::files::{capable, inotify, tty};
 use crate::ipc::limits;
+use crate::platform::rng;
 use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
 use crate::task::{core_dump, seccomp, table, uts, watchdog};
