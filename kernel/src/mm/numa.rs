@@ -116,6 +116,9 @@ pub fn inspectable(pid: i32) -> SysResult<Arc<AddressSpace>> {
     Ok(other.process.mm())
 }
 
+/// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`
+pub const PRIVATE_EXPEDITED_RSEQ: u32 = 128;
+
 impl AddressSpace {
     /// get_mempolicy(2): mode or node, and the set of nodes.
     pub fn get_mempolicy(&self, addr: u64, flags: u64) -> SysResult<(i32, u64)> {
@@ -178,7 +181,12 @@ impl AddressSpace {
         }
     }
 
-    /// membarrier(2) without flags.
+    /// Whether a private command of membarrier(2) has been registered for: each is one bit below its registration.
+    pub fn barrier_registered(&self, command: u32) -> bool {
+        self.barriers.registered.load(Ordering::Relaxed) & (command << 1) != 0
+    }
+
+    /// membarrier(2) without flags. Whoever gives [`PRIVATE_EXPEDITED_RSEQ`] has told the threads before.
     pub fn membarrier(&self, command: u32) -> SysResult {
         const GLOBAL: u32 = 1;
         const GLOBAL_EXPEDITED: u32 = 2;
@@ -187,17 +195,28 @@ impl AddressSpace {
         const REGISTER_PRIVATE_EXPEDITED: u32 = 16;
         const PRIVATE_EXPEDITED_SYNC_CORE: u32 = 32;
         const REGISTER_PRIVATE_EXPEDITED_SYNC_CORE: u32 = 64;
-        const ALL: u32 = 127;
+        const REGISTER_PRIVATE_EXPEDITED_RSEQ: u32 = 256;
+        const GET_REGISTRATIONS: u32 = 512;
+        const ALL: u32 = 1023;
         match command {
             0 => return Ok(ALL as usize),
             // Whoever else runs a program is interrupted; that is a full barrier on that CPU, and serialises it.
             GLOBAL | GLOBAL_EXPEDITED => tlb::interrupt_all(),
-            REGISTER_GLOBAL_EXPEDITED | REGISTER_PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED_SYNC_CORE => {
+            REGISTER_GLOBAL_EXPEDITED
+            | REGISTER_PRIVATE_EXPEDITED
+            | REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+            | REGISTER_PRIVATE_EXPEDITED_RSEQ => {
                 self.barriers.registered.fetch_or(command, Ordering::Relaxed);
             }
-            PRIVATE_EXPEDITED | PRIVATE_EXPEDITED_SYNC_CORE => {
-                // Each private command is one bit below its registration.
-                if self.barriers.registered.load(Ordering::Relaxed) & (command << 1) == 0 {
+            GET_REGISTRATIONS => {
+                let registered = self.barriers.registered.load(Ordering::Relaxed);
+                // The other private ones are shown as the plain one, too.
+                let others = REGISTER_PRIVATE_EXPEDITED_SYNC_CORE | REGISTER_PRIVATE_EXPEDITED_RSEQ;
+                let plain = if registered & others != 0 { REGISTER_PRIVATE_EXPEDITED } else { 0 };
+                return Ok((registered | plain) as usize);
+            }
+            PRIVATE_EXPEDITED | PRIVATE_EXPEDITED_SYNC_CORE | PRIVATE_EXPEDITED_RSEQ => {
+                if !self.barrier_registered(command) {
                     return Err(Errno::EPERM);
                 }
                 tlb::interrupt(&self.cpus);

@@ -9,7 +9,7 @@ use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
 use crate::mm::numa;
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
-use crate::task::{current, oom};
+use crate::task::{current, oom, rseq};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
 
 const PROT_SEM: u32 = 8;
@@ -227,12 +227,18 @@ pub fn mseal(addr: u64, len: u64, flags: u64) -> SysResult {
     mm().mseal(addr, len).map(|()| 0)
 }
 
-/// membarrier(2).
+/// membarrier(2). Where one CPU's threads are to start their critical sections anew, all do.
 pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
-    if flags != 0 {
+    const FLAG_CPU: u32 = 1;
+    let (command, mm) = (command as u32, mm());
+    let restarts = command == numa::PRIVATE_EXPEDITED_RSEQ;
+    if flags != 0 && !(restarts && flags == FLAG_CPU) {
         return Err(Errno::EINVAL);
     }
-    mm().membarrier(command as u32)
+    if restarts && mm.barrier_registered(command) {
+        rseq::restart_sections(&mm);
+    }
+    mm.membarrier(command)
 }
 
 fn vectors(iov: UserPtr<[u64; 2]>, count: u64) -> SysResult<alloc::vec::Vec<[u64; 2]>> {

@@ -1,14 +1,16 @@
 //! Restartable sequences (rseq(2), include/uapi/linux/rseq.h): a program learns its CPU
 //! without a call, and a critical section that was interrupted starts anew.
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use syscall_shim::types::{Rseq, RseqCs, Siginfo};
 use syscall_shim::{Errno, Signal, SysResult};
 
-use super::current;
 use super::thread::Task;
+use super::{current, table};
 use crate::arch::trap::TrapFrame;
+use crate::mm::AddressSpace;
 use crate::usermem::{UserAddr, UserPtr};
 
 /// `RSEQ_FLAG_UNREGISTER`.
@@ -58,6 +60,15 @@ pub fn register(addr: UserAddr, len: u32, flags: u32, signature: u32) -> SysResu
 
 fn cpu() -> u32 {
     crate::arch::percpu::this_cpu().id.get()
+}
+
+/// Has all other threads that use `mm` start the critical section anew that they are in, before they execute more of it.
+pub fn restart_sections(mm: &Arc<AddressSpace>) {
+    let me = current();
+    let registered = |task: &Arc<Task>| task.rseq.load(Ordering::Relaxed) != 0 && !core::ptr::eq(&**task, me);
+    for task in table::tasks().iter().filter(|task| registered(task) && Arc::ptr_eq(&task.process.mm(), mm)) {
+        task.moved.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Called when the thread was switched away from the application or is about to run a signal handler: tells it its CPU, and
