@@ -111,7 +111,7 @@ mod tests {
         put("a_child", "\0helper2\0", 0o755);
         put("helper2", "", 0o755);
         put("b", "", 0o755);
-        put("c", "\0ls -l | sort\0sort of a test\0cat is a word", 0o755);
+        put("c", "\0ls -l | sort\0sort of words\0cat is one", 0o755);
         put("data", "", 0o644);
         let needs = Needs::of(dir.path()).unwrap();
         let of = |command: &str| -> Vec<String> {
