@@ -15,6 +15,8 @@ use crate::mm::{MapFile, MapFlags, MapRequest, MapTarget, MappedFile, PAGE_SIZE,
 use crate::sync::SpinLock;
 use crate::task::current;
 
+const SHM_HUGETLB: u32 = 0o4000;
+const SHM_HUGE_SHIFT: u32 = 26;
 const SHM_NORESERVE: u32 = 0o10000;
 const SHM_RDONLY: u32 = 0o10000;
 const SHM_RND: u32 = 0o20000;
@@ -66,6 +68,10 @@ pub fn get(key: i32, size: u64, flags: u32) -> SysResult<i32> {
         let pages = len / PAGE_SIZE as u64;
         if PAGES.load(Relaxed).checked_add(pages).is_none_or(|all| all > limits::SHMALL.load(Relaxed)) {
             return Err(Errno::ENOSPC);
+        }
+        if flags & SHM_HUGETLB != 0 {
+            // Pages of 2 MiB (the default) and 1 GiB exist, and the pool is empty.
+            return Err(if matches!(flags >> SHM_HUGE_SHIFT & 0x3f, 0 | 21 | 30) { Errno::ENOMEM } else { Errno::EINVAL });
         }
         let memory = SharedMemory::create(len, flags & SHM_NORESERVE != 0)?;
         PAGES.fetch_add(pages, Relaxed);
