@@ -368,3 +368,104 @@ GROUP(rare_prctl)
     ERR("speculation, more", EINVAL, prctl(PR_GET_SPECULATION_CTRL, 99, 1, 0, 0));
     AS_NOBODY(ERR("flusher, not allowed", EPERM, prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0)));
 }
+
+/* The protection of the area at `at`, from /proc/self/maps. */
+static const char *protection_of(void *at)
+{
+    static char protection[8];
+    char text[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    MUST(maps);
+    strcpy(protection, "none");
+    while (fgets(text, sizeof text, maps)) {
+        unsigned long from, to;
+        char shown[8];
+        if (sscanf(text, "%lx-%lx %7s", &from, &to, shown) == 3 && from <= (unsigned long)at && (unsigned long)at < to)
+            strcpy(protection, shown);
+    }
+    fclose(maps);
+    return protection;
+}
+
+GROUP(personalities)
+{
+    int status;
+    char names[6][65];
+    CHILD(status, {
+        MUST(syscall(SYS_personality, 0x0400000) == 0);
+        void *page = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        TEXT("what is read is executed", "r-xp", protection_of(page));
+        MUST(mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0);
+        TEXT("also by mprotect", "rwxp", protection_of(page));
+        MUST(mprotect(page, 4096, PROT_NONE) == 0);
+        TEXT("what is not read is not", "---p", protection_of(page));
+    });
+    CHILD(status, {
+        MUST(syscall(SYS_personality, 0x0020000) == 0 && syscall(SYS_uname, names) == 0);
+        names[2][4] = 0;
+        TEXT("release", "2.6.", names[2]);
+    });
+    CHILD(status, {
+        MUST(syscall(SYS_personality, 8) == 0 && syscall(SYS_uname, names) == 0);
+        TEXT("machine", "i686", names[4]);
+    });
+}
+
+GROUP(exec_gain)
+{
+    int status;
+    CHILD(status, {
+        ERR("unknown bit", EINVAL, prctl(65, 4, 0, 0, 0));
+        ERR("not inherited alone", EINVAL, prctl(65, 2, 0, 0, 0));
+        ERR("more", EINVAL, prctl(65, 1, 1, 0, 0));
+        EQ("not set", 0, prctl(66, 0, 0, 0, 0));
+        char *early = mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        OK("set", prctl(65, 1, 0, 0, 0));
+        EQ("is set", 1, prctl(66, 0, 0, 0, 0));
+        ERR("written and executed", EACCES, mmap(0, 4096, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0);
+        char *plain = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ERR("later executed", EACCES, mprotect(plain, 4096, PROT_READ | PROT_EXEC));
+        OK("stays executed", mprotect(early, 4096, PROT_READ | PROT_EXEC));
+        ERR("and written", EACCES, mprotect(early, 4096, 7));
+        OK("taken away", mprotect(early, 4096, PROT_READ));
+        ERR("for good", EACCES, mprotect(early, 4096, PROT_EXEC));
+        ERR("cannot be undone", EPERM, prctl(65, 0, 0, 0, 0));
+        int ended;
+        CHILD(ended, EQ("a child has it", 1, prctl(66, 0, 0, 0, 0)));
+    });
+    CHILD(status, {
+        OK("for this one", prctl(65, 3, 0, 0, 0));
+        int ended;
+        CHILD(ended, EQ("a child has none", 0, prctl(66, 0, 0, 0, 0)));
+    });
+}
+
+GROUP(kept_prctl)
+{
+    int status;
+    CHILD(status, {
+        EQ("machine checks", 2, prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+        OK("early", prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
+        EQ("is early", 1, prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+        ERR("unknown", EINVAL, prctl(PR_MCE_KILL, PR_MCE_KILL_SET, 3, 0, 0));
+        ERR("clear with more", EINVAL, prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 1, 0, 0));
+        OK("clear", prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0));
+        EQ("as before", 2, prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+    });
+}
+
+GROUP(times_of_day)
+{
+    struct timespec far_ = {1L << 62, 0}, end = {9223372036 - 30 * 365 * 24 * 3600L, 0};
+    struct timeval far_us = {1L << 62, 0};
+    ERR("the end of time", EINVAL, syscall(SYS_clock_settime, CLOCK_REALTIME, &far_));
+    ERR("thirty years before it", EINVAL, syscall(SYS_clock_settime, CLOCK_REALTIME, &end));
+    ERR("settimeofday", EINVAL, syscall(SYS_settimeofday, &far_us, 0));
+    AS_NOBODY({
+        ERR("wrong before forbidden", EINVAL, syscall(SYS_clock_settime, CLOCK_REALTIME, &far_));
+        ERR("forbidden", EPERM, syscall(SYS_settimeofday, &(struct timeval){1000000000, 0}, 0));
+        ERR("groups: forbidden before wrong", EPERM, syscall(SYS_setgroups, 70000, 0));
+    });
+    if (geteuid() == 0)
+        ERR("too many groups", EINVAL, syscall(SYS_setgroups, 70000, 0));
+}

@@ -142,7 +142,7 @@ macro_rules! for_each_syscall {
             96, gettimeofday, [TimevalOut Ptr], done;
             97, getrlimit, [Resource RlimitOut], done;
             98, getrusage, [Int RusageOut], partial("no block I/O counts");
-            99, sysinfo, [SysinfoOut], partial("load averages, shared and buffer memory are zero");
+            99, sysinfo, [SysinfoOut], done;
             100, times, [Ptr], done;
             101, ptrace, [Int Int Ptr Ptr], absent;
             102, getuid, [], done;
@@ -178,7 +178,7 @@ macro_rules! for_each_syscall {
             132, utime, [Path Ptr], done;
             133, mknod, [Path Mode Dev], done;
             134, uselib, [Path], absent;
-            135, personality, [Hex], partial("kept; only ADDR_NO_RANDOMIZE can have an effect");
+            135, personality, [Hex], partial("ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, STICKY_TIMEOUTS, UNAME26 and PER_LINUX32 have an effect");
             136, ustat, [Dev Ptr], done;
             137, statfs, [Path StatfsOut], done;
             138, fstatfs, [Fd StatfsOut], done;

@@ -244,6 +244,7 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let mut at = start;
+        let (execution, asked) = (limits::execution(), prot);
         while at < end {
             let area = locked.inner.areas.find(at).ok_or(Errno::ENOMEM)?;
             let (to, old, flags) = (area.end.min(end), area.prot, area.flags);
@@ -251,9 +252,11 @@ impl AddressSpace {
                 return Err(Errno::EPERM);
             }
             let allowed = flags.bits() >> VmFlags::MAYREAD.bits().trailing_zeros();
+            let prot = execution.implied(asked, flags.contains(VmFlags::MAYEXEC));
             if prot.bits() & !allowed != 0 {
                 return Err(Errno::EACCES);
             }
+            execution.check(old, prot)?;
             if prot != old {
                 locked.protect(at, to, prot, flags)?;
             }

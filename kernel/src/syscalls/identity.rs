@@ -12,6 +12,8 @@ use crate::usermem::UserPtr;
 
 /// `NGROUPS_MAX`.
 const NGROUPS_MAX: i32 = 65536;
+const CAP_SETGID: u32 = 6;
+const CAP_SYS_PTRACE: u32 = 19;
 
 /// Changes the calling thread's credentials.
 fn change<T>(f: impl FnOnce(&mut Credentials) -> SysResult<T>) -> SysResult<T> {
@@ -144,6 +146,9 @@ pub fn getgroups(size: i32, list: UserPtr<u32>) -> SysResult {
 
 /// setgroups(2). The order is not kept: Linux sorts.
 pub fn setgroups(size: i32, list: UserPtr<u32>) -> SysResult {
+    if !current().credentials().capable(CAP_SETGID) {
+        return Err(Errno::EPERM);
+    }
     if !(0..=NGROUPS_MAX).contains(&size) {
         return Err(Errno::EINVAL);
     }

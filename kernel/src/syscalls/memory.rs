@@ -7,8 +7,8 @@ use crate::mm::address_space::{SLACK, memory_is_short};
 use crate::mm::flags::{PAGE_SIZE, page_up};
 use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
-use crate::mm::numa;
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
+use crate::mm::{limits, numa};
 use crate::task::{current, oom, rseq};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
 
@@ -47,6 +47,9 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
         Some(file)
     };
     let prot = Prot::from_bits_truncate(prot);
+    let execution = limits::execution();
+    let prot = execution.implied(prot, file.as_ref().is_none_or(|file| file.may_exec));
+    execution.check(prot, prot)?;
     loop {
         let result = mm().mmap(MapRequest { addr, len, prot, flags, file: file.clone() });
         // Overcommitted: nobody expects a small mapping to fail, and who asks again and again would never come to use it.

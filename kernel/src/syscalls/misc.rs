@@ -9,8 +9,9 @@ use crate::arch::clock;
 use crate::channel::{self, ExitKind};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::platform::rng;
-use crate::task::{current, rseq as restartable, table, uts};
+use crate::task::{current, rseq as restartable, sched, table, uts};
 use crate::usermem::{self, UserAddr, UserPtr};
+use crate::vfs;
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_BOOT: u32 = 22;
@@ -27,14 +28,20 @@ fn field(text: &[u8]) -> [u8; 65] {
     field
 }
 
+/// Of personality(2): a release that old programs understand, and a machine of 32 bits.
+const UNAME26: u32 = 0x002_0000;
+const PER_MASK: u32 = 0xff;
+const PER_LINUX32: u32 = 8;
+
 /// uname(2).
 pub fn uname(names: UserPtr<Utsname>) -> SysResult {
+    let persona = current().process.personality.load(Ordering::Relaxed);
     names.write(Utsname {
         sysname: field(b"Linux"),
         nodename: field(&uts::hostname()),
-        release: field(uts::RELEASE.as_bytes()),
+        release: field(uts::release(persona & UNAME26 != 0).as_bytes()),
         version: field(uts::VERSION.as_bytes()),
-        machine: field(b"x86_64"),
+        machine: field(if persona & PER_MASK == PER_LINUX32 { b"i686" } else { b"x86_64" }),
         domainname: field(&uts::domainname()),
     })?;
     Ok(0)
@@ -62,7 +69,11 @@ pub fn setdomainname(name: UserPtr<u8>, len: i32) -> SysResult {
 pub fn sysinfo(info: UserPtr<Sysinfo>) -> SysResult {
     let memory = frames::stats();
     let bytes = |frames: usize| (frames * PAGE_SIZE) as u64;
+    // In 1/65536, of hundredths.
+    let loads = sched::load_averages().map(|hundredths| (hundredths << 16) / 100);
     info.write(Sysinfo {
+        loads,
+        sharedram: vfs::shmem_pages() * PAGE_SIZE as u64,
         uptime: (clock::monotonic_ns() / NSEC_PER_SEC) as i64,
         totalram: bytes(memory.total),
         freeram: bytes(memory.free),

@@ -8,7 +8,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 
 use crate::arch::{fpu, msr};
 use crate::task::credentials::{ALL_CAPABILITIES, Credentials};
-use crate::task::{Task, current};
+use crate::task::{Process, Task, current};
 use crate::usermem::{self, USER_END, UserAddr, UserPtr};
 
 /// Highest capability that there is (`/proc/sys/kernel/cap_last_cap`).
@@ -170,6 +170,25 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
             must_be_zero(&[arg4, arg5])?;
             Err(Errno::ENODEV)
         }
+        p::PR_SET_MDWE => set_mdwe(process, arg2, &[arg3, arg4, arg5]),
+        p::PR_GET_MDWE => {
+            must_be_zero(&[arg2, arg3, arg4, arg5])?;
+            Ok(process.no_exec_gain.load(Ordering::Relaxed) as usize)
+        }
+        p::PR_MCE_KILL => set_mce_kill(task, arg2, arg3, &[arg4, arg5]),
+        p::PR_MCE_KILL_GET => {
+            must_be_zero(&[arg2, arg3, arg4, arg5])?;
+            Ok(usize::from(task.mce_kill.load(Ordering::Relaxed)))
+        }
+        p::PR_SET_MEMORY_MERGE => {
+            must_be_zero(&[arg3, arg4, arg5])?;
+            process.memory_merge.store(arg2 != 0, Ordering::Relaxed);
+            Ok(0)
+        }
+        p::PR_GET_MEMORY_MERGE => {
+            must_be_zero(&[arg2, arg3, arg4, arg5])?;
+            Ok(usize::from(process.memory_merge.load(Ordering::Relaxed)))
+        }
         p::PR_CAP_AMBIENT => cap_ambient(task, arg2, arg3, &[arg4, arg5]),
         p::PR_SET_VMA => set_vma(arg2, arg3, arg4, arg5),
         p::PR_GET_AUXV => {
@@ -187,6 +206,36 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         }
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// `PR_SET_MDWE`: what was refused stays so.
+fn set_mdwe(process: &Process, bits: u64, rest: &[u64]) -> SysResult {
+    const REFUSE_EXEC_GAIN: u64 = 1;
+    let no_inherit = u64::from(Process::MDWE_NO_INHERIT);
+    must_be_zero(rest)?;
+    if bits & !(REFUSE_EXEC_GAIN | no_inherit) != 0 || bits == no_inherit {
+        return Err(Errno::EINVAL);
+    }
+    let old = u64::from(process.no_exec_gain.load(Ordering::Relaxed));
+    if old != 0 && bits != old {
+        return Err(Errno::EPERM);
+    }
+    process.no_exec_gain.store(bits as u32, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// `PR_MCE_KILL`: what becomes of a thread whose memory fails, which nothing tells of here.
+fn set_mce_kill(task: &Task, op: u64, policy: u64, rest: &[u64]) -> SysResult {
+    const CLEAR: u64 = 0;
+    const SET: u64 = 1;
+    must_be_zero(rest)?;
+    let new = match (op, policy) {
+        (CLEAR, 0) => Task::MCE_KILL_DEFAULT,
+        (SET, 0..=2) => policy as u8,
+        _ => return Err(Errno::EINVAL),
+    };
+    task.mce_kill.store(new, Ordering::Relaxed);
+    Ok(0)
 }
 
 /// `PR_SET_IO_FLUSHER` and its question.

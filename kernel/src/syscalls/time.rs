@@ -38,6 +38,13 @@ fn may_set_time() -> SysResult<()> {
     if current().credentials().capable(CAP_SYS_TIME) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
+/// A time of day in nanoseconds. `EINVAL` for one from which the clock could not go on for 30 years.
+fn settable(time: Timespec) -> SysResult<u64> {
+    const LATEST: i64 = 9_223_372_036 - 30 * 365 * 24 * 3600;
+    let ns = time.to_ns()?;
+    if time.tv_sec >= LATEST { Err(Errno::EINVAL) } else { Ok(ns) }
+}
+
 /// clock_settime(2).
 pub fn clock_settime(id: i32, time: UserPtr<Timespec>) -> SysResult {
     if id != g::CLOCK_REALTIME as i32 {
@@ -45,7 +52,7 @@ pub fn clock_settime(id: i32, time: UserPtr<Timespec>) -> SysResult {
         Clock::from_id(id)?;
         return Err(Errno::EINVAL);
     }
-    let ns = time.read()?.to_ns()?;
+    let ns = settable(time.read()?)?;
     may_set_time()?;
     // The monotonic clock would have started before 1970.
     if ns < monotonic_ns() {
@@ -64,12 +71,19 @@ pub fn gettimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResul
 
 /// settimeofday(2). A time zone other than UTC is not kept.
 pub fn settimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResult {
-    let new = time.non_null().map(|time| time.read()?.to_ns()).transpose()?;
-    if let Some(zone) = zone.non_null() {
-        zone.read()?;
+    /// Minutes from Greenwich.
+    const ZONES: core::ops::RangeInclusive<i32> = -15 * 60..=15 * 60;
+    let new = time.non_null().map(|time| time.read()).transpose()?;
+    if new.is_some_and(|time| !(0..1_000_000).contains(&time.tv_usec)) {
+        return Err(Errno::EINVAL);
     }
+    let zone = zone.non_null().map(|zone| zone.read()).transpose()?;
+    let ns = new.map(|Timeval { tv_sec, tv_usec }| settable(Timespec { tv_sec, tv_nsec: tv_usec * 1000 })).transpose()?;
     may_set_time()?;
-    if let Some(ns) = new {
+    if zone.is_some_and(|zone| !ZONES.contains(&zone.tz_minuteswest)) {
+        return Err(Errno::EINVAL);
+    }
+    if let Some(ns) = ns {
         clock::set_realtime(ns);
     }
     Ok(0)

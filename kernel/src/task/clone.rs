@@ -230,6 +230,7 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
         *child.undo.lock() = Some(UndoList::of(parent));
     }
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
+    child.mce_kill.store(parent.mce_kill.load(Ordering::Relaxed), Ordering::Relaxed);
     child.io_flusher.store(parent.io_flusher.load(Ordering::Relaxed), Ordering::Relaxed);
     child.no_new_privs.store(parent.no_new_privs.load(Ordering::Relaxed), Ordering::Relaxed);
     drop(child.seccomp.inherit(&parent.seccomp));

@@ -131,6 +131,8 @@ pub struct Process {
     pub coredump_filter: AtomicU32,
     /// `personality(2)`.
     pub personality: AtomicU32,
+    /// `prctl(PR_SET_MDWE)`
+    pub no_exec_gain: AtomicU32,
     /// The signal that the parent gets at the end (clone's exit signal).
     pub exit_signal: AtomicI32,
     /// `prctl(PR_SET_PDEATHSIG)`: sent to this process when its parent ends; 0 for none.
@@ -139,6 +141,8 @@ pub struct Process {
     pub child_subreaper: AtomicBool,
     /// `prctl(PR_SET_THP_DISABLE)`.
     pub thp_disabled: AtomicBool,
+    /// `prctl(PR_SET_MEMORY_MERGE)`: kept and inherited; nothing is ever merged.
+    pub memory_merge: AtomicBool,
     /// Keeps the threads still for a core file.
     pub hold: Hold,
     /// Interval and POSIX timers.
@@ -146,6 +150,8 @@ pub struct Process {
 }
 
 impl Process {
+    /// `PR_MDWE_NO_INHERIT`: children, and the next program, can do again what [`Process::no_exec_gain`] refuses.
+    pub const MDWE_NO_INHERIT: u32 = 2;
     /// Where its address space's address is, for debuggers.
     pub(super) const OFF_SPACE: usize = core::mem::offset_of!(Process, space);
 
@@ -186,10 +192,12 @@ impl Process {
             oom_score_adj: AtomicI32::new(0),
             coredump_filter: AtomicU32::new(COREDUMP_FILTER),
             personality: AtomicU32::new(0),
+            no_exec_gain: AtomicU32::new(0),
             exit_signal: AtomicI32::new(17),
             pdeath_signal: AtomicU32::new(0),
             child_subreaper: AtomicBool::new(false),
             thp_disabled: AtomicBool::new(false),
+            memory_merge: AtomicBool::new(false),
             hold: Hold::default(),
             timers: ProcessTimers::default(),
         }
@@ -206,7 +214,12 @@ impl Process {
         copy(&child.dumpable, &self.dumpable);
         copy(&child.coredump_filter, &self.coredump_filter);
         copy(&child.personality, &self.personality);
+        let no_exec_gain = self.no_exec_gain.load(Ordering::Relaxed);
+        if no_exec_gain & Self::MDWE_NO_INHERIT == 0 {
+            child.no_exec_gain.store(no_exec_gain, Ordering::Relaxed);
+        }
         child.oom_score_adj.store(self.oom_score_adj.load(Ordering::Relaxed), Ordering::Relaxed);
+        child.memory_merge.store(self.memory_merge.load(Ordering::Relaxed), Ordering::Relaxed);
         child.thp_disabled.store(self.thp_disabled.load(Ordering::Relaxed), Ordering::Relaxed);
         child.exit_signal.store(exit_signal, Ordering::Relaxed);
         child

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 use super::arrival::Arrival;
@@ -256,6 +256,8 @@ pub struct Task {
     pub no_new_privs: AtomicBool,
     /// seccomp(2).
     pub seccomp: Seccomp,
+    /// `PR_MCE_KILL`: kept and inherited; no machine check is ever told.
+    pub mce_kill: AtomicU8,
     /// `PR_SET_IO_FLUSHER`: kept and inherited; no memory is given back by writing.
     pub io_flusher: AtomicBool,
     /// `RWF_NOSIGNAL`: the write that it is in sends it no `SIGPIPE`.
@@ -293,6 +295,8 @@ pub struct NewTask {
 }
 
 impl Task {
+    /// `PR_MCE_KILL_DEFAULT`
+    pub const MCE_KILL_DEFAULT: u8 = 2;
     /// A thread that is not on any run queue yet. `ENOMEM` when there is no memory for its kernel stack.
     pub fn new(new: NewTask) -> SysResult<Self> {
         let stack = KernelStack::new(KERNEL_STACK_SIZE).ok_or(Errno::ENOMEM)?;
@@ -349,6 +353,7 @@ impl Task {
             history: History::new(),
             no_new_privs: AtomicBool::new(false),
             seccomp: Seccomp::default(),
+            mce_kill: AtomicU8::new(Self::MCE_KILL_DEFAULT),
             io_flusher: AtomicBool::new(false),
             no_broken_pipe: AtomicBool::new(false),
             timer_slack: TimerSlack::default(),

@@ -1,5 +1,7 @@
 //! The names that `uname(2)` tells.
 
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +17,18 @@ pub const NAME_MAX: usize = 64;
 pub const RELEASE: &str = "6.18.0-skiff";
 /// Build of the kernel.
 pub const VERSION: &str = concat!("#1 SMP PREEMPT_DYNAMIC Skiff ", env!("CARGO_PKG_VERSION"));
+
+/// The release, or with `old` the one that programs get which do not expect a version after 2.6 (`UNAME26`): 6.1 is 2.6.61.
+pub fn release(old: bool) -> Cow<'static, str> {
+    if !old {
+        return Cow::Borrowed(RELEASE);
+    }
+    let mut numbers = RELEASE.splitn(3, '.');
+    let minor: u32 = numbers.nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0);
+    let rest = numbers.next().unwrap_or_default();
+    let behind = rest.find(|c: char| !c.is_ascii_digit()).and_then(|at| rest.get(at..)).unwrap_or_default();
+    Cow::Owned(format!("2.6.{}{behind}", minor + 60))
+}
 
 struct Names {
     host: Vec<u8>,

@@ -136,6 +136,9 @@ pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
         files.close_on_exec();
     }
     process.has_executed.store(true, Ordering::Relaxed);
+    if process.no_exec_gain.load(Ordering::Relaxed) & Process::MDWE_NO_INHERIT != 0 {
+        process.no_exec_gain.store(0, Ordering::Relaxed);
+    }
     process.exit_signal.store(i32::from(Signal::SIGCHLD.number()), Ordering::Relaxed);
     if secure || changed {
         process.pdeath_signal.store(0, Ordering::Relaxed);
