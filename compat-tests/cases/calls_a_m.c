@@ -555,3 +555,47 @@ GROUP(msg_limits)
     ERR("key without a queue", ENOENT, msgget(0x7a5e0001, 0));
     ERR("command", EINVAL, msgctl(msgget(IPC_PRIVATE, 0600), 100, 0));
 }
+
+GROUP(mseal)
+{
+    const int mseal = 462;
+    char *area = mmap(0, 8 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *other = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (syscall(mseal, area, 0, 0) < 0)
+        return;
+    ERR("flags", EINVAL, syscall(mseal, area, PAGE, 1));
+    ERR("unaligned", EINVAL, syscall(mseal, area + 1, PAGE, 0));
+    ERR("length that wraps", EINVAL, syscall(mseal, area, -1L, 0));
+    OK("length 0", syscall(mseal, area, 0, 0));
+    OK("length that rounds up", syscall(mseal, area + 2 * PAGE, PAGE + 1, 0));
+    OK("again", syscall(mseal, area + 2 * PAGE, PAGE, 0));
+    char *sealed = area + 2 * PAGE;
+    ERR("mprotect", EPERM, mprotect(sealed, PAGE, PROT_READ | PROT_WRITE));
+    ERR("mprotect to the same", EPERM, mprotect(sealed, PAGE, PROT_READ));
+    ERR("pkey_mprotect", EPERM, syscall(SYS_pkey_mprotect, sealed, PAGE, PROT_NONE, -1));
+    ERR("munmap", EPERM, munmap(sealed, PAGE));
+    ERR("munmap of more", EPERM, munmap(area, 8 * PAGE));
+    YES("nothing was unmapped", mprotect(area, PAGE, PROT_READ) == 0);
+    ERR("mmap over it", EPERM, mmap(sealed, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0);
+    ERR("mremap, smaller", EPERM, mremap(sealed, 2 * PAGE, PAGE, 0) == MAP_FAILED ? -1 : 0);
+    ERR("mremap, larger", EPERM, mremap(sealed, 2 * PAGE, 20 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0);
+    ERR("mremap onto it", EPERM, mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, sealed) == MAP_FAILED ? -1 : 0);
+    ERR("MADV_DONTNEED", EPERM, madvise(sealed, PAGE, MADV_DONTNEED));
+    ERR("MADV_FREE", EPERM, madvise(sealed, PAGE, MADV_FREE));
+    ERR("MADV_DONTFORK", EPERM, madvise(sealed, PAGE, MADV_DONTFORK));
+    ERR("MADV_WIPEONFORK", EPERM, madvise(sealed, PAGE, MADV_WIPEONFORK));
+    OK("MADV_WILLNEED", madvise(sealed, PAGE, MADV_WILLNEED));
+    OK("mlock", mlock(sealed, PAGE));
+    OK("munlock", munlock(sealed, PAGE));
+    OK("beside it", munmap(area, 2 * PAGE));
+    OK("behind it", munmap(area + 4 * PAGE, 4 * PAGE));
+    OK("what can be written", syscall(mseal, other, PAGE, 0));
+    *other = 'x';
+    OK("gives up its contents", madvise(other, PAGE, MADV_DONTNEED));
+    EQ("its contents", 0, *other);
+    munmap(other + PAGE, PAGE);
+    ERR("a hole", ENOMEM, syscall(mseal, other, 2 * PAGE, 0));
+    int status;
+    CHILD(status, ERR("in a child", EPERM, munmap(sealed, PAGE)));
+    EQ("a child ends", 0, status);
+}

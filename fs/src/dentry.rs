@@ -125,7 +125,7 @@ impl Dentry {
     }
 
     /// The name from the root of the file system down.
-    pub(crate) fn name_in_fs(self: &Arc<Self>) -> Vec<u8> {
+    pub fn name_in_fs(self: &Arc<Self>) -> Vec<u8> {
         let mut names = Vec::new();
         let _still = TREE.read();
         let mut at = self.clone();

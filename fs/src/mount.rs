@@ -52,6 +52,8 @@ pub struct Mount {
     /// Number of the group that it is a slave of, 0 for none.
     master: AtomicU32,
     unbindable: AtomicBool,
+    /// Root of a tree of its own, which belongs to an open file.
+    detached: AtomicBool,
     /// Files open for writing.
     writers: AtomicU32,
     /// Since `MNT_EXPIRE` marked it: one more than how often somebody has come into it; 0 for not marked.
@@ -75,6 +77,7 @@ impl Mount {
             group: AtomicU32::new(0),
             master: AtomicU32::new(0),
             unbindable: AtomicBool::new(false),
+            detached: AtomicBool::new(false),
             writers: AtomicU32::new(0),
             expiry: AtomicU32::new(0),
             place: spin::RwLock::new(None),
@@ -102,6 +105,15 @@ impl Mount {
     /// Whether it may not be bound.
     pub fn unbindable(&self) -> bool {
         self.unbindable.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the root of a tree of its own.
+    pub fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_detached(&self, on: bool) {
+        self.detached.store(on, Ordering::Relaxed);
     }
 
     pub(crate) fn set_group(&self, group: u32) {

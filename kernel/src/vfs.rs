@@ -77,6 +77,52 @@ pub fn namespace() -> &'static Arc<Namespace> {
 /// The types of file systems, as /proc/filesystems lists them.
 pub const TYPES: [&str; 9] = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs"];
 
+/// The parameters of the file systems that can be mounted.
+static PARAMETERS: &[(&str, &[&str])] = &[
+    ("tmpfs", &["size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "huge", "mpol", "inode32", "inode64"]),
+    ("ramfs", &["mode"]),
+    ("proc", &[]),
+    ("sysfs", &[]),
+    ("devpts", &["uid", "gid", "mode", "ptmxmode", "max", "newinstance"]),
+    ("mqueue", &[]),
+];
+
+/// Whether there is a file system of this type that can be mounted.
+pub fn can_mount(kind: &str) -> bool {
+    PARAMETERS.iter().any(|(known, _)| *known == kind)
+}
+
+/// The names of its parameters.
+pub fn parameters(kind: &str) -> &'static [&'static str] {
+    PARAMETERS.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, keys)| keys)
+}
+
+/// Whether a parameter stands alone.
+pub fn is_flag(key: &str) -> bool {
+    matches!(key, "inode32" | "inode64" | "newinstance")
+}
+
+/// Whether the file system takes these options. `EINVAL`.
+pub fn check_options(kind: &str, data: &str) -> SysResult<()> {
+    match kind {
+        "tmpfs" | "ramfs" => TmpfsOptions::parse(data, half_of_memory()).map(|_| ()),
+        "devpts" => DevptsOptions::parse(data).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+/// A new file system of this type, or the one that all mounts of it show. `ENODEV` for an unknown type, `EINVAL` for unknown options.
+pub fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
+    Ok(match kind {
+        "tmpfs" | "ramfs" => new_tmpfs(TmpfsOptions::parse(data, half_of_memory())?)?,
+        "proc" => crate::pseudo::procfs(),
+        "sysfs" => crate::pseudo::sysfs(),
+        "devpts" => crate::files::tty::devpts(DevptsOptions::parse(data)?),
+        "mqueue" => crate::ipc::mqueue::file_system(),
+        _ => return Err(Errno::ENODEV),
+    })
+}
+
 /// How what is no place for programs is mounted.
 const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 

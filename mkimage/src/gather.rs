@@ -34,12 +34,8 @@ const DIRECTORIES: [(&str, u32); 10] = [
 /// With a merged /usr these are links; the paths of programs and scripts go through them.
 const MERGED_USR: [&str; 4] = ["/bin", "/lib", "/lib64", "/sbin"];
 const ETC: [(&str, &str); 5] = [
-    (
-        "/etc/passwd",
-        "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
-         www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-    ),
-    ("/etc/group", "root:x:0:\ndaemon:x:1:\ntty:x:5:\nwww-data:x:33:\nnogroup:x:65534:\n"),
+    ("/etc/passwd", include_str!("passwd")),
+    ("/etc/group", include_str!("group")),
     ("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\tskiff\n"),
     (
         "/etc/nsswitch.conf",

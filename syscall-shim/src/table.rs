@@ -198,7 +198,7 @@ macro_rules! for_each_syscall {
             152, munlockall, [], done;
             153, vhangup, [], done;
             154, modify_ldt, [Int Ptr Size], absent;
-            155, pivot_root, [Path Path], absent;
+            155, pivot_root, [Path Path], done;
             156, _sysctl, [Ptr], absent;
             157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no speculation control, memory-merge or PR_SET_MM options");
             158, arch_prctl, [ArchPrctlOp Ptr], partial("GS belongs to the kernel: ARCH_SET_GS is refused");
@@ -206,7 +206,7 @@ macro_rules! for_each_syscall {
             160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
             161, chroot, [Path], done;
             162, sync, [], done;
-            163, acct, [Path], absent;
+            163, acct, [Path], partial("not suspended where the file system is nearly full");
             164, settimeofday, [Timeval Ptr], partial("a time zone is not kept");
             165, mount, [Path Path Str Hex Ptr], partial("tmpfs, proc, sysfs, mqueue; MS_REMOUNT changes the mount alone, not the options of its file system");
             166, umount2, [Path Hex], done;
@@ -383,12 +383,12 @@ macro_rules! for_each_syscall {
             425, io_uring_setup, [UInt Ptr], absent;
             426, io_uring_enter, [Fd UInt UInt Hex Ptr Size], absent;
             427, io_uring_register, [Fd UInt Ptr UInt], absent;
-            428, open_tree, [DirFd Path Hex], absent;
-            429, move_mount, [DirFd Path DirFd Path Hex], absent;
-            430, fsopen, [Str Hex], absent;
-            431, fsconfig, [Fd UInt Str Ptr Int], absent;
-            432, fsmount, [Fd Hex Hex], absent;
-            433, fspick, [DirFd Path Hex], absent;
+            428, open_tree, [DirFd Path Hex], done;
+            429, move_mount, [DirFd Path DirFd Path Hex], done;
+            430, fsopen, [Str Hex], done;
+            431, fsconfig, [Fd UInt Str Ptr Int], done;
+            432, fsmount, [Fd Hex Hex], done;
+            433, fspick, [DirFd Path Hex], done;
             434, pidfd_open, [Int OpenFlags], done;
             435, clone3, [CloneArgs Size], done;
             436, close_range, [UInt UInt CloseRangeFlags], done;
@@ -397,7 +397,7 @@ macro_rules! for_each_syscall {
             439, faccessat2, [DirFd Path AccessMode AtFlags], done;
             440, process_madvise, [Fd Iovec(2) Size Madvice Hex], done;
             441, epoll_pwait2, [Fd EpollEventsOut Int Timespec SigSet Size], done;
-            442, mount_setattr, [DirFd Path AtFlags Ptr Size], absent;
+            442, mount_setattr, [DirFd Path AtFlags Ptr Size], partial("no id mappings, as there are no user namespaces");
             443, quotactl_fd, [Fd Hex Int Ptr], absent;
             444, landlock_create_ruleset, [Ptr Size Hex], absent;
             445, landlock_add_rule, [Fd Int Ptr Hex], absent;
@@ -412,17 +412,17 @@ macro_rules! for_each_syscall {
             454, futex_wake, [Ptr Hex Int Hex], done;
             455, futex_wait, [Ptr Hex Hex Hex Timespec ClockId], done;
             456, futex_requeue, [Ptr Hex Int Int], done;
-            457, statmount, [Ptr Ptr Size Hex], absent;
-            458, listmount, [Ptr Ptr Size Hex], absent;
+            457, statmount, [Ptr Ptr Size Hex], done;
+            458, listmount, [Ptr Ptr Size Hex], done;
             459, lsm_get_self_attr, [UInt Ptr Ptr Hex], absent;
             460, lsm_set_self_attr, [UInt Ptr UInt Hex], absent;
             461, lsm_list_modules, [Ptr Ptr Hex], absent;
-            462, mseal, [Ptr Size Hex], absent;
+            462, mseal, [Ptr Size Hex], done;
             463, setxattrat, [DirFd Path AtFlags Str Ptr Size], done;
             464, getxattrat, [DirFd Path AtFlags Str Ptr Size], done;
             465, listxattrat, [DirFd Path AtFlags Ptr Size], done;
             466, removexattrat, [DirFd Path AtFlags Str], done;
-            467, open_tree_attr, [DirFd Path Hex Ptr Size], absent;
+            467, open_tree_attr, [DirFd Path Hex Ptr Size], done;
             468, file_getattr, [DirFd Path Ptr Size AtFlags], absent;
             469, file_setattr, [DirFd Path Ptr Size AtFlags], absent;
         }

@@ -260,21 +260,11 @@ impl Table {
     }
 
     /// Puts a branch at a place; what is mounted there already comes to lie on top of it.
-    fn join(&mut self, branch: Branch, place: Path) {
+    pub(super) fn join(&mut self, branch: Branch, place: Path) {
         let above = self.by_place.remove(&key(&place));
         let root = branch.root().clone();
-        let mounts: Vec<Arc<Mount>> = branch.0.iter().map(|(mount, _)| mount.clone()).collect();
-        for (mount, at) in branch.0 {
-            let at = match at {
-                None => place.clone(),
-                Some((parent, dentry)) => match mounts.get(parent) {
-                    Some(parent) => Path { mount: parent.clone(), dentry },
-                    None => continue,
-                },
-            };
-            self.order.push(mount.clone());
-            self.hang(mount, at);
-        }
+        root.set_detached(false);
+        self.join_at(branch, Some(&place));
         if let Some(above) = above {
             place.dentry.remove_mount();
             let mut top = root;
@@ -283,6 +273,21 @@ impl Table {
             }
             let dentry = top.root.clone();
             self.hang(above, Path { mount: top, dentry });
+        }
+    }
+
+    /// Enters the mounts of a branch, of which the first hangs at `place`, or nowhere.
+    pub(super) fn join_at(&mut self, branch: Branch, place: Option<&Path>) {
+        let mounts: Vec<Arc<Mount>> = branch.0.iter().map(|(mount, _)| mount.clone()).collect();
+        for (mount, at) in branch.0 {
+            let at = match at {
+                None => place.cloned(),
+                Some((parent, dentry)) => mounts.get(parent).map(|parent| Path { mount: parent.clone(), dentry }),
+            };
+            self.order.push(mount.clone());
+            if let Some(at) = at {
+                self.hang(mount, at);
+            }
         }
     }
 
@@ -301,22 +306,23 @@ impl Table {
 
     /// Takes a mount from its place, and with it what hangs on it (`MS_MOVE`).
     pub(super) fn lift(&mut self, mount: &Arc<Mount>) -> Option<Branch> {
-        let place = mount.place()?;
-        let all = self.subtree(mount);
-        let mut branch = Branch(Vec::new());
-        for (i, m) in all.iter().enumerate() {
-            let Some(at) = m.place() else { continue };
-            let parent = all.iter().position(|p| Arc::ptr_eq(p, &at.mount)).filter(|_| i > 0);
-            if let Some(parent) = parent {
-                self.by_place.remove(&key(&at));
-                at.dentry.remove_mount();
-                branch.0.push((m.clone(), Some((parent, at.dentry))));
-            } else {
-                branch.0.push((m.clone(), None));
-            }
+        let place = mount.place();
+        if place.is_none() && !mount.is_detached() {
+            return None;
         }
-        self.by_place.remove(&key(&place));
-        place.dentry.remove_mount();
+        let all = self.subtree(mount);
+        let mut branch = Branch(Vec::from([(mount.clone(), None)]));
+        for m in all.iter().skip(1) {
+            let Some(at) = m.place() else { continue };
+            let Some(parent) = all.iter().position(|p| Arc::ptr_eq(p, &at.mount)) else { continue };
+            self.by_place.remove(&key(&at));
+            at.dentry.remove_mount();
+            branch.0.push((m.clone(), Some((parent, at.dentry))));
+        }
+        if let Some(place) = place {
+            self.by_place.remove(&key(&place));
+            place.dentry.remove_mount();
+        }
         let ids: HashSet<u32> = all.iter().map(|m| m.id).collect();
         self.order.retain(|m| !ids.contains(&m.id));
         Some(branch)

@@ -6,6 +6,7 @@
 mod attr;
 mod branch;
 mod change;
+mod detached;
 mod open;
 pub mod protection;
 mod rename;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use attr::SetTime;
 pub use branch::{MAX_MOUNTS, Propagation};
+pub use detached::MountChange;
 pub use open::{OpenHow, Opened};
 pub use tree::MountLine;
 

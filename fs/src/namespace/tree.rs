@@ -90,15 +90,20 @@ impl Namespace {
     /// Mounts the tree at `from` on `target` too (`MS_BIND`), with the flags of `from`'s mount; with `recurse`, what is mounted in it
     /// as well (`MS_REC`). `EINVAL` for what is in no tree or may not be bound.
     pub fn bind(&self, from: &Path, target: &Path, recurse: bool) -> SysResult<()> {
-        if !self.is_member(&from.mount) || from.mount.unbindable() {
+        if !self.may_copy(from) {
             return Err(Errno::EINVAL);
         }
         let branch = self.table.read().copy_tree(from, recurse);
         self.graft(branch, target)
     }
 
+    /// Whether what is at `from` may be mounted elsewhere too.
+    pub(super) fn may_copy(&self, from: &Path) -> bool {
+        (self.is_member(&from.mount) || from.mount.is_detached()) && !from.mount.unbindable()
+    }
+
     /// Whether the mount is part of the tree: not an internal one, nor one that was unmounted.
-    fn is_member(&self, mount: &Arc<Mount>) -> bool {
+    pub(super) fn is_member(&self, mount: &Arc<Mount>) -> bool {
         mount.place().is_some() || Arc::ptr_eq(mount, &self.root)
     }
 
@@ -119,10 +124,19 @@ impl Namespace {
     /// Moves the mount at `from` to `target` (`MS_MOVE`). `EINVAL` unless `from` is a mount on one that is not shared, `ELOOP` for a
     /// target in what moves.
     pub fn move_mount(&self, from: &Path, target: &Path) -> SysResult<()> {
-        let target = self.cross(target.clone());
+        self.move_to(from, self.cross(target.clone()))
+    }
+
+    pub(super) fn move_to(&self, from: &Path, target: Path) -> SysResult<()> {
         let mount = &from.mount;
-        let Some(place) = mount.place().filter(|_| from.is_mount_root()) else { return Err(Errno::EINVAL) };
-        if !self.is_member(&target.mount) || place.mount.group() != 0 || from.dentry.is_dir() != target.dentry.is_dir() {
+        let may_leave = match mount.place() {
+            Some(place) => place.mount.group() == 0,
+            None => mount.is_detached(),
+        };
+        if !from.is_mount_root() || !may_leave {
+            return Err(Errno::EINVAL);
+        }
+        if !self.is_member(&target.mount) || from.dentry.is_dir() != target.dentry.is_dir() {
             return Err(Errno::EINVAL);
         }
         if target.dentry.is_unlinked() {
@@ -178,8 +192,9 @@ impl Namespace {
     }
 
     /// The mount whose root `target` is; `EINVAL` where it is none.
-    fn mount_at<'a>(&self, target: &'a Path) -> SysResult<&'a Arc<Mount>> {
-        if target.is_mount_root() && self.is_member(&target.mount) { Ok(&target.mount) } else { Err(Errno::EINVAL) }
+    pub(super) fn mount_at<'a>(&self, target: &'a Path) -> SysResult<&'a Arc<Mount>> {
+        let mount = &target.mount;
+        if target.is_mount_root() && (self.is_member(mount) || mount.is_detached()) { Ok(mount) } else { Err(Errno::EINVAL) }
     }
 
     /// Unmounts the mount whose root `target` is; `EINVAL` when it is none or the root of all. `EBUSY` when something is mounted on it or
@@ -207,20 +222,27 @@ impl Namespace {
             table.remove(&gone);
             gone
         };
+        self.let_go(gone);
+        Ok(())
+    }
+
+    /// The rest of unmounting, with no lock held.
+    pub(super) fn let_go(&self, gone: Vec<Arc<Mount>>) {
         for mount in gone {
             if let Some(place) = mount.place.write().take() {
                 place.dentry.remove_mount();
             }
-            if Arc::strong_count(&mount) <= 2 {
+            let shown_elsewhere = self.mounts().iter().any(|other| Arc::ptr_eq(&other.fs, &mount.fs));
+            // Other mounts see the file system by the same names.
+            if Arc::strong_count(&mount) <= 2 && !shown_elsewhere {
                 mount.root.shrink();
             }
-            if !self.mounts().iter().any(|other| Arc::ptr_eq(&other.fs, &mount.fs)) {
+            if !shown_elsewhere {
                 crate::notify::unmounted(mount.fs.dev());
             }
             // A device that is full or gone must not keep the mount; the file system reports through its next fsync.
             let _ = mount.fs.sync();
         }
-        Ok(())
     }
 
     /// All mounts, in the order of mounting.

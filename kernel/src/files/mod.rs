@@ -16,6 +16,7 @@ pub mod eventfd;
 pub mod events;
 pub mod fd_table;
 pub mod fileattr;
+pub mod fs_context;
 pub mod host_stream;
 pub mod inotify;
 pub mod io;

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use fs::namespace::Opened;
 use fs::notify::{self, event};
-use fs::{FileType, OpenFlags};
+use fs::{FileType, Mount, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
 use super::dir::Dir;
@@ -16,9 +16,34 @@ use super::pseudo_file::PseudoFile;
 use super::regular::Regular;
 use super::{FileOps, OpenFile, devices};
 use crate::ipc::mqueue::QueueFile;
+use crate::vfs::namespace;
 
 /// `O_PATH`: a place only.
-struct PathOnly;
+struct PathOnly {
+    /// A tree of mounts that hangs nowhere else, and goes with the file.
+    tree: Option<Arc<Mount>>,
+}
+
+impl Drop for PathOnly {
+    fn drop(&mut self) {
+        if let Some(tree) = self.tree.take() {
+            namespace().dissolve(&tree);
+        }
+    }
+}
+
+/// A descriptor for a place, as by `O_PATH`.
+pub fn place_only(path: Path) -> SysResult<Arc<OpenFile>> {
+    let inode = path.inode()?.clone();
+    Ok(OpenFile::new(path, inode, Arc::new(PathOnly { tree: None }), OpenFlags::PATH))
+}
+
+/// A descriptor for the root of a tree of mounts that hangs nowhere: unless it is moved somewhere, it goes with the descriptor.
+pub fn tree(path: Path) -> SysResult<Arc<OpenFile>> {
+    let ops = Arc::new(PathOnly { tree: Some(path.mount.clone()) });
+    let inode = path.inode()?.clone();
+    Ok(OpenFile::new(path, inode, ops, OpenFlags::PATH))
+}
 
 impl FileOps for PathOnly {
     fn read(&self, _file: &OpenFile, _to: &mut Sink<'_>) -> SysResult<usize> {
@@ -47,7 +72,7 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     let Opened { path, inode, created, truncated, write_access } = opened;
     if flags.contains(OpenFlags::PATH) {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
-        return Ok(OpenFile::new(path, inode, Arc::new(PathOnly), kept));
+        return Ok(OpenFile::new(path, inode, Arc::new(PathOnly { tree: None }), kept));
     }
     if flags.contains(OpenFlags::DIRECT) && inode.mapping().is_none() {
         return Err(Errno::EINVAL);

@@ -6,16 +6,19 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use fs::Mapping;
+use linux_raw_sys::general::CAP_IPC_LOCK;
 use syscall_shim::types::ShmidDs;
 use syscall_shim::{Errno, SysResult};
 
 use super::{Object, Permissions, READ, Registry, WRITE, limits, now};
+use crate::files::capable;
 use crate::mm::object::SharedMemory;
 use crate::mm::{MapFile, MapFlags, MapRequest, MapTarget, MappedFile, PAGE_SIZE, Prot};
 use crate::sync::SpinLock;
 use crate::task::current;
 
 const SHM_NORESERVE: u32 = 0o10000;
+const SHM_HUGETLB: u32 = 0o4000;
 const SHM_RDONLY: u32 = 0o10000;
 const SHM_RND: u32 = 0o20000;
 const SHM_REMAP: u32 = 0o40000;
@@ -67,11 +70,25 @@ pub fn get(key: i32, size: u64, flags: u32) -> SysResult<i32> {
         if PAGES.load(Relaxed).checked_add(pages).is_none_or(|all| all > limits::SHMALL.load(Relaxed)) {
             return Err(Errno::ENOSPC);
         }
+        if flags & SHM_HUGETLB != 0 {
+            return Err(no_huge_pages(flags));
+        }
         let memory = SharedMemory::create(len, flags & SHM_NORESERVE != 0)?;
         PAGES.fetch_add(pages, Relaxed);
         let state = State { changed: now(), creator: current().process.pid, ..State::default() };
         Ok(Segment { permissions: SpinLock::new(permissions), size, memory, state: SpinLock::new(state) })
     })
+}
+
+/// Why there is no segment of huge pages: the pool is empty, and not everybody may use it.
+fn no_huge_pages(flags: u32) -> Errno {
+    /// Where the flags name the size of the pages, as a power of 2; 0 is the default.
+    const SHM_HUGE_SHIFT: u32 = 26;
+    match flags >> SHM_HUGE_SHIFT & 0x3f {
+        0 | 21 if capable(CAP_IPC_LOCK) => Errno::ENOMEM,
+        0 | 21 => Errno::EPERM,
+        _ => Errno::EINVAL,
+    }
 }
 
 /// The segment `id`. `EINVAL`.

@@ -17,7 +17,7 @@ impl AddressSpace {
         }
         let (Some(from), Some(to)) = (page_up(old), page_up(new)) else { return old };
         if to < from {
-            if locked.unmap(to, from).is_err() {
+            if locked.check_seal(to, from).and_then(|()| locked.unmap(to, from)).is_err() {
                 return old;
             }
         } else if to > from {

@@ -156,6 +156,8 @@ bitflags! {
         const MAYSHARE = 1 << 18;
         /// `MAP_DROPPABLE`.
         const DROPPABLE = 1 << 20;
+        /// mseal(2)ed.
+        const SEALED = 1 << 21;
         /// `MADV_GUARD_INSTALL`: whatever the protection says, nobody comes here.
         const GUARD = 1 << 19;
     }

@@ -189,6 +189,18 @@ fn aligned_range(addr: u64, len: u64, wrap: Errno) -> SysResult<(u64, u64)> {
 impl Locked<'_> {
     /// Advice for one area part.
     fn advise(&mut self, part: &Area, advice: Advice, holes: &mut Vec<Hole>) -> SysResult<()> {
+        let discards = matches!(
+            advice,
+            Advice::Free
+                | Advice::DontNeed
+                | Advice::DontNeedLocked
+                | Advice::Remove
+                | Advice::DontFork
+                | Advice::WipeOnFork
+        );
+        if discards && part.keeps_contents() {
+            return Err(Errno::EPERM);
+        }
         let locked = part.flags.contains(VmFlags::LOCKED);
         let special = part.flags.contains(VmFlags::DONTEXPAND);
         let kernels = special && !part.flags.contains(VmFlags::MAYWRITE);

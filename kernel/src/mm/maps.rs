@@ -350,6 +350,7 @@ pub fn vm_flags_line(prot: Prot, flags: VmFlags) -> String {
         (flags.contains(VmFlags::NOHUGEPAGE), "nh "),
         (flags.contains(VmFlags::MERGEABLE), "mg "),
         (flags.contains(VmFlags::DROPPABLE), "dp "),
+        (flags.contains(VmFlags::SEALED), "sl "),
     ];
     rows.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect()
 }

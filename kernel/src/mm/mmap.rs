@@ -136,6 +136,9 @@ impl AddressSpace {
         if flags.contains(MapFlags::NORESERVE) && OVERCOMMIT_MEMORY.load(core::sync::atomic::Ordering::Relaxed) != 2 {
             vm |= VmFlags::NORESERVE;
         }
+        if flags.contains(MapFlags::FIXED) {
+            locked.check_seal(addr, end)?;
+        }
         locked.check_limits(addr, end, prot, vm)?;
 
         let charged = vm & (VmFlags::SHARED | VmFlags::NORESERVE) == VmFlags::empty() && prot.contains(Prot::WRITE);
@@ -212,6 +215,7 @@ impl AddressSpace {
             }
             locked.check_memory()?;
         }
+        locked.check_seal(addr, end)?;
         locked.unmap(addr, end)
     }
 
@@ -243,6 +247,9 @@ impl AddressSpace {
         while at < end {
             let area = locked.inner.areas.find(at).ok_or(Errno::ENOMEM)?;
             let (to, old, flags) = (area.end.min(end), area.prot, area.flags);
+            if flags.contains(VmFlags::SEALED) {
+                return Err(Errno::EPERM);
+            }
             let allowed = flags.bits() >> VmFlags::MAYREAD.bits().trailing_zeros();
             if prot.bits() & !allowed != 0 {
                 return Err(Errno::EACCES);
@@ -460,6 +467,7 @@ impl AddressSpace {
         }
         let offset = page.checked_mul(PAGE_SIZE).filter(|offset| offset.saturating_add(len) <= i64::MAX as u64);
         let mut area = area.clip(start, end);
+        locked.check_seal(start, end)?;
         area.offset = offset.ok_or(Errno::EOVERFLOW)?;
         locked.unmap(start, end)?;
         // As in Linux, the old area is gone before the file is asked for the new one.

@@ -23,6 +23,7 @@ pub mod object;
 pub mod page_table;
 mod pages;
 pub mod remote;
+mod seal;
 pub mod sites;
 pub mod tlb;
 pub mod user_page;

@@ -41,6 +41,7 @@ impl AddressSpace {
         }
         let mut locked = self.lock();
         let area = locked.inner.areas.find(addr).ok_or(Errno::EFAULT)?.clone();
+        locked.check_seal(addr, addr.saturating_add(old_len.max(1)))?;
         // What is given up reaches to the program's end at most, as with munmap(2).
         if old_len > new_len && old_len > USER_END - addr {
             return Err(Errno::EINVAL);
@@ -91,6 +92,7 @@ impl Locked<'_> {
             return Err(Errno::EPERM);
         }
         if fixed {
+            self.check_seal(new_addr, new_addr + new_len)?;
             self.unmap(new_addr, new_addr + new_len)?;
         }
         let old_len = if old_len > new_len && old_len > 0 {

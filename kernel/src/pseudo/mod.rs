@@ -15,7 +15,7 @@ use fs::pseudo::{NodeSpec, PseudoNode};
 use fs::{Inode, InodeRef};
 use syscall_shim::SysResult;
 
-pub use proc::{file_system as procfs, open_namespace, process_of_directory};
+pub use proc::{file_system as procfs, is_user_namespace, open_namespace, process_of_directory};
 pub use sys::file_system as sysfs;
 
 /// A tree of fixed files under construction. Paths have the form `a/b/c`.

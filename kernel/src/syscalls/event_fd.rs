@@ -93,7 +93,8 @@ pub fn memfd_create(name: UserAddr, flags: u32) -> SysResult {
     }
     let name = read_cstr_bounded(name, NAME_LIMIT)?.ok_or(Errno::EINVAL)?;
     if known.contains(MemfdFlags::MFD_HUGETLB) {
-        return Err(Errno::ENOMEM);
+        // Sizes are powers of 2; the default, 2 MiB, is the one that there would be.
+        return Err(if matches!(flags >> 26 & 0x3f, 0 | 21) { Errno::ENOMEM } else { Errno::ENODEV });
     }
     let no_exec = known.contains(MemfdFlags::MFD_NOEXEC_SEAL);
     let sealing = known.contains(MemfdFlags::MFD_ALLOW_SEALING) || no_exec;

@@ -219,6 +219,14 @@ pub fn pkey_mprotect(addr: u64, len: u64, prot: u32, pkey: i32) -> SysResult {
     if pkey != -1 { Err(Errno::EINVAL) } else { mprotect(addr, len, prot) }
 }
 
+/// mseal(2).
+pub fn mseal(addr: u64, len: u64, flags: u64) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    mm().mseal(addr, len).map(|()| 0)
+}
+
 /// membarrier(2).
 pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
     if flags != 0 {

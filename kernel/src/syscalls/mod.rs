@@ -3,6 +3,7 @@
 //! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
 #![deny(unsafe_code)]
 
+mod acct;
 mod attr;
 mod dir;
 mod epoll;
@@ -20,6 +21,7 @@ mod message;
 mod misc;
 mod mount;
 mod mqueue;
+mod new_mount;
 mod numa;
 mod open;
 mod paths;
@@ -36,6 +38,7 @@ mod seccomp;
 mod signal;
 mod socket;
 mod stat;
+mod statmount;
 mod syslog;
 mod sysv;
 mod time;
@@ -45,6 +48,7 @@ mod transfer;
 mod unshare;
 mod xattr;
 
+use acct::*;
 use attr::*;
 use dir::*;
 use epoll::*;
@@ -62,6 +66,7 @@ use message::*;
 use misc::*;
 use mount::*;
 use mqueue::*;
+use new_mount::*;
 use numa::*;
 use open::*;
 use pidfd::*;
@@ -77,6 +82,7 @@ use seccomp::*;
 use signal::*;
 use socket::*;
 use stat::*;
+use statmount::*;
 use syscall_shim::{Errno, NR_SYSCALLS, SysResult};
 use syslog::*;
 pub use syslog::{printk, set_printk};

@@ -1,18 +1,15 @@
 //! mount(2), umount2(2).
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use fs::namespace::Propagation;
-use fs::tmpfs::TmpfsOptions;
-use fs::{Cap, FileSystem, LookupFlags, MountFlags, Path};
+use fs::{Cap, LookupFlags, MountFlags, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{Name, find, name};
-use crate::files::tty::DevptsOptions;
-use crate::files::{capable, tty};
+use crate::files::capable;
 use crate::usermem::{UserAddr, read_cstr_bounded};
 use crate::vfs::{self, namespace};
 
@@ -34,17 +31,6 @@ fn utf8(bytes: Vec<u8>) -> SysResult<String> {
     String::from_utf8(bytes).map_err(|_| Errno::EINVAL)
 }
 
-fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
-    Ok(match kind {
-        "tmpfs" | "ramfs" => vfs::new_tmpfs(TmpfsOptions::parse(data, vfs::half_of_memory())?)?,
-        "proc" => crate::pseudo::procfs(),
-        "sysfs" => crate::pseudo::sysfs(),
-        "devpts" => tty::devpts(DevptsOptions::parse(data)?),
-        "mqueue" => crate::ipc::mqueue::file_system(),
-        _ => return Err(Errno::ENODEV),
-    })
-}
-
 /// The flags of a mount that `MS_*` flags ask for. Without a word about access times a new mount has `relatime`, and one that is
 /// `there` keeps what it has.
 fn mount_flags(flags: u32, there: Option<MountFlags>) -> MountFlags {
@@ -64,7 +50,7 @@ fn mount_flags(flags: u32, there: Option<MountFlags>) -> MountFlags {
 }
 
 /// What the flags say about propagation: one kind, `MS_REC` and `MS_SILENT` aside.
-fn propagation(flags: u32) -> SysResult<Propagation> {
+pub(super) fn propagation(flags: u32) -> SysResult<Propagation> {
     match flags & !(g::MS_REC | g::MS_SILENT) {
         g::MS_SHARED => Ok(Propagation::Shared),
         g::MS_PRIVATE => Ok(Propagation::Private),
@@ -109,7 +95,7 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
     } else {
         let kind = utf8(kind.ok_or(Errno::EINVAL)?)?;
         let data = utf8(data)?;
-        let fs = file_system(&kind, &data)?;
+        let fs = vfs::file_system(&kind, &data)?;
         let source = utf8(source.unwrap_or_else(|| b"none".to_vec()))?;
         // A new file system is read-only itself, by whichever mount it is reached later.
         if flags & g::MS_RDONLY != 0 {

@@ -8,6 +8,7 @@ use syscall_shim::types::{Stat, Statfs, Statx, StatxTimestamp, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at};
+use super::statmount::unique_id;
 use crate::files::context::{fs_credentials, with_fs, with_fs_as};
 use crate::files::fileattr;
 use crate::task::current;
@@ -85,8 +86,7 @@ pub fn statx(dirfd: i32, path: UserAddr, flags: u32, mask: u32, out: UserPtr<Sta
     }
     let mount_id = if mask & g::STATX_MNT_ID_UNIQUE != 0 {
         given |= g::STATX_MNT_ID_UNIQUE;
-        // Such that nobody takes it for one of the other kind.
-        u64::from(found.mount.id) + (1 << 31)
+        unique_id(&found.mount)
     } else {
         given |= g::STATX_MNT_ID;
         u64::from(found.mount.id)

@@ -9,7 +9,7 @@ use super::core_dump::Hold;
 use super::process::Process;
 use super::sched::deadline::Budget;
 use super::thread::{Task, state};
-use super::{current, current_arc, family, sched, signal, table};
+use super::{accounting, current, current_arc, family, sched, signal, table};
 use crate::trace;
 use crate::usermem::{UserAddr, UserPtr};
 
@@ -86,6 +86,7 @@ fn end_thread(status: u32) -> ! {
     };
     process.remember(&task);
     if last {
+        accounting::process_ends(&process, &task, process.exit_status.load(Ordering::Acquire));
         process.leave_space(&process.mm());
     }
     // Closing files may sleep, so it happens here and not in a destructor. The table is dropped with its last user.

@@ -1,5 +1,6 @@
 //! Tasks: threads, the processes they belong to, and how they are scheduled, sleep, start and end.
 
+pub mod accounting;
 mod arrival;
 pub mod clock;
 pub mod clone;

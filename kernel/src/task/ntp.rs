@@ -132,7 +132,9 @@ pub fn adjust(request: &mut Timex, may_set: bool) -> SysResult {
         let nanoseconds = shift_right(state.offset, SCALE);
         request.offset = if state.status & sta::NANO != 0 { nanoseconds } else { nanoseconds / 1000 };
     }
-    state.apply();
+    if request.modes != 0 {
+        state.apply();
+    }
     let nanoseconds = state.status & sta::NANO != 0;
     let now = clock::realtime_ns();
     let part = (now % NSEC_PER_SEC) as i64;

@@ -12,7 +12,7 @@ use crate::sync::SpinLock;
 pub const NAME_MAX: usize = 64;
 
 /// The Linux release whose calls this kernel has, and whose kernel it is.
-pub const RELEASE: &str = "6.1.0-skiff";
+pub const RELEASE: &str = "6.18.0-skiff";
 /// Build of the kernel.
 pub const VERSION: &str = concat!("#1 SMP PREEMPT_DYNAMIC Skiff ", env!("CARGO_PKG_VERSION"));
 

@@ -39,6 +39,18 @@ abi_structs! {
     InotifyEvent [16] { wd: i32, mask: u32, cookie: u32, len: u32, }
     /// `struct ustat` (ustat(2)).
     Ustat [32] { f_tfree: i32, pad0: u32, f_tinode: u64, f_fname: [u8; 6], f_fpack: [u8; 6], pad1: u32, }
+    /// `struct mount_attr` (mount_setattr(2)).
+    MountAttr [32] { attr_set: u64, attr_clr: u64, propagation: u64, userns_fd: u64, }
+    /// `struct mnt_id_req` (statmount(2)).
+    MntIdReq [32] { size: u32, spare: u32, mnt_id: u64, param: u64, mnt_ns_id: u64, }
+    /// `struct statmount` (statmount(2)), behind which its strings follow.
+    StatMount [512] {
+        size: u32, mnt_opts: u32, mask: u64, sb_dev_major: u32, sb_dev_minor: u32, sb_magic: u64, sb_flags: u32, fs_type: u32,
+        mnt_id: u64, mnt_parent_id: u64, mnt_id_old: u32, mnt_parent_id_old: u32, mnt_attr: u64, mnt_propagation: u64,
+        mnt_peer_group: u64, mnt_master: u64, propagate_from: u64, mnt_root: u32, mnt_point: u32, mnt_ns_id: u64, fs_subtype: u32,
+        sb_source: u32, opt_num: u32, opt_array: u32, opt_sec_num: u32, opt_sec_array: u32, supported_mask: u64,
+        mnt_uidmap_num: u32, mnt_uidmap: u32, mnt_gidmap_num: u32, mnt_gidmap: u32, unused: [u64; 43],
+    }
     /// `struct xattr_args` (setxattrat(2)).
     XattrArgs [16] { value: u64, size: u32, flags: u32, }
     /// `struct utimbuf` (utime(2)).

@@ -8,6 +8,12 @@ abi_structs! {
         flags: u64, pidfd: u64, child_tid: u64, parent_tid: u64, exit_signal: u64, stack: u64, stack_size: u64, tls: u64, set_tid: u64,
         set_tid_size: u64, cgroup: u64,
     }
+    /// `struct acct_v3` (acct(5)).
+    AcctV3 [64] {
+        ac_flag: u8, ac_version: u8, ac_tty: u16, ac_exitcode: u32, ac_uid: u32, ac_gid: u32, ac_pid: u32, ac_ppid: u32, ac_btime: u32,
+        ac_etime: u32, ac_utime: u16, ac_stime: u16, ac_mem: u16, ac_io: u16, ac_rw: u16, ac_minflt: u16, ac_majflt: u16, ac_swaps: u16,
+        ac_comm: [u8; 16],
+    }
     /// `struct pidfd_info` (`PIDFD_GET_INFO`).
     PidfdInfo [72] {
         mask: u64, cgroupid: u64, pid: u32, tgid: u32, ppid: u32, ruid: u32, rgid: u32, euid: u32, egid: u32, suid: u32, sgid: u32,

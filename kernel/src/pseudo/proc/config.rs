@@ -44,6 +44,7 @@ const BY_CALL: &[(&str, &str)] = &[
     ("MODIFY_LDT_SYSCALL", "modify_ldt"),
     ("X86_IOPL_IOPERM", "ioperm"),
     ("BSD_PROCESS_ACCT", "acct"),
+    ("BSD_PROCESS_ACCT_V3", "acct"),
     ("QUOTACTL", "quotactl"),
     ("POSIX_TIMERS", "timer_create"),
     ("SYSFS_SYSCALL", "sysfs"),

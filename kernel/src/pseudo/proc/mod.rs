@@ -34,7 +34,7 @@ use syscall_shim::{Errno, SysResult};
 use crate::task::{current, table};
 use target::{Class, Target};
 
-pub use ns::open as open_namespace;
+pub use ns::{is_user as is_user_namespace, open as open_namespace};
 pub use pid::process_of_directory;
 pub use system::memory_info;
 pub use usage::busy_time;

@@ -86,6 +86,11 @@ fn open_kind(kind: &'static Kind) -> SysResult {
     Ok(current().files()?.insert(file, true)? as usize)
 }
 
+/// Whether the file stands for a user namespace.
+pub fn is_user(inode: &InodeRef) -> bool {
+    inode.metadata().ino == USER.ino && NSFS.get().is_some_and(|(dev, _)| *dev == inode.metadata().dev)
+}
+
 /// An open namespace.
 struct NsFile(&'static Kind);
 

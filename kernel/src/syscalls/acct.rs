@@ -1,0 +1,32 @@
+//! acct(2).
+
+use fs::namespace::OpenHow;
+use fs::{FileType, OpenFlags};
+use linux_raw_sys::general::CAP_SYS_PACCT;
+use syscall_shim::{Errno, SysResult};
+
+use super::paths::name;
+use crate::files::{capable, open, with_fs};
+use crate::task::accounting;
+use crate::usermem::UserAddr;
+use crate::vfs::namespace;
+
+/// acct(2): records of the processes that end go to the file, or, without a name, nowhere.
+pub fn acct(path: UserAddr) -> SysResult {
+    if !capable(CAP_SYS_PACCT) {
+        return Err(Errno::EPERM);
+    }
+    if path.0 == 0 {
+        accounting::set(None);
+        return Ok(0);
+    }
+    let name = name(path)?;
+    let flags = OpenFlags::WRONLY | OpenFlags::APPEND;
+    let how = OpenHow { flags, ..OpenHow::default() };
+    let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, &how))?;
+    if opened.inode.file_type() != FileType::Regular {
+        return Err(Errno::EACCES);
+    }
+    accounting::set(Some(open::open(opened, flags)?));
+    Ok(0)
+}
