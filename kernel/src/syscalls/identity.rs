@@ -13,7 +13,6 @@ use crate::usermem::UserPtr;
 /// `NGROUPS_MAX`.
 const NGROUPS_MAX: i32 = 65536;
 const CAP_SETGID: u32 = 6;
-const CAP_SYS_PTRACE: u32 = 19;
 
 /// Changes the calling thread's credentials.
 fn change<T>(f: impl FnOnce(&mut Credentials) -> SysResult<T>) -> SysResult<T> {
