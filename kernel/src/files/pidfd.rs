@@ -85,13 +85,6 @@ impl PidFd {
     }
 }
 
-impl PidFd {
-    /// Whether the process is still there, be it as a zombie.
-    fn is_listed(&self) -> bool {
-        table::process(self.process.pid).is_some_and(|process| Arc::ptr_eq(&process, &self.process))
-    }
-}
-
 impl FileOps for PidFd {
     fn can_read_and_write(&self) -> (bool, bool) {
         (false, false)
