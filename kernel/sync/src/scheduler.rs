@@ -2,7 +2,23 @@
 
 use alloc::sync::Arc;
 
-use crate::wait::{Parker, Waker};
+/// Something that a [`WaitQueue`](crate::wait::WaitQueue) can wake. Called with interrupts off, from any context, and with the queue locked: what a waker wakes
+/// in turn must never lead back to a queue that it can be in. Those of signals and of epoll instances
+/// come last.
+pub trait Waker: Send + Sync {
+    /// Tells that `key` (poll events, or 0 for 'anything') happened. Returns whether somebody was woken, which is what
+    /// [`WaitQueue::wake_one`](crate::wait::WaitQueue::wake_one) counts.
+    fn wake(&self, key: u32) -> bool;
+}
+
+/// A sleeping task as a waker; it remembers that it was woken, so that one wake-up is not spent twice on it.
+pub trait Parker: Waker {
+    /// Forgets that it was woken, and is a full barrier.
+    fn clear_woken(&self);
+
+    /// Whether it was woken.
+    fn is_woken(&self) -> bool;
+}
 
 /// How a task sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +76,7 @@ macro_rules! scheduler {
         const _: () = {
             extern crate alloc;
             use alloc::sync::Arc;
-            use $crate::scheduler::{Alarm, Scheduler, Sleep};
-            use $crate::wait::{Parker, Waker};
+            use $crate::scheduler::{Alarm, Parker, Scheduler, Sleep, Waker};
 
             #[unsafe(no_mangle)]
             fn scheduler_parker() -> Arc<dyn Parker> {

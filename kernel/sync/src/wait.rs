@@ -9,16 +9,8 @@ use alloc::sync::Arc;
 
 use crate::IrqLock;
 use crate::cpu::clock;
+pub use crate::scheduler::{Parker, Waker};
 use crate::scheduler::{Sleep, calls};
-
-/// Something that a [`WaitQueue`] can wake. Called with interrupts off, from any context, and with the queue locked: what a waker wakes
-/// in turn must never lead back to a queue that it can be in. Those of signals and of epoll instances
-/// come last.
-pub trait Waker: Send + Sync {
-    /// Tells that `key` (poll events, or 0 for 'anything') happened. Returns whether somebody was woken, which is what
-    /// [`WaitQueue::wake_one`] counts.
-    fn wake(&self, key: u32) -> bool;
-}
 
 struct Entry {
     waker: Arc<dyn Waker>,
@@ -131,15 +123,6 @@ pub enum Ends {
     Never,
     /// One that kills the thread.
     Killed,
-}
-
-/// A sleeping task as a waker; it remembers that it was woken, so that one wake-up is not spent twice on it.
-pub trait Parker: Waker {
-    /// Forgets that it was woken, and is a full barrier.
-    fn clear_woken(&self);
-
-    /// Whether it was woken.
-    fn is_woken(&self) -> bool;
 }
 
 fn wait_in<T>(
