@@ -195,6 +195,8 @@ static int setting(const char *name, const char *value)
 // The next object gets the id that was asked for, and the one behind it any.
 GROUP(next_id)
 {
+    // Where that can be had, among objects that nobody else makes.
+    unshare(CLONE_NEWIPC);
     if (setting("msg_next_id", "131075") != 0)
         return;
     int a = msgget(IPC_PRIVATE, 0600);

@@ -120,19 +120,21 @@ impl FileOps for PseudoFile {
                 g::SEEK_CUR => Ok(pos.wrapping_add_signed(offset)),
                 _ => Err(Errno::EINVAL),
             },
-            Seeking::File => {
-                let size = file.inode.metadata().size;
-                let within = u64::try_from(offset).ok().filter(|offset| *offset < size);
-                match whence {
-                    g::SEEK_DATA => within.ok_or(Errno::ENXIO),
-                    g::SEEK_HOLE => within.map(|_| size).ok_or(Errno::ENXIO),
-                    _ => super::regular::seek_to(pos, size, offset, whence),
-                }
-            }
+            Seeking::File => seek_file(pos, file.inode.metadata().size, offset, whence),
         }
     }
 
     fn pollable(&self) -> bool {
         false
+    }
+}
+
+/// lseek(2) in a file of `size` bytes, all of them data.
+pub fn seek_file(pos: u64, size: u64, offset: i64, whence: u32) -> SysResult<u64> {
+    let within = u64::try_from(offset).ok().filter(|offset| *offset < size);
+    match whence {
+        g::SEEK_DATA => within.ok_or(Errno::ENXIO),
+        g::SEEK_HOLE => within.map(|_| size).ok_or(Errno::ENXIO),
+        _ => super::regular::seek_to(pos, size, offset, whence),
     }
 }

@@ -9,6 +9,7 @@ use syscall_shim::SysResult;
 use super::setting::{Row, WRITE_MAX};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollTable, ev};
+use crate::files::pseudo_file::seek_file;
 use crate::files::{FileOps, OpenFile};
 use crate::task::uts::Changes;
 
@@ -46,7 +47,7 @@ impl FileOps for Polled {
     }
 
     fn seek(&self, _file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
-        crate::files::regular::seek_to(pos, 0, offset, whence)
+        seek_file(pos, 0, offset, whence)
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
