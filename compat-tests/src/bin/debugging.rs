@@ -483,6 +483,8 @@ fn pages(lab: &Lab) -> Result<(), String> {
     const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
     /// Size of a thread's kernel stack.
     const STACK: u64 = 32 << 10;
+    const VSYSCALL: u64 = 0xffff_ffff_ff60_0000;
+    const VSYSCALL_LEN: u64 = 4096;
     let program = compile(lab, "debugged", DEBUGGED)?;
     let commands = ["break compute", "continue", "skiff pages", "print $cr0", "print $efer"];
     let text = debug(lab, &[&program.to_string_lossy()], &commands)?;
