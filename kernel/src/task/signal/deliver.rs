@@ -24,7 +24,7 @@ pub fn handle(frame: &mut TrapFrame) {
         if core_dump::attend(task, frame) || stop::park_if_stopping(task) {
             continue;
         }
-        let Some(info) = next(task) else { break };
+        let Some((info, continued)) = next(task) else { break };
         let Some(signal) = Signal::new(info.si_signo as u32) else { continue };
         if trace::shows_signals() {
             trace::signal(task, &info);
@@ -33,7 +33,7 @@ pub fn handle(frame: &mut TrapFrame) {
         match action.handler {
             SIG_IGN => {}
             SIG_DFL if first::spares_taking(&task.process, signal, &info) => {}
-            SIG_DFL => default_action(frame, signal, &info),
+            SIG_DFL => default_action(frame, signal, &info, continued),
             _ => run_handler(frame, task, signal, &info, &action),
         }
     }
@@ -41,9 +41,10 @@ pub fn handle(frame: &mut TrapFrame) {
     restore_saved_mask(task);
 }
 
-/// Takes the next signal that the thread does not block: faults first, then its own, then the process's.
-fn next(task: &Task) -> Option<Siginfo> {
-    let queued = {
+/// Takes the next signal that the thread does not block: faults first, then its own, then the process's. With it comes how often the
+/// process had been told to go on.
+fn next(task: &Task) -> Option<(Siginfo, u32)> {
+    let (queued, continued) = {
         let mut shared = task.process.signals.lock();
         let mut own = task.signals.lock();
         let blocked = own.mask;
@@ -54,9 +55,9 @@ fn next(task: &Task) -> Option<Siginfo> {
             .or_else(|| own.pending.take(wanted))
             .or_else(|| shared.pending.take(wanted));
         task.recalculate(&shared, &own);
-        queued
-    }?;
-    Some(queued.into_info())
+        (queued?, shared.stop.continued())
+    };
+    Some((queued.into_info(), continued))
 }
 
 /// The action for `signal`; `SA_RESETHAND` sets it back to the default.
@@ -69,10 +70,10 @@ fn take_action(task: &Task, signal: Signal) -> Sigaction {
     action
 }
 
-fn default_action(frame: &TrapFrame, signal: Signal, info: &Siginfo) {
+fn default_action(frame: &TrapFrame, signal: Signal, info: &Siginfo, continued: u32) {
     match signal.default_action() {
         DefaultAction::Ign | DefaultAction::Cont => {}
-        DefaultAction::Stop => stop::begin(signal),
+        DefaultAction::Stop => stop::begin(signal, continued),
         DefaultAction::Term => exit::exit_group(u32::from(signal.number())),
         DefaultAction::Core => {
             report::fatal_signal(frame, signal, info);

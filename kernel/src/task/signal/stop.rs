@@ -29,6 +29,8 @@ pub struct StopState {
     unreported_stop: Option<Signal>,
     /// What wait(2) with `WCONTINUED` has not yet reported.
     unreported_continue: bool,
+    /// How often the process was told to go on: a stop that was taken before the last time is over before it begins.
+    continued: u32,
 }
 
 impl StopState {
@@ -57,6 +59,16 @@ impl StopState {
         Some(signal)
     }
 
+    /// How often the process was told to go on, for [`begin`]; read as the stop signal is taken.
+    pub fn continued(&self) -> u32 {
+        self.continued
+    }
+
+    /// No stop, and what outlasts one.
+    fn ended(&self) -> Self {
+        Self { parked: self.parked, continued: self.continued, ..Self::default() }
+    }
+
     /// Whether threads have something to do about it on their way out of the kernel.
     pub fn concerns_threads(&self) -> bool {
         self.stopping.is_some() || self.announce_continue
@@ -77,6 +89,9 @@ pub fn prepare(process: &Process, signal: Signal) {
         let threads = process.threads.lock();
         let mut shared = process.signals.lock();
         dropped.push(shared.pending.remove(cancels));
+        if !STOP_SIGNALS.contains(signal) {
+            shared.stop.continued = shared.stop.continued.wrapping_add(1);
+        }
         if !STOP_SIGNALS.contains(signal) && shared.stop.stopping.is_some() {
             let stop = &mut shared.stop;
             if signal == Signal::SIGCONT {
@@ -98,15 +113,16 @@ pub fn prepare(process: &Process, signal: Signal) {
     drop(dropped);
 }
 
-/// Begins a stop of the current process by `signal`: every thread will park itself.
-pub fn begin(signal: Signal) {
+/// Begins a stop of the current process by `signal`: every thread will park itself. Not if it was told to go on since the signal was
+/// taken, when it had been so `continued` times: a `SIGCONT` that nobody handles leaves no other trace.
+pub fn begin(signal: Signal, continued: u32) {
     let process = &current().process;
     let threads = process.threads.lock();
     let mut shared = process.signals.lock();
-    if process.exiting.load(Ordering::Acquire) || shared.pending.set().contains(Signal::SIGCONT) {
+    if process.exiting.load(Ordering::Acquire) || shared.stop.continued != continued {
         return;
     }
-    shared.stop = StopState { stopping: Some(signal), parked: shared.stop.parked, ..StopState::default() };
+    shared.stop = StopState { stopping: Some(signal), ..shared.stop.ended() };
     for thread in threads.iter() {
         thread.signal_pending.store(true, Ordering::Release);
         sched::notify(thread, state::INTERRUPTIBLE);
@@ -171,6 +187,6 @@ fn notify_parent(process: &Process, code: i32, signal: Signal) {
 impl SharedSignals {
     /// Ends a stop without telling anybody: the process is ending.
     pub fn cancel_stop(&mut self) {
-        self.stop = StopState { parked: self.stop.parked, ..StopState::default() };
+        self.stop = self.stop.ended();
     }
 }
