@@ -1,5 +1,6 @@
 /* Mounts by descriptor (fsopen and its family), what statmount and listmount tell of them, pivot_root. */
 #include "case.h"
+#include "mounts.h"
 #include <sys/mount.h>
 
 #define TMPFS_MAGIC_ 0x01021994
@@ -78,16 +79,6 @@ static uint64_t id_of(const char *path)
     return st.stx_mnt_id;
 }
 
-/* A tree of mounts of our own; without the right to it nothing is tried. */
-static int alone(void)
-{
-    if (geteuid() != 0)
-        return 0;
-    if (unshare(CLONE_NEWNS) == 0)
-        MUST(mount(0, "/", 0, MS_REC | MS_PRIVATE, 0) == 0);
-    return 1;
-}
-
 /* A tmpfs by itself, with a file and a directory in it. */
 static int new_tree(void)
 {
@@ -105,7 +96,7 @@ static int new_tree(void)
 GROUP(fsopen)
 {
     AS_NOBODY(ERR("not allowed", EPERM, fsopen_("nosuchfs", 99)));
-    if (!alone())
+    if (!root())
         return;
     ERR("unknown type", ENODEV, fsopen_("nosuchfs", 0));
     ERR("unknown flag", EINVAL, fsopen_("tmpfs", 2));
@@ -122,7 +113,7 @@ GROUP(fsopen)
 
 GROUP(fsconfig)
 {
-    if (!alone())
+    if (!root())
         return;
     int fd = fsopen_("tmpfs", 0);
     MUST(fd >= 0);
@@ -167,7 +158,7 @@ GROUP(fsconfig)
 GROUP(fsmount)
 {
     AS_NOBODY(ERR("not allowed", EPERM, fsmount_(-1, 99, 0)));
-    if (!alone())
+    if (!root())
         return;
     int context = fsopen_("tmpfs", 0);
     MUST(context >= 0 && config(context, CREATE, 0, 0, 0) == 0);
@@ -200,7 +191,7 @@ GROUP(fsmount)
 GROUP(move_mount)
 {
     AS_NOBODY(ERR("not allowed", EPERM, move(-1, "", "", 0x400)));
-    if (!alone())
+    if (!root())
         return;
     mkdir("one", 0755);
     mkdir("two", 0755);
@@ -245,7 +236,7 @@ GROUP(open_tree)
         ERR("not allowed", EPERM, tree("/", CLONE));
         YES("a place", tree("/", 0) >= 0);
     });
-    if (!alone())
+    if (!root())
         return;
     mkdir("one", 0755);
     mkdir("two", 0755);
@@ -283,7 +274,7 @@ GROUP(mount_setattr)
         ERR("size first", EINVAL, set_attributes("/", 0, 1, 0, 0, 3));
         ERR("not allowed", EPERM, set_attributes("/", 0, 1, 0, 0, 32));
     });
-    if (!alone())
+    if (!root())
         return;
     mkdir("one", 0755);
     int fd = new_tree();
@@ -329,7 +320,7 @@ GROUP(mount_setattr)
 GROUP(fspick)
 {
     AS_NOBODY(ERR("not allowed", EPERM, syscall(SYS_fspick, -1, "/", 99)));
-    if (!alone())
+    if (!root())
         return;
     mkdir("one", 0755);
     MUST(mount("none", "one", "tmpfs", 0, 0) == 0 && mkdir("one/plain", 0755) == 0);
@@ -359,7 +350,7 @@ static long about(uint64_t id, uint64_t mask, size_t size)
 
 GROUP(statmount)
 {
-    if (!alone())
+    if (!root())
         return;
     mkdir("one", 0755);
     MUST(mount("src", "one", "tmpfs", MS_NODEV | MS_NOEXEC, "size=2m") == 0);
@@ -416,7 +407,7 @@ GROUP(statmount)
 
 GROUP(statmount_chroot)
 {
-    if (!alone())
+    if (!root())
         return;
     uint64_t outer = id_of("/"), ids[4];
     struct request request = {24, 0, outer, 0, 0};
@@ -432,7 +423,7 @@ GROUP(statmount_chroot)
 
 GROUP(listmount)
 {
-    if (!alone())
+    if (!root())
         return;
     uint64_t ids[128];
     mkdir("one", 0755);
@@ -466,7 +457,7 @@ GROUP(listmount)
 GROUP(pivot_root)
 {
     AS_NOBODY(ERR("not allowed", EPERM, syscall(SYS_pivot_root, "none", "none")));
-    if (!alone())
+    if (!root())
         return;
     int status;
     mkdir("old", 0755);

@@ -1,20 +1,11 @@
 /* mount(2): what a tmpfs may hold, read-only mounts and what is no file of theirs, limits, and who is told. */
 #include "case.h"
+#include "mounts.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
-
-static int root(void)
-{
-    if (geteuid() != 0)
-        return 0;
-    /* On Linux nobody else sees what happens here. */
-    if (unshare(CLONE_NEWNS) == 0)
-        mount("none", "/", 0, MS_REC | MS_PRIVATE, 0);
-    return 1;
-}
 
 static int new_dir(const char *path)
 {

@@ -1,5 +1,6 @@
 /* mount(2), umount2(2), and what mounts do to files: flags, binds, moves, propagation. */
 #include "case.h"
+#include "mounts.h"
 #include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -8,16 +9,6 @@
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
 #endif
-
-static int root(void)
-{
-    if (geteuid() != 0)
-        return 0;
-    /* On Linux nobody else sees what happens here. */
-    if (unshare(CLONE_NEWNS) == 0)
-        mount("none", "/", 0, MS_REC | MS_PRIVATE, 0);
-    return 1;
-}
 
 static int put(const char *path)
 {

@@ -139,7 +139,30 @@ pub struct Program(Vec<Instruction>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Invalid;
 
+/// Why a program was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotTaken {
+    /// There is no memory to keep it.
+    NoMemory,
+    /// It is refused.
+    Invalid,
+}
+
+impl From<Invalid> for NotTaken {
+    fn from(_: Invalid) -> Self {
+        Self::Invalid
+    }
+}
+
 impl Program {
+    /// Checks a program that is laid out as `struct sock_filter`s.
+    pub fn read(instructions: &[[u8; Instruction::SIZE]]) -> Result<Program, NotTaken> {
+        let mut taken = Vec::new();
+        taken.try_reserve_exact(instructions.len()).map_err(|_| NotTaken::NoMemory)?;
+        taken.extend(instructions.iter().map(Instruction::read));
+        Ok(Self::new(taken)?)
+    }
+
     /// Checks a program.
     pub fn new(instructions: Vec<Instruction>) -> Result<Program, Invalid> {
         check::check(&instructions)?;

@@ -4,14 +4,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use inet::bpf::{self, Instruction, Packet, Program};
+use inet::bpf::{self, Instruction, NotTaken, Packet, Program};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::socket::int;
 use crate::sync::SpinLock;
 use crate::task::current;
-use crate::usermem::{self, UserAddr};
+use crate::usermem::UserAddr;
 
 /// `sizeof(struct sock_fprog)`: a length, and where the instructions are.
 const SOCK_FPROG: usize = 16;
@@ -96,14 +96,9 @@ impl Filter {
         if at == 0 || len == 0 || len > bpf::MOST {
             return Err(Errno::EINVAL);
         }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len * Instruction::SIZE).map_err(|_| Errno::ENOMEM)?;
-        bytes.resize(len * Instruction::SIZE, 0);
-        usermem::copy_in(&mut bytes, UserAddr(at))?;
-        let mut instructions = Vec::new();
-        instructions.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-        instructions.extend(bytes.as_chunks().0.iter().map(Instruction::read));
-        let program = Program::new(instructions).map_err(|_| Errno::EINVAL)?;
+        let instructions = UserAddr(at).cast::<[u8; Instruction::SIZE]>().read_vec(len)?;
+        let program = Program::read(&instructions)
+            .map_err(|why| if why == NotTaken::NoMemory { Errno::ENOMEM } else { Errno::EINVAL })?;
         *self.program.lock() = Some(Arc::new(program));
         self.present.store(true, Ordering::Release);
         Ok(())

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use inet::bpf::seccomp::Call;
-use inet::bpf::{Instruction, MOST, Program};
+use inet::bpf::{Instruction, MOST, NotTaken, Program};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ptrace::{self as p, SECCOMP_MODE_DISABLED, SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT};
 use syscall_shim::types::Siginfo;
@@ -21,7 +21,7 @@ use super::thread::Task;
 use super::{current, exit, signal};
 use crate::arch::trap::TrapFrame;
 use crate::sync::IrqLock;
-use crate::usermem::{self, UserAddr};
+use crate::usermem::UserAddr;
 
 /// `AUDIT_ARCH_X86_64`
 const ARCH: u32 = 0xc000_003e;
@@ -135,14 +135,9 @@ pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
     if !task.no_new_privs.load(Ordering::Relaxed) && !task.credentials().capable(g::CAP_SYS_ADMIN) {
         return Err(Errno::EACCES);
     }
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len * Instruction::SIZE).map_err(|_| Errno::ENOMEM)?;
-    bytes.resize(len * Instruction::SIZE, 0);
-    usermem::copy_in(&mut bytes, UserAddr(at))?;
-    let mut instructions = Vec::new();
-    instructions.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    instructions.extend(bytes.as_chunks().0.iter().map(Instruction::read));
-    let program = Program::new(instructions).map_err(|_| Errno::EINVAL)?;
+    let instructions = UserAddr(at).cast::<[u8; Instruction::SIZE]>().read_vec(len)?;
+    let program =
+        Program::read(&instructions).map_err(|why| if why == NotTaken::NoMemory { Errno::ENOMEM } else { Errno::EINVAL })?;
     program.check_for_calls().map_err(|_| Errno::EINVAL)?;
     Ok(program)
 }
