@@ -12,6 +12,8 @@ extern crate arch;
 #[macro_use]
 extern crate base;
 #[cfg(target_os = "none")]
+extern crate mem;
+#[cfg(target_os = "none")]
 extern crate sync;
 
 #[cfg(target_os = "none")]
@@ -130,6 +132,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     profile::init();
     watch::init();
     mm::sites::init();
+    mm::heap::set_shortage_hook(task::oom::call_for);
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;

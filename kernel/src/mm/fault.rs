@@ -18,7 +18,7 @@ use super::limits;
 use super::object::{MappedFile, Object};
 use super::page_table::{ANON, BUSY, D, HELD, NX, NoMemory, P, PageTable, Pte, SPECIAL, W};
 use super::pages::{Faults, rss_kind};
-use super::{huge, user_page};
+use super::{huge, huge_policy, user_page};
 
 /// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
 /// `fault_around_bytes`, 64 KiB).
@@ -209,7 +209,7 @@ impl Faults<'_, '_> {
         let base = addr & !(HUGE_SIZE - 1);
         if base < area.start
             || base + HUGE_SIZE > area.end
-            || !huge::eligible(area.flags)
+            || !huge_policy::eligible(area.flags)
             || !self.table.huge_slot_free(base)
         {
             return Ok(false);

@@ -10,8 +10,11 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot};
+use base::prot::Prot;
+use syscall_shim::Errno;
+
 use super::tlb::TlbBatch;
+use super::{HUGE_SIZE, PAGE as PAGE_SIZE};
 use super::{huge, user_page};
 
 /// Present.
@@ -43,6 +46,12 @@ type Table = [AtomicU64; ENTRIES];
 /// Page tables could not be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
+
+impl From<NoMemory> for Errno {
+    fn from(_: NoMemory) -> Errno {
+        Errno::ENOMEM
+    }
+}
 
 /// Value of a leaf entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BUDDY, FREE};
-use crate::arch::percpu::{self, MAX_CPUS, this_cpu};
-use crate::sync::IrqLock;
-use crate::task::sched;
+use arch::percpu::{self, MAX_CPUS, this_cpu};
+use sync::IrqLock;
 
 /// Frames on a stack.
 const ROOM: usize = 64;
@@ -102,5 +101,5 @@ pub fn len() -> usize {
 }
 
 fn in_use() -> impl Iterator<Item = &'static Singles> {
-    percpu::each(sched::online_cpus()).map(|cpu| &CPUS[cpu.id.get() as usize % MAX_CPUS])
+    percpu::each(percpu::online()).map(|cpu| &CPUS[cpu.id.get() as usize % MAX_CPUS])
 }

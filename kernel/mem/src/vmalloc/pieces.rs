@@ -8,8 +8,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{PAGE, STACKS_END};
-use crate::mm::{PAGE_SIZE, direct, frames, tlb};
-use crate::sync::IrqLock;
+use crate::{PAGE_SIZE, direct, frames, tlb};
+use sync::IrqLock;
 
 /// The smallest pieces are of 2^3 pages, the largest of 2^18: 1 GiB.
 const FIRST_ORDER: usize = 3;

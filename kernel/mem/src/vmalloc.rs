@@ -11,7 +11,7 @@ use core::ptr;
 
 use super::direct::{self, DYNAMIC_AREA};
 use super::{PAGE_SIZE, frames, tlb};
-use crate::sync::IrqLock;
+use sync::IrqLock;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const DEVICES_SIZE: u64 = 1 << 30;

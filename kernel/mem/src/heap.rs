@@ -20,9 +20,9 @@ use talc::source::GlobalAllocSource;
 
 use super::vmalloc::pieces;
 use super::{PAGE_SIZE, frames, phys_to_virt, user_page, virt_to_phys};
-use crate::sync::IrqLock;
-use crate::task::oom;
+use arch::hook::Hook;
 use magazine::Class;
+use sync::IrqLock;
 
 /// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
 const BLOCK_SIZE: usize = 64 << 10;
@@ -34,6 +34,14 @@ static FAILED: AtomicUsize = AtomicUsize::new(0);
 
 /// Free frames below which memory [is short](is_short).
 static SHORT_BELOW: AtomicUsize = AtomicUsize::new(0);
+
+/// Who is called when the heap begins to use up what programs left it.
+static SHORTAGE: Hook = Hook::new();
+
+/// Has `call` called when the heap begins to use up what programs left it. It must not allocate.
+pub fn set_shortage_hook(call: fn()) {
+    SHORTAGE.set(call);
+}
 
 /// The size of the last allocation, if it failed.
 pub fn failed_allocation() -> Option<usize> {
@@ -56,7 +64,7 @@ pub fn is_short() -> bool {
 }
 
 /// To be called when it is known how much memory there is.
-pub(super) fn init() {
+pub fn init() {
     SHORT_BELOW.store(user_page::reserve() as usize * 3 / 2, Ordering::Relaxed);
 }
 
@@ -76,7 +84,7 @@ unsafe impl GlobalAlloc for Frames {
         let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
         let left = user_page::reserve() as usize;
         if !frames::are_free(left / 2 + frames) {
-            oom::call_for();
+            SHORTAGE.call();
         }
         match frames::alloc_contiguous(frames) {
             Some(phys) => phys_to_virt(phys),
@@ -180,6 +188,6 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-#[global_allocator]
+#[cfg_attr(target_os = "none", global_allocator)]
 // SAFETY: `Frames` may be called under the lock: it never allocates from the heap.
 static HEAP: Heap = Heap { small: IrqLock::new(Talc::new(GlobalAllocSource::with_block_size(Frames, BLOCK_SIZE))) };

@@ -24,10 +24,10 @@ use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use super::{PAGE_SIZE, phys_to_virt};
-use crate::arch::boot::{self, BootInfo, List};
-use crate::arch::layout;
-use crate::sync::IrqLock;
+use arch::boot::{self, BootInfo, List};
+use arch::layout;
 use base::addr::PhysRange;
+use sync::IrqLock;
 
 /// Orders go from 0 to `ORDERS - 1`: the largest block is 64 MiB.
 const ORDERS: usize = 15;
@@ -407,7 +407,7 @@ impl EarlyFrames {
 }
 
 /// Starts the allocator with what `early` has left. The direct map is up.
-pub(super) fn init(boot: &BootInfo, mut early: EarlyFrames) {
+pub fn init(boot: &BootInfo, mut early: EarlyFrames) {
     let end = boot.memory.as_slice().last().map_or(0, |range| range.end);
     let frames = (end / PAGE_SIZE as u64) as usize;
     let table = early.alloc((frames * size_of::<AtomicU32>()).div_ceil(PAGE_SIZE)).expect("no room for the frame table");

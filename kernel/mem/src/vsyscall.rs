@@ -33,6 +33,6 @@ static PAGE: Page = {
 };
 
 /// The frame that it lies in.
-pub(super) fn phys() -> u64 {
+pub fn phys() -> u64 {
     virt_to_phys(&raw const PAGE)
 }

@@ -4,12 +4,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::vec::Vec;
 
-use super::flags::PAGE_SIZE;
+use super::PAGE as PAGE_SIZE;
 use super::{huge, user_page};
-use crate::arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
-use crate::arch::{ipi, percpu};
-use crate::sync::order;
-use crate::task::sched;
+use arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
+use arch::{ipi, percpu};
+use sync::order;
 
 /// So many frames wait for one flush.
 const MOST_FRAMES: usize = 2048;
@@ -48,7 +47,7 @@ pub fn flush_kernel(start: u64, end: u64) {
 }
 
 fn shoot_down(cpus: u64, start: u64, end: u64) {
-    let others = cpus & sched::online_cpus() & !(1 << super::cpu_number());
+    let others = cpus & percpu::online() & !(1 << super::cpu_number());
     if others != 0 {
         order::may_wait_for_cpus();
         ipi::flush(others, start, end);

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::frames::{self, Frame};
 use super::{PAGE_SIZE, boot_memory};
-use crate::arch::boot;
+use arch::boot;
 use base::addr::PhysRange;
 
 /// Taken once, so that no frame is given away twice.
