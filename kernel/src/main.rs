@@ -15,6 +15,8 @@ extern crate base;
 extern crate mem;
 #[cfg(target_os = "none")]
 extern crate sync;
+#[cfg(target_os = "none")]
+extern crate usermem;
 
 #[cfg(target_os = "none")]
 mod channel;
@@ -58,8 +60,6 @@ mod syscalls;
 mod task;
 #[cfg(target_os = "none")]
 mod trace;
-#[cfg(target_os = "none")]
-mod usermem;
 #[cfg(target_os = "none")]
 mod vdso;
 #[cfg(target_os = "none")]
