@@ -84,7 +84,7 @@ macro_rules! for_each_syscall {
             38, setitimer, [ItimerWhich Itimerval ItimervalOut], done;
             39, getpid, [], done;
             40, sendfile, [Fd Fd Ptr Size], done;
-            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, NETLINK_ROUTE, AF_INET and AF_INET6; no packet sockets");
+            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, AF_INET, AF_INET6, AF_PACKET (no fan-out, no rings of version 3) and AF_NETLINK (rules by destination alone, no changes of neighbours)");
             42, connect, [Fd Sockaddr(2) UInt], done;
             43, accept, [Fd SockaddrOut SockLen], done;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], done;
@@ -97,7 +97,7 @@ macro_rules! for_each_syscall {
             51, getsockname, [Fd SockaddrOut SockLen], done;
             52, getpeername, [Fd SockaddrOut SockLen], done;
             53, socketpair, [SockDomain SockType SockProtocol FdPairOut], done;
-            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("no groups by source, no filters, no rare options (ENOPROTOOPT)");
+            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("no IP_OPTIONS but padding, no IPv6 extension headers to send, no TCP_MD5SIG, TCP_REPAIR and their like (ENOPROTOOPT, EOPNOTSUPP)");
             55, getsockopt, [Fd SockLevel SockOpt SockOptValOut SockLen], done;
             56, clone, [CloneFlags Ptr Ptr Ptr Ptr], done;
             57, fork, [], done;
@@ -200,7 +200,7 @@ macro_rules! for_each_syscall {
             154, modify_ldt, [Int Ptr Size], absent;
             155, pivot_root, [Path Path], done;
             156, _sysctl, [Ptr], absent;
-            157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no speculation control, memory-merge or PR_SET_MM options");
+            157, prctl, [PrctlOp Hex Hex Hex Hex], partial("no PR_SET_MM; no memory is merged, and there is no speculation to control");
             158, arch_prctl, [ArchPrctlOp Ptr], partial("GS belongs to the kernel: ARCH_SET_GS is refused");
             159, adjtimex, [Ptr], partial("no leap seconds; the offset of CLOCK_TAI is kept without effect");
             160, setrlimit, [Resource Rlimit], partial("RLIMIT_RSS, RLIMIT_LOCKS and RLIMIT_RTTIME are kept but not enforced");
@@ -208,7 +208,7 @@ macro_rules! for_each_syscall {
             162, sync, [], done;
             163, acct, [Path], partial("not suspended where the file system is nearly full");
             164, settimeofday, [Timeval Ptr], partial("a time zone is not kept");
-            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, proc, sysfs, mqueue; MS_REMOUNT changes the mount alone, not the options of its file system");
+            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, ramfs, proc, sysfs, devpts and mqueue; no overlay");
             166, umount2, [Path Hex], done;
             167, swapon, [Path Hex], absent;
             168, swapoff, [Path], absent;
