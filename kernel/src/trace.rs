@@ -13,7 +13,7 @@ use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 use crate::arch::{boot, percpu, serial};
 use crate::channel::{self, frame::Outgoing};
 use crate::counters;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};
 
@@ -99,7 +99,7 @@ struct Open {
 }
 
 /// Held while a line is sent. Taken inside any other lock.
-static OPEN: IrqLock<Option<Open>> = IrqLock::new(None);
+static OPEN: IrqSpinLock<Option<Open>> = IrqSpinLock::new(None);
 
 /// Sends a whole line; what another thread has begun is sent before it, as unfinished.
 fn emit(open: &mut Option<Open>, text: &str) {

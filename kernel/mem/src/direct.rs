@@ -16,7 +16,7 @@ pub use arch::layout::{
     DIRECT_MAP, DYNAMIC_AREA, KERNEL_BASE, bits, kernel_image, kernel_pml4_phys, kernel_text, phys_to_virt, virt_to_phys,
 };
 use base::addr::PhysRange;
-use sync::IrqLock;
+use sync::IrqSpinLock;
 
 const GIB: u64 = 1 << 30;
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
@@ -33,7 +33,7 @@ const TABLE: u64 = bits::PRESENT | bits::WRITE | bits::ACCESSED;
 
 /// Guards the tables below the kernel's top-level entries after boot; no other lock but the frame allocator's is taken
 /// while it is held.
-static TABLES: IrqLock<()> = IrqLock::new(());
+static TABLES: IrqSpinLock<()> = IrqSpinLock::new(());
 
 /// The pieces of physical memory that kernel memory lies in, by address and length.
 pub fn physical_pieces(memory: &[u8]) -> impl Iterator<Item = (u64, usize)> + '_ {

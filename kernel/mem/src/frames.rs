@@ -27,7 +27,7 @@ use super::{PAGE_SIZE, phys_to_virt};
 use arch::boot::{self, BootInfo, List};
 use arch::layout;
 use base::addr::PhysRange;
-use sync::IrqLock;
+use sync::IrqSpinLock;
 
 /// Orders go from 0 to `ORDERS - 1`: the largest block is 64 MiB.
 const ORDERS: usize = 15;
@@ -96,7 +96,7 @@ struct Buddy {
 }
 
 /// Guards all free memory but that of the CPUs' stacks; no other lock is taken while it is held.
-static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS] });
+static BUDDY: IrqSpinLock<Buddy> = IrqSpinLock::new(Buddy { heads: [NIL; ORDERS] });
 static STATES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static STATES_LEN: AtomicUsize = AtomicUsize::new(0);
 static TOTAL: AtomicUsize = AtomicUsize::new(0);

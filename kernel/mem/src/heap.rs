@@ -22,7 +22,7 @@ use super::vmalloc::pieces;
 use super::{PAGE_SIZE, frames, phys_to_virt, user_page, virt_to_phys};
 use arch::hook::Hook;
 use magazine::Class;
-use sync::IrqLock;
+use sync::IrqSpinLock;
 
 /// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
 const BLOCK_SIZE: usize = 64 << 10;
@@ -107,7 +107,7 @@ unsafe impl GlobalAlloc for Frames {
 /// The kernel's allocator.
 struct Heap {
     /// Guards the small allocations; the frame allocator's lock is taken while it is held.
-    small: IrqLock<Talc<GlobalAllocSource<Frames>, DefaultBinning>>,
+    small: IrqSpinLock<Talc<GlobalAllocSource<Frames>, DefaultBinning>>,
 }
 
 impl Heap {
@@ -190,4 +190,4 @@ unsafe impl GlobalAlloc for Heap {
 
 #[cfg_attr(target_os = "none", global_allocator)]
 // SAFETY: `Frames` may be called under the lock: it never allocates from the heap.
-static HEAP: Heap = Heap { small: IrqLock::new(Talc::new(GlobalAllocSource::with_block_size(Frames, BLOCK_SIZE))) };
+static HEAP: Heap = Heap { small: IrqSpinLock::new(Talc::new(GlobalAllocSource::with_block_size(Frames, BLOCK_SIZE))) };

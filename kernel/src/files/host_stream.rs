@@ -15,7 +15,7 @@ use super::{FileOps, OpenFile, anon, events};
 use crate::channel;
 use crate::channel::Stdio;
 use crate::channel::frame::Outgoing;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::current;
 use crate::task::wait::{wait_uninterruptible, wait_until};
 use crate::usermem::UserAddr;
@@ -37,7 +37,7 @@ struct Input {
 }
 
 /// What has come from the host. Taken by the channel's interrupt handler too; a leaf lock.
-static INPUT: IrqLock<Input> = IrqLock::new(Input { bytes: VecDeque::new(), ended: false, refused: false });
+static INPUT: IrqSpinLock<Input> = IrqSpinLock::new(Input { bytes: VecDeque::new(), ended: false, refused: false });
 static ARRIVED: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
 /// Woken when the host takes bytes again.
 static ROOM: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);

@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
 use crate::mm::{PAGE_SIZE, frames};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use litemap::LiteMap;
 
 /// Highest id plus one, at most (`PID_MAX_LIMIT`).
@@ -33,7 +33,8 @@ struct Table {
 }
 
 /// Taken with no other lock held but the family's.
-static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: LiteMap::new_vec(), processes: LiteMap::new_vec() });
+static TABLE: IrqSpinLock<Table> =
+    IrqSpinLock::new(Table { last: 0, tasks: LiteMap::new_vec(), processes: LiteMap::new_vec() });
 
 /// A thread id that nobody has.
 pub fn allocate_id() -> i32 {
@@ -64,10 +65,10 @@ pub fn add_process(process: Arc<Process>) {
     TABLE.lock().processes.insert(process.pid, process);
 }
 
-/// Enters a child of the process `of`, unless that has been sent more signals as one of many than `sent_to_many`.
-pub fn add_child(child: &Arc<Process>, of: &Process, sent_to_many: u32) -> Option<()> {
+/// Enters a child of the process `of`, unless that has been sent more signals as one of many than `broadcast_seq`.
+pub fn add_child(child: &Arc<Process>, of: &Process, broadcast_seq: u32) -> Option<()> {
     let mut table = TABLE.lock();
-    if !of.sent_to_many.is_still(sent_to_many) {
+    if !of.broadcast_seq.is_still(broadcast_seq) {
         return None;
     }
     table.processes.insert(child.pid, child.clone());
@@ -79,7 +80,7 @@ pub fn begin_sending(chosen: impl Fn(&Process) -> bool) -> Vec<Arc<Process>> {
     let table = TABLE.lock();
     let receivers: Vec<_> = table.processes.values().filter(|process| chosen(process)).cloned().collect();
     for process in &receivers {
-        process.sent_to_many.begin();
+        process.broadcast_seq.begin();
     }
     receivers
 }

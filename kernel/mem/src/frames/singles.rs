@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BUDDY, FREE};
 use arch::percpu::{self, MAX_CPUS, this_cpu};
-use sync::IrqLock;
+use sync::IrqSpinLock;
 
 /// Frames on a stack.
 const ROOM: usize = 64;
@@ -20,7 +20,7 @@ struct Stack {
 #[repr(align(128))]
 struct Singles {
     /// The lock of the lists is taken while it is held.
-    stack: IrqLock<Stack>,
+    stack: IrqSpinLock<Stack>,
     /// The length, for others to read without the lock.
     len: AtomicUsize,
 }
@@ -29,7 +29,7 @@ static CPUS: [Singles; MAX_CPUS] = [const { Singles::new() }; MAX_CPUS];
 
 impl Singles {
     const fn new() -> Self {
-        Self { stack: IrqLock::new(Stack { frames: [0; ROOM], len: 0 }), len: AtomicUsize::new(0) }
+        Self { stack: IrqSpinLock::new(Stack { frames: [0; ROOM], len: 0 }), len: AtomicUsize::new(0) }
     }
 }
 

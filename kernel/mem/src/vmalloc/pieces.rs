@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{PAGE, STACKS_END};
 use crate::{PAGE_SIZE, direct, frames, tlb};
-use sync::IrqLock;
+use sync::IrqSpinLock;
 
 /// The smallest pieces are of 2^3 pages, the largest of 2^18: 1 GiB.
 const FIRST_ORDER: usize = 3;
@@ -62,7 +62,7 @@ struct Places {
 }
 
 /// A leaf: nothing is allocated or flushed while it is held.
-static PLACES: IrqLock<Places> = IrqLock::new(Places { used: [0; WORDS], stale: [0; WORDS] });
+static PLACES: IrqSpinLock<Places> = IrqSpinLock::new(Places { used: [0; WORDS], stale: [0; WORDS] });
 /// How many places are stale.
 static STALE: AtomicU32 = AtomicU32::new(0);
 
