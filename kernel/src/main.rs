@@ -19,8 +19,6 @@ extern crate sync;
 extern crate usermem;
 
 #[cfg(target_os = "none")]
-mod channel;
-#[cfg(target_os = "none")]
 mod counters;
 #[cfg(target_os = "none")]
 mod drivers;
@@ -28,6 +26,8 @@ mod drivers;
 mod entry;
 #[cfg(target_os = "none")]
 mod files;
+#[cfg(target_os = "none")]
+mod host_link;
 #[cfg(target_os = "none")]
 mod ipc;
 #[cfg(target_os = "none")]
@@ -108,7 +108,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     log::init();
     if !image_is_whole() {
         kerr!("the kernel in the image is damaged (its checksum is wrong): build it again with mkimage, or copy it again");
-        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     mm::init(boot);
     arch::control::init();
@@ -123,9 +123,9 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::clock::init(BUILT);
     vdso::publish_clock();
     arch::timer::init();
-    channel::init();
+    host_link::init();
     if !options::check() {
-        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     net::init();
     trace::init();
@@ -145,7 +145,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     });
     if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");
-        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     task::sched::idle()
 }

@@ -11,8 +11,8 @@ use syscall_shim::types::Siginfo;
 use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 
 use crate::arch::{boot, percpu, serial};
-use crate::channel::{self, frame::Outgoing};
 use crate::counters;
+use crate::host_link::{self, frame::Outgoing};
 use crate::sync::IrqSpinLock;
 use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};
@@ -193,7 +193,7 @@ fn send(text: &str) {
 }
 
 fn output(kind: Outgoing, text: &str) {
-    if !channel::active() || !channel::write_all(kind, text.as_bytes()) {
+    if !host_link::active() || !host_link::write_all(kind, text.as_bytes()) {
         serial::write(text.as_bytes());
     }
 }

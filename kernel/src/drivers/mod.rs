@@ -86,7 +86,7 @@ pub fn init() {
     while let Some(device) = take(DeviceType::EntropySource) {
         rng::init(device);
     }
-    if let Some(port) = crate::channel::console_port()
+    if let Some(port) = crate::host_link::console_port()
         && let Some(device) = take(DeviceType::Console)
         && let Err(error) = console::init(device, port)
     {
