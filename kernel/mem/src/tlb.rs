@@ -11,7 +11,7 @@ use arch::{ipi, percpu};
 use sync::order;
 
 /// So many frames wait for one flush.
-const MOST_FRAMES: usize = 2048;
+const MAX_FRAMES: usize = 2048;
 
 /// Marks the address of a large page among those of frames.
 const HUGE: u64 = 1;
@@ -127,7 +127,7 @@ impl<'a> TlbBatch<'a> {
     fn free(&mut self, phys: u64) {
         // Without room to remember it, flush at once: memory is short exactly when it is being given back.
         let full = self.frames.len() == self.frames.capacity();
-        if full && (self.frames.len() >= MOST_FRAMES || self.frames.try_reserve(64).is_err()) {
+        if full && (self.frames.len() >= MAX_FRAMES || self.frames.try_reserve(64).is_err()) {
             self.flush();
         }
         if self.frames.capacity() == 0 {

@@ -22,7 +22,7 @@ pub const RESERVED_PIDS: i32 = 300;
 /// The most threads that a machine may be set to have (`FUTEX_TID_MASK`).
 pub const THREADS_LIMIT: u64 = 0x3fff_ffff;
 /// The fewest.
-const THREADS_LEAST: u64 = 20;
+const MIN_THREADS: u64 = 20;
 /// `/proc/sys/kernel/threads-max`, once it is set.
 static THREADS_MAX: AtomicU64 = AtomicU64::new(0);
 
@@ -136,12 +136,12 @@ pub fn threads_max() -> u64 {
         return set;
     }
     let memory = frames::stats().total as u64 * PAGE_SIZE as u64;
-    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(THREADS_LEAST, PID_LIMIT as u64)
+    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(MIN_THREADS, PID_LIMIT as u64)
 }
 
 /// Sets [`threads_max`].
 pub fn set_threads_max(most: u64) {
-    THREADS_MAX.store(most.clamp(THREADS_LEAST, THREADS_LIMIT), Relaxed);
+    THREADS_MAX.store(most.clamp(MIN_THREADS, THREADS_LIMIT), Relaxed);
 }
 
 /// Has the next id be the one after `id` (`/proc/sys/kernel/ns_last_pid`). `EINVAL` for one that cannot be.

@@ -15,14 +15,14 @@ use sync::IrqSpinLock;
 const FIRST_ORDER: usize = 3;
 const ORDERS: usize = 16;
 /// Places of the smallest order; of each further one half as many, but no less than a word of bits.
-const MOST_PLACES: usize = 16384;
+const MAX_PLACES: usize = 16384;
 /// Words of bits of all orders.
 const WORDS: usize = first_word(ORDERS);
 /// So many places that wait for the flush make it due.
 const MANY: u32 = 32;
 
 const fn places(level: usize) -> usize {
-    let places = MOST_PLACES >> level;
+    let places = MAX_PLACES >> level;
     if places < 64 { 64 } else { places }
 }
 
