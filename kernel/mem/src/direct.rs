@@ -9,13 +9,13 @@ use x86_64::{PhysAddr, VirtAddr};
 
 use super::frames::{self, EarlyFrames};
 use super::vsyscall;
-use super::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use arch::boot::BootInfo;
 use arch::layout::{self, DIRECT_MAP_END, translate};
 pub use arch::layout::{
     DIRECT_MAP, DYNAMIC_AREA, KERNEL_BASE, bits, kernel_image, kernel_pml4_phys, kernel_text, phys_to_virt, virt_to_phys,
 };
 use base::addr::PhysRange;
+use base::addr::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use sync::IrqSpinLock;
 
 const GIB: u64 = 1 << 30;

@@ -23,9 +23,10 @@ use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use super::{PAGE_SIZE, phys_to_virt};
 use arch::boot::{self, BootInfo, List};
 use arch::layout;
+use arch::layout::phys_to_virt;
+use base::addr::PAGE_SIZE;
 use base::addr::PhysRange;
 use sync::IrqSpinLock;
 
@@ -362,7 +363,7 @@ impl EarlyFrames {
         let page = PAGE_SIZE as u64;
         early.reserve(PhysRange { start: 0, end: page });
         early.reserve(PhysRange { start: AP_TRAMPOLINE, end: AP_TRAMPOLINE + page });
-        early.reserve(super::direct::kernel_image());
+        early.reserve(layout::kernel_image());
         early.reserve(boot::Image::read().payload);
         for module in boot.modules.as_slice() {
             early.reserve(*module);

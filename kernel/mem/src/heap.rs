@@ -19,8 +19,10 @@ use talc::base::Talc;
 use talc::source::GlobalAllocSource;
 
 use super::vmalloc::pieces;
-use super::{PAGE_SIZE, frames, phys_to_virt, user_page, virt_to_phys};
+use super::{frames, user_page};
 use arch::hook::Hook;
+use arch::layout::{phys_to_virt, virt_to_phys};
+use base::addr::PAGE_SIZE;
 use magazine::Class;
 use sync::IrqSpinLock;
 

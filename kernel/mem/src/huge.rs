@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use spin::Once;
 
-use super::{HUGE_SIZE, PAGE as PAGE_SIZE};
+use super::size::{LARGE_PAGE as HUGE_SIZE, PAGE as PAGE_SIZE};
 use super::{frames, user_page};
 
 /// Large leaves that map each 2 MiB of physical memory.

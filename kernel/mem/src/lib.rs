@@ -12,6 +12,7 @@ pub mod frames;
 pub mod heap;
 pub mod huge;
 pub mod page_table;
+mod size;
 pub mod tlb;
 pub mod user_page;
 pub mod vmalloc;
@@ -19,15 +20,6 @@ pub mod vsyscall;
 
 pub use base::addr::{LARGE_PAGE_SIZE, PAGE_SIZE};
 pub use direct::{boot_memory, kernel_pml4_phys, phys_to_virt, physical_pieces, virt_to_phys};
-
-/// The same sizes as addresses are counted.
-const PAGE: u64 = PAGE_SIZE as u64;
-const HUGE_SIZE: u64 = LARGE_PAGE_SIZE as u64;
-
-/// Number of this CPU.
-fn cpu_number() -> u32 {
-    arch::percpu::this_cpu().id.get()
-}
 
 /// Brings up physical memory, the kernel's page tables and the heap.
 pub fn init(boot: &arch::boot::BootInfo) {

@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use base::prot::Prot;
 use syscall_shim::Errno;
 
+use super::size::{LARGE_PAGE as HUGE_SIZE, PAGE as PAGE_SIZE};
 use super::tlb::TlbBatch;
-use super::{HUGE_SIZE, PAGE as PAGE_SIZE};
 use super::{huge, user_page};
 
 /// Present.
@@ -167,7 +167,7 @@ impl PageTable {
     /// An empty lower half below a copy of the kernel's upper half.
     pub fn new() -> Option<Self> {
         let root = user_page::alloc_zeroed()?;
-        let kernel = table(super::kernel_pml4_phys());
+        let kernel = table(arch::layout::kernel_pml4_phys());
         for (to, from) in table(root)[ENTRIES / 2..].iter().zip(&kernel[ENTRIES / 2..]) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::vec::Vec;
 
-use super::PAGE as PAGE_SIZE;
+use super::size::PAGE as PAGE_SIZE;
 use super::{huge, user_page};
 use arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
 use arch::{ipi, percpu};
@@ -47,7 +47,7 @@ pub fn flush_kernel(start: u64, end: u64) {
 }
 
 fn shoot_down(cpus: u64, start: u64, end: u64) {
-    let others = cpus & percpu::online() & !(1 << super::cpu_number());
+    let others = cpus & percpu::online() & !(1 << percpu::this_cpu().id.get());
     if others != 0 {
         order::may_wait_for_cpus();
         ipi::flush(others, start, end);
@@ -161,7 +161,7 @@ impl<'a> TlbBatch<'a> {
             // that has seen the old one is not lazy any more.
             self.generation.advance();
             let cpus = self.cpus.bits();
-            let here = 1 << super::cpu_number();
+            let here = 1 << percpu::this_cpu().id.get();
             if cpus & here != 0 {
                 flush_local(self.start, self.end);
             }

@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use super::PAGE as PAGE_SIZE;
 use super::frames;
+use super::size::PAGE as PAGE_SIZE;
 
 /// Frames that applications may not take: what the kernel needs to end a program in good order when memory is out.
 const RESERVE_MAX: u64 = 512;
@@ -32,7 +32,7 @@ pub fn available(pages: u64) -> bool {
 
 /// Where the kernel sees the frame.
 pub fn ptr(phys: u64) -> *mut u8 {
-    super::phys_to_virt(phys)
+    arch::layout::phys_to_virt(phys)
 }
 
 /// A frame of unknown content with one reference.

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 use core::ptr;
 
 use super::direct::{self, DYNAMIC_AREA};
-use super::{PAGE_SIZE, frames, tlb};
+use super::{frames, tlb};
+use base::addr::PAGE_SIZE;
 use sync::IrqSpinLock;
 
 const PAGE: u64 = PAGE_SIZE as u64;

@@ -29,6 +29,7 @@ impl UserAddr {
     }
 
     /// The address `bytes` further on. Wraps as pointers do; the access checks the range.
+    #[allow(clippy::should_implement_trait, reason = "pointers have it under this name")]
     pub fn add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
@@ -98,6 +99,7 @@ impl<T> UserPtr<T> {
     }
 
     /// The pointer `n` elements further on.
+    #[allow(clippy::should_implement_trait, reason = "pointers have it under this name")]
     pub fn add(self, n: usize) -> Self {
         self.0.add((n as u64).wrapping_mul(size_of::<T>() as u64)).cast()
     }

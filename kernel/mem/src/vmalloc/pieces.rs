@@ -8,7 +8,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{PAGE, STACKS_END};
-use crate::{PAGE_SIZE, direct, frames, tlb};
+use crate::{direct, frames, tlb};
+use base::addr::PAGE_SIZE;
 use sync::IrqSpinLock;
 
 /// The smallest pieces are of 2^3 pages, the largest of 2^18: 1 GiB.
