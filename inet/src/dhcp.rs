@@ -11,9 +11,9 @@ const SECOND: u64 = 1_000_000_000;
 const FIXED: usize = 236;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// The least length of a message that every relay passes on (RFC 951).
-const LEAST: usize = 300;
+const MIN_MESSAGE: usize = 300;
 /// A lease that names no time, or an absurd one, is asked for again after a day at most.
-const LONGEST_LEASE: u64 = 86_400;
+const MAX_LEASE: u64 = 86_400;
 
 const DISCOVER: u8 = 1;
 const OFFER: u8 = 2;
@@ -193,7 +193,7 @@ impl Client {
             out.extend_from_slice(&[option::LEASE, option::RENEWAL, option::REBINDING]);
         }
         out.push(option::END);
-        out.resize(out.len().max(LEAST), option::PAD);
+        out.resize(out.len().max(MIN_MESSAGE), option::PAD);
         Message { source: own, destination: Ipv4Addr::BROADCAST, bytes: out }
     }
 
@@ -306,7 +306,7 @@ fn parse(bytes: &[u8], transaction: u32, mac: &[u8; 6]) -> Option<(u8, Option<Le
     };
     lease.prefix = mask.map_or(class, |mask| mask.leading_ones() as u8);
     let [renewal, rebinding, end] = &mut lease.times;
-    *end = if *end == 0 { LONGEST_LEASE } else { (*end).clamp(10, u64::from(u32::MAX)) };
+    *end = if *end == 0 { MAX_LEASE } else { (*end).clamp(10, u64::from(u32::MAX)) };
     if *rebinding == 0 || *rebinding > *end {
         *rebinding = *end - *end / 8;
     }
@@ -354,7 +354,7 @@ mod tests {
     fn bound() -> Client {
         let mut client = Client::new(MAC, 77, 0);
         let discover = client.on_timer(0).0.unwrap();
-        assert_eq!((discover.destination, discover.bytes.len()), (Ipv4Addr::BROADCAST, LEAST));
+        assert_eq!((discover.destination, discover.bytes.len()), (Ipv4Addr::BROADCAST, MIN_MESSAGE));
         let (request, event) = client.receive(&answer(&discover.bytes, OFFER, &GRANT), SECOND);
         assert_eq!(event, None);
         let Some(Event::Bound(lease)) = client.receive(&answer(&request.unwrap().bytes, ACK, &GRANT), SECOND).1 else {

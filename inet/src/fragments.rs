@@ -8,12 +8,12 @@ use hashbrown::HashMap;
 /// Nanoseconds until what is incomplete is forgotten (Linux's `ipfrag_time`).
 const PATIENCE: u64 = 30_000_000_000;
 /// Packets that may be incomplete at a time, and bytes that they may hold together.
-const MOST: usize = 64;
-const MOST_BYTES: usize = 1 << 20;
+const MAX_PACKETS: usize = 64;
+const MAX_BYTES: usize = 1 << 20;
 /// What a piece counts for beyond its bytes.
 const OVERHEAD: usize = 128;
 /// The longest packet there can be, without its header.
-const LONGEST: usize = 65535;
+const MAX_LEN: usize = 65535;
 
 /// Which packet a fragment belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,7 +63,7 @@ impl Fragments {
         let late: Vec<Key> =
             self.table.iter().filter(|(_, p)| now.saturating_sub(p.since) > PATIENCE).map(|(key, _)| *key).collect();
         late.iter().for_each(|key| drop(self.remove(key)));
-        while self.table.len() >= MOST || self.held >= MOST_BYTES {
+        while self.table.len() >= MAX_PACKETS || self.held >= MAX_BYTES {
             let oldest = self.table.iter().min_by_key(|(_, p)| p.since).map(|(key, _)| *key);
             match oldest {
                 Some(key) => drop(self.remove(&key)),
@@ -77,7 +77,7 @@ impl Fragments {
     pub fn insert(&mut self, key: Key, offset: usize, more: bool, bytes: &[u8], now: u64) -> Option<Vec<u8>> {
         let end = offset + bytes.len();
         let whole_units = bytes.len().is_multiple_of(8);
-        if bytes.is_empty() || end > LONGEST || more && !whole_units {
+        if bytes.is_empty() || end > MAX_LEN || more && !whole_units {
             return None;
         }
         if !self.table.contains_key(&key) {
@@ -86,7 +86,7 @@ impl Fragments {
         let partial = self.table.entry(key).or_insert_with(|| Partial { since: now, ..Partial::default() });
         let at = partial.pieces.partition_point(|(start, _)| *start < offset);
         let before = at.checked_sub(1).and_then(|n| partial.pieces.get(n)).map_or(0, |(start, piece)| start + piece.len());
-        let after = partial.pieces.get(at).map_or(LONGEST, |(start, _)| *start);
+        let after = partial.pieces.get(at).map_or(MAX_LEN, |(start, _)| *start);
         // A copy of what is there already is no harm.
         if partial.pieces.get(at).is_some_and(|(start, piece)| *start == offset && **piece == *bytes) {
             return None;
@@ -109,7 +109,7 @@ impl Fragments {
             let whole = self.remove(&key)?;
             return Some(whole.pieces.into_iter().flat_map(|(_, piece)| piece).collect());
         }
-        if self.held > MOST_BYTES {
+        if self.held > MAX_BYTES {
             self.prune(now);
         }
         None
@@ -164,12 +164,12 @@ mod tests {
         let mut fragments = Fragments::default();
         for n in 0..10_000 {
             fragments.insert(key(n), 8, true, &vec![0; 1400], u64::from(n));
-            assert!(fragments.table.len() <= MOST && fragments.held() <= MOST_BYTES + 1600);
+            assert!(fragments.table.len() <= MAX_PACKETS && fragments.held() <= MAX_BYTES + 1600);
         }
         // Many small pieces of one packet.
         for n in 0..8000 {
             fragments.insert(key(0), n * 8, true, &[0; 8], 10_000);
-            assert!(fragments.held() <= MOST_BYTES + 1600);
+            assert!(fragments.held() <= MAX_BYTES + 1600);
         }
         fragments.insert(key(20_000), 0, true, &[0; 8], 2 * PATIENCE);
         assert_eq!(fragments.held(), 8 + OVERHEAD);

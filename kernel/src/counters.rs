@@ -9,11 +9,11 @@ use syscall_shim::vdso::COUNTED;
 use syscall_shim::{NR_SYSCALLS, Status, table};
 
 use crate::arch::percpu::{self, this_cpu};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::current;
 
 /// Every CPU's counts. The host may ask in an interrupt.
-static CPUS: IrqLock<Vec<&'static CallCounts>> = IrqLock::new(Vec::new());
+static CPUS: IrqSpinLock<Vec<&'static CallCounts>> = IrqSpinLock::new(Vec::new());
 /// Calls that are absent and were asked for, a bit each.
 static MISSED: [AtomicU64; NR_SYSCALLS.div_ceil(64) + 1] = [const { AtomicU64::new(0) }; NR_SYSCALLS.div_ceil(64) + 1];
 

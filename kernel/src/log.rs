@@ -13,7 +13,7 @@ pub use base::ring;
 use base::ring::Ring;
 
 use crate::arch::{clock, serial};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// Level of the console without `loglevel=N`: warnings are shown.
 pub const DEFAULT_CONSOLE_LEVEL: u32 = Level::Warning as u32 + 1;
@@ -24,16 +24,16 @@ pub const DEFAULT_MESSAGE_LEVEL: u16 = 4;
 pub static CONSOLE_LEVEL: AtomicU32 = AtomicU32::new(DEFAULT_CONSOLE_LEVEL);
 
 /// What was logged. Taken inside any other lock.
-static RING: IrqLock<Ring> = IrqLock::new(Ring::new());
+static RING: IrqSpinLock<Ring> = IrqSpinLock::new(Ring::new());
 
 /// Takes one whole message.
 pub type Sink = fn(&[u8]);
 
 /// Where whole messages go instead of the serial port, once set.
-static SINK: IrqLock<Option<Sink>> = IrqLock::new(None);
+static SINK: IrqSpinLock<Option<Sink>> = IrqSpinLock::new(None);
 
 /// Held while a line is written, so that lines of two CPUs do not mix.
-static SERIAL: IrqLock<()> = IrqLock::new(());
+static SERIAL: IrqSpinLock<()> = IrqSpinLock::new(());
 
 /// From now on messages of all layers are kept and shown.
 pub fn start() {

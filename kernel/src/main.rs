@@ -12,10 +12,12 @@ extern crate arch;
 #[macro_use]
 extern crate base;
 #[cfg(target_os = "none")]
-extern crate sync;
-
+extern crate mem;
 #[cfg(target_os = "none")]
-mod channel;
+extern crate sync;
+#[cfg(target_os = "none")]
+extern crate usermem;
+
 #[cfg(target_os = "none")]
 mod counters;
 #[cfg(target_os = "none")]
@@ -24,6 +26,8 @@ mod drivers;
 mod entry;
 #[cfg(target_os = "none")]
 mod files;
+#[cfg(target_os = "none")]
+mod host_link;
 #[cfg(target_os = "none")]
 mod ipc;
 #[cfg(target_os = "none")]
@@ -56,8 +60,6 @@ mod syscalls;
 mod task;
 #[cfg(target_os = "none")]
 mod trace;
-#[cfg(target_os = "none")]
-mod usermem;
 #[cfg(target_os = "none")]
 mod vdso;
 #[cfg(target_os = "none")]
@@ -106,7 +108,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     log::init();
     if !image_is_whole() {
         kerr!("the kernel in the image is damaged (its checksum is wrong): build it again with mkimage, or copy it again");
-        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     mm::init(boot);
     arch::control::init();
@@ -121,15 +123,16 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::clock::init(BUILT);
     vdso::publish_clock();
     arch::timer::init();
-    channel::init();
+    host_link::init();
     if !options::check() {
-        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     net::init();
     trace::init();
     profile::init();
     watch::init();
     mm::sites::init();
+    mm::heap::set_shortage_hook(task::oom::call_for);
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
@@ -142,7 +145,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     });
     if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");
-        channel::exit(i32::from(STATUS_NOT_STARTED), channel::ExitKind::NotStarted);
+        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     task::sched::idle()
 }

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use syscall_shim::table;
 
 use crate::arch::{clock, percpu};
-use crate::channel::{self, frame::Outgoing};
+use crate::host_link::{self, frame::Outgoing};
 use crate::mm::{PAGE_SIZE, account::RssKind, frames, sites};
 use crate::task::thread::state;
 use crate::task::{Task, sched};
@@ -16,7 +16,7 @@ use crate::{counters, latency};
 
 /// Sends all of it.
 pub fn send() {
-    channel::write_all(Outgoing::Stats, text().as_bytes());
+    host_link::write_all(Outgoing::Stats, text().as_bytes());
 }
 
 fn text() -> String {

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::arch::control::ControlRegisters;
 use crate::arch::hook::Hook;
 use crate::arch::{backtrace, ipi, irq};
-use crate::channel::{self, ExitKind};
+use crate::host_link::{self, ExitKind};
 use crate::mm::heap;
 use crate::platform::poweroff;
 use crate::symbols::{ReturnAddress, Symbolised};
@@ -59,7 +59,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     if let Some(size) = lacking {
         emergency!("\nskiff: out of memory: the kernel needs {size} bytes more; give the machine more memory (--memory)");
-        channel::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
+        host_link::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
     }
     emergency!("\nskiff: kernel panic: {message}");
     match context {
@@ -71,7 +71,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     emergency!("{}", ControlRegisters::read());
     HOOKS.iter().for_each(Hook::call);
-    channel::exit(PANIC_STATUS, ExitKind::Panic)
+    host_link::exit(PANIC_STATUS, ExitKind::Panic)
 }
 
 /// Prints a backtrace to the serial port: `rip` where it is known, then the return addresses from `rbp` up.

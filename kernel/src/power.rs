@@ -1,6 +1,6 @@
 //! The end of the virtual machine.
 
-use crate::channel::{self, ExitKind};
+use crate::host_link::{self, ExitKind};
 
 /// Ends the virtual machine because its first process ended with wait status `status`. Other processes end with it.
 pub fn program_ended(status: u32) -> ! {
@@ -11,5 +11,5 @@ pub fn program_ended(status: u32) -> ! {
     }
     crate::task::signal::report::print_suppressed();
     crate::trace::print_stats();
-    channel::exit(code as i32, ExitKind::Ended)
+    host_link::exit(code as i32, ExitKind::Ended)
 }

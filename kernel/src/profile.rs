@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::TrapFrame;
 use crate::arch::{backtrace, boot, clock};
-use crate::channel::{self, frame::Outgoing};
+use crate::host_link::{self, frame::Outgoing};
 use crate::task::{Instant, current, timer};
 use crate::usermem::{self, UserAddr};
 
@@ -89,7 +89,7 @@ fn sample(frame: &TrapFrame) {
         let addresses = core::iter::once(frame.rip).chain(backtrace::return_addresses(frame.rbp)).take(KERNEL_DEPTH);
         head.extend(addresses.flat_map(u64::to_le_bytes));
     }
-    if !channel::active() || channel::write(Outgoing::Sample, &head) < head.len() {
+    if !host_link::active() || host_link::write(Outgoing::Sample, &head) < head.len() {
         return;
     }
     let mut stack = vec![0; STACK_SIZE];
@@ -102,7 +102,7 @@ fn sample(frame: &TrapFrame) {
     }
     for piece in stack.get(..len).unwrap_or_default().chunks(PIECE) {
         let part = [&this_cpu().id.get().to_le_bytes()[..], piece].concat();
-        if channel::write(Outgoing::SampleStack, &part) < part.len() {
+        if host_link::write(Outgoing::SampleStack, &part) < part.len() {
             break;
         }
     }

@@ -11,9 +11,9 @@ use syscall_shim::types::Siginfo;
 use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 
 use crate::arch::{boot, percpu, serial};
-use crate::channel::{self, frame::Outgoing};
 use crate::counters;
-use crate::sync::IrqLock;
+use crate::host_link::{self, frame::Outgoing};
+use crate::sync::IrqSpinLock;
 use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};
 
@@ -99,7 +99,7 @@ struct Open {
 }
 
 /// Held while a line is sent. Taken inside any other lock.
-static OPEN: IrqLock<Option<Open>> = IrqLock::new(None);
+static OPEN: IrqSpinLock<Option<Open>> = IrqSpinLock::new(None);
 
 /// Sends a whole line; what another thread has begun is sent before it, as unfinished.
 fn emit(open: &mut Option<Open>, text: &str) {
@@ -193,7 +193,7 @@ fn send(text: &str) {
 }
 
 fn output(kind: Outgoing, text: &str) {
-    if !channel::active() || !channel::write_all(kind, text.as_bytes()) {
+    if !host_link::active() || !host_link::write_all(kind, text.as_bytes()) {
         serial::write(text.as_bytes());
     }
 }

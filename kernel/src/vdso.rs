@@ -10,7 +10,7 @@ use zerocopy::IntoBytes;
 
 use crate::arch::{clock, percpu};
 use crate::mm::{AddressSpace, PAGE_SIZE, Prot, SpecialPages, frames, phys_to_virt};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// What clock_getres(2) tells of the coarse clocks: Linux's tick at 250 Hz.
 pub const COARSE_RESOLUTION_NS: u32 = 4_000_000;
@@ -64,7 +64,7 @@ pub fn map(mm: &AddressSpace, hint: impl FnOnce(u64) -> Option<u64>) -> SysResul
 /// Gives the clock as it is now to all programs: to be called when it has been found, set, or rescaled by the hypervisor.
 pub fn publish_clock() {
     /// One at a time. A leaf lock.
-    static PUBLISHING: IrqLock<()> = IrqLock::new(());
+    static PUBLISHING: IrqSpinLock<()> = IrqSpinLock::new(());
     let _one = PUBLISHING.lock();
     let scale = clock::scale();
     update(&VdsoData {

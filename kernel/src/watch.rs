@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::boot;
-use crate::channel::{self, frame::Outgoing};
+use crate::host_link::{self, frame::Outgoing};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// It is a debugger.
@@ -47,8 +47,8 @@ fn tell(event: u8, words: &[u64], path: &[u8]) {
     let mut payload: Vec<u8> = Vec::from([event]);
     payload.extend(words.iter().flat_map(|word| word.to_le_bytes()));
     payload.extend(path.iter().take(PATH_MAX));
-    if channel::active() {
-        channel::write_all(Outgoing::Mapped, &payload);
+    if host_link::active() {
+        host_link::write_all(Outgoing::Mapped, &payload);
     }
 }
 

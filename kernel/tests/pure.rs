@@ -5,9 +5,9 @@ extern crate alloc;
 
 #[path = "../src/files/tty/discipline.rs"]
 mod discipline;
-#[path = "../src/channel/flow.rs"]
+#[path = "../src/host_link/flow.rs"]
 mod flow;
-#[path = "../src/channel/frame.rs"]
+#[path = "../src/host_link/frame.rs"]
 mod frame;
 #[path = "../src/symbols/table.rs"]
 mod table;

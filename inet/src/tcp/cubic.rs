@@ -9,7 +9,7 @@ const BETA: u64 = 7;
 /// Milliseconds of a second, cubed.
 const CUBIC_SECOND: i128 = 1_000_000_000;
 /// Where the curve is cut off, in milliseconds.
-const LONGEST: i64 = 100_000;
+const MAX_EPOCH: i64 = 100_000;
 
 /// What is remembered between losses.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl Cubic {
             let cubed = u128::from(missing) * CUBIC_SECOND as u128 * C.1 as u128 / (C.0 as u128 * u128::from(mss));
             (at, cube_root(u64::try_from(cubed).unwrap_or(u64::MAX)) as i64)
         });
-        let since = i64::try_from(at.saturating_sub(began) / MS).unwrap_or(LONGEST).min(LONGEST);
+        let since = i64::try_from(at.saturating_sub(began) / MS).unwrap_or(MAX_EPOCH).min(MAX_EPOCH);
         let from_top = i128::from(since - back);
         let rise = C.0 * i128::from(mss) * from_top * from_top * from_top / (C.1 * CUBIC_SECOND);
         let target = i128::from(self.most) + rise;

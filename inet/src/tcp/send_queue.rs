@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::{MOST_PIECES, Pieces};
+use super::{MAX_PIECES, Pieces};
 use crate::Bytes;
 
 /// Small writes are gathered in pieces with room for this much.
@@ -73,7 +73,7 @@ impl SendQueue {
                 offset -= piece.len();
                 continue;
             }
-            if done == len || out.len() >= max_pieces.min(MOST_PIECES) {
+            if done == len || out.len() >= max_pieces.min(MAX_PIECES) {
                 break;
             }
             let part = piece.slice(offset, len - done);

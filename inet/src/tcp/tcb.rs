@@ -100,7 +100,7 @@ pub struct Tcb {
 }
 
 /// The smallest segments: whatever the other side or a router says, options and some payload fit.
-const LEAST_MSS: u16 = 64;
+const MIN_MSS: u16 = 64;
 /// What a connection may hold in each direction while memory is short.
 const SHORT: usize = 16 << 10;
 
@@ -206,7 +206,7 @@ impl Tcb {
 
     /// What both sides said in their `SYN`s.
     pub(super) fn agree(&mut self, mss: Option<u16>, window_shift: Option<u8>, sack: bool) {
-        self.mss = u32::from(mss.unwrap_or(self.config.default_mss).min(self.config.mss).max(LEAST_MSS));
+        self.mss = u32::from(mss.unwrap_or(self.config.default_mss).min(self.config.mss).max(MIN_MSS));
         self.congestion = Congestion::new(self.mss);
         self.congestion.choose(self.settings.congestion);
         self.sack = sack;
@@ -431,7 +431,7 @@ impl Tcb {
 
     /// The path bears segments of this size only: what is on its way is cut anew (RFC 1191, 6.5). Whether that changes anything.
     pub fn narrow(&mut self, mss: u16) -> bool {
-        let mss = u32::from(mss.max(LEAST_MSS));
+        let mss = u32::from(mss.max(MIN_MSS));
         if mss >= self.mss || self.is_connecting() || self.state == State::Closed {
             return false;
         }

@@ -11,6 +11,7 @@ extern crate base;
 pub mod apic;
 pub mod backtrace;
 pub mod boot;
+mod boot_info;
 pub mod clock;
 pub mod control;
 pub mod cpu_flags;

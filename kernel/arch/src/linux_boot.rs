@@ -4,7 +4,7 @@
 
 use core::ptr;
 
-use super::boot::{BootInfo, early_virt};
+use super::boot_info::{BootInfo, early_virt};
 
 const ACPI_RSDP_ADDR: u64 = 0x070;
 const EXT_RAMDISK_IMAGE: u64 = 0x0c0;

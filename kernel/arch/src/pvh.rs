@@ -4,7 +4,7 @@
 
 use core::ptr;
 
-use super::boot::{BootInfo, early_virt};
+use super::boot_info::{BootInfo, early_virt};
 
 const START_INFO_MAGIC: u32 = 0x336e_c578;
 /// Type of a memory map entry that is plain RAM, as in the E820 map.

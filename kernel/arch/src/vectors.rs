@@ -5,7 +5,6 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use super::apic;
 use super::hook::Hook;
 
 /// First vector for devices.
@@ -45,12 +44,11 @@ pub fn is_used(vector: u8) -> bool {
     }
 }
 
-/// Calls the handler of a device vector and acknowledges the interrupt. False when `vector` is not a device's.
+/// Calls the handler of a device vector; the caller then ends the interrupt. False when `vector` is not a device's.
 pub fn dispatch(vector: u8) -> bool {
     let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else {
         return false;
     };
     slot.call();
-    apic::eoi();
     true
 }

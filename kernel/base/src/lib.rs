@@ -8,6 +8,7 @@ extern crate std;
 pub mod addr;
 pub mod counts;
 pub mod log;
+pub mod prot;
 pub mod ring;
 pub mod symbol;
 mod tsc_scale;

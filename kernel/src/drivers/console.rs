@@ -18,7 +18,7 @@ use ports::Control;
 use super::Device;
 use super::queue::{located, new_queue};
 use super::virtqueue::{EVENT_IDX, SplitQueue};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 const RECEIVE_BUFFERS: usize = 4;
 const TRANSMIT_BUFFERS: usize = 8;
@@ -73,10 +73,10 @@ pub struct Hooks {
 }
 
 /// Guards the sending half; nothing else is locked while it is held.
-static TRANSMITTER: IrqLock<Option<Transmitter>> = IrqLock::new(None);
+static TRANSMITTER: IrqSpinLock<Option<Transmitter>> = IrqSpinLock::new(None);
 /// Guards the receiving half; held while the consumer runs, so the locks of the consumer and [`TRANSMITTER`] come after it.
-static RECEIVER: IrqLock<Option<Receiver>> = IrqLock::new(None);
-static HOOKS: IrqLock<Option<Hooks>> = IrqLock::new(None);
+static RECEIVER: IrqSpinLock<Option<Receiver>> = IrqSpinLock::new(None);
+static HOOKS: IrqSpinLock<Option<Hooks>> = IrqSpinLock::new(None);
 static PRESENT: AtomicBool = AtomicBool::new(false);
 
 /// Starts the device, and opens one of its ports.

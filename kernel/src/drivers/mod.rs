@@ -16,7 +16,7 @@ use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 use virtqueue::SplitQueue;
 
 use crate::arch::{clock, vectors};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// A virtio device that no driver has taken yet.
 pub struct Device {
@@ -75,7 +75,7 @@ fn answer_in_time<const N: usize>(queue: &mut SplitQueue<N>) -> Option<(u16, u32
 }
 
 /// Devices found and not taken.
-static DEVICES: IrqLock<Vec<Device>> = IrqLock::new(Vec::new());
+static DEVICES: IrqSpinLock<Vec<Device>> = IrqSpinLock::new(Vec::new());
 
 /// Finds the virtio devices, and starts those that the kernel itself uses.
 pub fn init() {
@@ -86,7 +86,7 @@ pub fn init() {
     while let Some(device) = take(DeviceType::EntropySource) {
         rng::init(device);
     }
-    if let Some(port) = crate::channel::console_port()
+    if let Some(port) = crate::host_link::console_port()
         && let Some(device) = take(DeviceType::Console)
         && let Err(error) = console::init(device, port)
     {

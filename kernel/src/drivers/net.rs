@@ -20,7 +20,7 @@ use super::Device;
 use super::queue::{located, new_queue};
 use super::virtqueue::{EVENT_IDX, SplitQueue};
 use crate::arch::hook::Hook;
-use crate::sync::{IrqLock, SpinLock};
+use crate::sync::{IrqSpinLock, SpinLock};
 use crate::usermem::buffer;
 
 const RECEIVE_QUEUE: u16 = 0;
@@ -143,7 +143,7 @@ pub struct Nic {
     pub segments: [bool; 2],
     acknowledge: bool,
     /// Its registers. Taken last, also by the interrupt handler.
-    transport: IrqLock<SomeTransport<'static>>,
+    transport: IrqSpinLock<SomeTransport<'static>>,
     /// Nothing but `transport` is taken while it is held.
     receiver: SpinLock<Receiver>,
     /// As for `receiver`.
@@ -214,7 +214,7 @@ impl Nic {
             segments: [Features::HOST_TSO4, Features::HOST_TSO6]
                 .map(|tso| features.contains(tso) && features.contains(Features::CSUM)),
             acknowledge: interrupt.needs_acknowledge(),
-            transport: IrqLock::new(transport),
+            transport: IrqSpinLock::new(transport),
             receiver: SpinLock::new(receiver),
             transmitter: SpinLock::new(Transmitter {
                 queue: transmit,

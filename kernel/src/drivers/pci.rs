@@ -13,7 +13,7 @@ use super::{Device, Interrupt};
 use crate::arch::port::{inl, outl};
 use crate::arch::{apic, boot};
 use crate::mm::vmalloc;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 const CONFIG_ADDRESS: u16 = 0xcf8;
 const CONFIG_DATA: u16 = 0xcfc;
@@ -37,7 +37,7 @@ const NO_VECTOR: u16 = 0xffff;
 struct ConfigPorts;
 
 /// Address and data are two accesses: one user at a time.
-static CONFIG: IrqLock<()> = IrqLock::new(());
+static CONFIG: IrqSpinLock<()> = IrqSpinLock::new(());
 
 fn config_address(function: DeviceFunction, register: u8) -> u32 {
     CONFIG_ENABLE

@@ -115,8 +115,9 @@ fn interrupt(number: u8) {
         }
         vectors::SPURIOUS => {}
         other => {
-            if !vectors::dispatch(other) {
-                apic::eoi();
+            let known = vectors::dispatch(other);
+            apic::eoi();
+            if !known {
                 kwarn!("interrupt on vector {other:#x}, which nobody asked for");
             }
         }

@@ -22,7 +22,7 @@ use syscall_shim::{EpollFlags, Errno, SysResult};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
 use crate::mm::{PAGE_SIZE, frames, heap};
-use crate::sync::{IrqLock, SleepMutex, SpinLock};
+use crate::sync::{IrqSpinLock, SleepMutex, SpinLock};
 use crate::task::per_user::PerUser;
 use crate::task::wait::{WaitError, Waker, wait_exclusive};
 use crate::task::{Instant, current};
@@ -45,7 +45,7 @@ static NESTING: SleepMutex<()> = SleepMutex::new(());
 
 /// The part of an instance that wake-ups reach.
 struct Core {
-    ready: IrqLock<VecDeque<Arc<Watch>>>,
+    ready: IrqSpinLock<VecDeque<Arc<Watch>>>,
     /// Those in epoll_wait(2).
     waiters: PollQueue,
     /// Those who watch the instance itself.
@@ -185,7 +185,7 @@ pub struct Epoll {
 impl Epoll {
     /// A new instance, open.
     pub fn open(flags: OpenFlags) -> Arc<OpenFile> {
-        let core = Core { ready: IrqLock::new(VecDeque::new()), waiters: poll_queue(), watchers: poll_queue() };
+        let core = Core { ready: IrqSpinLock::new(VecDeque::new()), waiters: poll_queue(), watchers: poll_queue() };
         let epoll = Arc::new_cyclic(|me| Epoll {
             me: me.clone(),
             core: Arc::new(core),

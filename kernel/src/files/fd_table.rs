@@ -83,7 +83,7 @@ impl Drop for ReservedFd<'_> {
 }
 
 /// More slots than these are made only where memory is plenty.
-const FEW: usize = 1024;
+const ALWAYS_GRANTED: usize = 1024;
 
 /// Pages that a table of so many slots takes.
 const fn pages(slots: usize) -> u64 {
@@ -169,7 +169,7 @@ impl Changing<'_> {
         if fd >= NR_OPEN.load(Ordering::Relaxed) as usize {
             return Err(Errno::EMFILE);
         }
-        if fd + 1 - self.places() > FEW && !user_page::available(pages((fd + 1).next_power_of_two())) {
+        if fd + 1 - self.places() > ALWAYS_GRANTED && !user_page::available(pages((fd + 1).next_power_of_two())) {
             return Err(Errno::ENOMEM);
         }
         let words = (fd + 1).next_power_of_two().div_ceil(64);

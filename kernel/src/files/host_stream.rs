@@ -12,10 +12,10 @@ use super::io::{Sink, Source};
 use super::open::SharedOps;
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon, events};
-use crate::channel;
-use crate::channel::Stdio;
-use crate::channel::frame::Outgoing;
-use crate::sync::IrqLock;
+use crate::host_link;
+use crate::host_link::Stdio;
+use crate::host_link::frame::Outgoing;
+use crate::sync::IrqSpinLock;
 use crate::task::current;
 use crate::task::wait::{wait_uninterruptible, wait_until};
 use crate::usermem::UserAddr;
@@ -26,7 +26,7 @@ const INPUT_SIZE: usize = 64 * 1024;
 /// The host is told of room in steps of this.
 const ROOM_STEP: u32 = INPUT_SIZE as u32 / 4;
 /// Bytes that move at a time.
-const PIECE: usize = 4096 - channel::frame::HEADER_SIZE;
+const PIECE: usize = 4096 - host_link::frame::HEADER_SIZE;
 
 struct Input {
     bytes: VecDeque<u8>,
@@ -37,7 +37,7 @@ struct Input {
 }
 
 /// What has come from the host. Taken by the channel's interrupt handler too; a leaf lock.
-static INPUT: IrqLock<Input> = IrqLock::new(Input { bytes: VecDeque::new(), ended: false, refused: false });
+static INPUT: IrqSpinLock<Input> = IrqSpinLock::new(Input { bytes: VecDeque::new(), ended: false, refused: false });
 static ARRIVED: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
 /// Woken when the host takes bytes again.
 static ROOM: spin::LazyLock<PollQueue> = spin::LazyLock::new(poll_queue);
@@ -80,7 +80,7 @@ fn tell_room(least: u32) {
         return;
     }
     let read = READ.swap(0, Ordering::Relaxed);
-    if read > 0 && channel::write(Outgoing::Room, &read.to_le_bytes()) == 0 {
+    if read > 0 && host_link::write(Outgoing::Room, &read.to_le_bytes()) == 0 {
         READ.fetch_add(read, Ordering::Relaxed);
     }
 }
@@ -99,7 +99,7 @@ fn try_send(kind: Outgoing, bytes: &[u8]) -> Option<usize> {
     // Before the write, so that the interrupt that tells of room comes after.
     let full = full(kind)?;
     full.store(true, Ordering::Release);
-    let n = channel::write(kind, bytes);
+    let n = host_link::write(kind, bytes);
     if n == bytes.len() {
         full.store(false, Ordering::Release);
     }
@@ -109,7 +109,7 @@ fn try_send(kind: Outgoing, bytes: &[u8]) -> Option<usize> {
 /// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went out, or why something could
 /// not be passed on earlier.
 pub fn send(kind: Outgoing, bytes: &[u8], nonblock: bool) -> SysResult<usize> {
-    let attempt = || match channel::take_error(kind) {
+    let attempt = || match host_link::take_error(kind) {
         Some(errno) => Some(Err(errno)),
         None => try_send(kind, bytes).map(Ok),
     };
@@ -142,9 +142,9 @@ pub fn poll_room(kind: Outgoing, table: &mut PollTable) -> bool {
 
 /// Sleeps until the host has passed on all of a stream; what it could not is the error.
 fn wait_passed_on(kind: Outgoing) -> SysResult<()> {
-    let passed_on = channel::passed_on_by_now(kind);
+    let passed_on = host_link::passed_on_by_now(kind);
     wait_until(&[&ROOM], None, || passed_on().then_some(())).map_err(|_| Errno::EINTR)?;
-    channel::take_error(kind).map_or(Ok(()), Err)
+    host_link::take_error(kind).map_or(Ok(()), Err)
 }
 
 /// Is woken when there is room for output again.
@@ -185,7 +185,7 @@ impl FileOps for StandardInput {
             // Bytes that the program has no memory for are lost, as they are with a pipe of Linux.
             done += to.put(piece.get(..n).unwrap_or_default())?;
             if core::mem::take(&mut INPUT.lock().refused) {
-                channel::resume();
+                host_link::resume();
             }
             tell_room(ROOM_STEP);
         }
@@ -261,7 +261,7 @@ impl FileOps for StandardOutput {
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
         let room = if poll_room(self.kind, table) { ev::WRITABLE } else { 0 };
-        if channel::is_broken(self.kind) { room | ev::WRITABLE | ev::ERR } else { room }
+        if host_link::is_broken(self.kind) { room | ev::WRITABLE | ev::ERR } else { room }
     }
 }
 

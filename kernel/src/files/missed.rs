@@ -10,9 +10,9 @@ use syscall_shim::Errno;
 use crate::sync::SpinLock;
 
 /// Names that are kept.
-const MOST: usize = 16;
+const MAX_NAMES: usize = 16;
 /// Longest of them.
-const MOST_BYTES: usize = 64;
+const MAX_BYTES: usize = 64;
 
 /// Names without their directories. A leaf lock.
 static MISSED: SpinLock<Vec<String>> = SpinLock::new(Vec::new());
@@ -21,7 +21,7 @@ static ANY: AtomicBool = AtomicBool::new(false);
 /// The file's own name, if it is a shared library's: `libNAME.so`, with a version behind or not.
 fn library(path: &[u8]) -> Option<&str> {
     let name = path.rsplit(|byte| *byte == b'/').next()?;
-    let name = core::str::from_utf8(name).ok().filter(|name| name.len() <= MOST_BYTES && name.starts_with("lib"))?;
+    let name = core::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_BYTES && name.starts_with("lib"))?;
     (name.ends_with(".so") || name.contains(".so.")).then_some(name)
 }
 
@@ -30,7 +30,7 @@ fn library(path: &[u8]) -> Option<&str> {
 pub fn failed(path: &[u8], errno: Errno) {
     let Some(name) = library(path).filter(|_| errno == Errno::ENOENT) else { return };
     let mut missed = MISSED.lock();
-    if missed.len() < MOST && !missed.iter().any(|other| other == name) {
+    if missed.len() < MAX_NAMES && !missed.iter().any(|other| other == name) {
         missed.push(name.into());
         ANY.store(true, Ordering::Relaxed);
     }

@@ -18,7 +18,7 @@ use super::owner::{Owner, Registration, SharedOwner};
 use super::poll::{PollTable, ev};
 use super::socket::Ancillary;
 use crate::mm::{MappedFile, PAGE_SIZE, frames, heap};
-use crate::sync::{IrqLock, SleepMutex, SpinLock};
+use crate::sync::{IrqSpinLock, SleepMutex, SpinLock};
 use crate::task::current;
 use crate::usermem::UserAddr;
 
@@ -249,7 +249,7 @@ impl OpenFile {
             write_access,
             reads_only,
             created,
-            owner: Arc::new(IrqLock::new(Owner::default())),
+            owner: Arc::new(IrqSpinLock::new(Owner::default())),
             notifier: SpinLock::new(None),
             watches: SpinLock::new(Vec::new()),
         })

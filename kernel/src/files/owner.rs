@@ -12,7 +12,7 @@ use syscall_shim::types::Siginfo;
 
 use super::OpenFile;
 use super::poll::{PollQueue, PollTable, ev};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::signal::send::{send_to_group, send_to_process, send_to_task};
 use crate::task::table;
 use crate::task::wait::Waker;
@@ -43,7 +43,7 @@ pub struct Owner {
 }
 
 /// The owner as the file and its waker share it; a leaf lock.
-pub type SharedOwner = Arc<IrqLock<Owner>>;
+pub type SharedOwner = Arc<IrqSpinLock<Owner>>;
 
 /// Sends the signal when the file becomes ready.
 struct Notifier(SharedOwner);

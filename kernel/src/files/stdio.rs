@@ -8,8 +8,8 @@ use syscall_shim::types::Siginfo;
 use syscall_shim::{Signal, SysResult};
 
 use super::{OpenFile, host_stream, tty, with_fs};
-use crate::channel::frame::{Control, Outgoing, Stream};
-use crate::channel::{self, Handlers, Stdio};
+use crate::host_link::frame::{Control, Outgoing, Stream};
+use crate::host_link::{self, Handlers, Stdio};
 use crate::task::signal::send;
 use crate::task::{core_dump, current, dump, table};
 use crate::vfs::namespace;
@@ -37,7 +37,7 @@ fn control(control: Control) {
         Control::Dump => dump::all_tasks(),
         Control::Stats => crate::metrics::send(),
         Control::PassedOn { stream, bytes, errno } => {
-            channel::passed_on(stream, bytes, errno);
+            host_link::passed_on(stream, bytes, errno);
             writable();
         }
         Control::Core(pid) => {
@@ -62,7 +62,7 @@ fn open_console() -> SysResult<Arc<OpenFile>> {
 /// Opens descriptors 0, 1 and 2 of the first process, and lets input come in.
 pub fn open_standard_files() -> SysResult<()> {
     let files = current().files()?;
-    let kinds = channel::stdio();
+    let kinds = host_link::stdio();
     // One description for all that are the terminal, as a login gives it.
     let console = if kinds.contains(&Stdio::Tty) { Some(open_console()?) } else { None };
     for (fd, kind) in kinds.into_iter().enumerate() {
@@ -79,6 +79,6 @@ pub fn open_standard_files() -> SysResult<()> {
     }
     host_stream::init();
     tty::console();
-    channel::set_handlers(Handlers { input, control, writable });
+    host_link::set_handlers(Handlers { input, control, writable });
     Ok(())
 }

@@ -14,7 +14,7 @@ use syscall_shim::{Errno, SysResult};
 use super::io::{Sink, put_all};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon, capable};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::clock::{self, Clock};
 use crate::task::timer::{self, TimerId};
 use crate::task::wait::{Waker, wait_exclusive};
@@ -45,7 +45,7 @@ pub struct TimerFd {
     me: Weak<TimerFd>,
     clock_id: i32,
     clock: Clock,
-    state: IrqLock<State>,
+    state: IrqSpinLock<State>,
     queue: PollQueue,
 }
 
@@ -84,7 +84,7 @@ impl TimerFd {
             me: me.clone(),
             clock_id,
             clock,
-            state: IrqLock::new(State::default()),
+            state: IrqSpinLock::new(State::default()),
             queue: poll_queue(),
         });
         let (path, inode) = anon::anon_inode("[timerfd]");

@@ -9,7 +9,7 @@ use spin::Once;
 use super::ring::{self, Record, TEXT_MAX, Text};
 use super::{Bytes, RING};
 use crate::files::poll::{PollQueue, poll_queue};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// Bytes that the log holds, as `SYSLOG_ACTION_SIZE_BUFFER` tells.
 pub const SIZE: usize = ring::SIZE;
@@ -26,7 +26,7 @@ struct Shared {
     clear: u64,
 }
 
-static SHARED: IrqLock<Shared> = IrqLock::new(Shared { read: (0, 0), clear: 0 });
+static SHARED: IrqSpinLock<Shared> = IrqSpinLock::new(Shared { read: (0, 0), clear: 0 });
 
 /// What is woken when there is a message.
 pub fn queue() -> &'static PollQueue {

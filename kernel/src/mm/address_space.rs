@@ -86,7 +86,7 @@ pub(super) struct Inner {
 }
 
 /// Areas that the end of a space removes at a time.
-const MOST_DEAD: usize = 64;
+const MAX_DEAD: usize = 64;
 
 /// The lock held, with the flushes that are due and the areas that are going. Dropping flushes; then the order of the fields is the
 /// order in which it settles them: release the lock, free pages, close files.
@@ -235,7 +235,7 @@ impl AddressSpace {
         // Some at a time, since what is removed is gathered. Nothing can fail: whole areas never cut a large page.
         loop {
             let mut locked = self.lock();
-            let Some(end) = locked.inner.areas.iter().take(MOST_DEAD).last().map(|area| area.end) else { return };
+            let Some(end) = locked.inner.areas.iter().take(MAX_DEAD).last().map(|area| area.end) else { return };
             if locked.unmap(0, end).is_err() {
                 return;
             }

@@ -16,9 +16,9 @@ use super::flags::{
 };
 use super::limits;
 use super::object::{MappedFile, Object};
-use super::page_table::{ANON, BUSY, D, HELD, NX, NoMemory, P, PageTable, Pte, SPECIAL, W};
+use super::page_table::{ANON, BUSY, D, NX, NoMemory, P, PROTNONE, PageTable, Pte, SPECIAL, W};
 use super::pages::{Faults, rss_kind};
-use super::{huge, user_page};
+use super::{huge, huge_policy, user_page};
 
 /// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
 /// `fault_around_bytes`, 64 KiB).
@@ -209,7 +209,7 @@ impl Faults<'_, '_> {
         let base = addr & !(HUGE_SIZE - 1);
         if base < area.start
             || base + HUGE_SIZE > area.end
-            || !huge::eligible(area.flags)
+            || !huge_policy::eligible(area.flags)
             || !self.table.huge_slot_free(base)
         {
             return Ok(false);
@@ -316,7 +316,7 @@ impl Faults<'_, '_> {
         let copy =
             if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;
         // The page cannot have been written while it was copied: whoever makes the entry writable changes it.
-        if !leaf.exchange(old, Pte(old.0 & !P | HELD | BUSY)) {
+        if !leaf.exchange(old, Pte(old.0 & !P | PROTNONE | BUSY)) {
             user_page::put(copy);
             return Ok(());
         }

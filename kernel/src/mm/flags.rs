@@ -3,12 +3,13 @@
 use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::Relaxed;
 
+pub use base::prot::Prot;
 use bitflags::bitflags;
 
 /// Bytes in a page.
-pub const PAGE_SIZE: u64 = 4096;
+pub const PAGE_SIZE: u64 = base::addr::PAGE_SIZE as u64;
 /// Bytes in a large page.
-pub const HUGE_SIZE: u64 = 2 << 20;
+pub const HUGE_SIZE: u64 = base::addr::LARGE_PAGE_SIZE as u64;
 /// The first address above application memory (`TASK_SIZE` of x86-64 with 4-level paging).
 pub const USER_END: u64 = 0x7fff_ffff_f000;
 /// Only the privileged map anything below this address, where they say so exactly (`vm.mmap_min_addr`).
@@ -47,19 +48,6 @@ pub const fn page_up(v: u64) -> Option<u64> {
     match v.checked_add(PAGE_SIZE - 1) {
         Some(v) => Some(v & !(PAGE_SIZE - 1)),
         None => None,
-    }
-}
-
-bitflags! {
-    /// Access that an area grants (`PROT_*` of mmap(2)); empty is `PROT_NONE`.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct Prot: u32 {
-        /// `PROT_READ`
-        const READ = 1;
-        /// `PROT_WRITE`; on x86 it implies reading.
-        const WRITE = 2;
-        /// `PROT_EXEC`; on x86 without protection keys it implies reading.
-        const EXEC = 4;
     }
 }
 

@@ -1,17 +1,12 @@
-//! Memory: physical frames, the kernel's own address space and heap, and the address spaces of programs.
+//! The address spaces of programs, over the frames and tables of [`mem`].
 
-pub mod account;
 pub mod address_space;
-pub mod boot_pages;
 mod brk;
-pub mod direct;
 pub mod fault;
 pub mod flags;
 mod fork;
-pub mod frames;
 pub mod fs_platform;
-pub mod heap;
-pub mod huge;
+pub mod huge_policy;
 pub mod limits;
 pub mod madvise;
 pub mod maps;
@@ -20,25 +15,21 @@ pub mod mmap;
 pub mod mremap;
 pub mod numa;
 pub mod object;
-pub mod page_table;
 mod pages;
 pub mod remote;
 mod seal;
 pub mod sites;
-pub mod tlb;
-pub mod user_page;
 pub mod vma;
-pub mod vmalloc;
-pub mod vsyscall;
+
+pub use mem::{
+    PAGE_SIZE, account, boot_memory, boot_pages, direct, frames, heap, huge, init, kernel_pml4_phys, page_table,
+    phys_to_virt, physical_pieces, tlb, user_page, vmalloc, vsyscall,
+};
 
 pub use address_space::{AddressSpace, Layout};
 pub use flags::{Access, FaultError, MapFlags, Prot};
 pub use mmap::{MapFile, MapRequest, MapTarget};
 pub use object::{MappedFile, SpecialPages};
-
-pub use direct::{boot_memory, kernel_pml4_phys, phys_to_virt, physical_pieces, virt_to_phys};
-
-pub use base::addr::{LARGE_PAGE_SIZE, PAGE_SIZE};
 
 /// The lock of an address space.
 type MapLock<T> = crate::sync::SleepRwLock<T>;
@@ -50,12 +41,4 @@ type FaultGuard<'a, T> = crate::sync::ReadGuard<'a, T>;
 /// Number of this CPU.
 fn cpu_number() -> u32 {
     crate::arch::percpu::this_cpu().id.get()
-}
-
-/// Brings up physical memory, the kernel's page tables and the heap.
-pub fn init(boot: &crate::arch::boot::BootInfo) {
-    let mut early = frames::EarlyFrames::new(boot);
-    direct::init(boot, &mut early);
-    frames::init(boot, early);
-    heap::init();
 }

@@ -26,12 +26,6 @@ pub(super) struct Faults<'p, 'a> {
     pub rss: &'p Rss,
 }
 
-impl From<NoMemory> for Errno {
-    fn from(_: NoMemory) -> Errno {
-        Errno::ENOMEM
-    }
-}
-
 /// The counter that a page of `area` belongs to; `None` for pages that are not counted.
 pub(super) fn rss_kind(area: &Area, pte: Pte) -> Option<RssKind> {
     if pte.has(SPECIAL) {

@@ -11,7 +11,7 @@ use super::netlink::events;
 use super::{packet, route, slaac};
 
 /// Addresses that programs may give one interface.
-const MOST: usize = 1024;
+const MAX_ADDRESSES: usize = 1024;
 
 /// Gives an interface an address. `EEXIST`, `ENOBUFS`.
 pub fn add(interface: &Arc<Interface>, own: Cidr) -> SysResult<()> {
@@ -20,7 +20,7 @@ pub fn add(interface: &Arc<Interface>, own: Cidr) -> SysResult<()> {
     if addresses.iter().any(known) {
         return Err(Errno::EEXIST);
     }
-    if addresses.len() >= MOST || addresses.try_reserve(1).is_err() {
+    if addresses.len() >= MAX_ADDRESSES || addresses.try_reserve(1).is_err() {
         return Err(Errno::ENOBUFS);
     }
     addresses.push(own);

@@ -12,7 +12,7 @@ use crate::files::socket::Control;
 use crate::sync::SpinLock;
 
 /// Reports that may wait; further ones are lost.
-const MOST: usize = 64;
+const MAX_QUEUED: usize = 64;
 /// Origins of `struct sock_extended_err`.
 const SO_EE_ORIGIN_LOCAL: u8 = 1;
 const SO_EE_ORIGIN_ICMP: u8 = 2;
@@ -74,7 +74,7 @@ impl Reports {
     /// Adds one.
     pub fn push(&self, report: Report) {
         let mut queue = self.0.lock();
-        if queue.len() < MOST {
+        if queue.len() < MAX_QUEUED {
             queue.push_back(report);
         }
     }

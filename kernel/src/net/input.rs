@@ -206,7 +206,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
 }
 
 /// Extension headers that a packet may have before it is thought to be up to something.
-const MOST_EXTENSIONS: usize = 8;
+const MAX_EXTENSIONS: usize = 8;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -216,7 +216,7 @@ const DESTINATION_OPTIONS: u8 = 60;
 /// to be taken.
 fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
     let mut protocol = first;
-    for _ in 0..MOST_EXTENSIONS {
+    for _ in 0..MAX_EXTENSIONS {
         match protocol {
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
                 let [next, len, segments_left] = [0, 1, 3].map(|at| incoming.head.get(at).copied());

@@ -21,7 +21,7 @@ const MS: u64 = 1_000_000;
 /// A change is told again after this, lest it was lost (RFC 3376, 8.11).
 const AGAIN: u64 = 1000 * MS;
 /// The longest time that a query is left without an answer.
-const LONGEST: u64 = 10_000;
+const MAX_DELAY_MS: u64 = 10_000;
 
 /// A group, and how many sockets have joined it.
 struct Group {
@@ -83,7 +83,7 @@ pub fn joined(interface: &Interface) -> Vec<(IpAddr, usize)> {
 pub fn asked(interface: &Arc<Interface>, query: &Query) {
     if !interface.groups.0.lock().is_empty() {
         // Everybody answers at a moment of its own.
-        let delay = rng::next_u64() % query.within.clamp(1, LONGEST) * MS;
+        let delay = rng::next_u64() % query.within.clamp(1, MAX_DELAY_MS) * MS;
         timers::at(clock::monotonic_ns() + delay, Due::Groups(interface.index));
     }
 }

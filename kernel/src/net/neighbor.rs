@@ -23,7 +23,7 @@ const QUESTIONS: u32 = 3;
 /// Packets that wait for one answer; the oldest go.
 const WAITING: usize = 64;
 /// Neighbours remembered.
-const MOST: usize = 1024;
+const MAX_NEIGHBORS: usize = 1024;
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -96,10 +96,10 @@ impl Neighbors {
                 false
             }
             None => {
-                if table.len() >= MOST {
+                if table.len() >= MAX_NEIGHBORS {
                     table.retain(|_, n| matches!(n, Neighbor::Known { since, .. } if now.saturating_sub(*since) < GOOD_FOR));
                 }
-                if table.len() >= MOST {
+                if table.len() >= MAX_NEIGHBORS {
                     return;
                 }
                 table.insert(*to, Neighbor::Sought { waiting: alloc::vec![frame], questions: 1, asked: now });
@@ -117,7 +117,7 @@ impl Neighbors {
     pub fn learn(&self, interface: &Interface, ip: IpAddr, mac: Mac, insert: bool) {
         let now = clock::monotonic_ns();
         let mut table = self.0.lock();
-        if !table.contains_key(&ip) && (!insert || table.len() >= MOST) {
+        if !table.contains_key(&ip) && (!insert || table.len() >= MAX_NEIGHBORS) {
             return;
         }
         let before = table.insert(ip, Neighbor::Known { mac, since: now, asked: now });

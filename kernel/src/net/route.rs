@@ -16,7 +16,7 @@ use super::rule;
 use crate::sync::SpinLock;
 
 /// Routes that programs may add.
-const MOST: usize = 4096;
+const MAX_ROUTES: usize = 4096;
 
 /// Tables (`RT_TABLE_*`).
 pub mod table {
@@ -238,7 +238,7 @@ pub fn add(route: Route, how: How) -> SysResult<()> {
         }
         _ if same => return Err(Errno::EEXIST),
         None if !how.create => return Err(Errno::ENOENT),
-        _ if routes.len() >= MOST || routes.try_reserve(1).is_err() => return Err(Errno::ENOBUFS),
+        _ if routes.len() >= MAX_ROUTES || routes.try_reserve(1).is_err() => return Err(Errno::ENOBUFS),
         Some(at) if !how.append => routes.insert(at, route.clone()),
         _ => routes.push(route.clone()),
     }

@@ -14,7 +14,7 @@ use super::route::{Route, table};
 use crate::sync::{SpinGuard, SpinLock};
 
 /// Rules that programs may add.
-const MOST: usize = 1024;
+const MAX_RULES: usize = 1024;
 
 /// What a rule does (`FR_ACT_*`).
 #[allow(missing_docs)]
@@ -91,7 +91,7 @@ pub fn add(rule: Rule, exclusive: bool) -> SysResult<()> {
     if exclusive && rules.iter().any(|other| Rule { origin: rule.origin, ..*other } == rule) {
         return Err(Errno::EEXIST);
     }
-    if rules.len() >= MOST || rules.try_reserve(1).is_err() {
+    if rules.len() >= MAX_RULES || rules.try_reserve(1).is_err() {
         return Err(Errno::ENOBUFS);
     }
     let family = |rule: &Rule| rule.to.address.is_ipv6();

@@ -22,7 +22,7 @@ const QUESTIONS: u32 = 3;
 const ASK_EVERY: u64 = 4 * SECOND;
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Addresses that announcements may give an interface: a liar on the link does not fill memory.
-const MOST: usize = 16;
+const MAX_ANNOUNCED: usize = 16;
 
 /// How long somebody may take to say that an address is not ours (`RetransTimer`). Later nobody takes one away.
 const CONFLICTS_FOR: u64 = SECOND;
@@ -131,7 +131,7 @@ pub fn receive(interface: &Arc<Interface>, source: &Ipv6Addr, message: &NdiscRep
     };
     if prefix.valid_lifetime.total_millis() == 0 {
         let _ = address::remove(interface, |other| *other == own);
-    } else if !known && count < MOST {
+    } else if !known && count < MAX_ANNOUNCED {
         add(interface, own);
     }
 }

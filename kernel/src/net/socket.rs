@@ -453,12 +453,12 @@ impl Common {
 }
 
 /// `IPPROTO_MAX`.
-const MOST_PROTOCOLS: u32 = 263;
+const MAX_PROTOCOLS: u32 = 263;
 
 /// socket(2) for `AF_INET` and `AF_INET6`.
 pub fn create(family: Family, kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     match (kind, protocol) {
-        (_, MOST_PROTOCOLS..) => Err(Errno::EINVAL),
+        (_, MAX_PROTOCOLS..) => Err(Errno::EINVAL),
         (n::SOCK_STREAM, 0 | IPPROTO_TCP) => Ok(TcpSocket::create(family, flags)),
         (n::SOCK_DGRAM, 0 | IPPROTO_UDP) => Ok(open_udp(family, false, flags)),
         (n::SOCK_DGRAM, IPPROTO_UDPLITE) => Ok(open_udp(family, true, flags)),

@@ -5,7 +5,7 @@
 use super::acpi::{self, IoApic};
 use crate::arch::{apic, vectors};
 use crate::mm::vmalloc;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// Where the I/O APIC is when no table says so; QEMU's microvm has its first there (its second, if any, follows at 24).
 const DEFAULT_IO_APIC: IoApic = IoApic { phys: 0xfec0_0000, gsi_base: 0 };
@@ -21,7 +21,7 @@ const ACTIVE_LOW: u32 = 1 << 13;
 const NONE: u32 = u32::MAX;
 
 /// Register select and window are two accesses: one user at a time.
-static ACCESS: IrqLock<()> = IrqLock::new(());
+static ACCESS: IrqSpinLock<()> = IrqSpinLock::new(());
 
 /// One I/O APIC, mapped.
 struct Registers(*mut u8);

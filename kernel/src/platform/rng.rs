@@ -6,7 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::arch::clock;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 const SEED_SIZE: usize = 32;
 /// Tries before RDRAND counts as exhausted (SDM volume 1, 7.3.17).
@@ -14,7 +14,7 @@ const RDRAND_ATTEMPTS: usize = 10;
 /// Samples of the TSC for one byte of jitter.
 const JITTER_SAMPLES: usize = 16;
 
-static GENERATOR: IrqLock<Option<ChaCha20Rng>> = IrqLock::new(None);
+static GENERATOR: IrqSpinLock<Option<ChaCha20Rng>> = IrqSpinLock::new(None);
 
 /// Seeds the generator from the CPU. Devices may add to it with [`add_entropy`].
 pub fn init() {

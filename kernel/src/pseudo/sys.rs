@@ -15,7 +15,7 @@ use super::Tree;
 use super::proc::memory_info;
 use crate::arch::cpuid;
 use crate::mm::flags::HUGE_SIZE;
-use crate::mm::huge;
+use crate::mm::huge_policy;
 use crate::task::sched::{MAX_CPUS, online_cpus};
 
 /// The size that every attribute is said to have: a page.
@@ -161,8 +161,8 @@ fn node(tree: &Tree) {
 
 /// The policies for transparent large pages, the chosen one in brackets.
 fn policies() -> String {
-    let chosen = usize::from(huge::POLICY.load(Relaxed));
-    let names = huge::POLICIES.iter().enumerate();
+    let chosen = usize::from(huge_policy::POLICY.load(Relaxed));
+    let names = huge_policy::POLICIES.iter().enumerate();
     let words: Vec<String> =
         names.map(|(i, name)| if i == chosen { format!("[{name}]") } else { name.to_string() }).collect();
     words.join(" ") + "\n"
@@ -176,8 +176,8 @@ fn memory(tree: &Tree) {
         || Ok(policies().into_bytes()),
         |bytes| {
             let word = bytes.trim_ascii();
-            let chosen = huge::POLICIES.iter().position(|name| name.as_bytes() == word).ok_or(Errno::EINVAL)?;
-            huge::POLICY.store(chosen as u8, Relaxed);
+            let chosen = huge_policy::POLICIES.iter().position(|name| name.as_bytes() == word).ok_or(Errno::EINVAL)?;
+            huge_policy::POLICY.store(chosen as u8, Relaxed);
             Ok(())
         },
     );

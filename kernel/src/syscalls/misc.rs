@@ -6,7 +6,7 @@ use syscall_shim::types::{NSEC_PER_SEC, Sysinfo, Utsname};
 use syscall_shim::{Errno, GetrandomFlags, SysResult};
 
 use crate::arch::clock;
-use crate::channel::{self, ExitKind};
+use crate::host_link::{self, ExitKind};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::platform::rng;
 use crate::task::{current, rseq as restartable, sched, table, uts};
@@ -133,7 +133,7 @@ pub fn reboot(magic: u32, magic2: u32, command: u32, _argument: UserAddr) -> Sys
     }
     match command {
         CAD_ON | CAD_OFF => Ok(0),
-        RESTART | HALT | POWER_OFF | RESTART2 => channel::exit(0, ExitKind::Ended),
+        RESTART | HALT | POWER_OFF | RESTART2 => host_link::exit(0, ExitKind::Ended),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -99,6 +99,7 @@ use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
 use crate::entry::direct;
 use crate::task::Task;
+use crate::usermem::{UserAddr, UserPtr};
 use crate::{counters, latency, task, trace};
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
@@ -114,6 +115,18 @@ macro_rules! from_arg {
     })* };
 }
 from_arg! { i32 u32 i64 u64 usize isize u16 u8 }
+
+impl FromArg for UserAddr {
+    fn from_arg(register: u64) -> Self {
+        Self(register)
+    }
+}
+
+impl<T> FromArg for UserPtr<T> {
+    fn from_arg(register: u64) -> Self {
+        UserAddr(register).cast()
+    }
+}
 
 macro_rules! call {
     (absent, $name:ident, $a:ident, [$($kind:ident)*]) => {

@@ -23,7 +23,7 @@ use crate::usermem::{UserAddr, UserPtr};
 const WORD: usize = 64;
 
 /// Descriptors of a poll(2) that need no memory from the heap.
-const FEW: usize = 8;
+const ON_STACK: usize = 8;
 
 /// What a descriptor of a poll(2) stands for.
 enum Target {
@@ -93,8 +93,8 @@ fn poll_until(fds: UserPtr<Pollfd>, count: usize, deadline: Option<Instant>) -> 
         return Err(Errno::EINVAL);
     }
     let files = current().files()?;
-    let (mut few, mut many) = (ArrayVec::<Entry, FEW>::new(), Vec::new());
-    let entries = if count <= FEW {
+    let (mut few, mut many) = (ArrayVec::<Entry, ON_STACK>::new(), Vec::new());
+    let entries = if count <= ON_STACK {
         for i in 0..count {
             few.push(Entry::new(&files, fds.add(i).read()?));
         }

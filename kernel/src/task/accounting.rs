@@ -78,16 +78,16 @@ fn float(value: u64) -> u32 {
 
 /// A `comp_t`: 13 bits, and 3 for a power of 8.
 fn comp(mut value: u64) -> u16 {
-    const MOST: u64 = 0x1fff;
+    const MAX_MANTISSA: u64 = 0x1fff;
     let (mut exponent, mut half) = (0, false);
-    while value > MOST {
+    while value > MAX_MANTISSA {
         half = value & 4 != 0;
         value >>= 3;
         exponent += 1;
     }
     if half {
         value += 1;
-        if value > MOST {
+        if value > MAX_MANTISSA {
             value >>= 3;
             exponent += 1;
         }

@@ -7,7 +7,7 @@ use crate::arch::trap::TrapFrame;
 
 /// Interrupts that may find the thread there one after the other before it is taken to have come back in the same state. Several
 /// may be due when it goes on; that it executes nothing between so many does not happen.
-const MOST: u32 = 64;
+const MAX_INTERRUPTS: u32 = 64;
 
 /// The place, by all registers: a thread that is there again has mostly changed one.
 #[derive(Default)]
@@ -26,7 +26,8 @@ impl Arrival {
     /// Whether an interrupt has found the thread with the registers that it was sent on with, and so may have come before anything was
     /// executed. To be asked once for each.
     pub fn is_at(&self, frame: &TrapFrame) -> bool {
-        self.registers.load(Ordering::Relaxed) == digest(frame) && self.interrupts.fetch_add(1, Ordering::Relaxed) < MOST
+        self.registers.load(Ordering::Relaxed) == digest(frame)
+            && self.interrupts.fetch_add(1, Ordering::Relaxed) < MAX_INTERRUPTS
     }
 }
 

@@ -112,7 +112,7 @@ pub fn clone(args: &CloneArgs) -> SysResult<i32> {
 /// `None` if a signal came between that the child must not miss, or the end of the caller.
 fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     let parent = current();
-    let sent_to_many = parent.process.sent_to_many.count();
+    let broadcast_seq = parent.process.broadcast_seq.count();
     // What is pending is handled first, so that a signal to the group cannot miss the child.
     if parent.signal_pending.load(Ordering::Acquire) {
         return Err(Errno::ERESTARTNOINTR);
@@ -146,7 +146,7 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     } else {
         let sibling = flags.contains(CloneFlags::CLONE_PARENT);
         let relation = if sibling { Relation::Sibling } else { Relation::Child };
-        family::enter(&process, &child, relation, sent_to_many)
+        family::enter(&process, &child, relation, broadcast_seq)
     };
     if entered.is_none() {
         abandon(&process, flags);

@@ -37,8 +37,8 @@ pub enum Relation {
 }
 
 /// Enters a new process with its one thread: from now on it can be found, signalled and waited for. `None` if the calling thread
-/// must end, or its process has been sent more signals as one of many than `sent_to_many`, which nobody would tell the child.
-pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, sent_to_many: u32) -> Option<()> {
+/// must end, or its process has been sent more signals as one of many than `broadcast_seq`, which nobody would tell the child.
+pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, broadcast_seq: u32) -> Option<()> {
     let me = current();
     let _family = FAMILY.lock();
     if exit::must_exit(me) {
@@ -54,7 +54,7 @@ pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, sent_
     child.set_parent(&parent);
     child.creator.store(creator, Ordering::Relaxed);
     child.threads.lock().push(thread.clone());
-    if table::add_child(child, &me.process, sent_to_many).is_none() {
+    if table::add_child(child, &me.process, broadcast_seq).is_none() {
         // The two refer to each other.
         child.threads.lock().clear();
         return None;
@@ -171,9 +171,9 @@ pub fn describe(status: u32) -> (i32, i32) {
     }
 }
 
-/// Takes an ended child out of the world: it was waited for. What it used counts for the parent. The caller holds the family's
+/// Removes an ended child from the process table: it was waited for. What it used counts for the parent. The caller holds the family's
 /// lock.
-pub fn bury(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static, ()>) {
+pub fn reap(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static, ()>) {
     parent.children.lock().retain(|other| !Arc::ptr_eq(other, child));
     table::remove_process(child.pid);
     let mut sum = parent.children_usage.lock();
@@ -185,7 +185,7 @@ pub fn bury(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static,
 pub fn end_all_others(first: &Arc<Process>) {
     let others = || table::processes().into_iter().filter(|p| p.pid != first.pid && !p.zombie.load(Ordering::Acquire));
     {
-        // Locked, so that nobody brings a child into the world who has not been told yet.
+        // Locked, so that nobody enters a child who has not been told yet.
         let _family = FAMILY.lock();
         for process in others() {
             exit::begin_group_exit(&process, u32::from(Signal::SIGKILL.number()));

@@ -12,8 +12,8 @@ use super::thread::{NewTask, Task};
 use super::{current, sched, table};
 use crate::arch::trap_entry;
 use crate::arch::{irq, switch};
-use crate::channel::{self, ExitKind};
 use crate::files::{FdTable, FsContext};
+use crate::host_link::{self, ExitKind};
 use crate::mm::AddressSpace;
 use crate::vfs::{self, Manifest};
 
@@ -48,7 +48,7 @@ pub fn start_first_process(root: fs::Path) -> SysResult<()> {
 extern "C" fn become_program(_: usize) -> ! {
     if let Err(message) = start_program() {
         kerr!("{}", message.text);
-        channel::exit(message.status, ExitKind::NotStarted);
+        host_link::exit(message.status, ExitKind::NotStarted);
     }
     let task = current();
     irq::disable();

@@ -14,14 +14,14 @@ use super::{family, table};
 /// The signals that a process is sent as one of many. A child that it is making just then is not among the many, so that would
 /// be spared: clone(2) begins anew when such a signal has come between.
 #[derive(Default)]
-pub struct SentToMany {
+pub struct BroadcastSeq {
     /// How many there were. Counted with the table of processes locked, when the receivers are chosen.
     begun: AtomicU32,
     /// How many of them have arrived.
     arrived: AtomicU32,
 }
 
-impl SentToMany {
+impl BroadcastSeq {
     /// One more is on its way. The table that receivers and new processes are in is locked.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl SentToMany {
         }
     }
 
-    /// Whether there are still those that [`SentToMany::count`] told. The table is locked.
+    /// Whether there are still those that [`BroadcastSeq::count`] told. The table is locked.
     pub(super) fn is_still(&self, count: u32) -> bool {
         self.begun.load(Ordering::Relaxed) == count
     }
@@ -48,7 +48,7 @@ impl SentToMany {
 pub fn send_to_many(chosen: impl Fn(&Process) -> bool, mut send: impl FnMut(&Arc<Process>)) {
     for process in table::begin_sending(chosen) {
         send(&process);
-        process.sent_to_many.arrived.fetch_add(1, Ordering::Release);
+        process.broadcast_seq.arrived.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -11,7 +11,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::timer;
 use crate::arch::clock;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// `modes`: what is set.
 mod adj {
@@ -89,7 +89,7 @@ struct Discipline {
 }
 
 /// Above the queues of timers and what publishes the clock.
-static STATE: IrqLock<Discipline> = IrqLock::new(Discipline {
+static STATE: IrqSpinLock<Discipline> = IrqSpinLock::new(Discipline {
     status: sta::UNSYNC,
     offset: 0,
     frequency: 0,

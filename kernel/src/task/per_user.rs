@@ -2,16 +2,16 @@
 
 use litemap::LiteMap;
 
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// Counts by user id. A leaf lock.
-pub struct PerUser(IrqLock<LiteMap<u32, u64>>);
+pub struct PerUser(IrqSpinLock<LiteMap<u32, u64>>);
 
 impl PerUser {
     /// Nobody has any.
     #[track_caller]
     pub const fn new() -> Self {
-        Self(IrqLock::new(LiteMap::new_vec()))
+        Self(IrqSpinLock::new(LiteMap::new_vec()))
     }
 
     /// Gives user `uid` so many more, unless that is beyond `limit`. Whether it was done.

@@ -23,7 +23,7 @@ use super::signal::pending::{Charge, Queued};
 use super::signal::send::{Outcome, post_to_process, post_to_task};
 use super::thread::Task;
 use super::timer::{self, TimerId};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// Shortest period that an interval timer gets, so that its interrupts leave the program some time.
 const MIN_PERIOD: u64 = 20_000;
@@ -83,7 +83,7 @@ pub struct PosixTimer {
     /// Its share of `RLIMIT_SIGPENDING`, which it always needs for its signal.
     _charge: Option<Charge>,
     /// Held while the queue of deadlines changes; no signal is sent with it held.
-    state: IrqLock<State>,
+    state: IrqSpinLock<State>,
 }
 
 impl PosixTimer {
@@ -101,7 +101,7 @@ impl PosixTimer {
                     }
                 }),
                 _charge: charge,
-                state: IrqLock::new(State::default()),
+                state: IrqSpinLock::new(State::default()),
             }
         })
     }
@@ -291,13 +291,13 @@ impl PosixTimer {
 /// The timers of a process.
 #[derive(Default)]
 pub struct ProcessTimers {
-    posix: IrqLock<BTreeMap<i32, Arc<PosixTimer>>>,
+    posix: IrqSpinLock<BTreeMap<i32, Arc<PosixTimer>>>,
     next_id: AtomicI32,
     /// `ITIMER_REAL`, `ITIMER_VIRTUAL`, `ITIMER_PROF`; made when first used.
-    intervals: IrqLock<[Option<Arc<PosixTimer>>; 3]>,
+    intervals: IrqSpinLock<[Option<Arc<PosixTimer>>; 3]>,
     uses_cpu_clocks: AtomicBool,
     /// Watches `RLIMIT_CPU`, whose hard limit, in nanoseconds, is beside it.
-    cpu_limit: IrqLock<Option<Arc<PosixTimer>>>,
+    cpu_limit: IrqSpinLock<Option<Arc<PosixTimer>>>,
     cpu_hard_limit: AtomicU64,
 }
 

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsiz
 use linux_raw_sys::general as g;
 
 use super::core_dump::Hold;
-use super::group::SentToMany;
+use super::group::BroadcastSeq;
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
@@ -15,7 +15,7 @@ use super::usage::{Usage, add};
 use super::wait::WaitQueue;
 use crate::files::poll::{PollQueue, poll_queue};
 use crate::mm::AddressSpace;
-use crate::sync::{IrqLock, SpinLock};
+use crate::sync::{IrqSpinLock, SpinLock};
 
 /// Number of `RLIMIT_*` resources.
 pub const RLIMITS: usize = 16;
@@ -76,19 +76,19 @@ pub struct Process {
     /// The thread of the parent that is in the parent's place for `__WNOTHREAD` and `PR_SET_PDEATHSIG`.
     pub(super) creator: AtomicI32,
     /// Live threads.
-    pub threads: IrqLock<Vec<Arc<Task>>>,
+    pub threads: IrqSpinLock<Vec<Arc<Task>>>,
     /// How many of them are ending. Changed with `threads` locked.
     pub(super) ending_threads: AtomicUsize,
     /// The address space; `execve` replaces it. The scheduler reads it with its queue locked.
-    pub(super) mm: IrqLock<Arc<AddressSpace>>,
+    pub(super) mm: IrqSpinLock<Arc<AddressSpace>>,
     /// Its address, for those who only compare.
     space: AtomicUsize,
     /// Signal handlers.
     pub sighand: Arc<SigHand>,
     /// Signals pending for the process as a whole.
-    pub signals: IrqLock<SharedSignals>,
+    pub signals: IrqSpinLock<SharedSignals>,
     /// Those of them that others get too.
-    pub sent_to_many: SentToMany,
+    pub broadcast_seq: BroadcastSeq,
     /// Soft and hard limits, by `RLIMIT_*`.
     pub rlimits: SpinLock<[Rlimit; RLIMITS]>,
     /// Process group.
@@ -118,7 +118,7 @@ pub struct Process {
     /// Nanoseconds used by threads that have ended: application, kernel.
     pub dead_threads_ns: [AtomicU64; 2],
     /// What else they leave behind.
-    pub(super) ended: IrqLock<Ended>,
+    pub(super) ended: IrqSpinLock<Ended>,
     /// What children used that were waited for.
     pub(super) children_usage: SpinLock<Usage>,
     /// `prctl(PR_SET_DUMPABLE)`.
@@ -164,13 +164,13 @@ impl Process {
             ppid: AtomicI32::new(0),
             children: SpinLock::new(Vec::new()),
             creator: AtomicI32::new(0),
-            threads: IrqLock::new(Vec::new()),
+            threads: IrqSpinLock::new(Vec::new()),
             ending_threads: AtomicUsize::new(0),
             space: AtomicUsize::new(Arc::as_ptr(&mm).addr()),
-            mm: IrqLock::new(mm),
+            mm: IrqSpinLock::new(mm),
             sighand,
-            signals: IrqLock::new(SharedSignals::default()),
-            sent_to_many: SentToMany::default(),
+            signals: IrqSpinLock::new(SharedSignals::default()),
+            broadcast_seq: BroadcastSeq::default(),
             rlimits: SpinLock::new(default_rlimits()),
             pgid: AtomicI32::new(pid),
             sid: AtomicI32::new(pid),
@@ -185,7 +185,7 @@ impl Process {
             auxv: SpinLock::new(Vec::new()),
             exe_name: SpinLock::new(String::new()),
             dead_threads_ns: [const { AtomicU64::new(0) }; 2],
-            ended: IrqLock::new(Ended::default()),
+            ended: IrqSpinLock::new(Ended::default()),
             children_usage: SpinLock::new(Usage::default()),
             dumpable: AtomicU32::new(1),
             started_at: crate::arch::clock::monotonic_ns(),

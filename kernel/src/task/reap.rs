@@ -92,7 +92,7 @@ fn look(parent: &Process, wanted: &Wanted) -> Option<SysResult<Report>> {
         let Some(status) = wanted.event(child) else { continue };
         let report = Report { pid: child.pid, uid: child.uid(), status, usage: child.usage() };
         if child.zombie.load(Ordering::Acquire) && !wanted.options.contains(WaitOptions::WNOWAIT) {
-            family::bury(parent, child, &family);
+            family::reap(parent, child, &family);
         }
         return Some(Ok(report));
     }

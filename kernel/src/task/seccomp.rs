@@ -20,7 +20,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 use super::thread::Task;
 use super::{current, exit, signal};
 use crate::arch::trap::TrapFrame;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::usermem::UserAddr;
 
 /// `AUDIT_ARCH_X86_64`
@@ -82,7 +82,7 @@ pub struct Seccomp {
     /// `SECCOMP_MODE_*`. Never goes back to what it was.
     mode: AtomicU32,
     /// A leaf lock: nothing is freed while it is held.
-    newest: IrqLock<Option<Arc<Filter>>>,
+    newest: IrqSpinLock<Option<Arc<Filter>>>,
 }
 
 impl Seccomp {

@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
 use crate::mm::{PAGE_SIZE, frames};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use litemap::LiteMap;
 
 /// Highest id plus one, at most (`PID_MAX_LIMIT`).
@@ -22,7 +22,7 @@ pub const RESERVED_PIDS: i32 = 300;
 /// The most threads that a machine may be set to have (`FUTEX_TID_MASK`).
 pub const THREADS_LIMIT: u64 = 0x3fff_ffff;
 /// The fewest.
-const THREADS_LEAST: u64 = 20;
+const MIN_THREADS: u64 = 20;
 /// `/proc/sys/kernel/threads-max`, once it is set.
 static THREADS_MAX: AtomicU64 = AtomicU64::new(0);
 
@@ -33,7 +33,8 @@ struct Table {
 }
 
 /// Taken with no other lock held but the family's.
-static TABLE: IrqLock<Table> = IrqLock::new(Table { last: 0, tasks: LiteMap::new_vec(), processes: LiteMap::new_vec() });
+static TABLE: IrqSpinLock<Table> =
+    IrqSpinLock::new(Table { last: 0, tasks: LiteMap::new_vec(), processes: LiteMap::new_vec() });
 
 /// A thread id that nobody has.
 pub fn allocate_id() -> i32 {
@@ -64,10 +65,10 @@ pub fn add_process(process: Arc<Process>) {
     TABLE.lock().processes.insert(process.pid, process);
 }
 
-/// Enters a child of the process `of`, unless that has been sent more signals as one of many than `sent_to_many`.
-pub fn add_child(child: &Arc<Process>, of: &Process, sent_to_many: u32) -> Option<()> {
+/// Enters a child of the process `of`, unless that has been sent more signals as one of many than `broadcast_seq`.
+pub fn add_child(child: &Arc<Process>, of: &Process, broadcast_seq: u32) -> Option<()> {
     let mut table = TABLE.lock();
-    if !of.sent_to_many.is_still(sent_to_many) {
+    if !of.broadcast_seq.is_still(broadcast_seq) {
         return None;
     }
     table.processes.insert(child.pid, child.clone());
@@ -79,7 +80,7 @@ pub fn begin_sending(chosen: impl Fn(&Process) -> bool) -> Vec<Arc<Process>> {
     let table = TABLE.lock();
     let receivers: Vec<_> = table.processes.values().filter(|process| chosen(process)).cloned().collect();
     for process in &receivers {
-        process.sent_to_many.begin();
+        process.broadcast_seq.begin();
     }
     receivers
 }
@@ -135,12 +136,12 @@ pub fn threads_max() -> u64 {
         return set;
     }
     let memory = frames::stats().total as u64 * PAGE_SIZE as u64;
-    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(THREADS_LEAST, PID_LIMIT as u64)
+    (memory / (SHARE * KERNEL_STACK_SIZE as u64)).clamp(MIN_THREADS, PID_LIMIT as u64)
 }
 
 /// Sets [`threads_max`].
 pub fn set_threads_max(most: u64) {
-    THREADS_MAX.store(most.clamp(THREADS_LEAST, THREADS_LIMIT), Relaxed);
+    THREADS_MAX.store(most.clamp(MIN_THREADS, THREADS_LIMIT), Relaxed);
 }
 
 /// Has the next id be the one after `id` (`/proc/sys/kernel/ns_last_pid`). `EINVAL` for one that cannot be.

@@ -20,7 +20,7 @@ use crate::files::{FdTable, FsContext, OpenFile};
 use crate::ipc::sem::UndoList;
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
-use crate::sync::{IrqLock, SpinLock};
+use crate::sync::{IrqSpinLock, SpinLock};
 
 /// Size in bytes of a thread's kernel stack.
 pub const KERNEL_STACK_SIZE: usize = 32 * 1024;
@@ -212,11 +212,11 @@ pub struct Task {
     /// Working directory, root and umask; `clone` shares or copies it.
     pub fs: SpinLock<Arc<FsContext>>,
     /// User and group ids, per thread as in Linux.
-    credentials: IrqLock<Arc<Credentials>>,
+    credentials: IrqSpinLock<Arc<Credentials>>,
     /// `comm`: at most 15 bytes and a NUL.
-    pub comm: IrqLock<[u8; 16]>,
+    pub comm: IrqSpinLock<[u8; 16]>,
     /// Mask, pending signals and alternate stack.
-    pub signals: IrqLock<ThreadSignals>,
+    pub signals: IrqSpinLock<ThreadSignals>,
     /// Whether a signal, or the end of the process, waits to be handled on the way out of the kernel.
     pub signal_pending: AtomicBool,
     /// Set by an `execve` of another thread: this one ends.
@@ -330,9 +330,9 @@ impl Task {
             affinity: AtomicU64::new(u64::MAX),
             files: SpinLock::new(Some(new.files)),
             fs: SpinLock::new(new.fs),
-            credentials: IrqLock::new(new.credentials),
-            comm: IrqLock::new(new.comm),
-            signals: IrqLock::new(new.signals),
+            credentials: IrqSpinLock::new(new.credentials),
+            comm: IrqSpinLock::new(new.comm),
+            signals: IrqSpinLock::new(new.signals),
             signal_pending: AtomicBool::new(false),
             exit_requested: AtomicBool::new(false),
             clear_child_tid: AtomicU64::new(0),

@@ -11,19 +11,19 @@ use super::wait::Waker;
 use super::{Instant, sched};
 use crate::arch::percpu::{MAX_CPUS, this_cpu};
 use crate::arch::{clock, irq, timer as hardware};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 pub use crate::sync::scheduler::Alarm as TimerId;
 
-/// What happens at a deadline. Runs in interrupt context: it takes only [`IrqLock`]s and does not sleep.
+/// What happens at a deadline. Runs in interrupt context: it takes only [`IrqSpinLock`]s and does not sleep.
 enum Action {
     Wake(Arc<dyn Waker>),
     Call(Arc<dyn Fn() + Send + Sync>),
 }
 
-type Queue = IrqLock<BTreeMap<TimerId, Action>>;
+type Queue = IrqSpinLock<BTreeMap<TimerId, Action>>;
 
 /// Deadlines in order, by CPU. No other lock but the heap's is taken while one is held, and no action runs.
-static QUEUES: [Queue; MAX_CPUS] = [const { IrqLock::new(BTreeMap::new()) }; MAX_CPUS];
+static QUEUES: [Queue; MAX_CPUS] = [const { IrqSpinLock::new(BTreeMap::new()) }; MAX_CPUS];
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 fn queue_of(cpu: u32) -> &'static Queue {

@@ -12,7 +12,7 @@ use super::timer::{self, TimerId};
 use super::{Instant, sched};
 use crate::arch::percpu::{self, MAX_CPUS, this_cpu};
 use crate::arch::{clock, ipi, irq};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 const SECOND: Instant = 1_000_000_000;
 /// The longest threshold, as on Linux.
@@ -31,8 +31,8 @@ struct Watch {
 }
 
 /// By the CPU that looks. Taken before the queue of deadlines.
-static WATCHES: [IrqLock<Watch>; MAX_CPUS] =
-    [const { IrqLock::new(Watch { timer: None, seen: None, reported: false }) }; MAX_CPUS];
+static WATCHES: [IrqSpinLock<Watch>; MAX_CPUS] =
+    [const { IrqSpinLock::new(Watch { timer: None, seen: None, reported: false }) }; MAX_CPUS];
 
 /// Has this CPU look after the next one from now on.
 pub fn start() {

@@ -19,7 +19,7 @@ use crate::cpu::percpu::{self, this_cpu};
 type Slots<T> = Vec<AtomicPtr<T>>;
 
 /// Places that are made at least.
-const LEAST: usize = 16;
+const MIN_PLACES: usize = 16;
 
 /// The table, and in a lock what those keep who change it.
 pub struct ArcTable<T, W> {
@@ -134,7 +134,7 @@ impl<T, W> Writer<'_, T, W> {
         if len <= self.places() {
             return true;
         }
-        let wanted = len.max(LEAST).next_power_of_two();
+        let wanted = len.max(MIN_PLACES).next_power_of_two();
         let mut slots: Slots<T> = Vec::new();
         if slots.try_reserve_exact(wanted).is_err() {
             return false;

@@ -2,10 +2,10 @@
 //!
 //! The kernel is preempted only where it says so, so a [`SpinLock`] may be held with interrupts on as long as no interrupt
 //! handler takes it. What interrupt handlers touch (run queues, wait queues, timers, pending signals, the heap) is behind an
-//! [`IrqLock`]. Only a [`SleepMutex`] or a [`SleepRwLock`] may be held over something that can sleep: a page fault, a copy to or from the
+//! [`IrqSpinLock`]. Only a [`SleepMutex`] or a [`SleepRwLock`] may be held over something that can sleep: a page fault, a copy to or from the
 //! application, a disk read.
 //!
-//! With an [`IrqLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a handler that wants the former.
+//! With an [`IrqSpinLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a handler that wants the former.
 //! Kernels with debug assertions check that ([`order`]), that locks are always taken in the same order, and that none is held
 //! across a sleep.
 //!
@@ -20,7 +20,7 @@ extern crate std;
 
 mod arc_table;
 mod cpu;
-mod irq_lock;
+mod irq_spin_lock;
 pub mod order;
 mod rw;
 pub mod scheduler;
@@ -29,7 +29,7 @@ mod spin_lock;
 pub mod wait;
 
 pub use arc_table::{ArcTable, Writer};
-pub use irq_lock::{IrqGuard, IrqLock};
+pub use irq_spin_lock::{IrqSpinGuard, IrqSpinLock};
 pub use rw::{ReadGuard, SleepRwLock, WriteGuard};
 pub use sleep::{SleepGuard, SleepMutex};
 pub use spin_lock::{SpinGuard, SpinLock};

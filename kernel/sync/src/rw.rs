@@ -5,20 +5,20 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
 use crate::order;
-use crate::sleep::{Look, Patience, sleep_until, spins};
+use crate::sleep::{OvertakingTimer, WaitPhase, sleep_until, spins};
 use crate::wait::{Ends, WaitQueue};
 
 /// In the state: somebody writes. The other bits count those who read.
 const WRITER: u32 = 1 << 31;
 
 /// A value that several tasks read together, or one changes; whoever waits sleeps. Those who come may pass those who wait,
-/// until these have waited for some time ([`Patience`]): then nobody overtakes them, neither readers a writer nor the
+/// until these have waited for some time ([`OvertakingTimer`]): then nobody overtakes them, neither readers a writer nor the
 /// reverse.
 pub struct SleepRwLock<T: ?Sized> {
     state: AtomicU32,
     readers_waiting: AtomicU32,
     writers_waiting: AtomicU32,
-    patience: Patience,
+    overtaking: OvertakingTimer,
     readers: WaitQueue,
     writers: WaitQueue,
     value: UnsafeCell<T>,
@@ -36,7 +36,7 @@ impl<T> SleepRwLock<T> {
             state: AtomicU32::new(0),
             readers_waiting: AtomicU32::new(0),
             writers_waiting: AtomicU32::new(0),
-            patience: Patience::new(),
+            overtaking: OvertakingTimer::new(),
             readers: WaitQueue::new(),
             writers: WaitQueue::new(),
             value: UnsafeCell::new(value),
@@ -65,13 +65,13 @@ impl<T: ?Sized> SleepRwLock<T> {
 
     /// Whether a reader that has not been sent for may take the lock.
     fn readers_may_pass(&self) -> bool {
-        self.writers_waiting.load(Ordering::SeqCst) == 0 || !self.patience.is_over()
+        self.writers_waiting.load(Ordering::SeqCst) == 0 || !self.overtaking.is_over()
     }
 
     /// The same for a writer, where `own` counts it if it waits itself.
     fn writers_may_pass(&self, own: u32) -> bool {
         self.readers_waiting.load(Ordering::SeqCst) == 0 && self.writers_waiting.load(Ordering::SeqCst) == own
-            || !self.patience.is_over()
+            || !self.overtaking.is_over()
     }
 
     /// Takes the lock for reading, asleep while somebody writes. Not to be taken twice by one task: a writer may wait in between.
@@ -117,18 +117,18 @@ impl<T: ?Sized> SleepRwLock<T> {
         }
         // Counted before the looks that precede the sleep: whoever frees the lock after those sees that somebody waits.
         waiting.fetch_add(1, Ordering::SeqCst);
-        self.patience.begin(self.waiting() == 1);
-        let slept = sleep_until(queue, Ends::Never, |look| {
-            let passes = match look {
-                Look::Before => may_pass(1),
-                Look::InQueue => self.state.load(Ordering::SeqCst) == 0 || may_pass(1),
-                Look::Woken => true,
+        self.overtaking.begin(self.waiting() == 1);
+        let slept = sleep_until(queue, Ends::Never, |phase| {
+            let passes = match phase {
+                WaitPhase::Unqueued => may_pass(1),
+                WaitPhase::Queued => self.state.load(Ordering::SeqCst) == 0 || may_pass(1),
+                WaitPhase::Woken => true,
             };
             if passes { take() } else { None }
         });
         let Ok(guard) = slept else { unreachable!("no signal ends this wait") };
         waiting.fetch_sub(1, Ordering::SeqCst);
-        self.patience.renew();
+        self.overtaking.renew();
         guard
     }
 

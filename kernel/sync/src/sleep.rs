@@ -12,16 +12,16 @@ use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 const SPINS: u32 = 200;
 /// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper each time would have all
 /// wait until that gets a CPU; under a hypervisor its virtual CPU may itself have to wait for one.
-const PATIENCE: u64 = 4_000_000;
+const OVERTAKING_LIMIT_NS: u64 = 4_000_000;
 
 /// When [`sleep_until`] looks at its condition.
-pub(crate) enum Look {
+pub(crate) enum WaitPhase {
     /// Before the task is in the queue: it leaves the lock to those who wait.
-    Before,
+    Unqueued,
     /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and sends for the next one when that is
     /// over. A free lock it takes: who freed it may have sent for this task already, when that was not in the queue yet, or for
     /// nobody, and those who wait beside it may all be about to sleep.
-    InQueue,
+    Queued,
     /// After a wake-up.
     Woken,
 }
@@ -35,23 +35,23 @@ pub(crate) fn spins() -> u32 {
 pub(crate) fn sleep_until<T>(
     queue: &WaitQueue,
     ends: Ends,
-    mut condition: impl FnMut(Look) -> Option<T>,
+    mut condition: impl FnMut(WaitPhase) -> Option<T>,
 ) -> Result<T, WaitError> {
     percpu::this_cpu().lock_sleeps.fetch_add(1, Ordering::Relaxed);
-    let mut next = Look::Before;
+    let mut next = WaitPhase::Unqueued;
     wait_for_lock(queue, ends, || {
         let after = match next {
-            Look::Before => Look::InQueue,
-            _ => Look::Woken,
+            WaitPhase::Unqueued => WaitPhase::Queued,
+            _ => WaitPhase::Woken,
         };
         condition(core::mem::replace(&mut next, after))
     })
 }
 
 /// Since when somebody has waited for a lock and nobody of those who wait has got it.
-pub(crate) struct Patience(AtomicU64);
+pub(crate) struct OvertakingTimer(AtomicU64);
 
-impl Patience {
+impl OvertakingTimer {
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
@@ -70,16 +70,16 @@ impl Patience {
 
     /// Whether nobody may pass those who wait any more. Means nothing where nobody waits.
     pub fn is_over(&self) -> bool {
-        clock::monotonic_ns().saturating_sub(self.0.load(Ordering::SeqCst)) > PATIENCE
+        clock::monotonic_ns().saturating_sub(self.0.load(Ordering::SeqCst)) > OVERTAKING_LIMIT_NS
     }
 }
 
 /// A mutex whose waiters sleep; it may be held over page faults and copies to and from the application. Those who come may
-/// pass those who wait, but not for longer than [`PATIENCE`].
+/// pass those who wait, but not for longer than [`OVERTAKING_LIMIT_NS`].
 pub struct SleepMutex<T: ?Sized> {
     held: AtomicBool,
     waiting: AtomicU32,
-    patience: Patience,
+    overtaking: OvertakingTimer,
     waiters: WaitQueue,
     value: UnsafeCell<T>,
 }
@@ -95,7 +95,7 @@ impl<T> SleepMutex<T> {
         Self {
             held: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
-            patience: Patience::new(),
+            overtaking: OvertakingTimer::new(),
             waiters: WaitQueue::new(),
             value: UnsafeCell::new(value),
         }
@@ -113,7 +113,7 @@ impl<T: ?Sized> SleepMutex<T> {
 
     /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits itself.
     fn may_pass(&self, own: u32) -> bool {
-        self.waiting.load(Ordering::SeqCst) == own || !self.patience.is_over()
+        self.waiting.load(Ordering::SeqCst) == own || !self.overtaking.is_over()
     }
 
     /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose holders wait for nobody but
@@ -155,18 +155,18 @@ impl<T: ?Sized> SleepMutex<T> {
             crate::cpu::relax();
         }
         // Counted before the looks that precede the sleep: whoever frees the mutex after those sees that somebody waits.
-        self.patience.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
-        let guard = sleep_until(&self.waiters, ends, |look| {
-            let passes = match look {
-                Look::Before => self.may_pass(1),
-                Look::InQueue => !self.held.load(Ordering::SeqCst) || self.may_pass(1),
-                Look::Woken => true,
+        self.overtaking.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
+        let guard = sleep_until(&self.waiters, ends, |phase| {
+            let passes = match phase {
+                WaitPhase::Unqueued => self.may_pass(1),
+                WaitPhase::Queued => !self.held.load(Ordering::SeqCst) || self.may_pass(1),
+                WaitPhase::Woken => true,
             };
             if passes { self.try_lock() } else { None }
         });
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         if guard.is_ok() {
-            self.patience.renew();
+            self.overtaking.renew();
         }
         guard
     }

@@ -11,7 +11,7 @@ use crate::cpu::{clock, ipi, percpu};
 const STUCK_AFTER: u64 = 30_000_000_000;
 /// So long a waiter gives to each of those before it, in TSC ticks: more than a lock is held for, far less than a host takes to
 /// run a virtual CPU again that it has put aside.
-const PATIENCE: u64 = 1 << 15;
+const TURN_TICKS: u64 = 1 << 15;
 
 /// The lock itself, whatever it does about interrupts.
 ///
@@ -93,7 +93,7 @@ impl<T: ?Sized> Raw<T> {
         let mut reported = false;
         loop {
             let waited = clock::tsc().wrapping_sub(begin);
-            if waited >= before() * PATIENCE && self.take() {
+            if waited >= before() * TURN_TICKS && self.take() {
                 break;
             }
             crate::cpu::relax();

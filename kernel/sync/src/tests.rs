@@ -11,7 +11,7 @@ use crate::cpu::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::cpu::percpu;
 use crate::scheduler::{Alarm, Scheduler, Sleep};
 use crate::wait::{Parker, WaitError, WaitQueue, Waker, wait_exclusive, wait_until};
-use crate::{ArcTable, IrqLock, SleepMutex, SleepRwLock, SpinLock};
+use crate::{ArcTable, IrqSpinLock, SleepMutex, SleepRwLock, SpinLock};
 
 /// Runs `test` so often, each time in another order.
 const RUNS: usize = 1000;
@@ -119,7 +119,7 @@ impl Exclusive {
 #[test]
 fn spin_locks_admit_one() {
     check(|| {
-        let (spin, irq) = (Arc::new(SpinLock::new(Exclusive::default())), Arc::new(IrqLock::new(Exclusive::default())));
+        let (spin, irq) = (Arc::new(SpinLock::new(Exclusive::default())), Arc::new(IrqSpinLock::new(Exclusive::default())));
         let user = |tries: bool| {
             let (spin, irq) = (spin.clone(), irq.clone());
             Box::new(move || {

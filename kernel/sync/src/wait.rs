@@ -7,7 +7,7 @@ use crate::cpu::atomic::{AtomicUsize, Ordering, fence};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-use crate::IrqLock;
+use crate::IrqSpinLock;
 use crate::cpu::clock;
 pub use crate::scheduler::{Parker, Waker};
 use crate::scheduler::{Sleep, calls};
@@ -20,7 +20,7 @@ struct Entry {
 /// Those who wait for one thing, in order of arrival.
 pub struct WaitQueue {
     /// This lock is taken before a run queue's; a waker may take an epoll's.
-    entries: IrqLock<VecDeque<Entry>>,
+    entries: IrqSpinLock<VecDeque<Entry>>,
     /// How many there are, so that nobody need be locked out to see that there is nobody. Whoever comes counts before looking
     /// at what there is to wait for; whoever wakes has changed that before looking here.
     waiting: AtomicUsize,
@@ -35,7 +35,7 @@ impl Default for WaitQueue {
 impl WaitQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { entries: IrqLock::new(VecDeque::new()), waiting: AtomicUsize::new(0) }
+        Self { entries: IrqSpinLock::new(VecDeque::new()), waiting: AtomicUsize::new(0) }
     }
 
     fn push(&self, entry: Entry) {

@@ -15,7 +15,7 @@ const KINDS: [(&str, &str); 5] = [
     ("SleepMutex", "Sleeping"),
     ("ArcTable", "Tables that are read without a lock and changed under a spin lock"),
     ("SpinLock", "Spinning: nothing sleeps while one is held"),
-    ("IrqLock", "Spinning with interrupts off: taken last, for what interrupt handlers touch"),
+    ("IrqSpinLock", "Spinning with interrupts off: taken last, for what interrupt handlers touch"),
 ];
 
 /// A lock.

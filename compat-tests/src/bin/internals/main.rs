@@ -51,12 +51,14 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<bool, String> {
     let root = mkimage::checkout().ok_or("not in a Skiff checkout")?;
     let packages = workspace::packages(&root)?;
-    let names: Vec<String> = packages.iter().map(|package| package.ident.clone()).collect();
     let mut crates = Graph::default();
     let mut modules = Vec::new();
     let mut locks = Vec::new();
     for package in &packages {
         crates.node(&package.name);
+        // Others have modules of the same names.
+        let may_import = |other: &&Package| other.name == package.name || package.dependencies.contains(&other.name);
+        let names: Vec<String> = packages.iter().filter(may_import).map(|other| other.ident.clone()).collect();
         let parsed = source::read(package, &names)?;
         for (to, count) in &parsed.crates {
             let to = packages.iter().find(|other| other.ident == *to).map_or(to.as_str(), |other| &other.name);

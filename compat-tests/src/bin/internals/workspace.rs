@@ -13,6 +13,8 @@ pub struct Package {
     pub ident: String,
     /// The root files of its library and programs.
     pub roots: Vec<PathBuf>,
+    /// The names of the packages that it may import.
+    pub dependencies: Vec<String>,
 }
 
 impl Package {
@@ -46,5 +48,11 @@ fn package(value: &Value) -> Package {
     let library = list(&value["targets"]).find(|target| is(target, &["lib"])).and_then(|target| target["name"].as_str());
     let ident = library.unwrap_or(&name).replace('-', "_");
     let roots = list(&value["targets"]).filter(|target| is(target, &["lib", "bin"]));
-    Package { roots: roots.filter_map(|target| Some(target["src_path"].as_str()?.into())).collect(), name, ident }
+    let dependencies = list(&value["dependencies"]).filter_map(|on| on["name"].as_str().map(str::to_owned)).collect();
+    Package {
+        dependencies,
+        roots: roots.filter_map(|target| Some(target["src_path"].as_str()?.into())).collect(),
+        name,
+        ident,
+    }
 }

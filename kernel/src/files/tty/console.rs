@@ -6,10 +6,10 @@ use fs::makedev;
 use syscall_shim::SysResult;
 
 use super::{Driver, Tty};
-use crate::channel;
-use crate::channel::frame::Outgoing;
 use crate::files::host_stream;
 use crate::files::poll::{PollQueue, PollTable};
+use crate::host_link;
+use crate::host_link::frame::Outgoing;
 
 struct Host;
 
@@ -22,7 +22,7 @@ pub fn console() -> &'static Arc<Tty> {
 
 impl Driver for Host {
     fn show(&self, bytes: &[u8]) -> usize {
-        channel::write(Outgoing::Tty, bytes)
+        host_link::write(Outgoing::Tty, bytes)
     }
 
     fn room(&self) -> usize {

@@ -29,7 +29,7 @@ use self::turn::Turn;
 use super::io::{Sink, Source};
 use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::current;
 use crate::task::process::Process;
 use crate::task::signal::send;
@@ -97,7 +97,7 @@ pub struct Tty {
     hang_ups: AtomicU32,
     /// `TIOCEXCL`
     exclusive: AtomicBool,
-    state: IrqLock<State>,
+    state: IrqSpinLock<State>,
     driver: Arc<dyn Driver>,
     /// Session that it controls; 0 for none.
     session: AtomicI32,
@@ -116,7 +116,7 @@ impl Tty {
             rdev,
             hang_ups: AtomicU32::new(0),
             exclusive: AtomicBool::new(false),
-            state: IrqLock::new(state),
+            state: IrqSpinLock::new(state),
             driver,
             session: AtomicI32::new(0),
             foreground: AtomicI32::new(0),

@@ -17,7 +17,7 @@ use super::{Driver, Tty};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::{FileOps, OpenFile};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::current;
 use crate::task::wait::wait_until;
 use crate::usermem::UserAddr;
@@ -38,7 +38,7 @@ pub(super) struct Pair {
 /// What lies between the two sides.
 struct Line {
     /// Shown and not yet read; a leaf lock.
-    shown: IrqLock<VecDeque<u8>>,
+    shown: IrqSpinLock<VecDeque<u8>>,
     /// Those who read at the master.
     readers: PollQueue,
     /// Those who wait for room to show.
@@ -307,7 +307,7 @@ impl FileOps for Master {
 /// Opens `/dev/ptmx`: a new pair. `ENOSPC` when there are too many.
 pub(super) fn open_master(instance: Arc<Instance>) -> SysResult<Arc<dyn FileOps>> {
     let line = Arc::new(Line {
-        shown: IrqLock::new(VecDeque::new()),
+        shown: IrqSpinLock::new(VecDeque::new()),
         readers: poll_queue(),
         writers: poll_queue(),
         typists: poll_queue(),

@@ -48,7 +48,7 @@ struct Flight {
     ended: u64,
 }
 
-/// What is in flight. Taken with a channel's queue locked; no lock but those of the heap is taken under it.
+/// What is in flight. Taken with a receive queue locked; no lock but those of the heap is taken under it.
 static FLIGHT: SleepMutex<Flight> =
     SleepMutex::new(Flight { cargos: BTreeMap::new(), next: 0, users: BTreeMap::new(), sockets: 0, took: 0, ended: 0 });
 

@@ -1,17 +1,17 @@
 //! `AF_UNIX` sockets (unix(7)): pairs, and sockets with names.
 //!
-//! Each direction of a connection is a [`Channel`], as is what comes to a datagram socket. As in a pipe, its queue is behind a lock
+//! Each direction of a connection is a [`ReceiveQueue`], as is what comes to a datagram socket. As in a pipe, its queue is behind a lock
 //! that sleeps, because bytes move to and from application memory under it; its fill is mirrored in atomics for polling and waiting.
 //! Who waits does so on the queues of its own socket, which stay the same whatever the socket becomes.
 //!
 //! Files that travel are [`in_flight`].
 
-mod channel;
 mod connect;
 pub mod in_flight;
 mod name;
 mod options;
 mod receive;
+mod receive_queue;
 pub mod report;
 mod socket;
 
@@ -30,8 +30,8 @@ use crate::sync::SpinLock;
 use crate::task::credentials::Credentials;
 use crate::task::current;
 
-use channel::{Channel, Sender};
 use options::Options;
+use receive_queue::{ReceiveQueue, Sender};
 
 /// `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,8 +85,8 @@ impl Peer {
 
 /// A connection's two directions, as one side sees them.
 struct Link {
-    receive: Arc<Channel>,
-    send: Arc<Channel>,
+    receive: Arc<ReceiveQueue>,
+    send: Arc<ReceiveQueue>,
     /// Datagram sockets that connect learn nothing of who is there.
     peer: Option<Peer>,
     /// For its name.
@@ -136,7 +136,7 @@ pub struct UnixSocket {
     /// Its name, and what it has sent.
     sender: Arc<Sender>,
     /// What a datagram socket receives.
-    inbox: Arc<Channel>,
+    inbox: Arc<ReceiveQueue>,
     /// Woken when there is something to read, or to accept.
     readers: PollQueue,
     options: Options,
@@ -146,7 +146,7 @@ pub struct UnixSocket {
     file: SpinLock<Weak<OpenFile>>,
     /// References to the open file that are in flight; changed with what is in flight locked.
     in_flight: AtomicUsize,
-    /// shutdown(2) of a datagram socket, which ends no channel.
+    /// shutdown(2) of a datagram socket, which ends no queue.
     shut_for_writing: AtomicBool,
 }
 
@@ -165,7 +165,7 @@ impl UnixSocket {
             cookie: NEXT_COOKIE.fetch_add(1, Ordering::Relaxed),
             role: SpinLock::new(Role::Idle),
             sender: Sender::new(),
-            inbox: Channel::new(kind, me.clone(), (readers.clone(), options.flags.clone(), holder.clone()), None),
+            inbox: ReceiveQueue::new(kind, me.clone(), (readers.clone(), options.flags.clone(), holder.clone()), None),
             readers,
             options,
             holder,
@@ -177,18 +177,18 @@ impl UnixSocket {
         socket
     }
 
-    /// A channel of a connection, from `sender` to this socket.
-    fn channel_from(&self, sender: &UnixSocket) -> Arc<Channel> {
+    /// A receive queue of a connection, from `sender` to this socket.
+    fn queue_from(&self, sender: &UnixSocket) -> Arc<ReceiveQueue> {
         if self.kind == Kind::Datagram {
             return self.inbox.clone();
         }
         let parts = (self.readers.clone(), self.options.flags.clone(), self.holder.clone());
-        Channel::new(self.kind, self.me.clone(), parts, Some(sender.sender.clone()))
+        ReceiveQueue::new(self.kind, self.me.clone(), parts, Some(sender.sender.clone()))
     }
 
     /// Both sides of a connection between two sockets, each with its peer.
     fn link_pair(a: &UnixSocket, b: &UnixSocket, [of_a, of_b]: [Peer; 2]) -> [Link; 2] {
-        let (to_a, to_b) = (a.channel_from(b), b.channel_from(a));
+        let (to_a, to_b) = (a.queue_from(b), b.queue_from(a));
         [
             Link { receive: to_a.clone(), send: to_b.clone(), peer: Some(of_a), other: b.sender.clone() },
             Link { receive: to_b, send: to_a, peer: Some(of_b), other: a.sender.clone() },

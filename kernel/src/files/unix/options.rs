@@ -18,8 +18,8 @@ use crate::net::sockopt::general;
 const DEFAULT_BUFFER: u32 = 212_992;
 const LARGEST_BUFFER: u32 = 4 << 20;
 /// The least that is granted (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
-const LEAST_SEND_BUFFER: i32 = 4608;
-const LEAST_RECEIVE_BUFFER: i32 = 2304;
+const MIN_SEND_BUFFER: i32 = 4608;
+const MIN_RECEIVE_BUFFER: i32 = 2304;
 /// The highest `SO_PRIORITY` that needs no privilege.
 const PRIORITY_MAX: i32 = 6;
 /// `SO_BUF_LOCK`: which buffers' sizes were set.
@@ -251,8 +251,8 @@ impl Options {
     fn set_buffer(&self, option: u32, number: i32, largest: u32) {
         let granted = (number as u32).min(largest).min(i32::MAX as u32 / 2) as i32 * 2;
         let (slot, least, bit) = match option {
-            n::SO_SNDBUF | n::SO_SNDBUFFORCE => (&self.send_buffer, LEAST_SEND_BUFFER, 1),
-            _ => (&self.receive_buffer, LEAST_RECEIVE_BUFFER, 2),
+            n::SO_SNDBUF | n::SO_SNDBUFFORCE => (&self.send_buffer, MIN_SEND_BUFFER, 1),
+            _ => (&self.receive_buffer, MIN_RECEIVE_BUFFER, 2),
         };
         slot.store(granted.max(least) as u32, Ordering::Relaxed);
         self.buf_lock.fetch_or(bit, Ordering::Relaxed);

@@ -1,12 +1,12 @@
-//! Taking messages out of a [`Channel`].
+//! Taking messages out of a [`ReceiveQueue`].
 
 use alloc::vec::Vec;
 
 use syscall_shim::{Errno, SysResult};
 
 use super::Kind;
-use super::channel::{Channel, Message, Queue};
 use super::options::Flags;
+use super::receive_queue::{Message, Queue, ReceiveQueue};
 use crate::files::io::{Sink, put_all};
 use crate::files::poll::ev;
 use crate::files::socket::{Ancillary, PeerCredentials, Received, wait};
@@ -64,7 +64,7 @@ impl Taken {
     }
 }
 
-impl Channel {
+impl ReceiveQueue {
     /// Receives a packet, or bytes of a stream.
     pub(super) fn receive(&self, to: &mut Sink<'_>, how: &How<'_>) -> SysResult<Received> {
         match self.kind {

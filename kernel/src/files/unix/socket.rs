@@ -9,7 +9,7 @@ use linux_raw_sys::ioctl::{FIONREAD, SIOCATMARK, TIOCOUTQ};
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
-use super::channel::{self, Channel, Parcel};
+use super::receive_queue::{self, Parcel, ReceiveQueue};
 use super::{Kind, Peer, Role, UnixSocket, in_flight, name, receive};
 use crate::files::io::{Sink, Source};
 use crate::files::pidfd::PidFd;
@@ -20,8 +20,8 @@ use crate::task::{current, table};
 use crate::usermem::UserAddr;
 
 impl UnixSocket {
-    /// The channel to send datagrams into: to an address, or to the peer.
-    fn target(&self, to: Option<&[u8]>) -> SysResult<Arc<Channel>> {
+    /// The queue to send datagrams into: to an address, or to the peer.
+    fn target(&self, to: Option<&[u8]>) -> SysResult<Arc<ReceiveQueue>> {
         let Some(to) = to else {
             let link = self.link().ok_or(Errno::ENOTCONN)?;
             let peer = link.send.receiver.upgrade();
@@ -35,15 +35,15 @@ impl UnixSocket {
         if target.takes_from(self) { Ok(target.inbox.clone()) } else { Err(Errno::EPERM) }
     }
 
-    /// What goes along with a message into `channel`: the sender's ids if it names some, or either end asks for them.
-    fn parcel(&self, with: Ancillary, channel: &Channel) -> Parcel {
-        let asked = self.options.flags.passes_ids() || channel.wants.passes_ids();
+    /// What goes along with a message into `peer_queue`: the sender's ids if it names some, or either end asks for them.
+    fn parcel(&self, with: Ancillary, peer_queue: &ReceiveQueue) -> Parcel {
+        let asked = self.options.flags.passes_ids() || peer_queue.wants.passes_ids();
         let own = || asked.then(PeerCredentials::of_sender);
         Parcel { files: with.files, credentials: with.credentials.or_else(own) }
     }
 
     fn send_with(&self, from: &mut Source<'_>, to: Option<&[u8]>, with: Ancillary, flags: u32) -> SysResult<usize> {
-        let how = channel::How {
+        let how = receive_queue::How {
             limit: self.options.send_limit(),
             nonblock: flags & net::MSG_DONTWAIT != 0,
             deadline: deadline(&self.options.send_timeout),
@@ -67,13 +67,13 @@ impl UnixSocket {
                     link.receive.take_error()?;
                 }
                 // An address means nothing here.
-                let channel = &link.ok_or(Errno::ENOTCONN)?.send;
+                let peer_queue = &link.ok_or(Errno::ENOTCONN)?.send;
                 if urgent {
                     return Err(Errno::EOPNOTSUPP);
                 }
-                channel.check_open()?;
-                let bytes = Channel::packet(from, how.limit)?;
-                channel.send_packet(bytes, self.parcel(with, channel), &self.sender, || true, how)
+                peer_queue.check_open()?;
+                let bytes = ReceiveQueue::packet(from, how.limit)?;
+                peer_queue.send_packet(bytes, self.parcel(with, peer_queue), &self.sender, || true, how)
             }
             Kind::Datagram => self.send_datagram(from, to, with, how),
         }
@@ -84,35 +84,35 @@ impl UnixSocket {
         from: &mut Source<'_>,
         to: Option<&[u8]>,
         with: Ancillary,
-        how: channel::How,
+        how: receive_queue::How,
     ) -> SysResult<usize> {
         if let Some(to) = to {
             name::decode(to)?;
         }
         self.name_if_wanted()?;
         // The bytes are looked at before the address.
-        let bytes = Channel::packet(from, how.limit)?;
+        let bytes = ReceiveQueue::packet(from, how.limit)?;
         self.inbox.take_error()?;
         if self.shut_for_writing.load(Ordering::Relaxed) {
             return Err(Errno::EPIPE);
         }
-        let channel = self.target(to)?;
-        let peers = || self.is_peer_of(&channel);
-        let sent = channel.send_packet(bytes, self.parcel(with, &channel), &self.sender, peers, how);
+        let peer_queue = self.target(to)?;
+        let peers = || self.is_peer_of(&peer_queue);
+        let sent = peer_queue.send_packet(bytes, self.parcel(with, &peer_queue), &self.sender, peers, how);
         if sent == Err(Errno::ECONNREFUSED) && to.is_none() {
             self.lose_peer();
         }
         sent
     }
 
-    /// Whether who receives by `channel` sends to this socket only.
-    fn is_peer_of(&self, channel: &Channel) -> bool {
-        let receiver = channel.receiver.upgrade();
+    /// Whether who receives by `peer_queue` sends to this socket only.
+    fn is_peer_of(&self, peer_queue: &ReceiveQueue) -> bool {
+        let receiver = peer_queue.receiver.upgrade();
         receiver.is_some_and(|socket| socket.link().is_some_and(|theirs| Arc::ptr_eq(&theirs.send, &self.inbox)))
     }
 
     fn receive_with(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<Received> {
-        let channel = match (self.kind, self.link()) {
+        let peer_queue = match (self.kind, self.link()) {
             (Kind::Datagram, _) => self.inbox.clone(),
             (_, Some(link)) => link.receive.clone(),
             (Kind::Stream, None) => return Err(Errno::EINVAL),
@@ -122,7 +122,7 @@ impl UnixSocket {
         if flags & net::MSG_OOB != 0 {
             let stream = self.kind == Kind::Stream;
             let in_line = self.options.flags.urgent_in_line();
-            return if stream { channel.receive_urgent(to, peek, in_line) } else { Err(Errno::EOPNOTSUPP) };
+            return if stream { peer_queue.receive_urgent(to, peek, in_line) } else { Err(Errno::EOPNOTSUPP) };
         }
         let how = receive::How {
             peek,
@@ -132,7 +132,7 @@ impl UnixSocket {
             least: self.options.least(),
             flags: &self.options.flags,
         };
-        channel.receive(to, &how)
+        peer_queue.receive(to, &how)
     }
 
     /// What poll(2) says of shutdown(2) where nothing is connected.
@@ -357,8 +357,8 @@ impl Socket for UnixSocket {
             }
             net::SO_ERROR => {
                 let link = self.link();
-                let channel = link.as_ref().map_or(&self.inbox, |link| &link.receive);
-                let error = channel.take_error().map_or_else(|errno| i32::from(errno.0), |()| 0);
+                let peer_queue = link.as_ref().map_or(&self.inbox, |link| &link.receive);
+                let error = peer_queue.take_error().map_or_else(|errno| i32::from(errno.0), |()| 0);
                 Ok(error.to_ne_bytes().to_vec())
             }
             net::SO_ACCEPTCONN => Ok(i32::from(matches!(&*self.role.lock(), Role::Listening(_))).to_ne_bytes().to_vec()),

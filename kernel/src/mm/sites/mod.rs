@@ -23,7 +23,7 @@ use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, i
 use super::address_space::AddressSpace;
 use crate::arch::trap::TrapFrame;
 use crate::entry::direct;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::{Process, Task};
 use arena::Arena;
 use page_filter::PageFilter;
@@ -64,7 +64,7 @@ pub fn refused() -> impl Iterator<Item = (Refusal, u64)> {
 /// What an address space knows of its sites.
 pub struct Sites {
     /// Innermost but for the heap's lock. Taken by exceptions too, hence with interrupts off.
-    table: IrqLock<Table>,
+    table: IrqSpinLock<Table>,
     /// Where jumps and where stubs may be: what every signal asks, mostly in vain, asks here first and takes no lock.
     site_pages: PageFilter,
     stub_pages: PageFilter,
@@ -77,7 +77,7 @@ pub struct Sites {
 
 impl Default for Sites {
     fn default() -> Self {
-        let table = IrqLock::new(Table::default());
+        let table = IrqSpinLock::new(Table::default());
         let (refused_from, refused_to) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
         let (site_pages, stub_pages) = (PageFilter::default(), PageFilter::default());
         Self { table, site_pages, stub_pages, refused_from, refused_to, early_calls: AtomicU32::new(0) }

@@ -16,7 +16,7 @@ use crate::sync::SpinLock;
 /// `IFNAMSIZ`, with the zero that ends a name.
 pub const NAME: usize = 16;
 /// Interfaces that programs may make besides.
-const MOST: usize = 1024;
+const MAX_INTERFACES: usize = 1024;
 
 static FIRST: Once<Vec<Arc<Interface>>> = Once::new();
 /// All, where programs have made or named any. A leaf lock.
@@ -113,14 +113,14 @@ fn choose(list: &[Arc<Interface>], pattern: &[u8]) -> SysResult<String> {
         return if taken(text) { Err(Errno::EEXIST) } else { Ok(text.into()) };
     };
     let after = after.strip_prefix('d').filter(|after| !after.contains('%')).ok_or(Errno::EINVAL)?;
-    let names = (0..=MOST).map(|n| alloc::format!("{before}{n}{after}"));
+    let names = (0..=MAX_INTERFACES).map(|n| alloc::format!("{before}{n}{after}"));
     names.filter(|name| name.len() < NAME).find(|name| !taken(name)).ok_or(Errno::ENFILE)
 }
 
 /// Adds an interface, which `make` makes from its index and its name.
 pub fn add(pattern: &[u8], make: impl FnOnce(u32, String) -> Interface) -> SysResult<Arc<Interface>> {
     change(|list| {
-        if list.len() >= MOST {
+        if list.len() >= MAX_INTERFACES {
             return Err(Errno::ENFILE);
         }
         let name = choose(list, pattern)?;

@@ -15,7 +15,7 @@ const PACKET_MREQ: usize = 16;
 const PROMISC: u16 = 1;
 const ALLMULTI: u16 = 2;
 /// Memberships of one socket.
-const MOST: usize = 4096;
+const MAX_MEMBERSHIPS: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Request {
@@ -64,7 +64,7 @@ impl Memberships {
             *count = count.saturating_add(1);
             return Ok(());
         }
-        if list.len() >= MOST || list.try_reserve(1).is_err() {
+        if list.len() >= MAX_MEMBERSHIPS || list.try_reserve(1).is_err() {
             return Err(Errno::ENOBUFS);
         }
         list.push((request, 1));

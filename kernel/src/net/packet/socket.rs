@@ -39,7 +39,7 @@ const TO_SEND: usize = 1;
 /// What a frame counts for beyond its bytes.
 const OVERHEAD: usize = 576;
 /// The longest frame: the largest packet of any interface, and its header.
-const LONGEST: usize = 65536 + ETHERNET + 4;
+const MAX_FRAME: usize = 65536 + ETHERNET + 4;
 /// `struct virtio_net_hdr`.
 const VNET_HEADER: usize = 10;
 /// What recv(2) takes.
@@ -442,10 +442,10 @@ impl Socket for PacketSocket {
             return Err(Errno::ENETDOWN);
         }
         let len = from.remaining();
-        if len > LONGEST + VNET_HEADER {
+        if len > MAX_FRAME + VNET_HEADER {
             return Err(Errno::EMSGSIZE);
         }
-        let bytes = from.take_all(LONGEST + VNET_HEADER)?;
+        let bytes = from.take_all(MAX_FRAME + VNET_HEADER)?;
         let frame = match self.options.is(option::VNET_HDR) {
             // What is to be cut is not taken.
             true if bytes.get(1).is_some_and(|kind| *kind != 0) => return Err(Errno::EINVAL),

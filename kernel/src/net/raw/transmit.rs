@@ -21,7 +21,7 @@ use crate::net::{interface, multicast, poll};
 
 /// Bytes of a ping before its data.
 const PING_HEADER: usize = 8;
-const LONGEST: usize = 65535;
+const MAX_PACKET: usize = 65535;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 
@@ -32,7 +32,7 @@ impl RawSocket {
             return Err(Errno::EOPNOTSUPP);
         }
         let len = from.remaining();
-        if len > LONGEST {
+        if len > MAX_PACKET {
             return Err(Errno::EMSGSIZE);
         }
         let to = to.map(|address| self.common.family().decode(address)).transpose()?;
@@ -41,7 +41,7 @@ impl RawSocket {
         }
         let remote = self.ends.lock().remote;
         let to = to.or(remote).ok_or(Errno::EDESTADDRREQ)?;
-        let bytes = from.take_all(LONGEST)?;
+        let bytes = from.take_all(MAX_PACKET)?;
         let result = self.send_to(bytes, to, &SendHow::read(&with.control, to.is_ipv6())?);
         poll::sent();
         result.map(|()| len)
@@ -88,7 +88,7 @@ impl RawSocket {
             return if to.is_ipv4() { send_whole(&hop, bytes, source) } else { send_whole_v6(&hop, bytes) };
         }
         let v6 = to.is_ipv6();
-        if bytes.len() + output::header_len(&to) > LONGEST {
+        if bytes.len() + output::header_len(&to) > MAX_PACKET {
             return Err(Errno::EMSGSIZE);
         }
         let whole = bytes.len() + output::header_len(&to);

@@ -16,11 +16,11 @@ use crate::net::socket::Common;
 use crate::net::sysctl;
 
 /// Least buffers (`SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`).
-const LEAST: (u32, u32) = (2304, 4608);
+const MIN_BUFFERS: (u32, u32) = (2304, 4608);
 /// The longest name of an interface, with its end (`IFNAMSIZ`).
 const NAME: usize = 16;
 /// The most that a reader of TCP may wait for: half of `tcp_rmem[2]`.
-const MOST_LOW_WATER: i32 = 3 << 20;
+const MAX_LOW_WATER: i32 = 3 << 20;
 /// `SOF_TIMESTAMPING_OPT_ID`, and the flag that says how TCP counts, which is nothing without it.
 const OPT_ID: i32 = 1 << 7;
 const OPT_ID_TCP: i32 = 1 << 16;
@@ -147,20 +147,23 @@ impl Common {
             n::SO_REUSEPORT => self.reuse_port.store(on, Ordering::Relaxed),
             n::SO_BROADCAST => self.broadcast.store(on, Ordering::Relaxed),
             n::SO_KEEPALIVE => self.keep_alive.store(on, Ordering::Relaxed),
-            n::SO_RCVBUF => self.receive_buffer.store(doubled(LEAST.0, most(&sysctl::RMEM_MAX)), Ordering::Relaxed),
-            n::SO_SNDBUF => self.send_buffer.store(doubled(LEAST.1, most(&sysctl::WMEM_MAX)), Ordering::Relaxed),
+            n::SO_RCVBUF => self.receive_buffer.store(doubled(MIN_BUFFERS.0, most(&sysctl::RMEM_MAX)), Ordering::Relaxed),
+            n::SO_SNDBUF => self.send_buffer.store(doubled(MIN_BUFFERS.1, most(&sysctl::WMEM_MAX)), Ordering::Relaxed),
             n::SO_RCVBUFFORCE | n::SO_SNDBUFFORCE => {
                 if !capable(CAP_NET_ADMIN) {
                     return Err(Errno::EPERM);
                 }
-                let (slot, least) =
-                    if option == n::SO_RCVBUFFORCE { (&self.receive_buffer, LEAST.0) } else { (&self.send_buffer, LEAST.1) };
+                let (slot, least) = if option == n::SO_RCVBUFFORCE {
+                    (&self.receive_buffer, MIN_BUFFERS.0)
+                } else {
+                    (&self.send_buffer, MIN_BUFFERS.1)
+                };
                 // A negative number is none.
                 let asked = number.max(0) as u32;
                 slot.store(asked.min(i32::MAX as u32 / 2).saturating_mul(2).max(least), Ordering::Relaxed);
             }
             n::SO_RCVLOWAT => {
-                let most = if self.stream { MOST_LOW_WATER } else { i32::MAX };
+                let most = if self.stream { MAX_LOW_WATER } else { i32::MAX };
                 let wanted = if number < 0 { i32::MAX } else { number.max(1) };
                 self.low_water.store(wanted.min(most), Ordering::Relaxed);
             }

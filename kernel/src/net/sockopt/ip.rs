@@ -32,7 +32,7 @@ const FLAGS: [(u32, u64); 16] = [
     (n::IP_HDRINCL, flag::HDRINCL),
 ];
 /// The most bytes of options that a header has room for.
-const MOST_OPTIONS: usize = 40;
+const MAX_OPTIONS: usize = 40;
 const END: u8 = 0;
 const NOP: u8 = 1;
 
@@ -100,7 +100,7 @@ impl Common {
 
     /// `IP_OPTIONS`: none, or padding. Others are not sent, so they are refused where they are well-formed.
     fn set_options(&self, value: &[u8]) -> SysResult<()> {
-        if value.len() > MOST_OPTIONS {
+        if value.len() > MAX_OPTIONS {
             return Err(Errno::EINVAL);
         }
         let mut rest = value;

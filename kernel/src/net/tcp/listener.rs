@@ -26,7 +26,7 @@ use crate::sync::SpinLock;
 use crate::task::Instant;
 
 /// Half-open connections that are remembered; with more, cookies answer.
-const MOST_REQUESTS: usize = 1024;
+const MAX_REQUESTS: usize = 1024;
 
 #[derive(Default)]
 struct Waiting {
@@ -122,7 +122,7 @@ impl Listener {
             return;
         }
         let limits = self.options.clamp_window(self.common.tcp_limits());
-        if waiting.requests.len() >= MOST_REQUESTS {
+        if waiting.requests.len() >= MAX_REQUESTS {
             self.cookies.store(true, Ordering::Relaxed);
             return self.send_syn_ack(flow, &cookie(secret(), flow, syn, now));
         }

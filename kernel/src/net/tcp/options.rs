@@ -19,7 +19,7 @@ const MS: u64 = 1_000_000;
 /// The longest time of `TCP_LINGER2`, and between two repetitions, in seconds (`TCP_FIN_TIMEOUT_MAX`, `TCP_RTO_MAX`).
 const MOST_LINGER2: i32 = 120;
 /// The least `TCP_WINDOW_CLAMP` (half of `SOCK_MIN_RCVBUF`).
-const LEAST_WINDOW: i32 = 1152;
+const MIN_WINDOW: i32 = 1152;
 
 /// The options.
 pub struct TcpOptions {
@@ -203,7 +203,7 @@ impl TcpOptions {
             }
             n::TCP_WINDOW_CLAMP if number == 0 && !closed => return Err(Errno::EINVAL),
             n::TCP_WINDOW_CLAMP => {
-                let clamp = if number == 0 { 0 } else { number.max(LEAST_WINDOW) };
+                let clamp = if number == 0 { 0 } else { number.max(MIN_WINDOW) };
                 self.window_clamp.store(clamp as u32, Ordering::Relaxed);
             }
             n::TCP_NOTSENT_LOWAT => self.not_sent.store(number as u32, Ordering::Relaxed),

@@ -22,14 +22,14 @@ use crate::usermem::buffer;
 
 /// Bytes that move from the application at once, and the least that is still tried where memory is in pieces.
 const CHUNK: usize = 64 * 1024;
-const LEAST_CHUNK: usize = 2048;
+const MIN_CHUNK: usize = 2048;
 
 /// A buffer of `len` bytes, or of fewer where memory has no room for so many in one piece.
 fn piece(len: usize) -> SysResult<Vec<u8>> {
     let mut len = len;
     loop {
         match heap::check().and_then(|()| buffer(len)) {
-            Err(_) if len > LEAST_CHUNK => len /= 2,
+            Err(_) if len > MIN_CHUNK => len /= 2,
             result => return result,
         }
     }

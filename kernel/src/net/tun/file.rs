@@ -36,7 +36,7 @@ const STRIPPED: u16 = 1;
 const FEATURES: u32 = flag::NO_PI | flag::ONE_QUEUE | flag::VNET_HDR;
 const REFUSED: u32 = 0x0100 | 0x0010 | 0x0020;
 /// The longest frame, with all that may stand before it.
-const LONGEST: usize = 65535 + ETHERNET + PACKET_INFO + 256;
+const MAX_FRAME: usize = 65535 + ETHERNET + PACKET_INFO + 256;
 /// `VIRTIO_NET_HDR_F_NEEDS_CSUM`.
 const NEEDS_CHECKSUM: u8 = 1;
 
@@ -245,10 +245,10 @@ impl FileOps for TunFile {
     fn write(&self, _file: &OpenFile, from: &mut Source<'_>) -> SysResult<usize> {
         let Attached { interface, tun } = self.attached()?;
         let len = from.remaining();
-        if len > LONGEST {
+        if len > MAX_FRAME {
             return Err(Errno::EINVAL);
         }
-        let bytes = if len == 0 { Vec::new() } else { from.take_all(LONGEST)? };
+        let bytes = if len == 0 { Vec::new() } else { from.take_all(MAX_FRAME)? };
         let mut rest = &bytes[..];
         let mut protocol = None;
         if !tun.is(flag::NO_PI) {

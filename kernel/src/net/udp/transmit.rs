@@ -26,7 +26,7 @@ use crate::net::{multicast, poll};
 const MAX_V4: usize = 65507;
 const MAX_V6: usize = 65527;
 /// Datagrams that one call may cut its bytes into (`UDP_MAX_SEGMENTS`).
-const MOST_SEGMENTS: usize = 128;
+const MAX_SEGMENTS: usize = 128;
 
 impl UdpSocket {
     /// Reads the address that something is to be sent to: sockets of IPv6 take those of IPv4 too, as on Linux.
@@ -130,7 +130,7 @@ impl UdpSocket {
         if whole + segment > mtu as usize {
             return Err(Errno::EMSGSIZE);
         }
-        if payload.len() > segment * MOST_SEGMENTS || self.common.has(flag::NO_CHECK) {
+        if payload.len() > segment * MAX_SEGMENTS || self.common.has(flag::NO_CHECK) {
             return Err(Errno::EINVAL);
         }
         let payload = Bytes::from(payload);

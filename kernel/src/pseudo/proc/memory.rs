@@ -16,7 +16,7 @@ use crate::files::capable;
 use crate::mm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
 use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
 use crate::mm::{AddressSpace, Prot};
-use crate::mm::{heap, huge, vsyscall};
+use crate::mm::{heap, huge_policy, vsyscall};
 
 const CAP_SYS_ADMIN: u32 = 21;
 
@@ -113,7 +113,10 @@ fn smaps_entry((entry, counts): (MapsEntry, SmapsCounts)) -> text::SmapsEntry {
         lazy_free: 0,
         anon_huge: counts.anon_huge,
         locked: counts.locked,
-        thp_eligible: entry.dev == 0 && !entry.shared && entry.end - entry.start >= HUGE_SIZE && huge::eligible(entry.flags),
+        thp_eligible: entry.dev == 0
+            && !entry.shared
+            && entry.end - entry.start >= HUGE_SIZE
+            && huge_policy::eligible(entry.flags),
         vm_flags: vm_flags_line(entry.prot, entry.flags).into_bytes(),
         map: map_entry(entry),
     }

@@ -22,7 +22,7 @@ use super::thread::Task;
 use super::{current_arc, exit, uts};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{boot, clock};
-use crate::channel::{self, frame::Outgoing};
+use crate::host_link::{self, frame::Outgoing};
 use crate::mm::PAGE_SIZE;
 use crate::sync::{SleepMutex, SpinLock};
 
@@ -82,7 +82,7 @@ type HostGuard = Option<crate::sync::SleepGuard<'static, ()>>;
 /// Where the core file of a killed process goes; `None` where there is to be none.
 fn open(task: &Task, signal: Signal) -> Option<(Output, HostGuard)> {
     let process = &task.process;
-    if channel::active() && boot::option("core") == Some("host") {
+    if host_link::active() && boot::option("core") == Some("host") {
         let guard = HOST.lock();
         return Some((to_host(task, signal.number().into()), Some(guard)));
     }
@@ -162,7 +162,7 @@ fn write(task: &Arc<Task>, frame: &TrapFrame, info: &Siginfo, output: &mut Outpu
 pub fn refuse(pid: i32) {
     let mut refusal = [output::mark::NO_PROCESS, 0, 0, 0, 0];
     refusal[1..].copy_from_slice(&pid.to_le_bytes());
-    channel::write_all(Outgoing::CoreMark, &refusal);
+    host_link::write_all(Outgoing::CoreMark, &refusal);
 }
 
 /// Asks process `pid` for a core file of the living process, for the host. In any context; `false` if there is no such process.

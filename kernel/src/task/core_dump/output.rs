@@ -7,9 +7,9 @@ use fs::namespace::OpenHow;
 use fs::{FileType, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
-use crate::channel::frame::Outgoing;
 use crate::files::io::Source;
 use crate::files::{OpenFile, host_stream, open, with_fs};
+use crate::host_link::frame::Outgoing;
 use crate::task::current;
 use crate::vfs::namespace;
 

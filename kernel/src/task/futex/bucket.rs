@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use syscall_shim::{Errno, SysResult};
 
 use super::Key;
-use crate::sync::{IrqGuard, IrqLock};
+use crate::sync::{IrqSpinGuard, IrqSpinLock};
 use crate::task::thread::{Task, state};
 use crate::task::wait::Waker;
 use crate::task::{current, current_arc, sched};
@@ -76,15 +76,15 @@ pub struct Bucket(VecDeque<Entry>);
 /// A bucket, and how many wait in it, which is stored with the bucket locked.
 struct Slot {
     waiting: AtomicUsize,
-    bucket: IrqLock<Bucket>,
+    bucket: IrqSpinLock<Bucket>,
 }
 
 static TABLE: [Slot; BUCKETS] =
-    [const { Slot { waiting: AtomicUsize::new(0), bucket: IrqLock::new(Bucket(VecDeque::new())) } }; BUCKETS];
+    [const { Slot { waiting: AtomicUsize::new(0), bucket: IrqSpinLock::new(Bucket(VecDeque::new())) } }; BUCKETS];
 
 /// Locks the bucket of `key`.
 #[inline(always)]
-pub fn lock(key: Key) -> IrqGuard<'static, Bucket> {
+pub fn lock(key: Key) -> IrqSpinGuard<'static, Bucket> {
     TABLE[key.bucket()].bucket.lock()
 }
 
@@ -175,8 +175,8 @@ pub fn unqueue(waiter: &Arc<Waiter>) -> bool {
 /// The buckets of two words, both locked.
 pub struct Pair {
     // Freed in this order: the lock taken last restores the interrupt flag first.
-    high: Option<IrqGuard<'static, Bucket>>,
-    low: IrqGuard<'static, Bucket>,
+    high: Option<IrqSpinGuard<'static, Bucket>>,
+    low: IrqSpinGuard<'static, Bucket>,
     low_index: usize,
 }
 

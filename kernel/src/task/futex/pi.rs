@@ -13,7 +13,7 @@ use syscall_shim::{Errno, SysResult};
 use super::bucket::Waiter;
 use super::wait::{Timeout, sleep};
 use super::{Key, MATCH_ANY, OWNER_DIED, TID_MASK, WAITERS};
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 use crate::task::thread::Task;
 use crate::task::wait::WaitError;
 use crate::task::{current, table};
@@ -33,7 +33,7 @@ struct Table {
     waits_for: LiteMap<u32, Key>,
 }
 
-static TABLE: IrqLock<Table> = IrqLock::new(Table { locks: LiteMap::new_vec(), waits_for: LiteMap::new_vec() });
+static TABLE: IrqSpinLock<Table> = IrqSpinLock::new(Table { locks: LiteMap::new_vec(), waits_for: LiteMap::new_vec() });
 
 /// Real-time priority, 0 for other policies.
 fn priority(task: &Task) -> u32 {

@@ -33,10 +33,10 @@ const WHOLE: u64 = 1 << 20;
 impl Budget {
     /// The budget for these parameters; without a period it is the deadline. `EINVAL` for what cannot be kept.
     pub fn new(runtime: u64, deadline: u64, period: u64, flags: u64) -> SysResult<Self> {
-        const LEAST_RUNTIME: u64 = 1 << 10;
+        const MIN_RUNTIME: u64 = 1 << 10;
         const PERIODS: core::ops::RangeInclusive<u64> = 100_000..=4_194_304_000;
         let period = if period == 0 { deadline } else { period };
-        let ordered = (LEAST_RUNTIME..=deadline).contains(&runtime) && deadline <= period;
+        let ordered = (MIN_RUNTIME..=deadline).contains(&runtime) && deadline <= period;
         if !ordered || !PERIODS.contains(&period) {
             return Err(Errno::EINVAL);
         }

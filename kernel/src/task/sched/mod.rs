@@ -26,7 +26,7 @@ use crate::arch::trap::TrapFrame;
 use crate::arch::{clock, ipi, irq, msr, switch};
 use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
-use crate::sync::{IrqGuard, IrqLock, order};
+use crate::sync::{IrqSpinGuard, IrqSpinLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
 use queue::{Arrival, RunQueue};
 pub use realtime::rr_slice;
@@ -41,15 +41,15 @@ const LOOK_AFTER: Instant = 20_000_000;
 const POLL_TIME: Instant = 20_000;
 
 /// Each CPU's queue. The locks are innermost but for the heap's.
-static RUN_QUEUES: [IrqLock<RunQueue>; MAX_CPUS] = [const { IrqLock::new(RunQueue::new()) }; MAX_CPUS];
+static RUN_QUEUES: [IrqSpinLock<RunQueue>; MAX_CPUS] = [const { IrqSpinLock::new(RunQueue::new()) }; MAX_CPUS];
 
 #[inline(always)]
-fn queue_of(cpu: u32) -> &'static IrqLock<RunQueue> {
+fn queue_of(cpu: u32) -> &'static IrqSpinLock<RunQueue> {
     &RUN_QUEUES[cpu as usize % MAX_CPUS]
 }
 
 #[inline(always)]
-fn my_queue() -> &'static IrqLock<RunQueue> {
+fn my_queue() -> &'static IrqSpinLock<RunQueue> {
     queue_of(this_cpu().id.get())
 }
 
@@ -169,7 +169,7 @@ fn poll_for_work(cpu: &percpu::PerCpu) {
 }
 
 /// Has CPU `cpu` choose anew who runs.
-fn ask(cpu: u32) {
+fn resched(cpu: u32) {
     let target = percpu::of(cpu);
     // Where it was asked already, the interrupt is on its way, or it is in the kernel and looks before it leaves.
     if !target.need_resched.swap(true, Ordering::SeqCst)
@@ -222,7 +222,7 @@ pub fn notify(task: &Arc<Task>, mask: u32) {
 
 /// Locks the queue that `task` belongs to.
 #[inline(always)]
-fn lock_queue(task: &Task) -> (IrqGuard<'static, RunQueue>, u32) {
+fn lock_queue(task: &Task) -> (IrqSpinGuard<'static, RunQueue>, u32) {
     loop {
         let cpu = task.cpu.load(Ordering::Acquire);
         let queue = queue_of(cpu).lock();
@@ -274,7 +274,7 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
     queue.count(now);
     let place = queue.push(task, arrival);
     if queue.preempts(place) {
-        ask(cpu);
+        resched(cpu);
     } else if alone {
         // Until now the running task's turn had no end.
         queue.slice_end = queue.slice_end.max(now + WAKEUP_PATIENCE);
@@ -317,7 +317,7 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
             let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
             if runs {
                 queue.settle(task);
-                ask(cpu);
+                resched(cpu);
             }
         }
     }
@@ -348,7 +348,7 @@ pub fn tick(now: Instant) {
     drop(queue);
     balance::hand_on();
     if over {
-        ask(this_cpu().id.get());
+        resched(this_cpu().id.get());
     }
 }
 

@@ -32,7 +32,7 @@ use syscall_shim::{DefaultAction, SigSet, Signal, SysResult};
 use super::process::Process;
 use super::thread::Task;
 use super::wait::WaitQueue;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 pub use altstack::AltStack;
 pub use deliver::handle;
 pub use fault::{Fault, force, force_default, force_fault};
@@ -42,12 +42,12 @@ pub use send::{is_being_killed, wake_to_exit};
 /// Number of signals.
 pub const SIGNALS: usize = Signal::MAX as usize;
 
-type Actions = IrqLock<[Sigaction; SIGNALS]>;
+type Actions = IrqSpinLock<[Sigaction; SIGNALS]>;
 
 /// The actions of a process (sigaction(2)).
 pub struct SigHand {
     /// `CLONE_SIGHAND` without `CLONE_THREAD` shares them with another process.
-    actions: IrqLock<Arc<Actions>>,
+    actions: IrqSpinLock<Arc<Actions>>,
     /// Woken whenever a signal becomes pending: for signalfd(2).
     pub arrived: Arc<WaitQueue>,
 }
@@ -60,7 +60,7 @@ impl Default for SigHand {
 
 impl SigHand {
     fn with(actions: [Sigaction; SIGNALS]) -> Self {
-        Self { actions: IrqLock::new(Arc::new(IrqLock::new(actions))), arrived: Arc::new(WaitQueue::new()) }
+        Self { actions: IrqSpinLock::new(Arc::new(IrqSpinLock::new(actions))), arrived: Arc::new(WaitQueue::new()) }
     }
 
     fn actions(&self) -> Arc<Actions> {
@@ -74,7 +74,7 @@ impl SigHand {
 
     /// For a process that shares the actions.
     pub fn share(&self) -> Self {
-        Self { actions: IrqLock::new(self.actions()), arrived: Arc::new(WaitQueue::new()) }
+        Self { actions: IrqSpinLock::new(self.actions()), arrived: Arc::new(WaitQueue::new()) }
     }
 
     /// The same for processes that share their actions, and for no others.
@@ -99,7 +99,7 @@ impl SigHand {
             let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
             *action = Sigaction { handler, ..Sigaction::default() };
         }
-        let own = Arc::new(IrqLock::new(actions));
+        let own = Arc::new(IrqSpinLock::new(actions));
         let old = core::mem::replace(&mut *self.actions.lock(), own);
         drop(old);
     }

@@ -62,7 +62,7 @@ pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
             let taker = {
                 let mut own = task.signals.lock();
                 own.pending.push_bare(signal);
-                (!own.mask.contains(signal)).then(|| notice(task, &own, &info))
+                (!own.mask.contains(signal)).then(|| signal_wake_up(task, &own, &info))
             };
             if taker == Some(Taker::Dies) {
                 end_process(&task.process, signal);
@@ -145,7 +145,7 @@ pub fn post_to_task(task: &Arc<Task>, queued: Queued) -> Outcome {
         }
         let (blocked, info) = (own.mask.contains(signal), queued.info);
         let rejected = own.pending.push(queued).err();
-        let taker = (rejected.is_none() && !blocked).then(|| notice(task, &own, &info));
+        let taker = (rejected.is_none() && !blocked).then(|| signal_wake_up(task, &own, &info));
         (rejected, taker)
     };
     if taker == Some(Taker::Dies) {
@@ -209,12 +209,12 @@ fn pick(threads: &[Arc<Task>], info: &Siginfo) -> Option<Taker> {
     let is_free = |task: &&Arc<Task>| takes(task) && !task.signal_pending.load(Ordering::Acquire);
     let task = threads.iter().find(is_free).or_else(|| threads.iter().find(takes))?;
     let own = task.signals.lock();
-    Some(notice(task, &own, info))
+    Some(signal_wake_up(task, &own, info))
 }
 
 /// Makes a thread notice what is pending for it, also where it sleeps. `own` are its locked signals, and if the signal is for its
 /// process, that one's queue is locked too.
-fn notice(task: &Arc<Task>, own: &ThreadSignals, info: &Siginfo) -> Taker {
+fn signal_wake_up(task: &Arc<Task>, own: &ThreadSignals, info: &Siginfo) -> Taker {
     task.signal_pending.store(true, Ordering::Release);
     let signal = Signal::new(info.si_signo as u32);
     let stopped = if signal == Some(Signal::SIGKILL) { state::STOPPED } else { 0 };

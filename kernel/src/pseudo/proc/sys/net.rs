@@ -19,7 +19,7 @@ use crate::pseudo::Tree;
 const INT: i64 = i32::MAX as i64;
 const UNSIGNED: i64 = u32::MAX as i64;
 /// Least buffers (`SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`).
-const LEAST: [i32; 2] = [2304, 4608];
+const MIN_BUFFERS: [i32; 2] = [2304, 4608];
 
 pub fn fill(s: &Settings) {
     core(s);
@@ -38,10 +38,10 @@ pub fn fill(s: &Settings) {
 
 fn core(s: &Settings) {
     s.int("net/core/somaxconn", &sysctl::SOMAXCONN, 0..=i32::MAX);
-    s.int("net/core/rmem_default", &sysctl::RMEM_DEFAULT, LEAST[0]..=i32::MAX);
-    s.int("net/core/rmem_max", &sysctl::RMEM_MAX, LEAST[0]..=i32::MAX);
-    s.int("net/core/wmem_default", &sysctl::WMEM_DEFAULT, LEAST[1]..=i32::MAX);
-    s.int("net/core/wmem_max", &sysctl::WMEM_MAX, LEAST[1]..=i32::MAX);
+    s.int("net/core/rmem_default", &sysctl::RMEM_DEFAULT, MIN_BUFFERS[0]..=i32::MAX);
+    s.int("net/core/rmem_max", &sysctl::RMEM_MAX, MIN_BUFFERS[0]..=i32::MAX);
+    s.int("net/core/wmem_default", &sysctl::WMEM_DEFAULT, MIN_BUFFERS[1]..=i32::MAX);
+    s.int("net/core/wmem_max", &sysctl::WMEM_MAX, MIN_BUFFERS[1]..=i32::MAX);
     s.fixed("net/core/default_qdisc", "noqueue");
     s.fixed("net/unix/max_dgram_qlen", "512");
 }

@@ -3,7 +3,8 @@
 
 use linux_raw_sys::general as g;
 
-use super::{PAGE_SIZE, virt_to_phys};
+use arch::layout::virt_to_phys;
+use base::addr::PAGE_SIZE;
 
 /// Where it is (`VSYSCALL_ADDR`).
 pub const ADDRESS: u64 = 0xffff_ffff_ff60_0000;
@@ -33,6 +34,6 @@ static PAGE: Page = {
 };
 
 /// The frame that it lies in.
-pub(super) fn phys() -> u64 {
+pub fn phys() -> u64 {
     virt_to_phys(&raw const PAGE)
 }

@@ -4,15 +4,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use alloc::vec::Vec;
 
-use super::flags::PAGE_SIZE;
+use super::size::PAGE as PAGE_SIZE;
 use super::{huge, user_page};
-use crate::arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
-use crate::arch::{ipi, percpu};
-use crate::sync::order;
-use crate::task::sched;
+use arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
+use arch::{ipi, percpu};
+use sync::order;
 
 /// So many frames wait for one flush.
-const MOST_FRAMES: usize = 2048;
+const MAX_FRAMES: usize = 2048;
 
 /// Marks the address of a large page among those of frames.
 const HUGE: u64 = 1;
@@ -48,7 +47,7 @@ pub fn flush_kernel(start: u64, end: u64) {
 }
 
 fn shoot_down(cpus: u64, start: u64, end: u64) {
-    let others = cpus & sched::online_cpus() & !(1 << super::cpu_number());
+    let others = cpus & percpu::online() & !(1 << percpu::this_cpu().id.get());
     if others != 0 {
         order::may_wait_for_cpus();
         ipi::flush(others, start, end);
@@ -128,7 +127,7 @@ impl<'a> TlbBatch<'a> {
     fn free(&mut self, phys: u64) {
         // Without room to remember it, flush at once: memory is short exactly when it is being given back.
         let full = self.frames.len() == self.frames.capacity();
-        if full && (self.frames.len() >= MOST_FRAMES || self.frames.try_reserve(64).is_err()) {
+        if full && (self.frames.len() >= MAX_FRAMES || self.frames.try_reserve(64).is_err()) {
             self.flush();
         }
         if self.frames.capacity() == 0 {
@@ -162,7 +161,7 @@ impl<'a> TlbBatch<'a> {
             // that has seen the old one is not lazy any more.
             self.generation.advance();
             let cpus = self.cpus.bits();
-            let here = 1 << super::cpu_number();
+            let here = 1 << percpu::this_cpu().id.get();
             if cpus & here != 0 {
                 flush_local(self.start, self.end);
             }

@@ -19,10 +19,12 @@ use talc::base::Talc;
 use talc::source::GlobalAllocSource;
 
 use super::vmalloc::pieces;
-use super::{PAGE_SIZE, frames, phys_to_virt, user_page, virt_to_phys};
-use crate::sync::IrqLock;
-use crate::task::oom;
+use super::{frames, user_page};
+use arch::hook::Hook;
+use arch::layout::{phys_to_virt, virt_to_phys};
+use base::addr::PAGE_SIZE;
 use magazine::Class;
+use sync::IrqSpinLock;
 
 /// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
 const BLOCK_SIZE: usize = 64 << 10;
@@ -34,6 +36,14 @@ static FAILED: AtomicUsize = AtomicUsize::new(0);
 
 /// Free frames below which memory [is short](is_short).
 static SHORT_BELOW: AtomicUsize = AtomicUsize::new(0);
+
+/// Who is called when the heap begins to use up what programs left it.
+static SHORTAGE: Hook = Hook::new();
+
+/// Has `call` called when the heap begins to use up what programs left it. It must not allocate.
+pub fn set_shortage_hook(call: fn()) {
+    SHORTAGE.set(call);
+}
 
 /// The size of the last allocation, if it failed.
 pub fn failed_allocation() -> Option<usize> {
@@ -56,7 +66,7 @@ pub fn is_short() -> bool {
 }
 
 /// To be called when it is known how much memory there is.
-pub(super) fn init() {
+pub fn init() {
     SHORT_BELOW.store(user_page::reserve() as usize * 3 / 2, Ordering::Relaxed);
 }
 
@@ -76,7 +86,7 @@ unsafe impl GlobalAlloc for Frames {
         let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
         let left = user_page::reserve() as usize;
         if !frames::are_free(left / 2 + frames) {
-            oom::call_for();
+            SHORTAGE.call();
         }
         match frames::alloc_contiguous(frames) {
             Some(phys) => phys_to_virt(phys),
@@ -99,7 +109,7 @@ unsafe impl GlobalAlloc for Frames {
 /// The kernel's allocator.
 struct Heap {
     /// Guards the small allocations; the frame allocator's lock is taken while it is held.
-    small: IrqLock<Talc<GlobalAllocSource<Frames>, DefaultBinning>>,
+    small: IrqSpinLock<Talc<GlobalAllocSource<Frames>, DefaultBinning>>,
 }
 
 impl Heap {
@@ -180,6 +190,6 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-#[global_allocator]
+#[cfg_attr(target_os = "none", global_allocator)]
 // SAFETY: `Frames` may be called under the lock: it never allocates from the heap.
-static HEAP: Heap = Heap { small: IrqLock::new(Talc::new(GlobalAllocSource::with_block_size(Frames, BLOCK_SIZE))) };
+static HEAP: Heap = Heap { small: IrqSpinLock::new(Talc::new(GlobalAllocSource::with_block_size(Frames, BLOCK_SIZE))) };

@@ -9,14 +9,14 @@ use x86_64::{PhysAddr, VirtAddr};
 
 use super::frames::{self, EarlyFrames};
 use super::vsyscall;
-use super::{LARGE_PAGE_SIZE, PAGE_SIZE};
-use crate::arch::boot::BootInfo;
-use crate::arch::layout::{self, DIRECT_MAP_END, translate};
-pub use crate::arch::layout::{
+use arch::boot::BootInfo;
+use arch::layout::{self, DIRECT_MAP_END, translate};
+pub use arch::layout::{
     DIRECT_MAP, DYNAMIC_AREA, KERNEL_BASE, bits, kernel_image, kernel_pml4_phys, kernel_text, phys_to_virt, virt_to_phys,
 };
-use crate::sync::IrqLock;
 use base::addr::PhysRange;
+use base::addr::{LARGE_PAGE_SIZE, PAGE_SIZE};
+use sync::IrqSpinLock;
 
 const GIB: u64 = 1 << 30;
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
@@ -33,7 +33,7 @@ const TABLE: u64 = bits::PRESENT | bits::WRITE | bits::ACCESSED;
 
 /// Guards the tables below the kernel's top-level entries after boot; no other lock but the frame allocator's is taken
 /// while it is held.
-static TABLES: IrqLock<()> = IrqLock::new(());
+static TABLES: IrqSpinLock<()> = IrqSpinLock::new(());
 
 /// The pieces of physical memory that kernel memory lies in, by address and length.
 pub fn physical_pieces(memory: &[u8]) -> impl Iterator<Item = (u64, usize)> + '_ {
@@ -106,7 +106,7 @@ impl Table {
 }
 
 /// Builds the kernel's page tables and switches to them.
-pub(super) fn init(boot: &BootInfo, early: &mut EarlyFrames) {
+pub fn init(boot: &BootInfo, early: &mut EarlyFrames) {
     let mut alloc = || early.alloc(1);
     let built = (|| {
         let pml4 = Table(alloc()?);
@@ -175,7 +175,7 @@ fn table_frame() -> Option<u64> {
 ///
 /// # Safety
 /// `virt` is in the dynamic area and not in use; `phys` is the caller's to map.
-pub(super) unsafe fn map_page(virt: u64, phys: u64, flags: u64) -> Option<()> {
+pub unsafe fn map_page(virt: u64, phys: u64, flags: u64) -> Option<()> {
     let _guard = TABLES.lock();
     // SAFETY: the lock is held; the rest is the caller's promise.
     unsafe { Table(kernel_pml4_phys()).set(virt, 0, phys | flags, &mut table_frame) }
@@ -185,7 +185,7 @@ pub(super) unsafe fn map_page(virt: u64, phys: u64, flags: u64) -> Option<()> {
 ///
 /// # Safety
 /// Nothing uses `virt` any more.
-pub(super) unsafe fn unmap_page(virt: u64) -> Option<u64> {
+pub unsafe fn unmap_page(virt: u64) -> Option<u64> {
     let phys = translate(virt)?;
     let _guard = TABLES.lock();
     // SAFETY: the lock is held, and the entry is present, so no table is made.

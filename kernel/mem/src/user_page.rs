@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use super::flags::PAGE_SIZE;
 use super::frames;
+use super::size::PAGE as PAGE_SIZE;
 
 /// Frames that applications may not take: what the kernel needs to end a program in good order when memory is out.
 const RESERVE_MAX: u64 = 512;
@@ -14,7 +14,7 @@ static ZERO_PAGE: Once<u64> = Once::new();
 static RESERVE: AtomicU64 = AtomicU64::new(0);
 
 /// See [`RESERVE_MAX`].
-pub(super) fn reserve() -> u64 {
+pub fn reserve() -> u64 {
     match RESERVE.load(Ordering::Relaxed) {
         0 => {
             let r = (frames::total() as u64 / 64).clamp(16, RESERVE_MAX);
@@ -32,7 +32,7 @@ pub fn available(pages: u64) -> bool {
 
 /// Where the kernel sees the frame.
 pub fn ptr(phys: u64) -> *mut u8 {
-    super::phys_to_virt(phys)
+    arch::layout::phys_to_virt(phys)
 }
 
 /// A frame of unknown content with one reference.
@@ -51,7 +51,7 @@ pub fn alloc_zeroed() -> Option<u64> {
 }
 
 /// Fills frames that were just allocated with zeroes.
-pub(super) fn zero(phys: u64, len: u64) {
+pub fn zero(phys: u64, len: u64) {
     // SAFETY: the frames were just allocated, so nobody else uses them, and they lie in the direct map.
     unsafe { ptr(phys).write_bytes(0, len as usize) };
 }

@@ -23,11 +23,12 @@ use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use super::{PAGE_SIZE, phys_to_virt};
-use crate::arch::boot::{self, BootInfo, List};
-use crate::arch::layout;
-use crate::sync::IrqLock;
+use arch::boot::{self, BootInfo, List};
+use arch::layout;
+use arch::layout::phys_to_virt;
+use base::addr::PAGE_SIZE;
 use base::addr::PhysRange;
+use sync::IrqSpinLock;
 
 /// Orders go from 0 to `ORDERS - 1`: the largest block is 64 MiB.
 const ORDERS: usize = 15;
@@ -96,7 +97,7 @@ struct Buddy {
 }
 
 /// Guards all free memory but that of the CPUs' stacks; no other lock is taken while it is held.
-static BUDDY: IrqLock<Buddy> = IrqLock::new(Buddy { heads: [NIL; ORDERS] });
+static BUDDY: IrqSpinLock<Buddy> = IrqSpinLock::new(Buddy { heads: [NIL; ORDERS] });
 static STATES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static STATES_LEN: AtomicUsize = AtomicUsize::new(0);
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
@@ -362,7 +363,7 @@ impl EarlyFrames {
         let page = PAGE_SIZE as u64;
         early.reserve(PhysRange { start: 0, end: page });
         early.reserve(PhysRange { start: AP_TRAMPOLINE, end: AP_TRAMPOLINE + page });
-        early.reserve(super::direct::kernel_image());
+        early.reserve(layout::kernel_image());
         early.reserve(boot::Image::read().payload);
         for module in boot.modules.as_slice() {
             early.reserve(*module);
@@ -407,7 +408,7 @@ impl EarlyFrames {
 }
 
 /// Starts the allocator with what `early` has left. The direct map is up.
-pub(super) fn init(boot: &BootInfo, mut early: EarlyFrames) {
+pub fn init(boot: &BootInfo, mut early: EarlyFrames) {
     let end = boot.memory.as_slice().last().map_or(0, |range| range.end);
     let frames = (end / PAGE_SIZE as u64) as usize;
     let table = early.alloc((frames * size_of::<AtomicU32>()).div_ceil(PAGE_SIZE)).expect("no room for the frame table");

@@ -16,7 +16,7 @@ use crate::arch::{boot, clock, serial};
 use crate::drivers::console;
 use crate::platform::ioapic;
 use crate::platform::poweroff::poweroff;
-use crate::sync::IrqLock;
+use crate::sync::IrqSpinLock;
 
 /// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
 const HOST_PATIENCE: u64 = 20_000_000_000;
@@ -62,15 +62,15 @@ pub enum Stdio {
 }
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
-static HANDLERS: IrqLock<Option<Handlers>> = IrqLock::new(None);
+static HANDLERS: IrqSpinLock<Option<Handlers>> = IrqSpinLock::new(None);
 /// State of the frame from the host that is coming in. Taken by the console's consumer; the handlers' locks come after it.
-static PARSER: IrqLock<Parser> = IrqLock::new(Parser::new());
+static PARSER: IrqSpinLock<Parser> = IrqSpinLock::new(Parser::new());
 /// A byte from the serial port that the handler did not take.
 /// The output streams: standard output, standard error and the terminal.
 static FLOWS: [Flow; 3] = [const { Flow::new() }; 3];
 /// Whether the host tells what it has passed on (`flow` on the command line).
 static FLOW_CONTROL: AtomicBool = AtomicBool::new(false);
-static SERIAL_PENDING: IrqLock<Option<u8>> = IrqLock::new(None);
+static SERIAL_PENDING: IrqSpinLock<Option<u8>> = IrqSpinLock::new(None);
 
 /// The port of the virtio-console that the command line asks for; `None` when it asks for no such channel.
 pub fn console_port() -> Option<u16> {

@@ -4,8 +4,8 @@ use core::alloc::Layout;
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
-use crate::arch::irq;
-use crate::arch::percpu::{MAX_CPUS, this_cpu};
+use arch::irq;
+use arch::percpu::{MAX_CPUS, this_cpu};
 
 /// Sizes are rounded up to a multiple of this; it is also the alignment that every block has.
 const GRAIN: usize = 16;

@@ -2,15 +2,18 @@
 //!
 //! Application and kernel share one page table and ring 0, so an access is an ordinary load or store. It is made by a few
 //! assembly routines whose faults are known to the page-fault handler: a fault that the address space cannot resolve makes
-//! the routine return early, and the caller answers `EFAULT`. No lock but a [`crate::sync::SleepMutex`] may be held here.
+//! the routine return early, and the caller answers `EFAULT`. Of locks only those whose
+//! waiters sleep may be held here.
+
+#![no_std]
+
+extern crate alloc;
 
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use syscall_shim::{Errno, SysResult};
-
-use crate::syscalls::FromArg;
 
 /// First address above the application's half; Linux's `TASK_SIZE_MAX`.
 pub const USER_END: u64 = 0x7fff_ffff_f000;
@@ -26,6 +29,7 @@ impl UserAddr {
     }
 
     /// The address `bytes` further on. Wraps as pointers do; the access checks the range.
+    #[allow(clippy::should_implement_trait, reason = "pointers have it under this name")]
     pub fn add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
@@ -39,12 +43,6 @@ impl UserAddr {
     #[inline]
     pub fn range_ok(self, len: usize) -> bool {
         self.0.checked_add(len as u64).is_some_and(|end| end <= USER_END)
-    }
-}
-
-impl FromArg for UserAddr {
-    fn from_arg(register: u64) -> Self {
-        Self(register)
     }
 }
 
@@ -79,12 +77,6 @@ impl<T> Clone for UserPtr<T> {
 }
 impl<T> Copy for UserPtr<T> {}
 
-impl<T> FromArg for UserPtr<T> {
-    fn from_arg(register: u64) -> Self {
-        UserAddr(register).cast()
-    }
-}
-
 impl<T> UserPtr<T> {
     /// A pointer to `address`.
     pub const fn new(address: u64) -> Self {
@@ -107,6 +99,7 @@ impl<T> UserPtr<T> {
     }
 
     /// The pointer `n` elements further on.
+    #[allow(clippy::should_implement_trait, reason = "pointers have it under this name")]
     pub fn add(self, n: usize) -> Self {
         self.0.add((n as u64).wrapping_mul(size_of::<T>() as u64)).cast()
     }

@@ -8,21 +8,22 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{PAGE, STACKS_END};
-use crate::mm::{PAGE_SIZE, direct, frames, tlb};
-use crate::sync::IrqLock;
+use crate::{direct, frames, tlb};
+use base::addr::PAGE_SIZE;
+use sync::IrqSpinLock;
 
 /// The smallest pieces are of 2^3 pages, the largest of 2^18: 1 GiB.
 const FIRST_ORDER: usize = 3;
 const ORDERS: usize = 16;
 /// Places of the smallest order; of each further one half as many, but no less than a word of bits.
-const MOST_PLACES: usize = 16384;
+const MAX_PLACES: usize = 16384;
 /// Words of bits of all orders.
 const WORDS: usize = first_word(ORDERS);
 /// So many places that wait for the flush make it due.
 const MANY: u32 = 32;
 
 const fn places(level: usize) -> usize {
-    let places = MOST_PLACES >> level;
+    let places = MAX_PLACES >> level;
     if places < 64 { 64 } else { places }
 }
 
@@ -62,7 +63,7 @@ struct Places {
 }
 
 /// A leaf: nothing is allocated or flushed while it is held.
-static PLACES: IrqLock<Places> = IrqLock::new(Places { used: [0; WORDS], stale: [0; WORDS] });
+static PLACES: IrqSpinLock<Places> = IrqSpinLock::new(Places { used: [0; WORDS], stale: [0; WORDS] });
 /// How many places are stale.
 static STALE: AtomicU32 = AtomicU32::new(0);
 

@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
-use super::{PAGE_SIZE, frames};
+use super::frames;
+use base::addr::PAGE_SIZE;
 
 /// `vm.overcommit_memory`: 0 heuristic, 1 always, 2 strict.
 pub static OVERCOMMIT_MEMORY: AtomicU32 = AtomicU32::new(0);

@@ -83,7 +83,7 @@ pub(super) struct Message {
     pub cost: usize,
     pub credentials: Option<PeerCredentials>,
     pub files: Option<Ticket>,
-    /// Who sent a datagram. Into a connection's channel there is one sender only.
+    /// Who sent a datagram. Into a connection's queue there is one sender only.
     pub from: Option<Arc<Sender>>,
     /// When it came, if somebody asked for that.
     pub stamp: u64,
@@ -122,7 +122,7 @@ impl Queue {
 }
 
 /// Messages on their way.
-pub struct Channel {
+pub struct ReceiveQueue {
     pub(super) kind: Kind,
     pub(super) queue: SleepMutex<Queue>,
     /// Messages and unread bytes in the queue, and how many messages ever came; changed with it locked.
@@ -157,15 +157,15 @@ pub struct How {
     pub deadline: Option<u64>,
 }
 
-impl Channel {
-    /// An empty channel to the socket with these parts; `sender` where it is one.
+impl ReceiveQueue {
+    /// An empty queue to the socket with these parts; `sender` where it is one.
     pub(super) fn new(
         kind: Kind,
         receiver: Weak<UnixSocket>,
         (readers, wants, holder): (PollQueue, Arc<Flags>, Arc<AtomicU64>),
         sender: Option<Arc<Sender>>,
-    ) -> Arc<Channel> {
-        Arc::new(Channel {
+    ) -> Arc<ReceiveQueue> {
+        Arc::new(ReceiveQueue {
             kind,
             queue: SleepMutex::new(Queue::default()),
             messages: AtomicUsize::new(0),
@@ -276,7 +276,7 @@ impl Channel {
         self.wake_all(ev::RDHUP | ev::HUP);
     }
 
-    /// The receiver is gone: nobody will read what there is, nor what is still to come. The other side may keep the channel for long.
+    /// The receiver is gone: nobody will read what there is, nor what is still to come. The other side may keep the queue for long.
     pub(super) fn abandon(&self) {
         self.close_reading();
         self.clear();
@@ -458,7 +458,7 @@ impl Channel {
     }
 }
 
-impl Drop for Channel {
+impl Drop for ReceiveQueue {
     fn drop(&mut self) {
         // The senders of datagrams outlive them.
         self.clear();

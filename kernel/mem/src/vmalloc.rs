@@ -10,8 +10,9 @@ use alloc::vec::Vec;
 use core::ptr;
 
 use super::direct::{self, DYNAMIC_AREA};
-use super::{PAGE_SIZE, frames, tlb};
-use crate::sync::IrqLock;
+use super::{frames, tlb};
+use base::addr::PAGE_SIZE;
+use sync::IrqSpinLock;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const DEVICES_SIZE: u64 = 1 << 30;
@@ -23,7 +24,7 @@ const AREA_END: u64 = DYNAMIC_AREA + (512 << 30);
 const CACHED_STACKS: usize = 16;
 
 /// Guards the lists of this module; the locks of the page tables, frames and heap are taken while it is held.
-static AREA: IrqLock<Area> = IrqLock::new(Area {
+static AREA: IrqSpinLock<Area> = IrqSpinLock::new(Area {
     next_device: DYNAMIC_AREA,
     next_stack: STACKS,
     devices: Vec::new(),

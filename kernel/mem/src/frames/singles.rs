@@ -3,9 +3,8 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BUDDY, FREE};
-use crate::arch::percpu::{self, MAX_CPUS, this_cpu};
-use crate::sync::IrqLock;
-use crate::task::sched;
+use arch::percpu::{self, MAX_CPUS, this_cpu};
+use sync::IrqSpinLock;
 
 /// Frames on a stack.
 const ROOM: usize = 64;
@@ -21,7 +20,7 @@ struct Stack {
 #[repr(align(128))]
 struct Singles {
     /// The lock of the lists is taken while it is held.
-    stack: IrqLock<Stack>,
+    stack: IrqSpinLock<Stack>,
     /// The length, for others to read without the lock.
     len: AtomicUsize,
 }
@@ -30,7 +29,7 @@ static CPUS: [Singles; MAX_CPUS] = [const { Singles::new() }; MAX_CPUS];
 
 impl Singles {
     const fn new() -> Self {
-        Self { stack: IrqLock::new(Stack { frames: [0; ROOM], len: 0 }), len: AtomicUsize::new(0) }
+        Self { stack: IrqSpinLock::new(Stack { frames: [0; ROOM], len: 0 }), len: AtomicUsize::new(0) }
     }
 }
 
@@ -102,5 +101,5 @@ pub fn len() -> usize {
 }
 
 fn in_use() -> impl Iterator<Item = &'static Singles> {
-    percpu::each(sched::online_cpus()).map(|cpu| &CPUS[cpu.id.get() as usize % MAX_CPUS])
+    percpu::each(percpu::online()).map(|cpu| &CPUS[cpu.id.get() as usize % MAX_CPUS])
 }

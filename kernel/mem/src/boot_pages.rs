@@ -4,9 +4,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::direct::boot_memory;
 use super::frames::{self, Frame};
-use super::{PAGE_SIZE, boot_memory};
-use crate::arch::boot;
+use arch::boot;
+use base::addr::PAGE_SIZE;
 use base::addr::PhysRange;
 
 /// Taken once, so that no frame is given away twice.

@@ -6,9 +6,9 @@ use super::spin_lock::{Raw, RawGuard};
 use crate::cpu::irq;
 
 /// A spin lock that keeps interrupts off on this CPU while it is held.
-pub struct IrqLock<T: ?Sized>(Raw<T>);
+pub struct IrqSpinLock<T: ?Sized>(Raw<T>);
 
-impl<T> IrqLock<T> {
+impl<T> IrqSpinLock<T> {
     /// A new, free lock round `value`.
     #[track_caller]
     pub const fn new(value: T) -> Self {
@@ -26,14 +26,14 @@ impl<T> IrqLock<T> {
     }
 }
 
-impl<T: Default> Default for IrqLock<T> {
+impl<T: Default> Default for IrqSpinLock<T> {
     #[track_caller]
     fn default() -> Self {
         Self::new(T::default())
     }
 }
 
-impl<T: ?Sized> IrqLock<T> {
+impl<T: ?Sized> IrqSpinLock<T> {
     /// The value, without the lock.
     ///
     /// # Safety
@@ -50,9 +50,9 @@ impl<T: ?Sized> IrqLock<T> {
     }
 
     /// Turns interrupts off and takes the lock.
-    pub fn lock(&self) -> IrqGuard<'_, T> {
+    pub fn lock(&self) -> IrqSpinGuard<'_, T> {
         let saved = irq::save_and_disable();
-        IrqGuard { inner: self.0.lock(), interrupts: Restore(saved) }
+        IrqSpinGuard { inner: self.0.lock(), interrupts: Restore(saved) }
     }
 
     /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen then.
@@ -62,10 +62,10 @@ impl<T: ?Sized> IrqLock<T> {
     }
 
     /// Takes the lock if it is free.
-    pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
+    pub fn try_lock(&self) -> Option<IrqSpinGuard<'_, T>> {
         let saved = irq::save_and_disable();
         match self.0.try_lock() {
-            Some(guard) => Some(IrqGuard { inner: guard, interrupts: Restore(saved) }),
+            Some(guard) => Some(IrqSpinGuard { inner: guard, interrupts: Restore(saved) }),
             None => {
                 irq::restore(saved);
                 None
@@ -83,15 +83,15 @@ impl<T: ?Sized> IrqLock<T> {
     }
 }
 
-/// The guard of an [`IrqLock`]; dropping it frees the lock and then restores the interrupt flag.
-pub struct IrqGuard<'a, T: ?Sized> {
+/// The guard of an [`IrqSpinLock`]; dropping it frees the lock and then restores the interrupt flag.
+pub struct IrqSpinGuard<'a, T: ?Sized> {
     // Dropped in this order.
     inner: RawGuard<'a, T>,
     interrupts: Restore,
 }
 
-impl<T: ?Sized> IrqGuard<'_, T> {
-    /// Leaves the lock held and interrupts off, for [`IrqLock::force_unlock`]. Returns whether interrupts were on.
+impl<T: ?Sized> IrqSpinGuard<'_, T> {
+    /// Leaves the lock held and interrupts off, for [`IrqSpinLock::force_unlock`]. Returns whether interrupts were on.
     #[inline(always)]
     pub fn forget(self) -> bool {
         let interrupts = self.interrupts.0;
@@ -110,7 +110,7 @@ impl Drop for Restore {
     }
 }
 
-impl<T: ?Sized> Deref for IrqGuard<'_, T> {
+impl<T: ?Sized> Deref for IrqSpinGuard<'_, T> {
     type Target = T;
     #[inline(always)]
     fn deref(&self) -> &T {
@@ -118,7 +118,7 @@ impl<T: ?Sized> Deref for IrqGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized> DerefMut for IrqGuard<'_, T> {
+impl<T: ?Sized> DerefMut for IrqSpinGuard<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.inner

@@ -5,35 +5,18 @@
 //! gets a reference of its own to each frame; whoever was the last with a large leaf gives the common references back.
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use spin::Once;
 
-use super::flags::{HUGE_SIZE, PAGE_SIZE, VmFlags};
-use super::{frames, limits, user_page};
-
-/// `/sys/kernel/mm/transparent_hugepage/enabled`: which areas get large pages, as an index into [`POLICIES`].
-pub static POLICY: AtomicU8 = AtomicU8::new(0);
-/// Areas of any kind, those with `MADV_HUGEPAGE`, none.
-pub const POLICIES: [&str; 3] = ["always", "madvise", "never"];
-const ALWAYS: u8 = 0;
-const MADVISE: u8 = 1;
+use super::size::{LARGE_PAGE as HUGE_SIZE, PAGE as PAGE_SIZE};
+use super::{frames, user_page};
 
 /// Large leaves that map each 2 MiB of physical memory.
 static LEAVES: Once<Box<[AtomicU32]>> = Once::new();
 
 /// Large pages that large leaves map.
 static PAGES: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether anonymous areas with these flags get large pages. Stacks do not: most use little of what they may.
-pub fn eligible(flags: VmFlags) -> bool {
-    let by_policy = match POLICY.load(Ordering::Relaxed) {
-        ALWAYS => true,
-        MADVISE => flags.contains(VmFlags::HUGEPAGE),
-        _ => false,
-    };
-    by_policy && !flags.intersects(VmFlags::NOHUGEPAGE | VmFlags::GROWSDOWN) && !limits::huge_pages_disabled()
-}
 
 /// Bytes in large pages (`AnonHugePages` of `/proc/meminfo`).
 pub fn bytes() -> u64 {

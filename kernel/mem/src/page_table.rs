@@ -10,7 +10,10 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::flags::{HUGE_SIZE, PAGE_SIZE, Prot};
+use base::prot::Prot;
+use syscall_shim::Errno;
+
+use super::size::{LARGE_PAGE as HUGE_SIZE, PAGE as PAGE_SIZE};
 use super::tlb::TlbBatch;
 use super::{huge, user_page};
 
@@ -27,10 +30,10 @@ pub const PS: u64 = 1 << 7;
 /// Software: the page is private anonymous memory (also after copy-on-write of a file page).
 pub const ANON: u64 = 1 << 9;
 /// Software: not present although a page is there, because the area grants no access (`PROT_NONE`).
-pub const HELD: u64 = 1 << 10;
+pub const PROTNONE: u64 = 1 << 10;
 /// Software: the frame is not reference-counted by this entry (the zero page, kernel pages such as the vDSO).
 pub const SPECIAL: u64 = 1 << 11;
-/// Software, with [`HELD`]: a fault is putting another page here, and has yet to see every CPU drop the old translation.
+/// Software, with [`PROTNONE`]: a fault is putting another page here, and has yet to see every CPU drop the old translation.
 pub const BUSY: u64 = 1 << 52;
 /// No execution.
 pub const NX: u64 = 1 << 63;
@@ -44,6 +47,12 @@ type Table = [AtomicU64; ENTRIES];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
+impl From<NoMemory> for Errno {
+    fn from(_: NoMemory) -> Errno {
+        Errno::ENOMEM
+    }
+}
+
 /// Value of a leaf entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pte(pub u64);
@@ -54,7 +63,7 @@ impl Pte {
 
     /// A leaf for `phys` with the access `prot` grants; writing only if `write`.
     pub fn new(phys: u64, prot: Prot, write: bool, soft: u64) -> Self {
-        let access = if prot.is_empty() { HELD } else { P | A };
+        let access = if prot.is_empty() { PROTNONE } else { P | A };
         let w = if write && prot.contains(Prot::WRITE) { W } else { 0 };
         let nx = if prot.contains(Prot::EXEC) { 0 } else { NX };
         Pte(phys | access | w | nx | soft)
@@ -74,7 +83,7 @@ impl Pte {
 
     /// Whether a frame belongs to this entry, accessible or not.
     pub fn has_page(self) -> bool {
-        self.0 & (P | HELD) != 0
+        self.0 & (P | PROTNONE) != 0
     }
 
     /// Whether the CPU may use it.
@@ -158,7 +167,7 @@ impl PageTable {
     /// An empty lower half below a copy of the kernel's upper half.
     pub fn new() -> Option<Self> {
         let root = user_page::alloc_zeroed()?;
-        let kernel = table(super::kernel_pml4_phys());
+        let kernel = table(arch::layout::kernel_pml4_phys());
         for (to, from) in table(root)[ENTRIES / 2..].iter().zip(&kernel[ENTRIES / 2..]) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
