@@ -144,16 +144,39 @@ GROUP(inet_names)
         }
 }
 
+/* A connection from a port that none had before in this group: one that an earlier connection left in TIME_WAIT is given again by
+ * chance, and is taken then whatever became of the new one. */
+static int fresh_connector(const struct place *end, int port, int reuse)
+{
+    static unsigned char used[65536];
+    for (;;) {
+        int fd = connector(end, port, reuse);
+        MUST(fd >= 0);
+        int own = own_port(fd);
+        if (!used[own]) {
+            used[own] = 1;
+            return fd;
+        }
+        struct linger now = {1, 0};
+        MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
+        close(fd);
+    }
+}
+
 /* Opens a connection and closes it at one end first. */
 static void closed(int i, int reuse, int acceptor_first, int *to_port, struct sockaddr_storage *bound, socklen_t *n)
 {
     const struct place *to = &ends[pairs[i].listener], *from = &ends[pairs[i].connector];
     int l = listener(to, reuse);
     *to_port = own_port(l);
-    int c = connector(from, *to_port, reuse);
-    MUST(c >= 0);
-    int a = accept(l, 0, 0);
-    MUST(a >= 0);
+    int c = fresh_connector(from, *to_port, reuse), a;
+    struct sockaddr_storage peer;
+    MUST(getsockname(c, (void *)bound, (*n = sizeof *bound, n)) == 0);
+    do {
+        socklen_t len = sizeof peer;
+        a = accept(l, (void *)&peer, &len);
+        MUST(a >= 0);
+    } while (port_of(&peer) != port_of(bound) && close(a) == 0);
     *n = sizeof *bound;
     MUST(getsockname(c, (void *)bound, n) == 0);
     int first = acceptor_first ? a : c, second = acceptor_first ? c : a;

@@ -1,7 +1,7 @@
 //! The options of `skiff test`, and the order of a run.
 
 use super::build::{self, Variant};
-use super::compare::{self, Verdict};
+use super::compare::{self, Case, Verdict};
 use super::foreign::{self, Choice};
 use super::guest::Guest;
 use super::known::Known;
@@ -45,6 +45,9 @@ pub struct TestArgs {
     /// At most so many tests in one machine [default: all; of --dir, 1: a fresh root for each]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
+    /// Run tests a second time that have a case which differs or is wrong: what they gave at first is told, the second run decides
+    #[arg(long)]
+    pub again: bool,
     /// Where report.json, junit.xml and index.html go [default: build/test-report]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -135,14 +138,10 @@ impl TestArgs {
             return Err(Error::Usage("test: no test has such a name".into()));
         }
         let known = self.known(&checkout)?;
-        let (linux, skiff) = self.both(&checkout, &out, &tests)?;
         let mut report = Report { table: table(), ..Report::default() };
-        for test in tests {
-            let of = |all: &HashMap<String, Ran>| all.get(&test.id).cloned().unwrap_or_else(Ran::not_run);
-            let skiff = of(&skiff);
-            let linux = if self.no_native { compare::assumed(&test, &skiff) } else { of(&linux) };
-            report.cases.extend(compare::judge(&test, &linux, &skiff, &known));
-            report.tests.push((test, linux, skiff));
+        self.judge(&checkout, &out, tests, &known, &mut report)?;
+        if self.again {
+            self.again(&checkout, &out, &known, &mut report)?;
         }
         report.time = start.elapsed();
         let dir = self.out.clone().unwrap_or_else(|| checkout.join("build/test-report"));
@@ -150,6 +149,38 @@ impl TestArgs {
         let (seconds, page) = (report.time.as_secs_f64(), dir.join("index.html"));
         outlet::print(format_args!("{}{seconds:.0} s; {}\n", report.summary(), page.display()))?;
         Ok(report.count(Verdict::Differs) == 0 && (self.dir.is_some() || report.count(Verdict::Wrong) == 0))
+    }
+
+    /// Runs the tests on both sides and adds them to the report.
+    fn judge(&self, checkout: &Path, out: &Path, tests: Vec<Test>, known: &Known, report: &mut Report) -> Result<()> {
+        let (linux, skiff) = self.both(checkout, out, &tests)?;
+        for test in tests {
+            let of = |all: &HashMap<String, Ran>| all.get(&test.id).cloned().unwrap_or_else(Ran::not_run);
+            let skiff = of(&skiff);
+            let linux = if self.no_native { compare::assumed(&test, &skiff) } else { of(&linux) };
+            report.cases.extend(compare::judge(&test, &linux, &skiff, known));
+            report.tests.push((test, linux, skiff));
+        }
+        Ok(())
+    }
+
+    /// Runs those tests once more, on both sides, that have a case which counts against the run; tells what each of these gave
+    /// at first. The second run decides.
+    fn again(&self, checkout: &Path, out: &Path, known: &Known, report: &mut Report) -> Result<()> {
+        let bad = |case: &&Case| matches!(case.verdict, Verdict::Differs | Verdict::Wrong);
+        let named: Vec<String> = report.cases.iter().filter(bad).map(|case| case.test.clone()).collect();
+        for case in report.cases.iter().filter(bad) {
+            let (word, linux, skiff) = (case.verdict.word(), &case.linux, &case.skiff);
+            outlet::print(format_args!("AGAIN {word}  {}\n    Linux: {linux}\n    Skiff: {skiff}\n", case.name))?;
+        }
+        report.cases.retain(|case| !named.contains(&case.test));
+        let (again, rest): (Vec<_>, _) =
+            std::mem::take(&mut report.tests).into_iter().partition(|(test, ..)| named.contains(&test.id));
+        report.tests = rest;
+        if again.is_empty() {
+            return Ok(());
+        }
+        self.judge(checkout, out, again.into_iter().map(|(test, ..)| test).collect(), known, report)
     }
 
     fn tests(&self, checkout: &Path, out: &Path) -> Result<Vec<Test>> {
