@@ -2,6 +2,7 @@
 
 pub mod accounting;
 mod arrival;
+mod caller;
 pub mod clock;
 pub mod clone;
 pub mod core_dump;
