@@ -25,7 +25,7 @@ pub mod lease;
 pub mod locks;
 pub mod mapped;
 pub mod memfd;
-pub mod missed;
+pub mod missing_paths;
 pub mod open;
 pub mod open_file;
 pub mod owner;
