@@ -2,6 +2,7 @@
 
 pub mod accounting;
 mod arrival;
+mod caller;
 pub mod clock;
 pub mod clone;
 pub mod core_dump;
@@ -18,14 +19,12 @@ pub mod io_context;
 mod load;
 pub mod ntp;
 pub mod oom;
-pub mod per_user;
 pub mod posix_timer;
 pub mod process;
 pub mod reap;
 pub mod rseq;
 pub mod sched;
 pub mod seccomp;
-pub mod set_ids;
 pub mod shown;
 pub mod signal;
 pub mod table;
@@ -41,5 +40,4 @@ pub use process::Process;
 pub use sched::{current, current_arc, schedule, yield_now};
 pub use thread::Task;
 
-/// A point on the monotonic clock, in nanoseconds since boot.
-pub type Instant = u64;
+pub use ::caller::Instant;
