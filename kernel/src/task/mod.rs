@@ -2,6 +2,7 @@
 
 pub mod accounting;
 mod arrival;
+mod caller;
 pub mod clock;
 pub mod clone;
 pub mod core_dump;
@@ -18,7 +19,6 @@ pub mod io_context;
 mod load;
 pub mod ntp;
 pub mod oom;
-pub mod per_user;
 pub mod posix_timer;
 pub mod process;
 pub mod reap;
@@ -41,5 +41,4 @@ pub use process::Process;
 pub use sched::{current, current_arc, schedule, yield_now};
 pub use thread::Task;
 
-/// A point on the monotonic clock, in nanoseconds since boot.
-pub type Instant = u64;
+pub use ::caller::Instant;
