@@ -5,7 +5,7 @@ use syscall_shim::{Errno, SysResult};
 use super::pidfd::process_or_self;
 use crate::mm::address_space::{SLACK, memory_is_short};
 use crate::mm::flags::{PAGE_SIZE, page_up};
-use crate::mm::limits::Caller;
+use crate::mm::limits::Rights;
 use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
 use crate::mm::numa;
@@ -55,7 +55,7 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
     } else {
         let open = current().files()?.get(fd)?;
         if prot & Prot::EXEC.bits() != 0 {
-            crate::files::missed::mapped(&open.path.dentry.name());
+            crate::files::missing_paths::mapped(&open.path.dentry.name());
         }
         let file = crate::files::mapped::map_file(&open, offset);
         if flags.contains(MapFlags::HUGETLB) {

@@ -1,37 +1,83 @@
-//! What memory's layer asks of the task that maps or touches memory.
+//! The running thread, as [`caller`](::caller) shows it to those who serve its calls.
 
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK};
+use ::caller::{Caller, Credentials, FsContext, Recipient, Target};
+use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
 
-use super::Task;
-use crate::mm::limits::{Caller, Execution, INFINITY, Limits};
+use super::signal::send::{self, send_to_group, send_to_process, send_to_task};
+use super::{Process, Task, current, table};
 
-const CAP_IPC_LOCK: u32 = 14;
-const CAP_SYS_RAWIO: u32 = 17;
+struct Running;
 
-impl Caller for Task {
-    fn limits(&self) -> Limits {
-        let limits = self.process.rlimits.lock();
-        let soft = |resource: u32| limits.get(resource as usize).map_or(INFINITY, |limit| limit.soft);
-        Limits {
-            address_space: soft(RLIMIT_AS),
-            data: soft(RLIMIT_DATA),
-            stack: soft(RLIMIT_STACK),
-            memlock: soft(RLIMIT_MEMLOCK),
-            may_lock: self.credentials().capable(CAP_IPC_LOCK),
-        }
+impl Caller for Running {
+    fn credentials() -> Arc<Credentials> {
+        current().credentials()
     }
 
-    fn execution(&self) -> Execution {
-        const READ_IMPLIES_EXEC: u32 = 0x040_0000;
-        Execution {
-            implied: self.process.personality.load(Ordering::Relaxed) & READ_IMPLIES_EXEC != 0,
-            no_gain: self.process.no_exec_gain.load(Ordering::Relaxed) != 0,
-        }
+    #[inline]
+    fn pid() -> i32 {
+        current().process.pid
     }
 
-    fn may_map_low(&self) -> bool {
-        self.credentials().capable(CAP_SYS_RAWIO)
+    fn tid() -> i32 {
+        current().tid()
+    }
+
+    fn process() -> Arc<dyn Recipient> {
+        Arc::new(Sent(Arc::downgrade(&current().process)))
+    }
+
+    fn rlimit(resource: u32) -> u64 {
+        current().process.rlimit(resource)
+    }
+
+    #[inline]
+    fn count_read(bytes: usize) {
+        current().count_read(bytes);
+    }
+
+    #[inline]
+    fn count_written(bytes: usize) {
+        current().count_written(bytes);
+    }
+
+    fn raise(signal: Signal) {
+        send::raise(signal);
+    }
+
+    fn send(target: Target, id: i32, info: Siginfo) {
+        // Who is gone cannot be told.
+        let _ = match target {
+            Target::Thread => table::task(id).map(|task| send_to_task(&task, info)),
+            Target::Process => table::process(id).map(|process| send_to_process(&process, info)),
+            Target::Group => Some(send_to_group(id, info)),
+        };
+    }
+
+    fn broken_pipe() -> bool {
+        !current().no_broken_pipe.load(Ordering::Relaxed)
+    }
+
+    fn set_broken_pipe(on: bool) {
+        current().no_broken_pipe.store(!on, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials)) {
+        Task::with_own_fs(f);
+    }
+}
+
+::caller::caller!(Running);
+
+/// A process that need not live on to be sent signals.
+struct Sent(alloc::sync::Weak<Process>);
+
+impl Recipient for Sent {
+    fn send(&self, info: Siginfo) -> SysResult<()> {
+        self.0.upgrade().map_or(Ok(()), |process| send_to_process(&process, info))
     }
 }

@@ -3,7 +3,7 @@
 //! A thread has a mode and, in the mode of filters, a chain of them: its own and those it has inherited, the newest first. All of
 //! them judge each call, and the strictest verdict counts. The chain is shared with the threads and children that have inherited it.
 //!
-//! Calls are looked at on the long way only ([`crate::syscalls::look_at_calls`]), which the machine takes from the first filter on: without
+//! Calls are looked at on the long way only ([`crate::syscalls::inspect_calls`]), which the machine takes from the first filter on: without
 //! one, nothing here costs anything.
 
 use alloc::sync::Arc;
@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use inet::bpf::seccomp::Call;
-use inet::bpf::{Instruction, MOST, NotTaken, Program};
+use inet::bpf::{Instruction, MAX_INSTRUCTIONS, NotTaken, Program};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ptrace::{self as p, SECCOMP_MODE_DISABLED, SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT};
 use syscall_shim::types::Siginfo;
@@ -121,7 +121,7 @@ pub fn set_strict() -> SysResult<()> {
         return Err(Errno::EINVAL);
     }
     task.seccomp.mode.store(SECCOMP_MODE_STRICT, Ordering::Release);
-    crate::syscalls::look_at_calls();
+    crate::syscalls::inspect_calls();
     Ok(())
 }
 
@@ -129,7 +129,7 @@ pub fn set_strict() -> SysResult<()> {
 pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
     let task = current();
     let len = usize::from(len);
-    if len == 0 || len > MOST {
+    if len == 0 || len > MAX_INSTRUCTIONS {
         return Err(Errno::EINVAL);
     }
     if !task.no_new_privs.load(Ordering::Relaxed) && !task.credentials().capable(g::CAP_SYS_ADMIN) {
@@ -157,7 +157,7 @@ pub fn add_filter(program: Program, all: bool) -> SysResult<i32> {
     }
     let size = below + own + OVERHEAD;
     let filter = Arc::new(Filter { program, older, count: count + 1, size });
-    crate::syscalls::look_at_calls();
+    crate::syscalls::inspect_calls();
     if !all {
         drop(task.seccomp.set(Some(filter), SECCOMP_MODE_FILTER));
         return Ok(0);

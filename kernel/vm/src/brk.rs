@@ -2,11 +2,11 @@
 
 use super::address_space::{AddressSpace, Area};
 use super::flags::{PAGE_SIZE, Policy, Prot, USER_END, VmFlags, page_up};
-use super::limits::Caller;
+use super::limits::Rights;
 
 impl AddressSpace {
     /// Moves the program break to `new` and returns the break: the old one when `new` is not possible, as brk(2) does.
-    pub fn brk(&self, new: u64, by: &impl Caller) -> u64 {
+    pub fn brk(&self, new: u64, by: &impl Rights) -> u64 {
         let mut locked = self.lock();
         let old = locked.inner.brk;
         let layout = locked.inner.layout;

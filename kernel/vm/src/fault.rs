@@ -14,7 +14,7 @@ use super::address_space::{AddressSpace, Area, Locked, Shared, bytes};
 use super::flags::{
     Access, FaultError, HUGE_SIZE, MMAP_MIN_ADDR, PAGE_SIZE, Prot, STACK_GUARD_GAP, USER_END, VmFlags, page_down,
 };
-use super::limits::Caller;
+use super::limits::Rights;
 use super::object::{MappedFile, Object};
 use super::page_table::{ANON, BUSY, D, NX, NoMemory, P, PROTNONE, PageTable, Pte, SPECIAL, W};
 use super::pages::{Faults, rss_kind};
@@ -43,7 +43,7 @@ impl From<FaultError> for Errno {
 impl AddressSpace {
     /// Resolves a page fault at `addr`, of the program or of the kernel on its behalf. After `Ok` the instruction is tried
     /// again. May sleep. The stack pointer plays no part: like Linux since 4.20, stacks grow wherever the access is.
-    pub fn handle_fault(&self, addr: u64, access: Access, by: &impl Caller) -> Result<(), FaultError> {
+    pub fn handle_fault(&self, addr: u64, access: Access, by: &impl Rights) -> Result<(), FaultError> {
         if addr >= USER_END {
             return Err(FaultError::Maperr);
         }
@@ -98,7 +98,7 @@ fn is_mapped(table: &PageTable, addr: u64, write: bool) -> bool {
 
 impl Locked<'_> {
     /// As [`Locked::fault`], where a stack may grow to have the page.
-    fn fault_or_grow(&mut self, addr: u64, access: Access, by: &impl Caller) -> Result<(), FaultError> {
+    fn fault_or_grow(&mut self, addr: u64, access: Access, by: &impl Rights) -> Result<(), FaultError> {
         let page = page_down(addr);
         if !self.space.is_reaped() && self.inner.areas.find(page).is_none() {
             self.grow_stack(page, by)?;
@@ -124,7 +124,7 @@ impl Locked<'_> {
     }
 
     /// Extends the `GROWSDOWN` area above `page` down to it, within `RLIMIT_STACK` and clear of the area below.
-    fn grow_stack(&mut self, page: u64, by: &impl Caller) -> Result<(), FaultError> {
+    fn grow_stack(&mut self, page: u64, by: &impl Rights) -> Result<(), FaultError> {
         let limits = by.limits();
         let (areas, _) = self.parts();
         let area = areas.find_from(page).filter(|a| a.flags.contains(VmFlags::GROWSDOWN)).ok_or(FaultError::Maperr)?;

@@ -1,7 +1,7 @@
 //! The address spaces of programs: areas, page faults, mmap(2) and its family, the part of fork(2) that concerns memory, and call
 //! sites that are jumps.
 //!
-//! Frames, page tables and translation buffers are [`mem`]'s, files are [`fs`]'s, and the task that asks is a [`limits::Caller`]. None
+//! Frames, page tables and translation buffers are [`mem`]'s, files are [`fs`]'s, and the task that asks is a [`limits::Rights`]. None
 //! of these needs a machine, so that the tests of this crate run on a host the code that runs in the kernel.
 #![no_std]
 // Tests say by it who the scheduler is.

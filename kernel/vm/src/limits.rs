@@ -22,7 +22,7 @@ pub struct Limits {
 }
 
 /// The task that asks for memory, or touches it.
-pub trait Caller {
+pub trait Rights {
     /// The limits of its process.
     fn limits(&self) -> Limits;
 

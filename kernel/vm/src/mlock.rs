@@ -4,11 +4,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked, bytes};
 use super::flags::{USER_END, VmFlags, page_down, page_up_wrapping};
-use super::limits::{Caller, Limits};
+use super::limits::{Limits, Rights};
 
 impl AddressSpace {
     /// mlock2(2): locks the pages that the range touches, and makes them present unless `on_fault`.
-    pub fn mlock(&self, addr: u64, len: u64, on_fault: bool, by: &impl Caller) -> SysResult<()> {
+    pub fn mlock(&self, addr: u64, len: u64, on_fault: bool, by: &impl Rights) -> SysResult<()> {
         let limits = by.limits();
         may_lock(&limits)?;
         let (start, end) = page_range(addr, len)?;
@@ -38,7 +38,7 @@ impl AddressSpace {
     }
 
     /// mlockall(2): `current` what is mapped, `future` what will be.
-    pub fn mlockall(&self, current: bool, future: bool, on_fault: bool, by: &impl Caller) -> SysResult<()> {
+    pub fn mlockall(&self, current: bool, future: bool, on_fault: bool, by: &impl Rights) -> SysResult<()> {
         let limits = by.limits();
         may_lock(&limits)?;
         let mut locked = self.lock();

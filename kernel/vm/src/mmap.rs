@@ -7,7 +7,7 @@ use syscall_shim::{Errno, SysResult};
 use super::account::OVERCOMMIT_MEMORY;
 use super::address_space::{AddressSpace, Area, Inner, Locked, bytes};
 use super::flags::{MMAP_MIN_ADDR, MapFlags, PAGE_SIZE, Policy, Prot, USER_END, VmFlags, max_map_count, page_down, page_up};
-use super::limits::{Caller, INFINITY, Limits};
+use super::limits::{INFINITY, Limits, Rights};
 use super::object::{FileMap, MappedFile, Object, SharedMemory, SpecialPages};
 
 /// Flags that old callers may pass with `MAP_SHARED` and `MAP_PRIVATE` (`LEGACY_MAP_MASK`).
@@ -79,7 +79,7 @@ impl MapRequest {
 
 impl AddressSpace {
     /// Maps memory and returns its address; errors as mmap(2) gives them, in Linux's order of checks.
-    pub fn mmap(&self, request: MapRequest, by: &impl Caller) -> SysResult<u64> {
+    pub fn mmap(&self, request: MapRequest, by: &impl Rights) -> SysResult<u64> {
         let MapRequest { addr, len, prot, mut flags, file } = request;
         if file.as_ref().is_some_and(|f| !f.offset.is_multiple_of(PAGE_SIZE)) || len == 0 {
             return Err(Errno::EINVAL);
@@ -209,7 +209,7 @@ impl AddressSpace {
 
     /// Changes the protection of the range. A hole gives `ENOMEM` after the areas before it have changed, as in Linux.
     /// `grows_down` is `PROT_GROWSDOWN`: from the start of the area, which must be a stack.
-    pub fn mprotect(&self, addr: u64, len: u64, prot: Prot, grows_down: bool, by: &impl Caller) -> SysResult<()> {
+    pub fn mprotect(&self, addr: u64, len: u64, prot: Prot, grows_down: bool, by: &impl Rights) -> SysResult<()> {
         if !addr.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
@@ -330,7 +330,7 @@ fn check_anonymous(flags: MapFlags, vm: &mut VmFlags) -> SysResult<()> {
 
 impl Locked<'_> {
     /// Chooses or checks the address of a new area (`get_unmapped_area`).
-    fn place(&mut self, addr: u64, len: u64, flags: MapFlags, by: &impl Caller) -> SysResult<u64> {
+    fn place(&mut self, addr: u64, len: u64, flags: MapFlags, by: &impl Rights) -> SysResult<u64> {
         if len > USER_END {
             return Err(Errno::ENOMEM);
         }
@@ -401,7 +401,7 @@ impl Locked<'_> {
     }
 
     /// Gives one area part a new protection.
-    fn protect(&mut self, start: u64, end: u64, prot: Prot, flags: VmFlags, by: &impl Caller) -> SysResult<()> {
+    fn protect(&mut self, start: u64, end: u64, prot: Prot, flags: VmFlags, by: &impl Rights) -> SysResult<()> {
         let split = |area: &Area| usize::from(area.start < start) + usize::from(end < area.end);
         let more = self.inner.areas.find(start).map_or(0, split);
         if more > 0 && self.inner.areas.len() + more > max_map_count() {

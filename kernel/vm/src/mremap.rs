@@ -4,7 +4,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::address_space::{AddressSpace, Area, Locked, bytes};
 use super::flags::{PAGE_SIZE, USER_END, VmFlags, max_map_count, page_up};
-use super::limits::{Caller, Limits};
+use super::limits::{Limits, Rights};
 use super::put_back::{Fault, is_back};
 
 bitflags::bitflags! {
@@ -29,7 +29,7 @@ impl AddressSpace {
         new_len: u64,
         flags: RemapFlags,
         new_addr: u64,
-        by: &impl Caller,
+        by: &impl Rights,
     ) -> SysResult<u64> {
         let may_move = flags.contains(RemapFlags::MAYMOVE);
         if flags.bits() & !RemapFlags::all().bits() != 0
@@ -93,7 +93,7 @@ impl Locked<'_> {
         new_len: u64,
         flags: RemapFlags,
         new_addr: u64,
-        by: &impl Caller,
+        by: &impl Rights,
     ) -> SysResult<u64> {
         let fixed = flags.contains(RemapFlags::FIXED);
         if self.inner.areas.len() + 2 >= max_map_count() {

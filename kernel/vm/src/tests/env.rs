@@ -11,7 +11,7 @@ use syscall_shim::SysResult;
 
 use crate::MappedFile;
 use crate::flags::PAGE_SIZE;
-use crate::limits::{Caller, Execution, INFINITY, Limits};
+use crate::limits::{Execution, INFINITY, Limits, Rights};
 
 /// A task that asks for memory.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub const ANYONE: Task = Task {
 /// `RLIMIT_STACK` of the tests.
 pub const STACK: u64 = 24 * PAGE_SIZE;
 
-impl Caller for Task {
+impl Rights for Task {
     fn limits(&self) -> Limits {
         self.limits
     }
