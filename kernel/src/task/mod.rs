@@ -26,7 +26,6 @@ pub mod recent_calls;
 pub mod rseq;
 pub mod sched;
 pub mod seccomp;
-pub mod set_ids;
 pub mod signal;
 pub mod table;
 pub mod thread;
