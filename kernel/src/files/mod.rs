@@ -37,6 +37,7 @@ pub mod poll;
 pub mod pseudo_file;
 mod random;
 pub mod regular;
+pub mod seccomp_notify;
 pub mod signalfd;
 pub mod socket;
 pub mod splice;
