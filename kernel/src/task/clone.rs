@@ -17,6 +17,7 @@ use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
 use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
+use crate::watch;
 use ipc::sem::UndoList;
 
 /// `struct clone_args` of clone(2).
@@ -174,11 +175,17 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     Ok(Some(tid))
 }
 
+fn fork(mm: &AddressSpace) -> SysResult<Arc<AddressSpace>> {
+    let child = mm.fork()?;
+    watch::space_copied(mm, &child);
+    Ok(child)
+}
+
 /// Memory, signal actions and what else belongs to a process of its own.
 fn new_process(parent: &Task, pid: i32, args: &CloneArgs) -> SysResult<Process> {
     let flags = args.flags;
     let mm: Arc<AddressSpace> = parent.process.mm();
-    let mm = if flags.contains(CloneFlags::CLONE_VM) { mm } else { mm.fork()? };
+    let mm = if flags.contains(CloneFlags::CLONE_VM) { mm } else { fork(&mm)? };
     let actions = &parent.process.sighand;
     let sighand = if flags.contains(CloneFlags::CLONE_SIGHAND) { actions.share() } else { actions.duplicate() };
     if flags.contains(CloneFlags::CLONE_CLEAR_SIGHAND) {

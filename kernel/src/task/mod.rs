@@ -23,6 +23,7 @@ pub mod posix_timer;
 pub mod process;
 pub mod reap;
 pub mod recent_calls;
+mod rights;
 pub mod rseq;
 pub mod sched;
 pub mod seccomp;

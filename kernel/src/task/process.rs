@@ -139,8 +139,6 @@ pub struct Process {
     pub pdeath_signal: AtomicU32,
     /// `prctl(PR_SET_CHILD_SUBREAPER)`: gets the orphans among its descendants.
     pub child_subreaper: AtomicBool,
-    /// `prctl(PR_SET_THP_DISABLE)`.
-    pub thp_disabled: AtomicBool,
     /// `prctl(PR_SET_MEMORY_MERGE)`: kept and inherited; nothing is ever merged.
     pub memory_merge: AtomicBool,
     /// Keeps the threads still for a core file.
@@ -196,7 +194,6 @@ impl Process {
             exit_signal: AtomicI32::new(17),
             pdeath_signal: AtomicU32::new(0),
             child_subreaper: AtomicBool::new(false),
-            thp_disabled: AtomicBool::new(false),
             memory_merge: AtomicBool::new(false),
             hold: Hold::default(),
             timers: ProcessTimers::default(),
@@ -220,7 +217,6 @@ impl Process {
         }
         child.oom_score_adj.store(self.oom_score_adj.load(Ordering::Relaxed), Ordering::Relaxed);
         child.memory_merge.store(self.memory_merge.load(Ordering::Relaxed), Ordering::Relaxed);
-        child.thp_disabled.store(self.thp_disabled.load(Ordering::Relaxed), Ordering::Relaxed);
         child.exit_signal.store(exit_signal, Ordering::Relaxed);
         child
     }
