@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use fs::Path;
 use syscall_shim::SysResult;
 
-use crate::sync::SpinLock;
+use crate::sync::{HasUsers, SpinLock, Users};
 use crate::task::credentials::Credentials;
 use crate::task::current;
 use crate::task::thread::Task;
@@ -24,18 +24,30 @@ pub struct FsContext {
     /// dropped after it is released.
     places: SpinLock<Arc<Places>>,
     umask: AtomicU32,
+    users: Users,
+}
+
+impl HasUsers for FsContext {
+    fn users(&self) -> &Users {
+        &self.users
+    }
 }
 
 impl FsContext {
     /// The context of the first process: `root` is root and working directory, the umask 022.
     pub fn new(root: Path) -> FsContext {
         let cwd = root.clone();
-        FsContext { places: SpinLock::new(Arc::new(Places { root, cwd })), umask: AtomicU32::new(0o022) }
+        FsContext::with(Arc::new(Places { root, cwd }), 0o022)
     }
 
     /// A copy for a task created without `CLONE_FS`.
     pub fn duplicate(&self) -> FsContext {
-        FsContext { places: SpinLock::new(self.places()), umask: AtomicU32::new(self.umask()) }
+        FsContext::with(self.places(), self.umask())
+    }
+
+    #[track_caller]
+    fn with(places: Arc<Places>, umask: u32) -> FsContext {
+        FsContext { places: SpinLock::new(places), umask: AtomicU32::new(umask), users: Users::default() }
     }
 
     fn places(&self) -> Arc<Places> {
@@ -52,7 +64,7 @@ impl FsContext {
         drop(old);
     }
 
-    fn with<R>(&self, creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> R) -> R {
+    fn run<R>(&self, creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> R) -> R {
         let places = self.places();
         f(&fs::FsContext { root: Cow::Borrowed(&places.root), cwd: Cow::Borrowed(&places.cwd), creds, umask: self.umask() })
     }
@@ -95,12 +107,12 @@ pub fn fs_credentials(creds: &Credentials) -> fs::Credentials<'_> {
 
 /// Runs `f` with the caller's view of the tree.
 pub fn with_fs<R>(f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    Task::with_own_fs(|own, creds| own.with(&fs_credentials(creds), f))
+    Task::with_own_fs(|own, creds| own.run(&fs_credentials(creds), f))
 }
 
 /// Runs `f` with the caller's view of the tree and other ids: access(2) asks with the real ones.
 pub fn with_fs_as<R>(creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    Task::with_own_fs(|own, _| own.with(creds, f))
+    Task::with_own_fs(|own, _| own.run(creds, f))
 }
 
 /// Whether the caller has capability `cap` (`CAP_*`).

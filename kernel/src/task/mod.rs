@@ -18,6 +18,7 @@ pub mod io_context;
 mod load;
 pub mod ntp;
 pub mod oom;
+mod ordered;
 pub mod per_user;
 pub mod posix_timer;
 pub mod process;
