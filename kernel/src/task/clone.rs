@@ -83,9 +83,7 @@ fn check_limits(parent: &Task) -> SysResult<()> {
     let credentials = parent.credentials();
     let limit = parent.process.rlimit(RLIMIT_NPROC);
     let exempt = credentials.uid == 0 || credentials.capable(CAP_SYS_RESOURCE) || credentials.capable(CAP_SYS_ADMIN);
-    // Counting is dear, and needless while all users together are below the limit.
-    let reached = || table::tasks().iter().filter(|task| task.credentials().uid == credentials.uid).count() as u64 >= limit;
-    if !exempt && total >= limit && reached() { Err(Errno::EAGAIN) } else { Ok(()) }
+    if !exempt && table::threads_of_user(credentials.uid) >= limit { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
 fn choose_id(wanted: Option<i32>) -> SysResult<i32> {
@@ -166,7 +164,7 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     sched::start(&child);
     if flags.contains(CloneFlags::CLONE_VFORK) {
         // A thread never leaves its process's memory but with its end.
-        let ended = || !process.threads.lock().iter().any(|thread| Arc::ptr_eq(thread, &child));
+        let ended = || !process.threads.lock().contains(&child);
         let thread = flags.contains(CloneFlags::CLONE_THREAD);
         let done = || if thread { ended() } else { process.left_first_space.load(Ordering::Acquire) }.then_some(());
         // A thread that is being killed does not wait: it never uses the memory again.

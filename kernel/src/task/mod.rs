@@ -19,6 +19,7 @@ pub mod io_context;
 mod load;
 pub mod ntp;
 pub mod oom;
+mod ordered;
 pub mod posix_timer;
 pub mod process;
 pub mod reap;
