@@ -23,6 +23,7 @@ pub mod posix_timer;
 pub mod process;
 pub mod reap;
 pub mod rseq;
+pub mod rt_limit;
 pub mod sched;
 pub mod seccomp;
 pub mod set_ids;

@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::history::History;
 use super::io_context::IoContext;
 use super::process::Process;
+use super::rt_limit::RealtimeUse;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
@@ -244,6 +245,8 @@ pub struct Task {
     pub(super) cpu_time: CpuTime,
     /// Voluntary and involuntary context switches.
     pub switches: [AtomicU64; 2],
+    /// For `RLIMIT_RTTIME`.
+    pub(super) rt_use: RealtimeUse,
     /// Minor and major page faults.
     pub faults: [AtomicU64; 2],
     /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of `/proc/PID/io`.
@@ -347,6 +350,7 @@ impl Task {
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
+            rt_use: RealtimeUse::default(),
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],
             started_at: now,
