@@ -12,6 +12,8 @@ extern crate arch;
 #[macro_use]
 extern crate base;
 #[cfg(target_os = "none")]
+extern crate caller;
+#[cfg(target_os = "none")]
 extern crate mem;
 #[cfg(target_os = "none")]
 extern crate sync;
@@ -141,7 +143,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
             task::watchdog::start();
         }
         sync::order::start();
-        task::start_first_process(root)
+        task::start_init(root)
     });
     if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");

@@ -74,7 +74,7 @@ fn end_thread(status: u32) -> ! {
         trace::ended(&task, status);
     }
     release_user_state(&task);
-    crate::ipc::sem::leave(&task);
+    ipc::sem::leave(&task.undo, task.process.pid);
     let last = {
         let mut threads = process.threads.lock();
         threads.retain(|t| !Arc::ptr_eq(t, &task));

@@ -6,7 +6,7 @@
 //! What all of a chain let through whatever the arguments is known beforehand, a bit for each call ([`Allowed`]): filters run for
 //! the others only.
 //!
-//! Calls are looked at on the long way only ([`crate::syscalls::look_at_calls`]), which the machine takes from the first filter on: without
+//! Calls are looked at on the long way only ([`crate::syscalls::inspect_calls`]), which the machine takes from the first filter on: without
 //! one, nothing here costs anything.
 
 pub mod notify;
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use inet::bpf::seccomp::Call;
-use inet::bpf::{Instruction, MOST, NotTaken, Program};
+use inet::bpf::{Instruction, MAX_INSTRUCTIONS, NotTaken, Program};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ptrace::{self as p, SECCOMP_MODE_DISABLED, SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT};
 use syscall_shim::types::Siginfo;
@@ -189,7 +189,7 @@ pub fn set_strict() -> SysResult<()> {
         return Err(Errno::EINVAL);
     }
     task.seccomp.mode.store(SECCOMP_MODE_STRICT, Ordering::Release);
-    crate::syscalls::look_at_calls(|_| false);
+    crate::syscalls::inspect_calls(|_| false);
     Ok(())
 }
 
@@ -197,7 +197,7 @@ pub fn set_strict() -> SysResult<()> {
 pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
     let task = current();
     let len = usize::from(len);
-    if len == 0 || len > MOST {
+    if len == 0 || len > MAX_INSTRUCTIONS {
         return Err(Errno::EINVAL);
     }
     if !task.no_new_privs.load(Ordering::Relaxed) && !task.credentials().capable(g::CAP_SYS_ADMIN) {
@@ -222,7 +222,7 @@ pub fn add_filter(program: Program, notifier: Option<Arc<Notifier>>, all: bool) 
         return Err(Errno::EBUSY);
     }
     let filter = Arc::new(Filter::new(program, older, notifier)?);
-    crate::syscalls::look_at_calls(|nr| is_allowed(&filter.allowed, nr));
+    crate::syscalls::inspect_calls(|nr| is_allowed(&filter.allowed, nr));
     if !all {
         drop(task.seccomp.set(Some(filter), SECCOMP_MODE_FILTER));
         return Ok(0);

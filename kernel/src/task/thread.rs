@@ -8,9 +8,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::arrival::Arrival;
 use super::credentials::Credentials;
-use super::history::History;
 use super::io_context::IoContext;
 use super::process::Process;
+use super::recent_calls::RecentCalls;
 use super::rt_limit::RealtimeUse;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
@@ -18,10 +18,10 @@ use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
 use crate::files::{FdTable, FsContext, OpenFile};
-use crate::ipc::sem::UndoList;
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqSpinLock, SpinLock};
+use ipc::sem::UndoSlot;
 
 /// Size in bytes of a thread's kernel stack.
 pub const KERNEL_STACK_SIZE: usize = 32 * 1024;
@@ -202,7 +202,7 @@ pub struct Task {
     /// What disks would know of it; `CLONE_IO` shares it. `None` for one who never had a priority.
     pub io_context: SpinLock<Option<Arc<IoContext>>>,
     /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was anything.
-    pub undo: SpinLock<Option<Arc<UndoList>>>,
+    pub undo: UndoSlot,
     /// What `SCHED_DEADLINE` gives it.
     pub deadline: super::sched::deadline::Deadline,
     /// Bit per CPU that the thread may run on.
@@ -254,7 +254,7 @@ pub struct Task {
     /// When the thread started, monotonic.
     pub started_at: Instant,
     /// The last system calls, for the panic report and dumps.
-    pub history: History,
+    pub recent_calls: RecentCalls,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     pub no_new_privs: AtomicBool,
     /// seccomp(2).
@@ -354,7 +354,7 @@ impl Task {
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],
             started_at: now,
-            history: History::new(),
+            recent_calls: RecentCalls::new(),
             no_new_privs: AtomicBool::new(false),
             seccomp: Seccomp::default(),
             mce_kill: AtomicU8::new(Self::MCE_KILL_DEFAULT),

@@ -2,7 +2,7 @@
 
 use litemap::LiteMap;
 
-use crate::sync::IrqSpinLock;
+use sync::IrqSpinLock;
 
 /// Counts by user id. A leaf lock.
 pub struct PerUser(IrqSpinLock<LiteMap<u32, u64>>);
