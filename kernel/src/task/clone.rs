@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use fs::OpenFlags;
-use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT_NPROC};
+use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT_NPROC, RLIMIT_RTTIME};
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use super::family::{self, Relation};
@@ -285,8 +285,10 @@ fn enter_thread(parent: &Task, child: &Arc<Task>) -> Option<()> {
     Some(())
 }
 
-/// The child inherits `RLIMIT_CPU`, and starts with no time used.
+/// The child inherits `RLIMIT_CPU` and `RLIMIT_RTTIME`, and starts with no time used.
 fn start_cpu_limit(process: &Arc<Process>) {
+    let limit = process.rlimits.lock()[RLIMIT_RTTIME as usize];
+    super::rt_limit::set(process, limit.soft);
     let limit = process.rlimits.lock()[RLIMIT_CPU as usize];
     if limit.soft != RLIM_INFINITY {
         process.timers.set_cpu_limit(process, limit.soft, limit.hard);

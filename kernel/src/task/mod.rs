@@ -26,6 +26,7 @@ pub mod reap;
 pub mod recent_calls;
 mod rights;
 pub mod rseq;
+pub mod rt_limit;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;

@@ -12,6 +12,7 @@ use super::io_context::IoContext;
 use super::ordered::HasPlace;
 use super::process::Process;
 use super::recent_calls::RecentCalls;
+use super::rt_limit::RealtimeUse;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
@@ -247,6 +248,8 @@ pub struct Task {
     pub(super) cpu_time: CpuTime,
     /// Voluntary and involuntary context switches.
     pub switches: [AtomicU64; 2],
+    /// For `RLIMIT_RTTIME`.
+    pub(super) rt_use: RealtimeUse,
     /// Minor and major page faults.
     pub faults: [AtomicU64; 2],
     /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of `/proc/PID/io`.
@@ -357,6 +360,7 @@ impl Task {
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
+            rt_use: RealtimeUse::default(),
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],
             started_at: now,
