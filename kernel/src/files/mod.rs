@@ -17,6 +17,7 @@ pub mod fd_table;
 pub mod fileattr;
 pub mod fs_context;
 pub mod host_stream;
+pub mod hugetlb;
 pub mod inotify;
 pub mod io;
 pub mod kmsg;

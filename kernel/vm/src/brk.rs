@@ -1,10 +1,35 @@
 //! brk(2): the heap that grows up from the end of the program's data.
 
-use super::address_space::{AddressSpace, Area};
+use super::address_space::{AddressSpace, Area, Layout};
 use super::flags::{PAGE_SIZE, Policy, Prot, USER_END, VmFlags, page_up};
 use super::limits::Rights;
+use super::object::Object;
 
 impl AddressSpace {
+    /// Where the parts of the program are, and the break.
+    pub fn parts(&self) -> (Layout, u64) {
+        let inner = self.inner.read();
+        (inner.layout, inner.brk)
+    }
+
+    /// Says where the parts are from now on (`prctl(PR_SET_MM)`).
+    pub fn set_parts(&self, layout: Layout, brk: u64) {
+        let mut locked = self.lock();
+        locked.inner.layout = layout;
+        locked.inner.brk = brk;
+    }
+
+    /// Whether an area contains `addr`, or begins above it.
+    pub fn has_area_above(&self, addr: u64) -> bool {
+        self.inner.read().areas.find_from(addr).is_some()
+    }
+
+    /// Whether an area maps the file of that device and number.
+    pub fn maps_file(&self, dev: u64, ino: u64) -> bool {
+        let is_it = |object: &Object| matches!(object, Object::File(map) if map.file.id() == (dev, ino));
+        self.inner.read().areas.iter().any(|area| area.backing.as_ref().is_some_and(is_it))
+    }
+
     /// Moves the program break to `new` and returns the break: the old one when `new` is not possible, as brk(2) does.
     pub fn brk(&self, new: u64, by: &impl Rights) -> u64 {
         let mut locked = self.lock();
