@@ -50,8 +50,9 @@ static void *wake(void *arg) {
         uint64_t time = now();
         if (time < next)
             continue;
-        // Not a whole number of anybody's ticks.
-        next = time + EVERY_US * 1000ull + x % 100000;
+        // Out of step with anybody's ticks and slices: at the end of one the sender itself has to wait, between its look at the time
+        // and the sending.
+        next = time + EVERY_US * 1000ull + x % 1000000;
         check(write(ends[1], &time, sizeof time) == sizeof time, "write");
         i++;
     }

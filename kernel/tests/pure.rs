@@ -5,6 +5,8 @@ extern crate alloc;
 
 #[path = "../src/files/tty/discipline.rs"]
 mod discipline;
+#[path = "../src/task/sched/fair.rs"]
+mod fair;
 #[path = "../src/host_link/flow.rs"]
 mod flow;
 #[path = "../src/host_link/frame.rs"]

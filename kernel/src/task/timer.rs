@@ -84,7 +84,7 @@ pub fn no_later_than(deadline: Instant) {
 
 /// The timer interrupt.
 pub fn interrupt() {
-    this_cpu().timer_armed.set(Instant::MAX);
+    let armed = this_cpu().timer_armed.replace(Instant::MAX);
     let now = clock::monotonic_ns();
     let queue = queue_of(this_cpu().id.get());
     loop {
@@ -103,6 +103,6 @@ pub fn interrupt() {
             None => break,
         }
     }
-    sched::tick(now);
+    sched::tick(now, now.saturating_sub(armed));
     reprogram();
 }

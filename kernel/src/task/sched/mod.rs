@@ -9,6 +9,7 @@
 mod balance;
 mod cpu_time;
 pub mod deadline;
+mod fair;
 mod queue;
 pub mod realtime;
 
@@ -28,15 +29,17 @@ use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqSpinGuard, IrqSpinLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
+pub use fair::TIME_SLICE;
 use queue::{Arrival, RunQueue};
 pub use realtime::rr_slice;
 
-/// Time that a task runs while others are ready, in nanoseconds.
-pub const TIME_SLICE: Instant = 4_000_000;
 /// What a task that ran alone keeps of its turn when another one comes.
 const WAKEUP_GRANULARITY: Instant = 1_000_000;
 /// How long an application may run before an interrupt looks at it: one that executes `hlt` sleeps until then.
 const CHECK_INTERVAL: Instant = 20_000_000;
+/// A timer that comes later than this tells that the CPU was not there meanwhile: nothing in the kernel keeps interrupts off for as
+/// long, nor does a translator take so long to bring one.
+const TIMER_LATENESS: Instant = 1_000_000;
 /// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
 const POLL_TIME: Instant = 20_000;
 
@@ -338,9 +341,12 @@ pub fn interrupt_at() -> Option<Instant> {
     busy.then(|| clock::monotonic_ns() + CHECK_INTERVAL)
 }
 
-/// Called by the timer interrupt: asks for a switch when the slice is over.
-pub fn tick(now: Instant) {
+/// Called by the timer interrupt, which comes `late`: asks for a switch when the slice is over.
+pub fn tick(now: Instant, late: Instant) {
     let mut queue = my_queue().lock();
+    if late > TIMER_LATENESS {
+        queue.lose(late, now);
+    }
     if queue.is_empty() || now < queue.slice_end {
         return;
     }

@@ -1,16 +1,16 @@
 //! The ready tasks of one CPU, and who of them is next.
 //!
-//! Real-time tasks come first, by priority. The others share the CPU by virtual time: what a task has run, in nanoseconds,
-//! divided by the weight that its nice value gives it; the one that has had least is next.
+//! Real-time tasks come first, by priority. The others share the CPU by virtual time ([`fair`]).
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::super::Instant;
 use super::super::load::Load;
 use super::super::thread::{SchedParams, Task};
+pub use super::fair::Arrival;
+use super::fair::{self, FairQueue, UNIT};
 use super::{TIME_SLICE, realtime};
 use crate::arch::percpu;
 use crate::mm::AddressSpace;
@@ -23,51 +23,18 @@ const SCHED_DEADLINE: u32 = 6;
 /// Above all that a program can ask for.
 const DEADLINE_PRIORITY: u32 = 100;
 
-/// Virtual time by which a task may be ahead of the others when it has slept. That is all that a sleep gives: if it made up for what
-/// the task had run before, those who hand the CPU to each other would never have had more than one who is ready all the time.
-const SLEEP_CREDIT: i64 = TIME_SLICE as i64;
-/// How much more virtual time the running task must have had for one that wakes up to take its place at once.
-const WAKEUP_GRANULARITY: u64 = 1_000_000;
-/// Where virtual time begins, so that what is ahead does not wrap.
-const ORIGIN: u64 = 1 << 40;
-
-/// Weight of nice 0.
-const UNIT: u64 = 1024;
 const IDLE_WEIGHT: u64 = 3;
-
-/// Weights of nice -20 to 19: each step is a factor of 1.25 (sched(7): about 10 % of the CPU between two tasks).
-const WEIGHTS: [u64; 40] = {
-    let mut weights = [UNIT; 40];
-    let mut at = 20;
-    // In units of 1/1024, so that rounding does not add up.
-    let mut scaled = UNIT << 10;
-    while at > 0 {
-        at -= 1;
-        scaled = scaled * 5 / 4;
-        weights[at] = (scaled + 512) >> 10;
-    }
-    at = 20;
-    scaled = UNIT << 10;
-    while at < 39 {
-        at += 1;
-        scaled = scaled * 4 / 5;
-        weights[at] = (scaled + 512) >> 10;
-    }
-    weights
-};
 
 fn weight(params: SchedParams) -> u64 {
     if params.policy == SCHED_IDLE {
         return IDLE_WEIGHT;
     }
-    WEIGHTS.get((params.nice + 20) as usize).copied().unwrap_or(UNIT)
+    fair::weight(params.nice)
 }
 
-/// Virtual time by which a task may be behind the others when it comes: what a turn counts for it. It cannot have had more than that
-/// in excess when it went to sleep, and if the others have not moved on since, it must not wait for longer.
 #[inline(always)]
-fn max_debt(task: &Task) -> i64 {
-    if task.sched.is_default() { TIME_SLICE as i64 } else { (TIME_SLICE * UNIT / weight(task.sched.get())) as i64 }
+fn max_debt(task: &Task) -> u64 {
+    fair::max_debt(if task.sched.is_default() { UNIT } else { weight(task.sched.get()) })
 }
 
 fn realtime_priority(params: SchedParams) -> Option<u32> {
@@ -83,21 +50,6 @@ pub fn priority(task: &Task) -> Option<u32> {
     realtime_priority(task.sched.get())
 }
 
-/// How a task comes to a queue.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
-    /// It has slept, and was on this CPU before.
-    Woken,
-    /// It comes from another queue, or is new.
-    Moved,
-    /// It was running here and was taken off for another one.
-    Preempted,
-    /// It was running here, and its turn is over.
-    Expired,
-    /// It was running here and gave way.
-    Yielded,
-}
-
 /// As what a task came to a queue.
 pub struct Place {
     params: SchedParams,
@@ -111,8 +63,8 @@ pub struct RunQueue {
     pub cpu: u32,
     /// Ready real-time tasks, highest priority first, in order of their turns within one.
     realtime: VecDeque<(u32, Arc<Task>)>,
-    /// All other ready tasks by virtual time: who has had least is last, and among equals who came first.
-    fair: Vec<(u64, Arc<Task>)>,
+    /// All other ready tasks.
+    fair: FairQueue<Arc<Task>>,
     /// The running task.
     pub current: Option<Arc<Task>>,
     /// What runs when nothing is ready.
@@ -131,8 +83,6 @@ pub struct RunQueue {
     rt_used: Instant,
     /// Up to when the running task's virtual time is counted.
     counted_to: Instant,
-    /// Virtual time of the task that has had least; it never goes back.
-    min_vruntime: u64,
     /// For the load averages.
     pub load: Load,
 }
@@ -143,7 +93,7 @@ impl RunQueue {
         Self {
             cpu: 0,
             realtime: VecDeque::new(),
-            fair: Vec::new(),
+            fair: FairQueue::new(),
             current: None,
             idle: None,
             previous: (None, None),
@@ -153,7 +103,6 @@ impl RunQueue {
             rt_period: 0,
             rt_used: 0,
             counted_to: 0,
-            min_vruntime: ORIGIN,
             load: Load::new(),
         }
     }
@@ -181,11 +130,7 @@ impl RunQueue {
         let place = if task.sched.is_default() {
             let vruntime = self.place(&task, arrival);
             task.vruntime.store(vruntime, Ordering::Relaxed);
-            if self.fair.is_empty() {
-                self.fair.push((vruntime, task));
-            } else {
-                self.insert_fair(vruntime, task);
-            }
+            self.fair.push(vruntime, task);
             Place { params: SchedParams::default(), vruntime }
         } else {
             self.push_special(task, arrival)
@@ -201,7 +146,7 @@ impl RunQueue {
         let Some(priority) = realtime_priority(params) else {
             let vruntime = self.place(&task, arrival);
             task.vruntime.store(vruntime, Ordering::Relaxed);
-            self.insert_fair(vruntime, task);
+            self.fair.push(vruntime, task);
             return Place { params, vruntime };
         };
         if params.policy == SCHED_DEADLINE {
@@ -230,37 +175,17 @@ impl RunQueue {
         Place { params, vruntime: deadline }
     }
 
-    #[inline(never)]
-    fn insert_fair(&mut self, vruntime: u64, task: Arc<Task>) {
-        let at = self.fair.partition_point(|(other, _)| *other > vruntime);
-        self.fair.insert(at, (vruntime, task));
-    }
-
-    /// The virtual time with which a task joins the fair ones. The running one's is counted up to now: what the queue's minimum
-    /// lacks, whoever comes would be ahead of the running task, or behind the next one.
+    /// The virtual time with which a task joins the fair ones.
     #[inline(always)]
     fn place(&self, task: &Task, arrival: Arrival) -> u64 {
-        let own = task.vruntime.load(Ordering::Relaxed);
-        let earliest = self.min_vruntime - SLEEP_CREDIT as u64;
-        match arrival {
-            Arrival::Woken => own.clamp(earliest, self.min_vruntime + max_debt(task) as u64),
-            // Away from queues it is relative to the last one's minimum.
-            Arrival::Moved => self.min_vruntime.saturating_add_signed((own as i64).clamp(-SLEEP_CREDIT, max_debt(task))),
-            // One that was a real-time task until now has had no virtual time.
-            Arrival::Preempted | Arrival::Expired => own.max(earliest),
-            // Behind all that wait, but for those that have had far more, by their weights.
-            Arrival::Yielded => {
-                let last = self.fair.first().map_or(own, |(last, _)| *last);
-                own.max(last.min(self.min_vruntime + TIME_SLICE)).max(self.min_vruntime)
-            }
-        }
+        self.fair.place(task.vruntime.load(Ordering::Relaxed), max_debt(task), arrival)
     }
 
     /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes relative. That of the running one is
     /// counted.
     pub fn migrate_out(&self, task: &Task) {
-        let own = if priority(task).is_some() { self.min_vruntime } else { task.vruntime.load(Ordering::Relaxed) };
-        task.vruntime.store(own.wrapping_sub(self.min_vruntime), Ordering::Relaxed);
+        let own = if priority(task).is_some() { self.fair.min_vruntime() } else { task.vruntime.load(Ordering::Relaxed) };
+        task.vruntime.store(self.fair.relative(own), Ordering::Relaxed);
     }
 
     /// The running task goes on with other parameters: what it has had in excess counts as much as it may by those.
@@ -273,11 +198,9 @@ impl RunQueue {
         }
     }
 
-    /// A new task begins a turn behind its creator, the running one, whose time is counted: by making others nobody gains any, and the
-    /// creator, if it sleeps now, comes before the new one when it is woken.
+    /// Gives a new task its virtual time. Its creator is the running one, whose time is counted.
     pub fn begin_as(&self, task: &Task, creator: &Task) {
-        let had = creator.vruntime.load(Ordering::Relaxed).max(self.min_vruntime);
-        task.vruntime.store(had + TIME_SLICE, Ordering::Relaxed);
+        task.vruntime.store(self.fair.newcomer(creator.vruntime.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// Whether real-time tasks have had their share of the period, and others wait.
@@ -290,7 +213,7 @@ impl RunQueue {
     #[inline(always)]
     pub fn pop(&mut self) -> Option<Arc<Task>> {
         let task = if self.realtime.is_empty() || self.is_throttled() {
-            self.fair.pop().map(|(_, task)| task)
+            self.fair.pop()
         } else {
             self.realtime.pop_front().map(|(_, task)| task)
         };
@@ -304,8 +227,7 @@ impl RunQueue {
         let task = if let Some(at) = self.realtime.iter().position(|(_, task)| wanted(task)) {
             self.realtime.remove(at)?.1
         } else {
-            let at = self.fair.iter().rposition(|(_, task)| wanted(task))?;
-            self.fair.remove(at).1
+            self.fair.take(|task| wanted(task))?
         };
         self.migrate_out(&task);
         self.publish();
@@ -328,7 +250,7 @@ impl RunQueue {
                 let vruntime = current.vruntime.load(Ordering::Relaxed) + now.saturating_sub(self.counted_to);
                 if !current.idle {
                     current.vruntime.store(vruntime, Ordering::Relaxed);
-                    self.advance(vruntime);
+                    self.fair.advance(vruntime);
                 }
                 self.counted_to = now;
             }
@@ -355,17 +277,10 @@ impl RunQueue {
             } else {
                 let vruntime = current.vruntime.load(Ordering::Relaxed) + self.uncounted(params, now);
                 current.vruntime.store(vruntime, Ordering::Relaxed);
-                self.advance(vruntime);
+                self.fair.advance(vruntime);
             }
         }
         self.counted_to = now;
-    }
-
-    /// Brings the least virtual time up to date, the running task having had `running`.
-    #[inline(always)]
-    fn advance(&mut self, running: u64) {
-        let least = self.fair.last().map_or(running, |(first, _)| running.min(*first));
-        self.min_vruntime = self.min_vruntime.max(least);
     }
 
     /// Begins the turn of `task`, which becomes the running one; none is.
@@ -383,6 +298,12 @@ impl RunQueue {
         };
         self.load.set(now, self.waiting() + usize::from(!task.idle));
         self.current = Some(task);
+    }
+
+    /// The CPU's timer came `late`: for as long the CPU was not there, but with other machines, and the running task, whatever it is,
+    /// has not run. Else a task that needs little would be taken for one that has had far more than its share.
+    pub fn lose(&mut self, late: Instant, now: Instant) {
+        self.counted_to += late.min(now.saturating_sub(self.counted_to));
     }
 
     /// The running task's slice is over. Whether it is to give way; else it gets another one.
@@ -405,7 +326,7 @@ impl RunQueue {
             return true;
         }
         if new.params == SchedParams::default() && current.sched.is_default() {
-            return new.vruntime + WAKEUP_GRANULARITY < current.vruntime.load(Ordering::Relaxed);
+            return fair::preempts(new.vruntime, current.vruntime.load(Ordering::Relaxed));
         }
         self.preempts_special(new, current)
     }
@@ -423,7 +344,7 @@ impl RunQueue {
             (SCHED_IDLE, _) => false,
             (_, SCHED_IDLE) => true,
             (SCHED_BATCH, _) => false,
-            _ => vruntime + WAKEUP_GRANULARITY < current.vruntime.load(Ordering::Relaxed),
+            _ => fair::preempts(vruntime, current.vruntime.load(Ordering::Relaxed)),
         }
     }
 }
