@@ -313,13 +313,13 @@ fn saved_syn(incoming: &Incoming<'_>, with_link: bool) -> Option<Bytes> {
 /// The header of the link that a packet came with, as far as we know the sender.
 fn link_header(incoming: &Incoming<'_>) -> [u8; 14] {
     let sender = match &incoming.interface.link {
-        Link::Ethernet(_, neighbors) => neighbors.list().into_iter().find(|(ip, _)| *ip == incoming.source),
+        Link::Ethernet(_, neighbors) => neighbors.list().into_iter().find(|(ip, ..)| *ip == incoming.source),
         Link::Loopback(_) => None,
     };
     let protocol: u16 = if incoming.source.is_ipv4() { 0x800 } else { 0x86dd };
     let mut out = [0; 14];
     out[..6].copy_from_slice(&incoming.interface.mac());
-    out[6..12].copy_from_slice(&sender.map_or([0; 6], |(_, mac)| mac));
+    out[6..12].copy_from_slice(&sender.map_or([0; 6], |(_, mac, _)| mac));
     out[12..].copy_from_slice(&protocol.to_be_bytes());
     out
 }
