@@ -110,7 +110,7 @@ pub fn is_segment_routing(header: &[u8]) -> bool {
 }
 
 /// The headers of a packet that has come: `first` says of which kind the first is, `bytes` are those before the upper protocol.
-pub fn of_packet(first: u8, bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+pub fn of_packet(first: u8, bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
     let (mut kind, mut rest) = (first, bytes);
     core::iter::from_fn(move || {
         let len = match kind {
@@ -125,9 +125,19 @@ pub fn of_packet(first: u8, bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
+/// Why a packet does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The sender is to be told of an option that is not known, and where in the header that is.
+    pub told: Option<usize>,
+    /// That goes for packets to many, too.
+    pub of_many: bool,
+}
+
 /// Whether the options of a hop-by-hop or destination header let the packet go on (RFC 8200, 4.2; Linux's bounds): what is not known
 /// says so itself, and padding is short and empty.
-pub fn options_pass(header: &[u8]) -> bool {
+pub fn check_options(header: &[u8]) -> Result<(), Refusal> {
+    const SILENT: Refusal = Refusal { told: None, of_many: false };
     const PAD1: u8 = 0;
     const PADN: u8 = 1;
     /// `IP6_DEFAULT_MAX_HBH_OPTS_CNT` and its like.
@@ -141,28 +151,30 @@ pub fn options_pass(header: &[u8]) -> bool {
         } else {
             let Some((data, following)) = tail.split_first().and_then(|(len, tail)| tail.split_at_checked((*len).into()))
             else {
-                return false;
+                return Err(SILENT);
             };
             if *kind == PADN {
                 padding += 2 + data.len();
                 if data.iter().any(|byte| *byte != 0) {
-                    return false;
+                    return Err(SILENT);
                 }
             } else {
                 options += 1;
                 padding = 0;
                 // The two highest bits say what becomes of a packet whose option is not known.
-                if !is_known(*kind) && kind >> 6 != 0 {
-                    return false;
+                match if is_known(*kind) { 0 } else { kind >> 6 } {
+                    0 => {}
+                    1 => return Err(SILENT),
+                    how => return Err(Refusal { told: Some(header.len() - rest.len()), of_many: how == 2 }),
                 }
             }
             rest = following;
         }
         if padding > MAX_PADDING || options > MAX_OPTIONS {
-            return false;
+            return Err(SILENT);
         }
     }
-    true
+    Ok(())
 }
 
 /// Router alert, jumbo payload of no use here, CALIPSO: what has a meaning, or is passed over.
@@ -192,11 +204,13 @@ mod tests {
 
     #[test]
     fn options_say_what_becomes_of_the_packet() {
-        assert!(options_pass(&[17, 0, 1, 4, 0, 0, 0, 0]));
-        assert!(options_pass(&[17, 0, 0x1e, 4, 1, 2, 3, 4]));
-        assert!(!options_pass(&[17, 0, 0x5e, 4, 1, 2, 3, 4]));
-        assert!(!options_pass(&[17, 0, 1, 4, 0, 0, 0, 1]));
-        assert!(!options_pass(&[17, 0, 1, 5, 0, 0, 0, 0]));
-        assert!(!options_pass(&[17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let passes = |header: &[u8]| check_options(header).is_ok();
+        assert!(passes(&[17, 0, 1, 4, 0, 0, 0, 0]));
+        assert!(passes(&[17, 0, 0x1e, 4, 1, 2, 3, 4]));
+        assert_eq!(check_options(&[17, 0, 0, 0x9e, 1, 0, 0, 0]), Err(Refusal { told: Some(3), of_many: true }));
+        assert!(!passes(&[17, 0, 0x5e, 4, 1, 2, 3, 4]));
+        assert!(!passes(&[17, 0, 1, 4, 0, 0, 0, 1]));
+        assert!(!passes(&[17, 0, 1, 5, 0, 0, 0, 0]));
+        assert!(!passes(&[17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
     }
 }

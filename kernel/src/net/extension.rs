@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use inet::Bytes;
 use inet::ip::octets;
@@ -152,6 +152,8 @@ pub struct Sticky {
     /// Leaf locks, as the next one.
     v4: SpinLock<Option<Arc<Ipv4Options>>>,
     v6: SpinLock<Headers>,
+    /// The interface of `IPV6_PKTINFO`; 0 for none.
+    interface: AtomicU32,
 }
 
 impl Sticky {
@@ -193,6 +195,16 @@ impl Sticky {
     pub fn change_v6(&self, change: impl FnOnce(&mut Headers)) {
         change(&mut self.v6.lock());
         self.any.store(true, Ordering::Release);
+    }
+
+    /// The interface that packets of IPv6 leave by where nothing else is said; 0 for none.
+    pub fn interface(&self) -> u32 {
+        self.interface.load(Ordering::Relaxed)
+    }
+
+    /// Sets that.
+    pub fn set_interface(&self, index: u32) {
+        self.interface.store(index, Ordering::Relaxed);
     }
 
     /// Takes what another has.

@@ -226,6 +226,19 @@ pub fn port_unreachable(incoming: &Incoming<'_>, protocol: u8) {
     send(incoming.destination, incoming.source, 0, message, &incoming.carried);
 }
 
+/// A packet that is to be answered has an option of IPv6 at byte `at` that is not known (RFC 8200, 4.2). `taken` are the headers before the one
+/// that is looked at.
+pub fn unknown_option(incoming: &Incoming<'_>, taken: &[u8], at: usize) {
+    /// `ICMPV6_UNK_OPTION`.
+    const UNKNOWN: u8 = 2;
+    let own = if incoming.destination.is_multicast() { incoming.interface.source_for(&incoming.source) } else { None };
+    let mut message = alloc::vec![PARAMETER_PROBLEM[1], UNKNOWN, 0, 0];
+    message.extend((at as u32).to_be_bytes());
+    let quoted = incoming.network.iter().chain(taken).chain(incoming.head.iter()).chain(incoming.tail.iter());
+    message.extend(quoted.take(QUOTE));
+    send(own.unwrap_or(incoming.destination), incoming.source, 0, message, &Carried::Nothing);
+}
+
 /// A packet's header is wrong at byte `at`: its sender is told (RFC 792). The packet may be in two pieces.
 pub fn parameter_problem(source: Ipv4Addr, destination: Ipv4Addr, at: u8, packet: &[u8], tail: &[u8]) {
     let mut message = alloc::vec![PARAMETER_PROBLEM[0], 0, 0, 0, at, 0, 0, 0];

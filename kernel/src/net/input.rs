@@ -11,7 +11,7 @@ use inet::fragments::{Fragments, Key};
 use inet::groups;
 use inet::ip::octets;
 use inet::ipv4_options::Ipv4Options;
-use inet::ipv6_headers::{len_of, next, options_pass};
+use inet::ipv6_headers::{check_options, len_of, next};
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
 use super::counts::{self, Count};
@@ -256,7 +256,17 @@ fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
                 // We are nobody's router, and segment routing's headers are not taken without (`seg6_enabled`).
                 let passes = match protocol {
                     next::ROUTING => segments_left == 0 && !matches!(kind, RPL_ROUTING | SEGMENT_ROUTING),
-                    _ => options_pass(header),
+                    _ => match check_options(header) {
+                        Ok(()) => true,
+                        Err(refusal) => {
+                            let at = refusal.told.filter(|_| refusal.of_many || !incoming.destination.is_multicast());
+                            if let Some(at) = at {
+                                let before = incoming.network.len() + taken.len();
+                                icmp::unknown_option(incoming, &taken, before + at);
+                            }
+                            false
+                        }
+                    },
                 };
                 if !passes || taken.try_reserve(header.len()).is_err() {
                     return None;

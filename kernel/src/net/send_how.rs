@@ -39,8 +39,8 @@ pub struct SendHow {
 impl SendHow {
     /// Reads them, for a packet to an address of IPv6 if `v6`. `EINVAL` for what is not understood; what is of another level is passed
     /// over.
-    pub fn read(control: &[Control], v6: bool) -> SysResult<Self> {
-        let mut how = Self::default();
+    pub fn read(control: &[Control], v6: bool, common: &Common) -> SysResult<Self> {
+        let mut how = Self { interface: if v6 { common.sticky.interface() } else { 0 }, ..Self::default() };
         for message in control {
             let own = match message.level {
                 n::SOL_IP => !v6,

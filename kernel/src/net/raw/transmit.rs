@@ -43,7 +43,7 @@ impl RawSocket {
         let remote = self.ends.lock().remote;
         let to = to.or(remote).ok_or(Errno::EDESTADDRREQ)?;
         let bytes = from.take_all(MAX_PACKET)?;
-        let result = self.send_to(bytes, to, &SendHow::read(&with.control, to.is_ipv6())?);
+        let result = self.send_to(bytes, to, &SendHow::read(&with.control, to.is_ipv6(), &self.common)?);
         poll::sent();
         result.map(|()| len)
     }

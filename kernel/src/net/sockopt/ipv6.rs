@@ -50,11 +50,9 @@ const INVERTED: u64 = flag::FLOWLABEL_FIXED | flag::ONLY_JOINED[1];
 const STICKY: [u32; 4] = [n::IPV6_HOPOPTS, n::IPV6_RTHDRDSTOPTS, n::IPV6_RTHDR, n::IPV6_DSTOPTS];
 /// The least `IPV6_MTU`.
 const MIN_MTU: i32 = n::IPV6_MIN_MTU as i32;
-/// Sizes of `struct in6_pktinfo` and `struct ip6_mtuinfo`.
-const PKTINFO: usize = 20;
-/// See `PKTINFO`: `struct ipv6_mreq`.
+/// Sizes of `struct ipv6_mreq` and `struct ip6_mtuinfo`.
 const MREQ: usize = 20;
-/// See `PKTINFO`.
+/// See `MREQ`.
 const MTUINFO: usize = 32;
 
 /// The header that one of [`STICKY`] is about.
@@ -112,8 +110,8 @@ impl Common {
         let tclass = |number: i32| number.max(0) as u8 & if self.stream { !3 } else { !0 };
         let known = self.numbers.get(n::SOL_IPV6, option).is_some();
         match option {
-            n::IPV6_2292PKTOPTIONS if value.len() < 8 => return Ok(()),
-            n::IPV6_PKTINFO if value.len() < PKTINFO => return Err(Errno::EINVAL),
+            n::IPV6_2292PKTOPTIONS => return self.set_packet_options(value),
+            n::IPV6_PKTINFO => return self.set_packet_info(value),
             n::IPV6_ROUTER_ALERT if value.len() < 4 => return Err(Errno::EINVAL),
             n::IPV6_UNICAST_IF if value.len() != 4 => return Err(Errno::EINVAL),
             n::IPV6_JOIN_ANYCAST | n::IPV6_LEAVE_ANYCAST if value.len() < MREQ => return Err(Errno::EINVAL),
@@ -175,7 +173,7 @@ impl Common {
             n::IPV6_MTU => return Err(Errno::ENOTCONN),
             n::IPV6_ADDRFORM => return Err(if self.raw { Errno::ENOPROTOOPT } else { Errno::ENOTCONN }),
             n::IPV6_PATHMTU => return Err(if room < MTUINFO { Errno::EINVAL } else { Errno::ENOTCONN }),
-            n::IPV6_2292PKTOPTIONS if self.stream => return Ok(Vec::new()),
+            n::IPV6_2292PKTOPTIONS if self.stream => return Ok(self.packet_options()),
             option if STICKY.contains(&option) => return Ok(sticky(&mut self.sticky.v6(), option).to_vec()),
             _ => self.numbers.get(n::SOL_IPV6, option).ok_or(Errno::ENOPROTOOPT)?,
         };

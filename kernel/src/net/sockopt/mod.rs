@@ -5,6 +5,7 @@
 pub mod general;
 mod ip;
 mod ipv6;
+mod packet_options;
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, Ordering};

@@ -121,7 +121,13 @@ impl Arrival<'_> {
         if !self.options.has(HEADERS_V6) {
             return;
         }
-        for (kind, header) in of_packet(*first, bytes) {
+        let mut following = of_packet(*first, bytes);
+        while let Some((kind, header)) = following.next() {
+            // RFC 2292 knows of two headers for the destination at most, one before the routing header.
+            let mut later = following.clone().map(|(kind, _)| kind).take_while(|kind| *kind != next::ROUTING);
+            if form == 1 && kind == next::DESTINATION && later.any(|kind| kind == next::DESTINATION) {
+                continue;
+            }
             let options = match kind {
                 next::HOP_BY_HOP => HOP_BY_HOP,
                 next::DESTINATION => DESTINATION,

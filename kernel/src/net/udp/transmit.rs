@@ -61,7 +61,7 @@ impl UdpSocket {
         }
         let remote = self.ends.lock().remote;
         let towards = to.or(remote).ok_or(Errno::EDESTADDRREQ)?;
-        let how = SendHow::read(&with.control, towards.is_ipv6())?;
+        let how = SendHow::read(&with.control, towards.is_ipv6(), &self.common)?;
         if self.closed[1].load(Ordering::Acquire) {
             return Err(Errno::EPIPE);
         }
