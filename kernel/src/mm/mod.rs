@@ -18,6 +18,7 @@ pub mod object;
 mod pages;
 pub mod remote;
 mod seal;
+mod shared_policy;
 pub mod sites;
 pub mod vma;
 

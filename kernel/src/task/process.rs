@@ -8,6 +8,7 @@ use linux_raw_sys::general as g;
 
 use super::core_dump::Hold;
 use super::group::BroadcastSeq;
+use super::halts::Halts;
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
@@ -145,6 +146,8 @@ pub struct Process {
     pub memory_merge: AtomicBool,
     /// Keeps the threads still for a core file.
     pub hold: Hold,
+    /// Which `hlt` instructions it has executed.
+    pub halts: SpinLock<Halts>,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
 }
@@ -199,6 +202,7 @@ impl Process {
             thp_disabled: AtomicBool::new(false),
             memory_merge: AtomicBool::new(false),
             hold: Hold::default(),
+            halts: SpinLock::default(),
             timers: ProcessTimers::default(),
         }
     }
