@@ -282,7 +282,7 @@ macro_rules! for_each_syscall {
             236, vserver, [], absent;
             237, mbind, [Ptr Size Int Ptr UInt Hex], done;
             238, set_mempolicy, [Int Ptr UInt], done;
-            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], partial("shared memory has no policy of its own, only areas have");
+            239, get_mempolicy, [Ptr Ptr UInt Ptr Hex], done;
             240, mq_open, [Str OpenFlags Mode Ptr], done;
             241, mq_unlink, [Str], done;
             242, mq_timedsend, [Fd BufIn(2) Size UInt Timespec], done;
@@ -423,8 +423,8 @@ macro_rules! for_each_syscall {
             465, listxattrat, [DirFd Path AtFlags Ptr Size], done;
             466, removexattrat, [DirFd Path AtFlags Str], done;
             467, open_tree_attr, [DirFd Path Hex Ptr Size], done;
-            468, file_getattr, [DirFd Path Ptr Size AtFlags], absent;
-            469, file_setattr, [DirFd Path Ptr Size AtFlags], absent;
+            468, file_getattr, [DirFd Path Ptr Size AtFlags], done;
+            469, file_setattr, [DirFd Path Ptr Size AtFlags], done;
         }
     };
 }

@@ -9,7 +9,7 @@ use syscall_shim::halt::{self, HLT, Interrupted, Memory};
 
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
-use crate::arch::{apic, msr, vectors};
+use crate::arch::{apic, clock, msr, vectors};
 use crate::task::{current, sched};
 use crate::usermem::{self, UserAddr};
 
@@ -117,8 +117,10 @@ pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
     if !halt::may_have_halted(&at, text.clone(), &Present) {
         return false;
     }
+    let now = clock::monotonic_ns();
+    let known = task.process.halts.lock().is_known(f.rip, now);
     // The branch to it may be another library's, or have moved into a call site's stub.
-    for area in &code {
+    for area in code.iter().filter(|_| !known) {
         for start in area.clone().step_by(AT_ONCE) {
             if halt::may_come_from(&at, start..area.end.min(start + AT_ONCE as u64), &Present) {
                 return false;
@@ -127,6 +129,9 @@ pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
                 sched::schedule();
             }
         }
+    }
+    if !known {
+        task.process.halts.lock().add(frame.rip, now);
     }
     refuse(frame, 1, 0);
     true

@@ -1,7 +1,8 @@
 //! The flags of a file (ioctl_iflags(2), `FS_IOC_FSGETXATTR`): immutable, append only, and what only programs heed.
 
-use fs::{Cap, InodeRef};
+use fs::{Cap, FileType, InodeRef, Mount, Path};
 use linux_raw_sys::general as g;
+use syscall_shim::types::FileAttr;
 use syscall_shim::{Errno, SysResult};
 
 use super::{OpenFile, capable, with_fs};
@@ -34,9 +35,8 @@ fn inside(wanted: u32, name: fn(&(u32, u32, u32)) -> u32) -> SysResult<u32> {
     Ok(FLAGS.iter().filter(|flag| wanted & name(flag) != 0).fold(0, |all, flag| all | flag.0))
 }
 
-fn set(file: &OpenFile, flags: u32) -> SysResult<()> {
-    let inode: &InodeRef = &file.inode;
-    if file.path.mount.read_only() {
+fn set(mount: &Mount, inode: &InodeRef, flags: u32) -> SysResult<()> {
+    if mount.read_only() {
         return Err(Errno::EROFS);
     }
     let _lock = inode.common().lock.lock();
@@ -58,15 +58,55 @@ pub fn ioctl(file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
     let mode = file.inode.access_attrs().mode;
     match request {
         FS_IOC_GETFLAGS => arg.cast::<u32>().write(outside(mode, |flag| flag.1))?,
-        FS_IOC_SETFLAGS => set(file, inside(arg.cast::<u32>().read()?, |flag| flag.1)?)?,
+        FS_IOC_SETFLAGS => set(&file.path.mount, &file.inode, inside(arg.cast::<u32>().read()?, |flag| flag.1)?)?,
         FS_IOC_FSGETXATTR => arg.cast::<FsXattr>().write([outside(mode, |flag| flag.2), 0, 0, 0, 0, 0, 0])?,
         FS_IOC_FSSETXATTR => {
             let [flags, ..] = arg.cast::<FsXattr>().read()?;
-            set(file, inside(flags, |flag| flag.2)?)?;
+            set(&file.path.mount, &file.inode, inside(flags, |flag| flag.2)?)?;
         }
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)
+}
+
+/// What file_getattr(2) tells. `EOPNOTSUPP` for a file without flags.
+pub fn get_attributes(path: &Path) -> SysResult<FileAttr> {
+    let inode = path.inode()?;
+    if !inode.has_fileattr() {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let xflags = outside(inode.access_attrs().mode, |flag| flag.2);
+    Ok(FileAttr { fa_xflags: xflags.into(), ..FileAttr::default() })
+}
+
+/// file_setattr(2). `EINVAL` for flags that no file has, `EOPNOTSUPP` for those that this one has not, and for sizes of extents and a
+/// project.
+pub fn set_attributes(path: &Path, attr: &FileAttr) -> SysResult<()> {
+    /// `FS_XFLAG_*` that there are.
+    const KNOWN: u64 = 0x8001_fffb;
+    /// `FS_XFLAG_PREALLOC` and `FS_XFLAG_HASATTR`, which are only told.
+    const ONLY_TOLD: u64 = 0x8000_0002;
+    /// `FS_XFLAG_EXTSIZE` and its like stand for the sizes: without these they are none.
+    const EXTSIZE: u64 = 0x800;
+    const EXTSZINHERIT: u64 = 0x1000;
+    const COWEXTSIZE: u64 = 0x1_0000;
+    let xflags = attr.fa_xflags;
+    if xflags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let inode = path.inode()?;
+    if !inode.has_fileattr() {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let is_dir = inode.file_type() == FileType::Dir;
+    if xflags & EXTSIZE != 0 && is_dir || xflags & EXTSZINHERIT != 0 && !is_dir {
+        return Err(Errno::EINVAL);
+    }
+    if (attr.fa_extsize, attr.fa_projid, attr.fa_cowextsize) != (0, 0, 0) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let flags = xflags & !(ONLY_TOLD | EXTSIZE | EXTSZINHERIT | COWEXTSIZE);
+    set(&path.mount, inode, inside(flags as u32, |flag| flag.2)?)
 }
 
 /// What statx(2) tells of a file's flags: its attributes, and which of them can be there.

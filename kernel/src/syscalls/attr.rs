@@ -3,12 +3,14 @@
 use fs::Path;
 use fs::namespace::SetTime;
 use linux_raw_sys::general as g;
-use syscall_shim::types::{Timespec, Timeval, Utimbuf};
+use syscall_shim::types::{FileAttr, Timespec, Timeval, Utimbuf};
 use syscall_shim::{Errno, SysResult};
+use zerocopy::IntoBytes;
 
 use super::paths::{file, find_at};
-use crate::files::with_fs;
-use crate::usermem::{UserAddr, UserPtr};
+use crate::files::{fileattr, with_fs};
+use crate::mm::flags::PAGE_SIZE;
+use crate::usermem::{UserAddr, UserPtr, copy_out, read_extensible, zero_partial};
 use crate::vfs::namespace;
 
 fn change_mode(path: &Path, mode: u32) -> SysResult {
@@ -130,4 +132,46 @@ pub fn utime(path: UserAddr, times: UserPtr<Utimbuf>) -> SysResult {
         None => [SetTime::Now; 2],
     };
     change_times(&find_at(g::AT_FDCWD, path, 0, 0)?, times)
+}
+
+/// What file_getattr(2) and file_setattr(2) take of `AT_*`.
+const ATTRIBUTE_FLAGS: u32 = g::AT_SYMLINK_NOFOLLOW | g::AT_EMPTY_PATH;
+
+/// `EINVAL` for other flags and for a structure of `size` bytes that is too small, `E2BIG` for one that cannot be.
+fn check_attribute_call(size: usize, flags: u32) -> SysResult<()> {
+    if flags & !ATTRIBUTE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if size > PAGE_SIZE as usize {
+        return Err(Errno::E2BIG);
+    }
+    if size < size_of::<FileAttr>() { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// The file that these calls mean.
+fn attributed(dirfd: i32, path: UserAddr, flags: u32) -> SysResult<Path> {
+    let is_empty = path.is_null() || path.cast::<u8>().read()? == 0;
+    // A descriptor alone is no O_PATH one.
+    if flags & g::AT_EMPTY_PATH != 0 && dirfd >= 0 && is_empty {
+        return Ok(file(dirfd)?.path.clone());
+    }
+    find_at(dirfd, path, flags, ATTRIBUTE_FLAGS)
+}
+
+/// file_getattr(2).
+pub fn file_getattr(dirfd: i32, path: UserAddr, attr: UserAddr, size: usize, flags: u32) -> SysResult {
+    check_attribute_call(size, flags)?;
+    let told = fileattr::get_attributes(&attributed(dirfd, path, flags)?)?;
+    let bytes = told.as_bytes();
+    copy_out(attr, bytes)?;
+    let rest = size - bytes.len();
+    if zero_partial(attr.add(bytes.len() as u64), rest) == rest { Ok(0) } else { Err(Errno::EFAULT) }
+}
+
+/// file_setattr(2).
+pub fn file_setattr(dirfd: i32, path: UserAddr, attr: UserAddr, size: usize, flags: u32) -> SysResult {
+    // What is wrong with the structure comes before what is with the path.
+    check_attribute_call(size, flags)?;
+    let wanted: FileAttr = read_extensible(attr, size)?;
+    fileattr::set_attributes(&attributed(dirfd, path, flags)?, &wanted).map(|()| 0)
 }

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod family;
 pub mod futex;
 pub mod group;
+mod halts;
 pub mod init;
 pub mod io_context;
 mod load;

@@ -9,6 +9,7 @@ use linux_raw_sys::general as g;
 use super::core_dump::Hold;
 use super::family::Children;
 use super::group::BroadcastSeq;
+use super::halts::Halts;
 use super::ordered::{HasPlace, Ordered, in_batches};
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
@@ -147,6 +148,8 @@ pub struct Process {
     pub memory_merge: AtomicBool,
     /// Keeps the threads still for a core file.
     pub hold: Hold,
+    /// Which `hlt` instructions it has executed.
+    pub halts: SpinLock<Halts>,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
 }
@@ -207,6 +210,7 @@ impl Process {
             child_subreaper: AtomicBool::new(false),
             memory_merge: AtomicBool::new(false),
             hold: Hold::default(),
+            halts: SpinLock::default(),
             timers: ProcessTimers::default(),
         }
     }

@@ -29,6 +29,7 @@ mod pages;
 mod put_back;
 pub mod remote;
 mod seal;
+mod shared_policy;
 pub mod sites;
 pub mod vma;
 

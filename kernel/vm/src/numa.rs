@@ -1,12 +1,14 @@
 //! Memory policies on a machine with one node (set_mempolicy(2)), and barriers between threads (membarrier(2)).
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
-use super::address_space::AddressSpace;
+use super::address_space::{AddressSpace, Area};
 use super::flags::{Policy, page_down};
-use super::{tlb, user_page};
+use super::object::{MappedFile, Object};
+use super::{shared_policy, tlb, user_page};
 
 const MPOL_DEFAULT: u32 = 0;
 const MPOL_PREFERRED: u32 = 1;
@@ -101,6 +103,14 @@ pub struct Barriers {
 /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`
 pub const PRIVATE_EXPEDITED_RSEQ: u32 = 128;
 
+/// The file of an area whose policies belong to the file.
+fn shared(area: &Area) -> Option<&Arc<dyn MappedFile>> {
+    match &area.backing {
+        Some(Object::File(map)) if shared_policy::has_own(&map.file) => Some(&map.file),
+        _ => None,
+    }
+}
+
 impl AddressSpace {
     /// get_mempolicy(2) of a thread whose own policy is `policy`: mode or node, and the set of nodes.
     pub fn get_mempolicy(&self, addr: u64, flags: u64, policy: Policy) -> SysResult<(i32, u64)> {
@@ -111,7 +121,12 @@ impl AddressSpace {
             return if flags & (MPOL_F_NODE | MPOL_F_ADDR) != 0 { Err(Errno::EINVAL) } else { Ok((0, 1)) };
         }
         if flags & MPOL_F_ADDR != 0 {
-            let policy = self.inner.read().areas.find(addr).ok_or(Errno::EFAULT)?.policy;
+            let inner = self.inner.read();
+            let area = inner.areas.find(addr).ok_or(Errno::EFAULT)?;
+            let policy = match shared(area) {
+                Some(file) => shared_policy::find(file, area.offset_of(page_down(addr))),
+                None => area.policy,
+            };
             // Either the node of the page, which is 0, or the policy of the area.
             return Ok((if flags & MPOL_F_NODE != 0 { 0 } else { policy.mode as i32 }, policy.nodes));
         }
@@ -130,6 +145,13 @@ impl AddressSpace {
         let bound = if is_default { areas.overlapping(start, end).next().is_some() } else { areas.covers(start, end) };
         if !bound {
             return Err(Errno::EFAULT);
+        }
+        // What an area was told before is not told to the file anew.
+        for area in areas.overlapping(start, end).filter(|area| area.policy != policy) {
+            if let Some(file) = shared(area) {
+                let (from, to) = (area.offset_of(area.start.max(start)), area.offset_of(area.end.min(end)));
+                shared_policy::set(file, from, to, policy)?;
+            }
         }
         areas.update(start, end, |area| area.policy = policy);
         Ok(())

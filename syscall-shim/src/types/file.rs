@@ -25,6 +25,8 @@ abi_structs! {
         f_type: i64, f_bsize: i64, f_blocks: u64, f_bfree: u64, f_bavail: u64, f_files: u64, f_ffree: u64, f_fsid: [i32; 2],
         f_namelen: i64, f_frsize: i64, f_flags: i64, f_spare: [i64; 4],
     }
+    /// `struct file_attr` (file_getattr(2)).
+    FileAttr [24] { fa_xflags: u64, fa_extsize: u32, fa_nextents: u32, fa_projid: u32, fa_cowextsize: u32, }
     /// `struct iovec` (readv(2)).
     Iovec [16] { iov_base: u64, iov_len: u64, }
     /// `struct flock` (fcntl(2)): also the form of open-file-description locks, where `l_pid` is 0.
