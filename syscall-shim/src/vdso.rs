@@ -9,7 +9,7 @@ use linux_raw_sys::general as g;
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vdso.so"));
 
 /// Pages that [`IMAGE`] takes, without the data page below it.
-pub const IMAGE_PAGES: usize = IMAGE.len().div_ceil(4096);
+pub const IMAGE_PAGES: usize = IMAGE.len().div_ceil(crate::PAGE_SIZE);
 
 /// [`VdsoData::mode`]: every function makes its system call.
 pub const MODE_SYSCALL: u32 = 0;
@@ -23,9 +23,9 @@ pub const COUNTED: [u32; 5] =
 
 abi_structs! {
     /// The data page's first bytes. Nanoseconds since boot are `base_ns + ((tsc - base_tsc) * mult >> 48)`.
-    VdsoData [56] {
+    VdsoData [64] {
         sequence: u32, mode: u32, base_tsc: u64, base_ns: u64, mult: u64, realtime_ns: u64, coarse_resolution_ns: u32, getcpu: u32,
-        counts: u32, unused: u32,
+        counts: u32, tai: i32, tz_minuteswest: i32, tz_dsttime: i32,
     }
 }
 

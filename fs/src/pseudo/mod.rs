@@ -75,11 +75,15 @@ impl FileSystem for PseudoFs {
         self.options.clone()
     }
 
+    fn has_fixed_names(&self) -> bool {
+        self.magic == PROC_MAGIC
+    }
+
     fn statfs(&self) -> SysResult<StatFs> {
         Ok(StatFs {
             magic: self.magic,
-            bsize: 4096,
-            frsize: 4096,
+            bsize: crate::PAGE_SIZE as u64,
+            frsize: crate::PAGE_SIZE as u64,
             namelen: NAME_MAX as u64,
             fsid: self.dev,
             ..StatFs::default()

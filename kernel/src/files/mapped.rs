@@ -10,6 +10,8 @@ use syscall_shim::{Errno, SysResult};
 use super::OpenFile;
 use crate::mm::{MapFile, MapTarget, MappedFile};
 
+const PAGE: u64 = base::addr::PAGE_SIZE as u64;
+
 /// The file of a mapping; keeps the description open.
 struct Mapped {
     file: Arc<OpenFile>,
@@ -45,7 +47,7 @@ impl MappedFile for Mapped {
     }
 
     fn sync(&self, start: u64, end: u64) -> SysResult<()> {
-        self.mapping.write_back(start / 4096, end.div_ceil(4096))?;
+        self.mapping.write_back(start / PAGE, end.div_ceil(PAGE))?;
         self.file.inode.sync(true)
     }
 

@@ -20,16 +20,16 @@ use crate::sync::SleepMutex;
 /// `oom_score_adj` of what is never chosen (`OOM_SCORE_ADJ_MIN`, linux/oom.h).
 const NEVER: i32 = -1000;
 /// So long a chosen process has to end before another is chosen.
-const PATIENCE_NS: u64 = 1_000_000_000;
+const VICTIM_TIMEOUT_NS: u64 = 1_000_000_000;
 /// How long to wait between two looks.
-const LOOK_NS: u64 = 2_000_000;
+const POLL_INTERVAL_NS: u64 = 2_000_000;
 
 /// The last process that was chosen, and when.
 type Last = Option<(Weak<Process>, Instant)>;
 
 /// Held by who chooses. The address spaces' locks are taken while it is held; nobody waits for memory with one of those.
 static CHOICE: SleepMutex<Last> = SleepMutex::new(None);
-/// Nobody wakes it: see [`LOOK_NS`].
+/// Nobody wakes it: see [`POLL_INTERVAL_NS`].
 static WAITING: WaitQueue = WaitQueue::new();
 /// The kernel's heap begins to use its reserve up.
 static CALLED_FOR: AtomicBool = AtomicBool::new(false);
@@ -60,7 +60,7 @@ pub fn relieve(pages: u64) -> bool {
         }
         choose(pages);
         let settled = || (exit::must_exit(task) || user_page::available(pages)).then_some(());
-        wait_uninterruptible_until(&WAITING, clock::monotonic_ns() + LOOK_NS, settled);
+        wait_uninterruptible_until(&WAITING, clock::monotonic_ns() + POLL_INTERVAL_NS, settled);
     }
 }
 
@@ -75,14 +75,14 @@ fn choose(pages: u64) {
     {
         return;
     }
-    let all = table::processes();
-    let victim = all.iter().filter_map(|process| Some((badness(process)?, process))).max_by_key(|(points, _)| *points);
+    let victim =
+        table::processes().filter_map(|process| Some((badness(&process)?, process))).max_by_key(|(points, _)| *points);
     // Where all are excepted, the one that asks.
-    let victim = victim.map_or_else(|| current().process.clone(), |(_, victim)| victim.clone());
+    let victim = victim.map_or_else(|| current().process.clone(), |(_, victim)| victim);
     let space = victim.mm();
     tell(&victim, space.rss_pages());
-    for process in all.iter().filter(|process| process.space() == victim.space()) {
-        exit::begin_group_exit(process, u32::from(Signal::SIGKILL.number()));
+    for process in table::processes().filter(|process| process.space() == victim.space()) {
+        exit::begin_group_exit(&process, u32::from(Signal::SIGKILL.number()));
     }
     space.reap();
     *last = Some((alloc::sync::Arc::downgrade(&victim), now));
@@ -90,7 +90,7 @@ fn choose(pages: u64) {
 
 /// Whether more memory can be expected of a process that was chosen at `since`.
 fn is_ending(victim: &Process, since: Instant, now: Instant) -> bool {
-    !victim.zombie.load(Ordering::Acquire) && now.saturating_sub(since) < PATIENCE_NS
+    !victim.zombie.load(Ordering::Acquire) && now.saturating_sub(since) < VICTIM_TIMEOUT_NS
 }
 
 /// Linux's `oom_badness`, in pages; `None` for what is not chosen.
@@ -105,7 +105,7 @@ fn badness(process: &Process) -> Option<i64> {
 fn tell(victim: &Process, pages: u64) {
     const MIB: u64 = (1 << 20) / PAGE_SIZE as u64;
     let total = frames::total() as u64 / MIB;
-    let leader = victim.threads.lock().first().cloned();
+    let leader = victim.first_thread();
     let Some(leader) = leader else { return };
     let (name, pid) = (leader.name(), victim.pid);
     if pid == family::FIRST_PID {
