@@ -11,6 +11,7 @@ pub mod errno;
 pub mod errno_text;
 pub mod flags;
 pub mod halt;
+mod instruction;
 pub mod signal;
 pub mod signal_frame;
 pub mod sites;

@@ -74,6 +74,13 @@ fn displacements_are_fixed() {
     let w = behind(&[0x83, 0x3d, 0x10, 0x00, 0x00, 0x00, 0x07]).unwrap();
     let s = stub(&w);
     assert_eq!((body(&s)[0].ip_rel_memory_address(), body(&s)[0].immediate(1)), (SITE + 9 + 0x10, 7));
+    // vpcmpeqb xmm0, xmm0, [rip + 0x20], and the same with an immediate behind: vpcmpistri xmm0, [rip + 0x20], 0.
+    for code in [&[0xc5, 0xf9, 0x74, 0x05, 0x20, 0, 0, 0][..], &[0xc4, 0xe3, 0x79, 0x63, 0x05, 0x20, 0, 0, 0, 0]] {
+        let w = behind(code).unwrap();
+        let s = stub(&w);
+        assert_eq!(w.len, 2 + code.len());
+        assert_eq!(body(&s)[0].ip_rel_memory_address(), SITE + w.len as u64 + 0x20);
+    }
     // jmp +0x10, 5 bytes: nothing comes back.
     let w = behind(&[0xe9, 0x10, 0x00, 0x00, 0x00]).unwrap();
     let s = stub(&w);
@@ -122,6 +129,8 @@ fn what_cannot_move_is_refused() {
     assert_eq!(behind(&[0xe3, 0x05, 0x90, 0x90]), Err(Refusal::Immovable), "jrcxz has no far form");
     assert_eq!(behind(&[0xcd, 0x80, 0x90]), Err(Refusal::Immovable), "int 0x80");
     assert_eq!(behind(&[0x67, 0x48, 0x8b, 0x05, 0, 0, 0, 0]), Err(Refusal::Immovable), "relative to eip");
+    assert_eq!(behind(&[0x66, 0xe9, 0, 0, 0, 0]), Err(Refusal::Immovable), "of 16 bits by AMD, of 32 by Intel");
+    assert_eq!(behind(&[0x66, 0x0f, 0x84, 0, 0, 0, 0]), Err(Refusal::Immovable), "the same");
     assert_eq!(behind(&[0x06]), Err(Refusal::Undecodable));
     assert_eq!(window(SITE, &[0x90; 16]), Err(Refusal::Undecodable), "no syscall");
     for len in 0..6 {

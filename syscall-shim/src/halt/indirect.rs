@@ -1,8 +1,7 @@
 //! Branches that take their target from memory, and what they leave behind.
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
-
 use super::{Interrupted, Memory, sweep};
+use crate::instruction::{Base, Flow, Instruction, Operand, Segment};
 
 /// An indirect jump with a SIB byte and a displacement, from its opcode on.
 pub(super) const JUMP_MAX: usize = 7;
@@ -27,15 +26,15 @@ pub(super) fn jumps<M: Memory + ?Sized>(bytes: &[u8], opcode: usize, address: u6
     (0..=PREFIXES_MAX.min(opcode)).any(|prefixes| {
         let start = opcode - prefixes;
         let Some(code) = bytes.get(start..) else { return false };
-        let jump = Decoder::with_ip(64, code, address.wrapping_add(start as u64), DecoderOptions::NONE).decode();
-        jump.flow_control() == FlowControl::IndirectBranch
-            && jump.op0_kind() == OpKind::Memory
-            && operand(&jump, at, at.rsp())
-                .filter(|address| !is_given_up(*address, at.rsp()))
-                .and_then(|address| memory.word(address))
-                == Some(at.rip)
+        let Some(jump) = Instruction::decode(code).filter(|jump| jump.flow() == Flow::IndirectJump) else { return false };
+        let Some(word) = *jump.operand() else { return false };
+        let start = address.wrapping_add(start as u64);
+        operand(&word, start.wrapping_add(jump.len() as u64), at, at.rsp())
+            .filter(|address| !is_given_up(*address, at.rsp()))
+            .and_then(|address| memory.word(address))
+            == Some(at.rip)
             // Something amid other instructions may well seem to be one.
-            && sweep::may_be_instruction(jump.ip(), memory)
+            && sweep::may_be_instruction(start, memory)
     })
 }
 
@@ -47,23 +46,28 @@ fn is_given_up(address: u64, rsp: u64) -> bool {
     (RED_ZONE + 1..=REACH).contains(&rsp.wrapping_sub(address))
 }
 
-/// Address of the memory operand of a branch that has just been made, before which the stack pointer was `rsp`. `None` where the
-/// segment is not the program's.
-pub(super) fn operand(branch: &Instruction, at: &Interrupted, rsp: u64) -> Option<u64> {
-    let segment = match branch.memory_segment() {
-        Register::FS => at.fs_base,
-        Register::GS => return None,
-        _ => 0,
+/// Address of the operand in memory of a branch, in front of `next`, that has just been made and before which the stack pointer was
+/// `rsp`. `None` where the segment is not the program's.
+pub(super) fn operand(operand: &Operand, next: u64, at: &Interrupted, rsp: u64) -> Option<u64> {
+    const RSP: u8 = 4;
+    let segment = match operand.segment {
+        Segment::Flat => 0,
+        Segment::Fs => at.fs_base,
+        Segment::Gs => return None,
     };
-    let value = |register: Register| match register {
-        Register::None | Register::RIP | Register::EIP => Some(0),
-        Register::RSP | Register::ESP => Some(rsp),
-        other if other.is_gpr64() || other.is_gpr32() => at.registers.get(other.number()).copied(),
-        _ => None,
+    let value = |register: u8| match register {
+        RSP => Some(rsp),
+        other => at.registers.get(usize::from(other)).copied(),
     };
-    let index = value(branch.memory_index())?.wrapping_mul(branch.memory_index_scale().into());
-    // Of an operand relative to rip the displacement is the address already.
-    let offset = value(branch.memory_base())?.wrapping_add(index).wrapping_add(branch.memory_displacement64());
-    let short = [branch.memory_base(), branch.memory_index()].iter().any(|part| part.is_gpr32() || *part == Register::EIP);
-    Some(segment.wrapping_add(if short { offset & 0xffff_ffff } else { offset }))
+    let base = match operand.base {
+        Base::None => 0,
+        Base::Register(number) => value(number)?,
+        Base::Rip => next,
+    };
+    let index = match operand.index {
+        Some((number, scale)) => value(number)?.wrapping_mul(scale.into()),
+        None => 0,
+    };
+    let offset = base.wrapping_add(index).wrapping_add_signed(operand.displacement.into());
+    Some(segment.wrapping_add(if operand.short { offset & 0xffff_ffff } else { offset }))
 }

@@ -37,8 +37,6 @@ use core::ops::Range;
 
 /// The `hlt` instruction.
 pub const HLT: u8 = 0xf4;
-/// The longest instruction, in bytes.
-const INSTRUCTION_MAX: usize = 15;
 
 /// A thread as an interrupt found it.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +141,17 @@ mod tests {
         assert!(halted(&p, &at));
         let (p, at) = program(&[HLT], &[0x48, 0x89, 0xe5]);
         assert!(halted(&p, &at));
+    }
+
+    #[test]
+    fn a_hlt_behind_vector_instructions_is_seen() {
+        // vzeroupper; vpxor %xmm0, %xmm0, %xmm0; vmovdqu64 64(%rsi), %zmm1
+        let vector = [0xc5, 0xf8, 0x77, 0xc5, 0xf9, 0xef, 0xc0, 0x62, 0xf1, 0xfe, 0x48, 0x6f, 0x4e, 0x01];
+        let (p, at) = program(&[&vector[..], &[HLT]].concat(), &[0x90]);
+        assert!(halted(&p, &at));
+        // vpinsrw $0xf4, (%rdi), %xmm0, %xmm0
+        let (p, at) = program(&[&vector[..], &[0xc5, 0xf9, 0xc4, 0x07, HLT]].concat(), &[0x90]);
+        assert!(!halted(&p, &at));
     }
 
     #[test]

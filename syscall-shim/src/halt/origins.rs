@@ -1,10 +1,10 @@
 //! From where else control can have come to a place.
 
 use core::ops::Range;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, OpKind};
 
 use super::indirect::{self, JUMP_MAX, PREFIXES_MAX, operand};
 use super::{Interrupted, Memory};
+use crate::instruction::{Flow, Instruction};
 
 /// The longest indirect call, with its prefixes.
 const CALL_MAX: usize = 9;
@@ -55,14 +55,16 @@ fn called_indirectly<M: Memory + ?Sized>(at: &Interrupted, back: u64, memory: &M
         return false;
     }
     (0..CALL_MAX - 1).any(|from| {
-        let start = back.wrapping_sub((CALL_MAX - from) as u64);
         let Some(code) = bytes.get(from..) else { return false };
-        let call = Decoder::with_ip(64, code, start, DecoderOptions::NONE).decode();
-        call.len() == code.len()
-            && call.flow_control() == FlowControl::IndirectCall
-            && call.op0_kind() == OpKind::Memory
-            // The call has pushed the return address.
-            && operand(&call, at, at.rsp().wrapping_add(8)).and_then(|address| memory.word(address)).is_none_or(|target| target == at.rip)
+        Instruction::decode(code).is_some_and(|call| {
+            call.len() == code.len()
+                && call.flow() == Flow::IndirectCall
+                // The call has pushed the return address.
+                && call.operand().is_some_and(|memory_operand| {
+                    let address = operand(&memory_operand, back, at, at.rsp().wrapping_add(8));
+                    address.and_then(|address| memory.word(address)).is_none_or(|target| target == at.rip)
+                })
+        })
     })
 }
 

@@ -1,9 +1,9 @@
 //! Where instructions begin, as far as decoding forward tells for certain.
 
 use core::ops::Range;
-use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 
-use super::{HLT, INSTRUCTION_MAX, Memory};
+use super::{HLT, Memory};
+use crate::instruction::{INSTRUCTION_MAX, Instruction};
 
 /// How far before the place decoding begins: enough for what began in the middle of an instruction to fall into step.
 const RUN_UP: usize = 160;
@@ -64,14 +64,12 @@ fn reaches(window: &[u8], start: usize, goal: usize, lengths: &mut [u8; WINDOW])
     at == goal
 }
 
-/// Length of the instruction at `at`; 1 where there is none. `None` for those that the decoder was built without, whose length
-/// it cannot tell.
+/// Length of the instruction at `at`; 1 where there is none. `None` for those of extensions to come, whose length nobody can tell.
 fn length(window: &[u8], at: usize) -> Option<u8> {
     /// First bytes of VEX and EVEX prefixes.
     const VECTOR: [u8; 3] = [0xc4, 0xc5, 0x62];
     let code = window.get(at..)?;
-    let instruction = Decoder::new(64, code, DecoderOptions::NONE).decode();
-    if !instruction.is_invalid() {
+    if let Some(instruction) = Instruction::decode(code) {
         return Some(instruction.len() as u8);
     }
     let prefixed = code.iter().find(|byte| !matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67));
@@ -88,17 +86,5 @@ pub(super) fn repeats<M: Memory + ?Sized>(address: u64, memory: &M) -> bool {
     if !whole && !memory.read(address, code) {
         return false;
     }
-    let instruction = Decoder::new(64, code, DecoderOptions::NONE).decode();
-    (instruction.has_rep_prefix() || instruction.has_repne_prefix())
-        && matches!(
-            instruction.mnemonic(),
-            Mnemonic::Cmpsb
-                | Mnemonic::Cmpsw
-                | Mnemonic::Cmpsd
-                | Mnemonic::Cmpsq
-                | Mnemonic::Scasb
-                | Mnemonic::Scasw
-                | Mnemonic::Scasd
-                | Mnemonic::Scasq
-        )
+    Instruction::decode(code).is_some_and(|instruction| instruction.compares_repeatedly())
 }

@@ -1,14 +1,12 @@
 //! What a jump at a site replaces, and how each of the instructions moves.
 
 use arrayvec::ArrayVec;
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register};
 
 use super::{JUMP_LEN, Refusal, SYSCALL, SYSCALL_LEN};
+use crate::instruction::{Base, Flow, INSTRUCTION_MAX, Instruction, Operand};
 
 /// The most instructions that it takes to fill the jump behind the `syscall`.
 pub(super) const MOVED_MAX: usize = JUMP_LEN - SYSCALL_LEN;
-/// The longest instruction, in bytes.
-const INSTRUCTION_MAX: usize = 15;
 
 /// How an instruction is written at another address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,25 +62,21 @@ impl Window {
 /// The window of the site at address `site`, where the bytes `code` stand and control goes on behind the `syscall`.
 pub fn window(site: u64, code: &[u8]) -> Result<Window, Refusal> {
     let rest = code.strip_prefix(&SYSCALL).ok_or(Refusal::Undecodable)?;
-    let mut decoder = Decoder::with_ip(64, rest, site.wrapping_add(SYSCALL_LEN as u64), DecoderOptions::NONE);
     let mut window = Window { moved: ArrayVec::new(), len: SYSCALL_LEN, ends: false, kept: ArrayVec::new() };
     while window.len < JUMP_LEN {
-        let instruction = decoder.decode();
-        if window.ends && !is_padding(&instruction) {
+        let code = rest.get(window.len - SYSCALL_LEN..).unwrap_or(&[]);
+        let instruction = Instruction::decode(code);
+        // What assemblers and linkers fill the room between functions with.
+        if window.ends && !instruction.is_some_and(|instruction| instruction.is_padding()) {
             break;
         }
-        if instruction.is_invalid() {
-            return Err(Refusal::Undecodable);
-        }
-        let bytes = rest.get(window.len - SYSCALL_LEN..).and_then(|rest| rest.get(..instruction.len()));
-        let bytes = bytes.and_then(|bytes| ArrayVec::try_from(bytes).ok()).ok_or(Refusal::Undecodable)?;
-        let how = how(&decoder, &instruction, &bytes)?;
-        window.moved.push(Moved { offset: window.len, bytes, how });
+        let instruction = instruction.ok_or(Refusal::Undecodable)?;
+        let bytes = code.get(..instruction.len()).and_then(|bytes| ArrayVec::try_from(bytes).ok());
+        let bytes = bytes.ok_or(Refusal::Undecodable)?;
+        let next = site.wrapping_add((window.len + instruction.len()) as u64);
+        window.moved.push(Moved { offset: window.len, bytes, how: how(&instruction, next)? });
         window.len += instruction.len();
-        window.ends |= matches!(
-            instruction.flow_control(),
-            FlowControl::Return | FlowControl::UnconditionalBranch | FlowControl::IndirectBranch
-        );
+        window.ends |= matches!(instruction.flow(), Flow::Return | Flow::Jump | Flow::IndirectJump);
     }
     if window.len < JUMP_LEN {
         let behind = code.get(window.len..JUMP_LEN).ok_or(Refusal::EndOfCode)?;
@@ -91,39 +85,23 @@ pub fn window(site: u64, code: &[u8]) -> Result<Window, Refusal> {
     Ok(window)
 }
 
-/// What assemblers and linkers fill the room between functions with.
-fn is_padding(instruction: &Instruction) -> bool {
-    matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
-}
-
-fn how(decoder: &Decoder<'_>, instruction: &Instruction, bytes: &[u8]) -> Result<How, Refusal> {
-    // The opcode stands before the displacement, whatever prefixes (branch hints, BND) stand before it.
-    let before = |displacement: usize| bytes.len().checked_sub(displacement + 1).and_then(|at| bytes.get(at)).copied();
-    match instruction.flow_control() {
-        // What an interrupt finds behind it is looked for in the program's own code only.
-        _ if instruction.mnemonic() == Mnemonic::Hlt => return Err(Refusal::Immovable),
-        FlowControl::Next | FlowControl::Return | FlowControl::IndirectBranch => {}
-        FlowControl::UnconditionalBranch if instruction.is_jmp_short_or_near() => {
-            return Ok(How::Jump(instruction.near_branch64()));
+/// How `instruction`, in front of `next`, moves.
+fn how(instruction: &Instruction, next: u64) -> Result<How, Refusal> {
+    match instruction.flow() {
+        Flow::Jump => return instruction.target(next).map(How::Jump).ok_or(Refusal::Immovable),
+        Flow::Branch(condition) => {
+            return instruction.target(next).map(|target| How::Branch(condition, target)).ok_or(Refusal::Immovable);
         }
-        FlowControl::ConditionalBranch if instruction.is_jcc_short() || instruction.is_jcc_near() => {
-            let opcode = before(if instruction.is_jcc_short() { 1 } else { 4 }).ok_or(Refusal::Immovable)?;
-            return Ok(How::Branch(opcode & 0xf, instruction.near_branch64()));
+        Flow::Next | Flow::Return | Flow::IndirectJump | Flow::Breakpoint | Flow::Undefined => {}
+        Flow::Call | Flow::IndirectCall => return Err(Refusal::Call),
+        // What an interrupt finds behind a `hlt` is looked for in the program's own code only.
+        Flow::Halt | Flow::Other => return Err(Refusal::Immovable),
+    }
+    match *instruction.operand() {
+        Some(Operand { base: Base::Rip, short: false, field, displacement, .. }) => {
+            Ok(How::RipRelative { at: field, target: next.wrapping_add_signed(displacement.into()) })
         }
-        FlowControl::Interrupt if instruction.mnemonic() == Mnemonic::Int3 => {}
-        FlowControl::Exception if instruction.code() == Code::Ud2 => {}
-        FlowControl::Call | FlowControl::IndirectCall => return Err(Refusal::Call),
-        _ => return Err(Refusal::Immovable),
+        Some(Operand { base: Base::Rip, .. }) => Err(Refusal::Immovable),
+        _ => Ok(How::Copy),
     }
-    if !instruction.is_ip_rel_memory_operand() {
-        return Ok(How::Copy);
-    }
-    if instruction.memory_base() != Register::RIP {
-        return Err(Refusal::Immovable);
-    }
-    let constants = decoder.get_constant_offsets(instruction);
-    if constants.displacement_size() != 4 {
-        return Err(Refusal::Immovable);
-    }
-    Ok(How::RipRelative { at: constants.displacement_offset(), target: instruction.ip_rel_memory_address() })
 }
