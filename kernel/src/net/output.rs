@@ -155,7 +155,7 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
             Ok(())
         }
         Link::Ethernet(_, neighbors) => {
-            let fits = whole <= hop.interface.mtu() as usize || packet.segment_size.is_some();
+            let fits = whole <= hop.longest() as usize || packet.segment_size.is_some();
             if !fits {
                 return fragment(hop, packet);
             }
@@ -258,7 +258,7 @@ fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
     }
     let v4 = packet.source.is_ipv4();
     let extra = if v4 { 0 } else { 8 };
-    let step = (hop.interface.mtu() as usize).saturating_sub(header_len(&packet.source) + extra).max(8) & !7;
+    let step = (hop.longest() as usize).saturating_sub(header_len(&packet.source) + extra).max(8) & !7;
     let identification = IDENTIFICATION.fetch_add(1, Ordering::Relaxed);
     let mut offset = 0;
     while let Some(part) = body.get(offset..body.len().min(offset + step)).filter(|part| !part.is_empty()) {

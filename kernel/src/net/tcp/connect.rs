@@ -47,18 +47,19 @@ impl TcpSocket {
         if to.ip().is_multicast() {
             return Err(Errno::ENETUNREACH);
         }
-        let hop = self.common.route(&to.ip())?;
-        if matches!(to.ip(), core::net::IpAddr::V4(v4) if hop.interface.is_broadcast(&v4)) {
-            return Err(Errno::ENETUNREACH);
-        }
         let bound = match role {
             Role::Idle(Some(lease)) => Some(lease.local),
             _ => None,
         };
-        let source = match bound.map(|local| local.ip()).filter(|ip| !ip.is_unspecified()) {
+        let from = bound.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+        let hop = self.common.route(&to, from)?;
+        if matches!(to.ip(), core::net::IpAddr::V4(v4) if hop.interface.is_broadcast(&v4)) {
+            return Err(Errno::ENETUNREACH);
+        }
+        let source = match from {
             Some(ip) => ip,
             None if hop.interface.is_loopback() => to.ip(),
-            None => hop.interface.source_for(&to.ip()).ok_or(Errno::EADDRNOTAVAIL)?,
+            None => hop.source_for(&to.ip()).ok_or(Errno::EADDRNOTAVAIL)?,
         };
         if source.is_ipv4() != to.is_ipv4() {
             return Err(Errno::ENETUNREACH);

@@ -126,7 +126,7 @@ fn send(hop: &Hop, flow: &Flow, transmit: Transmit, tos: u8, ttl: u8) -> SysResu
 /// The most that a segment to that hop may carry.
 fn segment_size(hop: &Hop, flow: &Flow) -> u16 {
     let headers = output::header_len(&flow.remote.ip()) as u32 + HEADER;
-    hop.interface.mtu().saturating_sub(headers).min(LOOPBACK_MSS) as u16
+    hop.longest().saturating_sub(headers).min(LOOPBACK_MSS) as u16
 }
 
 fn config(hop: &Hop, flow: &Flow, limits: Limits) -> Config {
