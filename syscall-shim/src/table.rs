@@ -84,7 +84,7 @@ macro_rules! for_each_syscall {
             38, setitimer, [ItimerWhich Itimerval ItimervalOut], done;
             39, getpid, [], done;
             40, sendfile, [Fd Fd Ptr Size], done;
-            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, AF_INET, AF_INET6, AF_PACKET (no fan-out, no rings of version 3) and AF_NETLINK (rules by destination alone, no changes of neighbours)");
+            41, socket, [SockDomain SockType SockProtocol], partial("AF_UNIX, AF_INET, AF_INET6, AF_PACKET (fragments are not put together for fan-out) and AF_NETLINK (no addresses with a peer, no proxies among neighbours)");
             42, connect, [Fd Sockaddr(2) UInt], done;
             43, accept, [Fd SockaddrOut SockLen], done;
             44, sendto, [Fd BufIn(2) Size MsgFlags Sockaddr(5) UInt], done;

@@ -1,20 +1,41 @@
 //! Addresses of interfaces, and what hangs on them: routes, and who wants to know.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use inet::ip::Cidr;
 use syscall_shim::{Errno, SysResult};
 
-use super::interface::{Interface, iff};
+use super::interface::{Interface, Link, iff};
 use super::netlink::events;
 use super::{packet, route, slaac};
 
 /// Addresses that programs may give one interface.
 const MAX_ADDRESSES: usize = 1024;
 
+/// What a program has said of an address of an interface besides.
+#[derive(Clone)]
+pub struct Note {
+    /// The address.
+    pub address: IpAddr,
+    /// The address for all of its network, if there is to be one.
+    pub broadcast: Option<Ipv4Addr>,
+    /// A name that begins with the interface's.
+    pub label: String,
+    /// How far it is known (`RT_SCOPE_*`).
+    pub scope: u8,
+    /// `IFA_F_*`, of those that are for programs to know.
+    pub flags: u32,
+}
+
 /// Gives an interface an address. `EEXIST`, `ENOBUFS`.
 pub fn add(interface: &Arc<Interface>, own: Cidr) -> SysResult<()> {
+    add_noted(interface, own, None)
+}
+
+/// The same with what a program says of it.
+pub fn add_noted(interface: &Arc<Interface>, own: Cidr, note: Option<Note>) -> SysResult<()> {
     let mut addresses = interface.addresses.lock();
     let known = |other: &Cidr| other.address == own.address && (other.prefix == own.prefix || own.address.is_ipv6());
     if addresses.iter().any(known) {
@@ -25,6 +46,9 @@ pub fn add(interface: &Arc<Interface>, own: Cidr) -> SysResult<()> {
     }
     addresses.push(own);
     drop(addresses);
+    if let Some(note) = note {
+        interface.notes.lock().push(note);
+    }
     if interface.is_up() {
         route::add_network(interface, &own);
     }
@@ -37,10 +61,22 @@ pub fn remove(interface: &Arc<Interface>, fits: impl Fn(&Cidr) -> bool) -> SysRe
     let mut addresses = interface.addresses.lock();
     let at = addresses.iter().position(fits).ok_or(Errno::EADDRNOTAVAIL)?;
     let own = addresses.remove(at);
+    let first = !addresses.iter().take(at).any(|other| is_beside(&own, other));
     drop(addresses);
     route::remove_network(interface, &own);
     events::address(interface, &own, false);
+    interface.notes.lock().retain(|note| note.address != own.address);
+    // The other addresses of an IPv4 network hang on its first one.
+    if first && own.address.is_ipv4() && !interface.conf.promotes_secondaries() {
+        let beside: &dyn Fn(&Cidr) -> bool = &|other| is_beside(&own, other);
+        while remove(interface, beside).is_ok() {}
+    }
     Ok(())
+}
+
+/// Whether another address is of the same IPv4 network.
+pub fn is_beside(own: &Cidr, other: &Cidr) -> bool {
+    own.address.is_ipv4() && other.prefix == own.prefix && own.contains(&other.address) && own.prefix < 32
 }
 
 /// Sets the flags of an interface, and does what comes of it.
@@ -74,6 +110,9 @@ fn has_come_up(interface: &Arc<Interface>) {
 fn has_gone_down(interface: &Arc<Interface>) {
     while remove(interface, |own| own.address.is_ipv6()).is_ok() {}
     route::remove_interface(interface);
+    if let Link::Ethernet(_, neighbors) = &interface.link {
+        neighbors.forget_all(interface);
+    }
     packet::went_down(interface);
 }
 

@@ -107,7 +107,7 @@ impl Asking {
 
     fn send(&self, message: Message) {
         let destination = IpAddr::V4(message.destination);
-        let direct = || Hop { interface: self.interface.clone(), next: destination };
+        let direct = || Hop::direct(self.interface.clone(), destination);
         let hop = if message.destination.is_broadcast() {
             direct()
         } else {

@@ -323,11 +323,11 @@ impl Membership {
         match interface::by_index(first) {
             // There is no route for IPv6's groups there, as there is none on Linux.
             Some(interface) if to.is_ipv6() && interface.is_loopback() => Err(Errno::ENETUNREACH),
-            Some(interface) => Ok(Hop { interface, next: to.ip() }),
+            Some(interface) => Ok(Hop::direct(interface, to.ip())),
             None if let Some(interface) =
                 from.filter(|from| from.is_ipv4() && to.is_ipv4()).and_then(|from| interface::owner(&from)) =>
             {
-                Ok(Hop { interface, next: to.ip() })
+                Ok(Hop::direct(interface, to.ip()))
             }
             None => route::lookup(&to.ip()),
         }

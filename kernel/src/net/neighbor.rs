@@ -9,6 +9,7 @@ use syscall_shim::{Errno, SysResult};
 use super::arp;
 use super::icmp;
 use super::interface::Interface;
+use super::netlink::events;
 use super::timers;
 use crate::arch::clock;
 use crate::drivers::net::Frame;
@@ -34,6 +35,7 @@ pub type Mac = [u8; 6];
 pub mod state {
     pub const REACHABLE: u16 = 2;
     pub const STALE: u16 = 4;
+    pub const FAILED: u16 = 0x20;
     pub const NOARP: u16 = 0x40;
     pub const PERMANENT: u16 = 0x80;
     /// Nobody is asked for these, and no answer changes them.
@@ -197,13 +199,29 @@ impl Neighbors {
             table.insert(ip, Neighbor::Known { mac, since: now, asked: now, told: how & (state::FIXED | state::STALE) });
         drop(table);
         Self::send_waiting(interface, before, mac);
+        events::neighbor(interface, &ip, &mac, how, true);
         Ok(())
     }
 
     /// Forgets somebody, and what has waited. `ENOENT`.
-    pub fn forget(&self, ip: &IpAddr) -> SysResult<()> {
-        let old = self.0.lock().remove(ip);
-        old.map(drop).ok_or(Errno::ENOENT)
+    pub fn forget(&self, interface: &Interface, ip: &IpAddr) -> SysResult<()> {
+        let old = self.0.lock().remove(ip).ok_or(Errno::ENOENT)?;
+        if let Neighbor::Known { mac, .. } = old {
+            events::neighbor(interface, ip, &mac, state::FAILED, true);
+            events::neighbor(interface, ip, &mac, state::FAILED, false);
+        }
+        Ok(())
+    }
+
+    /// Forgets everybody: the interface is down.
+    pub fn forget_all(&self, interface: &Interface) {
+        let all = core::mem::take(&mut *self.0.lock());
+        for (ip, old) in &all {
+            if let Neighbor::Known { mac, told, .. } = old {
+                let state = if *told == 0 { state::REACHABLE } else { *told };
+                events::neighbor(interface, ip, mac, state, false);
+            }
+        }
     }
 
     /// Asks again for those who have not answered, and gives up on some.

@@ -176,7 +176,7 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
             Ok(())
         }
         Link::Ethernet(_, neighbors) => {
-            let fits = whole <= hop.interface.mtu() as usize || packet.segment_size.is_some();
+            let fits = whole <= hop.longest() as usize || packet.segment_size.is_some();
             if !fits {
                 return fragment(hop, packet);
             }
@@ -285,8 +285,7 @@ fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
     }
     let v4 = packet.source.is_ipv4();
     let extra = if v4 { 0 } else { 8 };
-    let step =
-        (hop.interface.mtu() as usize).saturating_sub(header_len(&packet.source) + repeated.len() + extra).max(8) & !7;
+    let step = (hop.longest() as usize).saturating_sub(header_len(&packet.source) + repeated.len() + extra).max(8) & !7;
     let mut between = Between { first: whole.first, bytes: repeated.to_vec(), repeated: whole.repeated };
     let following = if v4 { packet.protocol } else { lead_to_fragment(&mut between) };
     let identification = IDENTIFICATION.fetch_add(1, Ordering::Relaxed);

@@ -12,6 +12,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface::{self, Interface};
 use super::netlink::events;
+use super::query::Query;
 use super::rule;
 use crate::sync::SpinLock;
 
@@ -79,12 +80,99 @@ pub struct Route {
     pub scope: u8,
     /// The address of ours to send from.
     pub source: Option<IpAddr>,
+    /// What few routes have.
+    pub more: Option<Arc<More>>,
 }
+
+/// What few routes have.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct More {
+    /// For packets of this type of service alone; 0 for all.
+    pub tos: u8,
+    /// The gateway is a neighbour, whatever the routes say (`RTNH_F_ONLINK`).
+    pub is_onlink: bool,
+    /// `RTAX_*`: numbers of the way, such as the largest packet.
+    pub metrics: Vec<(u16, u32)>,
+    /// Of several ways how much of all goes the first one, less one; and the other ways.
+    pub weight: u8,
+    /// See `weight`.
+    pub others: Vec<NextHop>,
+}
+
+/// One of several ways of a route.
+#[derive(Clone)]
+pub struct NextHop {
+    /// As a route's.
+    pub gateway: Option<IpAddr>,
+    /// As a route's.
+    pub interface: Arc<Interface>,
+    /// How much of all goes that way, less one.
+    pub weight: u8,
+    /// As a route's.
+    pub is_onlink: bool,
+}
+
+impl PartialEq for NextHop {
+    fn eq(&self, other: &NextHop) -> bool {
+        self.gateway == other.gateway && self.interface.index == other.interface.index && self.weight == other.weight
+    }
+}
+
+impl Eq for NextHop {}
+
+impl core::fmt::Debug for NextHop {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(out, "{:?} by {}", self.gateway, self.interface.index)
+    }
+}
+
+/// `RTAX_MTU`.
+const METRIC_MTU: u16 = 2;
 
 impl Route {
     /// Whether the other one is the same as far as there can be one of them.
     fn is_like(&self, other: &Route) -> bool {
-        self.destination == other.destination && self.metric == other.metric && self.table == other.table
+        self.destination == other.destination
+            && self.metric == other.metric
+            && self.table == other.table
+            && self.tos() == other.tos()
+    }
+
+    /// Type of service; 0 for any.
+    pub fn tos(&self) -> u8 {
+        self.more.as_ref().map_or(0, |more| more.tos)
+    }
+
+    /// One of its numbers.
+    fn number(&self, kind: u16) -> Option<u32> {
+        let metrics = &self.more.as_ref()?.metrics;
+        metrics.iter().find(|(this, _)| *this == kind).map(|(_, value)| *value)
+    }
+
+    /// The way that a packet goes: of several ones by the hash of its ends, each as often as its weight says.
+    fn hop(self, query: &Query) -> SysResult<Hop> {
+        let (mtu, source) = (self.number(METRIC_MTU).unwrap_or(0), self.source);
+        let (mut gateway, mut interface) = (self.gateway, self.interface);
+        if let Some(more) = self.more.as_ref().filter(|more| !more.others.is_empty()) {
+            let up = |hop: &&NextHop| hop.interface.is_up();
+            let weights = more.others.iter().filter(up).map(|hop| u64::from(hop.weight) + 1);
+            let own = if interface.as_ref().is_some_and(|i| i.is_up()) { u64::from(more.weight) + 1 } else { 0 };
+            let ends = [query.source.map_or(0, fold), fold(query.destination)];
+            let mut left = super::secret().hash(&ends) % (own + weights.sum::<u64>()).max(1);
+            if left >= own {
+                left -= own;
+                for hop in more.others.iter().filter(up) {
+                    let weight = u64::from(hop.weight) + 1;
+                    if left < weight {
+                        (gateway, interface) = (hop.gateway, Some(hop.interface.clone()));
+                        break;
+                    }
+                    left -= weight;
+                }
+            }
+        }
+        let interface = interface.ok_or(Errno::ENETUNREACH)?;
+        Ok(Hop { interface, next: gateway.unwrap_or(query.destination), mtu, source })
     }
 
     /// Whether they lead the same way besides.
@@ -93,6 +181,7 @@ impl Route {
             && self.gateway == other.gateway
             && self.kind == other.kind
             && self.scope == other.scope
+            && self.more == other.more
             && self.interface.as_ref().map(|i| i.index) == other.interface.as_ref().map(|i| i.index)
     }
 
@@ -112,6 +201,7 @@ impl Route {
             origin: origin::KERNEL,
             scope: if v4 { scope::LINK } else { scope::UNIVERSE },
             source: v4.then_some(own.address),
+            more: None,
         })
     }
 
@@ -128,7 +218,16 @@ impl Route {
             origin: origin::BOOT,
             scope: scope::UNIVERSE,
             source: None,
+            more: None,
         }
+    }
+}
+
+/// An address as a number, for a hash.
+fn fold(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
     }
 }
 
@@ -142,12 +241,31 @@ pub struct Hop {
     pub interface: Arc<Interface>,
     /// Whom to hand the packet to.
     pub next: IpAddr,
+    /// The longest packet that goes that way; 0 where the interface alone says so.
+    pub mtu: u32,
+    /// The address of ours to send from, where the route names one.
+    pub source: Option<IpAddr>,
 }
 
 impl Hop {
-    /// The longest packet that goes that way, as sockets are told: no packet of IPv4 is longer than its length can say.
+    /// To a neighbour.
+    pub fn direct(interface: Arc<Interface>, next: IpAddr) -> Hop {
+        Hop { interface, next, mtu: 0, source: None }
+    }
+
+    /// The address of ours to send from.
+    pub fn source_for(&self, destination: &IpAddr) -> Option<IpAddr> {
+        self.source.or_else(|| self.interface.source_for(destination))
+    }
+
+    /// The longest packet that goes that way.
+    pub fn longest(&self) -> u32 {
+        if self.mtu == 0 { self.interface.mtu() } else { self.mtu.min(self.interface.mtu()) }
+    }
+
+    /// The same as sockets are told: no packet of IPv4 is longer than its length can say.
     pub fn mtu(&self) -> i32 {
-        let mtu = self.interface.mtu();
+        let mtu = self.longest();
         (if self.next.is_ipv4() { mtu.min(0xffff) } else { mtu }) as i32
     }
 }
@@ -278,6 +396,7 @@ pub fn local() -> Vec<Route> {
                 origin: origin::KERNEL,
                 scope,
                 source: v4.then_some(own.address),
+                more: None,
             };
             if v4 && interface.is_loopback() && own.prefix < 32 {
                 routes.push(route(own.network(), own.prefix, kind::LOCAL, scope::HOST));
@@ -300,16 +419,28 @@ pub fn local() -> Vec<Route> {
                 origin: origin::KERNEL,
                 scope: scope::UNIVERSE,
                 source: None,
+                more: None,
             });
         }
     }
     routes
 }
 
+/// A table for routes that none are in yet.
+pub fn free_table() -> Option<u32> {
+    let routes = ROUTES.lock();
+    (1..table::DEFAULT).find(|table| routes.iter().all(|route| route.table != *table))
+}
+
 /// What a table says of a destination; `None` if nothing.
-fn look_up_in_table(routes: &[Route], table: u32, destination: &IpAddr) -> Option<SysResult<Route>> {
-    let fits = |route: &&Route| route.table == table && route.destination.contains(destination) && is_usable(route);
-    let order = |route: &&Route| (route.destination.prefix, core::cmp::Reverse(route.metric));
+fn look_up_in_table(routes: &[Route], table: u32, query: &Query) -> Option<SysResult<Route>> {
+    let fits = |route: &&Route| {
+        route.table == table
+            && route.destination.contains(&query.destination)
+            && (route.more.is_none() || route.tos() == 0 || route.tos() == query.tos)
+            && is_usable(route)
+    };
+    let order = |route: &&Route| (route.destination.prefix, route.tos(), core::cmp::Reverse(route.metric));
     // Of those that are alike the first counts.
     let best = routes.iter().rev().filter(fits).max_by_key(order)?;
     match best.kind {
@@ -322,19 +453,21 @@ fn look_up_in_table(routes: &[Route], table: u32, destination: &IpAddr) -> Optio
 }
 
 fn is_usable(route: &Route) -> bool {
-    route.interface.as_ref().is_none_or(|interface| interface.is_up())
+    let others = route.more.as_ref().map_or(&[][..], |more| &more.others);
+    route.interface.as_ref().is_none_or(|interface| interface.is_up()) || others.iter().any(|hop| hop.interface.is_up())
 }
 
 /// The route to a destination that is not our own. `ENETUNREACH` and what routes that lead nowhere say.
-pub fn find(destination: &IpAddr) -> SysResult<Route> {
+pub fn find(query: &Query) -> SysResult<Route> {
     let routes = ROUTES.lock();
-    rule::walk(destination, |table| look_up_in_table(&routes, table, destination))
+    rule::walk(query, |table| look_up_in_table(&routes, table, query))
 }
 
 /// The way to `destination` by a certain interface: what is not on its network goes by way of a gateway there, or is looked for on
 /// the link. `ENODEV`, `ENETUNREACH`.
-pub fn lookup_through(destination: &IpAddr, interface: u32) -> SysResult<Hop> {
-    let usual = lookup(destination);
+pub fn lookup_through(query: &Query, interface: u32) -> SysResult<Hop> {
+    let destination = &query.destination;
+    let usual = lookup_for(query);
     if let Ok(hop) = &usual
         && hop.interface.index == interface
     {
@@ -353,25 +486,29 @@ pub fn lookup_through(destination: &IpAddr, interface: u32) -> SysResult<Hop> {
     let best = routes.iter().filter(fits).max_by_key(|route| route.destination.prefix);
     let next = best.and_then(|route| route.gateway).unwrap_or(*destination);
     drop(routes);
-    Ok(Hop { interface, next })
+    Ok(Hop::direct(interface, next))
 }
 
-/// The way to `destination`. `ENETUNREACH` and what [`find`] says.
+/// The way to `destination` for a packet of the kernel's own.
 pub fn lookup(destination: &IpAddr) -> SysResult<Hop> {
+    lookup_for(&Query::to(destination))
+}
+
+/// The way to a destination. `ENETUNREACH` and what [`find`] says.
+pub fn lookup_for(query: &Query) -> SysResult<Hop> {
+    let destination = &query.destination;
     if interface::owner(destination).is_some() || destination.is_unspecified() {
         let loopback = interface::by_index(1).filter(|loopback| loopback.is_up());
-        return loopback.map(|interface| Hop { interface, next: *destination }).ok_or(Errno::ENETUNREACH);
+        return loopback.map(|interface| Hop::direct(interface, *destination)).ok_or(Errno::ENETUNREACH);
     }
     let for_all = destination.is_multicast() || *destination == IpAddr::V4(Ipv4Addr::BROADCAST);
     let link_local = matches!(destination, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    let found = find(destination);
+    let found = find(query);
     if (for_all || link_local) && !found.as_ref().is_ok_and(|route| route.destination.prefix > 0) {
         let first = interface::all().iter().find(|i| !i.is_loopback() && i.is_up()).cloned();
-        return first.map(|interface| Hop { interface, next: *destination }).ok_or(Errno::ENETUNREACH);
+        return first.map(|interface| Hop::direct(interface, *destination)).ok_or(Errno::ENETUNREACH);
     }
-    let route = found?;
-    let interface = route.interface.ok_or(Errno::ENETUNREACH)?;
-    Ok(Hop { interface, next: route.gateway.unwrap_or(*destination) })
+    found?.hop(query)
 }
 
 /// The interface behind which a gateway is a neighbour. `ENETUNREACH`.
@@ -379,6 +516,6 @@ pub fn on_link(gateway: &IpAddr) -> SysResult<Arc<Interface>> {
     if let Some(owner) = interface::owner(gateway) {
         return Ok(owner);
     }
-    let route = find(gateway).map_err(|_| Errno::ENETUNREACH)?;
+    let route = find(&Query::to(gateway)).map_err(|_| Errno::ENETUNREACH)?;
     route.interface.filter(|_| route.gateway.is_none()).ok_or(Errno::ENETUNREACH)
 }

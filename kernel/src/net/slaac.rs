@@ -50,7 +50,11 @@ fn with_prefix(prefix: &Ipv6Addr, mac: [u8; 6]) -> Ipv6Addr {
 pub fn start(interface: &Arc<Interface>, announced: bool) {
     let link = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
     let own = Cidr { address: IpAddr::V6(with_prefix(&link, interface.mac())), prefix: 64 };
-    add(interface, own);
+    /// `IN6_ADDR_GEN_MODE_NONE`.
+    const NONE: i32 = 1;
+    if interface.conf.address_generation() != NONE {
+        add(interface, own);
+    }
     if announced {
         solicit_router(interface);
     }

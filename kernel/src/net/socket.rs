@@ -15,8 +15,10 @@ use super::filter::Filter;
 use super::interface::Interface;
 use super::membership::Membership;
 use super::ports::Sharing;
+use super::query::Query;
 use super::raw::RawSocket;
 use super::route::{self, Hop};
+use super::rule;
 use super::sockopt::{Numbers, flag};
 use super::sysctl;
 use super::tcp::TcpSocket;
@@ -365,11 +367,33 @@ impl Common {
         self.device.load(Ordering::Relaxed) != 0
     }
 
-    /// The way to `destination`, by the interface that the socket is bound to, if it is.
-    pub fn route(&self, destination: &IpAddr) -> SysResult<Hop> {
+    /// The way to an address, from one of ours if that is settled, by the interface that the socket is bound to, if it is.
+    pub fn route(&self, to: &SocketAddr, from: Option<IpAddr>) -> SysResult<Hop> {
+        let query = Query { source: from, ..self.query(to) };
         match self.device.load(Ordering::Relaxed) {
-            0 => route::lookup(destination),
-            device => route::lookup_through(destination, device),
+            0 => route::lookup_for(&query),
+            device => route::lookup_through(&query, device),
+        }
+    }
+
+    /// What a way is looked for. Who asks is of interest to rules alone, and there are seldom any.
+    fn query(&self, to: &SocketAddr) -> Query {
+        let query = Query::to(&to.ip());
+        if !rule::are_changed() {
+            return query;
+        }
+        Query {
+            tos: self.tos(to.is_ipv6()) & 0x1c,
+            mark: self.numbers.get(n::SOL_SOCKET, n::SO_MARK).unwrap_or(0) as u32,
+            outgoing: self.device.load(Ordering::Relaxed),
+            user: current().credentials().euid,
+            protocol: match (self.raw, self.stream) {
+                (true, _) => 0,
+                (_, true) => IPPROTO_TCP as u8,
+                (_, false) => IPPROTO_UDP as u8,
+            },
+            ports: [0, to.port()],
+            ..query
         }
     }
 
@@ -379,7 +403,7 @@ impl Common {
         if all || to.ip().is_multicast() {
             return self.groups.way(to, self.device.load(Ordering::Relaxed), from);
         }
-        self.route(&to.ip())
+        self.route(to, from)
     }
 
     /// Whether what is too long for the interface is refused (`EMSGSIZE`), and not sent in fragments: `IP_PMTUDISC_DO` and

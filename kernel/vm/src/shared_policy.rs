@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 
 use fs::Mapping;
-use mem::heap;
+use mem::shortage;
 use sync::SpinLock;
 use syscall_shim::SysResult;
 
@@ -44,7 +44,7 @@ pub fn find(file: &Arc<dyn MappedFile>, offset: u64) -> Policy {
 
 /// Gives the bytes `start..end` of the file a policy. `ENOMEM`.
 pub fn set(file: &Arc<dyn MappedFile>, start: u64, end: u64, policy: Policy) -> SysResult<()> {
-    heap::check()?;
+    shortage::check()?;
     let mut policies = POLICIES.lock();
     let key = key(file.mapping());
     if !policies.contains_key(&key) {

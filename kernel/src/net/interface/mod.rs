@@ -15,6 +15,7 @@ use inet::Bytes;
 use inet::ip::Cidr;
 use syscall_shim::{Errno, SysResult};
 
+use super::address::Note;
 use super::multicast::Groups;
 use super::neighbor::Neighbors;
 use super::sysctl::Conf;
@@ -24,7 +25,7 @@ use crate::sync::SpinLock;
 
 pub use flags::iff;
 pub use link::{Inbox, Link, Looped, Port};
-pub use registry::{NAME, add, all, by_index, by_name, is_for_all, owner, remove, rename};
+pub use registry::{NAME, add, add_name, all, by_index, by_name, is_for_all, owner, remove, remove_name, rename};
 
 /// Largest packet of the loopback interface, as on Linux.
 const LOOPBACK_MTU: u32 = 65536;
@@ -59,6 +60,12 @@ pub struct Interface {
     mtu: AtomicU32,
     /// `txqueuelen`. There is no queue but the device's own; it is kept for who asks.
     pub transmit_queue: AtomicU32,
+    /// What programs have said of some addresses. A leaf lock.
+    pub notes: SpinLock<Vec<Note>>,
+    /// What programs call it besides: its other names, by which it is found, and a text. Leaf locks.
+    pub other_names: SpinLock<Vec<String>>,
+    /// See `other_names`.
+    pub alias: SpinLock<String>,
     /// `IFLA_GROUP`, which is for programs alone.
     pub group: AtomicU32,
     /// Whether its name was chosen by a program.
@@ -113,6 +120,9 @@ impl Interface {
             mac: AtomicU64::new(0),
             mtu: AtomicU32::new(mtu),
             transmit_queue: AtomicU32::new(transmit_queue),
+            notes: SpinLock::new(Vec::new()),
+            other_names: SpinLock::new(Vec::new()),
+            alias: SpinLock::new(String::new()),
             group: AtomicU32::new(0),
             name_assign: AtomicU8::new(1),
             gone: AtomicBool::new(false),
@@ -129,7 +139,7 @@ impl Interface {
 
     /// Whether it is called so.
     pub fn is_named(&self, name: &[u8]) -> bool {
-        self.name.lock().as_bytes() == name
+        self.name.lock().as_bytes() == name || self.other_names.lock().iter().any(|other| other.as_bytes() == name)
     }
 
     /// Whether it is the loopback interface.

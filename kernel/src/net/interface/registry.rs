@@ -140,6 +140,40 @@ pub fn remove(interface: &Arc<Interface>) -> bool {
     removed == Ok(true)
 }
 
+/// Names that an interface may have besides its first one, and how long they may be (`ALTIFNAMSIZ`, with the zero).
+const MAX_OTHER_NAMES: usize = 256;
+const OTHER_NAME: usize = 128;
+
+/// Gives an interface one more name. `EINVAL`, `EEXIST`, `ENOMEM`.
+pub fn add_name(interface: &Interface, name: &[u8]) -> SysResult<()> {
+    let text = core::str::from_utf8(name).map_err(|_| Errno::EINVAL)?;
+    if name.is_empty() || name.len() >= OTHER_NAME {
+        return Err(Errno::EINVAL);
+    }
+    change(|list| {
+        if list.iter().any(|other| other.is_named(name)) {
+            return Err(Errno::EEXIST);
+        }
+        let mut names = interface.other_names.lock();
+        if names.len() >= MAX_OTHER_NAMES {
+            return Err(Errno::ENOMEM);
+        }
+        names.push(text.into());
+        Ok(())
+    })
+}
+
+/// Takes one of an interface's further names away. `EINVAL` for its first one, `ENOENT`.
+pub fn remove_name(interface: &Interface, name: &[u8]) -> SysResult<()> {
+    if interface.name().as_bytes() == name {
+        return Err(Errno::EINVAL);
+    }
+    let mut names = interface.other_names.lock();
+    let at = names.iter().position(|other| other.as_bytes() == name).ok_or(Errno::ENOENT)?;
+    names.remove(at);
+    Ok(())
+}
+
 /// Gives an interface another name. `EINVAL`, `EEXIST`.
 pub fn rename(interface: &Interface, pattern: &[u8]) -> SysResult<()> {
     change(|list| {

@@ -105,6 +105,7 @@ pub fn change(adds: bool, arg: UserAddr) -> SysResult {
         table: table::MAIN,
         origin: origin::BOOT,
         source: None,
+        more: None,
     };
     route::add(route, How { create: true, ..How::default() }).map(|()| 0)
 }

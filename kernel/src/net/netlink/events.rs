@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use inet::ip::Cidr;
 
@@ -13,6 +14,7 @@ use crate::net::rule::Rule;
 
 /// `RTNLGRP_*`; those of IPv4 first.
 const LINK: u32 = 1;
+const NEIGHBOR: u32 = 3;
 const ADDRESS: [u32; 2] = [5, 9];
 const ROUTE: [u32; 2] = [7, 11];
 const RULE: [u32; 2] = [8, 19];
@@ -48,6 +50,11 @@ pub fn address(interface: &Arc<Interface>, own: &Cidr, new: bool) {
 pub fn route(which: &Route, new: bool) {
     let group = ROUTE[usize::from(which.destination.address.is_ipv6())];
     tell(group, route::NEW_ROUTE, new, || route::routes::describe(which));
+}
+
+/// Somebody's hardware address is known, by a program or by asking, or it is no longer.
+pub fn neighbor(interface: &Interface, ip: &IpAddr, mac: &[u8; 6], state: u16, new: bool) {
+    tell(NEIGHBOR, route::NEW_NEIGHBOR, new, || route::neighbors::describe(interface, ip, mac, state));
 }
 
 /// A rule is new or gone.

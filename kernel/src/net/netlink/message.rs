@@ -1,9 +1,11 @@
 //! Messages and attributes, as they lie in memory (netlink(7)).
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::net::IpAddr;
 
 use inet::ip::octets;
+use syscall_shim::Errno;
 
 /// `sizeof(struct nlmsghdr)`.
 pub const HEADER: usize = 16;
@@ -29,6 +31,8 @@ pub mod flag {
     pub const APPEND: u16 = 0x800;
     /// Of an answer: what was asked is not quoted.
     pub const CAPPED: u16 = 0x100;
+    /// Of an answer: attributes follow what was asked.
+    pub const ACK_TLVS: u16 = 0x200;
 }
 
 /// The number at an offset; 0 beyond the end.
@@ -42,7 +46,6 @@ pub fn half(bytes: &[u8], at: usize) -> u16 {
 }
 
 /// A request's header.
-#[derive(Clone, Copy)]
 pub struct Request {
     /// `nlmsg_type`.
     pub kind: u16,
@@ -52,9 +55,17 @@ pub struct Request {
     pub serial: u32,
     /// Who asks.
     pub port: u32,
+    /// What is wrong with it, in words (`NLMSGERR_ATTR_MSG`).
+    pub text: Cell<Option<&'static str>>,
 }
 
 impl Request {
+    /// An error, in words too.
+    pub fn refused(&self, errno: Errno, text: &'static str) -> Errno {
+        self.text.set(Some(text));
+        errno
+    }
+
     /// Whether a flag is set.
     pub fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0

@@ -1,12 +1,14 @@
 //! Netlink sockets (netlink(7)).
 //!
 //! `NETLINK_ROUTE` tells of interfaces, addresses, routes, rules and neighbours, and changes them ([`route`]); who has joined a group
-//! hears of changes ([`events`]). `NETLINK_SOCK_DIAG` tells of sockets ([`diag`]). `NETLINK_NETFILTER` answers as a kernel without
+//! hears of changes ([`events`]). `NETLINK_SOCK_DIAG` tells of sockets ([`diag`]). `NETLINK_GENERIC` has the
+//! controller alone ([`generic`]). `NETLINK_NETFILTER` answers as a kernel without
 //! any of netfilter's parts does, `NETLINK_KOBJECT_UEVENT` is silent, for no device comes or goes, and `NETLINK_USERSOCK` is for
 //! programs among themselves. Of the other families there is none.
 
 mod diag;
 pub mod events;
+mod generic;
 mod message;
 mod route;
 mod socket;
@@ -35,6 +37,7 @@ pub mod family {
     pub const SOCK_DIAG: u32 = 4;
     pub const NETFILTER: u32 = 12;
     pub const KOBJECT_UEVENT: u32 = 15;
+    pub const GENERIC: u32 = 16;
 }
 
 /// What a family is like.
@@ -55,6 +58,7 @@ fn kind_of(protocol: u32) -> Option<Kind> {
         family::USERSOCK => Kind { groups: 32, open_groups: false, open_send: true, listens: false },
         family::SOCK_DIAG => Kind { groups: 32, open_groups: true, open_send: false, listens: true },
         family::NETFILTER => Kind { groups: 32, open_groups: false, open_send: false, listens: true },
+        family::GENERIC => Kind { groups: 32, open_groups: true, open_send: false, listens: true },
         family::KOBJECT_UEVENT => Kind { groups: 32, open_groups: true, open_send: false, listens: true },
         _ => return None,
     })

@@ -1,5 +1,7 @@
 //! The socket.
 
+mod requests;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -8,8 +10,8 @@ use linux_raw_sys::ioctl as i;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use super::message::{self, DONE, ERROR, FIRST_KIND, HEADER, Request, flag, half, word};
-use super::{FAMILY, Kind, TABLE, diag, family, route, sockets};
+use super::message::{HEADER, half, word};
+use super::{FAMILY, Kind, TABLE, sockets};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
 use crate::files::socket::{Address, Ancillary, Control, PeerCredentials, Received, Socket, deadline, int, wait};
@@ -27,8 +29,6 @@ use crate::usermem::UserAddr;
 const SOL_NETLINK: u32 = 270;
 /// `sizeof(struct sockaddr_nl)`.
 const ADDRESS: usize = 12;
-/// Replies are packed into messages of this size.
-const REPLY: usize = 16384;
 /// What a message counts for beyond its bytes.
 const OVERHEAD: usize = 576;
 const CAP_NET_ADMIN: u32 = linux_raw_sys::general::CAP_NET_ADMIN;
@@ -81,6 +81,8 @@ pub struct NetlinkSocket {
     /// Messages that wait to be read. A leaf lock.
     replies: SpinLock<VecDeque<Waiting>>,
     held: AtomicUsize,
+    /// What is left of a dump for which there was no room yet. A leaf lock.
+    rest: SpinLock<VecDeque<Vec<u8>>>,
     /// Messages that were lost, and whether the next call is to tell.
     drops: AtomicU32,
     error: AtomicI32,
@@ -122,6 +124,7 @@ impl NetlinkSocket {
             groups: AtomicU64::new(0),
             replies: SpinLock::new(VecDeque::new()),
             held: AtomicUsize::new(0),
+            rest: SpinLock::new(VecDeque::new()),
             drops: AtomicU32::new(0),
             error: AtomicI32::new(0),
             options: AtomicU32::new(0),
@@ -215,71 +218,6 @@ impl NetlinkSocket {
     /// Appends a message of the kernel's that answers no request (mq_notify(2)).
     pub fn deliver(&self, message: Vec<u8>) {
         self.hear(message, 0, 0);
-    }
-
-    /// Answers a request with an error, or acknowledges it.
-    fn acknowledge(&self, request: &Request, original: &[u8], errno: Option<Errno>) {
-        let mut body = (-errno.map_or(0, |errno| i32::from(errno.0))).to_ne_bytes().to_vec();
-        let whole = errno.is_some() && !self.is(option::CAP_ACK);
-        body.extend_from_slice(if whole { original } else { original.get(..HEADER).unwrap_or(original) });
-        let flags = if whole { 0 } else { flag::CAPPED };
-        self.hear(message::message(ERROR, flags, request.serial, request.port, &body), 0, 0);
-    }
-
-    /// Sends the answers of a dump: as many as fit in one message, and the end apart, as on Linux. One that has failed brings its end.
-    fn dump(&self, request: &Request, mut answers: route::Answers) {
-        let mut batch = Vec::new();
-        let end = answers.pop_if(|(kind, _)| *kind == DONE).map_or([0; 4].to_vec(), |(_, code)| code);
-        for (kind, body) in answers {
-            let message = message::message(kind, flag::MULTI, request.serial, request.port, &body);
-            if !batch.is_empty() && batch.len() + message.len() > REPLY {
-                self.hear(core::mem::take(&mut batch), 0, 0);
-            }
-            batch.extend_from_slice(&message);
-        }
-        if !batch.is_empty() {
-            self.hear(batch, 0, 0);
-        }
-        self.hear(message::message(DONE, flag::MULTI, request.serial, request.port, &end), 0, 0);
-    }
-
-    /// Does what one message of a program asks.
-    fn handle(&self, original: &[u8]) {
-        let port = self.own_port();
-        let request = Request { kind: half(original, 4), flags: half(original, 6), serial: word(original, 8), port };
-        let mut result = Ok(false);
-        if request.has(flag::REQUEST) && request.kind >= FIRST_KIND {
-            let body = original.get(HEADER..).unwrap_or_default();
-            result = self.ask(&request, body);
-        }
-        match result {
-            Ok(true) => {}
-            Ok(false) if !request.has(flag::ACK) => {}
-            Ok(false) => self.acknowledge(&request, original, None),
-            Err(errno) => self.acknowledge(&request, original, Some(errno)),
-        }
-    }
-
-    /// Whether the request was a dump, which has its own end.
-    fn ask(&self, request: &Request, body: &[u8]) -> SysResult<bool> {
-        let (answers, dumped) = match self.protocol {
-            family::ROUTE => route::answer(request, body, self.is(option::GET_STRICT_CHK))?,
-            family::SOCK_DIAG => diag::answer(request, body)?,
-            family::KOBJECT_UEVENT => return Ok(false),
-            // None of netfilter's parts is there.
-            _ if !capable(CAP_NET_ADMIN) => return Err(Errno::EPERM),
-            _ if request.kind == FIRST_KIND => return Err(Errno::EOPNOTSUPP),
-            _ if body.len() < 4 => return Ok(false),
-            _ => return Err(Errno::EINVAL),
-        };
-        if dumped {
-            self.dump(request, answers);
-        } else {
-            for (kind, body) in answers {
-                self.hear(message::message(kind, 0, request.serial, request.port, &body), 0, 0);
-            }
-        }
-        Ok(dumped)
     }
 
     /// Sends to other sockets of the family. `EPERM`, `ECONNREFUSED`.
@@ -470,6 +408,8 @@ impl Socket for NetlinkSocket {
             self.held.fetch_sub(waiting.held(), Ordering::Relaxed);
             Some(Ok(waiting))
         };
+        // There is room now for more of a dump.
+        let next = || next().inspect(|_| self.go_on(!peek));
         let until = deadline(&self.common.receive_timeout);
         let Waiting { bytes, from, group, sender } = wait(&self.readers, flags & n::MSG_DONTWAIT != 0, until, next)??;
         let copied = if to.remaining() == 0 { 0 } else { to.put(&bytes)? };

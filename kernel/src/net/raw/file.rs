@@ -145,8 +145,8 @@ impl Socket for RawSocket {
         if to.ip().is_unspecified() {
             to.set_ip(super::transmit::localhost(&to.ip()));
         }
-        let hop = self.common.route(&to.ip())?;
-        let source = if hop.interface.is_loopback() { Some(to.ip()) } else { hop.interface.source_for(&to.ip()) };
+        let hop = self.common.route(&to, None)?;
+        let source = if hop.interface.is_loopback() { Some(to.ip()) } else { hop.source_for(&to.ip()) };
         if self.ping {
             self.identify();
         }
@@ -246,7 +246,7 @@ impl Socket for RawSocket {
             (SOL_ICMPV6, _) if v6 && self.protocol != ICMPV6 => return Err(Errno::EOPNOTSUPP),
             (n::SOL_IP, n::IP_MTU) | (n::SOL_IPV6, n::IPV6_MTU) if v6 == (level == n::SOL_IPV6) => {
                 let remote: IpAddr = self.ends.lock().remote.ok_or(Errno::ENOTCONN)?.ip();
-                self.common.route(&remote)?.mtu()
+                self.common.route(&core::net::SocketAddr::new(remote, 0), None)?.mtu()
             }
             (n::SOL_IP, n::IP_PROTOCOL) if !v6 => self.protocol.into(),
             _ => return self.common.get(level, option, room),

@@ -80,7 +80,7 @@ impl RawSocket {
         if broadcast && !self.common.broadcast.load(Ordering::Relaxed) {
             return Err(Errno::EACCES);
         }
-        let chosen = if hop.interface.is_loopback() { Some(to) } else { hop.interface.source_for(&to) };
+        let chosen = if hop.interface.is_loopback() { Some(to) } else { hop.source_for(&to) };
         let chosen =
             chosen.map(|chosen| if to.is_multicast() && hop.interface.is_loopback() { localhost(&to) } else { chosen });
         let mut source = bound
@@ -109,7 +109,7 @@ impl RawSocket {
         if whole > MAX_PACKET {
             return Err(Errno::EMSGSIZE);
         }
-        if whole > hop.interface.mtu() as usize && self.common.refuses_fragments(v6) {
+        if whole > hop.longest() as usize && self.common.refuses_fragments(v6) {
             return Err(Errno::EMSGSIZE);
         }
         self.seal(&mut bytes, &source, &to)?;
@@ -176,7 +176,7 @@ pub(super) fn localhost(like: &IpAddr) -> IpAddr {
 /// Sends a packet whose header the application wrote, except for what Linux fills in itself: length and checksum, and what is 0 of
 /// source and identification.
 fn send_whole(hop: &Hop, mut bytes: Vec<u8>, source: IpAddr) -> SysResult<()> {
-    if bytes.len() > hop.interface.mtu() as usize {
+    if bytes.len() > hop.longest() as usize {
         return Err(Errno::EMSGSIZE);
     }
     let len = bytes.len() as u16;
@@ -200,7 +200,7 @@ fn send_whole(hop: &Hop, mut bytes: Vec<u8>, source: IpAddr) -> SysResult<()> {
 
 /// Sends a packet of IPv6 whose header the application wrote, as it stands.
 fn send_whole_v6(hop: &Hop, bytes: Vec<u8>) -> SysResult<()> {
-    if bytes.len() > hop.interface.mtu() as usize {
+    if bytes.len() > hop.longest() as usize {
         return Err(Errno::EMSGSIZE);
     }
     if bytes.len() < IPV6_HEADER {

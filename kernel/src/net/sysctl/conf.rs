@@ -100,8 +100,14 @@ pub const V6: &[(&str, i32)] = &[
     ("use_optimistic", 0),
     ("use_tempaddr", 0),
 ];
+const ADDR_GEN_MODE: &str = "addr_gen_mode";
 const DISABLE_IPV6: usize = 0;
 const HOP_LIMIT: usize = 1;
+
+/// The place of a setting in its table.
+pub fn number_of(name: &str, v6: bool) -> Option<usize> {
+    (if v6 { V6 } else { V4 }).iter().position(|(other, _)| *other == name)
+}
 
 /// The settings of one interface, of all, or of those to come.
 pub struct Conf {
@@ -177,6 +183,23 @@ impl Conf {
     /// How far packets go that say nothing else.
     pub fn hop_limit(&self) -> u8 {
         u8::try_from(self.get(true, HOP_LIMIT)).unwrap_or(64)
+    }
+
+    /// How addresses of IPv6 on the link are made: 0 from the hardware address, 1 not at all (`IN6_ADDR_GEN_MODE_*`).
+    pub fn address_generation(&self) -> i32 {
+        number_of(ADDR_GEN_MODE, true).map_or(0, |n| self.get(true, n))
+    }
+
+    /// Whether another address takes the place of the first one of its network that goes.
+    pub fn promotes_secondaries(&self) -> bool {
+        number_of("promote_secondaries", false).is_some_and(|n| self.either(n))
+    }
+
+    /// See [`Conf::address_generation`].
+    pub fn set_address_generation(&self, mode: i32) {
+        if let Some(slot) = number_of(ADDR_GEN_MODE, true).and_then(|n| self.slot(true, n)) {
+            slot.store(mode, Relaxed);
+        }
     }
 
     /// Whether there is no IPv6.

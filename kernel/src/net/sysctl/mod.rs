@@ -5,8 +5,7 @@ mod conf;
 use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use conf::for_new_interfaces;
-pub use conf::{Conf, Place, V4, V6, set as set_conf};
+pub use conf::{Conf, Place, V4, V6, all_interfaces, for_new_interfaces, number_of, set as set_conf};
 
 use crate::task::current;
 

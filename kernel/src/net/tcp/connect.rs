@@ -50,21 +50,23 @@ impl TcpSocket {
         }
         let asked = self.common.sticky.of(to.is_ipv6());
         let extra = asked.as_ref().map_or(0, Asked::len);
-        let hop = self.common.route(&asked.as_ref().map_or(to.ip(), |asked| asked.first_hop(to.ip())))?;
+        let bound = match role {
+            Role::Idle(Some(lease)) => Some(lease.local),
+            _ => None,
+        };
+        let from = bound.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
+        let first = asked.as_ref().map_or(to.ip(), |asked| asked.first_hop(to.ip()));
+        let hop = self.common.route(&SocketAddr::new(first, to.port()), from)?;
         if let Some(asked) = &asked {
             asked.accepts(&hop)?;
         }
         if matches!(to.ip(), core::net::IpAddr::V4(v4) if hop.interface.is_broadcast(&v4)) {
             return Err(Errno::ENETUNREACH);
         }
-        let bound = match role {
-            Role::Idle(Some(lease)) => Some(lease.local),
-            _ => None,
-        };
-        let source = match bound.map(|local| local.ip()).filter(|ip| !ip.is_unspecified()) {
+        let source = match from {
             Some(ip) => ip,
             None if hop.interface.is_loopback() => to.ip(),
-            None => hop.interface.source_for(&to.ip()).ok_or(Errno::EADDRNOTAVAIL)?,
+            None => hop.source_for(&to.ip()).ok_or(Errno::EADDRNOTAVAIL)?,
         };
         if source.is_ipv4() != to.is_ipv4() {
             return Err(Errno::ENETUNREACH);

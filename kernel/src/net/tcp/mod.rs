@@ -136,7 +136,7 @@ fn send(hop: &Hop, flow: &Flow, transmit: Transmit, (tos, ttl): (u8, u8), asked:
 /// The most that a segment to that hop may carry, beside `extra` bytes of options or headers.
 fn segment_size(hop: &Hop, flow: &Flow, extra: usize) -> u16 {
     let headers = output::header_len(&flow.remote.ip()) as u32 + HEADER + extra as u32;
-    hop.interface.mtu().saturating_sub(headers).min(LOOPBACK_MSS) as u16
+    hop.longest().saturating_sub(headers).min(LOOPBACK_MSS) as u16
 }
 
 fn config(hop: &Hop, flow: &Flow, limits: Limits, extra: usize) -> Config {

@@ -303,7 +303,7 @@ impl UdpSocket {
             Some(ip) => ip,
             None if hop.interface.is_loopback() && to.ip().is_multicast() => loopback_like(to),
             None if hop.interface.is_loopback() => to.ip(),
-            None => hop.interface.source_for(&to.ip()).ok_or(Errno::ENETUNREACH)?,
+            None => hop.source_for(&to.ip()).ok_or(Errno::ENETUNREACH)?,
         };
         if source.is_ipv4() != to.is_ipv4() {
             return Err(if to.is_ipv4() { Errno::ENETUNREACH } else { Errno::EAFNOSUPPORT });

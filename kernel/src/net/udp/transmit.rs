@@ -127,10 +127,10 @@ impl UdpSocket {
             return Err(Errno::EACCES);
         }
         if payload.len() + extra > longest(&to) {
-            return self.too_long(to, hop.interface.mtu());
+            return self.too_long(to, hop.longest());
         }
         let whole = output::header_len(&source) + extra + HEADER;
-        let mtu = hop.interface.mtu();
+        let mtu = hop.longest();
         let segment = usize::from(how.segment.unwrap_or(self.segment.load(Ordering::Relaxed)));
         if segment == 0 || payload.len() <= segment {
             if whole + payload.len() > mtu as usize && self.common.refuses_fragments(to.is_ipv6()) {

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 
 use syscall_shim::{Errno, SysResult};
 
-use super::super::message::{Request, attribute, find, flag, number, text, word};
+use super::super::message::{Request, attribute, attributes, find, flag, number, text, word};
 use super::{Answers, NEW_LINK};
 use crate::net::interface::{self, Interface, Link, Port, iff};
 use crate::net::neighbor::Neighbors;
@@ -34,8 +34,10 @@ mod ifla {
     pub const OPERSTATE: u16 = 16;
     pub const LINKMODE: u16 = 17;
     pub const LINKINFO: u16 = 18;
+    pub const IFALIAS: u16 = 20;
     pub const NET_NS_PID: u16 = 19;
     pub const STATS64: u16 = 23;
+    pub const AF_SPEC: u16 = 26;
     pub const GROUP: u16 = 27;
     pub const NET_NS_FD: u16 = 28;
     pub const PROMISCUITY: u16 = 30;
@@ -43,9 +45,22 @@ mod ifla {
     pub const NUM_RX_QUEUES: u16 = 32;
     pub const CARRIER: u16 = 33;
     pub const PROTO_DOWN: u16 = 39;
+    pub const GSO_MAX_SEGS: u16 = 40;
+    pub const GSO_MAX_SIZE: u16 = 41;
     pub const MIN_MTU: u16 = 50;
     pub const MAX_MTU: u16 = 51;
+    pub const PROP_LIST: u16 = 52;
+    pub const ALT_IFNAME: u16 = 53;
+    pub const GRO_MAX_SIZE: u16 = 58;
+    pub const TSO_MAX_SIZE: u16 = 59;
+    pub const TSO_MAX_SEGS: u16 = 60;
     pub const ALLMULTI: u16 = 61;
+    /// `NLA_F_NESTED`.
+    pub const NESTED: u16 = 0x8000;
+    /// Within `AF_SPEC`, `AF_INET6`; and within that.
+    pub const INET6: u16 = 10;
+    pub const INET6_TOKEN: u16 = 7;
+    pub const INET6_ADDR_GEN_MODE: u16 = 8;
     /// Within `LINKINFO`.
     pub const INFO_KIND: u16 = 1;
     pub const INFO_DATA: u16 = 2;
@@ -53,6 +68,10 @@ mod ifla {
     pub const PEER: u16 = 1;
 }
 
+/// The largest packet that goes through in one piece, to be cut later.
+const MAX_PACKET: u32 = 65536;
+/// The longest alias, with its zero.
+const ALIAS: usize = 256;
 /// Numbers that a message of statistics has.
 const STATISTICS: usize = 25;
 
@@ -78,6 +97,11 @@ pub fn describe(interface: &Interface) -> Vec<u8> {
         (ifla::ALLMULTI, all_groups),
         (ifla::NUM_TX_QUEUES, 1),
         (ifla::NUM_RX_QUEUES, 1),
+        (ifla::GSO_MAX_SIZE, MAX_PACKET),
+        (ifla::GSO_MAX_SEGS, u16::MAX.into()),
+        (ifla::GRO_MAX_SIZE, MAX_PACKET),
+        (ifla::TSO_MAX_SIZE, 8 * u32::from(u16::MAX)),
+        (ifla::TSO_MAX_SEGS, u16::MAX.into()),
     ];
     words.iter().for_each(|(kind, value)| attribute(&mut out, *kind, &value.to_ne_bytes()));
     attribute(&mut out, ifla::OPERSTATE, &[interface.operating()]);
@@ -95,6 +119,23 @@ pub fn describe(interface: &Interface) -> Vec<u8> {
     {
         attribute(&mut out, ifla::LINK, &peer.index.to_ne_bytes());
     }
+    let alias = interface.alias.lock().clone();
+    if !alias.is_empty() {
+        attribute(&mut out, ifla::IFALIAS, &[alias.as_bytes(), b"\0"].concat());
+    }
+    let names = interface.other_names.lock().clone();
+    if !names.is_empty() {
+        let mut list = Vec::new();
+        names.iter().for_each(|name| attribute(&mut list, ifla::ALT_IFNAME, &[name.as_bytes(), b"\0"].concat()));
+        attribute(&mut out, ifla::PROP_LIST | ifla::NESTED, &list);
+    }
+    let (mut inet6, mut families) = (Vec::new(), Vec::new());
+    attribute(&mut inet6, ifla::INET6_ADDR_GEN_MODE, &[interface.conf.address_generation() as u8]);
+    if !interface.is_loopback() && !interface.link.is_point_to_point() {
+        attribute(&mut inet6, ifla::INET6_TOKEN, &[0; 16]);
+    }
+    attribute(&mut families, ifla::INET6, &inet6);
+    attribute(&mut out, ifla::AF_SPEC, &families);
     if let Some(kind) = kind(interface) {
         let mut info = Vec::new();
         attribute(&mut info, ifla::INFO_KIND, kind);
@@ -114,16 +155,25 @@ fn kind(interface: &Interface) -> Option<&'static [u8]> {
 
 /// Packets and bytes each way, then errors and losses (`struct rtnl_link_stats64`).
 fn statistics(interface: &Interface, out: &mut Vec<u8>) {
+    let numbers = numbers(interface);
+    let short: Vec<u8> = numbers.iter().take(24).flat_map(|n| (*n as u32).to_ne_bytes()).collect();
+    attribute(out, ifla::STATS64, &counts(interface));
+    attribute(out, ifla::STATS, &short);
+}
+
+/// As `struct rtnl_link_stats64`.
+pub fn counts(interface: &Interface) -> Vec<u8> {
+    numbers(interface).iter().flat_map(|n| n.to_ne_bytes()).collect()
+}
+
+fn numbers(interface: &Interface) -> [u64; STATISTICS] {
     let (received, sent) = interface.traffic();
     let of = [&received.packets, &sent.packets, &received.bytes, &sent.bytes];
     let mut numbers = [0u64; STATISTICS];
     numbers.iter_mut().zip(of).for_each(|(to, from)| *to = from.load(Ordering::Relaxed));
     numbers[6] = received.dropped.load(Ordering::Relaxed);
     numbers[7] = sent.dropped.load(Ordering::Relaxed);
-    let long: Vec<u8> = numbers.iter().flat_map(|n| n.to_ne_bytes()).collect();
-    let short: Vec<u8> = numbers.iter().take(24).flat_map(|n| (*n as u32).to_ne_bytes()).collect();
-    attribute(out, ifla::STATS64, &long);
-    attribute(out, ifla::STATS, &short);
+    numbers
 }
 
 /// All interfaces.
@@ -140,7 +190,7 @@ fn named(body: &[u8]) -> SysResult<Option<Arc<Interface>>> {
     if body.len() < INFO {
         return Err(Errno::EINVAL);
     }
-    match (word(body, 4) as i32, find(attributes_of(body), ifla::IFNAME)) {
+    match (word(body, 4) as i32, name_in(body)) {
         (..0, _) => Err(Errno::EINVAL),
         (0, Some(name)) => Ok(interface::by_name(text(name))),
         (0, None) => Ok(None),
@@ -148,10 +198,31 @@ fn named(body: &[u8]) -> SysResult<Option<Arc<Interface>>> {
     }
 }
 
+/// The name that a request has, be it the first one or another.
+fn name_in(body: &[u8]) -> Option<&[u8]> {
+    let attributes = attributes_of(body);
+    find(attributes, ifla::IFNAME).or_else(|| find(attributes, ifla::ALT_IFNAME))
+}
+
+/// `RTM_NEWLINKPROP`, `RTM_DELLINKPROP`: names besides the first one. `EINVAL`, `ENODEV`, `EEXIST`, `ENOENT`.
+pub fn change_names(body: &[u8], add: bool) -> SysResult<()> {
+    let found = named(body)?;
+    if word(body, 4) == 0 && name_in(body).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    let found = found.ok_or(Errno::ENODEV)?;
+    let list = find(attributes_of(body), ifla::PROP_LIST).unwrap_or_default();
+    for (_, name) in attributes(list).filter(|(kind, _)| *kind == ifla::ALT_IFNAME) {
+        if add { interface::add_name(&found, text(name))? } else { interface::remove_name(&found, text(name))? }
+    }
+    events::link(&found, true);
+    Ok(())
+}
+
 /// One interface. `EINVAL`, `ENODEV`.
 pub fn get(body: &[u8]) -> SysResult<Answers> {
     let found = named(body)?;
-    if word(body, 4) == 0 && find(attributes_of(body), ifla::IFNAME).is_none() {
+    if word(body, 4) == 0 && name_in(body).is_none() {
         return Err(Errno::EINVAL);
     }
     let found = found.ok_or(Errno::ENODEV)?;
@@ -164,24 +235,24 @@ pub fn new(request: &Request, body: &[u8]) -> SysResult<()> {
         return match () {
             () if request.has(flag::EXCL) => Err(Errno::EEXIST),
             () if request.has(flag::REPLACE) => Err(Errno::EOPNOTSUPP),
-            () => change(&found, body),
+            () => change(request, &found, body),
         };
     }
     if !request.has(flag::CREATE) {
         return Err(Errno::ENODEV);
     }
-    make(body)
+    make(request, body)
 }
 
 /// `RTM_SETLINK`: changes an interface.
-pub fn set(body: &[u8]) -> SysResult<()> {
-    change(&named(body)?.ok_or(Errno::ENODEV)?, body)
+pub fn set(request: &Request, body: &[u8]) -> SysResult<()> {
+    change(request, &named(body)?.ok_or(Errno::ENODEV)?, body)
 }
 
 /// `RTM_DELLINK`. `EOPNOTSUPP` for those that are not of a program's making.
 pub fn remove(body: &[u8]) -> SysResult<()> {
     let found = named(body)?;
-    if word(body, 4) == 0 && find(attributes_of(body), ifla::IFNAME).is_none() {
+    if word(body, 4) == 0 && name_in(body).is_none() {
         return Err(Errno::EINVAL);
     }
     let found = found.ok_or(Errno::ENODEV)?;
@@ -207,7 +278,7 @@ fn mac(value: &[u8]) -> SysResult<[u8; 6]> {
     value.try_into().map_err(|_| Errno::EINVAL)
 }
 
-fn change(interface: &Arc<Interface>, body: &[u8]) -> SysResult<()> {
+fn change(request: &Request, interface: &Arc<Interface>, body: &[u8]) -> SysResult<()> {
     let attributes = attributes_of(body);
     if REFUSED.iter().any(|kind| find(attributes, *kind).is_some()) {
         return Err(Errno::EOPNOTSUPP);
@@ -216,7 +287,20 @@ fn change(interface: &Arc<Interface>, body: &[u8]) -> SysResult<()> {
         ioctl::set_mac(interface, &mac(value)?)?;
     }
     if let Some(mtu) = number(attributes, ifla::MTU) {
-        interface.set_mtu(mtu)?;
+        set_mtu(request, interface, mtu)?;
+    }
+    if let Some(alias) = find(attributes, ifla::IFALIAS) {
+        let alias = core::str::from_utf8(text(alias)).map_err(|_| Errno::EINVAL)?;
+        if alias.len() >= ALIAS {
+            return Err(Errno::EINVAL);
+        }
+        *interface.alias.lock() = alias.into();
+    }
+    let families = find(attributes, ifla::AF_SPEC).unwrap_or_default();
+    if let Some(mode) = find(find(families, ifla::INET6).unwrap_or_default(), ifla::INET6_ADDR_GEN_MODE) {
+        // From the hardware address, or none; addresses of other kinds are not made here.
+        let mode = mode.first().copied().filter(|mode| *mode <= 1).ok_or(Errno::EINVAL)?;
+        interface.conf.set_address_generation(mode.into());
     }
     if let Some(group) = number(attributes, ifla::GROUP) {
         interface.group.store(group, Ordering::Relaxed);
@@ -238,6 +322,13 @@ fn change(interface: &Arc<Interface>, body: &[u8]) -> SysResult<()> {
     }
     events::link(interface, true);
     Ok(())
+}
+
+/// Changes the largest packet, and says what is wrong with it. `EINVAL`.
+fn set_mtu(request: &Request, interface: &Interface, mtu: u32) -> SysResult<()> {
+    let small = mtu < interface.mtu_range().0;
+    let text = if small { "mtu less than device minimum" } else { "mtu greater than device maximum" };
+    interface.set_mtu(mtu).map_err(|errno| request.refused(errno, text))
 }
 
 /// What a request says of an interface to be made.
@@ -278,7 +369,7 @@ impl Wish<'_> {
 }
 
 /// Makes an interface of the kind that the request names. `EOPNOTSUPP` for those that there are not.
-fn make(body: &[u8]) -> SysResult<()> {
+fn make(request: &Request, body: &[u8]) -> SysResult<()> {
     let attributes = attributes_of(body);
     if word(body, 4) != 0 || REFUSED.iter().any(|kind| find(attributes, *kind).is_some()) {
         return Err(Errno::EOPNOTSUPP);
@@ -309,6 +400,7 @@ fn make(body: &[u8]) -> SysResult<()> {
             first.finish(&made);
             Ok(())
         }
-        _ => Err(Errno::EOPNOTSUPP),
+        Some(b"tun") => Err(request.refused(Errno::EOPNOTSUPP, "tun/tap creation via rtnetlink is not supported.")),
+        _ => Err(request.refused(Errno::EOPNOTSUPP, "Unknown device type")),
     }
 }

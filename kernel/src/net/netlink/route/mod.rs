@@ -2,9 +2,11 @@
 
 pub mod address;
 pub mod link;
-mod neighbors;
+pub mod neighbors;
+mod netconf;
 pub mod routes;
 pub mod rules;
+mod stats;
 
 use alloc::vec::Vec;
 
@@ -27,13 +29,21 @@ const GET_ADDRESS: u16 = 22;
 pub const NEW_ROUTE: u16 = 24;
 const DEL_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
-const NEW_NEIGHBOR: u16 = 28;
+/// See [`NEW_LINK`].
+pub const NEW_NEIGHBOR: u16 = 28;
 const DEL_NEIGHBOR: u16 = 29;
 const GET_NEIGHBOR: u16 = 30;
 /// See [`NEW_LINK`].
 pub const NEW_RULE: u16 = 32;
 const DEL_RULE: u16 = 33;
 const GET_RULE: u16 = 34;
+const GET_NETCONF: u16 = 82;
+const GET_STATS: u16 = 94;
+const NEW_LINK_NAMES: u16 = 108;
+const DEL_LINK_NAMES: u16 = 109;
+/// Other namespaces and next hops that are apart from routes, of which there are none.
+const GET_NAMESPACE: u16 = 90;
+const GET_NEXT_HOP: u16 = 106;
 /// Queueing disciplines, of which there are none.
 const GET_QDISC: u16 = 38;
 /// `RTM_MAX`.
@@ -81,7 +91,9 @@ pub fn answer(request: &Request, body: &[u8], strict: bool) -> SysResult<(Answer
             GET_ROUTE => routes::dump(wanted, body, strict),
             GET_NEIGHBOR => neighbors::dump(wanted),
             GET_RULE => rules::dump(wanted),
-            GET_QDISC => Answers::new(),
+            GET_NETCONF => netconf::dump(wanted),
+            GET_STATS => stats::dump(body)?,
+            GET_QDISC | GET_NAMESPACE | GET_NEXT_HOP => Answers::new(),
             _ => return Err(Errno::EOPNOTSUPP),
         };
         return Ok((answers, true));
@@ -90,13 +102,17 @@ pub fn answer(request: &Request, body: &[u8], strict: bool) -> SysResult<(Answer
     let answers = match request.kind {
         GET_LINK => link::get(body)?,
         NEW_LINK => link::new(request, body).map(none)?,
-        SET_LINK => link::set(body).map(none)?,
+        SET_LINK => link::set(request, body).map(none)?,
+        NEW_LINK_NAMES => link::change_names(body, true).map(none)?,
+        DEL_LINK_NAMES => link::change_names(body, false).map(none)?,
+        GET_NETCONF => netconf::get(body)?,
+        GET_STATS => stats::get(body)?,
         DEL_LINK => link::remove(body).map(none)?,
         NEW_ADDRESS => address::new(request, body).map(none)?,
-        DEL_ADDRESS => address::remove(body).map(none)?,
+        DEL_ADDRESS => address::remove(request, body).map(none)?,
         GET_ROUTE => routes::get(body)?,
         NEW_ROUTE => routes::new(request, body).map(none)?,
-        DEL_ROUTE => routes::remove(body).map(none)?,
+        DEL_ROUTE => routes::remove(request, body).map(none)?,
         GET_NEIGHBOR => neighbors::get(body)?,
         NEW_NEIGHBOR => neighbors::new(request, body).map(none)?,
         DEL_NEIGHBOR => neighbors::remove(body).map(none)?,

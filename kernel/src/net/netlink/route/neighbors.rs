@@ -19,13 +19,16 @@ const LLADDR: u16 = 2;
 /// `RTN_UNICAST`.
 const UNICAST: u8 = 1;
 
-fn describe(interface: &Interface, ip: &IpAddr, mac: &[u8; 6], state: u16) -> Vec<u8> {
+/// `RTM_NEWNEIGH` about somebody.
+pub fn describe(interface: &Interface, ip: &IpAddr, mac: &[u8; 6], state: u16) -> Vec<u8> {
     let mut out = alloc::vec![family(ip.is_ipv4()), 0, 0, 0];
     out.extend_from_slice(&interface.index.to_ne_bytes());
     out.extend_from_slice(&state.to_ne_bytes());
     out.extend_from_slice(&[0, UNICAST]);
     message::address(&mut out, DST, ip);
-    attribute(&mut out, LLADDR, mac);
+    if state != state::FAILED {
+        attribute(&mut out, LLADDR, mac);
+    }
     out
 }
 
@@ -86,5 +89,5 @@ pub fn new(request: &Request, body: &[u8]) -> SysResult<()> {
 pub fn remove(body: &[u8]) -> SysResult<()> {
     let (interface, ip) = read(body)?;
     let Link::Ethernet(_, neighbors) = &interface.link else { return Err(Errno::ENOENT) };
-    neighbors.forget(&ip)
+    neighbors.forget(&interface, &ip)
 }
