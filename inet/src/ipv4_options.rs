@@ -135,7 +135,7 @@ impl Ipv4Options {
             return Err(at);
         }
         if to_send {
-            if pointer != 4 || len < 7 || (len - 3) % 4 != 0 {
+            if pointer != 4 || len < 7 || !(len - 3).is_multiple_of(4) {
                 return Err(at + 1);
             }
             self.first_hop = address(&self.bytes, at + 3);

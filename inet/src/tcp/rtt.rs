@@ -10,7 +10,7 @@ pub const MAX: u64 = 120 * SECOND;
 const INITIAL: u64 = SECOND;
 
 /// What is known of the path's delay.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rtt {
     /// Smoothed, and its variation, in nanoseconds; 0 before the first sample.
     pub smoothed: u64,
@@ -20,12 +20,6 @@ pub struct Rtt {
     backoff: u32,
     /// The segment that is timed: the number behind it, and when it left. One at a time, never one that was sent twice (Karn).
     timed: Option<(Seq, Instant)>,
-}
-
-impl Default for Rtt {
-    fn default() -> Self {
-        Self { smoothed: 0, variation: 0, backoff: 0, timed: None }
-    }
 }
 
 impl Rtt {
