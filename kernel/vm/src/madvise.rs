@@ -144,7 +144,7 @@ impl AddressSpace {
                 && sync
                 && part.flags.contains(VmFlags::SHARED)
             {
-                files.push((file.clone(), part.offset, part.offset + part.len()));
+                files.push((file.clone(), part.offset, part.offset + part.size()));
             }
         }
         drop(inner);
@@ -241,7 +241,7 @@ impl Locked<'_> {
                 if !part.flags.contains(VmFlags::SHARED | VmFlags::MAYWRITE) {
                     return Err(Errno::EACCES);
                 }
-                holes.push((file.clone(), part.offset, part.offset + part.len()));
+                holes.push((file.clone(), part.offset, part.offset + part.size()));
                 return Ok(());
             }
             Advice::PopulateRead | Advice::PopulateWrite => return Ok(()),
@@ -263,7 +263,7 @@ impl Locked<'_> {
         let (_, mut pages) = self.parts();
         pages.split_edges(part.start, part.end)?;
         pages.zap(part, part.start, part.end, true);
-        if part.len() >= HUGE_SIZE {
+        if part.size() >= HUGE_SIZE {
             pages.table.free_unused(part.start, part.end, &(part.start..part.end), pages.batch);
         }
         Ok(())

@@ -140,14 +140,14 @@ impl AddressSpace {
 
     /// All areas as `/proc/PID/maps` lists them.
     pub fn maps(&self) -> SysResult<Vec<MapsEntry>> {
-        let mut entries = room(self.inner.read().areas.len())?;
+        let mut entries = room(self.inner.read().areas.count())?;
         self.each_area(false, |entry, _| push(&mut entries, entry))?;
         Ok(entries)
     }
 
     /// All areas with their page counts.
     pub fn smaps(&self) -> SysResult<Vec<(MapsEntry, SmapsCounts)>> {
-        let mut entries = room(self.inner.read().areas.len())?;
+        let mut entries = room(self.inner.read().areas.count())?;
         self.each_area(true, |entry, counts| push(&mut entries, (entry, counts)))?;
         Ok(entries)
     }
@@ -156,7 +156,7 @@ impl AddressSpace {
     fn each_area(&self, count: bool, mut take: impl FnMut(MapsEntry, SmapsCounts) -> SysResult<()>) -> SysResult<()> {
         let inner = self.inner.read();
         let (layout, brk) = (inner.layout, inner.brk);
-        let mut rows: Vec<(Area, SmapsCounts)> = room(inner.areas.len())?;
+        let mut rows: Vec<(Area, SmapsCounts)> = room(inner.areas.count())?;
         for area in inner.areas.iter() {
             rows.push((area.clone(), if count { counts(&inner.table, area) } else { SmapsCounts::default() }));
         }
@@ -172,7 +172,7 @@ impl AddressSpace {
     /// Totals for `/proc/PID/status` and `statm`.
     pub fn memory_use(&self) -> MemoryUse {
         let inner = &self.inner.read();
-        let sum = |f: &dyn Fn(&Area) -> bool| inner.areas.iter().filter(|a| f(a)).map(Area::len).sum::<u64>();
+        let sum = |f: &dyn Fn(&Area) -> bool| inner.areas.iter().filter(|a| f(a)).map(Area::size).sum::<u64>();
         let text = inner.layout.end_code.saturating_sub(inner.layout.start_code).next_multiple_of(PAGE_SIZE);
         let exec =
             sum(&|a| a.prot.contains(Prot::EXEC) && !a.prot.contains(Prot::WRITE) && !a.flags.contains(VmFlags::GROWSDOWN));

@@ -18,7 +18,7 @@ impl AddressSpace {
             .areas
             .overlapping(start, end)
             .filter(|a| !a.flags.contains(VmFlags::LOCKED))
-            .map(|a| a.clip(start, end).len())
+            .map(|a| a.clip(start, end).size())
             .sum();
         if !limits.may_lock && bytes(locked.inner.locked) + count > limits.memlock {
             return Err(Errno::ENOMEM);

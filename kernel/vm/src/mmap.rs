@@ -91,7 +91,7 @@ impl AddressSpace {
         let len = page_up(len).ok_or(Errno::ENOMEM)?;
         let limits = by.limits();
         let mut locked = self.lock();
-        if locked.inner.areas.len() > max_map_count() {
+        if locked.inner.areas.count() > max_map_count() {
             return Err(Errno::ENOMEM);
         }
         locked.check_memory()?;
@@ -195,7 +195,7 @@ impl AddressSpace {
         }
         let end = addr + page_up(len).filter(|l| *l > 0).ok_or(Errno::EINVAL)?;
         let mut locked = self.lock();
-        let before = locked.inner.areas.len();
+        let before = locked.inner.areas.count();
         if locked.inner.areas.len_without(addr, end) > before {
             // Only a hole in the middle of an area is one area more.
             if before >= max_map_count() {
@@ -377,7 +377,7 @@ impl Locked<'_> {
     /// `RLIMIT_AS` and `RLIMIT_DATA` for a new area at `start..end`, what it replaces not counted (`may_expand_vm`).
     pub fn check_limits(&self, start: u64, end: u64, prot: Prot, vm: VmFlags, limits: &Limits) -> SysResult<()> {
         if limits.address_space != INFINITY {
-            let replaced: u64 = self.inner.areas.overlapping(start, end).map(|a| a.clip(start, end).len()).sum();
+            let replaced: u64 = self.inner.areas.overlapping(start, end).map(|a| a.clip(start, end).size()).sum();
             if self.inner.areas.bytes() - replaced + (end - start) > limits.address_space {
                 return Err(Errno::ENOMEM);
             }
@@ -404,7 +404,7 @@ impl Locked<'_> {
     fn protect(&mut self, start: u64, end: u64, prot: Prot, flags: VmFlags, by: &impl Rights) -> SysResult<()> {
         let split = |area: &Area| usize::from(area.start < start) + usize::from(end < area.end);
         let more = self.inner.areas.find(start).map_or(0, split);
-        if more > 0 && self.inner.areas.len() + more > max_map_count() {
+        if more > 0 && self.inner.areas.count() + more > max_map_count() {
             return Err(Errno::ENOMEM);
         }
         self.check_memory()?;
@@ -443,7 +443,7 @@ impl Locked<'_> {
 impl Inner {
     /// Private writable memory that is no stack (`VmData`).
     pub fn data_bytes(&self) -> u64 {
-        self.areas.iter().filter(|a| is_data(a.prot, a.flags)).map(Area::len).sum()
+        self.areas.iter().filter(|a| is_data(a.prot, a.flags)).map(Area::size).sum()
     }
 }
 

@@ -96,7 +96,7 @@ impl Locked<'_> {
         by: &impl Rights,
     ) -> SysResult<u64> {
         let fixed = flags.contains(RemapFlags::FIXED);
-        if self.inner.areas.len() + 2 >= max_map_count() {
+        if self.inner.areas.count() + 2 >= max_map_count() {
             return Err(Errno::ENOMEM);
         }
         if fixed && !by.may_map_at(new_addr) {
@@ -184,7 +184,7 @@ impl Locked<'_> {
         to: u64,
     ) -> SysResult<u64> {
         let keep = flags.contains(RemapFlags::DONTUNMAP);
-        if self.inner.areas.len() + 3 >= max_map_count() {
+        if self.inner.areas.count() + 3 >= max_map_count() {
             return Err(Errno::ENOMEM);
         }
         let mut moved = area.clone();

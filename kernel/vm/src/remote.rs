@@ -101,7 +101,7 @@ impl MappingObserver for AddressSpace {
             if !core::ptr::eq(alloc::sync::Arc::as_ptr(file.mapping()), mapping) {
                 continue;
             }
-            let limit = area.offset + area.len();
+            let limit = area.offset + area.size();
             let (from, to) = (first.clamp(area.offset, limit), end.clamp(area.offset, limit));
             if from < to {
                 pages.zap(area, area.start + (from - area.offset), area.start + (to - area.offset), even_cow);

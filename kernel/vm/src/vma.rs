@@ -40,13 +40,13 @@ pub struct Vma<B> {
 
 impl<B: Backing> Vma<B> {
     /// Length in bytes.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.end - self.start
     }
 
     /// Length in pages.
     pub fn pages(&self) -> u64 {
-        self.len() / PAGE_SIZE
+        self.size() / PAGE_SIZE
     }
 
     /// Offset in the backing object of the page that holds `addr`.
@@ -67,7 +67,7 @@ impl<B: Backing> Vma<B> {
             && self.policy == next.policy
             && match (&self.backing, &next.backing) {
                 (None, None) => true,
-                (Some(a), Some(b)) => a.same(b) && self.offset + self.len() == next.offset,
+                (Some(a), Some(b)) => a.same(b) && self.offset + self.size() == next.offset,
                 _ => false,
             }
     }
@@ -108,7 +108,7 @@ impl<B: Backing> Default for VmaSet<B> {
 
 impl<B: Backing> VmaSet<B> {
     /// How many areas there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.areas.len()
     }
 
@@ -196,7 +196,7 @@ impl<B: Backing> VmaSet<B> {
     /// Adds an area to a free range and merges it with its neighbours.
     pub fn insert(&mut self, vma: Vma<B>) {
         debug_assert!(vma.start < vma.end && !self.any(vma.start, vma.end));
-        self.bytes += vma.len();
+        self.bytes += vma.size();
         let (start, end) = (vma.start, vma.end);
         match self.areas.range_mut(..start).next_back() {
             // The usual case by far: memory next to memory of the same kind.
@@ -220,7 +220,7 @@ impl<B: Backing> VmaSet<B> {
         let before = out.len();
         while let Some((&key, _)) = self.areas.range((Included(start), Excluded(end.max(start)))).next() {
             if let Some(v) = self.areas.remove(&key) {
-                self.bytes -= v.len();
+                self.bytes -= v.size();
                 out.push(v);
             }
         }
