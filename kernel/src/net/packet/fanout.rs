@@ -209,7 +209,7 @@ impl Fanout {
                 let start = if outgoing { 0 } else { seen.link };
                 program.map_or(0, |program| program.run(&seen.packet(start)) as usize % count)
             }
-            by::HASH.. => (u64::from(hash) * count as u64 >> 32) as usize,
+            by::HASH.. => ((u64::from(hash) * count as u64) >> 32) as usize,
         };
         let chosen = if self.rolls_over() { roll(&members, first, self.kind != by::ROLLOVER, hash) } else { first };
         if chosen < count {
