@@ -29,7 +29,8 @@ pub use syscall_shim::{Signal, types::Siginfo};
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
-    broken_pipe, count_read, count_written, credentials, fs_context, pid, process, raise, rlimit, send, set_broken_pipe, tid,
+    broken_pipe, count_read, count_written, credentials, fs_context, is_dying, pid, process, raise, rlimit, send,
+    set_broken_pipe, tid,
 };
 pub use per_user::PerUser;
 
@@ -77,6 +78,9 @@ pub trait Caller {
     /// Counts a call that wrote so many bytes.
     fn count_written(bytes: usize);
 
+    /// Whether a signal kills the thread as soon as its call ends.
+    fn is_dying() -> bool;
+
     /// Sends the thread a signal of the kernel's.
     fn raise(signal: Signal);
 
@@ -96,6 +100,23 @@ pub trait Caller {
 /// Whether the caller has capability `cap` (`CAP_*`).
 pub fn capable(cap: u32) -> bool {
     credentials().capable(cap)
+}
+
+/// Pages of memory that the machine has.
+pub fn total_pages() -> usize {
+    #[cfg(target_os = "none")]
+    return mem::frames::total();
+    // 256 MiB.
+    #[cfg(not(target_os = "none"))]
+    return 1 << 16;
+}
+
+/// Whether so many pages more may go to what programs make grow.
+pub fn pages_available(pages: u64) -> bool {
+    #[cfg(target_os = "none")]
+    return mem::user_page::available(pages);
+    #[cfg(not(target_os = "none"))]
+    return pages <= total_pages() as u64;
 }
 
 /// `ENOMEM` where memory is short, so that nothing more is kept for programs.

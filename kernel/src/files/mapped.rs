@@ -9,6 +9,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
 use crate::mm::{MapFile, MapTarget, MappedFile};
+use crate::net::packet::PacketSocket;
 
 /// The file of a mapping; keeps the description open.
 struct Mapped {
@@ -63,7 +64,7 @@ pub fn map_file(file: &Arc<OpenFile>, offset: u64) -> MapFile {
             MapTarget::File(Arc::new(Mapped { file: file.clone(), mapping: mapping.clone() }))
         }
         None if file.ops.maps_as_zero() => MapTarget::Zero,
-        None => match file.ops.own_memory(file) {
+        None => match file.ops_as::<PacketSocket>().map(|socket| socket.rings_memory(file)) {
             Some(Ok(memory)) => MapTarget::File(memory),
             Some(Err(errno)) => MapTarget::Refused(errno),
             None => MapTarget::Refused(Errno::ENODEV),

@@ -24,7 +24,7 @@ use crate::files::{OpenFile, capable};
 use crate::sync::SpinLock;
 
 pub use address::ETHERNET;
-use socket::PacketSocket;
+pub use socket::PacketSocket;
 
 /// `ETH_P_ALL`: all protocols, in both directions.
 const ALL: u16 = 3;

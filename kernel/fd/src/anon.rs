@@ -8,7 +8,7 @@ use fs::sync::SleepLock;
 use fs::{FileSystem, Inode, InodeCommon, InodeRef, Metadata, Mount, MountFlags, Path, SetAttr, StatFs};
 use syscall_shim::SysResult;
 
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// `PIPEFS_MAGIC` (linux/magic.h).
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
