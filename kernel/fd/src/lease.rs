@@ -104,7 +104,7 @@ impl Leases {
     }
 }
 
-struct Breaker;
+pub(crate) struct Breaker;
 
 impl LeaseBreaker for Breaker {
     fn break_leases(&self, inode: &InodeRef, write: bool, nonblock: bool) -> SysResult<()> {

@@ -33,6 +33,8 @@ pub mod pseudo_file;
 pub mod regular;
 pub mod socket;
 pub mod splice;
+#[cfg(test)]
+mod tests;
 
 pub use caller::{FsContext, capable, with_fs};
 pub use fd_table::FdTable;
