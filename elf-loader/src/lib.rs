@@ -23,7 +23,7 @@ use script::Script;
 use syscall_shim::Errno;
 
 /// Bytes in a page.
-pub const PAGE_SIZE: u64 = 4096;
+pub const PAGE_SIZE: u64 = syscall_shim::PAGE_SIZE as u64;
 /// The first address above the application's half (`TASK_SIZE_MAX`, 47 bits less a guard page).
 pub const USER_TOP: u64 = 0x7fff_ffff_f000;
 /// The lowest address that may be mapped (`vm.mmap_min_addr`).

@@ -50,7 +50,7 @@ static LIMIT: AtomicUsize = AtomicUsize::new(16384);
 /// How many entries of [`LRU`] have lost their dentry since it was last gone through, and still keep its memory.
 static DEAD: AtomicUsize = AtomicUsize::new(0);
 /// So many are put up with.
-const FEW_DEAD: usize = 256;
+const MAX_DEAD: usize = 256;
 
 /// Sets how many names are kept beyond those in use.
 pub fn set_cache_limit(dentries: usize) {
@@ -341,7 +341,7 @@ impl Drop for Dentry {
 
 /// Lets go of entries without a dentry, when they have become many.
 fn forget_dead() {
-    if DEAD.load(Ordering::Relaxed) < FEW_DEAD {
+    if DEAD.load(Ordering::Relaxed) < MAX_DEAD {
         return;
     }
     let mut lru = LRU.lock();

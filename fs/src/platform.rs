@@ -7,8 +7,8 @@ use core::num::NonZeroU64;
 use core::sync::atomic::AtomicU32;
 use syscall_shim::{Errno, SysResult};
 
-/// Bytes in a page frame.
-pub const PAGE_SIZE: usize = 4096;
+pub use syscall_shim::PAGE_SIZE;
+
 /// log2 of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = 12;
 

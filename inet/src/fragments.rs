@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use hashbrown::HashMap;
 
 /// Nanoseconds until what is incomplete is forgotten (Linux's `ipfrag_time`).
-const PATIENCE: u64 = 30_000_000_000;
+const REASSEMBLY_TIMEOUT: u64 = 30_000_000_000;
 /// Packets that may be incomplete at a time, and bytes that they may hold together.
 const MAX_PACKETS: usize = 64;
 const MAX_BYTES: usize = 1 << 20;
@@ -60,8 +60,12 @@ impl Fragments {
 
     /// Makes room: what has waited too long goes, and the oldest while there is too much.
     fn prune(&mut self, now: u64) {
-        let late: Vec<Key> =
-            self.table.iter().filter(|(_, p)| now.saturating_sub(p.since) > PATIENCE).map(|(key, _)| *key).collect();
+        let late: Vec<Key> = self
+            .table
+            .iter()
+            .filter(|(_, p)| now.saturating_sub(p.since) > REASSEMBLY_TIMEOUT)
+            .map(|(key, _)| *key)
+            .collect();
         late.iter().for_each(|key| drop(self.remove(key)));
         while self.table.len() >= MAX_PACKETS || self.held >= MAX_BYTES {
             let oldest = self.table.iter().min_by_key(|(_, p)| p.since).map(|(key, _)| *key);
@@ -171,7 +175,7 @@ mod tests {
             fragments.insert(key(0), n * 8, true, &[0; 8], 10_000);
             assert!(fragments.held() <= MAX_BYTES + 1600);
         }
-        fragments.insert(key(20_000), 0, true, &[0; 8], 2 * PATIENCE);
+        fragments.insert(key(20_000), 0, true, &[0; 8], 2 * REASSEMBLY_TIMEOUT);
         assert_eq!(fragments.held(), 8 + OVERHEAD);
     }
 }

@@ -18,7 +18,7 @@ const MLD_QUERY: u8 = 130;
 const MLD_REPORT: u8 = 143;
 const ICMPV6: u8 = 58;
 /// Groups that one report may name, so that it fits the smallest packet.
-pub const MOST: usize = 32;
+pub const MAX_GROUPS: usize = 32;
 
 /// What a report says of a group. All senders are listened to, or none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,9 +40,9 @@ pub fn is_reported(group: &IpAddr) -> bool {
     }
 }
 
-/// The packet that reports groups of one family, at most [`MOST`]. Its source is ours, of that family.
+/// The packet that reports groups of one family, at most [`MAX_GROUPS`]. Its source is ours, of that family.
 pub fn report(source: &IpAddr, record: Record, groups: &[IpAddr]) -> Vec<u8> {
-    let groups = groups.get(..groups.len().min(MOST)).unwrap_or_default();
+    let groups = groups.get(..groups.len().min(MAX_GROUPS)).unwrap_or_default();
     match source {
         IpAddr::V4(source) => igmp(source, record, groups),
         IpAddr::V6(source) => mld(source, record, groups),

@@ -19,9 +19,9 @@ use crate::platform::poweroff::poweroff;
 use crate::sync::IrqSpinLock;
 
 /// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
-const HOST_PATIENCE: u64 = 20_000_000_000;
+const HOST_TIMEOUT_NS: u64 = 20_000_000_000;
 /// How long it may wait for the console's lock: whoever holds it is not coming back.
-const LOCK_PATIENCE: u64 = 1_000_000_000;
+const LOCK_TIMEOUT_NS: u64 = 1_000_000_000;
 
 /// What the program's side does with input. All run in interrupt context.
 #[derive(Clone, Copy)]
@@ -176,7 +176,7 @@ pub fn write(kind: Outgoing, bytes: &[u8]) -> usize {
     let mut sent = 0;
     console::transmit(&mut |buffer| fill(kind, allowed, &mut sent, buffer));
     if let Some(flow) = flow.filter(|_| sent < room) {
-        flow.give_back(room - sent);
+        flow.return_credit(room - sent);
     }
     sent
 }
@@ -214,10 +214,10 @@ fn poll(mut done: impl FnMut() -> Option<bool>) -> bool {
         match done() {
             Some(true) => return true,
             Some(false) => answered = now,
-            None if now.saturating_sub(answered) > LOCK_PATIENCE => return false,
+            None if now.saturating_sub(answered) > LOCK_TIMEOUT_NS => return false,
             None => {}
         }
-        if now.saturating_sub(start) > HOST_PATIENCE {
+        if now.saturating_sub(start) > HOST_TIMEOUT_NS {
             return false;
         }
         core::hint::spin_loop();
@@ -261,7 +261,7 @@ pub fn exit(status: i32, kind: ExitKind) -> ! {
         payload[..4].copy_from_slice(&status.to_le_bytes());
         payload[4] = kind as u8;
         // Of which streams the program knows that something was not passed on; of the others, the host tells its user.
-        payload[5] = (0..).zip(&FLOWS).map(|(n, flow)| u8::from(flow.told()) << n).sum();
+        payload[5] = (0..).zip(&FLOWS).map(|(n, flow)| u8::from(flow.error_reported()) << n).sum();
         if write_all(Outgoing::Exit, &payload) {
             poll(console::try_drained);
         }

@@ -144,7 +144,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
             task::watchdog::start();
         }
         sync::order::start();
-        task::start_first_process(root)
+        task::start_init(root)
     });
     if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");

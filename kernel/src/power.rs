@@ -7,7 +7,7 @@ pub fn program_ended(status: u32) -> ! {
     let signal = status & 0x7f;
     let code = if signal != 0 { 128 + signal } else { status >> 8 & 0xff };
     if code != 0 {
-        crate::files::missed::report();
+        crate::files::missing_paths::report();
     }
     crate::task::signal::report::print_suppressed();
     crate::trace::print_stats();

@@ -29,7 +29,7 @@ const PATH_MAX: usize = 1024;
 pub fn init() {
     let debugged = boot::info().command_line().split_ascii_whitespace().any(|word| word == "gdb");
     if debugged {
-        crate::task::shown::start();
+        crate::task::debugger_view::start();
     }
     DEBUGGED.store(debugged, Ordering::Relaxed);
     ACTIVE.store(debugged || crate::profile::wanted(), Ordering::Relaxed);

@@ -18,9 +18,9 @@ use std::thread;
 use std::time::Duration;
 
 /// How long the guest may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a core file may take.
-const CORE_PATIENCE: Duration = Duration::from_secs(600);
+const CORE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What others want of a running machine's session.
 pub struct Desk {
@@ -75,7 +75,7 @@ impl Desk {
         if first && !self.guest.send(&ToGuest::Stats) {
             return Err("the machine has ended".into());
         }
-        answer.recv_timeout(PATIENCE).map_err(|_| "the machine does not answer".into())
+        answer.recv_timeout(ANSWER_TIMEOUT).map_err(|_| "the machine does not answer".into())
     }
 
     fn core(&self, pid: u32, path: &Path) -> std::result::Result<PathBuf, String> {
@@ -91,7 +91,7 @@ impl Desk {
         if !self.guest.send(&ToGuest::Core(pid)) {
             return Err("the machine has ended".into());
         }
-        answer.recv_timeout(CORE_PATIENCE).unwrap_or_else(|_| Err("the machine does not answer".into()))
+        answer.recv_timeout(CORE_TIMEOUT).unwrap_or_else(|_| Err("the machine does not answer".into()))
     }
 
     fn answer(&self, request: &str) -> std::result::Result<String, String> {

@@ -193,9 +193,9 @@ pub fn serve(address: &str, desk: Arc<Desk>) -> Result<String> {
 
 /// One request, HTTP/1.1 (RFC 9112).
 fn answer(stream: TcpStream, desk: &Desk) -> io::Result<()> {
-    const LONGEST: u64 = 16 << 10;
+    const MAX_REQUEST: u64 = 16 << 10;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut lines = BufReader::new(stream.try_clone()?.take(LONGEST)).lines();
+    let mut lines = BufReader::new(stream.try_clone()?.take(MAX_REQUEST)).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
     let (status, body) = match first.split(' ').collect::<Vec<_>>()[..] {

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// Bytes that are written at a time, if so many have come.
 const AT_ONCE: usize = 64 << 10;
 /// What may wait of text that the guest does not count, before whoever brings more has to wait.
-const MOST_WAITING: usize = 64 << 20;
+const MAX_WAITING: usize = 64 << 20;
 const STEP: Duration = Duration::from_millis(5);
 
 /// A stream of the guest's, by the number of its frames' type.
@@ -164,7 +164,7 @@ impl Outlets {
     }
 
     fn put(&self, queue: &Sender<Piece>, piece: Piece) {
-        while self.shared.waiting.load(Ordering::Relaxed) > MOST_WAITING {
+        while self.shared.waiting.load(Ordering::Relaxed) > MAX_WAITING {
             thread::sleep(STEP);
         }
         self.shared.waiting.fetch_add(piece.bytes.len(), Ordering::Relaxed);

@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 use crate::types::Siginfo;
 
 /// Bytes in a page, to which contents are aligned.
-pub const PAGE_SIZE: u64 = 4096;
+pub const PAGE_SIZE: u64 = crate::PAGE_SIZE as u64;
 /// `PF_X`, `PF_W`, `PF_R` of [`Segment::flags`].
 pub const PF_X: u32 = 1;
 /// See [`PF_X`].

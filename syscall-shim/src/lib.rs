@@ -23,3 +23,6 @@ pub use errno::{Errno, SysResult};
 pub use flags::*;
 pub use signal::{DefaultAction, SigSet, Signal};
 pub use table::{Arg, NR_SYSCALLS, Status};
+
+/// Bytes in a page: the one definition, which the other crates pass on.
+pub const PAGE_SIZE: usize = 4096;

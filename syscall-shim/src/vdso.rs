@@ -9,7 +9,7 @@ use linux_raw_sys::general as g;
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vdso.so"));
 
 /// Pages that [`IMAGE`] takes, without the data page below it.
-pub const IMAGE_PAGES: usize = IMAGE.len().div_ceil(4096);
+pub const IMAGE_PAGES: usize = IMAGE.len().div_ceil(crate::PAGE_SIZE);
 
 /// [`VdsoData::mode`]: every function makes its system call.
 pub const MODE_SYSCALL: u32 = 0;

@@ -78,8 +78,8 @@ impl FileSystem for PseudoFs {
     fn statfs(&self) -> SysResult<StatFs> {
         Ok(StatFs {
             magic: self.magic,
-            bsize: 4096,
-            frsize: 4096,
+            bsize: crate::PAGE_SIZE as u64,
+            frsize: crate::PAGE_SIZE as u64,
             namelen: NAME_MAX as u64,
             fsid: self.dev,
             ..StatFs::default()

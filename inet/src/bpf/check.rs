@@ -2,11 +2,11 @@
 
 use alloc::vec;
 
-use super::{ANCILLARY, Instruction, Invalid, MEMORY, MOST, RET_A, TXA, X, ancillary, class, mode, op, size};
+use super::{ANCILLARY, Instruction, Invalid, MAX_INSTRUCTIONS, MEMORY, RET_A, TXA, X, ancillary, class, mode, op, size};
 
 /// Refuses what could not be run.
 pub fn check(program: &[Instruction]) -> Result<(), Invalid> {
-    if program.len() > MOST {
+    if program.len() > MAX_INSTRUCTIONS {
         return Err(Invalid);
     }
     for (at, instruction) in program.iter().enumerate() {

@@ -14,7 +14,7 @@ pub use run::{Packet, View};
 use alloc::vec::Vec;
 
 /// Most instructions of a program (`BPF_MAXINSNS`).
-pub const MOST: usize = 4096;
+pub const MAX_INSTRUCTIONS: usize = 4096;
 /// Words of the scratch memory (`BPF_MEMWORDS`).
 const MEMORY: usize = 16;
 

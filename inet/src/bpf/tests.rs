@@ -127,8 +127,8 @@ fn what_is_refused() {
     for program in refused {
         assert_eq!(Program::new(program.to_vec()), Err(Invalid), "{program:x?}");
     }
-    assert_eq!(Program::new(vec![RETURN; MOST + 1]), Err(Invalid));
-    assert!(Program::new(vec![RETURN; MOST]).is_ok());
+    assert_eq!(Program::new(vec![RETURN; MAX_INSTRUCTIONS + 1]), Err(Invalid));
+    assert!(Program::new(vec![RETURN; MAX_INSTRUCTIONS]).is_ok());
     assert!(Program::new(vec![i(0x05, 0, 0, 0), RETURN]).is_ok());
 }
 

@@ -32,7 +32,7 @@ pub use counts::Counts;
 pub use header::{Flags, Header, Options};
 pub use input::reset_for;
 pub use output::Transmit;
-pub use pieces::{MOST as MAX_PIECES, Pieces};
+pub use pieces::{MAX_PIECES, Pieces};
 pub use seq::Seq;
 pub use settings::{Config, Error, Events, Limits, Settings, State};
 pub use tcb::Tcb;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::Bytes;
 
 /// The most parts that a payload is gathered from.
-pub const MOST: usize = 8;
+pub const MAX_PIECES: usize = 8;
 
 /// Parts of a payload, in order. Most payloads are one part, which needs no memory of its own.
 #[derive(Clone, Debug, Default)]

@@ -102,7 +102,7 @@ pub struct Tcb {
 /// The smallest segments: whatever the other side or a router says, options and some payload fit.
 const MIN_MSS: u16 = 64;
 /// What a connection may hold in each direction while memory is short.
-const SHORT: usize = 16 << 10;
+const MAX_BUFFER_MEMORY_LOW: usize = 16 << 10;
 
 /// `ACK`s at the start of a connection that do not wait (Linux's `TCP_MAX_QUICKACKS`).
 pub(super) const QUICK_ACKS: u8 = 16;
@@ -295,7 +295,7 @@ impl Tcb {
     /// Bytes that may be written now.
     pub fn room(&self) -> usize {
         let limit = self.config.limits.send;
-        let limit = if self.short { limit.min(SHORT) } else { limit };
+        let limit = if self.short { limit.min(MAX_BUFFER_MEMORY_LOW) } else { limit };
         limit.saturating_sub(self.send.len())
     }
 
@@ -365,7 +365,7 @@ impl Tcb {
 
     /// The window that may be offered: what there is room for.
     pub(super) fn receive_window(&self) -> u32 {
-        let limit = if self.short { self.receive_limit.min(SHORT) } else { self.receive_limit };
+        let limit = if self.short { self.receive_limit.min(MAX_BUFFER_MEMORY_LOW) } else { self.receive_limit };
         let free = limit.saturating_sub(self.queue.len()) as u32;
         let most = 0xffff << self.receive_shift;
         // A window too small for a segment is none (RFC 9293, 3.8.6.2.2).

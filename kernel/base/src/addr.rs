@@ -1,7 +1,7 @@
 //! Sizes of pages, and ranges of physical memory.
 
-/// Size of a page and of a frame, in bytes.
-pub const PAGE_SIZE: usize = 4096;
+pub use syscall_shim::PAGE_SIZE;
+
 /// Size of a large page, in bytes.
 pub const LARGE_PAGE_SIZE: usize = 2 << 20;
 

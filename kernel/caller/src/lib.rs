@@ -7,7 +7,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(all(feature = "testing", not(target_os = "none")))]
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
 extern crate std;
 
 mod context;
@@ -15,8 +15,10 @@ mod credentials;
 mod link;
 mod per_user;
 mod set_ids;
-#[cfg(all(feature = "testing", not(target_os = "none")))]
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 

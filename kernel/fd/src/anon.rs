@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use fs::PAGE_SIZE;
 use fs::inode::{alloc_anon_dev, alloc_ino};
 use fs::sync::SleepLock;
 use fs::{FileSystem, Inode, InodeCommon, InodeRef, Metadata, Mount, MountFlags, Path, SetAttr, StatFs};
@@ -37,7 +38,13 @@ impl FileSystem for AnonFs {
         self.root.clone()
     }
     fn statfs(&self) -> SysResult<StatFs> {
-        Ok(StatFs { magic: self.magic, bsize: 4096, frsize: 4096, namelen: 255, ..StatFs::default() })
+        Ok(StatFs {
+            magic: self.magic,
+            bsize: PAGE_SIZE as u64,
+            frsize: PAGE_SIZE as u64,
+            namelen: 255,
+            ..StatFs::default()
+        })
     }
     fn rename_lock(&self) -> &SleepLock {
         &self.rename
@@ -61,7 +68,7 @@ impl AnonInode {
             nlink: 1,
             uid,
             gid,
-            blksize: 4096,
+            blksize: PAGE_SIZE as u32,
             atime: now,
             mtime: now,
             ctime: now,

@@ -163,12 +163,12 @@ pub fn count() -> usize {
 /// How many may be (`/proc/sys/fs/file-max`): as Linux has it, as many as take a tenth of memory at a KiB each. It binds root
 /// too, which nearly every program of a machine is.
 pub fn limit() -> usize {
-    const LEAST: usize = 8192;
+    const MIN_FILES: usize = 8192;
     let set = LIMIT.load(Ordering::Relaxed);
     if set != usize::MAX {
         return set;
     }
-    (caller::total_pages() * (PAGE_SIZE / 1024) / 10).max(LEAST)
+    (caller::total_pages() * (PAGE_SIZE / 1024) / 10).max(MIN_FILES)
 }
 
 /// Sets [`limit`].

@@ -14,7 +14,7 @@ pub static USER_PAGES_SOFT: AtomicU64 = AtomicU64::new(16384);
 pub static USER_PAGES_HARD: AtomicU64 = AtomicU64::new(0);
 
 /// Buffers of a new pipe beyond the soft limit (`PIPE_MIN_DEF_BUFFERS`).
-const FEW_SLOTS: usize = 2;
+const MIN_SLOTS: usize = 2;
 const NO_LIMIT: u64 = u64::MAX;
 
 static PAGES: PerUser = PerUser::new();
@@ -36,7 +36,7 @@ fn privileged() -> bool {
 
 /// `ENFILE` where the caller may have no more pipes.
 pub(crate) fn check_new() -> SysResult<()> {
-    let count = PAGES.count(caller::credentials().uid) + FEW_SLOTS as u64;
+    let count = PAGES.count(caller::credentials().uid) + MIN_SLOTS as u64;
     if is_beyond(count, &USER_PAGES_HARD) && !privileged() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 
@@ -45,7 +45,7 @@ impl Share {
     pub fn new(slots: usize) -> Self {
         let uid = caller::credentials().uid;
         let beyond = is_beyond(PAGES.count(uid) + slots as u64, &USER_PAGES_SOFT);
-        let pages = if beyond && !privileged() { FEW_SLOTS } else { slots };
+        let pages = if beyond && !privileged() { MIN_SLOTS } else { slots };
         PAGES.add(uid, pages as u64, NO_LIMIT);
         Self { uid, pages: AtomicUsize::new(pages) }
     }

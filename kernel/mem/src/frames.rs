@@ -17,7 +17,7 @@
 //! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot; [`adopt`] takes
 //! that reference over frame by frame, so that file data from the image serves as page cache where it lies.
 
-mod singles;
+mod per_cpu;
 
 use core::ptr;
 use core::slice;
@@ -212,7 +212,7 @@ pub fn alloc() -> Option<Frame> {
 /// A block, without regard to what other CPUs keep.
 fn take(order: usize) -> Option<u64> {
     if order == 0 {
-        return singles::take();
+        return per_cpu::take();
     }
     BUDDY.lock().alloc(order)
 }
@@ -232,7 +232,7 @@ pub fn alloc_order(order: usize) -> Option<u64> {
         return None;
     }
     let phys = take(order).or_else(|| {
-        singles::drain();
+        per_cpu::drain();
         take(order)
     })?;
     set_states(phys, 1 << order, 1);
@@ -282,7 +282,7 @@ pub fn dec(phys: u64) -> bool {
         return false;
     }
     core::sync::atomic::fence(Ordering::Acquire);
-    singles::give(phys & !(PAGE_SIZE as u64 - 1));
+    per_cpu::give(phys & !(PAGE_SIZE as u64 - 1));
     true
 }
 
@@ -311,7 +311,7 @@ pub fn end() -> u64 {
 
 /// How much memory there is and how much of it is free.
 pub fn stats() -> Stats {
-    Stats { total: total(), free: FREE.load(Ordering::Relaxed) + singles::len() }
+    Stats { total: total(), free: FREE.load(Ordering::Relaxed) + per_cpu::len() }
 }
 
 /// How many free blocks there are of each order; the last counts larger blocks as so many of its own. What moves meanwhile may be

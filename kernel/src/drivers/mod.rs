@@ -60,12 +60,12 @@ impl DeviceInterrupt {
 }
 
 /// How long a device may take to answer what is asked of it while it is set up, in TSC ticks.
-const PATIENCE: u64 = 2_000_000_000;
+const SETUP_TIMEOUT_TICKS: u64 = 2_000_000_000;
 
 /// Waits for a chain of buffers to come back while a device is set up: its token, and how many bytes the device has written.
 fn answer_in_time<const N: usize>(queue: &mut SplitQueue<N>) -> Option<(u16, u32)> {
     let start = clock::tsc();
-    while clock::tsc().saturating_sub(start) < PATIENCE {
+    while clock::tsc().saturating_sub(start) < SETUP_TIMEOUT_TICKS {
         if let Some(answer) = queue.pop() {
             return Some(answer);
         }

@@ -297,10 +297,10 @@ pub(super) unsafe extern "C" fn syscall_handler(frame: *mut TrapFrame) -> bool {
             counters::trapped(nr);
             sites::call_trapped(task, frame);
         }
-        task.history.enter(nr, &frame.arguments());
+        task.recent_calls.enter(nr, &frame.arguments());
         crate::syscalls::call(task, nr, frame)
     };
-    task.history.leave(value);
+    task.recent_calls.leave(value);
     // SAFETY: as above, and nobody else refers to it now.
     let frame = unsafe { &mut *frame };
     // rt_sigreturn and execve leave a frame that is no system call's any more.

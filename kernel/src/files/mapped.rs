@@ -11,6 +11,8 @@ use super::OpenFile;
 use crate::mm::{MapFile, MapTarget, MappedFile};
 use crate::net::packet::PacketSocket;
 
+const PAGE: u64 = base::addr::PAGE_SIZE as u64;
+
 /// The file of a mapping; keeps the description open.
 struct Mapped {
     file: Arc<OpenFile>,
@@ -46,7 +48,7 @@ impl MappedFile for Mapped {
     }
 
     fn sync(&self, start: u64, end: u64) -> SysResult<()> {
-        self.mapping.write_back(start / 4096, end.div_ceil(4096))?;
+        self.mapping.write_back(start / PAGE, end.div_ceil(PAGE))?;
         self.file.inode.sync(true)
     }
 

@@ -51,11 +51,11 @@ impl Flow {
     /// The host is done with bytes.
     pub fn passed_on(&self, len: usize) {
         self.passed.fetch_add(len as u64, Ordering::AcqRel);
-        self.give_back(len);
+        self.return_credit(len);
     }
 
     /// Bytes of a reservation that were not sent after all.
-    pub fn give_back(&self, len: usize) {
+    pub fn return_credit(&self, len: usize) {
         // What the host says must not wrap.
         let less = |now: usize| Some(now.saturating_sub(len));
         let _ = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
@@ -96,7 +96,7 @@ impl Flow {
     }
 
     /// Whether the program knows that something was not passed on.
-    pub fn told(&self) -> bool {
+    pub fn error_reported(&self) -> bool {
         self.told.load(Ordering::Relaxed)
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         let flow = Flow::new();
         assert_eq!(flow.reserve(WINDOW - 1), WINDOW - 1);
         assert_eq!((flow.reserve(7), flow.reserve(7)), (1, 0));
-        flow.give_back(5);
+        flow.return_credit(5);
         assert_eq!(flow.reserve(7), 5);
         let sent = flow.sent();
         assert!(!flow.has_passed(sent));
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn an_error_is_told_once_and_a_broken_pipe_always() {
         let flow = Flow::new();
-        assert_eq!((flow.take_error(), flow.told()), (None, false));
+        assert_eq!((flow.take_error(), flow.error_reported()), (None, false));
         flow.failed(28);
-        assert_eq!((flow.take_error(), flow.take_error(), flow.told()), (Some(28), None, true));
+        assert_eq!((flow.take_error(), flow.take_error(), flow.error_reported()), (Some(28), None, true));
         flow.failed(EPIPE);
         assert_eq!((flow.take_error(), flow.take_error(), flow.is_broken()), (Some(EPIPE), Some(EPIPE), true));
     }

@@ -73,7 +73,7 @@ fn has_come_up(interface: &Arc<Interface>) {
 
 fn has_gone_down(interface: &Arc<Interface>) {
     while remove(interface, |own| own.address.is_ipv6()).is_ok() {}
-    route::forget(interface);
+    route::remove_interface(interface);
     packet::went_down(interface);
 }
 
@@ -97,7 +97,7 @@ pub fn retire(interface: &Arc<Interface>) {
     }
     interface.set_gone();
     while remove(interface, |_| true).is_ok() {}
-    route::forget(interface);
+    route::remove_interface(interface);
     packet::went_down(interface);
     events::link(interface, false);
 }

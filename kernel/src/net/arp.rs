@@ -29,7 +29,7 @@ pub fn ethernet_head(interface: &Interface, to: [u8; 6], protocol: EthernetProto
 }
 
 /// Asks where `to` is.
-pub fn ask(interface: &Interface, to: &IpAddr) {
+pub fn request(interface: &Interface, to: &IpAddr) {
     match to {
         IpAddr::V4(to) => {
             if let Some(IpAddr::V4(source)) = interface.source_for(&IpAddr::V4(*to)) {

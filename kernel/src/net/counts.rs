@@ -43,9 +43,9 @@ pub enum Count {
     Udp6Full,
 }
 
-const HOW_MANY: usize = Count::Udp6Full as usize + 1;
+const COUNTERS: usize = Count::Udp6Full as usize + 1;
 
-static COUNTS: [AtomicU64; HOW_MANY] = [const { AtomicU64::new(0) }; HOW_MANY];
+static COUNTS: [AtomicU64; COUNTERS] = [const { AtomicU64::new(0) }; COUNTERS];
 
 /// Counts one.
 pub fn one(what: Count) {

@@ -21,7 +21,7 @@ use crate::sync::SpinLock;
 use crate::task::Instant;
 
 /// How long the machine's start waits for an answer: long enough for a lost question and a slow server.
-const PATIENCE: u64 = 5_000_000_000;
+const DISCOVER_TIMEOUT_NS: u64 = 5_000_000_000;
 
 struct Asking {
     interface: Arc<Interface>,
@@ -38,7 +38,7 @@ pub fn start(interface: &Arc<Interface>) {
     *ASKING.lock() = Some(Asking { interface: interface.clone(), client });
     on_timer(now);
     while lease().is_none() {
-        if clock::monotonic_ns().saturating_sub(now) > PATIENCE {
+        if clock::monotonic_ns().saturating_sub(now) > DISCOVER_TIMEOUT_NS {
             kerr!("{}: no DHCP server answers: going on without an IPv4 address, and asking on", interface.name());
             return;
         }

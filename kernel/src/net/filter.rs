@@ -93,7 +93,7 @@ impl Filter {
         if self.locked.load(Ordering::Relaxed) {
             return Err(Errno::EPERM);
         }
-        if at == 0 || len == 0 || len > bpf::MOST {
+        if at == 0 || len == 0 || len > bpf::MAX_INSTRUCTIONS {
             return Err(Errno::EINVAL);
         }
         let instructions = UserAddr(at).cast::<[u8; Instruction::SIZE]>().read_vec(len)?;

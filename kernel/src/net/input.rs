@@ -198,7 +198,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         IpProtocol::Icmp if inet::checksum::of(&incoming.head) == [0, 0] => icmp::receive(&incoming, for_all),
         IpProtocol::Igmp if inet::checksum::of(&incoming.head) == [0, 0] => {
             if let Some(query) = groups::parse_igmp(&incoming.head) {
-                multicast::asked(interface, &query);
+                multicast::query_received(interface, &query);
             }
         }
         _ => {}
@@ -296,7 +296,7 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         IpProtocol::Unknown(output::UDPLITE) => udp::receive_lite(&incoming, !ours),
         IpProtocol::Icmpv6 if incoming.checksum_is_right(output::ICMPV6) => {
             if let Some(query) = groups::parse_mld(&incoming.head) {
-                return multicast::asked(interface, &query);
+                return multicast::query_received(interface, &query);
             }
             let Ok(message) = Icmpv6Packet::new_checked(&incoming.head[..]) else { return };
             let capabilities = smoltcp::phy::ChecksumCapabilities::ignored();

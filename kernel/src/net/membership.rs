@@ -274,7 +274,7 @@ impl Membership {
         if !matches!((level, option), (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER)) {
             return None;
         }
-        Some(usermem::read_bytes(buffer, room.min(FilterRequest::MOST)).and_then(|given| {
+        Some(usermem::read_bytes(buffer, room.min(FilterRequest::MAX_LEN)).and_then(|given| {
             let asked = FilterRequest::read(level, option, &given)?;
             let choices = self.choices.lock();
             let ours = |joined: &&Joined| joined.interface == asked.interface && joined.group == asked.group;

@@ -80,7 +80,7 @@ pub fn joined(interface: &Interface) -> Vec<(IpAddr, usize)> {
 }
 
 /// A router asks.
-pub fn asked(interface: &Arc<Interface>, query: &Query) {
+pub fn query_received(interface: &Arc<Interface>, query: &Query) {
     if !interface.groups.0.lock().is_empty() {
         // Everybody answers at a moment of its own.
         let delay = rng::next_u64() % query.within.clamp(1, MAX_DELAY_MS) * MS;
@@ -93,7 +93,7 @@ pub fn on_timer(interface: &Arc<Interface>, _now: Instant) {
     let all: Vec<IpAddr> = joined(interface).into_iter().map(|(address, _)| address).collect();
     let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = all.into_iter().partition(IpAddr::is_ipv4);
     for family in [v4, v6] {
-        for part in family.chunks(groups::MOST) {
+        for part in family.chunks(groups::MAX_GROUPS) {
             report(interface, Record::Is, part);
         }
     }

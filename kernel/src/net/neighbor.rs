@@ -109,7 +109,7 @@ impl Neighbors {
         };
         drop(table);
         if ask {
-            arp::ask(interface, to);
+            arp::request(interface, to);
         }
     }
 
@@ -155,7 +155,7 @@ impl Neighbors {
             icmp::nobody_there(&packet);
         }
         for ip in again {
-            arp::ask(interface, &ip);
+            arp::request(interface, &ip);
         }
         if left {
             timers::at(now + ASK_EVERY, timers::Due::Neighbors(interface.index));

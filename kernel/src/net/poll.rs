@@ -22,7 +22,7 @@ static PENDING: AtomicBool = AtomicBool::new(false);
 /// Somebody does it: one CPU at a time, which sees to it that packets stay in order.
 static BUSY: AtomicBool = AtomicBool::new(false);
 /// Less memory is free than a sixteenth of all: connections hold little, and new ones have to wait.
-static SHORT: AtomicBool = AtomicBool::new(false);
+static MEMORY_LOW: AtomicBool = AtomicBool::new(false);
 /// Connections that have something to send when the batch is done. A leaf lock.
 static DIRTY: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
 /// Memory for the batches, which whoever is [`BUSY`] takes out while at work: frames, and the other half of [`DIRTY`].
@@ -68,14 +68,14 @@ pub fn poll() {
 
 /// Whether memory is short, as of the last packets.
 pub fn short_of_memory() -> bool {
-    SHORT.load(Ordering::Relaxed)
+    MEMORY_LOW.load(Ordering::Relaxed)
 }
 
 /// One turn for everybody. Whether there is more.
 fn round() -> bool {
     let mut more = false;
     let memory = frames::stats();
-    SHORT.store(memory.free < memory.total / 16, Ordering::Relaxed);
+    MEMORY_LOW.store(memory.free < memory.total / 16, Ordering::Relaxed);
     for interface in interface::all().iter() {
         more |= take(interface);
     }

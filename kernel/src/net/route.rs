@@ -207,7 +207,7 @@ fn take_out(which: impl Fn(&Route) -> bool) {
 }
 
 /// Takes all routes through an interface away.
-pub fn forget(interface: &Interface) {
+pub fn remove_interface(interface: &Interface) {
     take_out(|route| route.interface.as_ref().is_some_and(|through| through.index == interface.index));
 }
 
@@ -307,7 +307,7 @@ pub fn local() -> Vec<Route> {
 }
 
 /// What a table says of a destination; `None` if nothing.
-fn ask(routes: &[Route], table: u32, destination: &IpAddr) -> Option<SysResult<Route>> {
+fn look_up_in_table(routes: &[Route], table: u32, destination: &IpAddr) -> Option<SysResult<Route>> {
     let fits = |route: &&Route| route.table == table && route.destination.contains(destination) && is_usable(route);
     let order = |route: &&Route| (route.destination.prefix, core::cmp::Reverse(route.metric));
     // Of those that are alike the first counts.
@@ -328,7 +328,7 @@ fn is_usable(route: &Route) -> bool {
 /// The route to a destination that is not our own. `ENETUNREACH` and what routes that lead nowhere say.
 pub fn find(destination: &IpAddr) -> SysResult<Route> {
     let routes = ROUTES.lock();
-    rule::walk(destination, |table| ask(&routes, table, destination))
+    rule::walk(destination, |table| look_up_in_table(&routes, table, destination))
 }
 
 /// The way to `destination` by a certain interface: what is not on its network goes by way of a gateway there, or is looked for on

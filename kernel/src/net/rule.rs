@@ -35,7 +35,7 @@ pub struct Rule {
     pub to: Cidr,
     /// See [`action`].
     pub action: u8,
-    /// The table to ask.
+    /// The table to look_up.
     pub table: u32,
     /// Who has made it (`RTPROT_*`).
     pub origin: u8,
@@ -113,14 +113,14 @@ pub fn remove(fits: impl Fn(&Rule) -> bool) -> SysResult<()> {
 }
 
 /// Asks one table after the other. `ENETUNREACH` and what rules that lead nowhere say.
-pub fn walk(destination: &IpAddr, ask: impl Fn(u32) -> Option<SysResult<Route>>) -> SysResult<Route> {
+pub fn walk(destination: &IpAddr, look_up: impl Fn(u32) -> Option<SysResult<Route>>) -> SysResult<Route> {
     if !CHANGED.load(Ordering::Acquire) {
-        return ask(table::MAIN).or_else(|| ask(table::DEFAULT)).unwrap_or(Err(Errno::ENETUNREACH));
+        return look_up(table::MAIN).or_else(|| look_up(table::DEFAULT)).unwrap_or(Err(Errno::ENETUNREACH));
     }
     let rules = RULES.lock().clone();
     for rule in rules.iter().filter(|rule| rule.to.contains(destination)) {
         let answer = match rule.action {
-            action::TO_TABLE => ask(rule.table),
+            action::TO_TABLE => look_up(rule.table),
             action::BLACKHOLE => Some(Err(Errno::EINVAL)),
             action::UNREACHABLE => Some(Err(Errno::ENETUNREACH)),
             action::PROHIBIT => Some(Err(Errno::EACCES)),

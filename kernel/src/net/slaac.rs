@@ -52,7 +52,7 @@ pub fn start(interface: &Arc<Interface>, announced: bool) {
     let own = Cidr { address: IpAddr::V6(with_prefix(&link, interface.mac())), prefix: 64 };
     add(interface, own);
     if announced {
-        ask(interface);
+        solicit_router(interface);
     }
 }
 
@@ -80,7 +80,7 @@ pub fn conflict(interface: &Arc<Interface>, address: &Ipv6Addr, mac: &[u8; 6]) {
     kerr!("{}: somebody else has the address {address}, so it is not used", interface.name());
 }
 
-fn ask(interface: &Arc<Interface>) {
+fn solicit_router(interface: &Arc<Interface>) {
     ASKED.fetch_add(1, Ordering::Relaxed);
     if let Some(IpAddr::V6(source)) = interface.source_for(&IpAddr::V6(ALL_ROUTERS)) {
         let lladdr = Some(RawHardwareAddress::from(EthernetAddress(interface.mac())));
@@ -94,7 +94,7 @@ fn ask(interface: &Arc<Interface>) {
 pub fn on_timer(interface: &Arc<Interface>, _now: Instant) {
     let answered = interface.addresses.lock().iter().any(|own| is_global(&own.address));
     if !answered && ASKED.load(Ordering::Relaxed) < QUESTIONS {
-        ask(interface);
+        solicit_router(interface);
     }
 }
 

@@ -12,7 +12,7 @@ use super::membership::{address_in, choose, v4, word};
 use super::socket::Family;
 
 /// Sources that a filter may have (`net.ipv4.igmp_max_msf`).
-const MOST: usize = 10;
+const MAX_SOURCES: usize = 10;
 /// Sizes of `struct ip_mreq_source` and `struct group_source_req`, and of a `struct ip_msfilter` without sources.
 const MREQ_SOURCE: usize = 12;
 const GROUP_SOURCE_REQ: usize = 264;
@@ -21,7 +21,7 @@ const MSFILTER: usize = 16;
 const GROUP_FILTER: usize = 144;
 const STORAGE: usize = 128;
 /// Sources that a filter of IPv6 may have (`net.ipv6.mld_max_msf`).
-const MOST_V6: usize = 64;
+const MAX_SOURCES_V6: usize = 64;
 
 /// A filter: all but these sources, or these alone.
 #[derive(Default)]
@@ -112,7 +112,7 @@ impl Filter {
         let at = sources.iter().position(|source| *source == change.source);
         match (change.add, at) {
             (true, Some(_)) | (false, None) => Err(Errno::EADDRNOTAVAIL),
-            (true, None) if sources.len() >= MOST => Err(Errno::ENOBUFS),
+            (true, None) if sources.len() >= MAX_SOURCES => Err(Errno::ENOBUFS),
             (true, None) => {
                 sources.push(change.source);
                 Ok(())
@@ -131,7 +131,7 @@ impl Filter {
             return Err(Errno::EINVAL);
         }
         let (mode, count) = (word(value, form.mode)?, word(value, form.mode + 4)? as usize);
-        if count > if level == n::SOL_IP { MOST } else { MOST_V6 } {
+        if count > if level == n::SOL_IP { MAX_SOURCES } else { MAX_SOURCES_V6 } {
             return Err(Errno::ENOBUFS);
         }
         if value.len() < form.head + form.source * count {
@@ -212,7 +212,7 @@ pub struct FilterRequest {
 
 impl FilterRequest {
     /// Bytes that the longer of the two forms has before its sources.
-    pub const MOST: usize = GROUP_FILTER;
+    pub const MAX_LEN: usize = GROUP_FILTER;
 
     /// Reads the head of a filter.
     pub fn read(level: u32, option: u32, given: &[u8]) -> SysResult<FilterRequest> {

@@ -41,7 +41,7 @@ const REFUSED: u32 = 5;
 const RUNNING: u32 = 6;
 
 /// How long a CPU may take to answer, in nanoseconds. A host with too much to do may leave it without time for long.
-const PATIENCE: u64 = 5_000_000_000;
+const STARTUP_TIMEOUT_NS: u64 = 5_000_000_000;
 /// Pause between INIT and start-up, and how often the latter is repeated.
 const INIT_PAUSE: u64 = 100_000;
 const STARTUP_PERIOD: u64 = 10_000_000;
@@ -133,7 +133,9 @@ fn start(index: u32, apic_id: u32, (bottom, top): (u64, u64)) -> Result<(), NotS
     let mut startup = 0;
     while STEP.load(Ordering::Acquire) != ANSWERED {
         let now = clock::monotonic_ns();
-        if now > begin + PATIENCE && STEP.compare_exchange(CALLED, REFUSED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if now > begin + STARTUP_TIMEOUT_NS
+            && STEP.compare_exchange(CALLED, REFUSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        {
             return Err(NotStarted::Silent);
         }
         if now >= startup {

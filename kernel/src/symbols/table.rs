@@ -1,7 +1,7 @@
 //! The symbol table as text, and where it is in an archive.
 
 /// How many members are looked at: the kernel's own come first.
-const MEMBERS_LOOKED_AT: usize = 4;
+const MAX_MEMBERS_SCANNED: usize = 4;
 
 /// The data of one of the first members of a cpio archive (cpio(5), "New ASCII Format").
 pub fn cpio_member<'a>(archive: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
@@ -11,7 +11,7 @@ pub fn cpio_member<'a>(archive: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     const NAME_SIZE: usize = 94;
 
     let mut rest = archive;
-    for _ in 0..MEMBERS_LOOKED_AT {
+    for _ in 0..MAX_MEMBERS_SCANNED {
         let field = |at: usize| -> Option<usize> {
             usize::from_str_radix(core::str::from_utf8(rest.get(at..at + 8)?).ok()?, 16).ok()
         };

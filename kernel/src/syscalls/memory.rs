@@ -38,7 +38,7 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
     } else {
         let open = current().files()?.get(fd)?;
         if prot & Prot::EXEC.bits() != 0 {
-            crate::files::missed::mapped(&open.path.dentry.name());
+            crate::files::missing_paths::mapped(&open.path.dentry.name());
         }
         let file = crate::files::mapped::map_file(&open, offset);
         if flags.contains(MapFlags::HUGETLB) {

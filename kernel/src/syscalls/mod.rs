@@ -211,27 +211,27 @@ fn dispatch(nr: u64, frame: &TrapFrame) -> i64 {
 }
 
 /// Whether calls are looked at before they are made: traced, timed, or filtered.
-static LOOKED_AT: AtomicBool = AtomicBool::new(false);
+static INSPECTING: AtomicBool = AtomicBool::new(false);
 
-/// Has every call of the machine take the long way from now on, as what is traced or filtered must.
-pub fn look_at_calls() {
-    if !LOOKED_AT.swap(true, Ordering::AcqRel) {
-        direct::disable_quick();
-    }
+/// Has the calls of the machine take the long way from now on, as what is traced or filtered must, but for those that
+/// nobody looks at (`passes`): they may still be answered on the spot.
+pub fn inspect_calls(passes: impl Fn(u64) -> bool) {
+    INSPECTING.store(true, Ordering::Release);
+    direct::disable_quick(passes);
 }
 
 /// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is wanted: what the entry code calls. Returns
 /// what the caller finds in rax. (A handler that changes the frame does so by [`crate::task::thread::with_frame`].)
 #[inline]
 pub fn call(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
-    if LOOKED_AT.load(Ordering::Relaxed) {
-        return looked_at(task, nr, frame);
+    if INSPECTING.load(Ordering::Relaxed) {
+        return inspected(task, nr, frame);
     }
     dispatch(nr, frame)
 }
 
 #[cold]
-fn looked_at(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
+fn inspected(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
     if trace::is_active() { traced(task, nr, frame) } else { filtered(task, nr, frame) }
 }
 

@@ -5,7 +5,7 @@ use alloc::string::String;
 use fs::{Cap, LookupFlags, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::types::MountAttr;
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 use super::mount::propagation;
 use super::paths::{self, find, find_at, name};
@@ -195,7 +195,7 @@ pub fn move_mount(from_fd: i32, from: UserAddr, to_fd: i32, to: UserAddr, flags:
 
 /// Reads what is to change. `EINVAL`, `E2BIG`.
 fn read_attributes(attr: UserAddr, size: usize) -> SysResult<MountAttr> {
-    if size > 4096 {
+    if size > PAGE_SIZE {
         return Err(Errno::E2BIG);
     }
     if size < size_of::<MountAttr>() {

@@ -3,10 +3,10 @@
 use fs::namespace::OpenHow;
 use fs::{LookupFlags, OpenFlags};
 use linux_raw_sys::general as g;
-use syscall_shim::{Errno, ResolveFlags, SysResult, types};
+use syscall_shim::{Errno, PAGE_SIZE, ResolveFlags, SysResult, types};
 
 use super::paths::{Name, name_at};
-use crate::files::{missed, open as open_files, open_file, with_fs};
+use crate::files::{missing_paths, open as open_files, open_file, with_fs};
 use crate::task::current;
 use crate::usermem::UserAddr;
 use crate::vfs::namespace;
@@ -19,7 +19,7 @@ fn open_name(name: &Name, how: &OpenHow) -> SysResult {
     let slot = files.reserve(how.flags.contains(OpenFlags::CLOEXEC))?;
     open_file::check_count()?;
     let opened = with_fs(|ctx| namespace().open(ctx, name.at(), &name.text, how))
-        .inspect_err(|errno| missed::failed(&name.text, *errno))?;
+        .inspect_err(|errno| missing_paths::failed(&name.text, *errno))?;
     let file = open_files::open(opened, how.flags)?;
     Ok(slot.install(file) as usize)
 }
@@ -47,7 +47,7 @@ pub fn openat2(dirfd: i32, path: UserAddr, how: UserAddr, size: usize) -> SysRes
     if size < KNOWN {
         return Err(Errno::EINVAL);
     }
-    if size > 4096 {
+    if size > PAGE_SIZE {
         return Err(Errno::E2BIG);
     }
     let how_arg: types::OpenHow = crate::usermem::read_extensible(how, size)?;

@@ -52,7 +52,7 @@ const SET_TID_MAX: u64 = 32;
 
 /// clone3(2): a larger structure than we know must be zero beyond it.
 pub fn clone3(args: UserAddr, size: usize) -> SysResult {
-    if size > 4096 {
+    if size > syscall_shim::PAGE_SIZE {
         return Err(Errno::E2BIG);
     }
     if size < CLONE_ARGS_SIZE_VER0 {

@@ -13,6 +13,8 @@ use crate::usermem::{UserAddr, UserPtr};
 use crate::vfs::namespace;
 use fs::LookupFlags;
 
+const PAGE: u64 = base::addr::PAGE_SIZE as u64;
+
 /// The error of a buffer that cannot be: what cannot be read or written at all says so first.
 fn refused(error: Errno, possible: bool) -> Errno {
     if possible { error } else { Errno::EINVAL }
@@ -270,7 +272,7 @@ pub fn sync_file_range(fd: i32, offset: i64, len: i64, flags: u32) -> SysResult 
     }
     let Some(mapping) = file.inode.mapping() else { return Ok(0) };
     let end = if len == 0 { u64::MAX } else { (offset + len) as u64 };
-    mapping.write_back(offset as u64 / 4096, end.div_ceil(4096)).map(|()| 0)
+    mapping.write_back(offset as u64 / PAGE, end.div_ceil(PAGE)).map(|()| 0)
 }
 
 /// posix_fadvise(2). Advice about a memory file changes nothing.
@@ -308,7 +310,6 @@ pub fn cachestat(fd: i32, range: UserPtr<[u64; 2]>, out: UserPtr<[u64; 5]>, flag
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    const PAGE: u64 = fs::PAGE_SIZE as u64;
     let end = if len == 0 { u64::MAX } else { (offset.wrapping_add(len).wrapping_sub(1) / PAGE).saturating_add(1) };
     let mut cached = 0;
     if let Some(mapping) = file.inode.mapping() {

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general as g;
 use syscall_shim::types::{SchedAttr, SchedParam, Timespec};
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 use crate::arch::percpu::this_cpu;
 use crate::task::sched::deadline::Budget;
@@ -169,7 +169,7 @@ pub fn sched_setattr(tid: i32, attr: UserAddr, flags: u32) -> SysResult {
         }
         Err(errno)
     };
-    if !(VERSION_0_SIZE..=4096).contains(&size) {
+    if !(VERSION_0_SIZE..=PAGE_SIZE as u32).contains(&size) {
         return too_big(Errno::E2BIG);
     }
     let new: SchedAttr = match usermem::read_extensible(attr, size as usize) {
@@ -213,7 +213,7 @@ pub fn sched_setattr(tid: i32, attr: UserAddr, flags: u32) -> SysResult {
 /// sched_getattr(2): as much of the structure as the caller has room for.
 pub fn sched_getattr(tid: i32, attr: UserPtr<u8>, size: u32, flags: u32) -> SysResult {
     const VERSION_0_SIZE: u32 = 48;
-    if attr.is_null() || tid < 0 || !(VERSION_0_SIZE..=4096).contains(&size) || flags != 0 {
+    if attr.is_null() || tid < 0 || !(VERSION_0_SIZE..=PAGE_SIZE as u32).contains(&size) || flags != 0 {
         return Err(Errno::EINVAL);
     }
     let task = thread(tid)?;

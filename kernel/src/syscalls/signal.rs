@@ -51,9 +51,9 @@ pub fn rt_sigaction(signum: i32, act: UserPtr<Sigaction>, oldact: UserPtr<Sigact
 
 /// rt_sigprocmask(2).
 pub fn rt_sigprocmask(how: i32, set: UserPtr<u64>, oldset: UserPtr<u64>, size: usize) -> SysResult {
-    const SIG_BLOCK: i32 = 0;
-    const SIG_UNBLOCK: i32 = 1;
-    const SIG_SETMASK: i32 = 2;
+    const SIG_BLOCK: i32 = linux_raw_sys::general::SIG_BLOCK as i32;
+    const SIG_UNBLOCK: i32 = linux_raw_sys::general::SIG_UNBLOCK as i32;
+    const SIG_SETMASK: i32 = linux_raw_sys::general::SIG_SETMASK as i32;
     check_size(size)?;
     let task = current();
     let old = task.signals.lock().mask;

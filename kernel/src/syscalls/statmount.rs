@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use fs::{Mount, MountFlags, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::types::{MntIdReq, StatMount};
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 use crate::files::capable;
 use crate::task::current;
@@ -45,7 +45,7 @@ pub(super) fn unique_id(mount: &Mount) -> u64 {
 fn request(from: UserPtr<u32>) -> SysResult<MntIdReq> {
     const FIRST_SIZE: u32 = 24;
     let size = from.read()?;
-    if size > 4096 {
+    if size > PAGE_SIZE as u32 {
         return Err(Errno::E2BIG);
     }
     if size < FIRST_SIZE {

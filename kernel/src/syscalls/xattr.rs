@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use base::addr::PAGE_SIZE;
 use fs::{Path, XattrFlags};
 use linux_raw_sys::general as g;
 use syscall_shim::types::XattrArgs;
@@ -153,11 +154,10 @@ fn check_at(flags: u32) -> SysResult<()> {
 
 /// The arguments that setxattrat(2) and getxattrat(2) take in memory. `EINVAL` for fewer, `E2BIG` for far more.
 fn arguments(args: UserAddr, size: usize) -> SysResult<XattrArgs> {
-    const PAGE: usize = 4096;
     if size < size_of::<XattrArgs>() {
         return Err(Errno::EINVAL);
     }
-    if size > PAGE {
+    if size > PAGE_SIZE {
         return Err(Errno::E2BIG);
     }
     read_extensible(args, size)

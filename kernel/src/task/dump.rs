@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::history::Call;
+use super::recent_calls::Call;
 use super::table;
 use super::thread::{Task, state};
 use crate::arch::trap::TrapFrame;
@@ -34,7 +34,7 @@ fn print_call(call: &Call) {
 
 fn print_calls(task: &Task) {
     emergency!("last system calls:");
-    task.history.for_each(|call| print_call(&call));
+    task.recent_calls.for_each(|call| print_call(&call));
 }
 
 /// The running task and its last system calls.
@@ -53,13 +53,13 @@ pub fn current_task() {
 /// all CPUs get at about the same time: they take turns.
 pub fn this_cpu(frame: &TrapFrame) {
     /// Turns to wait for the others, each as long as a pause; one that never ends must not keep the rest from showing.
-    const PATIENCE: u32 = 50_000_000;
+    const MAX_PAUSES: u32 = 50_000_000;
     static TURN: AtomicBool = AtomicBool::new(false);
     static ALL_SHOWN: AtomicBool = AtomicBool::new(false);
-    let mut patience = PATIENCE;
-    while TURN.swap(true, Ordering::Acquire) && patience > 0 {
+    let mut pauses_left = MAX_PAUSES;
+    while TURN.swap(true, Ordering::Acquire) && pauses_left > 0 {
         core::hint::spin_loop();
-        patience -= 1;
+        pauses_left -= 1;
     }
     let cpu = percpu::this_cpu();
     emergency!("\nskiff: CPU {}\n{frame}", cpu.id.get());

@@ -92,6 +92,7 @@ fn end_thread(status: u32) -> ! {
     // Closing files may sleep, so it happens here and not in a destructor. The table is dropped with its last user.
     let files = task.files.lock().take();
     drop(files);
+    drop(task.seccomp.release());
     table::remove_task(task.tid());
     if last {
         end_process(&process);

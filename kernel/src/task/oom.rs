@@ -20,16 +20,16 @@ use crate::sync::SleepMutex;
 /// `oom_score_adj` of what is never chosen (`OOM_SCORE_ADJ_MIN`, linux/oom.h).
 const NEVER: i32 = -1000;
 /// So long a chosen process has to end before another is chosen.
-const PATIENCE_NS: u64 = 1_000_000_000;
+const VICTIM_TIMEOUT_NS: u64 = 1_000_000_000;
 /// How long to wait between two looks.
-const LOOK_NS: u64 = 2_000_000;
+const POLL_INTERVAL_NS: u64 = 2_000_000;
 
 /// The last process that was chosen, and when.
 type Last = Option<(Weak<Process>, Instant)>;
 
 /// Held by who chooses. The address spaces' locks are taken while it is held; nobody waits for memory with one of those.
 static CHOICE: SleepMutex<Last> = SleepMutex::new(None);
-/// Nobody wakes it: see [`LOOK_NS`].
+/// Nobody wakes it: see [`POLL_INTERVAL_NS`].
 static WAITING: WaitQueue = WaitQueue::new();
 /// The kernel's heap begins to use its reserve up.
 static CALLED_FOR: AtomicBool = AtomicBool::new(false);
@@ -60,7 +60,7 @@ pub fn relieve(pages: u64) -> bool {
         }
         choose(pages);
         let settled = || (exit::must_exit(task) || user_page::available(pages)).then_some(());
-        wait_uninterruptible_until(&WAITING, clock::monotonic_ns() + LOOK_NS, settled);
+        wait_uninterruptible_until(&WAITING, clock::monotonic_ns() + POLL_INTERVAL_NS, settled);
     }
 }
 
@@ -90,7 +90,7 @@ fn choose(pages: u64) {
 
 /// Whether more memory can be expected of a process that was chosen at `since`.
 fn is_ending(victim: &Process, since: Instant, now: Instant) -> bool {
-    !victim.zombie.load(Ordering::Acquire) && now.saturating_sub(since) < PATIENCE_NS
+    !victim.zombie.load(Ordering::Acquire) && now.saturating_sub(since) < VICTIM_TIMEOUT_NS
 }
 
 /// Linux's `oom_badness`, in pages; `None` for what is not chosen.

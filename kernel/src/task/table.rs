@@ -56,7 +56,7 @@ pub fn is_taken(id: i32) -> bool {
 
 /// Enters a thread.
 pub fn add_task(task: Arc<Task>) {
-    super::shown::add(&task);
+    super::debugger_view::add(&task);
     TABLE.lock().tasks.insert(task.tid(), task);
 }
 
@@ -89,7 +89,7 @@ pub fn begin_sending(chosen: impl Fn(&Process) -> bool) -> Vec<Arc<Process>> {
 pub fn remove_task(tid: i32) {
     let removed = TABLE.lock().tasks.remove(&tid);
     if let Some(task) = &removed {
-        super::shown::remove(task);
+        super::debugger_view::remove(task);
     }
     drop(removed);
 }

@@ -8,9 +8,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::arrival::Arrival;
 use super::credentials::Credentials;
-use super::history::History;
 use super::io_context::IoContext;
 use super::process::Process;
+use super::recent_calls::RecentCalls;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
@@ -251,7 +251,7 @@ pub struct Task {
     /// When the thread started, monotonic.
     pub started_at: Instant,
     /// The last system calls, for the panic report and dumps.
-    pub history: History,
+    pub recent_calls: RecentCalls,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     pub no_new_privs: AtomicBool,
     /// seccomp(2).
@@ -350,7 +350,7 @@ impl Task {
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],
             started_at: now,
-            history: History::new(),
+            recent_calls: RecentCalls::new(),
             no_new_privs: AtomicBool::new(false),
             seccomp: Seccomp::default(),
             mce_kill: AtomicU8::new(Self::MCE_KILL_DEFAULT),

@@ -10,10 +10,11 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+
 use core::arch::global_asm;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 /// First address above the application's half; Linux's `TASK_SIZE_MAX`.
 pub const USER_END: u64 = 0x7fff_ffff_f000;
@@ -273,7 +274,7 @@ pub fn read_cstr_bounded(addr: UserAddr, max: usize) -> SysResult<Option<Vec<u8>
     let mut chunk = [0u8; 256];
     while out.len() < max {
         // Up to the end of the page, so that a string that ends there is read without touching the next page.
-        let to_page_end = 4096 - (at.0 & 4095) as usize;
+        let to_page_end = PAGE_SIZE - at.0 as usize % PAGE_SIZE;
         let want = chunk.len().min(to_page_end).min(max - out.len());
         let got = copy_in_partial(&mut chunk[..want], at);
         if got == 0 {

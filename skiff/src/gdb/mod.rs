@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long QEMU may take to offer its stub.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
 const SCRIPT: &str = include_str!("skiff.py");
 
 /// A gdb to be started.
@@ -38,7 +38,7 @@ impl Debugger {
     pub fn start(&self) -> Result<Child> {
         let begin = Instant::now();
         while !self.socket().exists() {
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > ATTACH_TIMEOUT {
                 return Err(Error::Usage("QEMU offers no stub for gdb".into()));
             }
             thread::sleep(Duration::from_millis(5));

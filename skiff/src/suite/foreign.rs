@@ -84,7 +84,7 @@ pub fn from_list(dir: &Path, list: &Path, choice: &Choice) -> Result<Vec<Test>> 
             Some(words) if !words.is_empty() => words,
             _ => vec!["/bin/sh".into(), "-c".into(), format!("PATH={}:$PATH; {command}", dir.display())],
         };
-        if words.iter().any(|word| word.contains(['\t', '\n'])) || words.len() > MOST_WORDS {
+        if words.iter().any(|word| word.contains(['\t', '\n'])) || words.len() > MAX_WORDS {
             return Err(wrong(line, "tabs, or too many words"));
         }
         if !words[0].contains('/') {
@@ -104,7 +104,7 @@ pub fn from_list(dir: &Path, list: &Path, choice: &Choice) -> Result<Vec<Test>> 
 }
 
 /// What the batch program takes of a line, less what it needs itself.
-const MOST_WORDS: usize = 60;
+const MAX_WORDS: usize = 60;
 
 /// The words of a command, with quotes taken off; `None` where only a shell knows.
 fn words(command: &str) -> Option<Vec<String>> {

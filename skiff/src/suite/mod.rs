@@ -93,8 +93,8 @@ pub struct Ran {
 impl Ran {
     /// The end of its output, as text.
     pub fn text(&self) -> String {
-        const MOST: usize = 64 << 10;
-        let start = self.output.len().saturating_sub(MOST);
+        const MAX_SHOWN: usize = 64 << 10;
+        let start = self.output.len().saturating_sub(MAX_SHOWN);
         String::from_utf8_lossy(self.output.get(start..).unwrap_or_default()).into_owned()
     }
 

@@ -108,7 +108,7 @@ mod tests {
             [(TEXT, &self.text[..]), (STACK, &stack[..])].iter().any(|(start, part)| {
                 let from = address.checked_sub(*start).map(|at| at as usize);
                 // Whole pages are there or not.
-                let whole = part.len().next_multiple_of(4096);
+                let whole = part.len().next_multiple_of(crate::PAGE_SIZE);
                 let Some(from) = from.filter(|at| at.saturating_add(bytes.len()) <= whole) else { return false };
                 bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = part.get(from + i).copied().unwrap_or(0));
                 true

@@ -13,7 +13,7 @@ const PIECE: usize = 512;
 const OVERLAP: usize = PREFIXES_MAX + JUMP_MAX;
 /// The longest branch with a displacement.
 const BRANCH_MAX: usize = 6;
-const PAGE: u64 = 4096;
+const PAGE: u64 = crate::PAGE_SIZE as u64;
 
 /// Whether the place was called, or is a signal handler's first instruction: the return address tells.
 pub(super) fn called<M: Memory + ?Sized>(at: &Interrupted, memory: &M) -> bool {

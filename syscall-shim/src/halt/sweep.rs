@@ -8,7 +8,7 @@ use super::{HLT, INSTRUCTION_MAX, Memory};
 /// How far before the place decoding begins: enough for what began in the middle of an instruction to fall into step.
 const RUN_UP: usize = 160;
 /// Least room for that, unless the text begins there.
-const LEAST: usize = 48;
+const MIN_CODE: usize = 48;
 const WINDOW: usize = RUN_UP + INSTRUCTION_MAX + 1;
 
 /// Whether the byte at `address` is a `hlt` of its own.
@@ -29,8 +29,8 @@ pub(super) fn is_instruction<M: Memory + ?Sized>(address: u64, text: &Range<u64>
         return false;
     }
     // At the start of the text the first place is known to be one.
-    let starts = if code < LEAST && code as u64 == room { 1 } else { INSTRUCTION_MAX };
-    if starts > 1 && code < LEAST {
+    let starts = if code < MIN_CODE && code as u64 == room { 1 } else { INSTRUCTION_MAX };
+    if starts > 1 && code < MIN_CODE {
         return false;
     }
     let mut lengths = [0u8; WINDOW];
@@ -43,7 +43,7 @@ pub(super) fn may_be_instruction<M: Memory + ?Sized>(address: u64, memory: &M) -
     let mut bytes = [0; WINDOW];
     let before = ((address & 0xfff) as usize).min(WINDOW - 1);
     let Some(window) = bytes.get_mut(..before + 1) else { return true };
-    if before < LEAST || !memory.read(address - before as u64, window) {
+    if before < MIN_CODE || !memory.read(address - before as u64, window) {
         return true;
     }
     let mut lengths = [0u8; WINDOW];

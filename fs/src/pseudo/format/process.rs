@@ -276,7 +276,7 @@ pub fn stat(s: &Stat) -> Vec<u8> {
 /// /proc/PID/statm, in pages.
 pub fn statm(vm: &VmStatus) -> Vec<u8> {
     let mut out = Text::default();
-    let pages = |bytes: u64| bytes / 4096;
+    let pages = |bytes: u64| bytes / crate::PAGE_SIZE as u64;
     let shared = pages(vm.rss_file + vm.rss_shmem);
     let data = pages(vm.data + vm.stack);
     out.put(format_args!("{} {} {shared} {} 0 {data} 0\n", pages(vm.size), pages(vm.rss()), pages(vm.exe)));

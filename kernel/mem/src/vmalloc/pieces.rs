@@ -20,7 +20,7 @@ const MAX_PLACES: usize = 16384;
 /// Words of bits of all orders.
 const WORDS: usize = first_word(ORDERS);
 /// So many places that wait for the flush make it due.
-const MANY: u32 = 32;
+const FLUSH_THRESHOLD: u32 = 32;
 
 const fn places(level: usize) -> usize {
     let places = MAX_PLACES >> level;
@@ -139,7 +139,7 @@ pub unsafe fn free(memory: *mut u8, frames: usize) {
 
 /// Whether enough places wait for [`clean`].
 pub fn want_cleaning() -> bool {
-    STALE.load(Ordering::Relaxed) >= MANY
+    STALE.load(Ordering::Relaxed) >= FLUSH_THRESHOLD
 }
 
 /// Has all CPUs drop their translations of what was given back, so that its places can be used again. Called with no lock held.

@@ -24,8 +24,8 @@ use crate::task::current;
 
 /// With more sockets in flight than these, a collection waits until so many times as long has passed as the last one took: however
 /// many there are, and however many are closed, only a small part of the time goes into it.
-const FEW: usize = 128;
-const PATIENCE: u64 = 20;
+const MAX_SOCKETS_UNPACED: usize = 128;
+const GC_PAUSE_FACTOR: u64 = 20;
 
 /// The files of one message.
 struct Cargo {
@@ -195,7 +195,7 @@ fn collect() {
     let lost = {
         let mut flight = FLIGHT.lock();
         let begun = clock::monotonic_ns();
-        if flight.sockets > FEW && begun - flight.ended < flight.took * PATIENCE {
+        if flight.sockets > MAX_SOCKETS_UNPACED && begun - flight.ended < flight.took * GC_PAUSE_FACTOR {
             return;
         }
         SUSPICION.store(false, Ordering::Relaxed);

@@ -236,7 +236,7 @@ impl Drop for UnixSocket {
     fn drop(&mut self) {
         SOCKETS.lock().remove(&self.cookie);
         if let Some(address) = self.sender.name.get() {
-            name::forget(self, address);
+            name::unbind(self, address);
         }
         let role = core::mem::replace(&mut *self.role.lock(), Role::Idle);
         match role {

@@ -103,7 +103,7 @@ fn autobind(socket: &Arc<UnixSocket>) -> SysResult<Vec<u8>> {
 }
 
 /// The socket that goes had this address.
-pub fn forget(socket: &UnixSocket, address: &[u8]) {
+pub fn unbind(socket: &UnixSocket, address: &[u8]) {
     if let Some(name) = address.get(FAMILY..).filter(|name| name.first() == Some(&0)) {
         let mut names = ABSTRACT.lock();
         if names.get(name).is_some_and(|other| core::ptr::eq(other.as_ptr(), socket)) {

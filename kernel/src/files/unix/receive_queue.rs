@@ -67,7 +67,7 @@ impl Sender {
 
 /// How much a buffer of so many bytes takes (`truesize`).
 fn cost(kind: Kind, len: usize) -> usize {
-    const PAGE: usize = 4096;
+    const PAGE: usize = base::addr::PAGE_SIZE;
     /// The most pages of a buffer (`MAX_SKB_FRAGS`).
     const FRAGMENTS: usize = 17;
     let block = if kind == Kind::Stream { STREAM_BLOCK } else { PACKET_BLOCK };
@@ -467,9 +467,9 @@ impl Drop for ReceiveQueue {
 
 /// Takes so many bytes of a stream, or fewer where memory is in small pieces. `ENOBUFS`, and `EFAULT` unless all can be read.
 fn piece(from: &mut Source<'_>, want: usize) -> SysResult<Vec<u8>> {
-    const LEAST: usize = 4096;
+    const MIN_BLOCK: usize = base::addr::PAGE_SIZE;
     heap::check().map_err(|_| Errno::ENOBUFS)?;
-    let bytes = buffer(want).or_else(|errno| if want > LEAST { buffer(LEAST) } else { Err(errno) });
+    let bytes = buffer(want).or_else(|errno| if want > MIN_BLOCK { buffer(MIN_BLOCK) } else { Err(errno) });
     let mut bytes = bytes.map_err(|_| Errno::ENOBUFS)?;
     if from.take(&mut bytes)? < bytes.len() { Err(Errno::EFAULT) } else { Ok(bytes) }
 }

@@ -31,7 +31,7 @@ fn driver(interface: &Interface) -> &'static str {
 }
 
 /// Answers a question. The union has the address of what is asked. `EOPNOTSUPP`.
-pub fn ask(interface: &Interface, value: &[u8]) -> SysResult {
+pub fn handle(interface: &Interface, value: &[u8]) -> SysResult {
     let at = UserAddr(value.first_chunk().map_or(0, |at| u64::from_ne_bytes(*at)));
     let command = at.cast::<u32>().read()?;
     let number: u32 = match command {

@@ -100,7 +100,7 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         return Err(Errno::EOPNOTSUPP);
     }
     if request == SIOCETHTOOL {
-        return ethtool::ask(&found, value);
+        return ethtool::handle(&found, value);
     }
     get(&found, request, value)?;
     usermem::copy_out(arg, &bytes).map(|()| 0)

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 use super::ring::Shape;
 use crate::files::socket::int;
@@ -119,7 +119,7 @@ impl Options {
         // Room in each block for its own header and private part (`BLK_PLUS_PRIV`).
         let private = if third { u64::from(word(20)?) } else { 0 };
         let impossible = (block as i32) <= 0
-            || block % 4096 != 0
+            || block % PAGE_SIZE as u32 != 0
             || third && u64::from(block) < 48 + private.next_multiple_of(8) + u64::from(least)
             || frame < least
             || frame % 16 != 0

@@ -171,8 +171,8 @@ pub fn statm(target: &Target) -> SysResult<Vec<u8>> {
 
 fn read_range(mm: &AddressSpace, start: u64, end: u64) -> Vec<u8> {
     /// More than execve(2) lets strings take.
-    const MOST: u64 = 8 << 20;
-    let mut bytes = vec![0; end.saturating_sub(start).min(MOST) as usize];
+    const MAX_STRINGS: u64 = 8 << 20;
+    let mut bytes = vec![0; end.saturating_sub(start).min(MAX_STRINGS) as usize];
     let got = mm.read(start, &mut bytes);
     bytes.truncate(got);
     bytes

@@ -26,7 +26,7 @@ use crate::task::thread::{KERNEL_STACK_SIZE, state};
 use crate::task::{dump, sched, table, uts};
 use crate::vfs;
 
-const PAGE: u64 = 4096;
+const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 
 /// `tty/drivers`: names, those of their nodes, numbers and kinds.
 const TERMINALS: &str = "/dev/tty             /dev/tty        5       0 system:/dev/tty\n\

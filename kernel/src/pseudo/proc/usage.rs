@@ -66,7 +66,7 @@ pub fn oom_score(target: &Target) -> SysResult<Vec<u8>> {
     let adjust = i64::from(target.process()?.oom_score_adj.load(Relaxed));
     let used = target.mm()?.map_or(0, |mm| {
         let memory = mm.memory_use();
-        ((memory.vm_rss() + memory.vm_pte) / 4096) as i64
+        ((memory.vm_rss() + memory.vm_pte) / base::addr::PAGE_SIZE as u64) as i64
     });
     let badness = used + adjust * total / 1000;
     let score = if adjust == i64::from(-ADJ_MAX) { 0 } else { (1000 + badness * 1000 / total.max(1)) * 2 / 3 };

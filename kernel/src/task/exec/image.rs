@@ -32,7 +32,7 @@ pub struct Image {
 
 /// Stack mapped below what the strings take, as Linux's `setup_arg_pages` does.
 const STACK_EXPAND: u64 = 128 * 1024;
-const PAGE: u64 = 4096;
+const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 /// `AT_HWCAP2`: the program may use the instructions that read and write the bases of FS and GS.
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
 /// `sizeof(Elf64_Ehdr)`

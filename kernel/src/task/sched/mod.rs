@@ -34,9 +34,9 @@ pub use realtime::rr_slice;
 /// Time that a task runs while others are ready, in nanoseconds.
 pub const TIME_SLICE: Instant = 4_000_000;
 /// What a task that ran alone keeps of its turn when another one comes.
-const WAKEUP_PATIENCE: Instant = 1_000_000;
+const WAKEUP_GRANULARITY: Instant = 1_000_000;
 /// How long an application may run before an interrupt looks at it: one that executes `hlt` sleeps until then.
-const LOOK_AFTER: Instant = 20_000_000;
+const CHECK_INTERVAL: Instant = 20_000_000;
 /// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
 const POLL_TIME: Instant = 20_000;
 
@@ -259,7 +259,7 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
         enqueue(&mut queue, cpu, counted, Arrival::Woken, now);
     } else {
         queue.count(now);
-        queue.leave(task);
+        queue.migrate_out(task);
         task.cpu.store(target, Ordering::Release);
         drop(queue);
         balance::send(counted, target);
@@ -277,7 +277,7 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
         resched(cpu);
     } else if alone {
         // Until now the running task's turn had no end.
-        queue.slice_end = queue.slice_end.max(now + WAKEUP_PATIENCE);
+        queue.slice_end = queue.slice_end.max(now + WAKEUP_GRANULARITY);
         if cpu == this_cpu().id.get() {
             timer::no_later_than(queue.slice_end);
         } else {
@@ -316,7 +316,7 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
         None => {
             let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
             if runs {
-                queue.settle(task);
+                queue.reweight(task);
                 resched(cpu);
             }
         }
@@ -335,7 +335,7 @@ pub fn interrupt_at() -> Option<Instant> {
         return Some(queue.slice_end);
     }
     let busy = queue.current.as_ref().is_some_and(|current| !current.idle);
-    busy.then(|| clock::monotonic_ns() + LOOK_AFTER)
+    busy.then(|| clock::monotonic_ns() + CHECK_INTERVAL)
 }
 
 /// Called by the timer interrupt: asks for a switch when the slice is over.
@@ -406,11 +406,11 @@ fn switch(arrival: Arrival) {
         // Its CPUs were changed on its way here: it goes on as soon as it gets to the application.
         cpu.need_resched.store(true, Ordering::Relaxed);
     }
-    queue.begin(next, now);
+    queue.set_current(next, now);
     if !next_task.idle {
         // Deadlines are armed as they are set; what a switch adds is the end of the turn, if others wait for it. That none
         // is armed at all is rare where the CPU is woken often, for an idle one leaves the last as it is.
-        timer::no_later_than(if queue.is_empty() { now + LOOK_AFTER } else { queue.slice_end });
+        timer::no_later_than(if queue.is_empty() { now + CHECK_INTERVAL } else { queue.slice_end });
     }
     if let Some(sample) = crate::profile::next() {
         timer::no_later_than(sample);
@@ -466,7 +466,7 @@ fn stays_ready(queue: &mut RunQueue, own: u32, prev: Arc<Task>, arrival: Arrival
         queue.push(prev, if over { Arrival::Expired } else { arrival });
     } else {
         // One that may not run here any more is sent away once it is off this CPU; until then it counts as queued.
-        queue.leave(&prev);
+        queue.migrate_out(&prev);
         prev.in_transit.store(true, Ordering::Relaxed);
         queue.previous.0 = Some(prev);
     }

@@ -258,13 +258,13 @@ impl RunQueue {
 
     /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes relative. That of the running one is
     /// counted.
-    pub fn leave(&self, task: &Task) {
+    pub fn migrate_out(&self, task: &Task) {
         let own = if priority(task).is_some() { self.min_vruntime } else { task.vruntime.load(Ordering::Relaxed) };
         task.vruntime.store(own.wrapping_sub(self.min_vruntime), Ordering::Relaxed);
     }
 
     /// The running task goes on with other parameters: what it has had in excess counts as much as it may by those.
-    pub fn settle(&self, task: &Task) {
+    pub fn reweight(&self, task: &Task) {
         if task.sched.get().policy == SCHED_DEADLINE {
             task.deadline.ready(self.counted_to);
         } else if priority(task).is_none() {
@@ -307,7 +307,7 @@ impl RunQueue {
             let at = self.fair.iter().rposition(|(_, task)| wanted(task))?;
             self.fair.remove(at).1
         };
-        self.leave(&task);
+        self.migrate_out(&task);
         self.publish();
         Some(task)
     }
@@ -370,7 +370,7 @@ impl RunQueue {
 
     /// Begins the turn of `task`, which becomes the running one; none is.
     #[inline(always)]
-    pub fn begin(&mut self, task: Arc<Task>, now: Instant) {
+    pub fn set_current(&mut self, task: Arc<Task>, now: Instant) {
         self.counted_to = now;
         self.slice_end = match task.sched.is_default() {
             true => now + TIME_SLICE,

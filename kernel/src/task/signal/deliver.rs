@@ -3,13 +3,13 @@
 use syscall_shim::types::{SIG_DFL, SIG_IGN, Sigaction, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, SaFlags, SigSet, Signal};
 
-use super::{fault, first, frame as signal_frame, report, restore_saved_mask, stop};
+use super::{fault, frame as signal_frame, init, report, restore_saved_mask, stop};
 use crate::arch::trap::TrapFrame;
 use crate::task::thread::Task;
 use crate::task::{core_dump, current, exit};
 use crate::trace;
 
-const NR_RESTART_SYSCALL: u64 = 219;
+const NR_RESTART_SYSCALL: u64 = linux_raw_sys::general::__NR_restart_syscall as u64;
 /// Length of the `syscall` instruction.
 const SYSCALL_LENGTH: u64 = 2;
 
@@ -32,7 +32,7 @@ pub fn handle(frame: &mut TrapFrame) {
         let action = take_action(task, signal);
         match action.handler {
             SIG_IGN => {}
-            SIG_DFL if first::spares_taking(&task.process, signal, &info) => {}
+            SIG_DFL if init::spares_taking(&task.process, signal, &info) => {}
             SIG_DFL => default_action(frame, signal, &info, continued),
             _ => run_handler(frame, task, signal, &info, &action),
         }
@@ -73,7 +73,7 @@ fn take_action(task: &Task, signal: Signal) -> Sigaction {
 fn default_action(frame: &TrapFrame, signal: Signal, info: &Siginfo, continued: u32) {
     match signal.default_action() {
         DefaultAction::Ign | DefaultAction::Cont => {}
-        DefaultAction::Stop => stop::begin(signal, continued),
+        DefaultAction::Stop => stop::start_group_stop(signal, continued),
         DefaultAction::Term => exit::exit_group(u32::from(signal.number())),
         DefaultAction::Core => {
             report::fatal_signal(frame, signal, info);

@@ -15,8 +15,8 @@
 pub mod altstack;
 pub mod deliver;
 pub mod fault;
-mod first;
 pub mod frame;
+mod init;
 pub mod pending;
 pub mod report;
 pub mod send;

@@ -15,7 +15,7 @@ use crate::arch::clock::monotonic_ns;
 use crate::arch::trap::TrapFrame;
 use crate::mm::{AddressSpace, MappedFile, PAGE_SIZE};
 use crate::task::current;
-use crate::task::history::Call;
+use crate::task::recent_calls::Call;
 use crate::usermem::UserPtr;
 
 /// Frames that a backtrace goes up.
@@ -63,7 +63,7 @@ pub fn fatal_signal(frame: &TrapFrame, signal: Signal, info: &Siginfo) {
     print_registers(frame);
     print_backtrace(frame, &mm);
     kerr!("  last system calls:");
-    task.history.for_each(|call| print_call(&call));
+    task.recent_calls.for_each(|call| print_call(&call));
 }
 
 /// `si_code` in words, by the names of sigaction(2).

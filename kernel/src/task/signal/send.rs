@@ -8,7 +8,7 @@ use syscall_shim::types::{SIG_DFL, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, Signal, SysResult};
 
 use super::pending::{Charge, Queued};
-use super::{ThreadSignals, first, stop};
+use super::{ThreadSignals, init, stop};
 use crate::task::credentials::Credentials;
 use crate::task::process::Process;
 use crate::task::thread::{Task, state};
@@ -103,7 +103,7 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
 /// Whether the thread's process is the first one and need not know of the signal. A blocked one it may handle by the time that it
 /// takes it.
 fn is_spared(task: &Task, signal: Signal, info: &Siginfo) -> bool {
-    first::spares_sending(&task.process, signal, info) && !task.signals.lock().mask.contains(signal)
+    init::spares_sending(&task.process, signal, info) && !task.signals.lock().mask.contains(signal)
 }
 
 /// Whether the thread is on its way to its end: told to, or by a signal that it neither blocks nor handles.
@@ -232,7 +232,7 @@ fn kills_at_once(task: &Task, own: &ThreadSignals, signal: Signal, info: &Siginf
             // sigwait(3) takes it.
             && !own.real_mask.contains(signal)
             && !crate::trace::shows_signals()
-            && !first::spares_taking(process, signal, info)
+            && !init::spares_taking(process, signal, info)
 }
 
 /// Has all threads of a process end that a signal kills, not only the one that takes it: any of them may sleep on something that

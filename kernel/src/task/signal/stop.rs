@@ -115,7 +115,7 @@ pub fn prepare(process: &Process, signal: Signal) {
 
 /// Begins a stop of the current process by `signal`: every thread will park itself. Not if it was told to go on since the signal was
 /// taken, when it had been so `continued` times: a `SIGCONT` that nobody handles leaves no other trace.
-pub fn begin(signal: Signal, continued: u32) {
+pub fn start_group_stop(signal: Signal, continued: u32) {
     let process = &current().process;
     let threads = process.threads.lock();
     let mut shared = process.signals.lock();

@@ -119,15 +119,15 @@ fn namespaces(s: &Settings) {
 }
 
 fn ipc(s: &Settings) {
-    const MOST: u32 = 32768;
+    const MAX_OBJECTS: u32 = 32768;
     s.fixed("kernel/auto_msgmni", "0");
     s.uint("kernel/msgmax", &limits::MSGMAX, 0..=i32::MAX as u32);
     s.uint("kernel/msgmnb", &limits::MSGMNB, 0..=i32::MAX as u32);
-    s.uint("kernel/msgmni", &limits::MSGMNI, 0..=MOST);
+    s.uint("kernel/msgmni", &limits::MSGMNI, 0..=MAX_OBJECTS);
     s.uint("kernel/shm_rmid_forced", &limits::SHM_RMID_FORCED, 0..=1);
     s.ulong("kernel/shmall", &limits::SHMALL, 0..=u64::MAX);
     s.ulong("kernel/shmmax", &limits::SHMMAX, 0..=u64::MAX);
-    s.uint("kernel/shmmni", &limits::SHMMNI, 0..=MOST);
+    s.uint("kernel/shmmni", &limits::SHMMNI, 0..=MAX_OBJECTS);
     s.int("kernel/msg_next_id", &limits::MSG_NEXT_ID, 0..=i32::MAX);
     s.int("kernel/sem_next_id", &limits::SEM_NEXT_ID, 0..=i32::MAX);
     s.int("kernel/shm_next_id", &limits::SHM_NEXT_ID, 0..=i32::MAX);
@@ -137,7 +137,7 @@ fn ipc(s: &Settings) {
         || limits::SEM.iter().map(|limit| limit.load(Relaxed).into()).collect(),
         |new| {
             // Ids have room for so many sets.
-            if new.get(3).is_some_and(|sets| *sets > MOST.into()) {
+            if new.get(3).is_some_and(|sets| *sets > MAX_OBJECTS.into()) {
                 return Err(Errno::ERANGE);
             }
             limits::SEM.iter().zip(new).for_each(|(limit, new)| limit.store(*new as i32, Relaxed));

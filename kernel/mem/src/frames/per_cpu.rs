@@ -18,16 +18,16 @@ struct Stack {
 
 /// A CPU's own, on cache lines of its own. Others take the lock only when memory is short.
 #[repr(align(128))]
-struct Singles {
+struct FreeFrames {
     /// The lock of the lists is taken while it is held.
     stack: IrqSpinLock<Stack>,
     /// The length, for others to read without the lock.
     len: AtomicUsize,
 }
 
-static CPUS: [Singles; MAX_CPUS] = [const { Singles::new() }; MAX_CPUS];
+static CPUS: [FreeFrames; MAX_CPUS] = [const { FreeFrames::new() }; MAX_CPUS];
 
-impl Singles {
+impl FreeFrames {
     const fn new() -> Self {
         Self { stack: IrqSpinLock::new(Stack { frames: [0; ROOM], len: 0 }), len: AtomicUsize::new(0) }
     }
@@ -56,7 +56,7 @@ impl Stack {
     }
 }
 
-fn own() -> &'static Singles {
+fn own() -> &'static FreeFrames {
     // To be moved to another CPU meanwhile would do no harm.
     &CPUS[this_cpu().id.get() as usize % MAX_CPUS]
 }
@@ -100,6 +100,6 @@ pub fn len() -> usize {
     in_use().map(|cpu| cpu.len.load(Ordering::Relaxed)).sum()
 }
 
-fn in_use() -> impl Iterator<Item = &'static Singles> {
+fn in_use() -> impl Iterator<Item = &'static FreeFrames> {
     percpu::each(percpu::online()).map(|cpu| &CPUS[cpu.id.get() as usize % MAX_CPUS])
 }

@@ -24,7 +24,7 @@ const STATUS_NOT_FOUND: i32 = 127;
 
 /// Makes the first process and lets it run: its thread unpacks the root file system, executes the program and becomes it.
 /// `ENOMEM`.
-pub fn start_first_process(root: fs::Path) -> SysResult<()> {
+pub fn start_init(root: fs::Path) -> SysResult<()> {
     let pid = table::allocate_id();
     let process = Arc::new(Process::new(pid, AddressSpace::new()?, Arc::new(SigHand::default())));
     let task = Arc::new(Task::new(NewTask {

@@ -10,7 +10,7 @@ const EMPTY: u64 = u64::MAX;
 const RUNNING: u64 = i64::MIN as u64;
 
 /// A ring of the last [`LENGTH`] calls. The owning thread writes it; dumps read it, torn entries included.
-pub struct History {
+pub struct RecentCalls {
     next: AtomicUsize,
     calls: [[AtomicU64; WORDS]; LENGTH],
 }
@@ -29,7 +29,7 @@ pub struct Call {
     pub result: Option<i64>,
 }
 
-impl History {
+impl RecentCalls {
     /// An empty ring.
     pub const fn new() -> Self {
         Self { next: AtomicUsize::new(0), calls: [const { [const { AtomicU64::new(EMPTY) }; WORDS] }; LENGTH] }
