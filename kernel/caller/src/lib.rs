@@ -7,7 +7,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(all(feature = "testing", not(target_os = "none")))]
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
 extern crate std;
 
 mod context;
@@ -15,8 +15,10 @@ mod credentials;
 mod link;
 mod per_user;
 mod set_ids;
-#[cfg(all(feature = "testing", not(target_os = "none")))]
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 
@@ -29,7 +31,8 @@ pub use syscall_shim::{Signal, types::Siginfo};
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
-    broken_pipe, count_read, count_written, credentials, fs_context, pid, process, raise, rlimit, send, set_broken_pipe, tid,
+    broken_pipe, count_read, count_written, credentials, fs_context, is_dying, pid, process, raise, rlimit, send,
+    set_broken_pipe, tid,
 };
 pub use per_user::PerUser;
 
@@ -77,6 +80,9 @@ pub trait Caller {
     /// Counts a call that wrote so many bytes.
     fn count_written(bytes: usize);
 
+    /// Whether a signal kills the thread as soon as its call ends.
+    fn is_dying() -> bool;
+
     /// Sends the thread a signal of the kernel's.
     fn raise(signal: Signal);
 
@@ -96,6 +102,23 @@ pub trait Caller {
 /// Whether the caller has capability `cap` (`CAP_*`).
 pub fn capable(cap: u32) -> bool {
     credentials().capable(cap)
+}
+
+/// Pages of memory that the machine has.
+pub fn total_pages() -> usize {
+    #[cfg(target_os = "none")]
+    return mem::frames::total();
+    // 256 MiB.
+    #[cfg(not(target_os = "none"))]
+    return 1 << 16;
+}
+
+/// Whether so many pages more may go to what programs make grow.
+pub fn pages_available(pages: u64) -> bool {
+    #[cfg(target_os = "none")]
+    return mem::user_page::available(pages);
+    #[cfg(not(target_os = "none"))]
+    return pages <= total_pages() as u64;
 }
 
 /// `ENOMEM` where memory is short, so that nothing more is kept for programs.

@@ -45,6 +45,10 @@ macro_rules! caller {
                 <$caller as Caller>::count_written(bytes)
             }
             #[unsafe(no_mangle)]
+            fn caller_is_dying() -> bool {
+                <$caller as Caller>::is_dying()
+            }
+            #[unsafe(no_mangle)]
             fn caller_raise(signal: Signal) {
                 <$caller as Caller>::raise(signal)
             }
@@ -91,6 +95,9 @@ unsafe extern "Rust" {
     /// Counts a call that wrote so many bytes.
     #[link_name = "caller_count_written"]
     pub safe fn count_written(bytes: usize);
+    /// Whether a signal kills the caller as soon as its call ends.
+    #[link_name = "caller_is_dying"]
+    pub safe fn is_dying() -> bool;
     /// Sends the caller a signal of the kernel's.
     #[link_name = "caller_raise"]
     pub safe fn raise(signal: Signal);

@@ -127,6 +127,9 @@ impl Caller for Running {
     fn count_written(bytes: usize) {
         with(|own| own.counts[1] += bytes as u64);
     }
+    fn is_dying() -> bool {
+        false
+    }
     fn raise(signal: Signal) {
         Self::send(Target::Thread, Self::tid(), Siginfo::kernel(signal));
     }

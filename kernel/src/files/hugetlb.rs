@@ -12,7 +12,6 @@ use super::io::{Sink, Source};
 use super::memfd;
 use super::regular::seek_to;
 use super::{FileOps, OpenFile};
-use crate::mm::MappedFile;
 use crate::task::current;
 
 /// The sizes of pages that there are pools of, by their logarithms.
@@ -82,7 +81,8 @@ impl Inode for HugeInode {
     }
 }
 
-struct HugeFile;
+/// Such a file, open: it cannot be mapped, since there is no page.
+pub struct HugeFile;
 
 impl FileOps for HugeFile {
     fn seekable(&self) -> bool {
@@ -104,10 +104,6 @@ impl FileOps for HugeFile {
 
     fn pollable(&self) -> bool {
         false
-    }
-
-    fn own_memory(&self, _file: &Arc<OpenFile>) -> Option<SysResult<Arc<dyn MappedFile>>> {
-        Some(Err(Errno::ENOMEM))
     }
 }
 

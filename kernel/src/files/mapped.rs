@@ -8,7 +8,9 @@ use fs::{FallocateMode, Mapping, MountFlags, Seals, SetAttr};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
+use super::hugetlb::HugeFile;
 use crate::mm::{MapFile, MapTarget, MappedFile};
+use crate::net::packet::PacketSocket;
 
 const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 
@@ -65,7 +67,8 @@ pub fn map_file(file: &Arc<OpenFile>, offset: u64) -> MapFile {
             MapTarget::File(Arc::new(Mapped { file: file.clone(), mapping: mapping.clone() }))
         }
         None if file.ops.maps_as_zero() => MapTarget::Zero,
-        None => match file.ops.own_memory(file) {
+        None if file.ops_as::<HugeFile>().is_some() => MapTarget::Refused(Errno::ENOMEM),
+        None => match file.ops_as::<PacketSocket>().map(|socket| socket.rings_memory(file)) {
             Some(Ok(memory)) => MapTarget::File(memory),
             Some(Err(errno)) => MapTarget::Refused(errno),
             None => MapTarget::Refused(Errno::ENODEV),

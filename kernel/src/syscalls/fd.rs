@@ -118,7 +118,7 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
             file.inode.add_seals(seals, shared).map(|()| 0)
         }
         g::F_GET_SEALS => file.inode.seals().map(|s| s.bits() as usize),
-        g::F_NOTIFY => dnotify::set(&file, fd, arg as u32).map(|()| 0),
+        g::F_NOTIFY => dnotify::set(&file, current().files()?.id, fd, arg as u32).map(|()| 0),
         g::F_SETLEASE => lease::set(&file, fd, lock_kind(arg as u32)?).map(|()| 0),
         g::F_GETLEASE => Ok(match lease::get(&file) {
             Some(LockKind::Read) => g::F_RDLCK,

@@ -44,6 +44,11 @@ impl Caller for Running {
         current().count_written(bytes);
     }
 
+    fn is_dying() -> bool {
+        let task = current();
+        task.signal_pending.load(Ordering::Acquire) && send::is_being_killed(task)
+    }
+
     fn raise(signal: Signal) {
         send::raise(signal);
     }

@@ -35,6 +35,7 @@ mod host {
 
         static BOOT: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+        /// Nanoseconds since some moment before.
         pub fn monotonic_ns() -> u64 {
             BOOT.elapsed().as_nanos() as u64
         }

@@ -29,6 +29,11 @@ mod spin_lock;
 mod users;
 pub mod wait;
 
+/// The monotonic clock, by which waits have their deadlines.
+pub mod clock {
+    pub use crate::cpu::clock::monotonic_ns;
+}
+
 pub use arc_table::{ArcTable, Writer};
 pub use irq_spin_lock::{IrqSpinGuard, IrqSpinLock};
 pub use rw::{ReadGuard, SleepRwLock, WriteGuard};

@@ -61,6 +61,7 @@ macro_rules! pod {
 }
 pod!(u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, UserAddr);
 mod atomic;
+pub mod page;
 mod pod_impls;
 
 pub use atomic::{compare_exchange_u32_nofault, fault_in_u32_writable, load_u32_nofault, nofault_fixup};

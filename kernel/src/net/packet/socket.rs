@@ -115,6 +115,15 @@ pub struct PacketSocket {
 }
 
 impl PacketSocket {
+    /// Its rings, for mmap(2) of `file`.
+    pub fn rings_memory(&self, file: &Arc<OpenFile>) -> SysResult<Arc<dyn MappedFile>> {
+        let rings = self.rings.lock();
+        let all: Vec<_> = rings.iter().flatten().cloned().collect();
+        let token = self.mapped.clone();
+        drop(rings);
+        ring::Mapped::new(&all, file.clone(), token).map(|mapped| mapped as Arc<dyn MappedFile>)
+    }
+
     /// A socket that listens to all interfaces.
     pub(super) fn new(kind: u32, protocol: u16) -> PacketSocket {
         PacketSocket {
@@ -345,14 +354,6 @@ impl FileOps for PacketSocket {
         let readable = !self.queue.lock().is_empty() || ring.is_some_and(|ring| ring.is_readable());
         // As on Linux, frames can be sent whatever the ring for them says.
         ev::WRITABLE | ev::WRBAND | error | if readable { ev::READABLE } else { 0 }
-    }
-
-    fn own_memory(&self, file: &Arc<OpenFile>) -> Option<SysResult<Arc<dyn MappedFile>>> {
-        let rings = self.rings.lock();
-        let all: Vec<_> = rings.iter().flatten().cloned().collect();
-        let token = self.mapped.clone();
-        drop(rings);
-        Some(ring::Mapped::new(&all, file.clone(), token).map(|mapped| mapped as Arc<dyn MappedFile>))
     }
 
     fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {

@@ -7,13 +7,13 @@ use fs::inode::Seeking;
 use fs::{FileHandle, InodeRef, OpenFlags};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl::FIONREAD;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
+use usermem::buffer;
 
-use super::io::{Sink, Source};
-use super::{FileOps, OpenFile};
-use crate::sync::SpinLock;
-use crate::usermem::UserAddr;
-use crate::usermem::buffer;
+use crate::io::{Sink, Source};
+use crate::{FileOps, OpenFile};
 
 /// The most bytes moved at once.
 const CHUNK: usize = 64 * 1024;
@@ -42,7 +42,7 @@ impl Text {
 /// lseek(2) of such a text: it has no end that is known before it is read (`seq_lseek`).
 pub fn seek_text(pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
     match whence {
-        g::SEEK_SET | g::SEEK_CUR => super::regular::seek_to(pos, 0, offset, whence),
+        g::SEEK_SET | g::SEEK_CUR => crate::regular::seek_to(pos, 0, offset, whence),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -135,6 +135,6 @@ pub fn seek_file(pos: u64, size: u64, offset: i64, whence: u32) -> SysResult<u64
     match whence {
         g::SEEK_DATA => within.ok_or(Errno::ENXIO),
         g::SEEK_HOLE => within.map(|_| size).ok_or(Errno::ENXIO),
-        _ => super::regular::seek_to(pos, size, offset, whence),
+        _ => crate::regular::seek_to(pos, size, offset, whence),
     }
 }

@@ -10,16 +10,16 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use fs::{InodeRef, OpenFlags, PAGE_SIZE, PageRef};
 use linux_raw_sys::ioctl::FIONREAD;
+use sync::SleepMutex;
+use sync::wait::{WaitError, wait_exclusive, wait_until};
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
-use super::events;
-use super::io::{Segments, Sink, Source};
-use super::pipe_share::{self, Share};
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
-use crate::sync::SleepMutex;
-use crate::task::wait::{WaitError, wait_exclusive, wait_until};
-use crate::usermem::UserAddr;
+use crate::events;
+use crate::io::{Segments, Sink, Source};
+use crate::pipe_share::{self, Share};
+use crate::poll::{PollQueue, PollTable, ev, poll_queue};
+use crate::{FileOps, OpenFile, anon};
 
 /// Buffers of a new pipe (`PIPE_DEF_BUFFERS`): 64 KiB.
 const DEFAULT_SLOTS: usize = 16;
@@ -42,7 +42,7 @@ pub fn set_max_size(bytes: usize) -> SysResult<()> {
 
 /// A piece of a page in a pipe.
 #[derive(Clone)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     pub page: PageRef,
     pub off: usize,
     pub len: usize,
@@ -53,13 +53,13 @@ pub(super) struct Buffer {
 }
 
 /// The content.
-pub(super) struct Ring {
+pub(crate) struct Ring {
     pub buffers: VecDeque<Buffer>,
 }
 
 /// A pipe.
 pub struct Pipe {
-    pub(super) ring: SleepMutex<Ring>,
+    pub(crate) ring: SleepMutex<Ring>,
     /// Buffers in use; changed with `ring` locked.
     used: AtomicUsize,
     /// Buffers that there may be; changed with `ring` locked.
@@ -71,8 +71,8 @@ pub struct Pipe {
     /// How often it was opened for reading and for writing: what open(2) of a FIFO waits for, and `POLLHUP` depends on.
     reader_opens: AtomicU32,
     writer_opens: AtomicU32,
-    pub(super) read_queue: PollQueue,
-    pub(super) write_queue: PollQueue,
+    pub(crate) read_queue: PollQueue,
+    pub(crate) write_queue: PollQueue,
 }
 
 impl Pipe {
@@ -95,7 +95,7 @@ impl Pipe {
     /// The two ends of a new pipe(2), reading end first. `ENFILE` where the user has too many.
     pub fn open_pair(flags: OpenFlags) -> SysResult<[Arc<OpenFile>; 2]> {
         pipe_share::check_new()?;
-        let creds = crate::task::current().credentials();
+        let creds = caller::credentials();
         let (path, inode) = anon::new_node(anon::AnonKind::Pipe, creds.fsuid, creds.fsgid);
         let pipe = inode.common().ext_or_insert(Pipe::new);
         let flags = flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT);
@@ -133,37 +133,37 @@ impl Pipe {
     }
 
     /// Buffers that are free.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.slots.load(Ordering::Acquire).saturating_sub(self.used.load(Ordering::Acquire))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.used.load(Ordering::Acquire) == 0
     }
 
-    pub(super) fn no_readers(&self) -> bool {
+    pub(crate) fn no_readers(&self) -> bool {
         self.readers.load(Ordering::Acquire) == 0
     }
 
-    pub(super) fn no_writers(&self) -> bool {
+    pub(crate) fn no_writers(&self) -> bool {
         self.writers.load(Ordering::Acquire) == 0
     }
 
     /// Mirrors the ring's fill after a change.
-    pub(super) fn publish(&self, ring: &Ring) {
+    pub(crate) fn publish(&self, ring: &Ring) {
         self.used.store(ring.buffers.len(), Ordering::Release);
     }
 
-    pub(super) fn wake_readers(&self) {
+    pub(crate) fn wake_readers(&self) {
         self.read_queue.wake(1, ev::READABLE);
     }
 
-    pub(super) fn wake_writers(&self) {
+    pub(crate) fn wake_writers(&self) {
         self.write_queue.wake(1, ev::WRITABLE);
     }
 
     /// Waits for bytes or for the last writer to go. `EAGAIN` if it may not wait.
-    pub(super) fn wait_readable(&self, nonblock: bool) -> SysResult<()> {
+    pub(crate) fn wait_readable(&self, nonblock: bool) -> SysResult<()> {
         if nonblock {
             return Err(Errno::EAGAIN);
         }
@@ -171,7 +171,7 @@ impl Pipe {
     }
 
     /// Waits for a free buffer or for the last reader to go.
-    pub(super) fn wait_writable(&self, nonblock: bool) -> SysResult<()> {
+    pub(crate) fn wait_writable(&self, nonblock: bool) -> SysResult<()> {
         if nonblock {
             return Err(Errno::EAGAIN);
         }
@@ -271,7 +271,7 @@ impl Pipe {
     }
 
     /// Puts each piece of a page of the application into a buffer of its own (vmsplice(2)), as far as there is room.
-    pub(super) fn put_pages(&self, from: &mut Segments) -> SysResult<usize> {
+    pub(crate) fn put_pages(&self, from: &mut Segments) -> SysResult<usize> {
         let mut ring = self.ring.lock();
         let mut done = 0;
         let result = loop {
@@ -342,7 +342,7 @@ fn interrupted(_: WaitError) -> Errno {
 
 /// A pipe as one open file description has it.
 pub struct PipeEnd {
-    pub(super) pipe: Arc<Pipe>,
+    pub(crate) pipe: Arc<Pipe>,
     readable: bool,
     writable: bool,
     /// Value of `writer_opens` when it was opened: no `POLLHUP` before the first writer came.
@@ -375,7 +375,7 @@ impl PipeEnd {
     }
 
     /// read(2).
-    pub(super) fn read_bytes(&self, to: &mut Sink<'_>, nonblock: bool) -> SysResult<usize> {
+    pub(crate) fn read_bytes(&self, to: &mut Sink<'_>, nonblock: bool) -> SysResult<usize> {
         if to.remaining() == 0 {
             return Ok(0);
         }

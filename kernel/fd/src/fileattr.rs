@@ -4,9 +4,9 @@ use fs::{Cap, FileType, InodeRef, Mount, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::types::FileAttr;
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
-use super::{OpenFile, capable, with_fs};
-use crate::usermem::UserAddr;
+use crate::{OpenFile, capable, with_fs};
 
 const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
 const FS_IOC_SETFLAGS: u32 = 0x4008_6602;

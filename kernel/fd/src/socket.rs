@@ -5,15 +5,14 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::OpenFlags;
+use sync::clock;
+use sync::wait::{WaitError, wait_exclusive, wait_until};
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
-use super::io::{Sink, Source};
-use super::poll::PollQueue;
-use super::{FileOps, OpenFile, anon};
-use crate::arch::clock;
-use crate::task::current;
-use crate::task::wait::{WaitError, wait_exclusive, wait_until};
-use crate::usermem::UserAddr;
+use crate::io::{Sink, Source};
+use crate::poll::PollQueue;
+use crate::{FileOps, OpenFile, anon};
 
 /// A socket address as it lies in memory: the family, and what it makes of the rest.
 pub type Address = Vec<u8>;
@@ -32,8 +31,8 @@ pub struct PeerCredentials {
 impl PeerCredentials {
     /// Those that a message of the caller's has, if it names none itself: the real ones.
     pub fn of_sender() -> Self {
-        let credentials = current().credentials();
-        Self { pid: current().process.pid, uid: credentials.uid, gid: credentials.gid }
+        let credentials = caller::credentials();
+        Self { pid: caller::pid(), uid: credentials.uid, gid: credentials.gid }
     }
 
     /// As `struct ucred`.
@@ -150,7 +149,7 @@ pub trait Socket: FileOps {
 
 /// An open file for a new socket.
 pub fn open(socket: Arc<dyn FileOps>, flags: OpenFlags) -> Arc<OpenFile> {
-    let credentials = current().credentials();
+    let credentials = caller::credentials();
     let (path, inode) = anon::new_node(anon::AnonKind::Socket, credentials.fsuid, credentials.fsgid);
     OpenFile::new(path, inode, socket, OpenFlags::RDWR | flags & OpenFlags::NONBLOCK)
 }

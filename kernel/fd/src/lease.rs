@@ -5,18 +5,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, Ordering};
 
+use caller::Instant;
+use caller::capable;
 use fs::lease::{self, LeaseBreaker};
 use fs::locks::LockKind;
 use fs::{Cap, InodeRef, S_IFMT, S_IFREG};
+use sync::SpinLock;
+use sync::clock;
+use sync::wait::{WaitError, WaitQueue, wait_until};
 use syscall_shim::{Errno, SysResult};
 
-use super::OpenFile;
-use super::owner::{self, Owner, OwnerKind, SharedOwner};
-use crate::arch::clock;
-use crate::sync::SpinLock;
-use crate::task::wait::{WaitError, WaitQueue, wait_until};
-use crate::task::{Instant, current};
-use caller::capable;
+use crate::OpenFile;
+use crate::owner::{self, Owner, OwnerKind, SharedOwner};
 
 /// Seconds that a holder has (`/proc/sys/fs/lease-break-time`); 0 for no end.
 pub static BREAK_TIME: AtomicI32 = AtomicI32::new(45);
@@ -104,7 +104,7 @@ impl Leases {
     }
 }
 
-struct Breaker;
+pub(crate) struct Breaker;
 
 impl LeaseBreaker for Breaker {
     fn break_leases(&self, inode: &InodeRef, write: bool, nonblock: bool) -> SysResult<()> {
@@ -148,7 +148,7 @@ pub fn set(file: &OpenFile, fd: i32, kind: Option<LockKind>) -> SysResult<()> {
     static REGISTERED: spin::Once<()> = spin::Once::new();
     REGISTERED.call_once(|| lease::set_breaker(&Breaker));
     let attrs = file.inode.access_attrs();
-    if current().credentials().fsuid != attrs.uid && !capable(Cap::Lease as u32) {
+    if caller::credentials().fsuid != attrs.uid && !capable(Cap::Lease as u32) {
         return Err(Errno::EACCES);
     }
     if attrs.mode & S_IFMT != S_IFREG {
@@ -179,7 +179,7 @@ pub fn set(file: &OpenFile, fd: i32, kind: Option<LockKind>) -> SysResult<()> {
     }
     let mut owner = file.owner.lock();
     if owner.pid == 0 {
-        *owner = Owner { kind: OwnerKind::Process, pid: current().process.pid, ..*owner };
+        *owner = Owner { kind: OwnerKind::Process, pid: caller::pid(), ..*owner };
     }
     drop(owner);
     leases.waiters.wake_all();

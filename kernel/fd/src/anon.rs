@@ -3,13 +3,13 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use base::addr::PAGE_SIZE;
+use fs::PAGE_SIZE;
 use fs::inode::{alloc_anon_dev, alloc_ino};
 use fs::sync::SleepLock;
 use fs::{FileSystem, Inode, InodeCommon, InodeRef, Metadata, Mount, MountFlags, Path, SetAttr, StatFs};
 use syscall_shim::SysResult;
 
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// `PIPEFS_MAGIC` (linux/magic.h).
 const PIPEFS_MAGIC: u64 = 0x5049_5045;

@@ -2,15 +2,15 @@
 
 use alloc::sync::Arc;
 
+use caller::with_fs;
 use fs::DirEntry;
 use fs::pseudo::{PROC_MAGIC, SYSFS_MAGIC};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
-use super::io::{Sink, Source};
-use super::{FileOps, OpenFile};
-use crate::task::current;
-use crate::usermem::UserAddr;
+use crate::io::{Sink, Source};
+use crate::{FileOps, OpenFile};
 
 /// The operations of every directory; the position is the cookie of the next entry.
 pub struct Dir;
@@ -40,8 +40,8 @@ impl FileOps for Dir {
         // Those of procfs and sysfs have a size, which is 0 (`generic_file_llseek`).
         let sized = || matches!(file.path.mount.fs.statfs(), Ok(fs) if [PROC_MAGIC, SYSFS_MAGIC].contains(&fs.magic));
         match whence {
-            g::SEEK_SET | g::SEEK_CUR => super::regular::seek_to(pos, 0, offset, whence),
-            g::SEEK_END if sized() => super::regular::seek_to(pos, 0, offset, whence),
+            g::SEEK_SET | g::SEEK_CUR => crate::regular::seek_to(pos, 0, offset, whence),
+            g::SEEK_END if sized() => crate::regular::seek_to(pos, 0, offset, whence),
             g::SEEK_DATA | g::SEEK_HOLE if sized() => Err(Errno::ENXIO),
             _ => Err(Errno::EINVAL),
         }
@@ -52,7 +52,7 @@ impl FileOps for Dir {
     }
 
     fn ioctl(&self, file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
-        super::fileattr::ioctl(file, request, arg)
+        crate::fileattr::ioctl(file, request, arg)
     }
 
     fn sync(&self, file: &OpenFile, data_only: bool) -> SysResult<()> {
@@ -71,7 +71,7 @@ pub fn read_entries(
     if file.ops_as::<Dir>().is_none() {
         return Err(Errno::ENOTDIR);
     }
-    let root = current().fs().root();
+    let root = with_fs(|ctx| Ok(ctx.root.clone().into_owned()))?;
     let (mut some, mut refused) = (false, false);
     file.with_position(|pos| {
         let end = file.path.readdir(&root, *pos, &mut |entry| {

@@ -2,32 +2,21 @@
 //!
 //! Signal-driven input and output is a waker in the wait queues of the file, which sends the signal. It runs with interrupts off,
 //! so it knows the owner and not the open file, of which it must not hold the last reference; and under the lock of a queue, so no
-//! signal, nor anything that a signal wakes, may come back to that queue ([`super::FileOps::sends_signals`]).
+//! signal, nor anything that a signal wakes, may come back to that queue ([`crate::FileOps::sends_signals`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use sync::IrqSpinLock;
+use sync::wait::Waker;
 use syscall_shim::Signal;
 use syscall_shim::types::Siginfo;
 
-use super::OpenFile;
-use super::poll::{PollQueue, PollTable, ev};
-use crate::sync::IrqSpinLock;
-use crate::task::signal::send::{send_to_group, send_to_process, send_to_task};
-use crate::task::table;
-use crate::task::wait::Waker;
+use crate::OpenFile;
+use crate::poll::{PollQueue, PollTable, ev};
 
-/// Whom `pid` names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum OwnerKind {
-    /// One thread (`F_OWNER_TID`).
-    Thread,
-    /// A process (`F_OWNER_PID`).
-    #[default]
-    Process,
-    /// A process group (`F_OWNER_PGRP`).
-    Group,
-}
+/// Whom `pid` names: `F_OWNER_TID`, `F_OWNER_PID`, `F_OWNER_PGRP`.
+pub use caller::Target as OwnerKind;
 
 /// The owner of an open file description.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,12 +78,7 @@ fn post(owner: Owner, code: i32, events: i64, fd: i32) {
 }
 
 fn tell(owner: Owner, info: Siginfo) {
-    // An owner that is gone has nobody to tell.
-    let _ = match owner.kind {
-        OwnerKind::Thread => table::task(owner.pid).map(|task| send_to_task(&task, info)),
-        OwnerKind::Process => table::process(owner.pid).map(|process| send_to_process(&process, info)),
-        OwnerKind::Group => Some(send_to_group(owner.pid, info)),
-    };
+    caller::send(owner.kind, owner.pid, info);
 }
 
 /// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.

@@ -1,12 +1,12 @@
 //! Readiness: what an open file is asked, and who is told when it changes.
 //!
-//! [`super::FileOps::poll`] answers the events that hold now and names, through a [`PollTable`], the wait queues that are woken when
+//! [`crate::FileOps::poll`] answers the events that hold now and names, through a [`PollTable`], the wait queues that are woken when
 //! they change. It takes spin locks only, so it may be called between a task's going to sleep and its sleeping.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::task::wait::WaitQueue;
+use sync::wait::WaitQueue;
 
 /// Event bits; poll(2) and epoll(7) number them alike.
 #[allow(missing_docs)]

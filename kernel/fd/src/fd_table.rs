@@ -5,12 +5,11 @@ use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use fs::PAGE_SIZE;
+use sync::{ArcTable, HasUsers, Users, Writer};
 use syscall_shim::{Errno, SysResult};
 
-use super::{OpenFile, open_file};
-use crate::mm::{PAGE_SIZE, user_page};
-use crate::sync::{ArcTable, HasUsers, Users, Writer};
-use crate::task::current;
+use crate::{OpenFile, open_file};
 
 /// Which descriptors are taken.
 #[derive(Default)]
@@ -52,6 +51,14 @@ impl DerefMut for Changing<'_> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
+}
+
+/// What is done after each close.
+static CLOSED: spin::Once<fn()> = spin::Once::new();
+
+/// Has `closed` called after each close of a descriptor, with no lock held. The first call counts.
+pub fn after_close(closed: fn()) {
+    CLOSED.call_once(|| closed);
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -176,7 +183,7 @@ impl Changing<'_> {
         if fd >= NR_OPEN.load(Ordering::Relaxed) as usize {
             return Err(Errno::EMFILE);
         }
-        if fd + 1 - self.places() > ALWAYS_GRANTED && !user_page::available(pages((fd + 1).next_power_of_two())) {
+        if fd + 1 - self.places() > ALWAYS_GRANTED && !caller::pages_available(pages((fd + 1).next_power_of_two())) {
             return Err(Errno::ENOMEM);
         }
         let words = (fd + 1).next_power_of_two().div_ceil(64);
@@ -212,7 +219,7 @@ pub static NR_OPEN: AtomicU32 = AtomicU32::new(1 << 20);
 
 /// `RLIMIT_NOFILE` of the caller.
 fn limit() -> usize {
-    usize::try_from(current().process.rlimit(linux_raw_sys::general::RLIMIT_NOFILE)).unwrap_or(usize::MAX).min(1 << 30)
+    usize::try_from(caller::rlimit(linux_raw_sys::general::RLIMIT_NOFILE)).unwrap_or(usize::MAX).min(1 << 30)
 }
 
 fn index(fd: i32) -> SysResult<usize> {
@@ -332,11 +339,13 @@ impl FdTable {
     fn closed(&self, file: Arc<OpenFile>) {
         if !file.is_path() {
             file.ops.flush(&file);
-            super::locks::release_process(&file, self.id);
-            super::dnotify::flush(&file, self.id);
+            crate::locks::release_process(&file, self.id);
+            crate::dnotify::flush(&file, self.id);
         }
         drop(file);
-        super::unix::in_flight::closed();
+        if let Some(closed) = CLOSED.get() {
+            closed();
+        }
     }
 
     /// Whether the descriptor is closed by execve(2).

@@ -10,9 +10,8 @@ use fs::{PAGE_SIZE, PageRef};
 use syscall_shim::types::Iovec;
 use syscall_shim::{Errno, SysResult};
 
-use super::page_copy::{page_from_user, page_to_user};
-use crate::mm::heap;
-use crate::usermem::{self, UserAddr};
+use usermem::UserAddr;
+use usermem::page::{page_from_user, page_to_user};
 
 /// The most bytes that one call transfers (`MAX_RW_COUNT`).
 pub const MAX_RW_COUNT: usize = 0x7fff_f000;
@@ -257,7 +256,7 @@ impl Source<'_> {
         if len > limit {
             return Err(Errno::EMSGSIZE);
         }
-        heap::check()?;
+        caller::check_memory()?;
         let mut out = usermem::buffer(len)?;
         if self.take(&mut out)? < len { Err(Errno::EFAULT) } else { Ok(out) }
     }

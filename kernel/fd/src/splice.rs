@@ -4,17 +4,15 @@
 //! of the kernel.
 
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 use fs::inode::same_inode;
 use fs::{FileType, MAX_FILE_SIZE, OpenFlags, PAGE_SIZE};
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{self, Segments, Sink, Source};
-use super::pipe::{Buffer, Pipe, PipeEnd};
-use super::regular::{checked_size, file_size_limit};
-use super::{OpenFile, events};
-use crate::task::{Task, current, signal};
+use crate::io::{self, Segments, Sink, Source};
+use crate::pipe::{Buffer, Pipe, PipeEnd};
+use crate::regular::{checked_size, file_size_limit};
+use crate::{OpenFile, events};
 
 /// Bytes moved at once.
 const CHUNK: usize = 64 * 1024;
@@ -79,7 +77,7 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
                 source = source.after(taken);
                 target = target.after(taken);
                 // A file that is copied behind itself goes on for long: whoever is killed does not.
-                if taken < read || is_dying(current()) {
+                if taken < read || caller::is_dying() {
                     break;
                 }
             }
@@ -88,11 +86,6 @@ pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place
         }
     }
     Ok(done)
-}
-
-/// Whether the task has been told of a signal that ends it.
-fn is_dying(task: &Task) -> bool {
-    task.signal_pending.load(Ordering::Acquire) && signal::is_being_killed(task)
 }
 
 /// Whether there is nothing to read at a place of a file with positions.

@@ -6,21 +6,20 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use fs::PAGE_SIZE;
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
 use fs::{Cap, FileType, InodeRef, OpenFlags, Path};
 use linux_raw_sys::net::MSG_DONTWAIT;
+use sync::{IrqSpinLock, SleepMutex, SpinLock};
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
-use super::epoll::Watch;
-use super::io::{Sink, Source};
-use super::owner::{Owner, Registration, SharedOwner};
-use super::poll::{PollTable, ev};
-use super::socket::Ancillary;
-use crate::mm::{MappedFile, PAGE_SIZE, frames, heap};
-use crate::sync::{IrqSpinLock, SleepMutex, SpinLock};
-use crate::task::current;
-use crate::usermem::UserAddr;
+use crate::epoll::Watch;
+use crate::io::{Sink, Source};
+use crate::owner::{Owner, Registration, SharedOwner};
+use crate::poll::{PollTable, ev};
+use crate::socket::Ancillary;
 
 /// The behaviour of one kind of open file. The defaults are what Linux answers for a file that lacks the operation.
 ///
@@ -28,7 +27,7 @@ use crate::usermem::UserAddr;
 /// gives it back when it is dropped.
 pub trait FileOps: Any + Send + Sync {
     /// The socket, if it is one.
-    fn as_socket(&self) -> Option<&dyn super::socket::Socket> {
+    fn as_socket(&self) -> Option<&dyn crate::socket::Socket> {
         None
     }
 
@@ -64,7 +63,7 @@ pub trait FileOps: Any + Send + Sync {
         let socket = self.as_socket().ok_or(Errno::EOPNOTSUPP)?;
         let result = socket.send_message(from, None, Ancillary::default(), MSG_DONTWAIT);
         if result == Err(Errno::EPIPE) {
-            super::events::broken_pipe();
+            crate::events::broken_pipe();
         }
         result
     }
@@ -136,11 +135,6 @@ pub trait FileOps: Any + Send + Sync {
     /// Lines of /proc/PID/fdinfo/N beyond `pos`, `flags`, `mnt_id` and `ino`.
     fn fdinfo(&self, _file: &OpenFile, _out: &mut String) {}
 
-    /// Memory that is no file's but this object's own, for mmap(2). `None` if there is no such thing.
-    fn own_memory(&self, _file: &Arc<OpenFile>) -> Option<SysResult<Arc<dyn MappedFile>>> {
-        None
-    }
-
     /// `/dev/zero` and its like: mmap(2) gives anonymous memory.
     fn maps_as_zero(&self) -> bool {
         false
@@ -174,7 +168,7 @@ pub fn limit() -> usize {
     if set != usize::MAX {
         return set;
     }
-    (frames::stats().total * (PAGE_SIZE / 1024) / 10).max(MIN_FILES)
+    (caller::total_pages() * (PAGE_SIZE / 1024) / 10).max(MIN_FILES)
 }
 
 /// Sets [`limit`].
@@ -184,7 +178,7 @@ pub fn set_limit(most: usize) {
 
 /// `ENFILE` if there are more open files than may be, `ENOMEM` where memory is short.
 pub fn check_count() -> SysResult<()> {
-    heap::check()?;
+    caller::check_memory()?;
     if count() > limit() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 
@@ -211,7 +205,7 @@ pub struct OpenFile {
     /// Who gets `SIGIO`.
     pub owner: SharedOwner,
     /// Signal-driven input and output, while it is on. A leaf lock.
-    pub(super) notifier: SpinLock<Option<Registration>>,
+    pub(crate) notifier: SpinLock<Option<Registration>>,
     /// Entries of epoll instances that watch this description. A leaf lock.
     watches: SpinLock<Vec<Weak<Watch>>>,
 }
@@ -265,7 +259,7 @@ impl OpenFile {
         let old = self.flags();
         if (flags & !old).contains(OpenFlags::NOATIME) {
             let attrs = self.inode.access_attrs();
-            if current().credentials().fsuid != attrs.uid && !super::capable(Cap::Fowner as u32) {
+            if caller::credentials().fsuid != attrs.uid && !caller::capable(Cap::Fowner as u32) {
                 return Err(Errno::EPERM);
             }
         }
@@ -281,7 +275,7 @@ impl OpenFile {
         }
         self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {
-            super::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
+            crate::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
         }
         Ok(())
     }
@@ -407,15 +401,15 @@ impl OpenFile {
     }
 
     /// Counts a read of `n` bytes and tells who watches.
-    pub(super) fn did_read(&self, n: usize) {
-        current().count_read(n);
+    pub(crate) fn did_read(&self, n: usize) {
+        caller::count_read(n);
         if n > 0 {
             notify::notify_open_file(&self.path, event::ACCESS);
         }
     }
 
     fn did_write(&self, n: usize) -> SysResult<()> {
-        current().count_written(n);
+        caller::count_written(n);
         if n == 0 {
             return Ok(());
         }
@@ -456,7 +450,7 @@ impl OpenFile {
     }
 
     /// Notes an epoll instance that is to forget this description when it goes.
-    pub(super) fn add_watch(&self, watch: Weak<Watch>) {
+    pub(crate) fn add_watch(&self, watch: Weak<Watch>) {
         let mut watches = self.watches.lock();
         // Looked through only now and then: there may be many.
         if watches.len() == watches.capacity() {
@@ -466,7 +460,7 @@ impl OpenFile {
     }
 
     /// Entries of epoll instances that watch this description.
-    pub(super) fn watches(&self) -> Vec<Arc<Watch>> {
+    pub(crate) fn watches(&self) -> Vec<Arc<Watch>> {
         self.watches.lock().iter().filter_map(Weak::upgrade).collect()
     }
 }
@@ -483,8 +477,8 @@ impl Drop for OpenFile {
         if self.is_path() {
             return;
         }
-        super::locks::release_description(self);
-        super::lease::release(self);
+        crate::locks::release_description(self);
+        crate::lease::release(self);
         if self.reads_only {
             self.inode.common().reader_closed();
         }

@@ -7,13 +7,11 @@ use alloc::vec::Vec;
 use fs::locks::{Deadlocks, FileLocks, Lock, LockKind, OFFSET_MAX, Owner, Range};
 use fs::pseudo::format::LockLine;
 use fs::{InodeRef, Metadata};
+use sync::SpinLock;
+use sync::wait::{WaitQueue, wait_until};
 use syscall_shim::{Errno, SysResult};
 
-use super::OpenFile;
-use crate::mm::heap;
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::task::wait::{WaitQueue, wait_until};
+use crate::OpenFile;
 
 /// The locks of one file.
 struct Locks {
@@ -32,7 +30,7 @@ fn locks_of(inode: &InodeRef) -> Arc<Locks> {
 
 /// The range from `range.start` to `range.end` as `owner` would lock it.
 fn lock_for(owner: Owner, kind: LockKind, range: Range) -> Lock {
-    let pid = if matches!(owner, Owner::Process(_)) { current().process.pid } else { -1 };
+    let pid = if matches!(owner, Owner::Process(_)) { caller::pid() } else { -1 };
     Lock { owner, pid, kind, range }
 }
 
@@ -78,7 +76,7 @@ pub fn held(file: &OpenFile, owner: Owner, range: Range) -> Option<Lock> {
 
 /// `F_SETLK` and `F_SETLKW`. `EAGAIN` when it may not wait, `EDEADLK` when waiting would never end.
 pub fn lock_range(file: &OpenFile, owner: Owner, kind: LockKind, range: Range, wait: bool) -> SysResult<()> {
-    heap::check().map_err(|_| Errno::ENOLCK)?;
+    caller::check_memory().map_err(|_| Errno::ENOLCK)?;
     let want = lock_for(owner, kind, range);
     let locks = locks_of(&file.inode);
     loop {
@@ -118,8 +116,8 @@ pub fn unlock_range(file: &OpenFile, owner: Owner, range: Range) {
 
 /// flock(2) with `LOCK_SH` or `LOCK_EX`.
 pub fn flock(file: &OpenFile, kind: LockKind, wait: bool) -> SysResult<()> {
-    heap::check().map_err(|_| Errno::ENOLCK)?;
-    let pid = current().process.pid;
+    caller::check_memory().map_err(|_| Errno::ENOLCK)?;
+    let pid = caller::pid();
     let locks = locks_of(&file.inode);
     let attempt = || {
         let outcome = locks.table.lock().flocks.set(file.id, pid, kind);

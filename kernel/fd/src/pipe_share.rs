@@ -5,9 +5,8 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
 use syscall_shim::{Errno, SysResult};
 
-use super::capable;
-use crate::task::current;
 use caller::PerUser;
+use caller::capable;
 
 /// Pages beyond which new pipes are small and none grows; 0 for no limit.
 pub static USER_PAGES_SOFT: AtomicU64 = AtomicU64::new(16384);
@@ -21,7 +20,7 @@ const NO_LIMIT: u64 = u64::MAX;
 static PAGES: PerUser = PerUser::new();
 
 /// What one pipe has of its user's share; dropping it gives that back.
-pub(super) struct Share {
+pub(crate) struct Share {
     uid: u32,
     pages: AtomicUsize,
 }
@@ -36,15 +35,15 @@ fn privileged() -> bool {
 }
 
 /// `ENFILE` where the caller may have no more pipes.
-pub(super) fn check_new() -> SysResult<()> {
-    let count = PAGES.count(current().credentials().uid) + MIN_SLOTS as u64;
+pub(crate) fn check_new() -> SysResult<()> {
+    let count = PAGES.count(caller::credentials().uid) + MIN_SLOTS as u64;
     if is_beyond(count, &USER_PAGES_HARD) && !privileged() { Err(Errno::ENFILE) } else { Ok(()) }
 }
 
 impl Share {
     /// The share of the caller's new pipe of `slots` buffers; it may get fewer.
     pub fn new(slots: usize) -> Self {
-        let uid = current().credentials().uid;
+        let uid = caller::credentials().uid;
         let beyond = is_beyond(PAGES.count(uid) + slots as u64, &USER_PAGES_SOFT);
         let pages = if beyond && !privileged() { MIN_SLOTS } else { slots };
         PAGES.add(uid, pages as u64, NO_LIMIT);

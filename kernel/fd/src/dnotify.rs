@@ -7,12 +7,11 @@ use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use fs::notify::{FsEvent, event};
 use fs::{FileType, InodeRef};
 use linux_raw_sys::general as g;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 
-use super::OpenFile;
-use super::owner::{self, Owner, OwnerKind, SharedOwner};
-use crate::sync::SpinLock;
-use crate::task::current;
+use crate::OpenFile;
+use crate::owner::{self, Owner, OwnerKind, SharedOwner};
 
 /// What each bit of `F_NOTIFY` stands for.
 const EVENTS: [(u32, u32); 6] = [
@@ -51,12 +50,11 @@ pub fn active() -> bool {
     MARKS.load(Ordering::Relaxed) > 0
 }
 
-/// `F_NOTIFY` through the descriptor `fd`. `ENOTDIR` for other files.
-pub fn set(file: &OpenFile, fd: i32, arg: u32) -> SysResult<()> {
+/// `F_NOTIFY` through the descriptor `fd` of the table `table`. `ENOTDIR` for other files.
+pub fn set(file: &OpenFile, table: u64, fd: i32, arg: u32) -> SysResult<()> {
     if ENABLED.load(Ordering::Relaxed) == 0 {
         return Err(Errno::EINVAL);
     }
-    let table = current().files()?.id;
     let mask = EVENTS.iter().filter(|(bit, _)| arg & bit != 0).fold(0, |mask, (_, events)| mask | events);
     if arg & !g::DN_MULTISHOT == 0 {
         flush(file, table);
@@ -65,11 +63,11 @@ pub fn set(file: &OpenFile, fd: i32, arg: u32) -> SysResult<()> {
     if file.inode.file_type() != FileType::Dir {
         return Err(Errno::ENOTDIR);
     }
-    super::inotify::receive();
+    crate::inotify::receive();
     {
         let mut owner = file.owner.lock();
         if owner.pid == 0 {
-            *owner = Owner { kind: OwnerKind::Process, pid: current().process.pid, ..*owner };
+            *owner = Owner { kind: OwnerKind::Process, pid: caller::pid(), ..*owner };
         }
     }
     let marks = file.inode.common().ext_or_insert(Marks::default);

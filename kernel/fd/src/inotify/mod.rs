@@ -16,17 +16,17 @@ use fs::notify::{FsEvent, FsNotify, event};
 use fs::{InodeRef, OpenFlags};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl::FIONREAD;
+use litemap::LiteMap;
+use sync::SpinLock;
+use sync::wait::wait_exclusive;
 use syscall_shim::types::write_inotify_event;
 use syscall_shim::{Errno, InotifyMask, SysResult};
+use usermem::UserAddr;
 
 use self::users::Account;
-use super::io::{Sink, put_all};
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon, dnotify};
-use crate::sync::SpinLock;
-use crate::task::wait::wait_exclusive;
-use crate::usermem::UserAddr;
-use litemap::LiteMap;
+use crate::io::{Sink, put_all};
+use crate::poll::{PollQueue, PollTable, ev, poll_queue};
+use crate::{FileOps, OpenFile, anon, dnotify};
 
 /// Events that a queue holds (`/proc/sys/fs/inotify/max_queued_events`).
 pub static MAX_QUEUED: AtomicI32 = AtomicI32::new(16384);

@@ -2,24 +2,23 @@
 
 use alloc::sync::Arc;
 
+use caller::capable;
 use fs::file::{self, WriteRequest};
 use fs::{Cap, OpenFlags};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl::{self as i, FIONREAD};
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
-use super::capable;
-use super::io::{Sink, Source};
-use super::{FileOps, OpenFile, events, fileattr};
-use crate::task::current;
-use crate::usermem::UserAddr;
+use crate::io::{Sink, Source};
+use crate::{FileOps, OpenFile, events, fileattr};
 
 /// The operations of every file with a page cache; all state is in the inode and the description.
 pub struct Regular;
 
 /// `RLIMIT_FSIZE` of the caller.
 pub fn file_size_limit() -> u64 {
-    current().process.rlimit(g::RLIMIT_FSIZE)
+    caller::rlimit(g::RLIMIT_FSIZE)
 }
 
 /// Passes a result on; `EFBIG` because of `RLIMIT_FSIZE` also sends `SIGXFSZ`.

@@ -6,12 +6,12 @@ use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::OpenFlags;
+use sync::wait::wait_exclusive;
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Sink, Source, put_all};
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
-use crate::task::wait::wait_exclusive;
+use crate::io::{Sink, Source, put_all};
+use crate::poll::{PollQueue, PollTable, ev, poll_queue};
+use crate::{FileOps, OpenFile, anon};
 
 /// The highest count that write(2) can reach; one more is overflow.
 const MAX: u64 = u64::MAX - 1;

@@ -14,19 +14,19 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use caller::Instant;
+use caller::PerUser;
 use fs::OpenFlags;
+use fs::PAGE_SIZE;
 use hashbrown::HashMap;
+use sync::wait::{WaitError, Waker, wait_exclusive};
+use sync::{IrqSpinLock, SleepMutex, SpinLock};
 use syscall_shim::types::EpollEvent;
 use syscall_shim::{EpollFlags, Errno, SysResult};
+use usermem::UserAddr;
 
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon};
-use crate::mm::{PAGE_SIZE, frames, heap};
-use crate::sync::{IrqSpinLock, SleepMutex, SpinLock};
-use crate::task::wait::{WaitError, Waker, wait_exclusive};
-use crate::task::{Instant, current};
-use crate::usermem::UserAddr;
-use caller::PerUser;
+use crate::poll::{PollQueue, PollTable, ev, poll_queue};
+use crate::{FileOps, OpenFile, anon};
 
 /// Longest chain of instances that watch each other (`EP_MAX_NESTS` and the one on top).
 const MAX_CHAIN: usize = 5;
@@ -86,7 +86,7 @@ const UNSET: u64 = u64::MAX;
 /// `/proc/sys/fs/epoll/max_user_watches`: as in Linux, as many as take a 25th of memory, unless it was set.
 pub fn max_user_watches() -> u64 {
     match MAX_USER_WATCHES.load(Ordering::Relaxed) {
-        UNSET => frames::total() as u64 * PAGE_SIZE as u64 / 25 / WATCH_SIZE,
+        UNSET => caller::total_pages() as u64 * PAGE_SIZE as u64 / 25 / WATCH_SIZE,
         set => set,
     }
 }
@@ -99,8 +99,8 @@ pub fn set_max_user_watches(watches: u64) {
 impl WatchCharge {
     /// For the caller. `ENOSPC`, `ENOMEM`.
     fn new() -> SysResult<Self> {
-        heap::check()?;
-        let uid = current().credentials().uid;
+        caller::check_memory()?;
+        let uid = caller::credentials().uid;
         if USERS_WATCHES.add(uid, 1, max_user_watches()) { Ok(Self(uid)) } else { Err(Errno::ENOSPC) }
     }
 }
@@ -162,7 +162,7 @@ impl Watch {
     }
 
     /// The description that is watched was closed for good.
-    pub(super) fn file_closed(self: &Arc<Self>) {
+    pub(crate) fn file_closed(self: &Arc<Self>) {
         if let Some(epoll) = self.epoll.upgrade() {
             epoll.interest.lock().remove(&self.key);
         }

@@ -5,8 +5,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use litemap::LiteMap;
 use syscall_shim::{Errno, SysResult};
 
-use crate::sync::SpinLock;
-use crate::task::current;
+use sync::SpinLock;
 
 /// Instances of one user (`/proc/sys/fs/inotify/max_user_instances`).
 pub static MAX_INSTANCES: AtomicI32 = AtomicI32::new(128);
@@ -28,7 +27,7 @@ pub struct Account(u32);
 impl Account {
     /// Counts an instance of the caller's. `EMFILE` for one too many.
     pub fn open() -> SysResult<Account> {
-        let uid = current().credentials().euid;
+        let uid = caller::credentials().euid;
         let mut users = USERS.lock();
         if users.get(&uid).is_none() {
             users.insert(uid, Counts::default());
