@@ -97,7 +97,7 @@ macro_rules! for_each_syscall {
             51, getsockname, [Fd SockaddrOut SockLen], done;
             52, getpeername, [Fd SockaddrOut SockLen], done;
             53, socketpair, [SockDomain SockType SockProtocol FdPairOut], done;
-            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("no IP_OPTIONS but padding, no IPv6 extension headers to send, no TCP_MD5SIG, TCP_REPAIR and their like (ENOPROTOOPT, EOPNOTSUPP)");
+            54, setsockopt, [Fd SockLevel SockOpt SockOptVal(4) UInt], partial("no TCP_MD5SIG, TCP_REPAIR and TCP_AO_* (ENOPROTOOPT); fast open's options are kept, without its cookies");
             55, getsockopt, [Fd SockLevel SockOpt SockOptValOut SockLen], done;
             56, clone, [CloneFlags Ptr Ptr Ptr Ptr], done;
             57, fork, [], done;

@@ -30,6 +30,7 @@ pub mod output;
 pub mod packet;
 mod poll;
 mod ports;
+pub mod protocols;
 mod query;
 mod raw;
 pub mod report;

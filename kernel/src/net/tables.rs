@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use super::counts::{Count, get};
 use super::output::{UDP, UDPLITE};
 use super::{interface, multicast, netlink, packet, raw, route, sysctl, tcp, udp};
+use crate::task::sched;
 
 /// A heading with names, and below it numbers: those that are counted here, zeroes for the rest.
 fn pair(out: &mut String, title: &str, names: &str, known: &[(&str, i64)]) {
@@ -150,7 +151,7 @@ pub fn netstat() -> String {
 }
 
 /// Connections and listeners, and sockets of UDP and UDP-Lite, of a family.
-fn in_use(v6: bool) -> [usize; 3] {
+pub(super) fn in_use(v6: bool) -> [usize; 3] {
     let listeners = tcp::listeners().iter().filter(|listener| listener.local.is_ipv6() == v6).count();
     let connections = tcp::connections().iter().filter(|connection| connection.flow.local.is_ipv6() == v6).count();
     let datagrams = |protocol| udp::sockets(protocol).iter().filter(|socket| socket.ends().0.is_ipv6() == v6).count();
@@ -173,6 +174,23 @@ pub fn sockstat(v6: bool) -> String {
         "sockets: used {used}\nTCP: inuse {tcp} orphan 0 tw 0 alloc {tcp} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse {lite}\n\
          RAW: inuse {raw}\nFRAG: inuse 0 memory 0\n"
     )
+}
+
+/// `softnet_stat`: a line for each CPU. How many packets have come is counted for all of them together; nothing else happens here.
+pub fn softnet_stat() -> String {
+    let received = |interface: &alloc::sync::Arc<interface::Interface>| {
+        interface.traffic().0.packets.load(core::sync::atomic::Ordering::Relaxed)
+    };
+    let all = interface::all().iter().map(received).sum::<u64>() as u32;
+    let mut out = String::new();
+    for cpu in 0..sched::online_cpus().count_ones() {
+        let _ = write!(out, "{:08x}", if cpu == 0 { all } else { 0 });
+        for column in 1..15 {
+            let _ = write!(out, " {:08x}", if column == 12 { cpu } else { 0 });
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// `fib_trie`: the routes of IPv4, our own addresses among them, below one node. Both of the tables are in it, as on Linux where

@@ -4,10 +4,12 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use inet::tcp::{Algorithm, Limits, SECOND, Settings, State, TIME_WAIT, Tcb};
+use linux_raw_sys::general::CAP_NET_ADMIN;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock;
+use crate::files::capable;
 use crate::files::socket::int;
 use crate::net::socket::Common;
 use crate::net::sysctl;
@@ -75,6 +77,17 @@ impl Default for TcpOptions {
             tuning: Tuning::default(),
         }
     }
+}
+
+/// What has become of a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// It neither listens nor is connected.
+    Closed,
+    /// It listens.
+    Listening,
+    /// It is connected, or on the way there, or was.
+    Connected,
 }
 
 impl TcpOptions {
@@ -160,8 +173,9 @@ impl TcpOptions {
         }
     }
 
-    /// setsockopt(2) on a socket that is `closed`, as one is that neither listens nor is connected.
-    pub fn set(&self, option: u32, value: &[u8], closed: bool) -> SysResult<()> {
+    /// setsockopt(2) on a socket that is as far as `stage`.
+    pub fn set(&self, option: u32, value: &[u8], stage: Stage) -> SysResult<()> {
+        let closed = stage == Stage::Closed;
         if option == n::TCP_CONGESTION {
             let name = value.split(|byte| *byte == 0).next().filter(|_| !value.is_empty()).ok_or(Errno::EINVAL)?;
             let name = name.get(..NAME - 1).unwrap_or(name);
@@ -177,6 +191,9 @@ impl TcpOptions {
             return result;
         }
         let number = int(value)?;
+        if let Some(errno) = without_repair(option, number, stage) {
+            return errno;
+        }
         let within =
             |low: i32, high: i32| if (low..=high).contains(&number) { Ok(number as u64) } else { Err(Errno::EINVAL) };
         match option {
@@ -198,7 +215,7 @@ impl TcpOptions {
                 self.max_segment.store(number as u32, Ordering::Relaxed);
             }
             n::TCP_QUICKACK => self.quick_ack.store(number != 0, Ordering::Relaxed),
-            n::TCP_FASTOPEN if !closed => return Err(Errno::EINVAL),
+            n::TCP_FASTOPEN if stage == Stage::Connected => return Err(Errno::EINVAL),
             n::TCP_FASTOPEN => {
                 let most = sysctl::get(&sysctl::SOMAXCONN).unsigned_abs();
                 self.fast_open.store((within(0, i32::MAX)? as u32).min(most), Ordering::Relaxed);
@@ -253,7 +270,8 @@ impl TcpOptions {
             },
             n::TCP_QUICKACK => i32::from(self.quick_ack.load(Ordering::Relaxed)),
             n::TCP_FASTOPEN => count(&self.fast_open),
-            n::TCP_THIN_DUPACK | n::TCP_IS_MPTCP => 0,
+            n::TCP_THIN_DUPACK | n::TCP_IS_MPTCP | n::TCP_REPAIR => 0,
+            n::TCP_REPAIR_QUEUE | n::TCP_QUEUE_SEQ | n::TCP_REPAIR_WINDOW => return Err(Errno::EINVAL),
             n::TCP_INQ => i32::from(self.inq.load(Ordering::Relaxed)),
             n::TCP_ULP | n::TCP_CC_INFO => return Ok(Vec::new()),
             option if let Some(at) = HINTS.iter().position(|hint| *hint == option) => {
@@ -269,6 +287,18 @@ impl TcpOptions {
         };
         Ok(number.to_ne_bytes().to_vec())
     }
+}
+
+/// What options of a connection's repair answer to a socket that is not being repaired, as none can be here; `None` for all others.
+fn without_repair(option: u32, number: i32, stage: Stage) -> Option<SysResult<()>> {
+    Some(match option {
+        n::TCP_REPAIR if stage == Stage::Listening || !capable(CAP_NET_ADMIN) => Err(Errno::EPERM),
+        n::TCP_REPAIR if matches!(number, -1 | 0) => Ok(()),
+        n::TCP_REPAIR_QUEUE | n::TCP_TIMESTAMP | n::TCP_REPAIR_WINDOW => Err(Errno::EPERM),
+        n::TCP_QUEUE_SEQ if stage != Stage::Closed => Err(Errno::EPERM),
+        n::TCP_QUEUE_SEQ | n::TCP_REPAIR_OPTIONS => Err(Errno::EINVAL),
+        _ => return None,
+    })
 }
 
 /// The time after so many repetitions, in seconds: the first comes after one, each further one after twice as long.

@@ -10,7 +10,7 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::Connection;
-use super::options::tcp_info;
+use super::options::{Stage, tcp_info};
 use super::socket::{Role, SOL_TCP, TcpSocket, errno};
 use crate::arch::clock;
 use crate::files::socket::{Socket as _, int};
@@ -27,8 +27,12 @@ impl TcpSocket {
     pub(super) fn set(&self, level: u32, option: u32, value: &[u8]) -> SysResult<()> {
         match (level, option) {
             (SOL_TCP, _) => {
-                let closed = !matches!(&*self.role.lock(), Role::Connected(..));
-                self.options.set(option, value, closed)?;
+                let stage = match &*self.role.lock() {
+                    Role::Idle(_) => Stage::Closed,
+                    Role::Listening(_) => Stage::Listening,
+                    Role::Connected(..) => Stage::Connected,
+                };
+                self.options.set(option, value, stage)?;
             }
             (n::SOL_IPV6, n::IPV6_V6ONLY) if self.common.family() == Family::V6 && self.is_bound() => {
                 return Err(Errno::EINVAL);

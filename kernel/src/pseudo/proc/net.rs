@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use fs::pseudo::{NodeSpec, PseudoNode};
 
 use crate::net::output::{UDP, UDPLITE};
-use crate::net::{report, tables};
+use crate::net::{protocols, report, tables};
 
 const UDP_HEADING: &str =
     "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
@@ -63,6 +63,13 @@ const TABLES: &[(&str, usize, &str)] = &[
         127,
         "Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\tWindow\tIRTT\tTOS\tHHRef\tHHUptod\tSpecDst\n",
     ),
+    (
+        "protocols",
+        0,
+        "protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re bi br ha uh gp em\n",
+    ),
+    ("psched", 0, ""),
+    ("softnet_stat", 0, ""),
     ("unix", 0, "Num       RefCount Protocol Flags    Type St Inode Path\n"),
 ];
 
@@ -109,6 +116,10 @@ fn lines(name: &str) -> String {
         "netlink" => tables::netlinks(),
         "igmp" => tables::igmp(),
         "igmp6" => tables::igmp6(),
+        "protocols" => protocols::lines(),
+        // Ticks of packet schedulers: nanoseconds by 64, and a clock of nanoseconds.
+        "psched" => "000003e8 00000040 000f4240 3b9aca00\n".into(),
+        "softnet_stat" => tables::softnet_stat(),
         "ptype" => "0800          ip_rcv\n0806          arp_rcv\n86dd          ipv6_rcv\n".into(),
         "pnp" => crate::net::pnp(),
         _ => String::new(),
