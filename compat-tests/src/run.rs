@@ -4,12 +4,14 @@ use crate::build::build;
 use crate::case::{Case, Subject};
 use crate::talk::talk;
 use skiff::fresh;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +28,7 @@ const EXCERPT: usize = 400;
 const FIRST_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 
 /// What a run gave.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Output {
     /// Standard output, or what the terminal shows.
     pub stdout: Vec<u8>,
@@ -46,6 +48,25 @@ pub struct Context {
     pub cpus: Option<u32>,
     /// Leave the programs' call sites as they are.
     pub no_patch: bool,
+    /// What cases gave on Linux, by name: it is asked but once.
+    pub native: Mutex<HashMap<String, Output>>,
+}
+
+impl Context {
+    /// Has Linux asked again for this case.
+    pub fn forget(&self, name: &str) {
+        self.native.lock().unwrap_or_else(|e| e.into_inner()).remove(name);
+    }
+
+    fn native(&self, case: &Case, program: &Path) -> Result<Output, String> {
+        let known = || self.native.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(output) = known().get(&case.name) {
+            return Ok(output.clone());
+        }
+        let output = native(case, program)?;
+        known().insert(case.name.clone(), output.clone());
+        Ok(output)
+    }
 }
 
 /// Runs one case; `Err` says what is wrong.
@@ -59,7 +80,7 @@ pub fn run(case: &Case, context: &Context) -> Result<(), String> {
     }
     let expected = match case.status {
         Some(status) => Output { status, ..Output::default() },
-        None => native(case, &program)?,
+        None => context.native(case, &program)?,
     };
     let got = guest(case, &program, context)?;
     compare(case, context, &expected, &got)

@@ -260,10 +260,11 @@ mod tests {
     fn a_listed_directory_brings_its_names() {
         let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
         fs::create_dir(dir.path().join("empty")).unwrap();
-        fs::write(dir.path().join("file"), "x").unwrap();
         let secret = dir.path().join("secret");
-        fs::write(&secret, "x").unwrap();
-        fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        for (path, mode) in [(dir.path().join("file"), 0o644), (secret, 0o600)] {
+            fs::write(&path, "x").unwrap();
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        }
         let mut learned = Learned::default();
         list(dir.path(), &mut learned);
         learned.paths.sort();

@@ -50,11 +50,18 @@ pub struct Background {
     dir: PathBuf,
 }
 
+/// Whether a machine may be called that.
+fn is_name(name: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(good)
+}
+
 fn root() -> Result<PathBuf> {
-    let dir = match (std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME")) {
+    // Without HOME, as services are started, the user's entry in the password file has it.
+    let dir = match (std::env::var_os("XDG_STATE_HOME"), std::env::home_dir()) {
         (Some(state), _) => PathBuf::from(state),
-        (None, Some(home)) => PathBuf::from(home).join(".local/state"),
-        (None, None) => return Err(Error::Usage("neither HOME nor XDG_STATE_HOME is set".into())),
+        (None, Some(home)) => home.join(".local/state"),
+        (None, None) => return Err(Error::Usage("this user has no home directory: set XDG_STATE_HOME".into())),
     };
     Ok(dir.join("skiff/machines"))
 }
@@ -94,8 +101,7 @@ impl Record {
 impl Background {
     /// The machine of this name; whether there is one shows when it is used.
     pub fn named(name: &str) -> Result<Self> {
-        let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.starts_with('.') || !name.chars().all(good) {
+        if !is_name(name) {
             return Err(Error::Usage(format!("{name}: a machine's name has letters, digits, '-', '_' and '.'")));
         }
         Ok(Self { name: name.into(), dir: root()?.join(name) })
@@ -343,8 +349,7 @@ mod tests {
 
     #[test]
     fn what_is_no_machine_is_passed_over() {
-        let names: Vec<bool> =
-            ["web", "web-2", "a b", ".hidden"].iter().map(|name| Background::named(name).is_ok()).collect();
+        let names: Vec<bool> = ["web", "web-2", "a b", ".hidden"].iter().map(|name| is_name(name)).collect();
         assert_eq!(names, [true, true, false, false]);
     }
 

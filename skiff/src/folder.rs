@@ -28,6 +28,12 @@ pub fn path() -> PathBuf {
     }
 }
 
+/// Where caches go (XDG Base Directory Specification). Without HOME, the user's entry in the password file says where that is.
+pub fn cache() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    Some(set.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?.join("skiff"))
+}
+
 impl Folder {
     /// Opens it; with `make` it is made if it is not there.
     pub fn open(path: PathBuf, make: bool) -> io::Result<Self> {

@@ -65,9 +65,7 @@ fn key() -> String {
 }
 
 fn cache_file() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
-    Some(base.join("skiff/kvm-probe"))
+    Some(crate::folder::cache()?.join("kvm-probe"))
 }
 
 /// Real-mode code: a sign, count down, a sign, and leave.

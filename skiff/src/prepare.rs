@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, On, Result};
+use crate::folder;
 use crate::outlet;
 use mkimage::{Image, Kernel, Manifest, Options};
 use std::fs;
@@ -140,7 +141,14 @@ fn taken(tree: &mkimage::Tree, path: &Path) -> bool {
 fn cache_dir() -> Result<PathBuf> {
     let dir = match mkimage::checkout() {
         Some(root) => root.join("build"),
-        None => std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from).join(".cache/skiff"),
+        None => match folder::cache() {
+            Some(cache) => cache,
+            None => {
+                let own = folder::path();
+                folder::Folder::open(own.clone(), true).on(own.display().to_string())?;
+                own
+            }
+        },
     };
     fs::create_dir_all(&dir).on(dir.display().to_string())?;
     Ok(dir)

@@ -360,7 +360,7 @@ macro_rules! for_each_syscall {
             314, sched_setattr, [Int Ptr Hex], partial("SCHED_DEADLINE: a budget used up postpones the deadline instead of making the task wait; utilisation clamps are ignored");
             315, sched_getattr, [Int Ptr UInt Hex], done;
             316, renameat2, [DirFd Path DirFd Path RenameFlags], done;
-            317, seccomp, [UInt Hex Ptr], partial("no listeners (SECCOMP_RET_USER_NOTIF), no tracer; nothing is logged");
+            317, seccomp, [UInt Hex Ptr], partial("no tracer; nothing is logged");
             318, getrandom, [RandomOut Size GetrandomFlags], done;
             319, memfd_create, [Str MemfdFlags], done;
             320, kexec_file_load, [Fd Fd Size Str Hex], absent;

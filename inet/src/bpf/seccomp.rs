@@ -56,6 +56,42 @@ impl Program {
         PROLOGUE + self.instructions().iter().map(weight).sum::<usize>()
     }
 
+    /// Whether the program lets every call `nr` through, whatever its arguments, as far as that can be told without them
+    /// (`seccomp_is_const_allow`). It is followed as long as it looks at the number and at `arch` alone.
+    pub fn allows_always(&self, nr: u32, arch: u32) -> bool {
+        const ALLOW: u32 = 0x7fff_0000;
+        const NR: u32 = 0;
+        const ARCH: u32 = 4;
+        const LOAD: u16 = class::LD | mode::ABS | size::W;
+        const JUMP: u16 = class::JMP | op::JA;
+        const AND: u16 = class::ALU | op::AND;
+        let program = self.instructions();
+        let mut seen = 0;
+        let mut at = 0;
+        while let Some(&Instruction { code, jt, jf, k }) = program.get(at) {
+            at += 1;
+            match code {
+                LOAD if k == NR => seen = nr,
+                LOAD if k == ARCH => seen = arch,
+                AND => seen &= k,
+                class::RET => return k & !0xffff == ALLOW,
+                JUMP => at = at.saturating_add(k as usize),
+                _ if code & 7 == class::JMP && code & X == 0 => {
+                    let holds = match code & 0xf0 {
+                        op::JEQ => seen == k,
+                        op::JGT => seen > k,
+                        op::JGE => seen >= k,
+                        op::JSET => seen & k != 0,
+                        _ => return false,
+                    };
+                    at += usize::from(if holds { jt } else { jf });
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// What the program says of a call.
     pub fn judge(&self, call: &Call) -> u32 {
         let bytes = call.bytes();
@@ -97,6 +133,30 @@ mod tests {
         for (at, word) in words {
             assert_eq!(word_at(at), word, "at {at}");
         }
+    }
+
+    #[test]
+    fn calls_that_always_pass_are_known_without_their_arguments() {
+        let step = |code, jt, jf, k| Instruction { code, jt, jf, k };
+        let load = |k| step(class::LD | mode::ABS | size::W, 0, 0, k);
+        let allow = step(class::RET, 0, 0, 0x7fff_0000);
+        let program = Program::new(vec![
+            load(4),
+            step(class::JMP | op::JEQ, 1, 0, CALL.arch),
+            step(class::RET, 0, 0, 0),
+            load(0),
+            step(class::JMP | op::JGE, 2, 0, 100),
+            step(class::JMP | op::JEQ, 2, 0, 7),
+            allow,
+            step(class::RET, 0, 0, 0x5_0001),
+            load(16),
+            allow,
+        ])
+        .expect("a program");
+        assert!(program.allows_always(1, CALL.arch), "allowed by its number");
+        assert!(!program.allows_always(100, CALL.arch), "refused by its number");
+        assert!(!program.allows_always(7, CALL.arch), "its arguments are looked at");
+        assert!(!program.allows_always(1, 3), "another architecture");
     }
 
     #[test]

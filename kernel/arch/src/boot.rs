@@ -2,15 +2,15 @@
 //!
 //! The structures of the loader lie in memory that will be given out as free, so all of it is copied here first.
 
-use core::arch::global_asm;
-
 use base::addr::PhysRange;
 use spin::Once;
 
 pub use super::boot_info::{BootInfo, List};
 use super::{linux_boot, pvh};
 
-global_asm!(include_str!("boot.s"), options(att_syntax));
+// Host tests link this crate at any address.
+#[cfg(target_os = "none")]
+core::arch::global_asm!(include_str!("boot.s"), options(att_syntax));
 
 /// Names the payload that mkimage appended to the kernel: it finds this by the magic and fills in the rest.
 #[repr(C)]

@@ -179,9 +179,9 @@ pub(super) static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
 
 static DIRECT_ENTRY: Code = direct_entry;
 
-/// Has every call take the long way, where it is traced.
-pub fn disable_quick() {
-    for (nr, _) in QUICK {
+/// Has every call take the long way, where it is traced or filtered, but for those that `passes` says.
+pub fn disable_quick(passes: impl Fn(u64) -> bool) {
+    for (nr, _) in QUICK.into_iter().filter(|(nr, _)| !passes((*nr).into())) {
         ENTRIES[nr as usize].store(direct_general as *const () as *mut (), Ordering::Relaxed);
     }
 }

@@ -23,10 +23,10 @@ use super::poll::{PollQueue, PollTable, ev, poll_queue};
 use super::{FileOps, OpenFile, anon};
 use crate::mm::{PAGE_SIZE, frames, heap};
 use crate::sync::{IrqSpinLock, SleepMutex, SpinLock};
-use crate::task::per_user::PerUser;
 use crate::task::wait::{WaitError, Waker, wait_exclusive};
 use crate::task::{Instant, current};
 use crate::usermem::UserAddr;
+use caller::PerUser;
 
 /// Longest chain of instances that watch each other (`EP_MAX_NESTS` and the one on top).
 const MAX_CHAIN: usize = 5;

@@ -4,7 +4,7 @@ use fs::{Cap, InodeRef};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
-use super::{OpenFile, capable, context};
+use super::{OpenFile, capable, with_fs};
 use crate::usermem::UserAddr;
 
 const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
@@ -41,7 +41,7 @@ fn set(file: &OpenFile, flags: u32) -> SysResult<()> {
     }
     let _lock = inode.common().lock.lock();
     let attrs = inode.access_attrs();
-    if !context::with_fs(|ctx| Ok(ctx.creds.owner_or_capable(&attrs)))? {
+    if !with_fs(|ctx| Ok(ctx.creds.owner_or_capable(&attrs)))? {
         return Err(Errno::EPERM);
     }
     if (attrs.mode ^ flags) & PRIVILEGED != 0 && !capable(Cap::LinuxImmutable as u32) {

@@ -11,12 +11,12 @@ use fs::{Cap, InodeRef, S_IFMT, S_IFREG};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
-use super::context::capable;
 use super::owner::{self, Owner, OwnerKind, SharedOwner};
 use crate::arch::clock;
 use crate::sync::SpinLock;
 use crate::task::wait::{WaitError, WaitQueue, wait_until};
 use crate::task::{Instant, current};
+use caller::capable;
 
 /// Seconds that a holder has (`/proc/sys/fs/lease-break-time`); 0 for no end.
 pub static BREAK_TIME: AtomicI32 = AtomicI32::new(45);

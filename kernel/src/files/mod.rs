@@ -7,7 +7,6 @@
 //! Locks: a description's position, then the file's own locks (inode lock, ring of a pipe), which sleep; spin locks are leaves.
 
 pub mod anon;
-pub mod context;
 pub mod devices;
 pub mod dir;
 pub mod dnotify;
@@ -38,6 +37,7 @@ pub mod poll;
 pub mod pseudo_file;
 mod random;
 pub mod regular;
+pub mod seccomp_notify;
 pub mod signalfd;
 pub mod socket;
 pub mod splice;
@@ -46,7 +46,7 @@ pub mod timerfd;
 pub mod tty;
 pub mod unix;
 
-pub use context::{FsContext, capable, with_fs};
+pub use caller::{FsContext, capable, with_fs};
 pub use fd_table::FdTable;
 pub use open_file::{FileOps, OpenFile};
 pub use stdio::open_standard_files;

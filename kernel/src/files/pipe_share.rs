@@ -7,7 +7,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::capable;
 use crate::task::current;
-use crate::task::per_user::PerUser;
+use caller::PerUser;
 
 /// Pages beyond which new pipes are small and none grows; 0 for no limit.
 pub static USER_PAGES_SOFT: AtomicU64 = AtomicU64::new(16384);

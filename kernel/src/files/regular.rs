@@ -8,7 +8,7 @@ use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl::{self as i, FIONREAD};
 use syscall_shim::{Errno, SysResult};
 
-use super::context::capable;
+use super::capable;
 use super::io::{Sink, Source};
 use super::{FileOps, OpenFile, events, fileattr};
 use crate::task::current;

@@ -213,11 +213,11 @@ fn dispatch(nr: u64, frame: &TrapFrame) -> i64 {
 /// Whether calls are looked at before they are made: traced, timed, or filtered.
 static INSPECTING: AtomicBool = AtomicBool::new(false);
 
-/// Has every call of the machine take the long way from now on, as what is traced or filtered must.
-pub fn inspect_calls() {
-    if !INSPECTING.swap(true, Ordering::AcqRel) {
-        direct::disable_quick();
-    }
+/// Has the calls of the machine take the long way from now on, as what is traced or filtered must, but for those that
+/// nobody looks at (`passes`): they may still be answered on the spot.
+pub fn inspect_calls(passes: impl Fn(u64) -> bool) {
+    INSPECTING.store(true, Ordering::Release);
+    direct::disable_quick(passes);
 }
 
 /// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is wanted: what the entry code calls. Returns

@@ -2,11 +2,13 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use ipc::{IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, limits, msg, sem, shm};
 use syscall_shim::types::{MsqidDs, Sembuf, SemidDs, ShmidDs, Shminfo, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock::monotonic_ns;
-use crate::ipc::{IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, limits, msg, sem, shm};
+use crate::ipc::shm as attach;
+use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr};
 
 /// Programs of old pass it along with the command; on x86-64 it changes nothing.
@@ -32,17 +34,17 @@ const SETALL: u32 = 17;
 
 /// shmget(2).
 pub fn shmget(key: i32, size: u64, flags: u32) -> SysResult {
-    shm::get(key, size, flags).map(|id| id as usize)
+    attach::get(key, size, flags).map(|id| id as usize)
 }
 
 /// shmat(2).
 pub fn shmat(id: i32, addr: u64, flags: u32) -> SysResult {
-    shm::attach(id, addr, flags).map(|addr| addr as usize)
+    attach::attach(id, addr, flags).map(|addr| addr as usize)
 }
 
 /// shmdt(2).
 pub fn shmdt(addr: u64) -> SysResult {
-    shm::detach(addr).map(|()| 0)
+    attach::detach(addr).map(|()| 0)
 }
 
 /// shmctl(2).
@@ -101,7 +103,7 @@ pub fn semtimedop(id: i32, operations: UserPtr<Sembuf>, count: usize, timeout: U
         Some(timeout) => Some(monotonic_ns().saturating_add(timeout.read()?.to_ns()?)),
         None => None,
     };
-    sem::find(id)?.operate(&operations, deadline).map(|()| 0)
+    sem::find(id)?.operate(&operations, deadline, &current().undo).map(|()| 0)
 }
 
 /// semctl(2).

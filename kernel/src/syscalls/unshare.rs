@@ -41,7 +41,7 @@ pub fn unshare(flags: u64) -> SysResult {
         crate::task::exec::unshare_files(task)?;
     }
     if flags.contains(CloneFlags::CLONE_SYSVSEM) {
-        crate::ipc::sem::leave(task);
+        ipc::sem::leave(&task.undo, task.process.pid);
     }
     Ok(0)
 }

@@ -15,9 +15,9 @@ use super::{current, sched, table};
 use crate::files::FdTable;
 use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
-use crate::ipc::sem::UndoList;
 use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
+use ipc::sem::UndoList;
 
 /// `struct clone_args` of clone(2).
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +225,7 @@ fn new_task(parent: &Task, tid: i32, process: &Arc<Process>, flags: CloneFlags) 
     child.sched.set(scheduling);
     *child.io_context.lock() = IoContext::for_child(parent, flags.contains(CloneFlags::CLONE_IO));
     if flags.contains(CloneFlags::CLONE_SYSVSEM) {
-        *child.undo.lock() = Some(UndoList::of(parent));
+        *child.undo.lock() = Some(UndoList::of(&parent.undo));
     }
     child.affinity.store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
     child.mce_kill.store(parent.mce_kill.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -74,7 +74,7 @@ fn end_thread(status: u32) -> ! {
         trace::ended(&task, status);
     }
     release_user_state(&task);
-    crate::ipc::sem::leave(&task);
+    ipc::sem::leave(&task.undo, task.process.pid);
     let last = {
         let mut threads = process.threads.lock();
         // `task` is another reference.
@@ -94,6 +94,7 @@ fn end_thread(status: u32) -> ! {
     let files = task.files.lock().take();
     drop(files);
     task.fs.lock().end();
+    drop(task.seccomp.release());
     table::remove_task(task.tid());
     if last {
         end_process(&process);

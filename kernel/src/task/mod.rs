@@ -2,6 +2,7 @@
 
 pub mod accounting;
 mod arrival;
+mod caller;
 pub mod clock;
 pub mod clone;
 pub mod core_dump;
@@ -19,7 +20,6 @@ mod load;
 pub mod ntp;
 pub mod oom;
 mod ordered;
-pub mod per_user;
 pub mod posix_timer;
 pub mod process;
 pub mod reap;
@@ -27,7 +27,6 @@ pub mod recent_calls;
 pub mod rseq;
 pub mod sched;
 pub mod seccomp;
-pub mod set_ids;
 pub mod signal;
 pub mod table;
 pub mod thread;
@@ -42,5 +41,4 @@ pub use process::Process;
 pub use sched::{current, current_arc, schedule, yield_now};
 pub use thread::Task;
 
-/// A point on the monotonic clock, in nanoseconds since boot.
-pub type Instant = u64;
+pub use ::caller::Instant;

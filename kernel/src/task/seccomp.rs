@@ -3,20 +3,26 @@
 //! A thread has a mode and, in the mode of filters, a chain of them: its own and those it has inherited, the newest first. All of
 //! them judge each call, and the strictest verdict counts. The chain is shared with the threads and children that have inherited it.
 //!
+//! What all of a chain let through whatever the arguments is known beforehand, a bit for each call ([`Allowed`]): filters run for
+//! the others only.
+//!
 //! Calls are looked at on the long way only ([`crate::syscalls::inspect_calls`]), which the machine takes from the first filter on: without
 //! one, nothing here costs anything.
 
+pub mod notify;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use inet::bpf::seccomp::Call;
 use inet::bpf::{Instruction, MAX_INSTRUCTIONS, NotTaken, Program};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ptrace::{self as p, SECCOMP_MODE_DISABLED, SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT};
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Errno, Signal, SysResult};
+use syscall_shim::{Errno, NR_SYSCALLS, Signal, SysResult};
 
+use self::notify::{Answer, Notifier};
 use super::thread::Task;
 use super::{current, exit, signal};
 use crate::arch::trap::TrapFrame;
@@ -24,7 +30,7 @@ use crate::sync::IrqSpinLock;
 use crate::usermem::UserAddr;
 
 /// `AUDIT_ARCH_X86_64`
-const ARCH: u32 = 0xc000_003e;
+pub const ARCH: u32 = 0xc000_003e;
 /// Most instructions of a chain, where each filter counts as so many more ([`OVERHEAD`]): `MAX_INSNS_PER_PATH`.
 const PATH_MAX: usize = 32768;
 const OVERHEAD: usize = 4;
@@ -32,19 +38,31 @@ const OVERHEAD: usize = 4;
 const ERRNO_MAX: u32 = 4095;
 
 /// What a filter can say that a program can rely on, the strictest first, with the names of `/proc/sys/kernel/seccomp/actions_avail`.
-pub const ACTIONS: [(u32, &str); 7] = [
+pub const ACTIONS: [(u32, &str); 8] = [
     (p::SECCOMP_RET_KILL_PROCESS, "kill_process"),
     (p::SECCOMP_RET_KILL_THREAD, "kill_thread"),
     (p::SECCOMP_RET_TRAP, "trap"),
     (p::SECCOMP_RET_ERRNO, "errno"),
+    (p::SECCOMP_RET_USER_NOTIF, "user_notif"),
     (p::SECCOMP_RET_TRACE, "trace"),
     (p::SECCOMP_RET_LOG, "log"),
     (p::SECCOMP_RET_ALLOW, "allow"),
 ];
 
+/// The calls that filters always let through, a bit each.
+type Allowed = [u64; NR_SYSCALLS.div_ceil(64)];
+
+fn is_allowed(allowed: &Allowed, nr: u64) -> bool {
+    allowed.get((nr / 64) as usize).is_some_and(|word| word >> (nr % 64) & 1 != 0)
+}
+
 /// One filter of a chain.
 struct Filter {
     program: Program,
+    /// Who is asked where it says `SECCOMP_RET_USER_NOTIF`.
+    notifier: Option<Arc<Notifier>>,
+    /// What all of the chain let through from here on.
+    allowed: Allowed,
     older: Option<Arc<Filter>>,
     /// How many the chain has from here on.
     count: u32,
@@ -55,6 +73,9 @@ struct Filter {
 impl Drop for Filter {
     /// A long chain goes one by one, not each inside the drop of another.
     fn drop(&mut self) {
+        if let Some(notifier) = &self.notifier {
+            notifier.filter_is_gone();
+        }
         let mut older = self.older.take();
         while let Some(mut filter) = older.and_then(Arc::into_inner) {
             older = filter.older.take();
@@ -63,6 +84,33 @@ impl Drop for Filter {
 }
 
 impl Filter {
+    fn new(program: Program, older: Option<Arc<Filter>>, notifier: Option<Arc<Notifier>>) -> SysResult<Self> {
+        let (count, below) = older.as_ref().map_or((0, 0), |filter| (filter.count, filter.size));
+        let own = program.weight_in_chain();
+        if below + own > PATH_MAX {
+            return Err(Errno::ENOMEM);
+        }
+        let mut allowed = [0; _];
+        for nr in 0..NR_SYSCALLS as u64 {
+            let before = older.as_ref().is_none_or(|older| is_allowed(&older.allowed, nr));
+            if before && program.allows_always(nr as u32, ARCH) {
+                allowed[(nr / 64) as usize] |= 1 << (nr % 64);
+            }
+        }
+        Ok(Self { program, notifier, allowed, older, count: count + 1, size: below + own + OVERHEAD })
+    }
+
+    /// Whether somebody listens to one of the chain.
+    fn has_notifier(mut chain: Option<&Arc<Filter>>) -> bool {
+        while let Some(filter) = chain {
+            if filter.notifier.is_some() {
+                return true;
+            }
+            chain = filter.older.as_ref();
+        }
+        false
+    }
+
     /// Whether the chain that begins here has `start` in it, or `start` is the empty chain.
     fn descends_from(mut chain: Option<&Arc<Filter>>, start: Option<&Arc<Filter>>) -> bool {
         let Some(start) = start else { return true };
@@ -81,6 +129,10 @@ impl Filter {
 pub struct Seccomp {
     /// `SECCOMP_MODE_*`. Never goes back to what it was.
     mode: AtomicU32,
+    /// What the chain always lets through.
+    allowed: [AtomicU64; NR_SYSCALLS.div_ceil(64)],
+    /// How many filters there are.
+    count: AtomicU32,
     /// A leaf lock: nothing is freed while it is held.
     newest: IrqSpinLock<Option<Arc<Filter>>>,
 }
@@ -93,7 +145,7 @@ impl Seccomp {
 
     /// `Seccomp_filters` of `/proc/PID/status`.
     pub fn filters(&self) -> u32 {
-        self.newest.lock().as_ref().map_or(0, |filter| filter.count)
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Takes over what the creator of a new thread may call. What was there is given back, to be dropped where no lock is held.
@@ -102,7 +154,23 @@ impl Seccomp {
         self.set(creator.newest.lock().clone(), creator.mode())
     }
 
+    /// The thread ends, and uses its filters no more.
+    #[must_use]
+    pub fn release(&self) -> Dropped {
+        Dropped { _chain: self.newest.lock().take() }
+    }
+
+    /// Whether call `nr` passes all filters without being looked at.
+    #[inline]
+    fn passes(&self, nr: u64) -> bool {
+        self.allowed.get((nr / 64) as usize).is_some_and(|word| word.load(Ordering::Relaxed) >> (nr % 64) & 1 != 0)
+    }
+
     fn set(&self, newest: Option<Arc<Filter>>, mode: u32) -> Dropped {
+        if let Some(newest) = &newest {
+            self.count.store(newest.count, Ordering::Relaxed);
+            self.allowed.iter().zip(newest.allowed).for_each(|(word, bits)| word.store(bits, Ordering::Relaxed));
+        }
         let old = core::mem::replace(&mut *self.newest.lock(), newest);
         self.mode.store(mode, Ordering::Release);
         Dropped { _chain: old }
@@ -121,7 +189,7 @@ pub fn set_strict() -> SysResult<()> {
         return Err(Errno::EINVAL);
     }
     task.seccomp.mode.store(SECCOMP_MODE_STRICT, Ordering::Release);
-    crate::syscalls::inspect_calls();
+    crate::syscalls::inspect_calls(|_| false);
     Ok(())
 }
 
@@ -143,21 +211,18 @@ pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
 }
 
 /// Puts a filter before the caller's others; for all threads of the process if `all` is wanted. `Ok` has the id of a thread that
-/// cannot follow, whose filters are others, or 0.
-pub fn add_filter(program: Program, all: bool) -> SysResult<i32> {
+/// cannot follow, whose filters are others, or 0. `EBUSY` if there were two whom the chain asks.
+pub fn add_filter(program: Program, notifier: Option<Arc<Notifier>>, all: bool) -> SysResult<i32> {
     let task = current();
     if task.seccomp.mode() == SECCOMP_MODE_STRICT {
         return Err(Errno::EINVAL);
     }
     let older = task.seccomp.newest.lock().clone();
-    let (count, below) = older.as_ref().map_or((0, 0), |filter| (filter.count, filter.size));
-    let own = program.weight_in_chain();
-    if below + own > PATH_MAX {
-        return Err(Errno::ENOMEM);
+    if notifier.is_some() && Filter::has_notifier(older.as_ref()) {
+        return Err(Errno::EBUSY);
     }
-    let size = below + own + OVERHEAD;
-    let filter = Arc::new(Filter { program, older, count: count + 1, size });
-    crate::syscalls::inspect_calls();
+    let filter = Arc::new(Filter::new(program, older, notifier)?);
+    crate::syscalls::inspect_calls(|nr| is_allowed(&filter.allowed, nr));
     if !all {
         drop(task.seccomp.set(Some(filter), SECCOMP_MODE_FILTER));
         return Ok(0);
@@ -206,10 +271,12 @@ pub fn look_at(task: &Task, nr: u64, frame: &TrapFrame) -> Option<i64> {
             }
             None
         }
+        _ if task.seccomp.passes(nr) => None,
         _ => {
             let call =
                 Call { nr: nr as u32, arch: ARCH, instruction_pointer: original_ip(task, frame), args: frame.arguments() };
-            obey(task, &call, verdict(task, &call))
+            let (verdict, notifier) = verdict(task, &call);
+            obey(task, &call, verdict, notifier)
         }
     }
 }
@@ -221,22 +288,24 @@ fn original_ip(task: &Task, frame: &TrapFrame) -> u64 {
     frame.rip
 }
 
-/// The strictest of what the filters say; of two as strict the newest's.
-fn verdict(task: &Task, call: &Call) -> u32 {
+/// The strictest of what the filters say, of two as strict the newest's, and whom that filter asks.
+fn verdict(task: &Task, call: &Call) -> (u32, Option<Arc<Notifier>>) {
     let newest = task.seccomp.newest.lock().clone();
     let mut verdict = p::SECCOMP_RET_ALLOW;
+    let mut notifier = None;
     let mut next = newest.as_ref();
     while let Some(filter) = next {
         let said = filter.program.judge(call);
         if ((said & p::SECCOMP_RET_ACTION_FULL) as i32) < (verdict & p::SECCOMP_RET_ACTION_FULL) as i32 {
             verdict = said;
+            notifier = filter.notifier.as_ref();
         }
         next = filter.older.as_ref();
     }
-    verdict
+    (verdict, notifier.cloned())
 }
 
-fn obey(task: &Task, call: &Call, verdict: u32) -> Option<i64> {
+fn obey(task: &Task, call: &Call, verdict: u32, notifier: Option<Arc<Notifier>>) -> Option<i64> {
     let data = verdict & p::SECCOMP_RET_DATA;
     let trapped = || Siginfo::seccomp(call.instruction_pointer, call.nr as i32, ARCH, data as i32);
     match verdict & p::SECCOMP_RET_ACTION_FULL {
@@ -246,6 +315,10 @@ fn obey(task: &Task, call: &Call, verdict: u32) -> Option<i64> {
             signal::force(trapped());
             Some(call.nr as i32 as i64)
         }
+        p::SECCOMP_RET_USER_NOTIF if let Some(notifier) = notifier => match notifier.ask(task, call) {
+            Answer::Continue => None,
+            Answer::Value(value) => Some(value),
+        },
         // Nobody traces, and nobody listens.
         p::SECCOMP_RET_TRACE | p::SECCOMP_RET_USER_NOTIF => Some(-i64::from(Errno::ENOSYS.0)),
         p::SECCOMP_RET_KILL_THREAD if task.process.threads.lock().len() > 1 => exit::end_by_signal(Signal::SIGSYS),

@@ -5,10 +5,10 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicI32, AtomicU64};
 
+use caller::PerUser;
 use syscall_shim::{Errno, SysResult};
 
 use super::ordered::{Batch, in_batches};
-use super::per_user::PerUser;
 use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
 use crate::mm::{PAGE_SIZE, frames};

@@ -18,10 +18,10 @@ use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
 use crate::files::{FdTable, FsContext, OpenFile};
-use crate::ipc::sem::UndoList;
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqSpinLock, SpinLock, Use};
+use ipc::sem::UndoSlot;
 
 /// Size in bytes of a thread's kernel stack.
 pub const KERNEL_STACK_SIZE: usize = 32 * 1024;
@@ -204,7 +204,7 @@ pub struct Task {
     /// What disks would know of it; `CLONE_IO` shares it. `None` for one who never had a priority.
     pub io_context: SpinLock<Option<Arc<IoContext>>>,
     /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was anything.
-    pub undo: SpinLock<Option<Arc<UndoList>>>,
+    pub undo: UndoSlot,
     /// What `SCHED_DEADLINE` gives it.
     pub deadline: super::sched::deadline::Deadline,
     /// Bit per CPU that the thread may run on.

@@ -19,6 +19,14 @@ abi_structs! {
         mask: u64, cgroupid: u64, pid: u32, tgid: u32, ppid: u32, ruid: u32, rgid: u32, euid: u32, egid: u32, suid: u32, sgid: u32,
         fsuid: u32, fsgid: u32, exit_code: i32, coredump_mask: u32, spare: u32,
     }
+    /// `struct seccomp_data` (seccomp(2)).
+    SeccompData [64] { nr: i32, arch: u32, instruction_pointer: u64, args: [u64; 6], }
+    /// `struct seccomp_notif` (seccomp_unotify(2)).
+    SeccompNotif [80] { id: u64, pid: u32, flags: u32, data: SeccompData, }
+    /// `struct seccomp_notif_resp` (seccomp_unotify(2)).
+    SeccompResponse [24] { id: u64, val: i64, error: i32, flags: u32, }
+    /// `struct seccomp_notif_addfd` (seccomp_unotify(2)).
+    SeccompAddfd [24] { id: u64, flags: u32, srcfd: u32, newfd: u32, newfd_flags: u32, }
     /// `struct procmap_query` (`PROCMAP_QUERY`).
     ProcmapQuery [104] {
         size: u64, query_flags: u64, query_addr: u64, vma_start: u64, vma_end: u64, vma_flags: u64, vma_page_size: u64,

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::ipc::{msg, sem, shm};
+use ipc::{msg, sem, shm};
 
 /// `shm`
 pub fn shared_memory() -> String {

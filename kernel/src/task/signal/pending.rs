@@ -8,8 +8,8 @@ use syscall_shim::types::{Siginfo, si_code};
 use syscall_shim::{SigSet, Signal};
 
 use crate::mm::heap;
-use crate::task::per_user::PerUser;
 use crate::task::posix_timer::PosixTimer;
+use caller::PerUser;
 
 /// How many queued signals and timers count against each user's `RLIMIT_SIGPENDING`.
 static CHARGED: PerUser = PerUser::new();

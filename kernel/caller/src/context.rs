@@ -5,12 +5,11 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use fs::Path;
-use syscall_shim::SysResult;
+use sync::{HasUsers, SpinLock, Users};
+use syscall_shim::{Errno, SysResult};
 
-use crate::sync::{HasUsers, SpinLock, Users};
-use crate::task::credentials::Credentials;
-use crate::task::current;
-use crate::task::thread::Task;
+use crate::Credentials;
+use crate::link::fs_context;
 
 #[derive(Clone)]
 struct Places {
@@ -107,15 +106,18 @@ pub fn fs_credentials(creds: &Credentials) -> fs::Credentials<'_> {
 
 /// Runs `f` with the caller's view of the tree.
 pub fn with_fs<R>(f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    Task::with_own_fs(|own, creds| own.run(&fs_credentials(creds), f))
+    with_own(|own, creds| own.run(&fs_credentials(creds), f))
 }
 
 /// Runs `f` with the caller's view of the tree and other ids: access(2) asks with the real ones.
 pub fn with_fs_as<R>(creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    Task::with_own_fs(|own, _| own.run(creds, f))
+    with_own(|own, _| own.run(creds, f))
 }
 
-/// Whether the caller has capability `cap` (`CAP_*`).
-pub fn capable(cap: u32) -> bool {
-    current().credentials().capable(cap)
+/// Calls `f` once, which [`fs_context`] cannot know.
+fn with_own<R>(f: impl FnOnce(&FsContext, &Credentials) -> SysResult<R>) -> SysResult<R> {
+    let (mut f, mut result) = (Some(f), None);
+    fs_context(&mut |own, creds| result = f.take().map(|f| f(own, creds)));
+    // Who answers calls it.
+    result.unwrap_or(Err(Errno::ENOENT))
 }

@@ -4,14 +4,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use caller::Instant;
+use litemap::LiteMap;
+use sync::SpinLock;
+use sync::wait::{WaitError, WaitQueue, wait_until};
 use syscall_shim::types::{Sembuf, SemidDs};
 use syscall_shim::{Errno, SysResult};
 
-use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
-use crate::sync::SpinLock;
-use crate::task::wait::{WaitError, WaitQueue, wait_until};
-use crate::task::{Instant, Task, current};
-use litemap::LiteMap;
+use crate::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
 
 /// `SEMVMX`: highest value.
 pub const SEMVMX: i32 = 32767;
@@ -30,12 +30,15 @@ pub struct UndoList {
     id: u64,
 }
 
+/// Where a thread has its list, once it has one.
+pub type UndoSlot = SpinLock<Option<Arc<UndoList>>>;
+
 impl UndoList {
     /// That of a thread, which it has from now on if it had none.
-    pub fn of(task: &Task) -> Arc<Self> {
+    pub fn of(slot: &UndoSlot) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let new = || Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed) });
-        task.undo.lock().get_or_insert_with(new).clone()
+        slot.lock().get_or_insert_with(new).clone()
     }
 }
 
@@ -180,17 +183,18 @@ impl Set {
         self.permissions.lock().id()
     }
 
-    /// semop(2), semtimedop(2). `EAGAIN` with `IPC_NOWAIT` and at the deadline, `EIDRM` when the set goes, `EINTR`.
-    pub fn operate(&self, operations: &[Sembuf], deadline: Option<Instant>) -> SysResult<()> {
+    /// semop(2), semtimedop(2) of a thread that has its list in `slot`. `EAGAIN` with `IPC_NOWAIT` and at the deadline, `EIDRM` when
+    /// the set goes, `EINTR`.
+    pub fn operate(&self, operations: &[Sembuf], deadline: Option<Instant>, slot: &UndoSlot) -> SysResult<()> {
         if operations.iter().any(|operation| usize::from(operation.sem_num) >= self.len()) {
             return Err(Errno::EFBIG);
         }
         let alters = operations.iter().any(|operation| operation.sem_op != 0);
         let permissions = *self.permissions.lock();
         permissions.check(if alters { WRITE } else { READ })?;
-        let pid = current().process.pid;
+        let pid = caller::pid();
         let undoes = operations.iter().any(|operation| operation.sem_flg as u16 as u32 & SEM_UNDO != 0);
-        let list = undoes.then(|| UndoList::of(current()).id);
+        let list = undoes.then(|| UndoList::of(slot).id);
         let mut waits: Option<Blocked> = None;
         let mut step = || {
             let mut state = self.state.lock();
@@ -246,7 +250,7 @@ impl Set {
         if values.iter().any(|value| !(0..=SEMVMX).contains(value)) {
             return Err(Errno::ERANGE);
         }
-        let pid = current().process.pid;
+        let pid = caller::pid();
         {
             let mut state = self.state.lock();
             let range = first..first + values.len();
@@ -328,12 +332,13 @@ pub fn remove(set: &Arc<Set>) -> SysResult<()> {
     Ok(())
 }
 
-/// Takes the list to undo from a thread, which ends or wants none in common with others: the last that has it undoes.
-pub fn leave(task: &Task) {
-    let list = task.undo.lock().take();
+/// Takes the list to undo from a thread of the process `pid`, which ends or wants none in common with others: the last that has it
+/// undoes.
+pub fn leave(slot: &UndoSlot, pid: i32) {
+    let list = slot.lock().take();
     if let Some(list) = list.and_then(Arc::into_inner)
         && UNDOERS.load(Ordering::Relaxed) != 0
     {
-        SETS.for_each(|set| set.undo(list.id, task.process.pid));
+        SETS.for_each(|set| set.undo(list.id, pid));
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use crate::sync::IrqSpinLock;
+use sync::IrqSpinLock;
 
 /// Counts by user id. A leaf lock.
 pub struct PerUser(IrqSpinLock<BTreeMap<u32, u64>>);

@@ -5,15 +5,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
+use caller::check_memory;
 use linux_raw_sys::general::CAP_SYS_RESOURCE;
+use sync::SpinLock;
+use sync::wait::{WaitQueue, wait_until};
 use syscall_shim::types::MsqidDs;
 use syscall_shim::{Errno, SysResult};
 
-use super::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
-use crate::mm::heap;
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::task::wait::{WaitQueue, wait_until};
+use crate::{IPC_NOWAIT, Object, Permissions, READ, Registry, WRITE, limits, now};
 
 const MSG_NOERROR: u32 = 0o10000;
 const MSG_EXCEPT: u32 = 0o20000;
@@ -133,8 +132,8 @@ impl Queue {
     pub fn send(&self, message: Message, flags: u32) -> SysResult<()> {
         let permissions = *self.permissions.lock();
         permissions.check(WRITE)?;
-        heap::check()?;
-        let pid = current().process.pid;
+        check_memory()?;
+        let pid = caller::pid();
         let mut message = Some(message);
         self.wait(|state| {
             let size = message.as_ref().map_or(0, |message| message.text.len() as u64);
@@ -158,7 +157,7 @@ impl Queue {
         }
         let permissions = *self.permissions.lock();
         permissions.check(READ)?;
-        let pid = current().process.pid;
+        let pid = caller::pid();
         self.wait(|state| {
             let Some(at) = choose(&state.messages, kind, flags) else {
                 return (flags & IPC_NOWAIT != 0).then_some(Err(Errno::ENOMSG));
@@ -223,8 +222,7 @@ impl Queue {
         {
             let mut permissions = self.permissions.lock();
             permissions.check_owner()?;
-            if new.msg_qbytes > u64::from(limits::MSGMNB.load(Relaxed)) && !current().credentials().capable(CAP_SYS_RESOURCE)
-            {
+            if new.msg_qbytes > u64::from(limits::MSGMNB.load(Relaxed)) && !caller::capable(CAP_SYS_RESOURCE) {
                 return Err(Errno::EPERM);
             }
             permissions.set(&new.msg_perm);

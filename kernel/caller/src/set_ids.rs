@@ -3,7 +3,7 @@
 
 use syscall_shim::{Errno, SysResult};
 
-use super::credentials::Credentials;
+use crate::Credentials;
 
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;

@@ -1,0 +1,108 @@
+//! The running thread, as those see it that serve its system calls: its ids, its limits, its view of the file system, and how it and
+//! others are sent signals.
+//!
+//! Files, sockets and interprocess communication lie below the tasks, whose tables refer to them. What they ask of whoever calls
+//! goes through the functions here; the tasks say by [`caller!`] what the answers are, and so do tests on a host, where
+//! [`testing`] has a caller for each thread. The linker joins the two, so that a question costs no more than a call.
+#![no_std]
+
+extern crate alloc;
+#[cfg(all(feature = "testing", not(target_os = "none")))]
+extern crate std;
+
+mod context;
+mod credentials;
+mod link;
+mod per_user;
+mod set_ids;
+#[cfg(all(feature = "testing", not(target_os = "none")))]
+pub mod testing;
+
+use alloc::sync::Arc;
+
+#[cfg(not(target_os = "none"))]
+use syscall_shim::Errno;
+use syscall_shim::SysResult;
+#[doc(hidden)]
+pub use syscall_shim::{Signal, types::Siginfo};
+
+pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
+pub use credentials::{ALL_CAPABILITIES, Credentials};
+pub use link::{
+    broken_pipe, count_read, count_written, credentials, fs_context, pid, process, raise, rlimit, send, set_broken_pipe, tid,
+};
+pub use per_user::PerUser;
+
+/// A point on the monotonic clock, in nanoseconds since boot.
+pub type Instant = u64;
+
+/// Whom an id names that a signal is sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Target {
+    /// One thread.
+    Thread,
+    /// A process.
+    #[default]
+    Process,
+    /// A process group.
+    Group,
+}
+
+/// A process that can be sent signals.
+pub trait Recipient: Send + Sync {
+    /// Sends one. `EAGAIN` where its queue is full.
+    fn send(&self, info: Siginfo) -> SysResult<()>;
+}
+
+/// The running thread; [`caller!`] says which type it is.
+pub trait Caller {
+    /// User and group ids.
+    fn credentials() -> Arc<Credentials>;
+
+    /// Process id.
+    fn pid() -> i32;
+
+    /// Thread id.
+    fn tid() -> i32;
+
+    /// Its process, to send it signals later; it need not live on for that.
+    fn process() -> Arc<dyn Recipient>;
+
+    /// The soft limit `RLIMIT_*`.
+    fn rlimit(resource: u32) -> u64;
+
+    /// Counts a call that read so many bytes.
+    fn count_read(bytes: usize);
+
+    /// Counts a call that wrote so many bytes.
+    fn count_written(bytes: usize);
+
+    /// Sends the thread a signal of the kernel's.
+    fn raise(signal: Signal);
+
+    /// Sends whom `id` names a signal, if there is somebody of that id. Takes spin locks only.
+    fn send(target: Target, id: i32, info: Siginfo);
+
+    /// Whether a write that nobody reads sends `SIGPIPE`.
+    fn broken_pipe() -> bool;
+
+    /// Changes that.
+    fn set_broken_pipe(on: bool);
+
+    /// Calls `f` with root, working directory and umask, and with the ids. `f` exchanges none of them.
+    fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials));
+}
+
+/// Whether the caller has capability `cap` (`CAP_*`).
+pub fn capable(cap: u32) -> bool {
+    credentials().capable(cap)
+}
+
+/// `ENOMEM` where memory is short, so that nothing more is kept for programs.
+#[inline]
+pub fn check_memory() -> SysResult<()> {
+    #[cfg(target_os = "none")]
+    return mem::heap::check();
+    #[cfg(not(target_os = "none"))]
+    if fs::platform::platform().may_keep() { Ok(()) } else { Err(Errno::ENOMEM) }
+}

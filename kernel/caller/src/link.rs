@@ -1,0 +1,109 @@
+//! How the questions come to who answers them.
+
+use alloc::sync::Arc;
+
+use syscall_shim::Signal;
+use syscall_shim::types::Siginfo;
+
+use crate::{Credentials, FsContext, Recipient, Target};
+
+/// Makes a type that implements [`Caller`](crate::Caller) the one that is asked. Once in a program.
+#[macro_export]
+macro_rules! caller {
+    ($caller:ty) => {
+        const _: () = {
+            extern crate alloc;
+            use alloc::sync::Arc;
+            use $crate::{Caller, Credentials, FsContext, Recipient, Siginfo, Signal, Target};
+
+            #[unsafe(no_mangle)]
+            fn caller_credentials() -> Arc<Credentials> {
+                <$caller as Caller>::credentials()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_pid() -> i32 {
+                <$caller as Caller>::pid()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_tid() -> i32 {
+                <$caller as Caller>::tid()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_process() -> Arc<dyn Recipient> {
+                <$caller as Caller>::process()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_rlimit(resource: u32) -> u64 {
+                <$caller as Caller>::rlimit(resource)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_count_read(bytes: usize) {
+                <$caller as Caller>::count_read(bytes)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_count_written(bytes: usize) {
+                <$caller as Caller>::count_written(bytes)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_raise(signal: Signal) {
+                <$caller as Caller>::raise(signal)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_send(target: Target, id: i32, info: Siginfo) {
+                <$caller as Caller>::send(target, id, info)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_broken_pipe() -> bool {
+                <$caller as Caller>::broken_pipe()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_set_broken_pipe(on: bool) {
+                <$caller as Caller>::set_broken_pipe(on)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_fs_context(f: &mut dyn FnMut(&FsContext, &Credentials)) {
+                <$caller as Caller>::fs_context(f)
+            }
+        };
+    };
+}
+
+// SAFETY: each is defined by `caller!`, with these types, from functions that are safe.
+unsafe extern "Rust" {
+    /// User and group ids of the caller.
+    #[link_name = "caller_credentials"]
+    pub safe fn credentials() -> Arc<Credentials>;
+    /// The caller's process id.
+    #[link_name = "caller_pid"]
+    pub safe fn pid() -> i32;
+    /// The caller's thread id.
+    #[link_name = "caller_tid"]
+    pub safe fn tid() -> i32;
+    /// The caller's process, to send it signals later.
+    #[link_name = "caller_process"]
+    pub safe fn process() -> Arc<dyn Recipient>;
+    /// The caller's soft limit `RLIMIT_*`.
+    #[link_name = "caller_rlimit"]
+    pub safe fn rlimit(resource: u32) -> u64;
+    /// Counts a call that read so many bytes.
+    #[link_name = "caller_count_read"]
+    pub safe fn count_read(bytes: usize);
+    /// Counts a call that wrote so many bytes.
+    #[link_name = "caller_count_written"]
+    pub safe fn count_written(bytes: usize);
+    /// Sends the caller a signal of the kernel's.
+    #[link_name = "caller_raise"]
+    pub safe fn raise(signal: Signal);
+    /// Sends whom `id` names a signal, if there is somebody of that id.
+    #[link_name = "caller_send"]
+    pub safe fn send(target: Target, id: i32, info: Siginfo);
+    /// Whether a write of the caller's that nobody reads sends `SIGPIPE`.
+    #[link_name = "caller_broken_pipe"]
+    pub safe fn broken_pipe() -> bool;
+    /// Changes that.
+    #[link_name = "caller_set_broken_pipe"]
+    pub safe fn set_broken_pipe(on: bool);
+    /// Calls `f` with the caller's root, working directory and umask, and with its ids.
+    #[link_name = "caller_fs_context"]
+    pub safe fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials));
+}

@@ -1,0 +1,83 @@
+//! The running thread, as [`caller`](::caller) shows it to those who serve its calls.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+use ::caller::{Caller, Credentials, FsContext, Recipient, Target};
+use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
+
+use super::signal::send::{self, send_to_group, send_to_process, send_to_task};
+use super::{Process, Task, current, table};
+
+struct Running;
+
+impl Caller for Running {
+    fn credentials() -> Arc<Credentials> {
+        current().credentials()
+    }
+
+    #[inline]
+    fn pid() -> i32 {
+        current().process.pid
+    }
+
+    fn tid() -> i32 {
+        current().tid()
+    }
+
+    fn process() -> Arc<dyn Recipient> {
+        Arc::new(Sent(Arc::downgrade(&current().process)))
+    }
+
+    fn rlimit(resource: u32) -> u64 {
+        current().process.rlimit(resource)
+    }
+
+    #[inline]
+    fn count_read(bytes: usize) {
+        current().count_read(bytes);
+    }
+
+    #[inline]
+    fn count_written(bytes: usize) {
+        current().count_written(bytes);
+    }
+
+    fn raise(signal: Signal) {
+        send::raise(signal);
+    }
+
+    fn send(target: Target, id: i32, info: Siginfo) {
+        // Who is gone cannot be told.
+        let _ = match target {
+            Target::Thread => table::task(id).map(|task| send_to_task(&task, info)),
+            Target::Process => table::process(id).map(|process| send_to_process(&process, info)),
+            Target::Group => Some(send_to_group(id, info)),
+        };
+    }
+
+    fn broken_pipe() -> bool {
+        !current().no_broken_pipe.load(Ordering::Relaxed)
+    }
+
+    fn set_broken_pipe(on: bool) {
+        current().no_broken_pipe.store(!on, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials)) {
+        Task::with_own_fs(f);
+    }
+}
+
+::caller::caller!(Running);
+
+/// A process that need not live on to be sent signals.
+struct Sent(alloc::sync::Weak<Process>);
+
+impl Recipient for Sent {
+    fn send(&self, info: Siginfo) -> SysResult<()> {
+        self.0.upgrade().map_or(Ok(()), |process| send_to_process(&process, info))
+    }
+}
