@@ -3,14 +3,15 @@
 //! Readers get a [`PageRef`] and copy outside of any lock. A page leaves the cache by truncation or hole punching; address
 //! spaces that map the file are told first ([`MappingObserver`]), so that later accesses fault.
 
+mod observers;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use crate::platform::{PAGE_SHIFT, PAGE_SIZE, PageRef};
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use observers::Observers;
 use syscall_shim::{Errno, SysResult};
 use tree::Tree;
 
@@ -63,7 +64,7 @@ pub struct Mapping {
     /// A leaf lock.
     tree: spin::RwLock<Tree>,
     /// A leaf lock; observers are called after it is released.
-    observers: spin::Mutex<Vec<Weak<dyn MappingObserver>>>,
+    observers: spin::Mutex<Observers>,
     source: Option<Arc<dyn PageSource>>,
 }
 
@@ -76,7 +77,7 @@ impl Mapping {
             writable_maps: AtomicU32::new(0),
             preallocated: AtomicBool::new(false),
             tree: spin::RwLock::new(Tree::default()),
-            observers: spin::Mutex::new(Vec::new()),
+            observers: spin::Mutex::new(Observers::new()),
             source,
         })
     }
@@ -368,28 +369,26 @@ impl Mapping {
     }
 
     fn invalidate(&self, first: u64, end: u64, even_cow: bool) {
-        let observers: Vec<_> = {
-            let mut list = self.observers.lock();
-            list.retain(|o| o.strong_count() > 0);
-            list.iter().filter_map(Weak::upgrade).collect()
-        };
-        for observer in observers {
-            observer.invalidate(self, first, end, even_cow);
+        let mut last = None;
+        loop {
+            // The lock is free again where they are called, and where the last reference to one may be dropped.
+            let next = self.observers.lock().behind(last);
+            let Some((reached, observers)) = next else { return };
+            last = Some(reached);
+            for observer in observers {
+                observer.invalidate(self, first, end, even_cow);
+            }
         }
     }
 
     /// Registers an address space. Registering twice is registering once; dead ones fall out by themselves.
     pub fn add_observer(&self, observer: Weak<dyn MappingObserver>) {
-        let mut list = self.observers.lock();
-        list.retain(|o| o.strong_count() > 0);
-        if !list.iter().any(|o| core::ptr::addr_eq(o.as_ptr(), observer.as_ptr())) {
-            list.push(observer);
-        }
+        self.observers.lock().add(observer);
     }
 
     /// Ends a registration.
     pub fn remove_observer(&self, observer: &Weak<dyn MappingObserver>) {
-        self.observers.lock().retain(|o| o.strong_count() > 0 && !core::ptr::addr_eq(o.as_ptr(), observer.as_ptr()));
+        self.observers.lock().remove(observer);
     }
 
     /// Counts a shared writable memory mapping (also one that mprotect may make writable).

@@ -132,6 +132,26 @@ fn address_spaces_are_told() {
 }
 
 #[test]
+fn many_address_spaces_are_told_and_dead_ones_forgotten() {
+    let m = fresh();
+    write(&m, 0, &vec![1; 2 * PAGE_SIZE]);
+    let logs: Vec<Arc<Log>> = (0..100).map(|_| Arc::new(Log::default())).collect();
+    let add = |log: &Arc<Log>| {
+        let observer: Arc<dyn MappingObserver> = log.clone();
+        m.add_observer(Arc::downgrade(&observer));
+    };
+    logs.iter().for_each(add);
+    m.punch(0, PAGE).unwrap();
+    assert!(logs.iter().all(|log| log.0.lock().unwrap().len() == 2), "each before and after");
+    for _ in 0..1000 {
+        add(&Arc::new(Log::default()));
+    }
+    assert!(m.observers.lock().len() <= 2 * logs.len(), "the dead do not gather");
+    m.punch(PAGE, PAGE).unwrap();
+    assert!(logs.iter().all(|log| log.0.lock().unwrap().len() == 4), "the living stay");
+}
+
+#[test]
 fn frames_are_given_back() {
     let platform = crate::testing::install();
     let m = fresh();

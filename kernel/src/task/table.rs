@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicI32, AtomicU64};
 
+use caller::PerUser;
 use syscall_shim::{Errno, SysResult};
 
 use super::ordered::{Batch, in_batches};
