@@ -9,7 +9,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::{OpenFile, open_file};
 use crate::mm::{PAGE_SIZE, user_page};
-use crate::sync::{ArcTable, Writer};
+use crate::sync::{ArcTable, HasUsers, Users, Writer};
 use crate::task::current;
 
 /// Which descriptors are taken.
@@ -29,6 +29,13 @@ pub struct FdTable {
     pub id: u64,
     /// Looked up without a lock. The lock of those who change it is a leaf; descriptions are dropped after it is released.
     files: ArcTable<OpenFile, Numbers>,
+    users: Users,
+}
+
+impl HasUsers for FdTable {
+    fn users(&self) -> &Users {
+        &self.users
+    }
 }
 
 /// The right to change a table.
@@ -223,7 +230,11 @@ impl FdTable {
     }
 
     fn with(files: Vec<Option<Arc<OpenFile>>>, numbers: Numbers) -> FdTable {
-        FdTable { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), files: ArcTable::new(files, numbers) }
+        FdTable {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            files: ArcTable::new(files, numbers),
+            users: Users::default(),
+        }
     }
 
     /// A copy that shares the open file descriptions: for a child of fork(2), and for `unshare(CLONE_FILES)`.

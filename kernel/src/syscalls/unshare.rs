@@ -7,6 +7,7 @@ use syscall_shim::{CloneFlags, Errno, SysResult};
 use super::identity::may_inspect;
 use super::paths;
 use crate::files::epoll::Epoll;
+use crate::sync::Use;
 use crate::task::{Task, current, table};
 use crate::usermem::UserPtr;
 
@@ -27,14 +28,14 @@ pub fn unshare(flags: u64) -> SysResult {
     let task = current();
     // Users' ids are those of a process, not of a thread.
     let of_process = OF_PROCESS | CloneFlags::CLONE_NEWUSER;
-    if flags.intersects(of_process) && task.process.threads().len() > 1 {
+    if flags.intersects(of_process) && task.process.thread_count() > 1 {
         return Err(Errno::EINVAL);
     }
     if new_time || !others.is_empty() {
         return Err(Errno::EPERM);
     }
     if flags.contains(CloneFlags::CLONE_FS) {
-        let own = Arc::new(task.fs().duplicate());
+        let own = Use::new(Arc::new(task.fs().duplicate()));
         let shared = core::mem::replace(&mut *task.fs.lock(), own);
         drop(shared);
     }

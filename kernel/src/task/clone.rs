@@ -17,6 +17,7 @@ use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
 use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
+use crate::watch;
 use ipc::sem::UndoList;
 
 /// `struct clone_args` of clone(2).
@@ -82,9 +83,7 @@ fn check_limits(parent: &Task) -> SysResult<()> {
     let credentials = parent.credentials();
     let limit = parent.process.rlimit(RLIMIT_NPROC);
     let exempt = credentials.uid == 0 || credentials.capable(CAP_SYS_RESOURCE) || credentials.capable(CAP_SYS_ADMIN);
-    // Counting is dear, and needless while all users together are below the limit.
-    let reached = || table::tasks().iter().filter(|task| task.credentials().uid == credentials.uid).count() as u64 >= limit;
-    if !exempt && total >= limit && reached() { Err(Errno::EAGAIN) } else { Ok(()) }
+    if !exempt && table::threads_of_user(credentials.uid) >= limit { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
 fn choose_id(wanted: Option<i32>) -> SysResult<i32> {
@@ -165,7 +164,7 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     sched::start(&child);
     if flags.contains(CloneFlags::CLONE_VFORK) {
         // A thread never leaves its process's memory but with its end.
-        let ended = || !process.threads.lock().iter().any(|thread| Arc::ptr_eq(thread, &child));
+        let ended = || !process.threads.lock().contains(&child);
         let thread = flags.contains(CloneFlags::CLONE_THREAD);
         let done = || if thread { ended() } else { process.left_first_space.load(Ordering::Acquire) }.then_some(());
         // A thread that is being killed does not wait: it never uses the memory again.
@@ -174,11 +173,17 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     Ok(Some(tid))
 }
 
+fn fork(mm: &AddressSpace) -> SysResult<Arc<AddressSpace>> {
+    let child = mm.fork()?;
+    watch::space_copied(mm, &child);
+    Ok(child)
+}
+
 /// Memory, signal actions and what else belongs to a process of its own.
 fn new_process(parent: &Task, pid: i32, args: &CloneArgs) -> SysResult<Process> {
     let flags = args.flags;
     let mm: Arc<AddressSpace> = parent.process.mm();
-    let mm = if flags.contains(CloneFlags::CLONE_VM) { mm } else { mm.fork()? };
+    let mm = if flags.contains(CloneFlags::CLONE_VM) { mm } else { fork(&mm)? };
     let actions = &parent.process.sighand;
     let sighand = if flags.contains(CloneFlags::CLONE_SIGHAND) { actions.share() } else { actions.duplicate() };
     if flags.contains(CloneFlags::CLONE_CLEAR_SIGHAND) {
