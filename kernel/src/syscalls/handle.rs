@@ -1,6 +1,8 @@
 //! name_to_handle_at(2), open_by_handle_at(2): files by what they are, not by their names.
 
-use fs::{Cap, OpenFlags};
+use alloc::vec::Vec;
+
+use fs::{Cap, OpenFlags, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
@@ -19,11 +21,32 @@ const AT_HANDLE_FID: u32 = 0x200;
 /// `AT_HANDLE_MNT_ID_UNIQUE`: the mount's id is 64 bits long and not used again.
 const AT_HANDLE_MNT_ID_UNIQUE: u32 = 1;
 
+/// `AT_HANDLE_CONNECTABLE`: the handle names the directory, too. No file system here makes such ones.
+const AT_HANDLE_CONNECTABLE: u32 = 2;
+
+/// What names a file where nobody could open it by that: its number and a generation (`FILEID_INO64_GEN`).
+fn number_of(path: &Path) -> SysResult<(i32, Vec<u8>)> {
+    const KIND: i32 = 0x81;
+    const GENERATION: u32 = 0;
+    let number = path.inode()?.metadata().ino;
+    Ok((KIND, number.to_le_bytes().into_iter().chain(GENERATION.to_le_bytes()).collect()))
+}
+
 /// name_to_handle_at(2).
 pub fn name_to_handle_at(dirfd: i32, path: UserAddr, handle: UserAddr, mount_id: UserAddr, flags: u32) -> SysResult {
-    let own = AT_HANDLE_FID | AT_HANDLE_MNT_ID_UNIQUE;
+    let own = AT_HANDLE_FID | AT_HANDLE_MNT_ID_UNIQUE | AT_HANDLE_CONNECTABLE;
+    let has = |flag| flags & flag != 0;
+    if has(AT_HANDLE_FID) && has(AT_HANDLE_CONNECTABLE) {
+        return Err(Errno::EINVAL);
+    }
     let found = find_at(dirfd, path, flags & !own, g::AT_SYMLINK_FOLLOW | g::AT_EMPTY_PATH)?;
-    let (kind, bytes) = namespace().handle(&found)?;
+    if has(AT_HANDLE_CONNECTABLE) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let (kind, bytes) = match namespace().handle(&found) {
+        Err(Errno::EOPNOTSUPP) if has(AT_HANDLE_FID) => number_of(&found)?,
+        handle => handle?,
+    };
     let head: UserPtr<[u32; 2]> = handle.cast();
     let [room, _] = head.read()?;
     if room > MAX_HANDLE {
