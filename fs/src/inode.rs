@@ -426,6 +426,10 @@ pub trait FileSystem: Send + Sync {
     fn read_only(&self) -> bool {
         false
     }
+    /// Whether a name that is not there is the error of whoever would make it (`ENOENT`), before others are looked for: procfs.
+    fn has_fixed_names(&self) -> bool {
+        false
+    }
     /// Takes new options of this type, and whether it is read-only (`MS_REMOUNT`). One that has no options takes any.
     fn reconfigure(&self, _options: &str, _read_only: bool) -> SysResult<()> {
         Ok(())

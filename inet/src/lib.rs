@@ -20,6 +20,8 @@ pub mod fragments;
 pub mod groups;
 pub mod hostile;
 pub mod ip;
+pub mod ipv4_options;
+pub mod ipv6_headers;
 pub mod siphash;
 pub mod tcp;
 pub mod udplite;

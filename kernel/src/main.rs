@@ -19,6 +19,8 @@ extern crate mem;
 extern crate sync;
 #[cfg(target_os = "none")]
 extern crate usermem;
+#[cfg(target_os = "none")]
+extern crate vm;
 
 #[cfg(target_os = "none")]
 mod counters;
@@ -28,6 +30,8 @@ mod drivers;
 mod entry;
 #[cfg(target_os = "none")]
 mod files;
+#[cfg(target_os = "none")]
+mod fs_platform;
 #[cfg(target_os = "none")]
 mod host_link;
 #[cfg(target_os = "none")]
@@ -134,7 +138,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     trace::init();
     profile::init();
     watch::init();
-    mm::sites::init();
+    mm::sites::init(entry::direct::for_stubs(), boot.command_line().split_ascii_whitespace().any(|word| word == "no-patch"));
     mm::heap::set_shortage_hook(task::oom::call_for);
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering, fence};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering, fence};
 use spin::Once;
 use syscall_shim::vdso::{IMAGE, IMAGE_PAGES, MODE_TSC, VdsoData};
 use syscall_shim::{Errno, SysResult};
@@ -11,9 +11,30 @@ use zerocopy::IntoBytes;
 use crate::arch::{clock, percpu};
 use crate::mm::{AddressSpace, PAGE_SIZE, Prot, SpecialPages, frames, phys_to_virt};
 use crate::sync::IrqSpinLock;
+use crate::task::Task;
 
 /// What clock_getres(2) tells of the coarse clocks: Linux's tick at 250 Hz.
 pub const COARSE_RESOLUTION_NS: u32 = 4_000_000;
+
+/// What settimeofday(2) was told of the time zone, which the kernel itself makes nothing of.
+struct Zone {
+    minutes_west: AtomicI32,
+    dst_time: AtomicI32,
+}
+
+static ZONE: Zone = Zone { minutes_west: AtomicI32::new(0), dst_time: AtomicI32::new(0) };
+
+/// The time zone that was told: `tz_minuteswest`, `tz_dsttime`.
+pub fn zone() -> (i32, i32) {
+    (ZONE.minutes_west.load(Ordering::Relaxed), ZONE.dst_time.load(Ordering::Relaxed))
+}
+
+/// Keeps it, for all programs.
+pub fn set_zone(minutes_west: i32, dst_time: i32) {
+    ZONE.minutes_west.store(minutes_west, Ordering::Relaxed);
+    ZONE.dst_time.store(dst_time, Ordering::Relaxed);
+    publish_clock();
+}
 
 struct Frames {
     data: Arc<SpecialPages>,
@@ -42,16 +63,14 @@ fn frames_or_load() -> Option<&'static Frames> {
 }
 
 /// Maps data page and image into `mm` at the hint that `hint` gives for their length, and returns the image's address.
-pub fn map(mm: &AddressSpace, hint: impl FnOnce(u64) -> Option<u64>) -> SysResult<Option<u64>> {
+pub fn map(mm: &AddressSpace, by: &Task, hint: impl FnOnce(u64) -> Option<u64>) -> SysResult<Option<u64>> {
     let frames = frames_or_load().ok_or(Errno::ENOMEM)?;
     let len = ((1 + IMAGE_PAGES) * PAGE_SIZE) as u64;
     // One place for both: reserve it, then put the two areas there.
-    let place = mm.mmap(crate::mm::MapRequest::anonymous(
-        hint(len).unwrap_or(0),
-        len,
-        Prot::empty(),
-        crate::mm::MapFlags::NORESERVE,
-    ))?;
+    let place = mm.mmap(
+        crate::mm::MapRequest::anonymous(hint(len).unwrap_or(0), len, Prot::empty(), crate::mm::MapFlags::NORESERVE),
+        by,
+    )?;
     mm.munmap(place, len)?;
     let data = mm.mmap_special(place, Prot::READ, frames.data.clone())?;
     let image = mm.mmap_special(data + PAGE_SIZE as u64, Prot::READ | Prot::EXEC, frames.image.clone())?;
@@ -75,6 +94,9 @@ pub fn publish_clock() {
         realtime_ns: clock::realtime_base_ns(),
         coarse_resolution_ns: COARSE_RESOLUTION_NS,
         counts: percpu::VDSO_ANSWERS as u32,
+        tai: clock::tai_offset(),
+        tz_minuteswest: ZONE.minutes_west.load(Ordering::Relaxed),
+        tz_dsttime: ZONE.dst_time.load(Ordering::Relaxed),
         ..VdsoData::default()
     });
 }

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::boot;
 use crate::host_link::{self, frame::Outgoing};
+use crate::mm::{AddressSpace, PAGE_SIZE, Prot};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// It is a debugger.
@@ -53,19 +54,34 @@ fn tell(event: u8, words: &[u64], path: &[u8]) {
 }
 
 /// An address space with nothing in it.
-pub fn space_made(root: u64) {
-    tell(event::NEW, &[root], &[]);
+pub fn space_made(space: &AddressSpace) {
+    if is_active() {
+        tell(event::NEW, &[space.root()], &[]);
+    }
 }
 
-/// A copy of another.
-pub fn space_copied(from: u64, to: u64) {
-    tell(event::COPIED, &[from, to], &[]);
+/// A new address space, a copy of another.
+pub fn space_copied(from: &AddressSpace, to: &AddressSpace) {
+    if is_active() {
+        tell(event::NEW, &[to.root()], &[]);
+        tell(event::COPIED, &[from.root(), to.root()], &[]);
+    }
 }
 
-/// Executable pages of a file.
+/// `len` bytes were mapped at `start`.
+pub fn mapped(space: &AddressSpace, start: u64, len: u64, prot: Prot) {
+    if prot.contains(Prot::EXEC) && is_active() {
+        code_mapped(space, start, start + len);
+    }
+}
+
+/// Executable pages, perhaps of a file.
 #[cold]
-pub fn code_mapped(root: u64, start: u64, end: u64, offset: u64, path: &[u8]) {
-    tell(event::MAPPED, &[root, start, end, offset], path);
+fn code_mapped(space: &AddressSpace, start: u64, end: u64) {
+    if let Some(area) = space.describe(start).filter(|area| area.ino != 0) {
+        let offset = area.offset + (start - area.start);
+        tell(event::MAPPED, &[space.root(), start, end.next_multiple_of(PAGE_SIZE as u64), offset], &area.path);
+    }
 }
 
 /// Where a debugger stops to learn of it (skiff/src/gdb/skiff.py): its arguments tell.

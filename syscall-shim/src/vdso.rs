@@ -23,9 +23,9 @@ pub const COUNTED: [u32; 5] =
 
 abi_structs! {
     /// The data page's first bytes. Nanoseconds since boot are `base_ns + ((tsc - base_tsc) * mult >> 48)`.
-    VdsoData [56] {
+    VdsoData [64] {
         sequence: u32, mode: u32, base_tsc: u64, base_ns: u64, mult: u64, realtime_ns: u64, coarse_resolution_ns: u32, getcpu: u32,
-        counts: u32, unused: u32,
+        counts: u32, tai: i32, tz_minuteswest: i32, tz_dsttime: i32,
     }
 }
 

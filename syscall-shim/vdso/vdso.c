@@ -23,7 +23,8 @@ struct vdso_data {
 	u32 coarse_resolution_ns;
 	u32 getcpu;		/* 1: RDTSCP yields the CPU's number */
 	u32 counts;		/* where, from GS base, the CPU's counts of answers are, in the order of `enum counted`; 0: nowhere */
-	u32 unused;
+	int tai;		/* seconds that atomic time is ahead of UTC */
+	int tz_minuteswest, tz_dsttime;
 };
 
 /* The page below the ELF header (`__ehdr_start` is the linker's name for the image's first byte). */
@@ -68,7 +69,10 @@ static inline u64 rdtsc_ordered(void)
 	return (u64)high << 32 | low;
 }
 
-/* Nanoseconds since boot, plus those since 1970 at boot if `real`. Answers 0 where the kernel must be asked. */
+/* What `now` adds to the time since boot: nothing, that since 1970 at boot, and what atomic time is ahead of UTC. */
+enum { MONOTONIC, REAL, TAI };
+
+/* Nanoseconds since boot, or since 1970. Answers 0 where the kernel must be asked. */
 static inline int now(int real, u64 *ns)
 {
 	u32 sequence;
@@ -82,6 +86,8 @@ static inline int now(int real, u64 *ns)
 		*ns = data()->base_ns + (u64)((unsigned __int128)delta * data()->mult >> 48);
 		if (real)
 			*ns += data()->realtime_ns;
+		if (real == TAI)
+			*ns += (s64)data()->tai * (s64)NSEC;
 		/* x86 does not reorder loads; only the compiler must be kept from it, which `volatile` does. */
 	} while (data()->sequence != sequence);
 	return 1;
@@ -92,11 +98,14 @@ int __vdso_clock_gettime(int clock, struct timespec *ts)
 	u64 ns;
 	int real;
 	switch (clock) {
-	case CLOCK_REALTIME: case CLOCK_REALTIME_COARSE: case CLOCK_TAI:
-		real = 1;
+	case CLOCK_REALTIME: case CLOCK_REALTIME_COARSE:
+		real = REAL;
+		break;
+	case CLOCK_TAI:
+		real = TAI;
 		break;
 	case CLOCK_MONOTONIC: case CLOCK_MONOTONIC_COARSE: case CLOCK_MONOTONIC_RAW: case CLOCK_BOOTTIME:
-		real = 0;
+		real = MONOTONIC;
 		break;
 	default:
 		return syscall3(NR_clock_gettime, clock, (long)ts, 0);
@@ -113,15 +122,17 @@ EXPORT(clock_gettime);
 int __vdso_gettimeofday(struct timeval *tv, struct timezone *tz)
 {
 	u64 ns;
-	if (!now(1, &ns))
+	if (!now(REAL, &ns))
 		return syscall3(NR_gettimeofday, (long)tv, (long)tz, 0);
 	count(COUNTED_GETTIMEOFDAY);
 	if (tv) {
 		tv->tv_sec = ns / NSEC;
 		tv->tv_usec = ns % NSEC / 1000;
 	}
-	if (tz)
-		tz->tz_minuteswest = tz->tz_dsttime = 0;
+	if (tz) {
+		tz->tz_minuteswest = data()->tz_minuteswest;
+		tz->tz_dsttime = data()->tz_dsttime;
+	}
 	return 0;
 }
 EXPORT(gettimeofday);
@@ -129,7 +140,7 @@ EXPORT(gettimeofday);
 s64 __vdso_time(s64 *t)
 {
 	u64 ns;
-	if (!now(1, &ns))
+	if (!now(REAL, &ns))
 		return syscall3(NR_time, (long)t, 0, 0);
 	count(COUNTED_TIME);
 	s64 seconds = ns / NSEC;

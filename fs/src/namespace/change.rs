@@ -40,7 +40,7 @@ impl Namespace {
         if old.inode().is_some() {
             return Err(Errno::EEXIST);
         }
-        if parent.trailing && kind != Creates::Directory {
+        if dir.mount.fs.has_fixed_names() || parent.trailing && kind != Creates::Directory {
             return Err(Errno::ENOENT);
         }
         want_write(&dir.mount)?;

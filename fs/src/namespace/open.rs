@@ -118,6 +118,9 @@ impl Namespace {
                 // Somebody else may have created it before the lock was ours.
                 dentry = lookup_locked(&dir.dentry, &name)?;
                 if dentry.inode().is_none() {
+                    if dir.mount.fs.has_fixed_names() {
+                        return Err(Errno::ENOENT);
+                    }
                     want_write(&dir.mount)?;
                     may_create(ctx.creds, &dir)?;
                     let (node, lists) = new_node(ctx, dir_inode, S_IFREG | (mode & 0o7777))?;

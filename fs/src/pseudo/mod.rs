@@ -75,6 +75,10 @@ impl FileSystem for PseudoFs {
         self.options.clone()
     }
 
+    fn has_fixed_names(&self) -> bool {
+        self.magic == PROC_MAGIC
+    }
+
     fn statfs(&self) -> SysResult<StatFs> {
         Ok(StatFs {
             magic: self.magic,

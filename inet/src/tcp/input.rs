@@ -241,7 +241,7 @@ impl Tcb {
         self.duplicates = 0;
         self.rtt.acknowledged(ack, now);
         self.resend_first = self.congestion.acknowledged(advanced, ack, now, self.rtt.smoothed);
-        self.timers.resend = (self.max != self.una).then(|| now + self.rtt.timeout());
+        self.timers.resend = (self.max != self.una).then(|| now + self.rtt.timeout(&self.settings));
         if self.wants_room && self.is_writable() {
             self.wants_room = false;
             self.events |= Events::WRITABLE;
@@ -320,7 +320,7 @@ impl Tcb {
                 self.events |= Events::READABLE;
                 self.look_for_urgent();
             }
-            if now.saturating_sub(self.data_at) > self.rtt.timeout() {
+            if now.saturating_sub(self.data_at) > self.rtt.timeout(&self.settings) {
                 self.quick_acks = QUICK_ACKS;
             }
             self.data_at = now;
@@ -330,7 +330,7 @@ impl Tcb {
                 self.quick_acks = self.quick_acks.saturating_sub(quick.into());
                 self.ack_now = true;
             } else if self.timers.delayed_ack.is_none() {
-                self.timers.delayed_ack = Some(now + DELAYED_ACK);
+                self.timers.delayed_ack = Some(now + self.settings.delayed_ack_max.min(DELAYED_ACK));
             }
         }
         if fin && fin_at == self.rcv_nxt && !self.queue.has_gaps() {

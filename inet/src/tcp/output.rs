@@ -85,7 +85,7 @@ impl Tcb {
             self.rtt.sent(self.nxt, now);
         }
         self.max = self.max.max(self.nxt);
-        self.timers.resend = Some(now + self.rtt.timeout());
+        self.timers.resend = Some(now + self.rtt.timeout(&self.settings));
         Some(Transmit { header, payload: Pieces::new(), len: 0, segment_size: 0 })
     }
 
@@ -148,7 +148,7 @@ impl Tcb {
         }
         self.max = self.max.max(self.nxt);
         if self.timers.resend.is_none() || offset == 0 {
-            self.timers.resend = Some(now + self.rtt.timeout());
+            self.timers.resend = Some(now + self.rtt.timeout(&self.settings));
         }
         self.timers.cork = None;
         Some(self.segment(seq, flags, payload, len))
@@ -185,7 +185,7 @@ impl Tcb {
     /// With nothing on its way, a closed window is asked after.
     fn arm_probe(&mut self, now: Instant, offset: usize) {
         if offset == 0 && self.timers.resend.is_none() {
-            self.timers.resend = Some(now + self.rtt.timeout());
+            self.timers.resend = Some(now + self.rtt.timeout(&self.settings));
         }
     }
 

@@ -1,10 +1,11 @@
 //! Round-trip time and the retransmission time-out (RFC 6298), with Linux's bounds.
 
-use super::{Instant, MS, SECOND, Seq};
+use super::{Instant, MS, SECOND, Seq, Settings};
 
-/// Bounds of the time-out (`TCP_RTO_MIN`, `TCP_RTO_MAX`).
-const MIN: u64 = 200 * MS;
-const MAX: u64 = 120 * SECOND;
+/// Bounds of the time-out, where the application sets no others (`TCP_RTO_MIN`, `TCP_RTO_MAX`).
+pub const MIN: u64 = 200 * MS;
+/// See [`MIN`].
+pub const MAX: u64 = 120 * SECOND;
 /// Before anything was measured.
 const INITIAL: u64 = SECOND;
 
@@ -15,7 +16,6 @@ pub struct Rtt {
     pub smoothed: u64,
     /// See `smoothed`.
     pub variation: u64,
-    base: u64,
     /// Doublings since the last sample.
     backoff: u32,
     /// The segment that is timed: the number behind it, and when it left. One at a time, never one that was sent twice (Karn).
@@ -24,14 +24,16 @@ pub struct Rtt {
 
 impl Default for Rtt {
     fn default() -> Self {
-        Self { smoothed: 0, variation: 0, base: INITIAL, backoff: 0, timed: None }
+        Self { smoothed: 0, variation: 0, backoff: 0, timed: None }
     }
 }
 
 impl Rtt {
-    /// The time-out now.
-    pub fn timeout(&self) -> u64 {
-        (self.base << self.backoff.min(16)).min(MAX)
+    /// The time-out now, within what the application has set.
+    pub fn timeout(&self, settings: &Settings) -> u64 {
+        let measured = self.smoothed + (4 * self.variation).max(settings.retransmit_min);
+        let base = if self.smoothed == 0 { INITIAL } else { measured };
+        (base.min(MAX) << self.backoff.min(16)).min(settings.retransmit_max)
     }
 
     /// A time-out has passed.
@@ -73,6 +75,5 @@ impl Rtt {
             self.variation = (3 * self.variation + self.smoothed.abs_diff(took)) / 4;
             self.smoothed = ((7 * self.smoothed + took) / 8).max(1);
         }
-        self.base = (self.smoothed + (4 * self.variation).max(MIN)).min(MAX);
     }
 }

@@ -3,7 +3,8 @@
 use bitflags::bitflags;
 
 use super::congestion::Algorithm;
-use super::{Instant, SECOND, TIME_WAIT};
+use super::tcb::DELAYED_ACK;
+use super::{Instant, SECOND, TIME_WAIT, rtt};
 
 /// States of RFC 9293, 3.3.2, except `LISTEN`. What a listener receives is in `SYN-RECEIVED` as a [`Request`], so that only a
 /// simultaneous open brings a connection there.
@@ -107,6 +108,12 @@ pub struct Settings {
     pub not_sent_low_water: u32,
     /// `TCP_CONGESTION`.
     pub congestion: Algorithm,
+    /// Bounds of the retransmission time-out, in nanoseconds.
+    pub retransmit_min: u64,
+    /// See `retransmit_min`.
+    pub retransmit_max: u64,
+    /// The longest that an acknowledgement waits for company, in nanoseconds.
+    pub delayed_ack_max: u64,
 }
 
 impl Default for Settings {
@@ -123,6 +130,9 @@ impl Default for Settings {
             linger2: TIME_WAIT,
             not_sent_low_water: u32::MAX,
             congestion: Algorithm::default(),
+            retransmit_min: rtt::MIN,
+            retransmit_max: rtt::MAX,
+            delayed_ack_max: DELAYED_ACK,
         }
     }
 }

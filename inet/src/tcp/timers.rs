@@ -60,7 +60,7 @@ impl Tcb {
             // Nothing on its way: the window is closed.
             self.probe = true;
             self.probe_backoff += 1;
-            let interval = self.rtt.timeout() << self.probe_backoff.min(10);
+            let interval = self.rtt.timeout(&self.settings) << self.probe_backoff.min(10);
             self.timers.resend = Some(now + interval.min(MAX_PROBE_INTERVAL));
             return;
         }
@@ -73,7 +73,7 @@ impl Tcb {
         if self.window == 0 && !self.is_connecting() {
             self.resend_first = true;
             self.nxt = self.max;
-            self.timers.resend = Some(now + self.rtt.timeout());
+            self.timers.resend = Some(now + self.rtt.timeout(&self.settings));
         }
     }
 

@@ -7,7 +7,7 @@
 //! Sources: Documentation/virt/kvm/x86/msr.rst (pvclock), SDM volume 2A, CPUID leaf 15H.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
 pub use base::TscScale;
 use base::addr::PAGE_SIZE;
@@ -292,6 +292,20 @@ pub fn realtime_ns() -> u64 {
 #[inline]
 pub fn realtime_base_ns() -> u64 {
     REALTIME_BASE.load(Ordering::Relaxed)
+}
+
+/// Seconds that atomic time (`CLOCK_TAI`) is ahead of UTC.
+static TAI_OFFSET: AtomicI32 = AtomicI32::new(0);
+
+/// Seconds that atomic time is ahead of UTC, as far as anybody has told.
+#[inline]
+pub fn tai_offset() -> i32 {
+    TAI_OFFSET.load(Ordering::Relaxed)
+}
+
+/// Tells that.
+pub fn set_tai_offset(seconds: i32) {
+    TAI_OFFSET.store(seconds, Ordering::Relaxed);
 }
 
 /// Sets the time of day (clock_settime(2)).

@@ -1,9 +1,10 @@
 //! The translation look-aside buffer of this CPU.
 
 use base::addr::PAGE_SIZE;
-use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
-use x86_64::registers::control::{Cr4, Cr4Flags};
+use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
+use x86_64::structures::paging::PhysFrame;
+use x86_64::{PhysAddr, VirtAddr};
 
 use crate::irq;
 
@@ -22,6 +23,27 @@ pub fn flush_local(start: u64, end: u64) {
             tlb::flush(VirtAddr::new_truncate(addr));
         }
     }
+}
+
+/// Flushes all translations of the program's half on this CPU.
+pub fn flush_all_local() {
+    tlb::flush_all();
+}
+
+/// Makes this CPU use the page tables below `root`, without stale translations.
+///
+/// # Safety
+/// The upper half of the tables is the kernel's, so that its code, stack and data stay mapped as they are, and they live until
+/// another root is loaded.
+pub unsafe fn load_root(root: u64) {
+    let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
+    // SAFETY: by the caller.
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+}
+
+/// Physical address of the root of the page tables that this CPU uses.
+pub fn loaded_root() -> u64 {
+    Cr3::read().0.start_address().as_u64()
 }
 
 /// Flushes everything, global translations too (SDM volume 3A, 4.10.4.1: a change of CR4.PGE does).

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use fs::Path;
-use sync::SpinLock;
+use sync::{HasUsers, SpinLock, Users};
 use syscall_shim::{Errno, SysResult};
 
 use crate::Credentials;
@@ -23,18 +23,30 @@ pub struct FsContext {
     /// dropped after it is released.
     places: SpinLock<Arc<Places>>,
     umask: AtomicU32,
+    users: Users,
+}
+
+impl HasUsers for FsContext {
+    fn users(&self) -> &Users {
+        &self.users
+    }
 }
 
 impl FsContext {
     /// The context of the first process: `root` is root and working directory, the umask 022.
     pub fn new(root: Path) -> FsContext {
         let cwd = root.clone();
-        FsContext { places: SpinLock::new(Arc::new(Places { root, cwd })), umask: AtomicU32::new(0o022) }
+        FsContext::with(Arc::new(Places { root, cwd }), 0o022)
     }
 
     /// A copy for a task created without `CLONE_FS`.
     pub fn duplicate(&self) -> FsContext {
-        FsContext { places: SpinLock::new(self.places()), umask: AtomicU32::new(self.umask()) }
+        FsContext::with(self.places(), self.umask())
+    }
+
+    #[track_caller]
+    fn with(places: Arc<Places>, umask: u32) -> FsContext {
+        FsContext { places: SpinLock::new(places), umask: AtomicU32::new(umask), users: Users::default() }
     }
 
     fn places(&self) -> Arc<Places> {
@@ -51,7 +63,7 @@ impl FsContext {
         drop(old);
     }
 
-    fn with<R>(&self, creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> R) -> R {
+    fn run<R>(&self, creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> R) -> R {
         let places = self.places();
         f(&fs::FsContext { root: Cow::Borrowed(&places.root), cwd: Cow::Borrowed(&places.cwd), creds, umask: self.umask() })
     }
@@ -94,12 +106,12 @@ pub fn fs_credentials(creds: &Credentials) -> fs::Credentials<'_> {
 
 /// Runs `f` with the caller's view of the tree.
 pub fn with_fs<R>(f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    with_own(|own, creds| own.with(&fs_credentials(creds), f))
+    with_own(|own, creds| own.run(&fs_credentials(creds), f))
 }
 
 /// Runs `f` with the caller's view of the tree and other ids: access(2) asks with the real ones.
 pub fn with_fs_as<R>(creds: &fs::Credentials<'_>, f: impl FnOnce(&fs::FsContext<'_>) -> SysResult<R>) -> SysResult<R> {
-    with_own(|own, _| own.with(creds, f))
+    with_own(|own, _| own.run(creds, f))
 }
 
 /// Calls `f` once, which [`fs_context`] cannot know.

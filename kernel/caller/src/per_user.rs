@@ -1,17 +1,23 @@
 //! What the processes of each user have of something together, where there is a limit on that.
 
-use litemap::LiteMap;
+use alloc::collections::BTreeMap;
 
 use sync::IrqSpinLock;
 
 /// Counts by user id. A leaf lock.
-pub struct PerUser(IrqSpinLock<LiteMap<u32, u64>>);
+pub struct PerUser(IrqSpinLock<BTreeMap<u32, u64>>);
+
+impl Default for PerUser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl PerUser {
     /// Nobody has any.
     #[track_caller]
     pub const fn new() -> Self {
-        Self(IrqSpinLock::new(LiteMap::new_vec()))
+        Self(IrqSpinLock::new(BTreeMap::new()))
     }
 
     /// Gives user `uid` so many more, unless that is beyond `limit`. Whether it was done.

@@ -180,6 +180,8 @@ pub struct Epoll {
     interest: SleepMutex<HashMap<(usize, i32), Arc<Watch>>>,
     /// The description of the instance, to find who watches it.
     file: SpinLock<Weak<OpenFile>>,
+    /// `struct epoll_params`: how long a wait should look at network devices before it sleeps. A hint, for drivers that are polled.
+    busy_poll: SpinLock<[u8; 8]>,
 }
 
 impl Epoll {
@@ -191,6 +193,7 @@ impl Epoll {
             core: Arc::new(core),
             interest: SleepMutex::new(HashMap::new()),
             file: SpinLock::new(Weak::new()),
+            busy_poll: SpinLock::new([0; 8]),
         });
         let (path, inode) = anon::anon_inode("[eventpoll]");
         let file = OpenFile::new(path, inode, epoll.clone(), flags | OpenFlags::RDWR);
@@ -205,6 +208,7 @@ impl Epoll {
         if event.events & EXCLUSIVE != 0 && (event.events & !EXCLUSIVE_OK != 0 || nested.is_some()) {
             return Err(Errno::EINVAL);
         }
+        let mut leaves = Vec::new();
         let _nesting = match nested {
             Some(inner) => {
                 let guard = NESTING.lock();
@@ -212,6 +216,7 @@ impl Epoll {
                 if self.height_above(1) + below > MAX_CHAIN {
                     return Err(Errno::ELOOP);
                 }
+                inner.leaves(&mut leaves)?;
                 Some(guard)
             }
             None => None,
@@ -237,6 +242,14 @@ impl Epoll {
         });
         interest.insert(key, watch.clone());
         target.add_watch(Arc::downgrade(&watch));
+        // Where neither end is in a chain there are only paths of one step, which may be any number.
+        let in_chain =
+            nested.is_some() || self.file.lock().upgrade().is_some_and(|file| !file.watching_instances().is_empty());
+        if in_chain && !leaves.iter().chain([target]).all(has_few_paths) {
+            interest.remove(&key);
+            watch.retire();
+            return Err(Errno::EINVAL);
+        }
         let mut table = PollTable::collecting();
         target.poll(&mut table);
         watch.register(table.into_queues());
@@ -285,6 +298,29 @@ impl Epoll {
         watches.try_reserve_exact(interest.len()).map_err(|_| Errno::ENOMEM)?;
         watches.extend(interest.values().cloned());
         Ok(watches)
+    }
+
+    /// The description that is watched under the number `fd`: of several, that with `index` in order. `ENOENT`.
+    pub fn target(&self, fd: i32, index: usize) -> SysResult<Arc<OpenFile>> {
+        let mut targets = self.watches()?;
+        targets.retain(|watch| watch.key.1 == fd);
+        targets.sort_unstable_by_key(|watch| watch.key.0);
+        targets.get(index).and_then(|watch| watch.file.upgrade()).ok_or(Errno::ENOENT)
+    }
+
+    /// Adds the files that are no instances themselves, and that this instance reports of by way of others.
+    fn leaves(&self, found: &mut Vec<Arc<OpenFile>>) -> SysResult<()> {
+        for watch in self.watches()? {
+            let Some(file) = watch.file.upgrade() else { continue };
+            match file.ops_as::<Epoll>() {
+                Some(inner) => inner.leaves(found)?,
+                None => {
+                    found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                    found.push(file);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Length of the longest chain from this instance down; `ELOOP` if it leads to `to` or is too long.
@@ -386,8 +422,32 @@ impl FileOps for Epoll {
         (false, false)
     }
 
-    fn ioctl(&self, _file: &OpenFile, _request: u32, _arg: UserAddr) -> SysResult {
-        Err(Errno::EINVAL)
+    fn ioctl(&self, _file: &OpenFile, request: u32, arg: UserAddr) -> SysResult {
+        const EPIOCSPARAMS: u32 = 0x4008_8a01;
+        const EPIOCGPARAMS: u32 = 0x8008_8a02;
+        /// `NAPI_POLL_WEIGHT`: larger budgets are for who may administer the network.
+        const MAX_BUDGET: u16 = 64;
+        const CAP_NET_ADMIN: u32 = 12;
+        match request {
+            EPIOCGPARAMS => {
+                let params = *self.busy_poll.lock();
+                arg.cast::<[u8; 8]>().write(params).map(|()| 0)
+            }
+            EPIOCSPARAMS => {
+                let params = arg.cast::<[u8; 8]>().read()?;
+                let [u0, u1, u2, u3, b0, b1, prefer, pad] = params;
+                let us = u32::from_ne_bytes([u0, u1, u2, u3]);
+                if pad != 0 || us > i32::MAX as u32 || prefer > 1 {
+                    return Err(Errno::EINVAL);
+                }
+                if u16::from_ne_bytes([b0, b1]) > MAX_BUDGET && !super::capable(CAP_NET_ADMIN) {
+                    return Err(Errno::EPERM);
+                }
+                *self.busy_poll.lock() = params;
+                Ok(0)
+            }
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
@@ -430,6 +490,30 @@ impl Drop for Epoll {
         let ready = core::mem::take(&mut *self.core.ready.lock());
         drop(ready);
     }
+}
+
+/// How many chains of each length may lead from a file to instances that nobody watches, or a wake-up would take too long
+/// (`path_limits`). Of those of one step there may be any number.
+const MAX_PATHS: [usize; MAX_CHAIN - 1] = [500, 100, 50, 10];
+
+/// Whether there are no more than [`MAX_PATHS`] from `file`.
+fn has_few_paths(file: &Arc<OpenFile>) -> bool {
+    let mut counts = [0; MAX_CHAIN - 1];
+    count_paths(file, 0, &mut counts)
+}
+
+fn count_paths(file: &OpenFile, steps: usize, counts: &mut [usize; MAX_CHAIN - 1]) -> bool {
+    file.watching_instances().iter().all(|epoll| {
+        let watched = epoll.file.lock().upgrade().filter(|file| !file.watching_instances().is_empty());
+        match (watched, steps) {
+            (Some(file), _) => steps < MAX_CHAIN && count_paths(&file, steps + 1, counts),
+            (None, 0) => true,
+            (None, _) => counts.get_mut(steps - 1).zip(MAX_PATHS.get(steps - 1)).is_none_or(|(count, most)| {
+                *count += 1;
+                *count <= *most
+            }),
+        }
+    })
 }
 
 impl OpenFile {

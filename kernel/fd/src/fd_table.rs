@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use fs::PAGE_SIZE;
-use sync::{ArcTable, Writer};
+use sync::{ArcTable, HasUsers, Users, Writer};
 use syscall_shim::{Errno, SysResult};
 
 use crate::{OpenFile, open_file};
@@ -28,6 +28,13 @@ pub struct FdTable {
     pub id: u64,
     /// Looked up without a lock. The lock of those who change it is a leaf; descriptions are dropped after it is released.
     files: ArcTable<OpenFile, Numbers>,
+    users: Users,
+}
+
+impl HasUsers for FdTable {
+    fn users(&self) -> &Users {
+        &self.users
+    }
 }
 
 /// The right to change a table.
@@ -230,7 +237,11 @@ impl FdTable {
     }
 
     fn with(files: Vec<Option<Arc<OpenFile>>>, numbers: Numbers) -> FdTable {
-        FdTable { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), files: ArcTable::new(files, numbers) }
+        FdTable {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            files: ArcTable::new(files, numbers),
+            users: Users::default(),
+        }
     }
 
     /// A copy that shares the open file descriptions: for a child of fork(2), and for `unshare(CLONE_FILES)`.

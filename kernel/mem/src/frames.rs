@@ -17,18 +17,26 @@
 //! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot; [`adopt`] takes
 //! that reference over frame by frame, so that file data from the image serves as page cache where it lies.
 
+#[cfg(target_os = "none")]
+mod early;
+#[cfg(not(target_os = "none"))]
+mod host;
 mod per_cpu;
 
 use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use arch::boot::{self, BootInfo, List};
-use arch::layout;
-use arch::layout::phys_to_virt;
 use base::addr::PAGE_SIZE;
 use base::addr::PhysRange;
 use sync::IrqSpinLock;
+
+use crate::cpu;
+use crate::cpu::layout::phys_to_virt;
+#[cfg(target_os = "none")]
+pub use early::{AP_TRAMPOLINE, EarlyFrames, free_boot_tables, init};
+#[cfg(not(target_os = "none"))]
+pub(crate) use host::start as start_host;
 
 /// Orders go from 0 to `ORDERS - 1`: the largest block is 64 MiB.
 const ORDERS: usize = 15;
@@ -41,11 +49,6 @@ const FREE_BLOCK: u32 = 0x8000_0000;
 const NOT_RAM: u32 = u32::MAX;
 /// End of a free list.
 const NIL: u64 = u64::MAX;
-
-/// The boot page tables show this much memory; early frames come from below.
-const EARLY_LIMIT: u64 = 1 << 30;
-/// Page kept for the start code of further CPUs, which begin in real mode below 1 MiB.
-pub const AP_TRAMPOLINE: u64 = 0x8000;
 
 /// One frame, with the reference to it that this handle owns: `clone` adds a reference, `drop` gives one back.
 #[derive(Debug, PartialEq, Eq)]
@@ -254,6 +257,7 @@ pub fn free_contiguous(phys: u64, frames: usize) {
 }
 
 fn free_frames(range: PhysRange) {
+    cpu::frames_freed(range.start, (range.len() / PAGE_SIZE as u64) as usize);
     set_states(range.start, (range.len() / PAGE_SIZE as u64) as usize, 0);
     BUDDY.lock().free_range(range);
 }
@@ -282,6 +286,7 @@ pub fn dec(phys: u64) -> bool {
         return false;
     }
     core::sync::atomic::fence(Ordering::Acquire);
+    cpu::frames_freed(phys, 1);
     per_cpu::give(phys & !(PAGE_SIZE as u64 - 1));
     true
 }
@@ -299,7 +304,7 @@ fn is_used(phys: u64) -> bool {
 /// Takes over the reference that the boot holds to a frame of the payload or of a module.
 ///
 /// # Safety
-/// Called at most once for each frame, and only for frames of [`boot::Image::payload`] or of the boot modules.
+/// Called at most once for each frame, and only for frames of `arch::boot::Image::payload` or of the boot modules.
 pub unsafe fn adopt(phys: u64) -> Option<Frame> {
     is_used(phys).then_some(Frame(phys))
 }
@@ -345,90 +350,20 @@ fn are_free_with_stacks(frames: usize) -> bool {
     stats().free >= frames
 }
 
-/// Room for the memory map and for what each reserved range splits off.
-const EARLY_RANGES: usize = 160;
-
-/// The free memory before the allocator is up: frames are cut off and never given back.
-pub struct EarlyFrames {
-    ranges: List<PhysRange, EARLY_RANGES>,
-}
-
-impl EarlyFrames {
-    /// All RAM but page 0, the trampoline, the kernel, the payload and the modules.
-    pub fn new(boot: &BootInfo) -> Self {
-        let mut early = Self { ranges: List::new(PhysRange::default()) };
-        for range in boot.memory.as_slice() {
-            early.ranges.push(*range);
-        }
-        let page = PAGE_SIZE as u64;
-        early.reserve(PhysRange { start: 0, end: page });
-        early.reserve(PhysRange { start: AP_TRAMPOLINE, end: AP_TRAMPOLINE + page });
-        early.reserve(layout::kernel_image());
-        early.reserve(boot::Image::read().payload);
-        for module in boot.modules.as_slice() {
-            early.reserve(*module);
-        }
-        early
-    }
-
-    /// Takes `hole`, widened to whole pages, out of the free ranges.
-    fn reserve(&mut self, hole: PhysRange) {
-        if hole.is_empty() {
-            return;
-        }
-        let page = PAGE_SIZE as u64;
-        let hole = PhysRange { start: hole.start & !(page - 1), end: hole.end.next_multiple_of(page) };
-        let mut rest: List<PhysRange, EARLY_RANGES> = List::new(PhysRange::default());
-        for range in self.ranges.as_slice() {
-            let below = PhysRange { start: range.start, end: range.end.min(hole.start) };
-            let above = PhysRange { start: range.start.max(hole.end), end: range.end };
-            for part in [below, above] {
-                if !part.is_empty() {
-                    rest.push(part);
-                }
-            }
-        }
-        self.ranges = rest;
-    }
-
-    /// Cuts `frames` zeroed frames off the largest range below [`EARLY_LIMIT`].
-    pub fn alloc(&mut self, frames: usize) -> Option<u64> {
-        let size = (frames * PAGE_SIZE) as u64;
-        let low_len = |range: &PhysRange| range.end.min(EARLY_LIMIT).saturating_sub(range.start);
-        let range = self.ranges.as_mut_slice().iter_mut().max_by_key(|range| low_len(range))?;
-        if low_len(range) < size {
-            return None;
-        }
-        let phys = range.start;
-        range.start += size;
-        // SAFETY: free memory, mapped by the boot page tables and by ours.
-        unsafe { phys_to_virt::<u8>(phys).write_bytes(0, size as usize) };
-        Some(phys)
-    }
-}
-
-/// Starts the allocator with what `early` has left. The direct map is up.
-pub fn init(boot: &BootInfo, mut early: EarlyFrames) {
-    let end = boot.memory.as_slice().last().map_or(0, |range| range.end);
-    let frames = (end / PAGE_SIZE as u64) as usize;
-    let table = early.alloc((frames * size_of::<AtomicU32>()).div_ceil(PAGE_SIZE)).expect("no room for the frame table");
+/// Starts the allocator: RAM is in the ranges `ram`, ascending, of which `free` are free. `table` is memory for the states, one for
+/// each frame up to the end of RAM, and is never freed.
+fn start(ram: &[PhysRange], free: &[PhysRange], table: *mut AtomicU32) {
+    let frames = (ram.last().map_or(0, |range| range.end) / PAGE_SIZE as u64) as usize;
     STATES_LEN.store(frames, Ordering::Relaxed);
-    STATES.store(phys_to_virt(table), Ordering::Release);
+    STATES.store(table, Ordering::Release);
 
     set_states(0, frames, NOT_RAM);
-    for range in boot.memory.as_slice() {
+    for range in ram {
         let frames = (range.len() / PAGE_SIZE as u64) as usize;
         set_states(range.start, frames, 1);
         TOTAL.fetch_add(frames, Ordering::Relaxed);
     }
-    for range in early.ranges.as_slice() {
+    for range in free {
         free_frames(*range);
-    }
-}
-
-/// Gives back the page tables that CPUs start with: to be called when none will start any more.
-pub fn free_boot_tables() {
-    for phys in layout::boot_tables().pages() {
-        dec(phys);
     }
 }

@@ -13,11 +13,11 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use syscall_shim::{Errno, SysResult};
 use talc::DefaultBinning;
 use talc::base::Talc;
 use talc::source::GlobalAllocSource;
 
+pub use super::shortage::{check, is_short};
 use super::vmalloc::pieces;
 use super::{frames, user_page};
 use arch::hook::Hook;
@@ -33,9 +33,6 @@ const LARGE_ALLOCATION: usize = 32 << 10;
 
 /// Size of the last allocation if it failed, else 0.
 static FAILED: AtomicUsize = AtomicUsize::new(0);
-
-/// Free frames below which memory [is short](is_short).
-static SHORT_BELOW: AtomicUsize = AtomicUsize::new(0);
 
 /// Who is called when the heap begins to use up what programs left it.
 static SHORTAGE: Hook = Hook::new();
@@ -56,24 +53,6 @@ pub fn failed_allocation() -> Option<usize> {
 /// Whether a large allocation leaves small ones enough.
 fn may_be_large(size: usize) -> bool {
     frames::are_free(user_page::reserve() as usize / 4 + size.div_ceil(PAGE_SIZE))
-}
-
-/// Whether memory is so short that programs should not have the kernel keep more for them: what they ask for is refused, rather than
-/// that the kernel lacks what it cannot do without. Begins earlier than programs' own pages end.
-#[inline]
-pub fn is_short() -> bool {
-    !frames::are_free(SHORT_BELOW.load(Ordering::Relaxed))
-}
-
-/// To be called when it is known how much memory there is.
-pub fn init() {
-    SHORT_BELOW.store(user_page::reserve() as usize * 3 / 2, Ordering::Relaxed);
-}
-
-/// `ENOMEM` where memory [is short](is_short).
-#[inline]
-pub fn check() -> SysResult<()> {
-    if is_short() { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 
 /// Whole frames as a Rust allocator.

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use base::prot::Prot;
 use syscall_shim::Errno;
 
+use super::cpu;
 use super::size::{LARGE_PAGE as HUGE_SIZE, PAGE as PAGE_SIZE};
 use super::tlb::TlbBatch;
 use super::{huge, user_page};
@@ -142,6 +143,29 @@ impl Leaf<'_> {
     }
 }
 
+/// The top of the page tables of an address space, by its physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Root(u64);
+
+impl Root {
+    /// Its physical address.
+    pub fn phys(self) -> u64 {
+        self.0
+    }
+
+    /// Makes this CPU use the tables, without stale translations. Who does so keeps them alive until another root is loaded.
+    pub fn load(self) {
+        // SAFETY: every root has the kernel's upper half; and the caller keeps it.
+        unsafe { cpu::tlb::load_root(self.0) };
+    }
+
+    /// Whether this CPU uses the tables.
+    pub fn is_loaded(self) -> bool {
+        cpu::tlb::loaded_root() == self.0
+    }
+}
+
 /// Page tables of one address space. Tables are taken out by `&mut` only, which the address space's lock gives.
 pub struct PageTable {
     root: u64,
@@ -167,16 +191,16 @@ impl PageTable {
     /// An empty lower half below a copy of the kernel's upper half.
     pub fn new() -> Option<Self> {
         let root = user_page::alloc_zeroed()?;
-        let kernel = table(arch::layout::kernel_pml4_phys());
+        let kernel = table(cpu::layout::kernel_pml4_phys());
         for (to, from) in table(root)[ENTRIES / 2..].iter().zip(&kernel[ENTRIES / 2..]) {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         Some(Self { root, tables: AtomicU64::new(1) })
     }
 
-    /// Physical address of the root, for CR3.
-    pub fn root(&self) -> u64 {
-        self.root
+    /// The root, for CR3.
+    pub fn root(&self) -> Root {
+        Root(self.root)
     }
 
     /// Bytes in page tables (`VmPTE`).

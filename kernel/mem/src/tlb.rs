@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use super::size::PAGE as PAGE_SIZE;
 use super::{huge, user_page};
-use arch::tlb::{FLUSH_ALL_ABOVE, flush_local};
-use arch::{ipi, percpu};
+use crate::cpu::tlb::FLUSH_ALL_ABOVE;
+pub use crate::cpu::tlb::{flush_all_local, flush_local};
+use crate::cpu::{ipi, percpu};
 use sync::order;
 
 /// So many frames wait for one flush.
@@ -22,11 +23,17 @@ pub fn interrupt(cpus: &CpuMask) {
     shoot_down(cpus.bits(), 0, PAGE_SIZE);
 }
 
-/// Has the other CPUs of `cpus` serialize before they execute more of the application, and returns when those that run it have. One
+/// Has this CPU and the others of `cpus` serialize before they execute more of the application, and returns when those that run it have. One
 /// that uses the space for nothing sees the new generation before it goes on, and loads CR3, which serializes too.
 pub fn serialize(cpus: &CpuMask, generation: &Generation) {
     generation.advance();
     shoot_down(in_use(cpus.bits()), 0, PAGE_SIZE);
+    crate::cpu::control::serialize();
+}
+
+/// Number of this CPU.
+pub fn this_cpu() -> u32 {
+    percpu::this_cpu().id.get()
 }
 
 /// The CPUs of `cpus` but for those that are idle.

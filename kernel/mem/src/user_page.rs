@@ -32,7 +32,7 @@ pub fn available(pages: u64) -> bool {
 
 /// Where the kernel sees the frame.
 pub fn ptr(phys: u64) -> *mut u8 {
-    arch::layout::phys_to_virt(phys)
+    crate::cpu::layout::phys_to_virt(phys)
 }
 
 /// A frame of unknown content with one reference.
@@ -108,6 +108,19 @@ pub fn write(phys: u64, off: usize, buf: &[u8]) {
     debug_assert!(off + buf.len() <= PAGE_SIZE as usize);
     // SAFETY: as for `read`.
     unsafe { core::ptr::copy_nonoverlapping(buf.as_ptr(), ptr(phys).add(off), buf.len()) };
+}
+
+/// Fills a part of a frame with zeroes; `off + len` stays within the page.
+pub fn zero_part(phys: u64, off: usize, len: usize) {
+    debug_assert!(off + len <= PAGE_SIZE as usize);
+    // SAFETY: as for `read`.
+    unsafe { ptr(phys).add(off).write_bytes(0, len) };
+}
+
+/// Copies a whole frame.
+pub fn copy(from: u64, to: u64) {
+    // SAFETY: two whole frames of the direct map; as for `read`.
+    unsafe { core::ptr::copy(ptr(from), ptr(to), PAGE_SIZE as usize) };
 }
 
 /// How many references the frame has.

@@ -19,6 +19,7 @@ use super::syscall::SYSCALL_FLAG_MASK;
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::percpu::{COUNTS, CURRENT, STACK_TOP};
 use crate::arch::trap::TrapFrame;
+use crate::mm::sites::Entry;
 use crate::task::{Process, Task, thread};
 
 global_asm!(
@@ -186,12 +187,11 @@ pub fn disable_quick(passes: impl Fn(u64) -> bool) {
     }
 }
 
-/// Address of the pointer to the entry, which lies in the highest 2 GiB, as all the kernel does.
-pub fn entry_pointer() -> i32 {
-    (&raw const DIRECT_ENTRY as u64) as i32
-}
-
-/// Whether `rip` is where the application's stack is still in use.
-pub fn is_before_stack_switch(rip: u64) -> bool {
-    (direct_entry as *const () as u64..&raw const direct_entry_switched as u64).contains(&rip)
+/// The entry as those know it who write stubs.
+pub fn for_stubs() -> Entry {
+    Entry {
+        // All of the kernel lies in the highest 2 GiB.
+        pointer: (&raw const DIRECT_ENTRY as u64) as i32,
+        before_stack_switch: direct_entry as *const () as u64..&raw const direct_entry_switched as u64,
+    }
 }

@@ -8,9 +8,10 @@ use super::privileged;
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
 use crate::arch::{apic, ipi, irq, vectors};
+use crate::fs_platform;
 use crate::mm::sites::{self, Redirect};
 use crate::mm::vmalloc::pieces;
-use crate::mm::{Access, FaultError, fs_platform};
+use crate::mm::{Access, FaultError};
 use crate::task::signal::{self, Fault};
 use crate::task::{Process, Task, current, dump, oom, sched, timer};
 use crate::usermem::{self, USER_END};
@@ -130,7 +131,7 @@ const SI_KERNEL: u32 = 0x80;
 fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
     let mm = current().process.mm();
     let at = if number == vector::BREAKPOINT { frame.rip.wrapping_sub(1) } else { frame.rip };
-    match mm.redirect(at) {
+    match mm.redirect(at, usermem::UserAddr(at).cast::<u8>().read().ok()) {
         Redirect::To(to) => frame.rip = to,
         Redirect::Often(to, site) => {
             frame.rip = to;
@@ -141,6 +142,15 @@ fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
         Redirect::No => return false,
     }
     true
+}
+
+/// A call of `task`, the current one, was made by an instruction: looks at its site, unless that is known to be refused.
+#[inline]
+fn at_syscall_instruction(task: &Task, frame: &mut TrapFrame) {
+    let program = core::ptr::from_ref(&*task.process).addr();
+    if !sites::is_refused(frame.rip, program) {
+        Process::with_own_mm(|mm| mm.call_trapped(frame, program));
+    }
 }
 
 /// Whether the byte at `at`, the last of a breakpoint that came, is (still) one's: `int3`, or the end of `int 3`.
@@ -230,7 +240,7 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
     }
     let access = Access { write: frame.error & PF_WRITE != 0, exec: frame.error & PF_FETCH != 0 };
     let task = current();
-    match Process::with_own_mm(|mm| mm.handle_fault(address, access, frame.rsp)) {
+    match Process::with_own_mm(|mm| mm.handle_fault(address, access, task)) {
         Ok(()) => {
             task.faults[0].fetch_add(1, Ordering::Relaxed);
             None
@@ -295,7 +305,7 @@ pub(super) unsafe extern "C" fn syscall_handler(frame: *mut TrapFrame) -> bool {
         let nr = frame.error;
         if !frame.is_direct() {
             counters::trapped(nr);
-            sites::call_trapped(task, frame);
+            at_syscall_instruction(task, frame);
         }
         task.recent_calls.enter(nr, &frame.arguments());
         crate::syscalls::call(task, nr, frame)

@@ -8,6 +8,7 @@ use fs::{FallocateMode, Mapping, MountFlags, Seals, SetAttr};
 use syscall_shim::{Errno, SysResult};
 
 use super::OpenFile;
+use super::hugetlb::HugeFile;
 use crate::mm::{MapFile, MapTarget, MappedFile};
 use crate::net::packet::PacketSocket;
 
@@ -66,6 +67,7 @@ pub fn map_file(file: &Arc<OpenFile>, offset: u64) -> MapFile {
             MapTarget::File(Arc::new(Mapped { file: file.clone(), mapping: mapping.clone() }))
         }
         None if file.ops.maps_as_zero() => MapTarget::Zero,
+        None if file.ops_as::<HugeFile>().is_some() => MapTarget::Refused(Errno::ENOMEM),
         None => match file.ops_as::<PacketSocket>().map(|socket| socket.rings_memory(file)) {
             Some(Ok(memory)) => MapTarget::File(memory),
             Some(Err(errno)) => MapTarget::Refused(errno),

@@ -27,6 +27,11 @@ fn internal() -> SysResult<&'static Internal> {
     })
 }
 
+/// The place of files that no directory shows.
+pub(super) fn internal_mount() -> SysResult<&'static Arc<Mount>> {
+    internal().map(|internal| &internal.mount)
+}
+
 /// A new file called `name`, open for reading and writing.
 pub fn open(name: &[u8], sealing: bool, mode: u32) -> SysResult<Arc<OpenFile>> {
     let internal = internal()?;

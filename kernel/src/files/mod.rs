@@ -4,6 +4,7 @@
 pub mod devices;
 pub mod fs_context;
 pub mod host_stream;
+pub mod hugetlb;
 pub mod kmsg;
 pub mod mapped;
 pub mod memfd;

@@ -39,7 +39,7 @@ pub fn ioctl(process: &Arc<Process>, id: i32, request: u32, arg: UserAddr) -> Sy
     if !arg.is_null() {
         return Err(Errno::EINVAL);
     }
-    if !is_listed(process) || process.threads().is_empty() {
+    if !is_listed(process) || process.thread_count() == 0 {
         return Err(Errno::ESRCH);
     }
     pseudo::open_namespace(name)
@@ -61,7 +61,7 @@ fn info(process: &Arc<Process>, id: i32, arg: UserAddr, size: usize) -> SysResul
         info.pid = id as u32;
         info.tgid = process.pid as u32;
         info.ppid = process.parent().map_or(0, |parent| parent.pid as u32);
-        if let Some(task) = process.threads().first() {
+        if let Some(task) = process.first_thread() {
             let creds = task.credentials();
             (info.ruid, info.euid, info.suid, info.fsuid) = (creds.uid, creds.euid, creds.suid, creds.fsuid);
             (info.rgid, info.egid, info.sgid, info.fsgid) = (creds.gid, creds.egid, creds.sgid, creds.fsgid);

@@ -54,7 +54,10 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
         write_sealed: false,
     };
     let request = MapRequest { addr, len, prot, flags: place | MapFlags::SHARED, file: Some(file) };
-    current().process.mm().mmap(request).map_err(|errno| if errno == Errno::EEXIST { Errno::EINVAL } else { errno })
+    let mm = current().process.mm();
+    let at = mm.mmap(request, current()).map_err(|errno| if errno == Errno::EEXIST { Errno::EINVAL } else { errno })?;
+    crate::watch::mapped(&mm, at, len, prot);
+    Ok(at)
 }
 
 /// shmdt(2): `EINVAL` unless a segment is attached at `addr`.

@@ -129,6 +129,7 @@ impl Asking {
             checksum_at: Some(6),
             payload,
             segment_size: None,
+            between: None,
         };
         // It is sent again if it does not arrive.
         let _ = output::send(&hop, packet);

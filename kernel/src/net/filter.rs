@@ -18,6 +18,22 @@ const SOCK_FPROG: usize = 16;
 /// `SO_ATTACH_BPF`.
 const SO_ATTACH_BPF: u32 = 50;
 
+/// The program that a `struct sock_fprog` names. `EINVAL`, `EFAULT`, `ENOMEM`.
+pub fn read(value: &[u8]) -> SysResult<Arc<Program>> {
+    if value.len() != SOCK_FPROG {
+        return Err(Errno::EINVAL);
+    }
+    let len = value.first_chunk().map_or(0, |len| usize::from(u16::from_ne_bytes(*len)));
+    let at = value.last_chunk().map_or(0, |at| u64::from_ne_bytes(*at));
+    if at == 0 || len == 0 || len > bpf::MAX_INSTRUCTIONS {
+        return Err(Errno::EINVAL);
+    }
+    let instructions = UserAddr(at).cast::<[u8; Instruction::SIZE]>().read_vec(len)?;
+    let program =
+        Program::read(&instructions).map_err(|why| if why == NotTaken::NoMemory { Errno::ENOMEM } else { Errno::EINVAL })?;
+    Ok(Arc::new(program))
+}
+
 /// A socket's filter.
 #[derive(Default)]
 pub struct Filter {
@@ -84,22 +100,16 @@ impl Filter {
         Err(Errno::EINVAL)
     }
 
+    /// Whether nobody may change it.
+    pub fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed)
+    }
+
     fn attach(&self, value: &[u8]) -> SysResult<()> {
-        if value.len() != SOCK_FPROG {
-            return Err(Errno::EINVAL);
-        }
-        let len = value.first_chunk().map_or(0, |len| usize::from(u16::from_ne_bytes(*len)));
-        let at = value.last_chunk().map_or(0, |at| u64::from_ne_bytes(*at));
-        if self.locked.load(Ordering::Relaxed) {
+        if value.len() == SOCK_FPROG && self.is_locked() {
             return Err(Errno::EPERM);
         }
-        if at == 0 || len == 0 || len > bpf::MAX_INSTRUCTIONS {
-            return Err(Errno::EINVAL);
-        }
-        let instructions = UserAddr(at).cast::<[u8; Instruction::SIZE]>().read_vec(len)?;
-        let program = Program::read(&instructions)
-            .map_err(|why| if why == NotTaken::NoMemory { Errno::ENOMEM } else { Errno::EINVAL })?;
-        *self.program.lock() = Some(Arc::new(program));
+        *self.program.lock() = Some(read(value)?);
         self.present.store(true, Ordering::Release);
         Ok(())
     }

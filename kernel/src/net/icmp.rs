@@ -1,16 +1,18 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443): answers to pings, and errors both ways.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use inet::checksum::Sum;
 use inet::ip::{Flow, octets};
+use inet::ipv6_headers::{UNIT, len_of, next};
 use inet::tcp::{Error, Pieces};
 use syscall_shim::Errno;
 
 use super::counts::{self, Count};
 use super::errors::Report;
+use super::extension::Carried;
 use super::input::Incoming;
 use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP, UDPLITE};
 use super::{route, sysctl, tcp, udp};
@@ -23,6 +25,7 @@ const UNREACHABLE: [u8; 2] = [3, 1];
 /// A router cannot pass the packet on because it is too long; for IPv4 that is a code of `UNREACHABLE`.
 const TOO_BIG: [(u8, u8); 2] = [(3, 4), (2, 0)];
 const TIME_EXCEEDED: [u8; 2] = [11, 3];
+const PARAMETER_PROBLEM: [u8; 2] = [12, 4];
 /// Code of `UNREACHABLE`: nobody has the port.
 const PORT: [u8; 2] = [3, 4];
 /// Bytes of a message before what it is about.
@@ -36,9 +39,14 @@ fn family(address: &IpAddr) -> usize {
     usize::from(address.is_ipv6())
 }
 
-/// Sends a message whose checksum is 0 as yet.
-fn send(source: IpAddr, destination: IpAddr, tos: u8, mut message: Vec<u8>) {
+/// Sends a message whose checksum is 0 as yet, as an answer to what came with the options `to`.
+fn send(source: IpAddr, destination: IpAddr, tos: u8, mut message: Vec<u8>, to: &Carried) {
+    let Ok(asked) = to.answer(destination) else { return };
+    let end = destination;
+    let destination = asked.as_ref().map_or(end, |asked| asked.first_hop(end));
     let Ok(hop) = route::lookup(&destination) else { return };
+    let between = asked.map(|asked| asked.build(ICMP, source, end)).transpose();
+    let Ok(between) = between else { return };
     let v6 = source.is_ipv6();
     let protocol = [ICMP, ICMPV6][family(&source)];
     counts::of_family(Count::IcmpOut, v6);
@@ -65,6 +73,7 @@ fn send(source: IpAddr, destination: IpAddr, tos: u8, mut message: Vec<u8>) {
         checksum_at: None,
         payload: Pieces::new(),
         segment_size: None,
+        between: between.as_ref(),
     };
     let _ = output::send(&hop, packet);
 }
@@ -81,9 +90,11 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
             if let Some(start) = answer.get_mut(..4) {
                 start.copy_from_slice(&[ECHO_REPLY[family], 0, 0, 0]);
             }
-            send(incoming.destination, incoming.source, incoming.tos, answer);
+            send(incoming.destination, incoming.source, incoming.tos, answer, &incoming.carried);
         }
-    } else if kind == UNREACHABLE[family] || kind == TIME_EXCEEDED[family] || (kind, code) == TOO_BIG[family] {
+    } else if [UNREACHABLE, TIME_EXCEEDED, PARAMETER_PROBLEM].iter().any(|kinds| kinds[family] == kind)
+        || (kind, code) == TOO_BIG[family]
+    {
         if kind == UNREACHABLE[family] {
             counts::of_family(Count::UnreachableIn, family == 1);
         }
@@ -99,6 +110,7 @@ fn meaning(family: usize, kind: u8, code: u8) -> (Errno, bool) {
     match (family, kind, code) {
         (_, kind, code) if (kind, code) == TOO_BIG[family] => (Errno::EMSGSIZE, false),
         (_, kind, _) if kind == TIME_EXCEEDED[family] => (Errno::EHOSTUNREACH, false),
+        (_, kind, _) if kind == PARAMETER_PROBLEM[family] => (Errno::EPROTO, true),
         (0, _, 0 | 6 | 9 | 11) => (Errno::ENETUNREACH, code == 6 || code == 9),
         (0, _, 2) => (Errno::ENOPROTOOPT, true),
         (0, _, 3) => (Errno::ECONNREFUSED, true),
@@ -114,6 +126,18 @@ fn meaning(family: usize, kind: u8, code: u8) -> (Errno, bool) {
     }
 }
 
+/// The upper protocol of a packet of IPv6 that an error quotes, and where its header begins.
+fn behind_headers(first: u8, quoted: &[u8]) -> Option<(u8, usize)> {
+    const START: usize = 40;
+    let (mut kind, mut at) = (first, START);
+    while matches!(kind, next::HOP_BY_HOP | next::ROUTING | next::DESTINATION | next::FRAGMENT) {
+        let header = quoted.get(at..)?;
+        at += if kind == next::FRAGMENT { UNIT } else { len_of(header)? };
+        kind = *header.first()?;
+    }
+    Some((kind, at))
+}
+
 /// Whose packet an error quotes: the protocol, the flow as we see it, and where its header is quoted.
 fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow, usize)> {
     let (protocol, source, destination, at): (u8, IpAddr, IpAddr, usize) = match quoted.first()? >> 4 {
@@ -125,7 +149,8 @@ fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow, usize)> {
         6 => {
             let header: &[u8; 40] = quoted.first_chunk()?;
             let address = |at: usize| -> Option<[u8; 16]> { header.get(at..at + 16)?.try_into().ok() };
-            (header[6], address(8)?.into(), address(24)?.into(), 40)
+            let (protocol, at) = behind_headers(header[6], quoted)?;
+            (protocol, address(8)?.into(), address(24)?.into(), at)
         }
         _ => return None,
     };
@@ -183,6 +208,7 @@ pub fn port_unreachable(incoming: &Incoming<'_>, protocol: u8) {
     }
     let family = family(&incoming.source);
     let mut message = alloc::vec![UNREACHABLE[family], PORT[family], 0, 0, 0, 0, 0, 0];
+    let between = incoming.carried.quoted(protocol);
     let quoted = Outgoing {
         source: incoming.source,
         destination: incoming.destination,
@@ -193,8 +219,16 @@ pub fn port_unreachable(incoming: &Incoming<'_>, protocol: u8) {
         checksum_at: None,
         payload: Pieces::new(),
         segment_size: None,
+        between: Some(&between),
     };
     output::write_header(&quoted, incoming.head.len() + incoming.tail.len(), &mut message);
     message.extend(incoming.head.iter().chain(incoming.tail.iter()).take(QUOTE));
-    send(incoming.destination, incoming.source, 0, message);
+    send(incoming.destination, incoming.source, 0, message, &incoming.carried);
+}
+
+/// A packet's header is wrong at byte `at`: its sender is told (RFC 792). The packet may be in two pieces.
+pub fn parameter_problem(source: Ipv4Addr, destination: Ipv4Addr, at: u8, packet: &[u8], tail: &[u8]) {
+    let mut message = alloc::vec![PARAMETER_PROBLEM[0], 0, 0, 0, at, 0, 0, 0];
+    message.extend(packet.iter().chain(tail).take(QUOTE));
+    send(destination.into(), source.into(), 0, message, &Carried::Nothing);
 }

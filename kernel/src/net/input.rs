@@ -1,7 +1,8 @@
 //! Packets in: from the frame to the protocol that takes it. What is malformed, or not for us, is dropped.
 
 use alloc::sync::Arc;
-use core::net::IpAddr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
 
 use inet::Bytes;
 use inet::bpf::{Packet, View};
@@ -9,9 +10,12 @@ use inet::checksum::Sum;
 use inet::fragments::{Fragments, Key};
 use inet::groups;
 use inet::ip::octets;
+use inet::ipv4_options::Ipv4Options;
+use inet::ipv6_headers::{len_of, next, options_pass};
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv4Packet, Ipv6Packet};
 
 use super::counts::{self, Count};
+use super::extension::{self, Carried};
 use super::interface::{self, Interface};
 use super::packet::{self, Checksums, kind};
 use super::{arp, icmp, multicast, output, raw, tcp, udp};
@@ -43,6 +47,10 @@ pub struct Incoming<'a> {
     pub checked: bool,
     /// The payload is several datagrams of this size; 0 for one.
     pub segment: u16,
+    /// What stood before the upper protocol's header.
+    pub carried: Carried,
+    /// The IP header as it came in, with IPv4's options.
+    pub network: &'a [u8],
 }
 
 impl Incoming<'_> {
@@ -163,6 +171,24 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     }
     let header = usize::from(view.header_len());
     let total = if looped { packet.len() } else { usize::from(view.total_len()) };
+    let carried = match packet.get(PLAIN_IPV4..header) {
+        None | Some([]) => Carried::Nothing,
+        Some(options) => {
+            // What is for many is for an address of ours all the same.
+            let own = if ours { Some(destination) } else { interface.first_v4() };
+            let here = extension::here(IpAddr::V4(own.unwrap_or(Ipv4Addr::UNSPECIFIED)));
+            match Ipv4Options::arrived(options, here, extension::is_elsewhere) {
+                // We are nobody's router.
+                Ok(options) if options.goes_on() => return,
+                Ok(options) if options.has_source_route() && !interface.conf.accepts_source_routes() => return,
+                Ok(options) => Carried::V4(Arc::new(options)),
+                Err(at) if ours => {
+                    return icmp::parameter_problem(source, destination, (PLAIN_IPV4 + at) as u8, &packet, &tail);
+                }
+                Err(_) => return,
+            }
+        }
+    };
     let mut incoming = Incoming {
         interface,
         source: IpAddr::V4(source),
@@ -173,6 +199,8 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         tos: packet.get(1).copied().unwrap_or(0),
         checked,
         segment,
+        carried,
+        network: packet.get(..header).unwrap_or_default(),
     };
     let protocol = view.next_header();
     let (offset, more) = (usize::from(view.frag_offset()), view.more_frags());
@@ -188,7 +216,7 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
     }
     counts::one(Count::IpDelivered);
     if raw::wanted() {
-        raw::deliver(&incoming, protocol.into(), packet.get(..header).unwrap_or_default());
+        raw::deliver(&incoming, protocol.into());
     }
     match protocol {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),
@@ -207,32 +235,43 @@ fn ipv4(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
 
 /// Extension headers that a packet may have before it is thought to be up to something.
 const MAX_EXTENSIONS: usize = 8;
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
+/// Types of routing headers (RFC 6554, RFC 8754).
+const RPL_ROUTING: u8 = 3;
+const SEGMENT_ROUTING: u8 = 4;
+/// IPv4's header without options.
+const PLAIN_IPV4: usize = 20;
 
 /// Takes the extension headers off (RFC 8200, 4), and answers which protocol is behind them. `None` for what is not complete or not
 /// to be taken.
 fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
     let mut protocol = first;
-    for _ in 0..MAX_EXTENSIONS {
+    let mut taken = Vec::new();
+    for position in 0..MAX_EXTENSIONS {
         match protocol {
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => {
-                let [next, len, segments_left] = [0, 1, 3].map(|at| incoming.head.get(at).copied());
-                // We are nobody's router.
-                if protocol == ROUTING && segments_left != Some(0) {
+            // It may come first only (RFC 8200, 4.1).
+            next::HOP_BY_HOP if position > 0 => return None,
+            next::HOP_BY_HOP | next::ROUTING | next::DESTINATION => {
+                let header = incoming.head.get(..len_of(&incoming.head)?)?;
+                let [following, _, kind, segments_left, ..] = *header else { return None };
+                // We are nobody's router, and segment routing's headers are not taken without (`seg6_enabled`).
+                let passes = match protocol {
+                    next::ROUTING => segments_left == 0 && !matches!(kind, RPL_ROUTING | SEGMENT_ROUTING),
+                    _ => options_pass(header),
+                };
+                if !passes || taken.try_reserve(header.len()).is_err() {
                     return None;
                 }
-                let len = 8 + 8 * usize::from(len?);
-                if incoming.head.len() < len {
-                    return None;
-                }
-                incoming.head.advance(len);
-                protocol = next?;
+                taken.extend_from_slice(header);
+                incoming.head.advance(header.len());
+                protocol = following;
             }
-            FRAGMENT => {
-                let [next, _, o0, o1, id @ ..] = *incoming.head.first_chunk::<8>()?;
+            next::FRAGMENT => {
+                if let Some(header) = incoming.head.get(..8)
+                    && taken.try_reserve(8).is_ok()
+                {
+                    taken.extend_from_slice(header);
+                }
+                let [following, _, o0, o1, id @ ..] = *incoming.head.first_chunk::<8>()?;
                 let field = u16::from_be_bytes([o0, o1]);
                 let key = Key {
                     source: incoming.source,
@@ -246,9 +285,14 @@ fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
                     incoming.head = reassemble(key, offset, more, &incoming.head)?;
                     incoming.checked = false;
                 }
-                protocol = next;
+                protocol = following;
             }
-            other => return Some(other),
+            other => {
+                if !taken.is_empty() {
+                    incoming.carried = Carried::V6(first, taken.into());
+                }
+                return Some(other);
+            }
         }
     }
     None
@@ -284,11 +328,13 @@ fn ipv6(interface: &Arc<Interface>, packet: Bytes, tail: Bytes, checked: bool, l
         tos: view.traffic_class(),
         checked,
         segment,
+        carried: Carried::Nothing,
+        network: packet.get(..header).unwrap_or_default(),
     };
     counts::one(Count::Ip6Delivered);
     let Some(protocol) = take_extensions(&mut incoming, view.next_header().into()) else { return };
     if raw::wanted() {
-        raw::deliver(&incoming, protocol, &[]);
+        raw::deliver(&incoming, protocol);
     }
     match IpProtocol::from(protocol) {
         IpProtocol::Tcp if ours => tcp::receive(&incoming),

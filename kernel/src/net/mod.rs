@@ -16,6 +16,7 @@ mod config;
 pub mod counts;
 mod dhcp;
 mod errors;
+mod extension;
 pub mod filter;
 mod icmp;
 mod input;

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hashbrown::HashMap;
+use syscall_shim::{Errno, SysResult};
 
 use super::arp;
 use super::icmp;
@@ -28,9 +29,41 @@ const MAX_NEIGHBORS: usize = 1024;
 /// A hardware address.
 pub type Mac = [u8; 6];
 
+/// What is known of a neighbour (`NUD_*`).
+#[allow(missing_docs)]
+pub mod state {
+    pub const REACHABLE: u16 = 2;
+    pub const STALE: u16 = 4;
+    pub const NOARP: u16 = 0x40;
+    pub const PERMANENT: u16 = 0x80;
+    /// Nobody is asked for these, and no answer changes them.
+    pub const FIXED: u16 = NOARP | PERMANENT;
+}
+
 enum Neighbor {
-    Known { mac: Mac, since: Instant, asked: Instant },
-    Sought { waiting: Vec<Frame>, questions: u32, asked: Instant },
+    /// `told`: what a program says of it, one of [`state::FIXED`] or `STALE`; else 0.
+    Known {
+        mac: Mac,
+        since: Instant,
+        asked: Instant,
+        told: u16,
+    },
+    Sought {
+        waiting: Vec<Frame>,
+        questions: u32,
+        asked: Instant,
+    },
+}
+
+/// How a program changes what is known of a neighbour.
+#[derive(Clone, Copy)]
+pub struct Change {
+    /// It may be a new one.
+    pub create: bool,
+    /// It must be a new one.
+    pub exclusive: bool,
+    /// Its address may change.
+    pub replace: bool,
 }
 
 /// The neighbours of an interface.
@@ -79,11 +112,13 @@ impl Neighbors {
             return interface.transmit(frame);
         }
         let ask = match known {
-            Some(Neighbor::Known { mac, since, asked }) => {
+            Some(Neighbor::Known { mac, since, asked, told }) => {
                 address_frame(&mut frame, mac);
-                let stale = now.saturating_sub(*since) > GOOD_FOR && now.saturating_sub(*asked) > ASK_EVERY;
+                let old = now.saturating_sub(*since) > GOOD_FOR && now.saturating_sub(*asked) > ASK_EVERY;
+                let stale = *told & state::FIXED == 0 && (old || *told == state::STALE);
                 if stale {
                     *asked = now;
+                    *told = 0;
                 }
                 interface.transmit(frame);
                 stale
@@ -97,7 +132,7 @@ impl Neighbors {
             }
             None => {
                 if table.len() >= MAX_NEIGHBORS {
-                    table.retain(|_, n| matches!(n, Neighbor::Known { since, .. } if now.saturating_sub(*since) < GOOD_FOR));
+                    table.retain(|_, n| matches!(n, Neighbor::Known { since, told, .. } if *told & state::FIXED != 0 || now.saturating_sub(*since) < GOOD_FOR));
                 }
                 if table.len() >= MAX_NEIGHBORS {
                     return;
@@ -120,14 +155,55 @@ impl Neighbors {
         if !table.contains_key(&ip) && (!insert || table.len() >= MAX_NEIGHBORS) {
             return;
         }
-        let before = table.insert(ip, Neighbor::Known { mac, since: now, asked: now });
+        if matches!(table.get(&ip), Some(Neighbor::Known { told, .. }) if *told & state::FIXED != 0) {
+            return;
+        }
+        let before = table.insert(ip, Neighbor::Known { mac, since: now, asked: now, told: 0 });
         drop(table);
+        Self::send_waiting(interface, before, mac);
+    }
+
+    /// What has waited for an address goes out.
+    fn send_waiting(interface: &Interface, before: Option<Neighbor>, mac: Mac) {
         if let Some(Neighbor::Sought { waiting, .. }) = before {
             for mut frame in waiting {
                 address_frame(&mut frame, &mac);
                 interface.transmit(frame);
             }
         }
+    }
+
+    /// A program says where somebody is, and how sure that is (see [`state`]). Where nobody is known `create` makes one; `replace` lets
+    /// the address change. `ENOENT`, `EEXIST`, `ENOBUFS`.
+    pub fn set(&self, interface: &Interface, ip: IpAddr, mac: Mac, how: u16, request: Change) -> SysResult<()> {
+        let now = clock::monotonic_ns();
+        let mut table = self.0.lock();
+        let known = table.contains_key(&ip);
+        if known && request.exclusive {
+            return Err(Errno::EEXIST);
+        }
+        if !known && !request.create {
+            return Err(Errno::ENOENT);
+        }
+        if !known && (table.len() >= MAX_NEIGHBORS || table.try_reserve(1).is_err()) {
+            return Err(Errno::ENOBUFS);
+        }
+        let old = match table.get(&ip) {
+            Some(Neighbor::Known { mac, .. }) if !request.replace => Some(*mac),
+            _ => None,
+        };
+        let mac = old.unwrap_or(mac);
+        let before =
+            table.insert(ip, Neighbor::Known { mac, since: now, asked: now, told: how & (state::FIXED | state::STALE) });
+        drop(table);
+        Self::send_waiting(interface, before, mac);
+        Ok(())
+    }
+
+    /// Forgets somebody, and what has waited. `ENOENT`.
+    pub fn forget(&self, ip: &IpAddr) -> SysResult<()> {
+        let old = self.0.lock().remove(ip);
+        old.map(drop).ok_or(Errno::ENOENT)
     }
 
     /// Asks again for those who have not answered, and gives up on some.
@@ -162,10 +238,15 @@ impl Neighbors {
         }
     }
 
-    /// Who is known, for /proc/net/arp and netlink.
-    pub fn list(&self) -> Vec<(IpAddr, Mac)> {
+    /// Who is known and how well (see [`state`]), for /proc/net/arp and netlink.
+    pub fn list(&self) -> Vec<(IpAddr, Mac, u16)> {
+        let now = clock::monotonic_ns();
         let known = |(ip, neighbor): (&IpAddr, &Neighbor)| match neighbor {
-            Neighbor::Known { mac, .. } => Some((*ip, *mac)),
+            Neighbor::Known { mac, told, .. } if *told != 0 => Some((*ip, *mac, *told)),
+            Neighbor::Known { mac, since, .. } => {
+                let good = now.saturating_sub(*since) <= GOOD_FOR;
+                Some((*ip, *mac, if good { state::REACHABLE } else { state::STALE }))
+            }
             Neighbor::Sought { .. } => None,
         };
         self.0.lock().iter().filter_map(known).collect()

@@ -4,14 +4,16 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use inet::checksum::{self, Sum};
+use inet::checksum::Sum;
 use inet::ip::octets;
+use inet::ipv6_headers::{next, of_packet};
 use inet::tcp::Pieces;
 use smoltcp::wire::EthernetProtocol;
 use syscall_shim::{Errno, SysResult};
 
 use super::arp;
 use super::counts::{self, Count};
+use super::extension::Between;
 use super::interface::{self, Interface, Link, Looped};
 use super::route::Hop;
 use crate::drivers::net::{Frame, HEADER_LEN, Offload};
@@ -55,6 +57,19 @@ pub struct Outgoing<'a> {
     pub payload: Pieces,
     /// The payload is to be cut into segments of this size by the device.
     pub segment_size: Option<u16>,
+    /// What stands before the upper protocol's header.
+    pub between: Option<&'a Between>,
+}
+
+impl Outgoing<'_> {
+    fn between(&self) -> &[u8] {
+        self.between.map_or(&[], |between| &between.bytes)
+    }
+
+    /// Length of the IP header, with all that stands before the upper protocol's.
+    fn header_len(&self) -> usize {
+        header_len(&self.source) + self.between().len()
+    }
 }
 
 /// Numbers IPv4 packets, for their fragments' sake.
@@ -65,15 +80,16 @@ pub fn header_len(address: &IpAddr) -> usize {
     if address.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
 }
 
-/// Appends the IP header. `fragment` is IPv4's flags and offset.
+/// Appends the IP header, and what stands before the upper protocol's. `fragment` is IPv4's flags and offset.
 fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u16, out: &mut Vec<u8>) {
+    let between = packet.between();
     match (packet.source, packet.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let [l0, l1] = ((IPV4_HEADER + len) as u16).to_be_bytes();
+            let [l0, l1] = ((IPV4_HEADER + between.len() + len) as u16).to_be_bytes();
             let ([i0, i1], [f0, f1]) = (identification.to_be_bytes(), fragment.to_be_bytes());
             let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (source.octets(), destination.octets());
             let mut header = [
-                0x45,
+                0x45 + (between.len() / 4) as u8,
                 packet.tos,
                 l0,
                 l1,
@@ -94,16 +110,21 @@ fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u
                 d2,
                 d3,
             ];
-            [header[10], header[11]] = checksum::of(&header);
+            let mut sum = Sum::default();
+            sum.add(&header);
+            sum.add(between);
+            [header[10], header[11]] = sum.finish();
             out.extend_from_slice(&header);
         }
         (source, destination) => {
-            let [l0, l1] = (len as u16).to_be_bytes();
-            out.extend_from_slice(&[0x60 | packet.tos >> 4, packet.tos << 4, 0, 0, l0, l1, packet.protocol, packet.ttl]);
+            let [l0, l1] = ((between.len() + len) as u16).to_be_bytes();
+            let next = packet.between.map_or(packet.protocol, |between| between.first);
+            out.extend_from_slice(&[0x60 | packet.tos >> 4, packet.tos << 4, 0, 0, l0, l1, next, packet.ttl]);
             out.extend_from_slice(&octets(&source).0);
             out.extend_from_slice(&octets(&destination).0);
         }
     }
+    out.extend_from_slice(between);
 }
 
 /// Appends the header that a packet with `len` bytes behind it has had.
@@ -145,7 +166,7 @@ pub fn send(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
         counts::of_family(Count::UdpOut, v6);
     }
     let len = packet.header.len() + packet.payload.bytes();
-    let whole = header_len(&packet.source) + len;
+    let whole = packet.header_len() + len;
     match &hop.interface.link {
         Link::Loopback(_) => {
             if whole > 65535 + IPV6_HEADER {
@@ -198,13 +219,13 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 
 fn start_frame(interface: &Interface, packet: &Outgoing<'_>, room: usize) -> Vec<u8> {
     let protocol = if packet.source.is_ipv4() { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
-    arp::ethernet_head(interface, [0; 6], protocol, header_len(&packet.source) + room)
+    arp::ethernet_head(interface, [0; 6], protocol, packet.header_len() + room)
 }
 
 fn looped(packet: Outgoing<'_>, len: usize) -> Looped {
-    let mut head = Vec::with_capacity(header_len(&packet.source) + packet.header.len());
+    let mut head = Vec::with_capacity(packet.header_len() + packet.header.len());
     // Longer than 64 KiB only for our own eyes: the length field is not looked at there.
-    ip_header(&packet, len.min(65535 - IPV4_HEADER), 0, DONT_FRAGMENT, &mut head);
+    ip_header(&packet, len.min(65535 - packet.header_len()), 0, DONT_FRAGMENT, &mut head);
     head.extend_from_slice(packet.header);
     let segment = if packet.protocol == TCP { 0 } else { packet.segment_size.unwrap_or(0) };
     Looped { head: head.into(), tail: packet.payload.joined(), copy_of: 0, segment }
@@ -243,22 +264,31 @@ pub fn copy_back(interface: &Interface, packet: Outgoing<'_>) {
 fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
     let Link::Ethernet(_, neighbors) = &hop.interface.link else { return Err(Errno::EMSGSIZE) };
     let len = packet.header.len() + packet.payload.bytes();
-    if len > 65535 - IPV4_HEADER {
+    if len + packet.between().len() > 65535 - IPV4_HEADER {
         return Err(Errno::EMSGSIZE);
     }
-    let mut body = packet.header.to_vec();
+    // Options for the destination alone are a part of what is cut.
+    let whole = packet.between.cloned().unwrap_or_else(|| Between { first: packet.protocol, ..Between::default() });
+    let (repeated, once) = whole.bytes.split_at_checked(whole.repeated).unwrap_or((&whole.bytes, &[]));
+    let mut body = Vec::with_capacity(once.len() + packet.header.len());
+    body.extend_from_slice(once);
+    body.extend_from_slice(packet.header);
     for piece in packet.payload.iter() {
         body.extend_from_slice(piece);
     }
     if let Some(at) = packet.checksum_at {
         let sum = full_checksum(&packet, len);
+        let at = once.len() + at;
         if let Some(room) = body.get_mut(at..at + 2) {
             room.copy_from_slice(&sum);
         }
     }
     let v4 = packet.source.is_ipv4();
     let extra = if v4 { 0 } else { 8 };
-    let step = (hop.interface.mtu() as usize).saturating_sub(header_len(&packet.source) + extra).max(8) & !7;
+    let step =
+        (hop.interface.mtu() as usize).saturating_sub(header_len(&packet.source) + repeated.len() + extra).max(8) & !7;
+    let mut between = Between { first: whole.first, bytes: repeated.to_vec(), repeated: whole.repeated };
+    let following = if v4 { packet.protocol } else { lead_to_fragment(&mut between) };
     let identification = IDENTIFICATION.fetch_add(1, Ordering::Relaxed);
     let mut offset = 0;
     while let Some(part) = body.get(offset..body.len().min(offset + step)).filter(|part| !part.is_empty()) {
@@ -266,21 +296,58 @@ fn fragment(hop: &Hop, packet: Outgoing<'_>) -> SysResult<()> {
         let mut head = start_frame(&hop.interface, &packet, part.len());
         if v4 {
             let flags = (offset / 8) as u16 | if last { 0 } else { MORE_FRAGMENTS };
-            ip_header(&packet, part.len(), identification, flags, &mut head);
+            let this = Outgoing { payload: Pieces::new(), header: &[], between: Some(&between), ..packet };
+            ip_header(&this, part.len(), identification, flags, &mut head);
         } else {
-            const FRAGMENT: u8 = 44;
-            let outer = Outgoing { protocol: FRAGMENT, payload: Pieces::new(), header: &[], ..packet };
+            let outer = Outgoing { payload: Pieces::new(), header: &[], between: Some(&between), ..packet };
             ip_header(&outer, 8 + part.len(), 0, 0, &mut head);
             let field = (offset as u16 & !7) | u16::from(!last);
-            head.extend_from_slice(&[packet.protocol, 0]);
+            head.extend_from_slice(&[following, 0]);
             head.extend_from_slice(&field.to_be_bytes());
             head.extend_from_slice(&u32::from(identification).to_be_bytes());
         }
         head.extend_from_slice(part);
         neighbors.send(&hop.interface, &hop.next, Frame { head, payload: Pieces::new(), offload: None });
         offset += step;
+        if v4 && offset == step {
+            keep_copied(&mut between.bytes);
+        }
     }
     Ok(())
+}
+
+/// Has the headers before a fragment's own lead to that, and answers what its own leads to.
+fn lead_to_fragment(between: &mut Between) -> u8 {
+    let (mut last, mut at) = (None, 0);
+    for (_, header) in of_packet(between.first, &between.bytes) {
+        last = Some(at);
+        at += header.len();
+    }
+    let place = match last.and_then(|at| between.bytes.get_mut(at)) {
+        Some(place) => place,
+        None => &mut between.first,
+    };
+    core::mem::replace(place, next::FRAGMENT)
+}
+
+/// Leaves of IPv4's options those that every fragment has (RFC 791, 3.1: the copied flag).
+fn keep_copied(options: &mut [u8]) {
+    const COPIED: u8 = 0x80;
+    const NOP: u8 = 1;
+    let mut at = 0;
+    while let Some([kind, len, ..]) = options.get(at..) {
+        let len = match kind {
+            0 => break,
+            1 => 1,
+            _ => usize::from(*len).max(2),
+        };
+        if kind & COPIED == 0
+            && let Some(option) = options.get_mut(at..at + len)
+        {
+            option.fill(NOP);
+        }
+        at += len;
+    }
 }
 
 /// Sends a complete message to somebody on the interface's own link.
@@ -296,6 +363,7 @@ pub fn send_on_link(interface: &Interface, source: &IpAddr, to: &IpAddr, protoco
         checksum_at: None,
         payload: Pieces::new(),
         segment_size: None,
+        between: None,
     };
     let mut head = start_frame(interface, &packet, message.len());
     ip_header(&packet, message.len(), 0, DONT_FRAGMENT, &mut head);

@@ -9,7 +9,7 @@ use inet::ip::octets;
 use inet::tcp::State;
 
 use super::interface::{self, Link};
-use super::{raw, route, tcp, udp};
+use super::{neighbor, raw, route, tcp, udp};
 
 /// Route flags `RTF_UP` and `RTF_GATEWAY`.
 const UP: u32 = 1;
@@ -17,6 +17,9 @@ const GATEWAY: u32 = 2;
 /// `RTF_HOST` and `RTF_REJECT`.
 const HOST: u32 = 4;
 const REJECT: u32 = 0x200;
+/// Neighbour flags `ATF_COM` and `ATF_PERM`.
+const COMPLETE: u8 = 2;
+const LASTING: u8 = 4;
 /// `TCP_LISTEN`.
 const LISTENING: u8 = 10;
 /// States of UDP sockets, by the numbers of TCP: connected or not.
@@ -280,9 +283,10 @@ pub fn arp() -> String {
     let mut out = String::new();
     for interface in interface::all().iter() {
         let Link::Ethernet(_, neighbors) = &interface.link else { continue };
-        for (ip, [a, b, c, d, e, f]) in neighbors.list().into_iter().filter(|(ip, _)| ip.is_ipv4()) {
+        for (ip, [a, b, c, d, e, f], state) in neighbors.list().into_iter().filter(|(ip, ..)| ip.is_ipv4()) {
             let mac = alloc::format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
-            let _ = writeln!(out, "{ip:<16} 0x{:<10x}0x{:<10x}{mac}     *        {}", 1, 2, interface.name());
+            let flags = if state & neighbor::state::FIXED == 0 { COMPLETE } else { COMPLETE | LASTING };
+            let _ = writeln!(out, "{ip:<16} 0x{:<10x}0x{flags:<10x}{mac}     *        {}", 1, interface.name());
         }
     }
     out

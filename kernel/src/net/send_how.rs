@@ -2,11 +2,17 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use inet::ipv4_options::MAX_LEN;
+use inet::ipv6_headers::{Headers, len_of};
+use linux_raw_sys::general::CAP_NET_RAW;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::extension::{Asked, options_to_send};
 use super::interface;
 use super::route::Hop;
+use super::socket::Common;
+use crate::files::capable;
 use crate::files::socket::{Control, int};
 
 /// The level of UDP's own, and the one that it has.
@@ -26,6 +32,8 @@ pub struct SendHow {
     pub tos: Option<u8>,
     /// `UDP_SEGMENT`.
     pub segment: Option<u16>,
+    /// `IP_RETOPTS`, or headers of IPv6.
+    pub asked: Option<Asked>,
 }
 
 impl SendHow {
@@ -80,9 +88,60 @@ impl SendHow {
                 let size = data.first_chunk().filter(|_| data.len() == 2).ok_or(Errno::EINVAL)?;
                 self.segment = Some(u16::from_ne_bytes(*size));
             }
+            (n::SOL_IP, n::IP_RETOPTS) => {
+                let bytes = data.get(..MAX_LEN).unwrap_or(data);
+                self.asked = Some(Asked::V4(options_to_send(bytes)?));
+            }
+            (n::SOL_IPV6, kind) => self.take_header(kind, data)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(())
+    }
+
+    /// An extension header of IPv6 (RFC 3542; RFC 2292's forms have numbers of their own). Each may be named once.
+    fn take_header(&mut self, kind: u32, data: &[u8]) -> SysResult<()> {
+        let mut headers = match self.asked.take() {
+            Some(Asked::V6(headers)) => headers,
+            _ => Headers::default(),
+        };
+        if !matches!(
+            kind,
+            n::IPV6_HOPOPTS
+                | n::IPV6_2292HOPOPTS
+                | n::IPV6_DSTOPTS
+                | n::IPV6_2292DSTOPTS
+                | n::IPV6_RTHDRDSTOPTS
+                | n::IPV6_RTHDR
+                | n::IPV6_2292RTHDR
+        ) {
+            return Err(Errno::EINVAL);
+        }
+        let once = match kind {
+            n::IPV6_HOPOPTS | n::IPV6_2292HOPOPTS => !headers.hop_by_hop.is_empty(),
+            n::IPV6_2292DSTOPTS => !headers.destination.is_empty(),
+            _ => false,
+        };
+        let header = len_of(data).and_then(|len| data.get(..len)).filter(|_| !once).ok_or(Errno::EINVAL)?;
+        // There is no routing header that a message may name without Mobile IPv6.
+        if matches!(kind, n::IPV6_RTHDR | n::IPV6_2292RTHDR) {
+            return Err(Errno::EINVAL);
+        }
+        if !capable(CAP_NET_RAW) {
+            return Err(Errno::EPERM);
+        }
+        let slot = match kind {
+            n::IPV6_HOPOPTS | n::IPV6_2292HOPOPTS => &mut headers.hop_by_hop,
+            n::IPV6_RTHDRDSTOPTS => &mut headers.before_routing,
+            _ => &mut headers.destination,
+        };
+        *slot = header.to_vec().into();
+        self.asked = Some(Asked::V6(headers));
+        Ok(())
+    }
+
+    /// The headers and options of a message: what it names itself, else what all of the socket's have.
+    pub fn asked(&self, common: &Common, v6: bool) -> Option<Asked> {
+        self.asked.clone().filter(|asked| asked.len() > 0).or_else(|| common.sticky.of(v6))
     }
 
     /// Puts the address and the interface that were named in place of those chosen.

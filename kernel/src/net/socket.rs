@@ -10,6 +10,7 @@ use inet::tcp::Limits;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::extension::Sticky;
 use super::filter::Filter;
 use super::interface::Interface;
 use super::membership::Membership;
@@ -22,7 +23,6 @@ use super::tcp::TcpSocket;
 use super::udp::UdpSocket;
 use crate::files::socket::open;
 use crate::files::{OpenFile, capable};
-use crate::sync::SpinLock;
 use crate::task::current;
 
 const IPPROTO_TCP: u32 = 6;
@@ -183,8 +183,8 @@ pub struct Common {
     pub(super) peek_offset: AtomicI32,
     /// `SO_COOKIE`; 0 until somebody asks.
     pub(super) cookie: AtomicU64,
-    /// `IP_OPTIONS`. A leaf lock, as the next one.
-    pub(super) ip_options: SpinLock<Vec<u8>>,
+    /// `IP_OPTIONS`, `IPV6_HOPOPTS` and its like.
+    pub(super) sticky: Sticky,
     /// Groups.
     pub groups: Membership,
     /// The interface that the socket is bound to (`SO_BINDTODEVICE`); 0 for all.
@@ -230,7 +230,7 @@ impl Common {
             pacing: AtomicU64::new(u64::MAX),
             peek_offset: AtomicI32::new(-1),
             cookie: AtomicU64::new(0),
-            ip_options: SpinLock::new(Vec::new()),
+            sticky: Sticky::default(),
             groups: Membership::new(stream),
             device: AtomicU32::new(0),
             filter: Filter::default(),
@@ -273,6 +273,9 @@ impl Common {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         copy.numbers.copy_from(&self.numbers);
+        copy.sticky.copy_from(&self.sticky);
+        // The options of IPv4 are the answer to those that the other side has sent.
+        copy.sticky.set_v4(None);
         copy
     }
 

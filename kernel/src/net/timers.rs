@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::packet::PacketSocket;
 use super::tcp::{Connection, Listener};
 use super::{dhcp, interface, multicast, poll, slaac};
 use crate::sync::SpinLock;
@@ -27,6 +28,8 @@ pub enum Due {
     Routers(u32),
     /// The groups of the interface with this index.
     Groups(u32),
+    /// The ring of a packet socket, for frames that have waited for long enough.
+    Ring(Weak<PacketSocket>),
 }
 
 /// By time and order of arrival. A leaf lock.
@@ -101,6 +104,11 @@ pub fn run(now: Instant) {
             Some((_, Due::Groups(index))) => {
                 if let Some(interface) = interface::by_index(index) {
                     multicast::on_timer(&interface, now);
+                }
+            }
+            Some((_, Due::Ring(socket))) => {
+                if let Some(socket) = socket.upgrade() {
+                    socket.on_timer(now);
                 }
             }
             None => return,

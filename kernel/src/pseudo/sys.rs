@@ -14,6 +14,7 @@ use syscall_shim::Errno;
 use super::Tree;
 use super::proc::memory_info;
 use crate::arch::cpuid;
+use crate::files::hugetlb;
 use crate::mm::flags::HUGE_SIZE;
 use crate::mm::huge_policy;
 use crate::task::sched::{MAX_CPUS, online_cpus};
@@ -199,8 +200,10 @@ fn memory(tree: &Tree) {
     for (name, value) in values {
         tree.fixed(&format!("kernel/mm/ksm/{name}"), value);
     }
-    let pool = "kernel/mm/hugepages/hugepages-2048kB";
-    for name in ["nr_hugepages", "free_hugepages", "resv_hugepages", "surplus_hugepages", "nr_overcommit_hugepages"] {
-        tree.fixed(&format!("{pool}/{name}"), "0\n");
+    for shift in hugetlb::SIZES {
+        let pool = format!("kernel/mm/hugepages/hugepages-{}kB", 1 << shift >> 10);
+        for name in ["nr_hugepages", "free_hugepages", "resv_hugepages", "surplus_hugepages", "nr_overcommit_hugepages"] {
+            tree.fixed(&format!("{pool}/{name}"), "0\n");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::paths::file;
 use crate::files::eventfd::EventFd;
 use crate::files::signalfd::SignalFd;
 use crate::files::timerfd::TimerFd;
-use crate::files::{OpenFile, memfd};
+use crate::files::{OpenFile, hugetlb, memfd};
 use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, read_cstr_bounded};
 use alloc::sync::Arc;
@@ -81,10 +81,11 @@ pub fn signalfd(fd: i32, mask: UserPtr<u64>, size: usize) -> SysResult {
     signalfd4(fd, mask, size, 0)
 }
 
-/// memfd_create(2). There are no huge pages to make a file of.
+/// memfd_create(2).
 pub fn memfd_create(name: UserAddr, flags: u32) -> SysResult {
     const NAME_LIMIT: usize = 250;
-    const HUGE_SIZE: u32 = 0x3f << 26;
+    const HUGE_SHIFT: u32 = 26;
+    const HUGE_SIZE: u32 = 0x3f << HUGE_SHIFT;
     let known = MemfdFlags::from_bits_truncate(flags);
     let huge = if known.contains(MemfdFlags::MFD_HUGETLB) { HUGE_SIZE } else { 0 };
     if flags & !(MemfdFlags::all().bits() | huge) != 0 || known.contains(MemfdFlags::MFD_EXEC | MemfdFlags::MFD_NOEXEC_SEAL)
@@ -92,13 +93,18 @@ pub fn memfd_create(name: UserAddr, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let name = read_cstr_bounded(name, NAME_LIMIT)?.ok_or(Errno::EINVAL)?;
-    if known.contains(MemfdFlags::MFD_HUGETLB) {
-        // Sizes are powers of 2; the default, 2 MiB, is the one that there would be.
-        return Err(if matches!(flags >> 26 & 0x3f, 0 | 21) { Errno::ENOMEM } else { Errno::ENODEV });
-    }
     let no_exec = known.contains(MemfdFlags::MFD_NOEXEC_SEAL);
     let sealing = known.contains(MemfdFlags::MFD_ALLOW_SEALING) || no_exec;
-    let file = memfd::open(&name, sealing, if no_exec { 0o666 } else { 0o777 })?;
+    let mode = if no_exec { 0o666 } else { 0o777 };
+    let file = if known.contains(MemfdFlags::MFD_HUGETLB) {
+        let page_shift = match flags >> HUGE_SHIFT & 0x3f {
+            0 => hugetlb::DEFAULT_SIZE,
+            named => named,
+        };
+        hugetlb::open(&name, page_shift, sealing, mode)?
+    } else {
+        memfd::open(&name, sealing, mode)?
+    };
     if no_exec {
         file.inode.add_seals(fs::Seals::EXEC, false)?;
     }

@@ -5,12 +5,14 @@ use syscall_shim::{Errno, SysResult};
 use super::pidfd::process_or_self;
 use crate::mm::address_space::{SLACK, memory_is_short};
 use crate::mm::flags::{PAGE_SIZE, page_up};
+use crate::mm::limits::Rights;
 use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
+use crate::mm::numa;
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
-use crate::mm::{limits, numa};
-use crate::task::{current, oom, rseq};
+use crate::task::{credentials, current, oom, rseq, table};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
+use crate::watch;
 
 const PROT_SEM: u32 = 8;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -20,6 +22,21 @@ const MAP_HUGE_SHIFT: u32 = 26;
 
 fn mm() -> alloc::sync::Arc<AddressSpace> {
     current().process.mm()
+}
+
+/// The address space of process `pid` (0: the caller's), if the caller may look into it: `ESRCH`, `EPERM` (ptrace(2),
+/// "Ptrace access mode checking").
+pub(super) fn inspectable(pid: i32) -> SysResult<alloc::sync::Arc<AddressSpace>> {
+    let me = current();
+    if pid == 0 || pid == me.process.pid {
+        return Ok(me.process.mm());
+    }
+    let other = table::task(pid).ok_or(Errno::ESRCH)?;
+    let mine = me.credentials();
+    if !credentials::may_inspect(&other, mine.uid, mine.gid) {
+        return Err(Errno::EPERM);
+    }
+    Ok(other.process.mm())
 }
 
 /// mmap(2).
@@ -47,16 +64,19 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
         Some(file)
     };
     let prot = Prot::from_bits_truncate(prot);
-    let execution = limits::execution();
+    let execution = current().execution();
     let prot = execution.implied(prot, file.as_ref().is_none_or(|file| file.may_exec));
     execution.check(prot, prot)?;
     loop {
-        let result = mm().mmap(MapRequest { addr, len, prot, flags, file: file.clone() });
+        let mm = mm();
+        let result = mm.mmap(MapRequest { addr, len, prot, flags, file: file.clone() }, current());
         // Overcommitted: nobody expects a small mapping to fail, and who asks again and again would never come to use it.
         if result == Err(Errno::ENOMEM) && memory_is_short() && oom::relieve(SLACK) {
             continue;
         }
-        return result.map(|addr| addr as usize);
+        let at = result?;
+        watch::mapped(&mm, at, len, prot);
+        return Ok(at as usize);
     }
 }
 
@@ -83,12 +103,12 @@ pub fn mprotect(addr: u64, len: u64, prot: u32) -> SysResult {
     if prot & !(Prot::all().bits() | PROT_SEM) != 0 || grows == PROT_GROWSUP {
         return Err(Errno::EINVAL);
     }
-    mm().mprotect(addr, len, Prot::from_bits_truncate(prot), grows == PROT_GROWSDOWN).map(|()| 0)
+    mm().mprotect(addr, len, Prot::from_bits_truncate(prot), grows == PROT_GROWSDOWN, current()).map(|()| 0)
 }
 
 /// mremap(2).
 pub fn mremap(addr: u64, old_len: u64, new_len: u64, flags: u32, new_addr: u64) -> SysResult {
-    mm().mremap(addr, old_len, new_len, RemapFlags::from_bits_retain(flags), new_addr).map(|addr| addr as usize)
+    mm().mremap(addr, old_len, new_len, RemapFlags::from_bits_retain(flags), new_addr, current()).map(|addr| addr as usize)
 }
 
 /// remap_file_pages(2), which Linux too has only as an emulation.
@@ -101,7 +121,7 @@ pub fn remap_file_pages(addr: u64, len: u64, prot: u32, page: u64, _flags: u32) 
 
 /// brk(2): the new break, or the old one when it cannot move.
 pub fn brk(addr: u64) -> SysResult {
-    Ok(mm().brk(addr) as usize)
+    Ok(mm().brk(addr, current()) as usize)
 }
 
 /// madvise(2).
@@ -119,7 +139,7 @@ pub fn process_madvise(fd: i32, vector: UserPtr<[u64; 2]>, count: u64, advice: i
     let ranges = vectors(vector, count)?;
     let process = process_or_self(fd)?;
     let is_own = process.pid == current().process.pid;
-    let space = numa::inspectable(process.pid)?;
+    let space = inspectable(process.pid)?;
     let advice = Advice::from_raw(advice)?;
     if !is_own {
         if !current().credentials().capable(CAP_SYS_NICE) {
@@ -173,7 +193,7 @@ pub fn msync(addr: u64, len: u64, flags: u32) -> SysResult {
 
 /// mlock(2).
 pub fn mlock(addr: u64, len: u64) -> SysResult {
-    mm().mlock(addr, len, false).map(|()| 0)
+    mm().mlock(addr, len, false, current()).map(|()| 0)
 }
 
 /// mlock2(2).
@@ -182,7 +202,7 @@ pub fn mlock2(addr: u64, len: u64, flags: u32) -> SysResult {
     if flags & !MLOCK_ONFAULT != 0 {
         return Err(Errno::EINVAL);
     }
-    mm().mlock(addr, len, flags == MLOCK_ONFAULT).map(|()| 0)
+    mm().mlock(addr, len, flags == MLOCK_ONFAULT, current()).map(|()| 0)
 }
 
 /// munlock(2).
@@ -198,7 +218,7 @@ pub fn mlockall(flags: u32) -> SysResult {
     if flags == 0 || flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags == MCL_ONFAULT {
         return Err(Errno::EINVAL);
     }
-    mm().mlockall(flags & MCL_CURRENT != 0, flags & MCL_FUTURE != 0, flags & MCL_ONFAULT != 0).map(|()| 0)
+    mm().mlockall(flags & MCL_CURRENT != 0, flags & MCL_FUTURE != 0, flags & MCL_ONFAULT != 0, current()).map(|()| 0)
 }
 
 /// munlockall(2).
@@ -294,7 +314,7 @@ fn process_vm(
         return Ok(0);
     }
     let remote = vectors(remote, remotes)?;
-    let other = numa::inspectable(pid)?;
+    let other = inspectable(pid)?;
     let own = mm();
     let (from, to) = if write { ((&own, local), (&other, remote)) } else { ((&other, remote), (&own, local)) };
     crate::mm::remote::copy_vectors(from.0, &from.1, to.0, &to.1)

@@ -29,6 +29,7 @@ mod pidfd;
 mod pipe;
 mod poll;
 mod prctl;
+mod prctl_mm;
 mod priority;
 mod process;
 mod rlimit;

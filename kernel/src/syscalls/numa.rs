@@ -2,8 +2,9 @@
 
 use syscall_shim::{Errno, SysResult};
 
+use super::memory::inspectable;
 use crate::mm::flags::{PAGE_SIZE, Policy, page_up_wrapping};
-use crate::mm::numa::{self, Nodes, check_mode};
+use crate::mm::numa::{Nodes, check_mode};
 use crate::task::current;
 use crate::usermem::{UserPtr, zero_partial};
 
@@ -55,7 +56,8 @@ pub fn get_mempolicy(mode: UserPtr<i32>, nodes: UserPtr<u64>, max_node: u64, add
     if !nodes.is_null() && max_node < 1 {
         return Err(Errno::EINVAL);
     }
-    let (value, mask) = current().process.mm().get_mempolicy(addr, flags)?;
+    let policy = *current().memory_policy.lock();
+    let (value, mask) = current().process.mm().get_mempolicy(addr, flags, policy)?;
     mode.write_if_some(value)?;
     if !nodes.is_null() {
         let bytes = max_node.saturating_sub(1).next_multiple_of(64) / 8;
@@ -116,7 +118,7 @@ pub fn set_mempolicy_home_node(addr: u64, len: u64, node: u64, flags: u64) -> Sy
 pub fn migrate_pages(pid: i32, max_node: u64, old: UserPtr<u64>, new: UserPtr<u64>) -> SysResult {
     node_mask(old, max_node)?;
     let to = node_mask(new, max_node)?;
-    numa::inspectable(pid)?;
+    inspectable(pid)?;
     if !to.is_ours() && !is_nice() {
         return Err(Errno::EPERM);
     }
@@ -138,7 +140,7 @@ pub fn move_pages(
     if flags & MPOL_MF_MOVE_ALL != 0 && !is_nice() {
         return Err(Errno::EPERM);
     }
-    let mm = numa::inspectable(pid)?;
+    let mm = inspectable(pid)?;
     for i in 0..count as usize {
         if !nodes.is_null() && nodes.add(i).read()? != 0 {
             return Err(Errno::ENODEV);

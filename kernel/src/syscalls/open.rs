@@ -7,7 +7,7 @@ use syscall_shim::{Errno, PAGE_SIZE, ResolveFlags, SysResult, types};
 
 use super::paths::{Name, name_at};
 use crate::files::{missing_paths, open as open_files, open_file, with_fs};
-use crate::task::current;
+use crate::task::{current, exec};
 use crate::usermem::UserAddr;
 use crate::vfs::namespace;
 
@@ -103,9 +103,7 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> SysResult {
     }
     let task = current();
     if flags & UNSHARE != 0 {
-        let copy = alloc::sync::Arc::new(task.files()?.duplicate()?);
-        let old = task.files.lock().replace(copy);
-        drop(old);
+        exec::unshare_files(task)?;
     }
     task.files()?.close_range(first as usize, last as usize, flags & CLOEXEC != 0);
     Ok(0)

@@ -12,7 +12,8 @@ use super::paths;
 use super::signal::{info_from_user, kill_group, kill_process, send_checked, send_to_thread_checked, tgkill};
 use crate::files::pidfd::PidFd;
 use crate::pseudo::process_of_directory;
-use crate::task::{Process, Task, current, current_arc, group, table};
+use crate::task::table::Receivers;
+use crate::task::{Process, Task, current, current_arc, table};
 use crate::usermem::UserPtr;
 
 /// pidfd_open(2). The descriptor is close-on-exec.
@@ -122,13 +123,10 @@ pub fn pidfd_send_signal(fd: i32, signum: i32, info: UserPtr<Siginfo>, flags: u3
         Scope::Thread(task) => send_to_thread_checked(&task, signum, info),
         Scope::Group => {
             let mut result = Err(Errno::ESRCH);
-            group::send_to_many(
-                |member| group::is_member(member, pid),
-                |member| {
-                    let sent = send_checked(member, signum, info);
-                    result = if result.is_ok() { result } else { sent };
-                },
-            );
+            table::broadcast(Receivers::Group(pid), |member| {
+                let sent = send_checked(member, signum, info);
+                result = if result.is_ok() { result } else { sent };
+            });
             result
         }
         Scope::Process => send_checked(&process, signum, info),
@@ -142,7 +140,7 @@ pub fn process_mrelease(fd: i32, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let process = process_or_self(fd)?;
-    if process.threads().is_empty() {
+    if process.thread_count() == 0 {
         return Err(Errno::ESRCH);
     }
     if process.exiting.load(Ordering::Acquire) { Ok(0) } else { Err(Errno::EINVAL) }
@@ -154,7 +152,7 @@ pub fn pidfd_getfd(fd: i32, target: i32, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let process = process_of(fd)?;
-    let task = process.threads().first().cloned().ok_or(Errno::ESRCH)?;
+    let task = process.first_thread().ok_or(Errno::ESRCH)?;
     may_inspect(&task)?;
     let file = task.files()?.get_any(target)?;
     let fd = current().files()?.insert(file, true)?;

@@ -2,7 +2,6 @@
 
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::CAP_SYS_RESOURCE;
 use linux_raw_sys::prctl as p;
 use syscall_shim::{Errno, Signal, SysResult};
 
@@ -138,15 +137,14 @@ pub fn prctl(op: i32, arg2: u64, arg3: u64, arg4: u64, arg5: u64) -> SysResult {
         }
         p::PR_SET_THP_DISABLE => {
             must_be_zero(&[arg3, arg4, arg5])?;
-            process.thp_disabled.store(arg2 != 0, Ordering::Relaxed);
+            process.mm().disable_huge_pages(arg2 != 0);
             Ok(0)
         }
         p::PR_GET_THP_DISABLE => {
             must_be_zero(&[arg2, arg3, arg4, arg5])?;
-            Ok(usize::from(process.thp_disabled.load(Ordering::Relaxed)))
+            Ok(usize::from(process.mm().huge_pages_disabled()))
         }
-        // Whoever restores processes sets these on Linux; nobody can here.
-        p::PR_SET_MM if !task.credentials().capable(CAP_SYS_RESOURCE) => Err(Errno::EPERM),
+        p::PR_SET_MM => super::prctl_mm::set_mm(arg2, arg3, arg4, arg5),
         // There are no counters to stop or let go on.
         p::PR_TASK_PERF_EVENTS_DISABLE | p::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
         p::PR_SET_IO_FLUSHER => {

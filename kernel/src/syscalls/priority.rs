@@ -15,19 +15,18 @@ use crate::task::{Task, current, current_arc, sched, table};
 const CAP_SYS_ADMIN: u32 = g::CAP_SYS_ADMIN;
 
 fn of_user(uid: u32) -> Vec<Arc<Task>> {
-    table::tasks().into_iter().filter(|task| task.credentials().uid == uid).collect()
+    table::tasks().filter(|task| task.credentials().uid == uid).collect()
 }
 
 /// The threads that `which` and `who` name (getpriority(2)). `EINVAL`.
 fn threads_of(which: i32, who: i32) -> SysResult<Vec<Arc<Task>>> {
-    let all = |filter: &dyn Fn(&Task) -> bool| table::tasks().into_iter().filter(|t| filter(t)).collect();
     let me = current();
     Ok(match which {
         0 if who == 0 => alloc::vec![current_arc()],
         0 => table::task(who).into_iter().collect(),
         1 => {
             let group = if who == 0 { me.process.pgid.load(Ordering::Relaxed) } else { who };
-            all(&|t| t.process.pgid.load(Ordering::Relaxed) == group)
+            table::group(group).flat_map(|process| process.threads().collect::<Vec<_>>()).collect()
         }
         2 => {
             let user = if who == 0 { me.credentials().uid } else { who as u32 };

@@ -3,13 +3,13 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 
-use linux_raw_sys::general::{RLIMIT_CPU, RLIMIT_NOFILE};
+use linux_raw_sys::general::{RLIMIT_CPU, RLIMIT_NOFILE, RLIMIT_RTTIME};
 use syscall_shim::types::Rlimit;
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::fd_table::NR_OPEN;
 use crate::task::process::{self, RLIMITS};
-use crate::task::{Process, current, table};
+use crate::task::{Process, current, rt_limit, table};
 use crate::usermem::UserPtr;
 
 const CAP_SYS_RESOURCE: u32 = 24;
@@ -37,6 +37,9 @@ fn set(process: &Arc<Process>, resource: u32, new: Rlimit) -> SysResult<()> {
     drop(limits);
     if resource == RLIMIT_CPU {
         process.timers.set_cpu_limit(process, new.rlim_cur, new.rlim_max);
+    }
+    if resource == RLIMIT_RTTIME {
+        rt_limit::set(process, new.rlim_cur);
     }
     Ok(())
 }

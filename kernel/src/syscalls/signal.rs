@@ -10,8 +10,9 @@ use crate::arch::clock::monotonic_ns;
 use crate::task::family::FIRST_PID;
 use crate::task::signal::send::{may_signal, send_to_process, send_to_task};
 use crate::task::signal::{frame, wait};
+use crate::task::table::Receivers;
 use crate::task::thread::{Task, with_frame};
-use crate::task::{Process, current, current_arc, group, table};
+use crate::task::{Process, current, current_arc, table};
 use crate::usermem::UserPtr;
 
 /// Size of the kernel's `sigset_t`.
@@ -137,7 +138,7 @@ fn info_from_me(signal: Signal, code: i32) -> Siginfo {
 /// Sends signal `signum` of kill(2) to a process. `EINVAL`, `EPERM`.
 pub(super) fn kill_process(process: &Arc<Process>, signum: i32) -> SysResult<()> {
     let signal = signal_or_probe(signum)?;
-    if let Some(task) = process.threads.lock().first().cloned()
+    if let Some(task) = process.first_thread()
         && !may_signal(&current().credentials(), &task, signal)
     {
         return Err(Errno::EPERM);
@@ -148,25 +149,30 @@ pub(super) fn kill_process(process: &Arc<Process>, signum: i32) -> SysResult<()>
     }
 }
 
-/// Sends to all that `chosen` accepts: success if one got it, else the last error, `ESRCH` if there is none.
-fn kill_all(chosen: impl Fn(&Process) -> bool, signum: i32) -> SysResult {
+/// Sends to all of `to` but the ones that `spared` accepts: success if one got it, else the last error, `ESRCH` if there is none.
+fn kill_all(to: Receivers, spared: impl Fn(&Process) -> bool, signum: i32) -> SysResult {
     let mut result = Err(Errno::ESRCH);
-    let send = |process: &Arc<Process>| match kill_process(process, signum) {
-        Ok(()) => result = Ok(0),
-        Err(errno) if result.is_err() => result = Err(errno),
-        Err(_) => {}
+    let mut send = |process: &Arc<Process>| {
+        if spared(process) {
+            return;
+        }
+        match kill_process(process, signum) {
+            Ok(()) => result = Ok(0),
+            Err(errno) if result.is_err() => result = Err(errno),
+            Err(_) => {}
+        }
     };
     if signum != 0 {
-        group::send_to_many(chosen, send);
+        table::broadcast(to, send);
     } else {
         // Nothing is sent: whoever asks all the time must not keep the receivers from forking.
-        table::processes().iter().filter(|process| chosen(process)).for_each(send);
+        to.iter().for_each(|process| send(&process));
     }
     result
 }
 
 pub(super) fn kill_group(pgid: i32, signum: i32) -> SysResult {
-    kill_all(|process| group::is_member(process, pgid), signum)
+    kill_all(Receivers::Group(pgid), |_| false, signum)
 }
 
 /// The process that `pid` names: a thread's id names its process. `ESRCH`.
@@ -181,7 +187,7 @@ pub fn kill(pid: i32, signum: i32) -> SysResult {
         0 => kill_group(current().process.pgid.load(Ordering::Relaxed), signum),
         -1 => {
             let me = current().process.pid;
-            kill_all(|process| process.pid != me && process.pid != FIRST_PID, signum)
+            kill_all(Receivers::All, |process| process.pid == me || process.pid == FIRST_PID, signum)
         }
         i32::MIN => Err(Errno::ESRCH),
         group => kill_group(-group, signum),
@@ -233,7 +239,7 @@ pub fn rt_sigqueueinfo(pid: i32, signum: i32, info: UserPtr<Siginfo>) -> SysResu
 /// Sends a signal with a program's own information, if the caller may.
 pub(super) fn send_checked(process: &Arc<Process>, signum: i32, info: Siginfo) -> SysResult {
     let signal = signal_or_probe(signum)?;
-    if let Some(task) = process.threads.lock().first().cloned()
+    if let Some(task) = process.first_thread()
         && !may_signal(&current().credentials(), &task, signal)
     {
         return Err(Errno::EPERM);

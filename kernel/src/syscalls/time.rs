@@ -11,6 +11,7 @@ use crate::task::clock::{self, Clock};
 use crate::task::usage::Usage;
 use crate::task::{current, ntp, sched};
 use crate::usermem::UserPtr;
+use crate::vdso;
 
 /// Nanoseconds of a clock tick (`sysconf(_SC_CLK_TCK)` is 100).
 const TICK: u64 = 10_000_000;
@@ -59,17 +60,20 @@ pub fn clock_settime(id: i32, time: UserPtr<Timespec>) -> SysResult {
         return Err(Errno::EINVAL);
     }
     clock::set_realtime(ns);
+    ntp::clear();
     Ok(0)
 }
 
-/// gettimeofday(2). The time zone is UTC.
+/// gettimeofday(2).
 pub fn gettimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResult {
     time.write_if_some(Timeval::from_ns(realtime_ns()))?;
-    zone.write_if_some(Timezone::default())?;
+    let (tz_minuteswest, tz_dsttime) = vdso::zone();
+    zone.write_if_some(Timezone { tz_minuteswest, tz_dsttime })?;
     Ok(0)
 }
 
-/// settimeofday(2). A time zone other than UTC is not kept.
+/// settimeofday(2). Linux moves the clock by the first time zone that it is told alone, which is for the start of the system to do where the
+/// hardware's clock shows local time. Here it shows UTC.
 pub fn settimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResult {
     /// Minutes from Greenwich.
     const ZONES: core::ops::RangeInclusive<i32> = -15 * 60..=15 * 60;
@@ -83,8 +87,12 @@ pub fn settimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResul
     if zone.is_some_and(|zone| !ZONES.contains(&zone.tz_minuteswest)) {
         return Err(Errno::EINVAL);
     }
+    if let Some(zone) = zone {
+        vdso::set_zone(zone.tz_minuteswest, zone.tz_dsttime);
+    }
     if let Some(ns) = ns {
         clock::set_realtime(ns);
+        ntp::clear();
     }
     Ok(0)
 }

@@ -6,7 +6,10 @@ use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use super::identity::may_inspect;
 use super::paths;
+use crate::files::epoll::Epoll;
+use crate::sync::Use;
 use crate::task::{Task, current, table};
+use crate::usermem::UserPtr;
 
 /// What a thread can stop to share with others.
 const OWN: CloneFlags = CloneFlags::CLONE_FS.union(CloneFlags::CLONE_FILES).union(CloneFlags::CLONE_SYSVSEM);
@@ -25,14 +28,14 @@ pub fn unshare(flags: u64) -> SysResult {
     let task = current();
     // Users' ids are those of a process, not of a thread.
     let of_process = OF_PROCESS | CloneFlags::CLONE_NEWUSER;
-    if flags.intersects(of_process) && task.process.threads().len() > 1 {
+    if flags.intersects(of_process) && task.process.thread_count() > 1 {
         return Err(Errno::EINVAL);
     }
     if new_time || !others.is_empty() {
         return Err(Errno::EPERM);
     }
     if flags.contains(CloneFlags::CLONE_FS) {
-        let own = Arc::new(task.fs().duplicate());
+        let own = Use::new(Arc::new(task.fs().duplicate()));
         let shared = core::mem::replace(&mut *task.fs.lock(), own);
         drop(shared);
     }
@@ -75,7 +78,7 @@ fn inspected(pid: i32) -> SysResult<Arc<Task>> {
     Ok(task)
 }
 
-/// kcmp(2), without `KCMP_EPOLL_TFD`.
+/// kcmp(2).
 pub fn kcmp(pid1: i32, pid2: i32, kind: i32, index1: u64, index2: u64) -> SysResult {
     let (a, b) = (inspected(pid1)?, inspected(pid2)?);
     match kind {
@@ -89,6 +92,14 @@ pub fn kcmp(pid1: i32, pid2: i32, kind: i32, index1: u64, index2: u64) -> SysRes
         4 => order_of(a.process.sighand.identity(), b.process.sighand.identity()),
         5 => order_if_some(&a.io_context.lock().clone(), &b.io_context.lock().clone()),
         6 => order_if_some(&a.undo.lock().clone(), &b.undo.lock().clone()),
+        // The second index is the address of a `struct kcmp_epoll_slot`: an instance, and which of its entries.
+        7 => {
+            let [efd, tfd, toff] = UserPtr::<[u32; 3]>::new(index2).read()?;
+            let file = a.files()?.get_any(index1 as i32)?;
+            let instance = b.files()?.get_any(efd as i32)?;
+            let epoll = instance.ops_as::<Epoll>().ok_or(Errno::EINVAL)?;
+            order(&file, &epoll.target(tfd as i32, toff as usize)?)
+        }
         _ => Err(Errno::EINVAL),
     }
 }

@@ -4,6 +4,7 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general as g;
+use syscall_shim::types::NSEC_PER_SEC;
 use syscall_shim::{Errno, SysResult};
 
 use super::process::Process;
@@ -26,7 +27,7 @@ pub enum CpuKind {
 pub enum Clock {
     /// Time of day; clock_settime(2) moves it.
     Realtime,
-    /// International atomic time: the time of day here, as nobody has told the kernel of leap seconds.
+    /// International atomic time: the time of day, and the leap seconds that adjtimex(2) was told of.
     Tai,
     /// Time since boot. The machine never suspends, so `CLOCK_BOOTTIME` is the same.
     Monotonic,
@@ -118,7 +119,8 @@ impl Clock {
             CpuKind::Application => user,
         };
         match self {
-            Self::Realtime | Self::Tai => clock::realtime_ns(),
+            Self::Realtime => clock::realtime_ns(),
+            Self::Tai => clock::realtime_ns().saturating_add_signed(tai_ahead()),
             Self::Monotonic => clock::monotonic_ns(),
             Self::Process(process, kind) => process.upgrade().map_or(0, |p| of_kind(p.cpu_time(), *kind)),
             Self::Thread(task, kind) => task.upgrade().map_or(0, |t| of_kind(sched::cpu_time(&t), *kind)),
@@ -140,7 +142,8 @@ impl Clock {
         match self {
             Self::Monotonic => time,
             // Where the time of day was set to less than the time since boot, the base is negative.
-            Self::Realtime | Self::Tai => time.saturating_add_signed((clock::realtime_base_ns() as i64).wrapping_neg()),
+            Self::Realtime => time.saturating_add_signed((clock::realtime_base_ns() as i64).wrapping_neg()),
+            Self::Tai => Self::Realtime.monotonic_at(time.saturating_add_signed(-tai_ahead())),
             // Several threads of a process can run at a time.
             Self::Process(..) => {
                 let left = time.saturating_sub(self.now());
@@ -151,9 +154,34 @@ impl Clock {
     }
 }
 
+/// Nanoseconds that `CLOCK_TAI` is ahead of the time of day.
+fn tai_ahead() -> i64 {
+    i64::from(clock::tai_offset()) * NSEC_PER_SEC as i64
+}
+
 /// Sets the time of day (clock_settime(2)), and has everybody who waits for a time of day look again.
 pub fn set_realtime(ns: u64) {
     clock::set_realtime_ns(ns);
+    was_set();
+}
+
+/// Tells how many seconds `CLOCK_TAI` is ahead (adjtimex(2)).
+pub fn set_tai_offset(seconds: i32) {
+    clock::set_tai_offset(seconds);
+    was_set();
+}
+
+/// A second is inserted into the time of day (`leaps` is -1), or left out (1). For interrupt context: sleepers look again, and
+/// timers when they expire, which is no later than before but for one that has a second less to go.
+pub(super) fn leap(leaps: i32) {
+    clock::set_realtime_ns(clock::realtime_ns().saturating_add_signed(i64::from(leaps) * NSEC_PER_SEC as i64));
+    clock::set_tai_offset(clock::tai_offset() - leaps);
+    crate::vdso::publish_clock();
+    TIMES_SET.fetch_add(1, Ordering::AcqRel);
+    WAS_SET.wake_all();
+}
+
+fn was_set() {
     crate::vdso::publish_clock();
     TIMES_SET.fetch_add(1, Ordering::AcqRel);
     WAS_SET.wake_all();

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use fs::OpenFlags;
-use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT_NPROC};
+use linux_raw_sys::general::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_CPU, RLIMIT_NPROC, RLIMIT_RTTIME};
 use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use super::family::{self, Relation};
@@ -17,6 +17,7 @@ use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
 use crate::mm::{AddressSpace, heap};
 use crate::usermem::{USER_END, UserPtr};
+use crate::watch;
 use ipc::sem::UndoList;
 
 /// `struct clone_args` of clone(2).
@@ -82,9 +83,7 @@ fn check_limits(parent: &Task) -> SysResult<()> {
     let credentials = parent.credentials();
     let limit = parent.process.rlimit(RLIMIT_NPROC);
     let exempt = credentials.uid == 0 || credentials.capable(CAP_SYS_RESOURCE) || credentials.capable(CAP_SYS_ADMIN);
-    // Counting is dear, and needless while all users together are below the limit.
-    let reached = || table::tasks().iter().filter(|task| task.credentials().uid == credentials.uid).count() as u64 >= limit;
-    if !exempt && total >= limit && reached() { Err(Errno::EAGAIN) } else { Ok(()) }
+    if !exempt && table::threads_of_user(credentials.uid) >= limit { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
 fn choose_id(wanted: Option<i32>) -> SysResult<i32> {
@@ -165,7 +164,7 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     sched::start(&child);
     if flags.contains(CloneFlags::CLONE_VFORK) {
         // A thread never leaves its process's memory but with its end.
-        let ended = || !process.threads.lock().iter().any(|thread| Arc::ptr_eq(thread, &child));
+        let ended = || !process.threads.lock().contains(&child);
         let thread = flags.contains(CloneFlags::CLONE_THREAD);
         let done = || if thread { ended() } else { process.left_first_space.load(Ordering::Acquire) }.then_some(());
         // A thread that is being killed does not wait: it never uses the memory again.
@@ -174,11 +173,17 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
     Ok(Some(tid))
 }
 
+fn fork(mm: &AddressSpace) -> SysResult<Arc<AddressSpace>> {
+    let child = mm.fork()?;
+    watch::space_copied(mm, &child);
+    Ok(child)
+}
+
 /// Memory, signal actions and what else belongs to a process of its own.
 fn new_process(parent: &Task, pid: i32, args: &CloneArgs) -> SysResult<Process> {
     let flags = args.flags;
     let mm: Arc<AddressSpace> = parent.process.mm();
-    let mm = if flags.contains(CloneFlags::CLONE_VM) { mm } else { mm.fork()? };
+    let mm = if flags.contains(CloneFlags::CLONE_VM) { mm } else { fork(&mm)? };
     let actions = &parent.process.sighand;
     let sighand = if flags.contains(CloneFlags::CLONE_SIGHAND) { actions.share() } else { actions.duplicate() };
     if flags.contains(CloneFlags::CLONE_CLEAR_SIGHAND) {
@@ -280,8 +285,10 @@ fn enter_thread(parent: &Task, child: &Arc<Task>) -> Option<()> {
     Some(())
 }
 
-/// The child inherits `RLIMIT_CPU`, and starts with no time used.
+/// The child inherits `RLIMIT_CPU` and `RLIMIT_RTTIME`, and starts with no time used.
 fn start_cpu_limit(process: &Arc<Process>) {
+    let limit = process.rlimits.lock()[RLIMIT_RTTIME as usize];
+    super::rt_limit::set(process, limit.soft);
     let limit = process.rlimits.lock()[RLIMIT_CPU as usize];
     if limit.soft != RLIM_INFINITY {
         process.timers.set_cpu_limit(process, limit.soft, limit.hard);

@@ -22,14 +22,14 @@ pub fn exit_group(status: u32) -> ! {
 /// Marks a process as ending and wakes its threads to notice. The first status given counts: whether it was this one. Usable from
 /// interrupt handlers; no lock of signals is held.
 pub fn begin_group_exit(process: &Process, status: u32) -> bool {
-    let threads = {
-        let threads = process.threads.lock();
+    {
+        let _threads = process.threads.lock();
         if !process.decide_exit(status) {
             return false;
         }
-        threads.clone()
-    };
-    for thread in threads {
+    }
+    // None comes any more.
+    for thread in process.threads() {
         if core::ptr::eq(&*thread, current()) {
             thread.signal_pending.store(true, Ordering::Release);
         } else {
@@ -77,7 +77,8 @@ fn end_thread(status: u32) -> ! {
     ipc::sem::leave(&task.undo, task.process.pid);
     let last = {
         let mut threads = process.threads.lock();
-        threads.retain(|t| !Arc::ptr_eq(t, &task));
+        // `task` is another reference.
+        threads.remove(&task);
         process.ending_threads.fetch_sub(1, Ordering::Relaxed);
         let (user, system) = sched::cpu_time(&task);
         process.dead_threads_ns[0].fetch_add(user, Ordering::Relaxed);
@@ -93,6 +94,7 @@ fn end_thread(status: u32) -> ! {
     let files = task.files.lock().take();
     drop(files);
     drop(task.seccomp.release());
+    task.fs.lock().end();
     table::remove_task(task.tid());
     if last {
         end_process(&process);

@@ -1,5 +1,6 @@
 //! Who is whose parent, and what the end of a process means to its relatives (wait(2), exit(3)).
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -8,6 +9,7 @@ use syscall_shim::types::{SIG_IGN, Siginfo, WaitStatus, si_code};
 use syscall_shim::{Errno, SaFlags, Signal, SysResult};
 
 use super::group;
+use super::ordered::{HasPlace, Ordered};
 use super::process::Process;
 use super::signal::pending::Queued;
 use super::signal::send::post_to_process;
@@ -48,6 +50,7 @@ pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, broad
         Relation::Child => (me.process.clone(), me.tid()),
         Relation::Sibling => (me.process.parent()?, me.process.creator.load(Ordering::Relaxed)),
     };
+    // It can be found by nobody yet.
     for (to, from) in [(&child.pgid, &me.process.pgid), (&child.sid, &me.process.sid)] {
         to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -56,12 +59,66 @@ pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, broad
     child.threads.lock().push(thread.clone());
     if table::add_child(child, &me.process, broadcast_seq).is_none() {
         // The two refer to each other.
-        child.threads.lock().clear();
+        child.threads.lock().take().for_each(drop);
         return None;
     }
-    parent.children.lock().push(child.clone());
+    parent.children.lock().push(child.clone(), false);
     table::add_task(thread.clone());
     Some(())
+}
+
+/// The children of a process. Changed with the family's lock held.
+pub struct Children {
+    /// All, ended ones that nobody waited for included.
+    all: Ordered<Process>,
+    /// The places of those that have ended.
+    zombies: BTreeSet<u64>,
+}
+
+impl Children {
+    /// None.
+    pub const fn new() -> Self {
+        Self { all: Ordered::new(), zombies: BTreeSet::new() }
+    }
+
+    fn push(&mut self, child: Arc<Process>, ended: bool) {
+        self.all.push(child.clone());
+        if ended {
+            self.ended(&child);
+        }
+    }
+
+    fn ended(&mut self, child: &Process) {
+        if self.all.contains(child) {
+            self.zombies.insert(child.place().load(Ordering::Relaxed));
+        }
+    }
+
+    fn remove(&mut self, child: &Process) {
+        if self.all.remove(child).is_some() {
+            self.zombies.remove(&child.place().load(Ordering::Relaxed));
+        }
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Arc<Process>> + use<> {
+        self.zombies.clear();
+        self.all.take()
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.all.iter()
+    }
+
+    /// Those that have ended, the oldest first.
+    pub fn zombies(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.zombies.iter().filter_map(|place| self.all.at(*place))
+    }
+
+    /// Whether it is one of them.
+    pub fn contains(&self, process: &Process) -> bool {
+        self.all.contains(process)
+    }
 }
 
 impl Process {
@@ -70,8 +127,8 @@ impl Process {
         let _family = FAMILY.lock();
         let children = self.children.lock();
         let mut ids = Vec::new();
-        ids.try_reserve(children.len()).map_err(|_| Errno::ENOMEM)?;
-        ids.extend(children.iter().filter(|child| child.creator.load(Ordering::Relaxed) == tid).map(|child| child.pid));
+        ids.try_reserve(children.all.len()).map_err(|_| Errno::ENOMEM)?;
+        ids.extend(children.all.iter().filter(|child| child.creator.load(Ordering::Relaxed) == tid).map(|child| child.pid));
         Ok(ids)
     }
 }
@@ -79,12 +136,12 @@ impl Process {
 /// A thread ends and others of its process do not: its children get another thread for a parent.
 pub fn thread_ended(task: &Task) {
     let process = &task.process;
-    if process.children.lock().is_empty() {
+    if process.children.lock().all.is_empty() {
         return;
     }
     let _family = FAMILY.lock();
     let heir = process.threads.lock().first().map_or(process.pid, |thread| thread.tid());
-    for child in process.children.lock().iter() {
+    for child in process.children.lock().all.iter() {
         if child.creator.load(Ordering::Relaxed) == task.tid() {
             child.creator.store(heir, Ordering::Relaxed);
             parent_died(child);
@@ -104,14 +161,15 @@ fn parent_died(child: &Process) {
 pub fn process_ended(process: &Arc<Process>) {
     let _family = FAMILY.lock();
     let reaper = reaper_for(process);
-    let orphans = core::mem::take(&mut *process.children.lock());
+    let orphans = process.children.lock().take();
     for child in orphans {
         child.set_parent(&reaper);
         child.creator.store(reaper.pid, Ordering::Relaxed);
         child.exit_signal.store(i32::from(Signal::SIGCHLD.number()), Ordering::Relaxed);
-        reaper.children.lock().push(child.clone());
+        let ended = child.zombie.load(Ordering::Acquire);
+        reaper.children.lock().push(child.clone(), ended);
         parent_died(&child);
-        if child.zombie.load(Ordering::Acquire) {
+        if ended {
             tell_parent(&child, &reaper);
         } else {
             group::release_if_orphaned(&child, process);
@@ -119,6 +177,7 @@ pub fn process_ended(process: &Arc<Process>) {
     }
     process.zombie.store(true, Ordering::Release);
     if let Some(parent) = process.parent() {
+        parent.children.lock().ended(process);
         group::release_if_orphaned(process, &parent);
         tell_parent(process, &parent);
     }
@@ -151,7 +210,7 @@ fn tell_parent(child: &Arc<Process>, parent: &Arc<Process>) {
         post_to_process(parent, Queued::new(info));
     }
     if unwanted {
-        parent.children.lock().retain(|other| !Arc::ptr_eq(other, child));
+        parent.children.lock().remove(child);
         table::remove_process(child.pid);
     }
     parent.child_wait.wake_all();
@@ -174,7 +233,7 @@ pub fn describe(status: u32) -> (i32, i32) {
 /// Removes an ended child from the process table: it was waited for. What it used counts for the parent. The caller holds the family's
 /// lock.
 pub fn reap(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static, ()>) {
-    parent.children.lock().retain(|other| !Arc::ptr_eq(other, child));
+    parent.children.lock().remove(child);
     table::remove_process(child.pid);
     let mut sum = parent.children_usage.lock();
     sum.add(&child.usage());
@@ -183,7 +242,7 @@ pub fn reap(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static,
 
 /// Ends every process but the first, whose last thread calls this, and waits until they have.
 pub fn end_all_others(first: &Arc<Process>) {
-    let others = || table::processes().into_iter().filter(|p| p.pid != first.pid && !p.zombie.load(Ordering::Acquire));
+    let others = || table::processes().filter(|p| p.pid != first.pid && !p.zombie.load(Ordering::Acquire));
     {
         // Locked, so that nobody enters a child who has not been told yet.
         let _family = FAMILY.lock();
@@ -195,15 +254,10 @@ pub fn end_all_others(first: &Arc<Process>) {
     super::wait::wait_uninterruptible(&first.child_wait, || others().next().is_none().then_some(()));
 }
 
-/// The children of `process`, at this moment.
-pub fn children(process: &Process) -> alloc::vec::Vec<Arc<Process>> {
-    process.children.lock().clone()
-}
-
 /// Moves a process to group `pgid`: setpgid(2), once its checks are done.
 pub fn check_and_set_group(target: &Process, pgid: i32, check: impl FnOnce() -> SysResult<()>) -> SysResult<()> {
     let _family = FAMILY.lock();
     check()?;
-    target.pgid.store(pgid, Ordering::Relaxed);
+    table::set_group(target, pgid);
     Ok(())
 }

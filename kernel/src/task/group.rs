@@ -6,10 +6,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use syscall_shim::types::Siginfo;
 use syscall_shim::{Errno, Signal, SysResult};
 
+use super::family;
 use super::process::Process;
 use super::signal::pending::Queued;
 use super::signal::send::post_to_process;
-use super::{family, table};
+use super::table::{self, Receivers, broadcast};
 
 /// The signals that a process is sent as one of many. A child that it is making just then is not among the many, so that would
 /// be spared: clone(2) begins anew when such a signal has come between.
@@ -25,6 +26,11 @@ impl BroadcastSeq {
     /// One more is on its way. The table that receivers and new processes are in is locked.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has arrived.
+    pub(super) fn arrived(&self) {
+        self.arrived.fetch_add(1, Ordering::Release);
     }
 
     /// How many have been sent, all of which have arrived. They do not take long: who sends neither sleeps nor is preempted.
@@ -44,19 +50,6 @@ impl BroadcastSeq {
     }
 }
 
-/// Sends to all processes that `chosen` accepts at this moment. `send` does not sleep. Usable from interrupt handlers if `send` is.
-pub fn send_to_many(chosen: impl Fn(&Process) -> bool, mut send: impl FnMut(&Arc<Process>)) {
-    for process in table::begin_sending(chosen) {
-        send(&process);
-        process.broadcast_seq.arrived.fetch_add(1, Ordering::Release);
-    }
-}
-
-/// Whether the process is in group `pgid`.
-pub fn is_member(process: &Process, pgid: i32) -> bool {
-    group_of(process) == pgid
-}
-
 fn group_of(process: &Process) -> i32 {
     process.pgid.load(Ordering::Relaxed)
 }
@@ -65,10 +58,7 @@ fn session_of(process: &Process) -> i32 {
     process.sid.load(Ordering::Relaxed)
 }
 
-/// The members of a group, ended ones that nobody waited for included.
-pub fn members(pgid: i32) -> impl Iterator<Item = Arc<Process>> {
-    table::processes().into_iter().filter(move |process| is_member(process, pgid))
-}
+pub use table::group as members;
 
 /// Whether no member of the group has a parent in another group of the session, who could continue it.
 pub fn is_orphaned(pgid: i32) -> bool {
@@ -96,7 +86,7 @@ pub fn release_if_orphaned(process: &Process, parent: &Process) {
     }
     for signal in [Signal::SIGHUP, Signal::SIGCONT] {
         let send = |member: &Arc<Process>| _ = post_to_process(member, Queued::new(Siginfo::kernel(signal)));
-        send_to_many(|process| is_member(process, pgid), send);
+        broadcast(Receivers::Group(pgid), send);
     }
 }
 
@@ -133,6 +123,6 @@ pub fn new_session(process: &Process) -> SysResult<()> {
         return Err(Errno::EPERM);
     }
     process.sid.store(process.pid, Ordering::Relaxed);
-    process.pgid.store(process.pid, Ordering::Relaxed);
+    table::set_group(process, process.pid);
     Ok(())
 }

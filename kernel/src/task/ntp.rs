@@ -1,8 +1,8 @@
 //! How the time of day is kept right: the state behind adjtimex(2), and what it does to the clock (RFC 1589, kernel/time/ntp.c).
 //!
 //! The clock goes slower or faster by the frequency that was told, by the tick, and for a while to make up an offset: that of the
-//! phase-locked loop, or of adjtime(3). Once in a second, while an offset is left, the rate is set anew. Leap seconds are not
-//! inserted, and no pulse per second comes.
+//! phase-locked loop, or of adjtime(3). Once in a second, while an offset is left, the rate is set anew. A leap
+//! second that was announced comes at the end of the day of UTC. No pulse per second comes.
 
 use alloc::sync::Arc;
 
@@ -35,6 +35,8 @@ mod adj {
 mod sta {
     pub const PLL: i32 = 0x0001;
     pub const FLL: i32 = 0x0008;
+    pub const INS: i32 = 0x0010;
+    pub const DEL: i32 = 0x0020;
     pub const UNSYNC: i32 = 0x0040;
     pub const FREQHOLD: i32 = 0x0080;
     pub const CLOCKERR: i32 = 0x1000;
@@ -44,8 +46,10 @@ mod sta {
     pub const READ_ONLY: i32 = 0x0100 | 0x0200 | 0x0400 | 0x0800 | CLOCKERR | NANO | MODE | 0x8000;
 }
 
-const TIME_OK: usize = 0;
 const TIME_ERROR: usize = 5;
+const SECONDS_PER_DAY: u64 = 86_400;
+/// There is no leap second to come.
+const NEVER: u64 = u64::MAX;
 /// Microseconds: the largest error that is told (`NTP_PHASE_LIMIT`), and by how much it grows in a second.
 const PHASE_LIMIT: i64 = 16_000_000;
 const DRIFT: i64 = 500;
@@ -67,6 +71,20 @@ const SHIFT_FLL: u32 = 2;
 const MIN_SECONDS: i64 = 256;
 const MAX_SECONDS: i64 = 2048;
 
+/// `TIME_*`: what adjtimex(2) returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leap {
+    Ok = 0,
+    /// A second is to be inserted at the end of the day.
+    Insert = 1,
+    /// One is to be left out.
+    Delete = 2,
+    /// The inserted second.
+    During = 3,
+    /// It is over, and the announcement not taken back.
+    After = 4,
+}
+
 struct Discipline {
     status: i32,
     /// What the loop has still to make up, in nanoseconds times 2^32.
@@ -77,7 +95,12 @@ struct Discipline {
     esterror: i64,
     constant: i64,
     tick: i64,
-    tai: i32,
+    /// Where the clock is with a leap second.
+    leap: Leap,
+    /// The second of the time of day before which one is inserted, or left out.
+    leap_at: u64,
+    /// A call at the next second of the time of day is on its way, for the leap second.
+    watches_leap: bool,
     /// What adjtime(3) has still to make up, in microseconds.
     adjust: i64,
     /// Seconds of the monotonic clock when the loop was last told an offset.
@@ -97,7 +120,9 @@ static STATE: IrqSpinLock<Discipline> = IrqSpinLock::new(Discipline {
     esterror: PHASE_LIMIT,
     constant: 2,
     tick: TICK,
-    tai: 0,
+    leap: Leap::Ok,
+    leap_at: NEVER,
+    watches_leap: false,
     adjust: 0,
     told_at: 0,
     at: 0,
@@ -119,6 +144,7 @@ pub fn adjust(request: &mut Timex, may_set: bool) -> SysResult {
     if request.modes & adj::SETOFFSET != 0 && request.modes & adj::ADJTIME == 0 {
         set_offset(request)?;
     }
+    let told_tai = request.constant;
     let mut state = STATE.lock();
     state.catch_up();
     if request.modes & adj::ADJTIME != 0 {
@@ -150,11 +176,17 @@ pub fn adjust(request: &mut Timex, may_set: bool) -> SysResult {
         tolerance: MAX_FREQUENCY / FREQUENCY_UNIT,
         time: Timeval { tv_sec: (now / NSEC_PER_SEC) as i64, tv_usec: if nanoseconds { part } else { part / 1000 } },
         tick: state.tick,
-        tai: state.tai,
+        tai: clock::tai_offset(),
         ..*request
     };
     *request = answer;
-    Ok(if state.status & (sta::UNSYNC | sta::CLOCKERR) != 0 { TIME_ERROR } else { TIME_OK })
+    let result = if state.status & (sta::UNSYNC | sta::CLOCKERR) != 0 { TIME_ERROR } else { state.leap as usize };
+    drop(state);
+    if request.modes & (adj::TAI | adj::ADJTIME) == adj::TAI && (0..=MAX_TAI).contains(&told_tai) {
+        super::clock::set_tai_offset(told_tai as i32);
+        request.tai = told_tai as i32;
+    }
+    Ok(result)
 }
 
 /// `timekeeping_validate_timex`.
@@ -203,11 +235,13 @@ impl Discipline {
         if has(adj::STATUS) {
             if self.status & sta::PLL != 0 && request.status & sta::PLL == 0 {
                 self.status = sta::UNSYNC;
+                (self.leap, self.leap_at) = (Leap::Ok, NEVER);
             }
             if self.status & sta::PLL == 0 && request.status & sta::PLL != 0 {
                 self.told_at = seconds();
             }
             self.status = self.status & sta::READ_ONLY | request.status & !sta::READ_ONLY;
+            self.watch_leap();
         }
         if has(adj::NANO) {
             self.status |= sta::NANO;
@@ -228,15 +262,50 @@ impl Discipline {
             let more = if self.status & sta::NANO != 0 { 0 } else { 4 };
             self.constant = (request.constant.clamp(0, MAX_CONSTANT) + more).min(MAX_CONSTANT);
         }
-        if has(adj::TAI) && (0..=MAX_TAI).contains(&request.constant) {
-            self.tai = request.constant as i32;
-        }
         if has(adj::OFFSET) {
             self.told(request.offset);
         }
         if has(adj::TICK) {
             self.tick = request.tick;
         }
+    }
+
+    /// Has the next second of the time of day looked at while a leap second is announced or has been.
+    fn watch_leap(&mut self) {
+        let wanted = self.status & (sta::INS | sta::DEL) != 0 || self.leap != Leap::Ok;
+        if !wanted || self.watches_leap {
+            return;
+        }
+        self.watches_leap = true;
+        let into_second = clock::realtime_ns() % NSEC_PER_SEC;
+        timer::call_at(clock::monotonic_ns() + NSEC_PER_SEC - into_second, Arc::new(leap_tick));
+    }
+
+    /// The second `now` of the time of day has begun (`second_overflow`). Answers by how much the clock leaps.
+    fn leap_second(&mut self, now: u64) -> i32 {
+        let midnight = |from: u64| from.next_multiple_of(SECONDS_PER_DAY);
+        match self.leap {
+            Leap::Ok if self.status & sta::INS != 0 => {
+                (self.leap, self.leap_at) = (Leap::Insert, midnight(now + 1));
+            }
+            Leap::Ok if self.status & sta::DEL != 0 => {
+                (self.leap, self.leap_at) = (Leap::Delete, midnight(now + 2) - 1);
+            }
+            Leap::Insert if self.status & sta::INS == 0 => (self.leap, self.leap_at) = (Leap::Ok, NEVER),
+            Leap::Insert if now == self.leap_at => {
+                self.leap = Leap::During;
+                return -1;
+            }
+            Leap::Delete if self.status & sta::DEL == 0 => (self.leap, self.leap_at) = (Leap::Ok, NEVER),
+            Leap::Delete if now == self.leap_at => {
+                (self.leap, self.leap_at) = (Leap::After, NEVER);
+                return 1;
+            }
+            Leap::During => (self.leap, self.leap_at) = (Leap::After, NEVER),
+            Leap::After if self.status & (sta::INS | sta::DEL) == 0 => self.leap = Leap::Ok,
+            Leap::Ok | Leap::Insert | Leap::Delete | Leap::After => {}
+        }
+        0
     }
 
     /// The loop learns how far off the clock is (`ntp_update_offset`).
@@ -299,6 +368,26 @@ impl Discipline {
             timer::call_at(clock::monotonic_ns() + NSEC_PER_SEC, Arc::new(tick));
         }
     }
+}
+
+/// The time of day was set: what is known of it holds no more (`ntp_clear`).
+pub fn clear() {
+    let mut state = STATE.lock();
+    (state.adjust, state.offset, state.leap_at) = (0, 0, NEVER);
+    (state.maxerror, state.esterror) = (PHASE_LIMIT, PHASE_LIMIT);
+    state.status |= sta::UNSYNC;
+}
+
+/// A second of the time of day has begun while a leap second is announced.
+fn leap_tick() {
+    let mut state = STATE.lock();
+    state.watches_leap = false;
+    let leaps = state.leap_second(clock::realtime_ns() / NSEC_PER_SEC);
+    if leaps != 0 {
+        // No other lock of the clock's is above this one.
+        super::clock::leap(leaps);
+    }
+    state.watch_leap();
 }
 
 /// A second is over.

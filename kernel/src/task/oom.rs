@@ -75,14 +75,14 @@ fn choose(pages: u64) {
     {
         return;
     }
-    let all = table::processes();
-    let victim = all.iter().filter_map(|process| Some((badness(process)?, process))).max_by_key(|(points, _)| *points);
+    let victim =
+        table::processes().filter_map(|process| Some((badness(&process)?, process))).max_by_key(|(points, _)| *points);
     // Where all are excepted, the one that asks.
-    let victim = victim.map_or_else(|| current().process.clone(), |(_, victim)| victim.clone());
+    let victim = victim.map_or_else(|| current().process.clone(), |(_, victim)| victim);
     let space = victim.mm();
     tell(&victim, space.rss_pages());
-    for process in all.iter().filter(|process| process.space() == victim.space()) {
-        exit::begin_group_exit(process, u32::from(Signal::SIGKILL.number()));
+    for process in table::processes().filter(|process| process.space() == victim.space()) {
+        exit::begin_group_exit(&process, u32::from(Signal::SIGKILL.number()));
     }
     space.reap();
     *last = Some((alloc::sync::Arc::downgrade(&victim), now));
@@ -105,7 +105,7 @@ fn badness(process: &Process) -> Option<i64> {
 fn tell(victim: &Process, pages: u64) {
     const MIB: u64 = (1 << 20) / PAGE_SIZE as u64;
     let total = frames::total() as u64 / MIB;
-    let leader = victim.threads.lock().first().cloned();
+    let leader = victim.first_thread();
     let Some(leader) = leader else { return };
     let (name, pid) = (leader.name(), victim.pid);
     if pid == family::FIRST_PID {

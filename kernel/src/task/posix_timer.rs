@@ -19,6 +19,7 @@ use syscall_shim::{Errno, Signal, SysResult};
 use super::clock::{Clock, CpuKind};
 use super::current;
 use super::process::Process;
+use super::rt_limit;
 use super::signal::pending::{Charge, Queued};
 use super::signal::send::{Outcome, post_to_process, post_to_task};
 use super::thread::Task;
@@ -42,6 +43,8 @@ pub enum Notify {
     Interval(Signal),
     /// What `RLIMIT_CPU` says: `SIGXCPU`, and `SIGKILL` once the time on the clock has reached the hard limit.
     CpuLimit,
+    /// A look at what `RLIMIT_RTTIME` says.
+    RealtimeLimit,
 }
 
 /// When a timer expires next, and how often after that; nanoseconds, 0 for never.
@@ -219,7 +222,8 @@ impl PosixTimer {
                 return;
             }
             let periodic = state.interval != 0;
-            let runs_on = matches!(self.notify, Notify::Interval(_) | Notify::CpuLimit) || state.queued;
+            let runs_on =
+                matches!(self.notify, Notify::Interval(_) | Notify::CpuLimit | Notify::RealtimeLimit) || state.queued;
             if !periodic {
                 state.expiry = None;
             } else if runs_on {
@@ -258,6 +262,7 @@ impl PosixTimer {
                 post_to_process(process, Queued::new(Siginfo::kernel(signal)));
                 return;
             }
+            Notify::RealtimeLimit => return rt_limit::look(process),
             Notify::Process(signal, value) => post_to_process(process, queued(*signal, *value)),
             Notify::Thread(task, signal, value) => match task.upgrade() {
                 Some(task) => post_to_task(&task, queued(*signal, *value)),
@@ -299,6 +304,8 @@ pub struct ProcessTimers {
     /// Watches `RLIMIT_CPU`, whose hard limit, in nanoseconds, is beside it.
     cpu_limit: IrqSpinLock<Option<Arc<PosixTimer>>>,
     cpu_hard_limit: AtomicU64,
+    /// Watches `RLIMIT_RTTIME`.
+    realtime_limit: IrqSpinLock<Option<Arc<PosixTimer>>>,
 }
 
 impl ProcessTimers {
@@ -325,7 +332,9 @@ impl ProcessTimers {
                 Notify::Thread(task, signal, value) => {
                     (signal.number(), *value, "signal", "tid", task.upgrade().map_or(0, |task| task.tid()))
                 }
-                Notify::Nothing | Notify::Interval(_) | Notify::CpuLimit => (0, 0, "none", "pid", pid),
+                Notify::Nothing | Notify::Interval(_) | Notify::CpuLimit | Notify::RealtimeLimit => {
+                    (0, 0, "none", "pid", pid)
+                }
             };
             out += &format!("ID: {}\nsignal: {signal}/{value:016x}\nnotify: {kind}/{whom}.{id}\n", timer.id);
             out += &format!("ClockID: {}\n", timer.clock.id());
@@ -382,6 +391,17 @@ impl ProcessTimers {
         timer.set(Setting { value, interval: NSEC_PER_SEC }, true);
     }
 
+    /// Has what real-time threads use looked at each `period` of the process's time, or not at all (0).
+    pub(super) fn watch_realtime(&self, process: &Arc<Process>, period: u64) {
+        let mut limit = self.realtime_limit.lock();
+        if limit.is_none() && period == 0 {
+            return;
+        }
+        let clock = Clock::process(process, CpuKind::Total);
+        let timer = limit.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::RealtimeLimit, None));
+        timer.set(Setting { value: period, interval: period }, false);
+    }
+
     /// Calls `f` with each timer, no lock held. There may be many, and memory for a list of them missing.
     fn for_each(&self, f: impl Fn(&Arc<PosixTimer>)) {
         let mut from = i32::MIN;
@@ -395,6 +415,8 @@ impl ProcessTimers {
         let intervals = self.intervals.lock().clone();
         intervals.iter().flatten().for_each(&f);
         let limit = self.cpu_limit.lock().clone();
+        limit.iter().for_each(&f);
+        let limit = self.realtime_limit.lock().clone();
         limit.iter().for_each(&f);
     }
 

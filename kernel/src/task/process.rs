@@ -7,7 +7,9 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsiz
 use linux_raw_sys::general as g;
 
 use super::core_dump::Hold;
+use super::family::Children;
 use super::group::BroadcastSeq;
+use super::ordered::{HasPlace, Ordered, in_batches};
 use super::posix_timer::ProcessTimers;
 use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
@@ -72,11 +74,13 @@ pub struct Process {
     /// The parent's id; 0 for the first process.
     pub ppid: AtomicI32,
     /// Children, ended ones that nobody waited for included.
-    pub(super) children: SpinLock<Vec<Arc<Process>>>,
+    pub(super) children: SpinLock<Children>,
+    /// Its place among the children of its parent.
+    place: AtomicU64,
     /// The thread of the parent that is in the parent's place for `__WNOTHREAD` and `PR_SET_PDEATHSIG`.
     pub(super) creator: AtomicI32,
     /// Live threads.
-    pub threads: IrqSpinLock<Vec<Arc<Task>>>,
+    pub threads: IrqSpinLock<Ordered<Task>>,
     /// How many of them are ending. Changed with `threads` locked.
     pub(super) ending_threads: AtomicUsize,
     /// The address space; `execve` replaces it. The scheduler reads it with its queue locked.
@@ -139,14 +143,18 @@ pub struct Process {
     pub pdeath_signal: AtomicU32,
     /// `prctl(PR_SET_CHILD_SUBREAPER)`: gets the orphans among its descendants.
     pub child_subreaper: AtomicBool,
-    /// `prctl(PR_SET_THP_DISABLE)`.
-    pub thp_disabled: AtomicBool,
     /// `prctl(PR_SET_MEMORY_MERGE)`: kept and inherited; nothing is ever merged.
     pub memory_merge: AtomicBool,
     /// Keeps the threads still for a core file.
     pub hold: Hold,
     /// Interval and POSIX timers.
     pub timers: ProcessTimers,
+}
+
+impl HasPlace for Process {
+    fn place(&self) -> &AtomicU64 {
+        &self.place
+    }
 }
 
 impl Process {
@@ -162,9 +170,10 @@ impl Process {
             pid,
             parent: SpinLock::new(Weak::new()),
             ppid: AtomicI32::new(0),
-            children: SpinLock::new(Vec::new()),
+            children: SpinLock::new(Children::new()),
+            place: AtomicU64::new(0),
             creator: AtomicI32::new(0),
-            threads: IrqSpinLock::new(Vec::new()),
+            threads: IrqSpinLock::new(Ordered::new()),
             ending_threads: AtomicUsize::new(0),
             space: AtomicUsize::new(Arc::as_ptr(&mm).addr()),
             mm: IrqSpinLock::new(mm),
@@ -196,7 +205,6 @@ impl Process {
             exit_signal: AtomicI32::new(17),
             pdeath_signal: AtomicU32::new(0),
             child_subreaper: AtomicBool::new(false),
-            thp_disabled: AtomicBool::new(false),
             memory_merge: AtomicBool::new(false),
             hold: Hold::default(),
             timers: ProcessTimers::default(),
@@ -220,7 +228,6 @@ impl Process {
         }
         child.oom_score_adj.store(self.oom_score_adj.load(Ordering::Relaxed), Ordering::Relaxed);
         child.memory_merge.store(self.memory_merge.load(Ordering::Relaxed), Ordering::Relaxed);
-        child.thp_disabled.store(self.thp_disabled.load(Ordering::Relaxed), Ordering::Relaxed);
         child.exit_signal.store(exit_signal, Ordering::Relaxed);
         child
     }
@@ -280,9 +287,19 @@ impl Process {
         self.rlimits.lock().get(resource as usize).map_or(RLIM_INFINITY, |limit| limit.soft)
     }
 
-    /// The live threads, at this moment.
-    pub fn threads(&self) -> Vec<Arc<Task>> {
-        self.threads.lock().clone()
+    /// The live threads, the oldest first. One that comes or goes meanwhile is among them or not.
+    pub fn threads(&self) -> impl Iterator<Item = Arc<Task>> {
+        in_batches(0, |from, batch| batch.fill(self.threads.lock().from(from)), |place: u64| place.checked_add(1))
+    }
+
+    /// How many threads live.
+    pub fn thread_count(&self) -> usize {
+        self.threads.lock().len()
+    }
+
+    /// The oldest thread that lives.
+    pub fn first_thread(&self) -> Option<Arc<Task>> {
+        self.threads.lock().first().cloned()
     }
 
     /// Nanoseconds used so far by all threads, live and ended: application, kernel.
@@ -320,7 +337,7 @@ impl Process {
     /// [`Task::io`] of all threads, live and ended.
     pub fn io(&self) -> [u64; 4] {
         let mut sum = self.ended.lock().io;
-        self.threads().iter().for_each(|thread| add(&mut sum, &thread.io));
+        self.threads().for_each(|thread| add(&mut sum, &thread.io));
         sum
     }
 
@@ -332,8 +349,7 @@ impl Process {
 
     /// The real user id: the first thread's, or the last one's that ended.
     pub fn uid(&self) -> u32 {
-        let leader = self.threads.lock().first().cloned();
-        leader.map_or_else(|| self.ended.lock().uid, |task| task.credentials().uid)
+        self.first_thread().map_or_else(|| self.ended.lock().uid, |task| task.credentials().uid)
     }
 
     /// The process's parent, if any is left.

@@ -6,11 +6,11 @@ use core::sync::atomic::Ordering;
 use syscall_shim::types::WaitStatus;
 use syscall_shim::{Errno, Signal, SysResult, WaitOptions};
 
-use super::current;
 use super::family;
 use super::process::Process;
 use super::usage::Usage;
 use super::wait::wait_until;
+use super::{current, table};
 
 /// Which children.
 #[derive(Clone)]
@@ -45,6 +45,16 @@ pub struct Report {
     pub usage: Usage,
 }
 
+/// What was found.
+enum Found {
+    /// A child, and its status.
+    Event(Arc<Process>, u32),
+    /// None has anything to tell yet.
+    Nothing,
+    /// There is none.
+    NoChild,
+}
+
 impl Wanted {
     fn covers(&self, child: &Process) -> bool {
         let chosen = match &self.which {
@@ -59,6 +69,36 @@ impl Wanted {
         let mine =
             !self.options.contains(WaitOptions::WNOTHREAD) || child.creator.load(Ordering::Relaxed) == current().tid();
         chosen && kind && mine
+    }
+
+    /// The one child that can be meant, where that is known.
+    fn one(&self) -> Option<Option<Arc<Process>>> {
+        match &self.which {
+            Which::Any | Which::Group(_) => None,
+            Which::Process(pid) => Some(table::process(*pid)),
+            Which::Exactly(process) => Some(Some(process.clone())),
+        }
+    }
+
+    /// The oldest child with something to tell. However many live, only those are looked at that can have: all for stops, those that
+    /// have ended else.
+    fn find(&self, parent: &Process) -> Found {
+        let one = self.one();
+        let children = parent.children.lock();
+        let event = |child: &Arc<Process>| Some(Found::Event(child.clone(), self.event(child)?));
+        // One that has ended has nothing more to tell to who does not ask for ends.
+        let may_tell = |child: &&Arc<Process>| !child.zombie.load(Ordering::Acquire) && self.covers(child);
+        let nobody = |any: bool| if any { Found::Nothing } else { Found::NoChild };
+        if let Some(one) = one {
+            let child = one.filter(|child| children.contains(child) && self.covers(child));
+            return child.iter().find_map(event).unwrap_or_else(|| nobody(child.iter().any(|child| may_tell(&child))));
+        }
+        let event = if self.options.intersects(WaitOptions::WUNTRACED | WaitOptions::WCONTINUED) {
+            children.iter().filter(|child| self.covers(child)).find_map(event)
+        } else {
+            children.zombies().filter(|child| self.covers(child)).find_map(event)
+        };
+        event.unwrap_or_else(|| nobody(children.iter().any(|child| may_tell(&child))))
     }
 
     /// What there is to tell about `child` now. Unless with `WNOWAIT` it is not told again.
@@ -81,22 +121,21 @@ impl Wanted {
 
 /// Looks once: `None` if a child that is waited for has nothing to tell yet, `ECHILD` if there is no such child.
 fn look(parent: &Process, wanted: &Wanted) -> Option<SysResult<Report>> {
-    // Dropped after the lock is free: the last reference to a child may be among them.
-    let children;
+    // Dropped after the lock is free: it may be the last reference.
+    let found;
     let family = family::lock();
-    children = family::children(parent);
-    let mut any = false;
-    for child in children.iter().filter(|child| wanted.covers(child)) {
-        // One that has ended has nothing more to tell to who does not ask for ends.
-        any |= !child.zombie.load(Ordering::Acquire);
-        let Some(status) = wanted.event(child) else { continue };
-        let report = Report { pid: child.pid, uid: child.uid(), status, usage: child.usage() };
-        if child.zombie.load(Ordering::Acquire) && !wanted.options.contains(WaitOptions::WNOWAIT) {
-            family::reap(parent, child, &family);
+    found = wanted.find(parent);
+    match &found {
+        Found::Event(child, status) => {
+            let report = Report { pid: child.pid, uid: child.uid(), status: *status, usage: child.usage() };
+            if child.zombie.load(Ordering::Acquire) && !wanted.options.contains(WaitOptions::WNOWAIT) {
+                family::reap(parent, child, &family);
+            }
+            Some(Ok(report))
         }
-        return Some(Ok(report));
+        Found::Nothing => None,
+        Found::NoChild => Some(Err(Errno::ECHILD)),
     }
-    (!any).then_some(Err(Errno::ECHILD))
 }
 
 /// Waits for a child to change state. `None` with `WNOHANG` if none has. `ECHILD`; a signal interrupts the wait.

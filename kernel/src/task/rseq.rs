@@ -66,7 +66,7 @@ fn cpu() -> u32 {
 pub fn restart_sections(mm: &Arc<AddressSpace>) {
     let me = current();
     let registered = |task: &Arc<Task>| task.rseq.load(Ordering::Relaxed) != 0 && !core::ptr::eq(&**task, me);
-    for task in table::tasks().iter().filter(|task| registered(task) && Arc::ptr_eq(&task.process.mm(), mm)) {
+    for task in table::tasks().filter(|task| registered(task) && Arc::ptr_eq(&task.process.mm(), mm)) {
         task.moved.store(true, Ordering::Relaxed);
     }
 }

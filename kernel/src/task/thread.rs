@@ -9,8 +9,10 @@ use syscall_shim::{Errno, SysResult};
 use super::arrival::Arrival;
 use super::credentials::Credentials;
 use super::io_context::IoContext;
+use super::ordered::HasPlace;
 use super::process::Process;
 use super::recent_calls::RecentCalls;
+use super::rt_limit::RealtimeUse;
 use super::sched::CpuTime;
 use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
@@ -19,7 +21,7 @@ use crate::arch::trap::TrapFrame;
 use crate::files::{FdTable, FsContext, OpenFile};
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
-use crate::sync::{IrqSpinLock, SpinLock};
+use crate::sync::{IrqSpinLock, SpinLock, Use};
 use ipc::sem::UndoSlot;
 
 /// Size in bytes of a thread's kernel stack.
@@ -194,6 +196,8 @@ pub struct Task {
     pub(super) vruntime: AtomicU64,
     /// What a CPU runs when it has nothing to run: it has no application state.
     pub(super) idle: bool,
+    /// Its place among the threads of its process.
+    place: AtomicU64,
     /// A CPU runs it.
     pub(super) on_cpu: AtomicBool,
     /// Policy, priority, nice value.
@@ -208,9 +212,9 @@ pub struct Task {
     pub affinity: AtomicU64,
     /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
     /// itself exchanges it.
-    pub files: SpinLock<Option<Arc<FdTable>>>,
+    pub files: SpinLock<Option<Use<FdTable>>>,
     /// Working directory, root and umask; `clone` shares or copies it.
-    pub fs: SpinLock<Arc<FsContext>>,
+    pub fs: SpinLock<Use<FsContext>>,
     /// User and group ids, per thread as in Linux.
     credentials: IrqSpinLock<Arc<Credentials>>,
     /// `comm`: at most 15 bytes and a NUL.
@@ -244,6 +248,8 @@ pub struct Task {
     pub(super) cpu_time: CpuTime,
     /// Voluntary and involuntary context switches.
     pub switches: [AtomicU64; 2],
+    /// For `RLIMIT_RTTIME`.
+    pub(super) rt_use: RealtimeUse,
     /// Minor and major page faults.
     pub faults: [AtomicU64; 2],
     /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of `/proc/PID/io`.
@@ -294,6 +300,12 @@ pub struct NewTask {
     pub signals: ThreadSignals,
 }
 
+impl HasPlace for Task {
+    fn place(&self) -> &AtomicU64 {
+        &self.place
+    }
+}
+
 impl Task {
     /// `PR_MCE_KILL_DEFAULT`
     pub const MCE_KILL_DEFAULT: u8 = 2;
@@ -323,13 +335,14 @@ impl Task {
             vruntime: AtomicU64::new(0),
             idle: false,
             on_cpu: AtomicBool::new(false),
+            place: AtomicU64::new(0),
             sched: SchedCell::default(),
             io_context: SpinLock::new(None),
             undo: SpinLock::new(None),
             deadline: Default::default(),
             affinity: AtomicU64::new(u64::MAX),
-            files: SpinLock::new(Some(new.files)),
-            fs: SpinLock::new(new.fs),
+            files: SpinLock::new(Some(Use::new(new.files))),
+            fs: SpinLock::new(Use::new(new.fs)),
             credentials: IrqSpinLock::new(new.credentials),
             comm: IrqSpinLock::new(new.comm),
             signals: IrqSpinLock::new(new.signals),
@@ -347,6 +360,7 @@ impl Task {
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),
             switches: [const { AtomicU64::new(0) }; 2],
+            rt_use: RealtimeUse::default(),
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],
             started_at: now,
@@ -432,7 +446,7 @@ impl Task {
 
     /// The files of the thread. `EBADF` once it has ended.
     pub fn files(&self) -> SysResult<Arc<FdTable>> {
-        self.files.lock().clone().ok_or(Errno::EBADF)
+        self.files.lock().as_ref().map(Use::arc).ok_or(Errno::EBADF)
     }
 
     /// The open file behind a descriptor of the calling thread, `O_PATH` or not. `EBADF`.
@@ -454,7 +468,7 @@ impl Task {
 
     /// Working directory, root and umask of the thread.
     pub fn fs(&self) -> Arc<FsContext> {
-        self.fs.lock().clone()
+        self.fs.lock().arc()
     }
 
     /// User and group ids of the thread.
@@ -471,6 +485,9 @@ impl Task {
         if acts_as(&new) != acts_as(&credentials) || gains {
             self.process.dumpable.store(super::core_dump::SUID_DUMPABLE.load(Ordering::Relaxed), Ordering::Relaxed);
             self.process.pdeath_signal.store(0, Ordering::Relaxed);
+        }
+        if new.uid != credentials.uid {
+            super::table::user_changed(credentials.uid, new.uid);
         }
         self.ids.set(&new);
         *credentials = Arc::new(new);

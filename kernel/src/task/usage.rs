@@ -66,7 +66,7 @@ impl Process {
         let mut usage = self.ended.lock().usage;
         usage.cpu_ns = [user, system];
         usage.peak_rss = usage.peak_rss.max(self.mm().peak_rss());
-        self.threads().iter().for_each(|thread| usage.add_thread(thread));
+        self.threads().for_each(|thread| usage.add_thread(&thread));
         usage
     }
 

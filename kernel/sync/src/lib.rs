@@ -26,6 +26,7 @@ mod rw;
 pub mod scheduler;
 mod sleep;
 mod spin_lock;
+mod users;
 pub mod wait;
 
 /// The monotonic clock, by which waits have their deadlines.
@@ -38,6 +39,7 @@ pub use irq_spin_lock::{IrqSpinGuard, IrqSpinLock};
 pub use rw::{ReadGuard, SleepRwLock, WriteGuard};
 pub use sleep::{SleepGuard, SleepMutex};
 pub use spin_lock::{SpinGuard, SpinLock};
+pub use users::{HasUsers, Use, Users};
 
 #[cfg(test)]
 mod tests;

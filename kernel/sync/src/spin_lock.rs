@@ -152,7 +152,7 @@ impl<T: ?Sized> Drop for RawGuard<'_, T> {
     }
 }
 
-/// A spin lock for data that no interrupt handler touches.
+/// A spin lock for data that no interrupt handler touches, or none that would wait for it.
 pub struct SpinLock<T: ?Sized>(Raw<T>);
 
 /// The guard of a [`SpinLock`].
@@ -189,5 +189,11 @@ impl<T: ?Sized> SpinLock<T> {
     pub fn lock(&self) -> SpinGuard<'_, T> {
         order::interrupts_may_come(&self.0.class);
         self.0.lock()
+    }
+
+    /// Takes the lock if it is free. An interrupt handler may do that, too: it never waits for what it has interrupted.
+    #[inline]
+    pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
+        self.0.try_lock()
     }
 }

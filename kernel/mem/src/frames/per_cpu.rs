@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{BUDDY, FREE};
-use arch::percpu::{self, MAX_CPUS, this_cpu};
+use crate::cpu::percpu::{self, MAX_CPUS, this_cpu};
 use sync::IrqSpinLock;
 
 /// Frames on a stack.

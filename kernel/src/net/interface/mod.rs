@@ -197,6 +197,14 @@ impl Interface {
         self.addresses.lock().iter().any(|own| own.address == *address)
     }
 
+    /// Its first address of IPv4.
+    pub fn first_v4(&self) -> Option<Ipv4Addr> {
+        self.addresses.lock().iter().find_map(|own| match own.address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
     /// Whether packets to `address` are for everybody on its network.
     pub fn is_broadcast(&self, address: &Ipv4Addr) -> bool {
         address.is_broadcast() || self.addresses.lock().iter().any(|own| own.broadcast() == Some(*address))

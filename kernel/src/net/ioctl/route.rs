@@ -123,7 +123,7 @@ pub fn neighbor(request: u32, arg: UserAddr) -> SysResult {
         name => interface::by_name(name).ok_or(Errno::ENODEV)?,
     };
     let Link::Ethernet(_, neighbors) = &interface.link else { return Err(Errno::ENXIO) };
-    let (_, mac) = neighbors.list().into_iter().find(|(ip, _)| *ip == IpAddr::V4(asked)).ok_or(Errno::ENXIO)?;
+    let (_, mac, _) = neighbors.list().into_iter().find(|(ip, ..)| *ip == IpAddr::V4(asked)).ok_or(Errno::ENXIO)?;
     let mut out = bytes;
     out[16..18].copy_from_slice(&ARPHRD_ETHER.to_ne_bytes());
     out[18..24].copy_from_slice(&mac);

@@ -3,10 +3,15 @@
 //! Each frame is offered to every packet socket; where there is none, which is what most machines have, that costs one look.
 
 mod address;
+mod blocks;
+mod fanout;
+mod flow;
 mod membership;
 mod options;
+mod pages;
 mod ring;
 mod socket;
+mod vnet;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -14,16 +19,20 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use fs::OpenFlags;
 use inet::Bytes;
+use inet::bpf::{Packet, View};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::interface::{Interface, Looped};
+use super::ioctl;
 use crate::drivers::net::{Frame, HEADER_LEN};
 use crate::files::socket::open;
 use crate::files::{OpenFile, capable};
+use crate::platform::rng;
 use crate::sync::SpinLock;
 
 pub use address::ETHERNET;
+use fanout::Fanout;
 pub use socket::PacketSocket;
 
 /// `ETH_P_ALL`: all protocols, in both directions.
@@ -68,6 +77,11 @@ pub fn create(kind: u32, protocol: u32, flags: OpenFlags) -> SysResult<Arc<OpenF
 /// All sockets, for who asks.
 fn sockets() -> Vec<Arc<PacketSocket>> {
     TABLE.lock().iter().filter_map(Weak::upgrade).collect()
+}
+
+/// A socket, from what it knows of itself.
+fn handle(socket: &PacketSocket) -> Option<Arc<PacketSocket>> {
+    TABLE.lock().iter().find(|other| core::ptr::eq(other.as_ptr(), socket)).and_then(Weak::upgrade)
 }
 
 /// A socket has gone.
@@ -115,6 +129,22 @@ impl Checksums {
     }
 }
 
+impl Seen<'_> {
+    /// For a filter whose offsets count from `start`.
+    fn packet(&self, start: usize) -> Packet<'_> {
+        Packet {
+            view: View { head: &self.bytes, tail: &[], start, network: self.link, link: 0 },
+            protocol: self.protocol,
+            kind: self.kind,
+            interface: self.interface.index,
+            hardware: ioctl::hardware(self.interface),
+            mark: 0,
+            cpu: crate::arch::percpu::this_cpu().id.get(),
+            random: rng::next_u64() as u32,
+        }
+    }
+}
+
 fn seen<'a>(interface: &'a Interface, frame: Bytes, kind: u8, checksums: Checksums) -> Option<Seen<'a>> {
     let header: [u8; ETHERNET] = *frame.first_chunk()?;
     let [_, _, _, _, _, _, a, b, c, d, e, f, p0, p1] = header;
@@ -131,13 +161,20 @@ fn seen<'a>(interface: &'a Interface, frame: Bytes, kind: u8, checksums: Checksu
     })
 }
 
-/// Offers a frame to everybody but `sender`.
+/// Offers a frame to everybody but `sender` and its group: to each socket, and to each group once.
 fn offer(seen: &Seen<'_>, sender: Option<&PacketSocket>) {
+    let own = sender.and_then(PacketSocket::fanout);
+    let mut groups: Vec<Arc<Fanout>> = own.into_iter().collect();
+    let skipped = groups.len();
     for socket in sockets() {
-        if !sender.is_some_and(|sender| core::ptr::eq(sender, &*socket)) {
-            socket.offered(seen);
+        match socket.fanout() {
+            Some(group) if groups.iter().any(|other| Arc::ptr_eq(other, &group)) => {}
+            Some(group) => groups.push(group),
+            None if sender.is_some_and(|sender| core::ptr::eq(sender, &*socket)) => {}
+            None => socket.offered(seen),
         }
     }
+    groups.iter().skip(skipped).for_each(|group| group.offered(seen));
 }
 
 /// A frame has come in, from the Ethernet header on.

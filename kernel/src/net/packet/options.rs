@@ -1,10 +1,11 @@
 //! Options of level `SOL_PACKET`.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
+use super::blocks::USUAL_WAIT;
 use super::ring::Shape;
 use crate::files::socket::int;
 
@@ -28,14 +29,22 @@ pub mod option {
     pub const LOSS: u32 = 14;
     pub const VNET_HDR: u32 = 15;
     pub const TIMESTAMP: u32 = 17;
+    pub const FANOUT: u32 = 18;
     pub const TX_HAS_OFF: u32 = 19;
     pub const QDISC_BYPASS: u32 = 20;
+    pub const ROLLOVER_STATS: u32 = 21;
+    pub const FANOUT_DATA: u32 = 22;
     pub const IGNORE_OUTGOING: u32 = 23;
+    pub const VNET_HDR_SZ: u32 = 24;
 }
 
 /// `TPACKET_V3`, and the sizes of the three versions' headers.
 const LAST_VERSION: i32 = 2;
 const HEADERS: [i32; 3] = [32, 32, 48];
+/// `struct virtio_net_hdr`.
+const VNET_HEADER: usize = 10;
+/// `TP_FT_REQ_FILL_RXHASH`.
+const FILL_RXHASH: u32 = 1;
 /// `sizeof(struct tpacket_req)` and of `struct tpacket_req3`.
 const RING: [usize; 2] = [16, 28];
 
@@ -47,6 +56,10 @@ pub struct Options {
     version: AtomicI32,
     reserve: AtomicU32,
     timestamp: AtomicI32,
+    /// Bytes of the header that stands before each frame (`struct virtio_net_hdr`); 0 for none.
+    vnet: AtomicUsize,
+    /// How often a program has fallen behind with its blocks since the last `PACKET_STATISTICS`.
+    pub freezes: AtomicU32,
     /// Frames taken and lost since the last `PACKET_STATISTICS`.
     pub packets: AtomicU32,
     /// See `packets`.
@@ -57,6 +70,11 @@ impl Options {
     /// Whether an option that is on or off is on.
     pub fn is(&self, option: u32) -> bool {
         self.bits.load(Ordering::Relaxed) >> option & 1 != 0
+    }
+
+    /// See `vnet`.
+    pub fn vnet(&self) -> usize {
+        self.vnet.load(Ordering::Relaxed)
     }
 
     fn turn(&self, option: u32, on: bool) {
@@ -77,9 +95,11 @@ impl Options {
             TX_HAS_OFF if rings => drop(number?),
             AUXDATA | ORIGDEV | LOSS | TX_HAS_OFF | QDISC_BYPASS => self.turn(option, number? != 0),
             COPY_THRESH => self.turn(option, number? != 0),
-            VNET_HDR if !raw => return Err(Errno::EINVAL),
-            VNET_HDR if rings => return number.and(Err(Errno::EBUSY)),
-            VNET_HDR => self.turn(option, number? != 0),
+            VNET_HDR | VNET_HDR_SZ if !raw => return Err(Errno::EINVAL),
+            VNET_HDR_SZ if !matches!(number?, 0 | 10 | 12) => return Err(Errno::EINVAL),
+            VNET_HDR | VNET_HDR_SZ if rings => return number.and(Err(Errno::EBUSY)),
+            VNET_HDR => self.vnet.store(if number? != 0 { VNET_HEADER } else { 0 }, Ordering::Relaxed),
+            VNET_HDR_SZ => self.vnet.store(number? as usize, Ordering::Relaxed),
             IGNORE_OUTGOING => match number? {
                 on @ 0..=1 => self.turn(option, on != 0),
                 _ => return Err(Errno::EINVAL),
@@ -100,9 +120,8 @@ impl Options {
         Ok(())
     }
 
-    /// The shape of a ring that is asked for, `None` for none at all. `EINVAL` for what cannot be one, and `ENOPROTOOPT`, as by a kernel
-    /// without them, for those of the third version.
-    pub fn shape(&self, value: &[u8]) -> SysResult<Option<Shape>> {
+    /// The shape of a ring that is asked for, `None` for none at all; `sends`: one for frames to be sent. `EINVAL` for what cannot be one.
+    pub fn shape(&self, value: &[u8], sends: bool) -> SysResult<Option<Shape>> {
         let version = self.version.load(Ordering::Relaxed);
         let third = version == LAST_VERSION;
         if value.len() < RING[usize::from(third)] {
@@ -129,11 +148,14 @@ impl Options {
         if impossible {
             return Err(Errno::EINVAL);
         }
-        if third {
-            return Err(Errno::ENOPROTOOPT);
+        let (wait, features) = if third { (word(16)?, word(24)?) } else { (0, 0) };
+        if sends && (wait != 0 || private != 0 || features != 0) {
+            return Err(Errno::EINVAL);
         }
         let [block, blocks, frame, frames, reserve] = [block, blocks, frame, frames, reserve].map(|n| n as usize);
-        Ok(Some(Shape { block, blocks, frame, frames, second: version == 1, reserve }))
+        let wait = if wait == 0 { USUAL_WAIT } else { u64::from(wait) * 1_000_000 };
+        let (version, private, hashes) = (version as usize, private as usize, features & FILL_RXHASH != 0);
+        Ok(Some(Shape { block, blocks, frame, frames, version, reserve, private, wait, hashes }))
     }
 
     /// getsockopt(2).
@@ -146,11 +168,13 @@ impl Options {
                 let mut out = packets.to_ne_bytes().to_vec();
                 out.extend_from_slice(&drops.to_ne_bytes());
                 if self.version.load(Ordering::Relaxed) == LAST_VERSION {
-                    out.extend_from_slice(&[0; 4]);
+                    out.extend_from_slice(&self.freezes.swap(0, Ordering::Relaxed).to_ne_bytes());
                 }
                 return Ok(out);
             }
-            AUXDATA | ORIGDEV | LOSS | VNET_HDR | TX_HAS_OFF | QDISC_BYPASS | IGNORE_OUTGOING => self.is(option).into(),
+            VNET_HDR => (self.vnet() > 0).into(),
+            VNET_HDR_SZ => self.vnet() as i32,
+            AUXDATA | ORIGDEV | LOSS | TX_HAS_OFF | QDISC_BYPASS | IGNORE_OUTGOING => self.is(option).into(),
             VERSION => self.version.load(Ordering::Relaxed),
             HDRLEN => *usize::try_from(given).ok().and_then(|version| HEADERS.get(version)).ok_or(Errno::EINVAL)?,
             RESERVE => self.reserve.load(Ordering::Relaxed) as i32,

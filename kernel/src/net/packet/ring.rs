@@ -1,20 +1,22 @@
-//! Rings: frames in memory that the socket shares with a program (packet(7), `PACKET_RX_RING`, `PACKET_TX_RING`), in the first two
-//! versions of their headers.
+//! Rings: frames in memory that the socket shares with a program (packet(7), `PACKET_RX_RING`, `PACKET_TX_RING`).
 //!
 //! A ring is blocks of whole pages, a block is frames. Each frame begins with a word that says whose it is: the kernel fills what is
-//! its own, and gives it away by that word's change, which is the last; so does the program.
+//! its own, and gives it away by that word's change, which is the last; so does the program. Received frames of the third version are
+//! otherwise ([`super::blocks`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{Ordering, fence};
 
-use fs::{Mapping, PageRef};
+use fs::Mapping;
 use syscall_shim::{Errno, SysResult};
 
+use super::blocks::{Blocks, Put, seconds};
+use super::pages::Pages;
 use crate::files::OpenFile;
+use crate::mm::MappedFile;
 use crate::mm::object::SharedMemory;
-use crate::mm::{MappedFile, PAGE_SIZE};
 use crate::sync::SpinLock;
+use crate::task::Instant;
 
 /// `TP_STATUS_*`, of frames received and then of frames to be sent.
 #[allow(missing_docs)]
@@ -24,6 +26,7 @@ pub mod status {
     pub const COPY: u32 = 2;
     pub const LOSING: u32 = 4;
     pub const CSUM_NOT_READY: u32 = 1 << 3;
+    pub const BLK_TMO: u32 = 1 << 5;
     pub const CSUM_VALID: u32 = 1 << 7;
     pub const AVAILABLE: u32 = 0;
     pub const SEND_REQUEST: u32 = 1;
@@ -31,9 +34,12 @@ pub mod status {
     pub const WRONG_FORMAT: u32 = 4;
 }
 
-/// The bytes of the first two versions' headers, which are as long, and what an address (`struct sockaddr_ll`) takes behind them.
-const HEADER: usize = 32;
+/// The bytes of the versions' headers, and what an address (`struct sockaddr_ll`) takes behind them.
+const HEADERS: [usize; 3] = [32, 32, 48];
 const ADDRESS: usize = 20;
+/// Where in a header its status is, and its length; 8 bytes behind that is where the packet begins.
+const STATUS: [usize; 3] = [0, 0, 20];
+const LENGTH: [usize; 3] = [8, 4, 16];
 /// Frames are aligned to this, as is what lies in them.
 const ALIGNMENT: usize = 16;
 /// The least that is left for a link's header.
@@ -50,18 +56,36 @@ pub struct Shape {
     pub frame: usize,
     /// How many frames.
     pub frames: usize,
-    /// Of the second version.
-    pub second: bool,
+    /// The version of the headers, from 0.
+    pub version: usize,
     /// What is left free in front of a packet (`PACKET_RESERVE`).
     pub reserve: usize,
+    /// Of the third version: what a program keeps of each block, for how many nanoseconds a frame may wait, and whether frames have
+    /// their flow's hash.
+    pub private: usize,
+    /// See `private`.
+    pub wait: u64,
+    /// See `private`.
+    pub hashes: bool,
+}
+
+/// Where in a ring's frame a packet is.
+#[derive(Clone, Copy)]
+pub struct Offsets {
+    /// From the link's header on, if the socket sees that.
+    pub mac: usize,
+    /// From the network's header on.
+    pub net: usize,
 }
 
 /// A ring.
 pub struct Ring {
     shape: Shape,
-    pages: Vec<PageRef>,
+    pages: Pages,
     /// The frame that comes next. A leaf lock, held while a frame is looked for and taken.
     next: SpinLock<usize>,
+    /// Of the third version's received frames. A leaf lock, held while a frame is put in.
+    blocks: Option<SpinLock<Blocks>>,
 }
 
 /// A frame for a ring.
@@ -82,6 +106,12 @@ pub struct Incoming<'a> {
     pub status: u32,
     /// One that is cut goes to the socket as well.
     pub copies: bool,
+    /// Some were lost since a program last asked.
+    pub lossy: bool,
+    /// `struct virtio_net_hdr`, where the program wants one.
+    pub vnet: &'a [u8],
+    /// Of its flow.
+    pub hash: u32,
 }
 
 /// What has become of a frame.
@@ -96,15 +126,15 @@ pub enum Taken {
 }
 
 impl Ring {
-    /// A ring of zeroes. `ENOMEM`.
-    pub fn new(shape: Shape) -> SysResult<Arc<Ring>> {
-        let count = shape.block * shape.blocks / PAGE_SIZE;
-        let mut pages = Vec::new();
-        pages.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        for _ in 0..count {
-            pages.push(PageRef::alloc()?);
-        }
-        Ok(Arc::new(Ring { shape, pages, next: SpinLock::new(0) }))
+    /// A ring of zeroes, `receives` if frames come in by it. `ENOMEM`.
+    pub fn new(shape: Shape, receives: bool, stamp: u64) -> SysResult<Arc<Ring>> {
+        let pages = Pages::new(shape.block * shape.blocks)?;
+        let blocks = (receives && shape.version == 2).then(|| SpinLock::new(Blocks::new(&pages, &shape, stamp)));
+        Ok(Arc::new(Ring { shape, pages, next: SpinLock::new(0), blocks }))
+    }
+
+    fn header(&self) -> usize {
+        HEADERS.get(self.shape.version).copied().unwrap_or(0)
     }
 
     fn place(&self, frame: usize) -> usize {
@@ -112,58 +142,53 @@ impl Ring {
         frame / per_block * self.shape.block + frame % per_block * self.shape.frame
     }
 
-    fn write(&self, mut at: usize, mut bytes: &[u8]) {
-        let page = PAGE_SIZE;
-        while let (false, Some(target)) = (bytes.is_empty(), self.pages.get(at / page)) {
-            let (now, rest) = bytes.split_at(bytes.len().min(page - at % page));
-            target.write(at % page, now);
-            at += now.len();
-            bytes = rest;
-        }
-    }
-
-    fn read(&self, mut at: usize, mut bytes: &mut [u8]) {
-        let page = PAGE_SIZE;
-        while let (false, Some(source)) = (bytes.is_empty(), self.pages.get(at / page)) {
-            let now = bytes.len().min(page - at % page);
-            let (now, rest) = bytes.split_at_mut(now);
-            source.read(at % page, now);
-            at += now.len();
-            bytes = rest;
-        }
-    }
-
-    fn word(&self, at: usize) -> u32 {
-        let mut word = [0; 4];
-        self.read(at, &mut word);
-        u32::from_ne_bytes(word)
+    /// Where a frame's status is.
+    fn word(&self, frame: usize) -> usize {
+        self.place(frame) + STATUS.get(self.shape.version).copied().unwrap_or(0)
     }
 
     fn status(&self, frame: usize) -> u32 {
-        let status = self.word(self.place(frame));
-        fence(Ordering::Acquire);
-        status
+        self.pages.status(self.word(frame))
     }
 
     fn set_status(&self, frame: usize, status: u32) {
-        fence(Ordering::Release);
-        self.write(self.place(frame), &status.to_ne_bytes());
+        self.pages.set_status(self.word(frame), status);
     }
 
     fn after(&self, frame: usize) -> usize {
         if frame + 1 < self.shape.frames { frame + 1 } else { 0 }
     }
 
-    /// Puts a frame in, `lossy` if some were lost since a program last asked.
-    pub fn put(&self, frame: &Incoming<'_>, lossy: bool) -> Taken {
-        let before = (HEADER + ADDRESS).next_multiple_of(ALIGNMENT);
+    /// `None` where the network's header would be too far behind to say so.
+    fn offsets(&self, frame: &Incoming<'_>) -> Option<Offsets> {
+        let before = (self.header() + ADDRESS).next_multiple_of(ALIGNMENT);
         let (mac, net) = match frame.raw {
             false => (before + LINK + self.shape.reserve, before + LINK + self.shape.reserve),
             true => {
-                let net = (HEADER + ADDRESS + frame.link.max(LINK)).next_multiple_of(ALIGNMENT) + self.shape.reserve;
+                let net = (self.header() + ADDRESS + frame.link.max(LINK)).next_multiple_of(ALIGNMENT);
+                let net = net + self.shape.reserve + frame.vnet.len();
                 (net - frame.link, net)
             }
         };
+        (net <= usize::from(u16::MAX)).then_some(Offsets { mac, net })
+    }
+
+    /// Puts a frame in.
+    pub fn put(&self, frame: &Incoming<'_>, now: Instant) -> Put {
+        let offsets = self.offsets(frame);
+        match (&self.blocks, offsets) {
+            (_, None) => Put { taken: Taken::Lost, wake: true, expires: None, froze: false },
+            (Some(blocks), Some(offsets)) => blocks.lock().put(&self.pages, &self.shape, frame, offsets, now),
+            (None, Some(offsets)) => Put { taken: self.put_frame(frame, offsets), wake: true, expires: None, froze: false },
+        }
+    }
+
+    /// Gives frames away that have waited for long enough.
+    pub fn expire(&self, stamp: u64, now: Instant) -> Option<Put> {
+        self.blocks.as_ref().map(|blocks| blocks.lock().expire(&self.pages, &self.shape, stamp, now))
+    }
+
+    fn put_frame(&self, frame: &Incoming<'_>, Offsets { mac, net }: Offsets) -> Taken {
         let room = self.shape.frame.saturating_sub(mac);
         let shown = frame.bytes.get(..room).unwrap_or(frame.bytes);
         let cut = shown.len() < frame.bytes.len();
@@ -174,27 +199,40 @@ impl Ring {
         }
         *next = self.after(number);
         let mut bits = status::USER | frame.status;
-        bits |= if lossy { status::LOSING } else { 0 } | if cut && frame.copies { status::COPY } else { 0 };
+        bits |= if frame.lossy { status::LOSING } else { 0 } | if cut && frame.copies { status::COPY } else { 0 };
         let at = self.place(number);
-        let (seconds, nanoseconds) = ((frame.stamp / 1_000_000_000) as u32, (frame.stamp % 1_000_000_000) as u32);
-        let lengths = [frame.full as u32, shown.len() as u32];
-        let offsets = u32::from(mac as u16) | u32::from(net as u16) << 16;
-        // `struct tpacket2_hdr` begins with a word, `struct tpacket_hdr` with two.
-        let words = match self.shape.second {
-            true => [lengths[0], lengths[1], offsets, seconds, nanoseconds, 0, 0],
-            false => [0, lengths[0], lengths[1], offsets, seconds, nanoseconds / 1000, 0],
-        };
-        let header: Vec<u8> =
-            words.iter().take(if self.shape.second { 7 } else { 6 }).flat_map(|word| word.to_ne_bytes()).collect();
-        self.write(at + 4, &header);
-        self.write(at + HEADER, frame.from);
-        self.write(at + mac, shown);
+        let [second, nanosecond] = seconds(frame.stamp);
+        let (full, len) = (frame.full as u32, shown.len() as u32);
+        let places = u32::from(mac as u16) | u32::from(net as u16) << 16;
+        // `struct tpacket_hdr` begins with two words, `struct tpacket2_hdr` with one.
+        match self.shape.version {
+            0 => self.pages.write_words(at + 4, &[0, full, len, places, second, nanosecond / 1000]),
+            _ => self.pages.write_words(at + 4, &[full, len, places, second, nanosecond, 0, 0]),
+        }
+        self.pages.write(at + self.header(), frame.from);
+        if room > 0 {
+            self.pages.write(at + mac - frame.vnet.len(), frame.vnet);
+        }
+        self.pages.write(at + mac, shown);
         self.set_status(number, bits);
         if cut { Taken::Cut } else { Taken::Whole }
     }
 
+    /// Whether there is room for a frame, and whether there is room for so many that a quarter of the ring is free.
+    pub fn room(&self) -> [bool; 2] {
+        if let Some(blocks) = &self.blocks {
+            let blocks = blocks.lock();
+            return [0, self.shape.blocks / 4].map(|ahead| blocks.has_room(&self.pages, &self.shape, ahead));
+        }
+        let next = *self.next.lock();
+        [0, self.shape.frames / 4].map(|ahead| self.status((next + ahead) % self.shape.frames) == status::KERNEL)
+    }
+
     /// Whether a program has frames to look at that were received: the last one is its own.
     pub fn is_readable(&self) -> bool {
+        if let Some(blocks) = &self.blocks {
+            return blocks.lock().is_readable(&self.pages, &self.shape);
+        }
         let next = *self.next.lock();
         self.status(next.checked_sub(1).unwrap_or(self.shape.frames - 1)) != status::KERNEL
     }
@@ -211,16 +249,20 @@ impl Ring {
         self.set_status(number, status::SENDING);
         *next = self.after(number);
         drop(next);
-        let lengths = at + if self.shape.second { 4 } else { 8 };
-        let (len, offsets) = (self.word(lengths) as usize, self.word(lengths + 8));
-        let least = HEADER;
-        let most = most.min(self.shape.frame - HEADER);
+        let length = at + LENGTH.get(self.shape.version).copied().unwrap_or(0);
+        let (len, offsets) = (self.pages.word(length) as usize, self.pages.word(length + 8));
+        let least = self.header();
+        // A frame of the third version says where the next one is, which is for those received alone.
+        let chained = self.shape.version == 2 && self.pages.word(at) != 0;
+        let most = most.min(self.shape.frame - least);
         let chosen = if raw { offsets & 0xffff } else { offsets >> 16 } as usize;
         let from = if offset { chosen } else { least };
         let fits = from >= least && from + len <= self.shape.frame;
         Some((
             number,
-            if len > most {
+            if chained {
+                Err(Errno::EINVAL)
+            } else if len > most {
                 Err(Errno::EMSGSIZE)
             } else if fits {
                 self.packet(at + from, len)
@@ -234,7 +276,7 @@ impl Ring {
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
         bytes.resize(len, 0);
-        self.read(at, &mut bytes);
+        self.pages.read(at, &mut bytes);
         Ok(bytes)
     }
 
@@ -249,7 +291,7 @@ impl Ring {
 
     /// Bytes of memory.
     pub fn len(&self) -> usize {
-        self.pages.len() * PAGE_SIZE
+        self.pages.len()
     }
 }
 
@@ -270,7 +312,7 @@ impl Mapped {
             return Err(Errno::EINVAL);
         }
         let memory = SharedMemory::create(len as u64, true)?;
-        for (index, page) in (0..).zip(rings.iter().flat_map(|ring| &ring.pages)) {
+        for (index, page) in (0..).zip(rings.iter().flat_map(|ring| ring.pages.iter())) {
             memory.mapping().insert_page(index, page.clone())?;
         }
         Ok(Arc::new(Mapped { memory, file, _token: token }))

@@ -1,20 +1,22 @@
 //! The socket.
 
+mod receive;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use inet::Bytes;
-use inet::bpf::{Packet, View};
 use linux_raw_sys::ioctl as i;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::fanout::{Fanout, Rollover};
 use super::membership::Memberships;
 use super::options::{Options, SOL_PACKET, option};
-use super::ring::{self, Incoming, Ring, Taken};
-use super::{ALL, ETHERNET, Seen, address, kind};
+use super::ring::{self, Ring};
+use super::{ALL, Checksums, ETHERNET, Seen, address, kind, vnet};
 use crate::arch::clock;
 use crate::drivers::net::{Frame, HEADER_LEN};
 use crate::files::io::{Sink, Source};
@@ -28,7 +30,6 @@ use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
 use crate::net::sockopt::general::refused;
 use crate::net::{ioctl, poll};
-use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 use crate::usermem::UserAddr;
@@ -40,8 +41,8 @@ const TO_SEND: usize = 1;
 const OVERHEAD: usize = 576;
 /// The longest frame: the largest packet of any interface, and its header.
 const MAX_FRAME: usize = 65536 + ETHERNET + 4;
-/// `struct virtio_net_hdr`.
-const VNET_HEADER: usize = 10;
+/// The longest `struct virtio_net_hdr`.
+const VNET_HEADER: usize = 12;
 /// What recv(2) takes.
 const RECEIVE_FLAGS: u32 = n::MSG_PEEK | n::MSG_DONTWAIT | n::MSG_TRUNC | n::MSG_ERRQUEUE | n::MSG_NOSIGNAL;
 
@@ -55,8 +56,19 @@ struct Waiting {
     from: Address,
     /// When it came, since the epoch.
     stamp: u64,
-    /// What is known of its checksums, as `TP_STATUS_*`.
-    checksums: u32,
+    /// What is known of its checksums.
+    checksums: Checksums,
+}
+
+/// How much room there is for more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// None.
+    None,
+    /// Less than a quarter is free.
+    Little,
+    /// More than that.
+    Much,
 }
 
 impl Waiting {
@@ -93,8 +105,12 @@ pub struct PacketSocket {
     /// An error that the next call tells; 0 for none.
     error: AtomicI32,
     /// When the last frame came that was read.
-    stamp: core::sync::atomic::AtomicU64,
+    stamp: AtomicU64,
     owner: u32,
+    /// The group that it shares its frames with. A leaf lock.
+    fanout: SpinLock<Option<Arc<Fanout>>>,
+    /// What became of its frames there.
+    pub(super) rollover: Rollover,
     readers: PollQueue,
 }
 
@@ -122,8 +138,10 @@ impl PacketSocket {
             rings: SpinLock::new([None, None]),
             mapped: Arc::new(()),
             error: AtomicI32::new(0),
-            stamp: core::sync::atomic::AtomicU64::new(0),
+            stamp: AtomicU64::new(0),
             owner: current().credentials().euid,
+            fanout: SpinLock::new(None),
+            rollover: Rollover::default(),
             readers: poll_queue(),
         }
     }
@@ -141,72 +159,20 @@ impl PacketSocket {
             && !(outgoing && self.options.is(option::IGNORE_OUTGOING))
     }
 
-    /// A frame is there: takes it, if the socket wants it.
-    pub(super) fn offered(&self, seen: &Seen<'_>) {
-        if !self.wants(seen) {
-            return;
-        }
-        let start = if self.is_raw() { 0 } else { seen.link };
-        let known = || Packet {
-            view: View { head: &seen.bytes, tail: &[], start, network: seen.link, link: 0 },
-            protocol: seen.protocol,
-            kind: seen.kind,
-            interface: seen.interface.index,
-            hardware: ioctl::hardware(seen.interface),
-            mark: 0,
-            cpu: crate::arch::percpu::this_cpu().id.get(),
-            random: rng::next_u64() as u32,
-        };
-        let wanted = self.filter.wanted(known);
-        if wanted == 0 {
-            return;
-        }
-        let bytes = seen.bytes.slice(start, wanted);
-        let waiting = Waiting {
-            full: seen.bytes.len().saturating_sub(start),
-            network: seen.link - start,
-            bytes,
-            from: address::sender(seen.protocol, seen.interface, seen.kind, &seen.source),
-            stamp: clock::realtime_ns(),
-            checksums: seen.checksums.status(),
-        };
-        let ring = self.rings.lock()[RECEIVED].clone();
-        if ring.is_some_and(|ring| !self.goes_on(&ring, &waiting)) {
-            return self.readers.wake(1, ev::READABLE);
-        }
-        if !self.has_room() {
-            self.options.drops.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        self.options.packets.fetch_add(1, Ordering::Relaxed);
-        self.held.fetch_add(waiting.held(), Ordering::Relaxed);
-        self.queue.lock().push_back(waiting);
-        self.readers.wake(1, ev::READABLE);
+    /// The group that it belongs to.
+    pub(super) fn fanout(&self) -> Option<Arc<Fanout>> {
+        self.fanout.lock().clone()
     }
 
-    /// Puts a frame into the ring. Whether the socket is to have it as well.
-    fn goes_on(&self, ring: &Ring, waiting: &Waiting) -> bool {
-        let incoming = Incoming {
-            bytes: &waiting.bytes,
-            full: waiting.full,
-            link: waiting.network,
-            raw: self.is_raw(),
-            from: &waiting.from,
-            stamp: waiting.stamp,
-            status: waiting.checksums,
-            copies: self.options.is(option::COPY_THRESH) && self.has_room(),
-        };
-        match ring.put(&incoming, self.options.drops.load(Ordering::Relaxed) != 0) {
-            Taken::Lost => {
-                self.options.drops.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            Taken::Cut if incoming.copies => true,
-            Taken::Cut | Taken::Whole => {
-                self.options.packets.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-        }
+    /// It belongs to a group now.
+    pub(super) fn set_fanout(&self, group: Arc<Fanout>) {
+        *self.fanout.lock() = Some(group);
+    }
+
+    /// Protocol and interface that it listens to.
+    pub(super) fn place(&self) -> (u16, u32) {
+        let Bound { protocol, interface } = *self.bound.lock();
+        (protocol, interface)
     }
 
     fn has_room(&self) -> bool {
@@ -221,7 +187,8 @@ impl PacketSocket {
         };
         let new = value.get(4..8).is_some_and(|blocks| blocks != [0; 4]);
         busy(&self.rings.lock(), new)?;
-        let ring = self.options.shape(value)?.map(Ring::new).transpose()?;
+        let new_ring = |shape| Ring::new(shape, which == RECEIVED, clock::realtime_ns());
+        let ring = self.options.shape(value, which == TO_SEND)?.map(new_ring).transpose()?;
         let mut rings = self.rings.lock();
         busy(&rings, ring.is_some())?;
         let old = rings.get_mut(which).and_then(|slot| core::mem::replace(slot, ring));
@@ -241,10 +208,17 @@ impl PacketSocket {
         if !interface.is_up() {
             return Err(Errno::ENETDOWN);
         }
-        let most = interface.mtu() as usize + if self.is_raw() { ETHERNET } else { 0 } + 4;
+        // What is to be cut may be longer, which is looked at when its header is read.
+        let most = match self.options.vnet() {
+            0 => interface.mtu() as usize + if self.is_raw() { ETHERNET } else { 0 } + 4,
+            header => MAX_FRAME + header,
+        };
         let mut sum = 0;
         while let Some((frame, packet)) = ring.take(most, self.options.is(option::TX_HAS_OFF), self.is_raw()) {
-            let sent = packet.and_then(|packet| self.send(&packet, place).map(|()| packet.len()));
+            let sent = packet.and_then(|packet| {
+                let len = packet.len();
+                self.send(packet, place).map(|()| len - self.options.vnet())
+            });
             let lost = self.options.is(option::LOSS);
             ring.finish(frame, sent.is_ok() || lost);
             match sent {
@@ -296,7 +270,7 @@ impl PacketSocket {
             out.push(Control { level: n::SOL_SOCKET, kind: n::SO_TIMESTAMPNS, data: time([seconds, nanoseconds]) });
         }
         if self.options.is(option::AUXDATA) {
-            let status = ring::status::USER | waiting.checksums;
+            let status = ring::status::USER | waiting.checksums.status();
             let words = [status, waiting.full as u32, waiting.bytes.len() as u32];
             let mut data: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
             data.extend([0, waiting.network as u16, 0, 0].iter().flat_map(|half| half.to_ne_bytes()));
@@ -305,18 +279,30 @@ impl PacketSocket {
         out
     }
 
-    fn send(&self, bytes: &[u8], place: &address::Place) -> SysResult<()> {
+    /// Sends a frame, before which there may be a header ([`vnet`]).
+    fn send(&self, mut bytes: Vec<u8>, place: &address::Place) -> SysResult<()> {
         let interface = interface::by_index(place.interface).ok_or(Errno::ENXIO)?;
         if !interface.is_up() {
             return Err(Errno::ENETDOWN);
         }
         let bare = interface.link.is_point_to_point();
         let header = if bare { 0 } else { ETHERNET };
+        let before = self.options.vnet();
+        let mut cut = false;
+        if before > 0 {
+            let (vnet, frame) = bytes.split_at_mut_checked(before).ok_or(Errno::EINVAL)?;
+            cut = vnet::apply(vnet, frame)?;
+        }
+        let bytes = bytes.get(before..).unwrap_or_default();
         let room = interface.mtu() as usize + if self.is_raw() { header } else { 0 };
         // A tag of a VLAN does not count.
         let tag = if self.is_raw() && !bare && bytes.get(12..14) == Some(&[0x81, 0x00]) { 4 } else { 0 };
-        if bytes.len() > room + tag {
+        if bytes.len() > room + tag && !cut {
             return Err(Errno::EMSGSIZE);
+        }
+        // Within the machine packets of any length go; no card takes what is still to be cut.
+        if cut && bytes.len() > room + tag && interface.nic().is_some() {
+            return Err(Errno::EINVAL);
         }
         if self.is_raw() && bytes.len() < header {
             return Err(Errno::EINVAL);
@@ -340,6 +326,10 @@ impl PacketSocket {
 impl Drop for PacketSocket {
     fn drop(&mut self) {
         super::forget(self);
+        let group = self.fanout.lock().take();
+        if let Some(group) = group {
+            group.leave(self);
+        }
     }
 }
 
@@ -390,6 +380,9 @@ impl Socket for PacketSocket {
 
     fn bind(&self, address: &[u8]) -> SysResult<()> {
         let place = address::decode(address, false)?;
+        if self.fanout.lock().is_some() {
+            return Err(Errno::EINVAL);
+        }
         let interface = match place.interface {
             0 => None,
             index => Some(interface::by_index(index).ok_or(Errno::ENODEV)?),
@@ -447,13 +440,7 @@ impl Socket for PacketSocket {
             return Err(Errno::EMSGSIZE);
         }
         let bytes = from.take_all(MAX_FRAME + VNET_HEADER)?;
-        let frame = match self.options.is(option::VNET_HDR) {
-            // What is to be cut is not taken.
-            true if bytes.get(1).is_some_and(|kind| *kind != 0) => return Err(Errno::EINVAL),
-            true => bytes.get(VNET_HEADER..).ok_or(Errno::EINVAL)?,
-            false => &bytes[..],
-        };
-        let result = self.send(frame, &place);
+        let result = self.send(bytes, &place);
         poll::sent();
         result.map(|()| len)
     }
@@ -483,12 +470,12 @@ impl Socket for PacketSocket {
         let waiting = wait(&self.readers, flags & n::MSG_DONTWAIT != 0, until, next)??;
         self.stamp.store(waiting.stamp, Ordering::Relaxed);
         let mut copied = 0;
-        let before = if self.options.is(option::VNET_HDR) { VNET_HEADER } else { 0 };
+        let before = self.options.vnet();
         if before > 0 {
             if to.remaining() < before {
                 return Err(Errno::EINVAL);
             }
-            copied = to.put(&[0; VNET_HEADER])?;
+            copied = to.put(self.vnet(&waiting).get(..before).unwrap_or_default())?;
         }
         if to.remaining() > 0 && !waiting.bytes.is_empty() {
             copied += to.put(&waiting.bytes)?;
@@ -504,6 +491,10 @@ impl Socket for PacketSocket {
             (SOL_PACKET, option::DROP_MEMBERSHIP) => self.memberships.remove(value),
             (SOL_PACKET, option::RX_RING) => self.set_ring(RECEIVED, value),
             (SOL_PACKET, option::TX_RING) => self.set_ring(TO_SEND, value),
+            (SOL_PACKET, option::FANOUT) => super::fanout::join(&super::handle(self).ok_or(Errno::EINVAL)?, value),
+            (SOL_PACKET, option::FANOUT_DATA) => {
+                self.fanout().ok_or(Errno::EINVAL)?.set_program(value, self.filter.is_locked())
+            }
             (SOL_PACKET, _) => {
                 let rings = self.rings.lock().iter().any(Option::is_some);
                 self.options.set(option, value, self.is_raw(), rings)
@@ -518,6 +509,11 @@ impl Socket for PacketSocket {
 
     fn get_option(&self, level: u32, option: u32, room: usize) -> SysResult<Vec<u8>> {
         match (level, option) {
+            (SOL_PACKET, option::FANOUT) => Ok(self.fanout().map_or(0, |group| group.describe()).to_ne_bytes().to_vec()),
+            (SOL_PACKET, option::ROLLOVER_STATS) => {
+                self.fanout().filter(|group| group.rolls_over()).ok_or(Errno::EINVAL)?;
+                Ok(self.rollover.counts.iter().flat_map(|count| count.load(Ordering::Relaxed).to_ne_bytes()).collect())
+            }
             (SOL_PACKET, _) => self.options.get(option, -1),
             (n::SOL_SOCKET, n::SO_ERROR) => Ok(self.error.swap(0, Ordering::Relaxed).to_ne_bytes().to_vec()),
             (n::SOL_SOCKET, n::SO_PEEK_OFF) => Err(Errno::EOPNOTSUPP),

@@ -75,7 +75,7 @@ impl RawSocket {
         let mut queue = self.queue.lock();
         if peek {
             let packet = queue.front()?;
-            return Some(Arrived { bytes: packet.bytes.clone(), ..*packet });
+            return Some(Arrived { bytes: packet.bytes.clone(), carried: packet.carried.clone(), ..*packet });
         }
         let packet = queue.pop_front()?;
         self.held.fetch_sub(charge(packet.bytes.len()), Ordering::Relaxed);
@@ -202,9 +202,10 @@ impl Socket for RawSocket {
         let address = Some(self.common.family().encode(&packet.from));
         let mut control = stamp::control(&self.common, packet.stamp);
         let Arrived { interface, ttl, tos, .. } = packet;
+        let (from, carried) = (packet.from.ip(), &packet.carried);
         let to = core::net::SocketAddr::new(packet.to, 0);
         let answered_from = if self.ping { Some(core::net::Ipv4Addr::UNSPECIFIED) } else { None };
-        Arrival { options: &self.common, interface, to, ttl, tos, answered_from }.control(&mut control);
+        Arrival { options: &self.common, interface, to, ttl, tos, answered_from, from, carried }.control(&mut control);
         Ok(Received { copied, full, address, ancillary: Ancillary { control, ..Ancillary::default() }, flags: 0 })
     }
 

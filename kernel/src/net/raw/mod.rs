@@ -14,6 +14,7 @@ use inet::bpf::{Packet, View};
 use inet::checksum::Sum;
 use inet::ip::octets;
 
+use super::extension::Carried;
 use super::input::Incoming;
 use super::output::ICMPV6;
 use super::socket::{Common, Family};
@@ -26,6 +27,8 @@ use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 
+/// Length of IPv4's header without options.
+const PLAIN_HEADER: usize = 20;
 const ECHO: [u8; 2] = [8, 128];
 const ECHO_REPLY: [u8; 2] = [0, 129];
 /// The protocol whose sockets only send, and bring their own header.
@@ -39,6 +42,7 @@ struct Arrived {
     ttl: u8,
     tos: u8,
     stamp: u64,
+    carried: Carried,
     bytes: Vec<u8>,
 }
 
@@ -110,12 +114,12 @@ pub fn list(v6: bool, pings: bool) -> Vec<Listed> {
     sockets.iter().filter(is_shown).map(|socket| socket.shown()).collect()
 }
 
-/// A packet has come: everybody who wants it has a copy. `header` is its IPv4 header.
-pub fn deliver(incoming: &Incoming<'_>, protocol: u8, header: &[u8]) {
+/// A packet has come: everybody who wants it has a copy, of IPv4's with the header.
+pub fn deliver(incoming: &Incoming<'_>, protocol: u8) {
     let sockets: Vec<Arc<RawSocket>> = TABLE.lock().iter().filter_map(Weak::upgrade).collect();
     for socket in sockets {
         if protocol == socket.protocol && socket.wants(incoming) {
-            socket.take(incoming, if socket.ping { &[] } else { header });
+            socket.take(incoming, incoming.source.is_ipv4() && !socket.ping);
         }
     }
 }
@@ -220,12 +224,18 @@ impl RawSocket {
         sum.finish() == [0, 0]
     }
 
-    fn take(&self, incoming: &Incoming<'_>, header: &[u8]) {
+    fn take(&self, incoming: &Incoming<'_>, with_header: bool) {
         if self.held.load(Ordering::Relaxed) >= self.common.buffers().0 as usize {
             self.drops.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let parts = [header, &incoming.head, &incoming.tail];
+        // Of options there stands what we have made of them.
+        let (header, options) = match (&incoming.carried, with_header) {
+            (_, false) => (&[][..], &[][..]),
+            (Carried::V4(options), _) => (incoming.network.get(..PLAIN_HEADER).unwrap_or_default(), options.bytes()),
+            _ => (incoming.network, &[][..]),
+        };
+        let parts = [header, options, &incoming.head, &incoming.tail];
         let mut bytes = Vec::new();
         // What there is no memory for is lost, as on the way.
         if bytes.try_reserve_exact(parts.iter().map(|part| part.len()).sum()).is_err() {
@@ -248,6 +258,7 @@ impl RawSocket {
             ttl: incoming.ttl,
             tos: incoming.tos,
             stamp: clock::realtime_ns(),
+            carried: incoming.carried.clone(),
             bytes,
         };
         let mut queue = self.queue.lock();

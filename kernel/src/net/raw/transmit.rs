@@ -13,6 +13,7 @@ use syscall_shim::{Errno, SysResult};
 use super::{ECHO, IPPROTO_RAW, RawSocket};
 use crate::files::io::Source;
 use crate::files::socket::Ancillary;
+use crate::net::extension::Asked;
 use crate::net::output::{self, Outgoing};
 use crate::net::route::Hop;
 use crate::net::send_how::SendHow;
@@ -66,7 +67,15 @@ impl RawSocket {
         }
         let groups = &self.common.groups;
         let bound = self.ends.lock().local.filter(|ip| !ip.is_multicast() && !interface::is_for_all(ip));
-        let mut hop = self.common.way(&address, bound)?;
+        let asked = how.asked(&self.common, to.is_ipv6());
+        let whole = !self.ping && self.common.has(flag::HDRINCL);
+        // Who writes the header writes the options.
+        if whole && matches!(asked, Some(Asked::V4(_))) {
+            return Err(Errno::EINVAL);
+        }
+        let end = to;
+        let to = asked.as_ref().filter(|_| !whole).map_or(end, |asked| asked.first_hop(end));
+        let mut hop = self.common.way(&SocketAddr::new(to, address.port()), bound)?;
         let broadcast = matches!(to, IpAddr::V4(v4) if hop.interface.is_broadcast(&v4));
         if broadcast && !self.common.broadcast.load(Ordering::Relaxed) {
             return Err(Errno::EACCES);
@@ -79,7 +88,6 @@ impl RawSocket {
             .or(chosen)
             .ok_or(Errno::ENETUNREACH)?;
         how.apply(&mut source, &mut hop)?;
-        let whole = !self.ping && self.common.has(flag::HDRINCL);
         // Only these two look whether the socket was shut down, as on Linux.
         if (whole || self.ping) && self.closed[1].load(Ordering::Acquire) {
             return Err(Errno::EPIPE);
@@ -88,10 +96,19 @@ impl RawSocket {
             return if to.is_ipv4() { send_whole(&hop, bytes, source) } else { send_whole_v6(&hop, bytes) };
         }
         let v6 = to.is_ipv6();
-        if bytes.len() + output::header_len(&to) > MAX_PACKET {
+        let protocol = if self.protocol == IPPROTO_RAW { address.port() as u8 } else { self.protocol };
+        let between = match &asked {
+            Some(asked) => {
+                asked.accepts(&hop)?;
+                Some(asked.build(protocol, source, end)?)
+            }
+            None => None,
+        };
+        let extra = between.as_ref().map_or(0, |between| between.bytes.len());
+        let whole = bytes.len() + output::header_len(&to) + extra;
+        if whole > MAX_PACKET {
             return Err(Errno::EMSGSIZE);
         }
-        let whole = bytes.len() + output::header_len(&to);
         if whole > hop.interface.mtu() as usize && self.common.refuses_fragments(v6) {
             return Err(Errno::EMSGSIZE);
         }
@@ -100,13 +117,14 @@ impl RawSocket {
         let packet = Outgoing {
             source,
             destination: to,
-            protocol: if self.protocol == IPPROTO_RAW { address.port() as u8 } else { self.protocol },
+            protocol,
             ttl: how.ttl.unwrap_or(if to.is_multicast() { group_ttl } else { self.common.ttl(v6) }),
             tos: how.tos.unwrap_or(self.common.tos(v6)),
             header: &bytes,
             checksum_at: None,
             payload: Pieces::new(),
             segment_size: None,
+            between: between.as_ref(),
         };
         if to.is_multicast() && looped && !hop.interface.is_loopback() && multicast::is_member(&hop.interface, &to) {
             output::copy_back(&hop.interface, packet.clone());

@@ -10,6 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::{bit_of, flag, interface_in_order};
 use crate::files::capable;
 use crate::files::socket::int;
+use crate::net::extension::options_to_send;
 use crate::net::socket::{Common, Family, default_ttl};
 
 /// Options that are on or off.
@@ -31,10 +32,6 @@ const FLAGS: [(u32, u64); 16] = [
     (n::IP_RECVERR_RFC4884, flag::RFC4884),
     (n::IP_HDRINCL, flag::HDRINCL),
 ];
-/// The most bytes of options that a header has room for.
-const MAX_OPTIONS: usize = 40;
-const END: u8 = 0;
-const NOP: u8 = 1;
 
 impl Common {
     pub(super) fn set_ip(&self, option: u32, value: &[u8]) -> SysResult<()> {
@@ -98,30 +95,10 @@ impl Common {
         Ok(())
     }
 
-    /// `IP_OPTIONS`: none, or padding. Others are not sent, so they are refused where they are well-formed.
+    /// `IP_OPTIONS`.
     fn set_options(&self, value: &[u8]) -> SysResult<()> {
-        if value.len() > MAX_OPTIONS {
-            return Err(Errno::EINVAL);
-        }
-        let mut rest = value;
-        while let [kind, tail @ ..] = rest {
-            rest = match *kind {
-                END => break,
-                NOP => tail,
-                _ => {
-                    let len = tail.first().map(|len| usize::from(*len)).filter(|len| *len >= 2).ok_or(Errno::EINVAL)?;
-                    tail.get(len - 1..).ok_or(Errno::EINVAL)?;
-                    return Err(Errno::EOPNOTSUPP);
-                }
-            };
-        }
-        let mut options = value.to_vec();
-        // Nothing counts behind the end.
-        if let Some(end) = options.iter().position(|kind| *kind == END) {
-            options.truncate(end);
-        }
-        options.resize(value.len().next_multiple_of(4), END);
-        *self.ip_options.lock() = options;
+        // As on Linux, none are options too: a raw socket that has had any sends no headers of the application's own.
+        self.sticky.set_v4(Some(options_to_send(value)?));
         Ok(())
     }
 
@@ -143,7 +120,7 @@ impl Common {
                 0 => default_ttl().into(),
                 ttl => ttl.into(),
             },
-            n::IP_OPTIONS => return Ok(self.ip_options.lock().clone()),
+            n::IP_OPTIONS => return Ok(self.sticky.v4().map_or(Vec::new(), |options| options.asked_for().to_vec())),
             n::IP_PKTOPTIONS if self.stream => return Ok(Vec::new()),
             n::IP_MTU_DISCOVER => self.discover[0].load(Ordering::Relaxed).into(),
             n::IP_MULTICAST_ALL => 1 - i32::from(self.has(flag::ONLY_JOINED[0])),

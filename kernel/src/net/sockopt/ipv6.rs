@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use inet::Bytes;
+use inet::ipv6_headers::{Headers, MAX_LEN, UNIT, is_segment_routing, len_of};
 use linux_raw_sys::general::{CAP_NET_ADMIN, CAP_NET_RAW};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
@@ -44,7 +46,7 @@ const FLAGS: [(u32, u64); 25] = [
 /// Those of which one may leave the value out.
 const SHORT: [u32; 3] = [n::IPV6_DONTFRAG, n::IPV6_AUTOFLOWLABEL, n::IPV6_RECVFRAGSIZE];
 const INVERTED: u64 = flag::FLOWLABEL_FIXED | flag::ONLY_JOINED[1];
-/// Headers that every packet is to carry, of which none can be set.
+/// Headers that every packet is to carry.
 const STICKY: [u32; 4] = [n::IPV6_HOPOPTS, n::IPV6_RTHDRDSTOPTS, n::IPV6_RTHDR, n::IPV6_DSTOPTS];
 /// The least `IPV6_MTU`.
 const MIN_MTU: i32 = n::IPV6_MIN_MTU as i32;
@@ -54,6 +56,16 @@ const PKTINFO: usize = 20;
 const MREQ: usize = 20;
 /// See `PKTINFO`.
 const MTUINFO: usize = 32;
+
+/// The header that one of [`STICKY`] is about.
+fn sticky(headers: &mut Headers, option: u32) -> &mut Bytes {
+    match option {
+        n::IPV6_HOPOPTS => &mut headers.hop_by_hop,
+        n::IPV6_RTHDRDSTOPTS => &mut headers.before_routing,
+        n::IPV6_RTHDR => &mut headers.routing,
+        _ => &mut headers.destination,
+    }
+}
 
 /// `IPV6_ADDR_PREFERENCES`: at most one of each group may be named; what is not is as usual.
 fn preferences(number: i32) -> SysResult<i32> {
@@ -92,7 +104,10 @@ impl Common {
             return Ok(());
         }
         if STICKY.contains(&option) {
-            return set_sticky(option, value);
+            check_sticky(option, value)?;
+            let header = len_of(value).and_then(|len| value.get(..len)).unwrap_or_default();
+            self.sticky.change_v6(|headers| *sticky(headers, option) = header.to_vec().into());
+            return Ok(());
         }
         let tclass = |number: i32| number.max(0) as u8 & if self.stream { !3 } else { !0 };
         let known = self.numbers.get(n::SOL_IPV6, option).is_some();
@@ -161,26 +176,23 @@ impl Common {
             n::IPV6_ADDRFORM => return Err(if self.raw { Errno::ENOPROTOOPT } else { Errno::ENOTCONN }),
             n::IPV6_PATHMTU => return Err(if room < MTUINFO { Errno::EINVAL } else { Errno::ENOTCONN }),
             n::IPV6_2292PKTOPTIONS if self.stream => return Ok(Vec::new()),
-            option if STICKY.contains(&option) => return Ok(Vec::new()),
+            option if STICKY.contains(&option) => return Ok(sticky(&mut self.sticky.v6(), option).to_vec()),
             _ => self.numbers.get(n::SOL_IPV6, option).ok_or(Errno::ENOPROTOOPT)?,
         };
         Ok(number.to_ne_bytes().to_vec())
     }
 }
 
-/// Takes a sticky header away, which is all that can be done: Linux itself knows no routing header for an ordinary machine, and we
-/// send none of the others.
-fn set_sticky(option: u32, value: &[u8]) -> SysResult<()> {
+/// Whether a program may have such a header sent. `EPERM`, `EINVAL`.
+fn check_sticky(option: u32, value: &[u8]) -> SysResult<()> {
     if option != n::IPV6_RTHDR && !capable(CAP_NET_RAW) {
         return Err(Errno::EPERM);
     }
+    let whole =
+        value.len().is_multiple_of(UNIT) && value.len() <= MAX_LEN && len_of(value).is_some_and(|len| len <= value.len());
     match value {
         [] => Ok(()),
-        [_, words, ..]
-            if value.len().is_multiple_of(8) && 8 + 8 * usize::from(*words) <= value.len() && option != n::IPV6_RTHDR =>
-        {
-            Err(Errno::ENOPROTOOPT)
-        }
-        _ => Err(Errno::EINVAL),
+        _ if !whole || option == n::IPV6_RTHDR && !is_segment_routing(value) => Err(Errno::EINVAL),
+        _ => Ok(()),
     }
 }

@@ -13,8 +13,8 @@ use crate::net::interface::{self, Interface};
 pub const V4: &[(&str, i32)] = &[
     ("accept_local", 0),
     ("route_localnet", 0),
-    ("accept_redirects", 1),
     ("accept_source_route", 1),
+    ("accept_redirects", 1),
     ("arp_accept", 0),
     ("arp_announce", 0),
     ("arp_evict_nocarrier", 1),
@@ -47,6 +47,7 @@ pub const V4: &[(&str, i32)] = &[
 ];
 const ACCEPT_LOCAL: usize = 0;
 const ROUTE_LOCALNET: usize = 1;
+const ACCEPT_SOURCE_ROUTE: usize = 2;
 
 /// Names of IPv6's.
 pub const V6: &[(&str, i32)] = &[
@@ -116,7 +117,14 @@ fn usual() -> Conf {
 static SHARED: Once<[Conf; 2]> = Once::new();
 
 fn shared() -> &'static [Conf; 2] {
-    SHARED.call_once(|| [usual(), usual()])
+    SHARED.call_once(|| {
+        let all = usual();
+        // Source routes are heard where both the interface and all say so; at first all do not.
+        if let Some(slot) = all.slot(false, ACCEPT_SOURCE_ROUTE) {
+            slot.store(0, Relaxed);
+        }
+        [all, usual()]
+    })
 }
 
 /// `conf/all`.
@@ -159,6 +167,11 @@ impl Conf {
     /// Whether packets to 127.0.0.0/8 may.
     pub fn routes_localnet(&self) -> bool {
         self.either(ROUTE_LOCALNET)
+    }
+
+    /// Whether packets that say by which way they go are heard.
+    pub fn accepts_source_routes(&self) -> bool {
+        self.get(false, ACCEPT_SOURCE_ROUTE) != 0 && all_interfaces().get(false, ACCEPT_SOURCE_ROUTE) != 0
     }
 
     /// How far packets go that say nothing else.

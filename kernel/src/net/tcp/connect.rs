@@ -15,6 +15,7 @@ use super::{Connection, config, table};
 use crate::arch::clock;
 use crate::files::socket::{deadline, wait};
 use crate::net::counts::{self, Count};
+use crate::net::extension::Asked;
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Family;
 use crate::net::sockopt::flag;
@@ -47,7 +48,12 @@ impl TcpSocket {
         if to.ip().is_multicast() {
             return Err(Errno::ENETUNREACH);
         }
-        let hop = self.common.route(&to.ip())?;
+        let asked = self.common.sticky.of(to.is_ipv6());
+        let extra = asked.as_ref().map_or(0, Asked::len);
+        let hop = self.common.route(&asked.as_ref().map_or(to.ip(), |asked| asked.first_hop(to.ip())))?;
+        if let Some(asked) = &asked {
+            asked.accepts(&hop)?;
+        }
         if matches!(to.ip(), core::net::IpAddr::V4(v4) if hop.interface.is_broadcast(&v4)) {
             return Err(Errno::ENETUNREACH);
         }
@@ -75,7 +81,7 @@ impl TcpSocket {
             _ => self.take_lease(role, SocketAddr::new(source, 0))?,
         };
         let flow = flow_from(lease.local.port());
-        let mut config = config(&hop, &flow, self.options.clamp_window(self.common.tcp_limits()));
+        let mut config = config(&hop, &flow, self.options.clamp_window(self.common.tcp_limits()), extra);
         config.mss = self.options.clamp_segment(config.mss);
         let iss = initial_number(secret(), &flow, now);
         let ports = (flow.local.port(), flow.remote.port());
@@ -91,6 +97,7 @@ impl TcpSocket {
             connection.signal_owner.call_once(|| owner.clone());
         }
         connection.heed_filter(&self.common);
+        connection.sticky.copy_from(&self.common.sticky);
         *self.error.lock() = None;
         if let Some(other) = table::find(&flow).filter(|other| other.waits_since(now) >= TIME_TO_REUSE) {
             other.give_way();

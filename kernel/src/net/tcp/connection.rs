@@ -8,10 +8,11 @@ use inet::ip::Flow;
 use inet::tcp::{Events, Flags, Header, State, Tcb};
 use spin::Once;
 
-use super::{batch, send, send_header, table};
+use super::{batch, segment_size, send, send_header, table};
 use crate::files::owner::{self, SharedOwner};
 use crate::files::poll::{PollQueue, ev};
 use crate::net::counts::{self, Count};
+use crate::net::extension::{Asked, Sticky};
 use crate::net::input::Incoming;
 use crate::net::output::TTL;
 use crate::net::ports::Lease;
@@ -51,6 +52,10 @@ pub struct Connection {
     pub tos: AtomicU8,
     /// See `tos`.
     pub ttl: AtomicU8,
+    /// What its packets have beside: options of IPv4, headers of IPv6.
+    pub sticky: Sticky,
+    /// The `SYN` that opened it, where the listener saves them (`TCP_SAVE_SYN`), until it is asked for.
+    pub saved_syn: SpinLock<Option<Bytes>>,
     /// On the list of those who send when the batch is done.
     scheduled: AtomicBool,
     /// When the entry in the queue of deadlines calls; `MAX` without one.
@@ -81,6 +86,8 @@ impl Connection {
             lease: SpinLock::new(Some(lease)),
             tos: AtomicU8::new(0),
             ttl: AtomicU8::new(TTL),
+            sticky: Sticky::default(),
+            saved_syn: SpinLock::new(None),
             scheduled: AtomicBool::new(false),
             alarm: AtomicU64::new(Instant::MAX),
             alarm_serial: AtomicU64::new(0),
@@ -131,7 +138,7 @@ impl Connection {
         }
         drop(tcb);
         if let Some(reset) = reset {
-            send_header(&self.flow, &reset);
+            send_header(&self.flow, &reset, self.asked());
         }
         self.wake(events);
         if state == State::Closed {
@@ -193,12 +200,26 @@ impl Connection {
         }
     }
 
+    fn asked(&self) -> Option<Asked> {
+        self.sticky.of(self.flow.remote.is_ipv6())
+    }
+
+    /// Takes over what the socket's packets are to have beside; they carry less then.
+    pub fn take_sticky(&self, sticky: &Sticky) {
+        self.sticky.copy_from(sticky);
+        let extra = self.sticky.len(self.flow.remote.is_ipv6());
+        if extra > 0 {
+            self.narrow(segment_size(&self.hop, &self.flow, extra));
+        }
+    }
+
     fn send_due(&self, tcb: &mut Tcb, now: Instant) {
         let (bytes, pieces) = batch(&self.hop, &self.flow);
-        let (tos, ttl) = (self.tos.load(Ordering::Relaxed), self.ttl.load(Ordering::Relaxed));
+        let how = (self.tos.load(Ordering::Relaxed), self.ttl.load(Ordering::Relaxed));
+        let asked = self.asked();
         while let Some(segment) = tcb.poll_transmit(now, bytes, pieces) {
             // What cannot leave is lost, and comes back as what is lost on the way does.
-            let _ = send(&self.hop, &self.flow, segment, tos, ttl);
+            let _ = send(&self.hop, &self.flow, segment, how, asked.clone());
         }
     }
 
@@ -302,7 +323,7 @@ impl Connection {
             drop(tcb);
             table::remove(self);
             if let Some(reset) = reset {
-                send_header(&self.flow, &reset);
+                send_header(&self.flow, &reset, self.asked());
             }
         } else {
             self.transmit(&mut tcb, now);

@@ -9,6 +9,7 @@ mod socket;
 mod sockopt;
 mod table;
 mod transfer;
+mod tuning;
 
 use core::net::SocketAddr;
 
@@ -17,6 +18,7 @@ use inet::tcp::{Config, Flags, Header, Limits, Transmit, reset_for};
 use syscall_shim::SysResult;
 
 use super::counts::{self, Count};
+use super::extension::Asked;
 use super::input::Incoming;
 use super::output::{self, Outgoing, TCP, TTL};
 use super::route::{self, Hop};
@@ -63,10 +65,10 @@ pub fn receive(incoming: &Incoming<'_>) {
     let handled = table::listener_for(&flow, incoming.interface.index).is_some_and(|listener| {
         // What a filter does not let in is passed over, not refused.
         let wanted = listener.common.filter.wanted(|| incoming.for_filter()) > 0;
-        !wanted || listener.receive(&flow, &header, payload.clone(), now)
+        !wanted || listener.receive(&flow, incoming, &header, payload.clone(), now)
     });
     if !handled && let Some(reset) = reset_for(&header, payload.len()) {
-        send_header(&flow, &reset);
+        send_header(&flow, &reset, None);
     }
 }
 
@@ -87,31 +89,38 @@ pub fn too_big(flow: &Flow, mtu: u16) {
     }
 }
 
-/// Sends a segment without payload that belongs to no connection.
-fn send_header(flow: &Flow, header: &Header) {
+/// Sends a segment without payload that belongs to no connection, with these options or headers.
+fn send_header(flow: &Flow, header: &Header, asked: Option<Asked>) {
     if header.flags.contains(Flags::RST) {
         counts::one(Count::TcpResetsOut);
     }
-    if let Ok(hop) = route::lookup(&flow.remote.ip()) {
+    let first = flow.remote.ip();
+    if let Ok(hop) = route::lookup(&asked.as_ref().map_or(first, |asked| asked.first_hop(first))) {
         let transmit = Transmit { header: header.clone(), payload: Default::default(), len: 0, segment_size: 0 };
-        let _ = send(&hop, flow, transmit, 0, TTL);
+        let _ = send(&hop, flow, transmit, (0, TTL), asked);
     }
 }
 
 /// Sends a segment.
-fn send(hop: &Hop, flow: &Flow, transmit: Transmit, tos: u8, ttl: u8) -> SysResult<()> {
+fn send(hop: &Hop, flow: &Flow, transmit: Transmit, (tos, ttl): (u8, u8), asked: Option<Asked>) -> SysResult<()> {
     counts::one(Count::TcpOut);
     if transmit.len > 0 {
         counts::one(Count::TcpDataOut);
     }
     let mut header = [0; 60];
     let len = transmit.header.emit(&mut header);
+    let (source, end) = (flow.local.ip(), flow.remote.ip());
+    let destination = asked.as_ref().map_or(end, |asked| asked.first_hop(end));
+    let between = match asked {
+        Some(asked) => Some(asked.build(TCP, source, end)?),
+        None => None,
+    };
     let cut = transmit.segment_size > 0 && transmit.len > transmit.segment_size && !hop.interface.is_loopback();
     output::send(
         hop,
         Outgoing {
-            source: flow.local.ip(),
-            destination: flow.remote.ip(),
+            source,
+            destination,
             protocol: TCP,
             ttl,
             tos,
@@ -119,18 +128,19 @@ fn send(hop: &Hop, flow: &Flow, transmit: Transmit, tos: u8, ttl: u8) -> SysResu
             checksum_at: Some(16),
             payload: transmit.payload,
             segment_size: cut.then_some(transmit.segment_size as u16),
+            between: between.as_ref(),
         },
     )
 }
 
-/// The most that a segment to that hop may carry.
-fn segment_size(hop: &Hop, flow: &Flow) -> u16 {
-    let headers = output::header_len(&flow.remote.ip()) as u32 + HEADER;
+/// The most that a segment to that hop may carry, beside `extra` bytes of options or headers.
+fn segment_size(hop: &Hop, flow: &Flow, extra: usize) -> u16 {
+    let headers = output::header_len(&flow.remote.ip()) as u32 + HEADER + extra as u32;
     hop.interface.mtu().saturating_sub(headers).min(LOOPBACK_MSS) as u16
 }
 
-fn config(hop: &Hop, flow: &Flow, limits: Limits) -> Config {
-    let mss = segment_size(hop, flow);
+fn config(hop: &Hop, flow: &Flow, limits: Limits, extra: usize) -> Config {
+    let mss = segment_size(hop, flow, extra);
     let default_mss = DEFAULT_MSS[usize::from(flow.remote.is_ipv6())];
     Config { mss, default_mss, limits }
 }

@@ -11,6 +11,7 @@ use crate::arch::clock;
 use crate::files::socket::int;
 use crate::net::socket::Common;
 use crate::net::sysctl;
+use crate::net::tcp::tuning::Tuning;
 
 /// `TCP_CONGESTION`: the names of what the state machine can do, and the room that a name has.
 const CONGESTION: [(&[u8], Algorithm); 2] = [(b"reno", Algorithm::Reno), (b"cubic", Algorithm::Cubic)];
@@ -45,6 +46,7 @@ pub struct TcpOptions {
     /// `TCP_THIN_LINEAR_TIMEOUTS`, `TCP_FASTOPEN_CONNECT`, `TCP_FASTOPEN_NO_COOKIE`: hints for what is not done here: all have
     /// their usual effect where there is no cookie, and the stream is not thin.
     hints: [AtomicBool; HINTS.len()],
+    tuning: Tuning,
 }
 
 const HINTS: [u32; 3] = [n::TCP_THIN_LINEAR_TIMEOUTS, n::TCP_FASTOPEN_CONNECT, n::TCP_FASTOPEN_NO_COOKIE];
@@ -70,6 +72,7 @@ impl Default for TcpOptions {
             cubic: AtomicBool::new(false),
             inq: AtomicBool::new(false),
             hints: Default::default(),
+            tuning: Tuning::default(),
         }
     }
 }
@@ -77,7 +80,7 @@ impl Default for TcpOptions {
 impl TcpOptions {
     /// A copy, for an accepted connection.
     pub fn inherit(&self) -> TcpOptions {
-        let copy = TcpOptions::default();
+        let copy = TcpOptions { tuning: self.tuning.inherit(), ..TcpOptions::default() };
         for (from, to) in [(&self.no_delay, &copy.no_delay), (&self.cubic, &copy.cubic), (&self.inq, &copy.inq)] {
             to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -102,7 +105,7 @@ impl TcpOptions {
 
     /// What the state machine needs to know.
     pub fn settings(&self, common: &Common) -> Settings {
-        Settings {
+        let mut settings = Settings {
             no_delay: self.no_delay.load(Ordering::Relaxed),
             cork: self.cork.load(Ordering::Relaxed),
             keep_alive: common.keep_alive.load(Ordering::Relaxed),
@@ -120,7 +123,15 @@ impl TcpOptions {
                 bytes => bytes,
             },
             congestion: CONGESTION[usize::from(self.cubic.load(Ordering::Relaxed))].1,
-        }
+            ..Settings::default()
+        };
+        self.tuning.fill(&mut settings);
+        settings
+    }
+
+    /// `TCP_SAVE_SYN`, see [`Tuning::saves_syn`].
+    pub fn saves_syn(&self) -> Option<bool> {
+        self.tuning.saves_syn()
     }
 
     /// `TCP_DEFER_ACCEPT`: how many repetitions of the `SYN,ACK` wait for data.
@@ -161,6 +172,9 @@ impl TcpOptions {
         if option == n::TCP_ULP {
             // There is no upper layer to be had.
             return Err(if value.is_empty() { Errno::EINVAL } else { Errno::ENOENT });
+        }
+        if let Some(result) = self.tuning.set(option, value) {
+            return result;
         }
         let number = int(value)?;
         let within =
@@ -214,6 +228,9 @@ impl TcpOptions {
 
     /// getsockopt(2), except `TCP_INFO` and the segment size of a connection.
     pub fn get(&self, option: u32) -> SysResult<Vec<u8>> {
+        if let Some(value) = self.tuning.get(option) {
+            return Ok(value);
+        }
         let seconds = |slot: &AtomicU64| (slot.load(Ordering::Relaxed) / SECOND) as i32;
         let count = |slot: &AtomicU32| slot.load(Ordering::Relaxed) as i32;
         let number = match option {

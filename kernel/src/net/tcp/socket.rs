@@ -124,6 +124,7 @@ impl TcpSocket {
     fn accepted(listener: &Listener, connection: Arc<Connection>, flags: OpenFlags) -> Arc<OpenFile> {
         let queues = [connection.readers.clone(), connection.writers.clone()];
         let (common, options) = (Arc::new(listener.common.inherit()), Arc::new(listener.options.inherit()));
+        common.sticky.copy_from(&connection.sticky);
         let filter = common.clone();
         let file = Self::open(common, options, Role::Connected(connection.clone(), true), queues, flags);
         connection.signal_owner.call_once(|| file.owner.clone());

@@ -1,5 +1,6 @@
 //! The options of a TCP socket, and of the connection behind it.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::sync::atomic::Ordering;
@@ -8,6 +9,7 @@ use inet::tcp::State;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
+use super::Connection;
 use super::options::tcp_info;
 use super::socket::{Role, SOL_TCP, TcpSocket, errno};
 use crate::arch::clock;
@@ -16,6 +18,7 @@ use crate::net::poll;
 use crate::net::socket::Family;
 use crate::net::sockopt::{flag, path_mtu_info};
 
+const MS: u64 = 1_000_000;
 /// Size of a `struct tcp_info` of a socket that is not connected.
 const TCP_INFO: usize = 240;
 
@@ -39,6 +42,9 @@ impl TcpSocket {
             lease.share_as(self.common.sharing());
         }
         if let Ok(connection) = self.connection() {
+            if matches!(level, n::SOL_IP | n::SOL_IPV6) {
+                connection.take_sticky(&self.common.sticky);
+            }
             let now = clock::monotonic_ns();
             let mut tcb = connection.tcb.lock();
             tcb.settings = self.options.settings(&self.common);
@@ -120,6 +126,10 @@ impl TcpSocket {
             (SOL_TCP, n::TCP_QUICKACK) if connection.is_some() => {
                 connection.is_some_and(|connection| connection.tcb.lock().quick_ack()).into()
             }
+            (SOL_TCP, n::TCP_SAVED_SYN) => return saved_syn(connection, room),
+            (SOL_TCP, n::TCP_TIMESTAMP) => (clock::monotonic_ns() / MS) as i32,
+            // The bytes come by pages only to a mapping of the socket, of which there is none.
+            (SOL_TCP, n::TCP_ZEROCOPY_RECEIVE) => return Err(Errno::EINVAL),
             (SOL_TCP, _) => return self.options.get(option),
             // As on Linux: a raw socket's protocol, another's port.
             (n::SOL_IP, n::IP_PROTOCOL) => self.local().port().into(),
@@ -145,4 +155,14 @@ impl TcpSocket {
         let value = number.to_ne_bytes().to_vec();
         Ok(if level == n::SOL_IP { crate::net::sockopt::narrowed(value, room) } else { value })
     }
+}
+
+/// The headers of the `SYN` that opened an accepted connection, once (`TCP_SAVED_SYN`). Where there is no room for them they stay.
+fn saved_syn(connection: Option<Arc<Connection>>, room: usize) -> SysResult<Vec<u8>> {
+    let Some(connection) = connection else { return Ok(Vec::new()) };
+    let mut saved = connection.saved_syn.lock();
+    if saved.as_ref().is_some_and(|syn| syn.len() > room) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(saved.take().map_or(Vec::new(), |syn| syn.to_vec()))
 }

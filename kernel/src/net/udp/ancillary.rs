@@ -3,11 +3,13 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
+use inet::ipv6_headers::{next, of_packet};
 use linux_raw_sys::net as n;
 
 use super::Datagram;
 use super::file::UDP_GRO;
 use crate::files::socket::Control;
+use crate::net::extension::{Asked, Carried};
 use crate::net::interface;
 use crate::net::output::UDP;
 use crate::net::socket::{Common, Family};
@@ -16,9 +18,16 @@ use crate::net::stamp;
 
 /// Everything of a datagram that can be asked for, besides time stamps.
 const ANY: u64 = flag::RXQ_OVFL | flag::GRO | ANY_V4 | ANY_V6;
-const ANY_V4: u64 = flag::PKTINFO | flag::RECVTTL | flag::RECVTOS | flag::ORIGDSTADDR;
-const ANY_V6: u64 =
-    flag::PKTINFO6 | flag::PKTINFO2292 | flag::RECVHOPLIMIT | flag::HOPLIMIT2292 | flag::RECVTCLASS | flag::ORIGDSTADDR6;
+const ANY_V4: u64 = flag::PKTINFO | flag::RECVTTL | flag::RECVTOS | flag::ORIGDSTADDR | flag::RECVOPTS | flag::RETOPTS;
+const ANY_V6: u64 = flag::PKTINFO6
+    | flag::PKTINFO2292
+    | flag::RECVHOPLIMIT
+    | flag::HOPLIMIT2292
+    | flag::RECVTCLASS
+    | flag::ORIGDSTADDR6
+    | HEADERS_V6;
+const HEADERS_V6: u64 =
+    flag::RECVHOPOPTS | flag::RECVDSTOPTS | flag::RECVRTHDR | flag::HOPOPTS2292 | flag::DSTOPTS2292 | flag::RTHDR2292;
 
 /// What of a packet sockets are told, whatever their kind.
 pub struct Arrival<'a> {
@@ -34,7 +43,16 @@ pub struct Arrival<'a> {
     pub tos: u8,
     /// The address that `IP_PKTINFO` says an answer would come from, where that is not to be found out.
     pub answered_from: Option<Ipv4Addr>,
+    /// Who sent it.
+    pub from: IpAddr,
+    /// Its options, or extension headers.
+    pub carried: &'a Carried,
 }
+
+/// The kinds of headers that control messages tell of, by option (RFC 3542, and RFC 2292's forms).
+const HOP_BY_HOP: [(u64, u32); 2] = [(flag::RECVHOPOPTS, n::IPV6_HOPOPTS), (flag::HOPOPTS2292, n::IPV6_2292HOPOPTS)];
+const DESTINATION: [(u64, u32); 2] = [(flag::RECVDSTOPTS, n::IPV6_DSTOPTS), (flag::DSTOPTS2292, n::IPV6_2292DSTOPTS)];
+const ROUTING: [(u64, u32); 2] = [(flag::RECVRTHDR, n::IPV6_RTHDR), (flag::RTHDR2292, n::IPV6_2292RTHDR)];
 
 impl Arrival<'_> {
     /// The control messages of the levels `SOL_IP` and `SOL_IPV6`: a packet of IPv4 has those of IPv4, and on a socket of IPv6 also the
@@ -60,6 +78,21 @@ impl Arrival<'_> {
             if options.has(flag::RECVTOS) {
                 put(n::SOL_IP, n::IP_TOS, alloc::vec![self.tos]);
             }
+            if let Carried::V4(came) = self.carried {
+                if options.has(flag::RECVOPTS) {
+                    put(n::SOL_IP, n::IP_RECVOPTS, came.bytes().to_vec());
+                }
+                // Those of an answer, where there can be one.
+                if options.has(flag::RETOPTS)
+                    && let Ok(answer) = self.carried.answer(self.from)
+                {
+                    let bytes = answer.map_or(Vec::new(), |asked| match asked {
+                        Asked::V4(options) => options.asked_for().to_vec(),
+                        Asked::V6(_) => Vec::new(),
+                    });
+                    put(n::SOL_IP, n::IP_RETOPTS, bytes);
+                }
+            }
             if options.has(flag::ORIGDSTADDR) {
                 put(n::SOL_IP, n::IP_ORIGDSTADDR, Family::V4.encode(&self.to));
             }
@@ -71,11 +104,34 @@ impl Arrival<'_> {
         if options.has(flag::RECVTCLASS) {
             put(n::SOL_IPV6, n::IPV6_TCLASS, word(self.tos));
         }
+        self.headers(0, out);
         if options.has(flag::HOPLIMIT2292) {
-            put(n::SOL_IPV6, n::IPV6_2292HOPLIMIT, word(self.ttl));
+            out.push(Control { level: n::SOL_IPV6, kind: n::IPV6_2292HOPLIMIT, data: word(self.ttl) });
         }
+        self.headers(1, out);
         if options.has(flag::ORIGDSTADDR6) {
-            put(n::SOL_IPV6, n::IPV6_ORIGDSTADDR, Family::V6.encode(&self.to));
+            let data = Family::V6.encode(&self.to);
+            out.push(Control { level: n::SOL_IPV6, kind: n::IPV6_ORIGDSTADDR, data });
+        }
+    }
+
+    /// The extension headers, by the options of RFC 3542 (0) or RFC 2292 (1).
+    fn headers(&self, form: usize, out: &mut Vec<Control>) {
+        let Carried::V6(first, bytes) = self.carried else { return };
+        if !self.options.has(HEADERS_V6) {
+            return;
+        }
+        for (kind, header) in of_packet(*first, bytes) {
+            let options = match kind {
+                next::HOP_BY_HOP => HOP_BY_HOP,
+                next::DESTINATION => DESTINATION,
+                next::ROUTING => ROUTING,
+                _ => continue,
+            };
+            let (bit, kind) = options[form];
+            if self.options.has(bit) {
+                out.push(Control { level: n::SOL_IPV6, kind, data: header.to_vec() });
+            }
         }
     }
 
@@ -101,12 +157,7 @@ fn own_address(interface: u32, to: Ipv4Addr) -> Ipv4Addr {
     if !to.is_multicast() && !interface.is_broadcast(&to) {
         return to;
     }
-    let addresses = interface.addresses.lock();
-    let own = addresses.iter().find_map(|own| match own.address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    });
-    own.unwrap_or(to)
+    interface.first_v4().unwrap_or(to)
 }
 
 impl Datagram {
@@ -123,8 +174,9 @@ impl Datagram {
         if options.has(flag::GRO) && self.segment > 0 {
             out.push(Control { level: UDP.into(), kind: UDP_GRO, data: i32::from(self.segment).to_ne_bytes().to_vec() });
         }
-        let Datagram { interface, to, ttl, tos, .. } = *self;
-        Arrival { options, interface, to, ttl, tos, answered_from: None }.control(&mut out);
+        let Datagram { interface, from, to, ttl, tos, .. } = *self;
+        let (from, carried) = (from.ip(), &self.carried);
+        Arrival { options, interface, to, ttl, tos, answered_from: None, from, carried }.control(&mut out);
         out
     }
 }

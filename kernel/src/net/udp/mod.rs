@@ -131,6 +131,7 @@ fn deliver(
         stamp: clock::realtime_ns(),
         drops: 0,
         segment: incoming.segment,
+        carried: incoming.carried.clone(),
         payload,
     };
     if for_all {

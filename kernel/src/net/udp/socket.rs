@@ -18,6 +18,7 @@ use crate::mm::{PAGE_SIZE, frames};
 use crate::net::charge;
 use crate::net::counts::{self, Count};
 use crate::net::errors::{Report, Reports};
+use crate::net::extension::Carried;
 use crate::net::output::{UDP, UDPLITE};
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::route;
@@ -46,6 +47,8 @@ pub struct Datagram {
     pub drops: u64,
     /// Where it is several that came together: the size of all but the last. 0 for one alone.
     pub segment: u16,
+    /// Its options, or extension headers.
+    pub carried: Carried,
     /// What it says.
     pub payload: Bytes,
 }

@@ -14,6 +14,7 @@ use super::socket::{UdpSocket, loopback_like};
 use crate::files::io::Source;
 use crate::files::socket::Ancillary;
 use crate::net::errors::Report;
+use crate::net::extension::Between;
 use crate::net::output::{self, Outgoing};
 use crate::net::route::Hop;
 use crate::net::send_how::SendHow;
@@ -108,24 +109,35 @@ impl UdpSocket {
             to.set_ip(loopback_like(&to));
         }
         let port = self.ensure_port(&mut ends)?;
-        let (mut source, mut hop) = self.way(&ends, &to)?;
+        let asked = how.asked(&self.common, to.is_ipv6());
+        let target = asked.as_ref().map_or(to.ip(), |asked| asked.first_hop(to.ip()));
+        let (mut source, mut hop) = self.way(&ends, &SocketAddr::new(target, to.port()))?;
         drop(ends);
         how.apply(&mut source, &mut hop)?;
-        let broadcast = matches!(to.ip(), IpAddr::V4(v4) if hop.interface.is_broadcast(&v4));
+        let between = match &asked {
+            Some(asked) => {
+                asked.accepts(&hop)?;
+                Some(asked.build(self.protocol(), source, to.ip())?)
+            }
+            None => None,
+        };
+        let extra = between.as_ref().map_or(0, |between| between.bytes.len());
+        let broadcast = matches!(target, IpAddr::V4(v4) if hop.interface.is_broadcast(&v4));
         if broadcast && !self.common.broadcast.load(Ordering::Relaxed) {
             return Err(Errno::EACCES);
         }
-        if payload.len() > longest(&to) {
+        if payload.len() + extra > longest(&to) {
             return self.too_long(to, hop.interface.mtu());
         }
-        let whole = output::header_len(&source) + HEADER;
+        let whole = output::header_len(&source) + extra + HEADER;
         let mtu = hop.interface.mtu();
         let segment = usize::from(how.segment.unwrap_or(self.segment.load(Ordering::Relaxed)));
         if segment == 0 || payload.len() <= segment {
             if whole + payload.len() > mtu as usize && self.common.refuses_fragments(to.is_ipv6()) {
                 return self.too_long(to, mtu);
             }
-            return self.emit(&hop, (source, port), to, how, payload.into(), 0);
+            let way = Way { source: SocketAddr::new(source, port), to, target, hop, between };
+            return self.emit(&way, how, payload.into(), 0);
         }
         if whole + segment > mtu as usize {
             return Err(Errno::EMSGSIZE);
@@ -134,13 +146,12 @@ impl UdpSocket {
             return Err(Errno::EINVAL);
         }
         let payload = Bytes::from(payload);
+        let way = Way { source: SocketAddr::new(source, port), to, target, hop, between };
         // To ourselves they go together, lest they be put together again.
-        if hop.interface.is_loopback() {
-            return self.emit(&hop, (source, port), to, how, payload, segment as u16);
+        if way.hop.interface.is_loopback() {
+            return self.emit(&way, how, payload, segment as u16);
         }
-        (0..payload.len())
-            .step_by(segment)
-            .try_for_each(|at| self.emit(&hop, (source, port), to, how, payload.slice(at, segment), 0))
+        (0..payload.len()).step_by(segment).try_for_each(|at| self.emit(&way, how, payload.slice(at, segment), 0))
     }
 
     /// A datagram is too long for the way there, of which those who ask are told more (`IP_RECVERR`).
@@ -153,16 +164,9 @@ impl UdpSocket {
     }
 
     /// Sends one datagram, or to ourselves several of `segment` bytes.
-    fn emit(
-        &self,
-        hop: &Hop,
-        (source, port): (IpAddr, u16),
-        to: SocketAddr,
-        how: &SendHow,
-        payload: Bytes,
-        segment: u16,
-    ) -> SysResult<()> {
-        let v6 = to.is_ipv6();
+    fn emit(&self, way: &Way, how: &SendHow, payload: Bytes, segment: u16) -> SysResult<()> {
+        let Way { to, target, hop, .. } = way;
+        let (source, port, v6) = (way.source.ip(), way.source.port(), to.is_ipv6());
         let mut header = [0; HEADER];
         header[..2].copy_from_slice(&port.to_be_bytes());
         header[2..4].copy_from_slice(&to.port().to_be_bytes());
@@ -172,7 +176,7 @@ impl UdpSocket {
         let checksum_at = match &self.coverage {
             None => (!self.common.has(unsummed)).then_some(6),
             Some(coverage) => {
-                coverage.seal(&mut header, (&source, &to.ip()), &pieces);
+                coverage.seal(&mut header, (&source, target), &pieces);
                 None
             }
         };
@@ -180,7 +184,7 @@ impl UdpSocket {
         let (group_ttl, looped) = self.common.groups.reach(v6);
         let packet = Outgoing {
             source,
-            destination: to.ip(),
+            destination: *target,
             protocol: self.protocol(),
             ttl: how.ttl.unwrap_or(if group { group_ttl } else { self.common.ttl(v6) }),
             tos: how.tos.unwrap_or(self.common.tos(v6)),
@@ -188,6 +192,7 @@ impl UdpSocket {
             checksum_at,
             payload: pieces,
             segment_size: (segment > 0).then_some(segment),
+            between: way.between.as_ref(),
         };
         if group && looped && !hop.interface.is_loopback() && multicast::is_member(&hop.interface, &to.ip()) {
             output::copy_back(&hop.interface, packet.clone());
@@ -203,6 +208,16 @@ impl UdpSocket {
         }
         output::send(hop, packet)
     }
+}
+
+/// How datagrams leave.
+struct Way {
+    source: SocketAddr,
+    /// Where they go in the end, and first: that differs with a source route.
+    to: SocketAddr,
+    target: IpAddr,
+    hop: Hop,
+    between: Option<Between>,
 }
 
 fn longest(to: &SocketAddr) -> usize {

@@ -85,7 +85,7 @@ impl DirSource for Processes {
     }
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
-        let processes = table::processes().into_iter().filter(|process| process.pid as u32 >= from);
+        let processes = i32::try_from(from).into_iter().flat_map(table::processes_from);
         let entry = |process: Arc<crate::task::Process>| {
             let target = Target::process_of(self.dev, process.pid).ok()?;
             Some(PseudoEntry {

@@ -222,13 +222,14 @@ impl DirSource for Threads {
     }
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
-        let mut threads = self.0.process().map_err(|_| Errno::ENOENT)?.threads();
-        threads.sort_by_key(|task| task.tid());
+        let process = self.0.process().map_err(|_| Errno::ENOENT)?;
+        let mut ids: Vec<i32> = process.threads().map(|task| task.tid()).filter(|tid| *tid as u32 >= from).collect();
+        ids.sort_unstable();
         let entry = |tid: i32| {
             let thread = self.0.thread_of(tid).ok()?;
             let name = tid.to_string().into_bytes();
             Some(PseudoEntry { key: tid as u32, name, ino: thread.ino(Class::Thread, 0), file_type: FileType::Dir })
         };
-        Ok(threads.iter().map(|task| task.tid()).filter(|tid| *tid as u32 >= from).filter_map(entry).collect())
+        Ok(ids.into_iter().filter_map(entry).collect())
     }
 }

@@ -23,7 +23,7 @@ pub fn sched(target: &Target) -> SysResult<Vec<u8>> {
     let params = task.sched.get();
     let [voluntary, involuntary] = [0, 1].map(|which| task.switches.get(which).map_or(0, |count| count.load(Relaxed)));
     let mut out: String = task.name();
-    out += &format!(" ({}, #threads: {})\n{}\n", target.id, process.threads().len().max(1), "-".repeat(NAME + VALUE + 2));
+    out += &format!(" ({}, #threads: {})\n{}\n", target.id, process.thread_count().max(1), "-".repeat(NAME + VALUE + 2));
     out += &format!("{:<NAME$}:{:>VALUE$}\n", "se.sum_exec_runtime", format!("{}.{:06}", run / 1_000_000, run % 1_000_000));
     // 120 and the nice value, or what a real-time priority leaves of 99.
     let realtime = params.rt_priority > 0;

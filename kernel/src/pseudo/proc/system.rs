@@ -101,7 +101,7 @@ fn sysrq(keys: &[u8]) -> SysResult<()> {
 pub fn memory_info() -> MemInfo {
     let stats = frames::stats();
     let (mut anon, mut mapped, mut tables, mut locked) = (0, 0, 0, 0);
-    for process in table::processes().iter().filter(|process| !process.zombie.load(Acquire)) {
+    for process in table::processes().filter(|process| !process.zombie.load(Acquire)) {
         let memory = process.mm().memory_use();
         anon += memory.rss_anon;
         mapped += memory.rss_file + memory.rss_shmem;
@@ -134,7 +134,7 @@ pub fn memory_info() -> MemInfo {
 
 fn vmstat() -> Vec<u8> {
     let memory = memory_info();
-    let faults = table::processes().iter().fold([0, 0], |sum, process| {
+    let faults = table::processes().fold([0, 0], |sum, process| {
         let [minor, major] = process.faults();
         [sum[0] + minor + major, sum[1] + major]
     });
@@ -227,7 +227,7 @@ fn idle_time() -> u64 {
 }
 
 fn runnable() -> u32 {
-    table::tasks().iter().filter(|task| task.run_state() == state::RUNNING).count() as u32
+    table::tasks().filter(|task| task.run_state() == state::RUNNING).count() as u32
 }
 
 fn stat() -> Vec<u8> {
@@ -263,7 +263,7 @@ fn held_locks() -> Vec<LockLine> {
     let mut lines: Vec<LockLine> = Vec::new();
     let mut seen: Vec<(u64, u64)> = Vec::new();
     for process in table::processes() {
-        let Some(files) = process.threads().first().and_then(|task| task.files().ok()) else { continue };
+        let Some(files) = process.first_thread().and_then(|task| task.files().ok()) else { continue };
         for file in files.open_fds().into_iter().filter_map(|fd| files.get(fd).ok()) {
             let metadata = file.inode.metadata();
             let key = (metadata.dev, metadata.ino);

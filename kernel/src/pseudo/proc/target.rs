@@ -75,8 +75,9 @@ impl Target {
         if let Some(thread) = &self.thread {
             return thread.upgrade().filter(|task| task.run_state() != state::DEAD).ok_or(Errno::ESRCH);
         }
-        let threads = self.process()?.threads();
-        threads.iter().find(|task| task.tid() == self.id).or(threads.first()).cloned().ok_or(Errno::ESRCH)
+        let process = self.process()?;
+        let leader = table::task(self.id).filter(|task| Arc::ptr_eq(&task.process, &process));
+        leader.or_else(|| process.first_thread()).ok_or(Errno::ESRCH)
     }
 
     /// The address space; `None` for a zombie.

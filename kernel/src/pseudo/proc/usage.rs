@@ -23,7 +23,7 @@ const OLD_ADJ_MAX: i32 = 15;
 /// Nanoseconds that programs have used since boot: application, kernel. Processes that were waited for are in their
 /// parents' sums.
 pub fn busy_time() -> (u64, u64) {
-    table::processes().iter().fold((0, 0), |(user, system), process| {
+    table::processes().fold((0, 0), |(user, system), process| {
         let (own_user, own_system) = process.cpu_time();
         let [children_user, children_system] = process.children_usage().cpu_ns;
         (user + own_user + children_user, system + own_system + children_system)

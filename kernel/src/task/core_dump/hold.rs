@@ -31,7 +31,7 @@ impl Hold {
     /// Has one of the threads write a core file, as soon as one comes by. In any context.
     pub fn request(process: &Process) {
         process.hold.requested.store(true, Ordering::Release);
-        process.threads().iter().for_each(signal::wake_to_exit);
+        process.threads().for_each(|thread| signal::wake_to_exit(&thread));
     }
 
     /// Whether a request is waiting; whoever asks first has it.
@@ -73,8 +73,8 @@ impl Hold {
             (count + 1 >= threads.len()).then_some(())
         };
         loop {
-            for thread in process.threads().iter().filter(|thread| thread.tid() != task.tid()) {
-                signal::wake_to_exit(thread);
+            for thread in process.threads().filter(|thread| thread.tid() != task.tid()) {
+                signal::wake_to_exit(&thread);
             }
             let again = crate::arch::clock::monotonic_ns() + AGAIN_NS;
             if wait_uninterruptible_until(&process.exit_wait, again, still).is_some() {

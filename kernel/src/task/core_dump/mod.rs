@@ -147,10 +147,10 @@ fn write(task: &Arc<Task>, frame: &TrapFrame, info: &Siginfo, output: &mut Outpu
     let (parts, files) = memory::parts(&mm, process.coredump_filter.load(Ordering::Relaxed))?;
     let mut notes = Notes::default();
     notes::thread(&mut notes, task, frame, info, Some(notes::About { info, files: &files, mm: &mm }));
-    for other in process.threads().iter().filter(|other| !Arc::ptr_eq(other, task)) {
+    for other in process.threads().filter(|other| !Arc::ptr_eq(other, task)) {
         let mut frame = other.app_frame();
         mm.original_ip(&mut frame);
-        notes::thread(&mut notes, other, &frame, info, None);
+        notes::thread(&mut notes, &other, &frame, info, None);
     }
     let segments: Vec<Segment> = parts.iter().map(|part| part.segment).collect();
     let (head, _) = core_file::head(&notes, &segments);

@@ -15,6 +15,7 @@ use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Pr
 use crate::platform::rng;
 use crate::task::credentials::Credentials;
 use crate::task::current;
+use crate::watch;
 
 /// What the new program starts with.
 pub struct Image {
@@ -44,6 +45,9 @@ const SIGNAL_FRAME_SIZE: u64 = 440 + 128 + 64 + 4;
 pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, secure: bool) -> Result<Image, ExecError> {
     let fail = |errno| ExecError::new(errno, &program.name);
     let mm = AddressSpace::new().map_err(fail)?;
+    watch::space_made(&mm);
+    // It outlives the program (prctl(2)).
+    mm.disable_huge_pages(current().process.mm().huge_pages_disabled());
     let stack_limit = current().process.rlimit(RLIMIT_STACK);
     let layout = Layout::new(random(), stack_limit);
     // mmap places below this already while the program is being mapped.
@@ -94,8 +98,8 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
     let stack_start = (size.sp & !(PAGE - 1)).saturating_sub(STACK_EXPAND);
     let flags = MapFlags::FIXED | MapFlags::GROWSDOWN | MapFlags::NORESERVE;
     let prot = Prot::READ | Prot::WRITE | exec_stack;
-    mm.mmap(MapRequest::anonymous(stack_start, layout.stack_top - stack_start, prot, flags)).map_err(fail)?;
-    aux.vdso = crate::vdso::map(&mm, |len| layout.vdso_hint(size.sp, len)).map_err(fail)?;
+    mm.mmap(MapRequest::anonymous(stack_start, layout.stack_top - stack_start, prot, flags), current()).map_err(fail)?;
+    aux.vdso = crate::vdso::map(&mm, current(), |len| layout.vdso_hint(size.sp, len)).map_err(fail)?;
     let stack = stack_with(&aux)?;
     mm.write_exact(stack.sp, &stack.bytes).map_err(|_| fail(Errno::ENOMEM))?;
 
@@ -174,7 +178,9 @@ fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout:
                 }),
             },
         };
-        mm.mmap(request)?;
+        let len = request.len;
+        let at = mm.mmap(request, current())?;
+        watch::mapped(mm, at, len, prot);
         if let Some((at, len)) = mapping.zero
             && prot.contains(Prot::WRITE)
         {
@@ -191,7 +197,7 @@ fn reserve(mm: &AddressSpace, span: u64, align: u64) -> SysResult<u64> {
     // It takes no memory: what fails is too large for the address space.
     let len = span.checked_add(align).ok_or(Errno::EINVAL)?;
     let request = MapRequest::anonymous(0, len, Prot::empty(), MapFlags::NORESERVE);
-    let found = mm.mmap(request).map_err(|_| Errno::EINVAL)?;
+    let found = mm.mmap(request, current()).map_err(|_| Errno::EINVAL)?;
     mm.munmap(found, len)?;
     // mmap searches downwards: the highest aligned place in what it found leaves the least gap.
     Ok((found + len - span) & !(align - 1))

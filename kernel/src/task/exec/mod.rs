@@ -23,6 +23,7 @@ use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
 use crate::files::with_fs;
 use crate::mm::heap;
+use crate::sync::{HasUsers, Use};
 use crate::vfs::namespace;
 use privileges::Privileges;
 use program::Program;
@@ -182,10 +183,8 @@ fn take_over_process_id(process: &Process) {
 /// `ENOMEM`.
 pub fn unshare_files(task: &Task) -> SysResult<()> {
     let Ok(files) = task.files() else { return Ok(()) };
-    let shares =
-        |other: &Arc<Task>| !core::ptr::eq(&**other, task) && other.files().is_ok_and(|theirs| Arc::ptr_eq(&theirs, &files));
-    if table::tasks().iter().any(shares) {
-        let own = Arc::new(files.duplicate()?);
+    if files.users().count() > 1 {
+        let own = Use::new(Arc::new(files.duplicate()?));
         let shared = task.files.lock().replace(own);
         drop(shared);
     }

@@ -7,8 +7,9 @@ use core::sync::atomic::Ordering;
 use syscall_shim::{Errno, SysResult};
 
 use super::program::Program;
+use crate::sync::HasUsers;
 use crate::task::credentials::{ALL_CAPABILITIES, Credentials};
-use crate::task::{Task, current, table};
+use crate::task::{Task, current};
 
 const S_ISUID: u32 = 0o4000;
 const S_ISGID: u32 = 0o2000;
@@ -78,7 +79,8 @@ impl FileCapabilities {
 /// rights than its own.
 fn shares_fs(task: &Task) -> bool {
     let fs = task.fs();
-    table::tasks().iter().any(|other| !Arc::ptr_eq(&other.process, &task.process) && Arc::ptr_eq(&other.fs(), &fs))
+    let own = task.process.threads().filter(|thread| Arc::ptr_eq(&thread.fs(), &fs)).count();
+    fs.users().count() > own
 }
 
 /// What `program` gets where the current thread, with `old`, executes it. `EPERM` where the file says that it cannot do without

@@ -10,9 +10,11 @@ use syscall_shim::{DefaultAction, Errno, Signal, SysResult};
 use super::pending::{Charge, Queued};
 use super::{ThreadSignals, init, stop};
 use crate::task::credentials::Credentials;
+use crate::task::ordered::Ordered;
 use crate::task::process::Process;
+use crate::task::table::{self, Receivers};
 use crate::task::thread::{Task, state};
-use crate::task::{current, group, sched};
+use crate::task::{current, sched};
 
 /// What became of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +77,7 @@ pub fn send_to_task(task: &Arc<Task>, info: Siginfo) -> SysResult<()> {
 /// Sends to a process (kill(2), sigqueue(3), the kernel's own).
 pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
     let Some(signal) = Signal::new(info.si_signo as u32) else { return Ok(()) };
-    let leader = process.threads.lock().first().cloned();
+    let leader = process.first_thread();
     // Nobody is left to take it; a process that was not waited for yet is no error.
     let Some(leader) = leader else { return Ok(()) };
     if is_spared(&leader, signal, &info) {
@@ -120,15 +122,12 @@ pub fn is_being_killed(task: &Task) -> bool {
 /// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there is none.
 pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
     let mut result = Err(Errno::ESRCH);
-    group::send_to_many(
-        |process| group::is_member(process, pgid),
-        |process| {
-            let sent = send_to_process(process, info);
-            if result.is_err() {
-                result = sent;
-            }
-        },
-    );
+    table::broadcast(Receivers::Group(pgid), |process| {
+        let sent = send_to_process(process, info);
+        if result.is_err() {
+            result = sent;
+        }
+    });
     result
 }
 
@@ -198,7 +197,7 @@ enum Taker {
 
 /// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
 /// Without such a thread the signal stays pending until one unblocks it.
-fn pick(threads: &[Arc<Task>], info: &Siginfo) -> Option<Taker> {
+fn pick(threads: &Ordered<Task>, info: &Siginfo) -> Option<Taker> {
     let signal = Signal::new(info.si_signo as u32)?;
     let takes = |task: &&Arc<Task>| {
         let state = task.run_state();

@@ -28,6 +28,7 @@ pub const NEW_ROUTE: u16 = 24;
 const DEL_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
 const NEW_NEIGHBOR: u16 = 28;
+const DEL_NEIGHBOR: u16 = 29;
 const GET_NEIGHBOR: u16 = 30;
 /// See [`NEW_LINK`].
 pub const NEW_RULE: u16 = 32;
@@ -97,6 +98,8 @@ pub fn answer(request: &Request, body: &[u8], strict: bool) -> SysResult<(Answer
         NEW_ROUTE => routes::new(request, body).map(none)?,
         DEL_ROUTE => routes::remove(body).map(none)?,
         GET_NEIGHBOR => neighbors::get(body)?,
+        NEW_NEIGHBOR => neighbors::new(request, body).map(none)?,
+        DEL_NEIGHBOR => neighbors::remove(body).map(none)?,
         NEW_RULE => rules::new(request, body).map(none)?,
         DEL_RULE => rules::remove(body).map(none)?,
         _ => return Err(Errno::EOPNOTSUPP),
