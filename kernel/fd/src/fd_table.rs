@@ -226,6 +226,12 @@ fn index(fd: i32) -> SysResult<usize> {
     usize::try_from(fd).map_err(|_| Errno::EBADF)
 }
 
+impl Default for FdTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FdTable {
     fn change(&self) -> Changing<'_> {
         Changing(self.files.lock())

@@ -13,7 +13,6 @@ use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::IrqSpinLock;
-use caller::PerUser;
 
 /// Highest id plus one, at most (`PID_MAX_LIMIT`).
 pub const PID_LIMIT: i32 = 4_194_304;
