@@ -24,7 +24,7 @@ use crate::poll::ev;
 fn bytes_come_out_as_they_went_in() {
     let [reader, writer] = Pipe::open_pair(OpenFlags::NONBLOCK).unwrap();
     assert_eq!(errno(read(&reader, 1)), Some(Errno::EAGAIN));
-    let sent: Vec<u8> = (0..100_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let sent: Vec<u8> = (0..100_000u32).map(|n| ((n * 7) >> 3) as u8).collect();
     let (mut put, mut got) = (0, Vec::new());
     while got.len() < sent.len() {
         while put < sent.len() {

@@ -68,7 +68,7 @@ fn removal_of_everything() {
     let mut out = Vec::new();
     s.remove(10 * P, 22 * P, &mut out);
     assert_eq!(out.iter().map(|v| (v.start / P, v.end / P)).collect::<Vec<_>>(), [(10, 12), (20, 22)]);
-    assert_eq!((s.len(), s.bytes(), s.gap_top_down(25 * P, P, 30 * P)), (0, 0, Some(5 * P)));
+    assert_eq!((s.count(), s.bytes(), s.gap_top_down(25 * P, P, 30 * P)), (0, 0, Some(5 * P)));
 }
 
 #[test]

@@ -294,7 +294,8 @@ fn what_is_told_of_areas_is_true() {
                 (AT + 21 * PAGE_SIZE, 1, "")
             ]
         );
-        assert_eq!(space.executable().unwrap(), [AT + 20 * PAGE_SIZE..AT + 22 * PAGE_SIZE]);
+        let executable: Vec<_> = space.executable().unwrap().into_iter().map(|range| (range.start, range.end)).collect();
+        assert_eq!(executable, [(AT + 20 * PAGE_SIZE, AT + 22 * PAGE_SIZE)]);
         space.write(AT, b"x");
         space.read(AT + 20 * PAGE_SIZE, &mut [0]);
         let all = space.smaps().unwrap();

@@ -286,7 +286,7 @@ impl Space {
 
     pub fn set_locked(&mut self, range: Range<PageNumber>, flags: VmFlags) -> SysResult<()> {
         for (_, page) in self.pages.range_mut(range.clone()) {
-            page.flags = page.flags - (VmFlags::LOCKED | VmFlags::LOCKONFAULT) | flags;
+            page.flags = (page.flags - (VmFlags::LOCKED | VmFlags::LOCKONFAULT)) | flags;
         }
         if self.is_whole(range) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
@@ -340,11 +340,11 @@ impl Space {
             let locked = page.flags.contains(VmFlags::LOCKED);
             match advice {
                 Advice::Normal => page.flags -= VmFlags::SEQ_READ | VmFlags::RAND_READ,
-                Advice::Random => page.flags = page.flags - VmFlags::SEQ_READ | VmFlags::RAND_READ,
+                Advice::Random => page.flags = (page.flags - VmFlags::SEQ_READ) | VmFlags::RAND_READ,
                 Advice::DontFork => page.flags |= VmFlags::DONTCOPY,
                 Advice::DoFork => page.flags -= VmFlags::DONTCOPY,
-                Advice::HugePage => page.flags = page.flags - VmFlags::NOHUGEPAGE | VmFlags::HUGEPAGE,
-                Advice::NoHugePage => page.flags = page.flags - VmFlags::HUGEPAGE | VmFlags::NOHUGEPAGE,
+                Advice::HugePage => page.flags = (page.flags - VmFlags::NOHUGEPAGE) | VmFlags::HUGEPAGE,
+                Advice::NoHugePage => page.flags = (page.flags - VmFlags::HUGEPAGE) | VmFlags::NOHUGEPAGE,
                 Advice::WipeOnFork if page.source.is_some() => return Err(Errno::EINVAL),
                 Advice::WipeOnFork => page.flags |= VmFlags::WIPEONFORK,
                 Advice::KeepOnFork => page.flags -= VmFlags::WIPEONFORK,

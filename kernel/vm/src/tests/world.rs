@@ -158,7 +158,7 @@ impl World {
     pub fn aim(&self, program: usize, op: Op, area: usize) -> Op {
         let Some(program) = self.there(program).and_then(|program| self.programs[program].as_ref()) else { return op };
         let areas = program.model.areas();
-        let Some(area) = areas.get(area % areas.count().max(1)) else { return op };
+        let Some(area) = areas.get(area % areas.len().max(1)) else { return op };
         let aimed = |at: PageNumber| area.start + if at.is_multiple_of(2) { 0 } else { at % (area.end - area.start) };
         match op {
             Op::Unmap { at, len } => Op::Unmap { at: aimed(at), len },
