@@ -209,6 +209,17 @@ __attribute__((unused)) static int file_with(const char *path, const char *conte
             });                                                                                                                  \
     } while (0)
 
+/* A child that sleeps until it is killed. */
+__attribute__((unused)) static pid_t sleeping_child(void)
+{
+    pid_t pid = fork();
+    MUST(pid >= 0);
+    if (!pid)
+        for (;;)
+            pause();
+    return pid;
+}
+
 __attribute__((unused)) static void pause_ms(long ms)
 {
     struct timespec time = {ms / 1000, ms % 1000 * 1000000};

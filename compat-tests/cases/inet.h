@@ -30,6 +30,19 @@ __attribute__((unused)) static struct end end_of(const char *ip, int port)
     return end;
 }
 
+/* Bytes as text, the first 100; four at a time. */
+__attribute__((unused)) static const char *hex_of(const void *bytes, size_t n)
+{
+    static char texts[4][201];
+    static int turn;
+    char *text = texts[turn++ & 3];
+    const unsigned char *b = bytes;
+    *text = 0;
+    for (size_t i = 0; i < n && i < 100; i++)
+        sprintf(text + 2 * i, "%02x", b[i]);
+    return text;
+}
+
 /* IPv4's address for everybody in a family's ear: its loopback. */
 __attribute__((unused)) static const char *loopback_of(int family) { return family == AF_INET ? "127.0.0.1" : "::1"; }
 

@@ -4,18 +4,6 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip6.h>
 
-static const char *shown(const void *bytes, size_t n)
-{
-    static char texts[4][400];
-    static int turn;
-    char *text = texts[turn++ & 3];
-    const unsigned char *b = bytes;
-    *text = 0;
-    for (size_t i = 0; i < n && i < 100; i++)
-        sprintf(text + 2 * i, "%02x", b[i]);
-    return text;
-}
-
 struct header {
     const char *name;
     int n;
@@ -67,7 +55,7 @@ static void set_all(int type, const char *who)
             socklen_t n = sizeof back;
             const char *how = result(setsockopt(fd, SOL_IPV6, kinds[k].set, headers[i].b, headers[i].n));
             int got = getsockopt(fd, SOL_IPV6, kinds[k].set, back, &n);
-            SHOW(named("%s: %s, %s", who, kinds[k].name, headers[i].name), "%s %s %u %s", how, result(got), n, shown(back, got ? 0 : n));
+            SHOW(named("%s: %s, %s", who, kinds[k].name, headers[i].name), "%s %s %u %s", how, result(got), n, hex_of(back, got ? 0 : n));
             close(fd);
         }
 }
@@ -107,7 +95,7 @@ static const char *came(int fd)
         return error_name(errno);
     int at = sprintf(text, "%zd", n);
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-        at += sprintf(text + at, " %d.%d:%s", c->cmsg_level, c->cmsg_type, shown(CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0)));
+        at += sprintf(text + at, " %d.%d:%s", c->cmsg_level, c->cmsg_type, hex_of(CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0)));
     return text;
 }
 
@@ -272,7 +260,7 @@ GROUP(headers_tcp)
     int a = accept(l, 0, 0);
     MUST(a >= 0);
     OK("accepted's", getsockopt(a, SOL_IPV6, IPV6_HOPOPTS, back, &n));
-    SHOW("accepted's are the listener's", "%u %s", n, shown(back, n));
+    SHOW("accepted's are the listener's", "%u %s", n, hex_of(back, n));
     MUST(send(c, "hello", 5, 0) == 5);
     EQ("heard", 5, recv(a, back, 5, MSG_WAITALL));
     OK("taken away", setsockopt(c, SOL_IPV6, IPV6_DSTOPTS, 0, 0));
@@ -287,7 +275,7 @@ GROUP(headers_tcp)
             MUST(set(c, SOL_IPV6, asked[i], 1) == 0);
         n = sizeof all;
         int r = getsockopt(c, SOL_IPV6, IPV6_2292PKTOPTIONS, all, &n);
-        SHOW(named("PKTOPTIONS with %d", asked[i]), "%s %u %s", result(r), n, shown(all, r ? 0 : n));
+        SHOW(named("PKTOPTIONS with %d", asked[i]), "%s %u %s", result(r), n, hex_of(all, r ? 0 : n));
     }
     n = sizeof all;
     int d = socket(AF_INET6, SOCK_DGRAM, 0);
@@ -300,7 +288,7 @@ GROUP(headers_tcp)
     SHOW("PKTOPTIONS set", "%s", result(setsockopt(d, SOL_IPV6, IPV6_2292PKTOPTIONS, control, CMSG_SPACE(8))));
     n = sizeof back;
     OK("PKTOPTIONS read", getsockopt(d, SOL_IPV6, IPV6_HOPOPTS, back, &n));
-    SHOW("PKTOPTIONS have set", "%u %s", n, shown(back, n));
+    SHOW("PKTOPTIONS have set", "%u %s", n, hex_of(back, n));
     SHOW("PKTOPTIONS of nothing", "%s", result(setsockopt(d, SOL_IPV6, IPV6_2292PKTOPTIONS, control, 0)));
     n = sizeof back;
     MUST(getsockopt(d, SOL_IPV6, IPV6_HOPOPTS, back, &n) == 0);

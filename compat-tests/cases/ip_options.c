@@ -4,19 +4,6 @@
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 
-/* Bytes as text; those of a time stamp's clock are not shown. */
-static const char *shown(const void *bytes, size_t n)
-{
-    static char texts[4][200];
-    static int turn;
-    char *text = texts[turn++ & 3];
-    const unsigned char *b = bytes;
-    *text = 0;
-    for (size_t i = 0; i < n && i < 64; i++)
-        sprintf(text + 2 * i, "%02x", b[i]);
-    return text;
-}
-
 struct bytes {
     const char *name;
     int n;
@@ -79,7 +66,7 @@ static const char *set_and_read(int fd, const struct bytes *s)
     int set = setsockopt(fd, SOL_IP, IP_OPTIONS, s->b, s->n);
     int at = sprintf(text, "%s", result(set));
     MUST(getsockopt(fd, SOL_IP, IP_OPTIONS, back, &n) == 0);
-    sprintf(text + at, " %u %s", n, shown(back, n));
+    sprintf(text + at, " %u %s", n, hex_of(back, n));
     setsockopt(fd, SOL_IP, IP_OPTIONS, 0, 0);
     return text;
 }
@@ -103,7 +90,7 @@ GROUP(options_set)
     for (socklen_t room = 0; room < 12; room += 3) {
         socklen_t n = room;
         int r = getsockopt(fd, SOL_IP, IP_OPTIONS, back, &n);
-        SHOW(named("room of %u", room), "%s %u %s", result(r), n, shown(back, n));
+        SHOW(named("room of %u", room), "%s %u %s", result(r), n, hex_of(back, n));
     }
     ERR("a bad one changes nothing", EINVAL, setsockopt(fd, SOL_IP, IP_OPTIONS, sets[12].b, 7));
     socklen_t n = sizeof back;
@@ -151,7 +138,7 @@ static const char *came(int fd, int *length)
                         memset(data + e + step - 4, 0xcc, 4);
                 break;
             }
-        at += sprintf(text + at, " %d.%d:%s", c->cmsg_level, c->cmsg_type, shown(data, len));
+        at += sprintf(text + at, " %d.%d:%s", c->cmsg_level, c->cmsg_type, hex_of(data, len));
     }
     return text;
 }
@@ -234,7 +221,7 @@ GROUP(options_raw)
     EQ("sent", 3, send_to(out, "abc", 3, "127.0.0.1", 0));
     unsigned char packet[64];
     EQ("length", 31, recv(in, packet, sizeof packet, 0));
-    SHOW("header", "%02x %s %s", packet[0], shown(packet + 2, 2), shown(packet + 20, 11));
+    SHOW("header", "%02x %s %s", packet[0], hex_of(packet + 2, 2), hex_of(packet + 20, 11));
     send_to(out, "abc", 3, "127.0.0.1", 0);
     SHOW("message", "%s", came(in, 0));
     MUST(set(out, SOL_IP, IP_HDRINCL, 1) == 0);
@@ -306,7 +293,7 @@ GROUP(options_ping)
                 int shows = header - 20;
                 if (packet[20] == 68)
                     shows = 4;
-                SHOW(named("answer to %s", s->name), "%d %s", n, shown(packet + 20, shows));
+                SHOW(named("answer to %s", s->name), "%d %s", n, hex_of(packet + 20, shows));
                 break;
             }
         }
@@ -339,10 +326,10 @@ GROUP(options_tcp)
                 memset(back + p + (back[p + 3] & 15 ? 8 : 4), 0xcc, 4);
                 break;
             }
-        SHOW(named("accepted with %s", s->name), "%u %s", n, shown(back, n));
+        SHOW(named("accepted with %s", s->name), "%u %s", n, hex_of(back, n));
         n = sizeof back;
         MUST(getsockopt(c, SOL_IP, IP_OPTIONS, back, &n) == 0);
-        SHOW(named("kept by who sent %s", s->name), "%u %s", n, shown(back, n));
+        SHOW(named("kept by who sent %s", s->name), "%u %s", n, hex_of(back, n));
         EQ(named("bytes with %s", s->name), 5, send(c, "hello", 5, 0));
         EQ(named("heard with %s", s->name), 5, recv(a, back, 5, MSG_WAITALL));
         MUST(send(a, "hello", 5, 0) == 5);

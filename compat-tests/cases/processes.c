@@ -17,15 +17,6 @@ static const char *how(int status)
         return named("stopped %d", WSTOPSIG(status));
     return WIFCONTINUED(status) ? "continued" : "?";
 }
-static pid_t sleeper(void)
-{
-    pid_t pid = fork();
-    MUST(pid >= 0);
-    if (!pid)
-        for (;;)
-            pause();
-    return pid;
-}
 static void end(pid_t pid) { kill(pid, SIGKILL); waitpid(pid, 0, 0); }
 
 GROUP(fork)
@@ -140,7 +131,7 @@ GROUP(wait4)
 {
     int status = 0;
     ERR("no children", ECHILD, wait4(-1, &status, 0, 0));
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     EQ("WNOHANG", 0, wait4(pid, &status, WNOHANG, 0));
     ERR("another's child", ECHILD, wait4(1, &status, 0, 0));
     ERR("a group without children", ECHILD, wait4(-0x3fffff, &status, 0, 0));
@@ -191,7 +182,7 @@ GROUP(waitid)
     SHOW("tells", "signal %d code %d status %d pid %d", info.si_signo, info.si_code, info.si_status, info.si_pid == pid);
     OK("and keeps it", waitid(P_PID, pid, &info, WEXITED));
     ERR("then it is gone", ECHILD, waitid(P_PID, pid, &info, WEXITED));
-    pid = sleeper();
+    pid = sleeping_child();
     memset(&info, 1, sizeof info);
     OK("WNOHANG", waitid(P_PID, pid, &info, WEXITED | WNOHANG));
     SHOW("tells nothing", "pid %d signal %d", info.si_pid, info.si_signo);
@@ -230,7 +221,7 @@ GROUP(exit)
 
 GROUP(setpgid)
 {
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     OK("ourselves", setpgid(0, 0));
     YES("is a leader", getpgrp() == getpid());
     OK("a child", setpgid(pid, pid));
@@ -306,7 +297,7 @@ GROUP(getppid)
 
 GROUP(kill)
 {
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     int status;
     OK("signal 0", kill(pid, 0));
     ERR("no such signal", EINVAL, kill(pid, 65));
@@ -416,7 +407,7 @@ GROUP(clone3)
 
 GROUP(pidfd_open)
 {
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     int fd = syscall(SYS_pidfd_open, pid, 0);
     YES("a child", fd >= 0);
     EQ("is closed on exec", FD_CLOEXEC, fcntl(fd, F_GETFD));
@@ -432,7 +423,7 @@ GROUP(pidfd_open)
 }
 GROUP(pidfd_send_signal)
 {
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     int fd = syscall(SYS_pidfd_open, pid, 0), file = file_with("a", ""), status;
 #define SEND(...) syscall(SYS_pidfd_send_signal, __VA_ARGS__)
     OK("signal 0", SEND(fd, 0, NULL, 0));
@@ -454,7 +445,7 @@ GROUP(pidfd_send_signal)
 GROUP(pidfd_getfd)
 {
     int file = file_with("a", "abc");
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     int fd = syscall(SYS_pidfd_open, pid, 0);
 #define GETFD(...) syscall(SYS_pidfd_getfd, __VA_ARGS__)
     int got = GETFD(fd, file, 0);
@@ -604,7 +595,7 @@ GROUP(setrlimit)
 GROUP(prlimit64)
 {
     struct rlimit limit, set = {100, 200};
-    pid_t pid = sleeper();
+    pid_t pid = sleeping_child();
     OK("ours", prlimit(0, RLIMIT_NOFILE, &set, &limit));
     OK("read back", prlimit(0, RLIMIT_NOFILE, NULL, &limit));
     SHOW("what is set", "%ld %ld", (long)limit.rlim_cur, (long)limit.rlim_max);

@@ -2,15 +2,6 @@
 #include "case.h"
 #include <sys/prctl.h>
 
-static pid_t sleeper(void)
-{
-    pid_t pid = fork();
-    MUST(pid >= 0);
-    if (!pid)
-        for (;;)
-            pause();
-    return pid;
-}
 static pid_t ended(int code)
 {
     pid_t pid = fork();
@@ -29,7 +20,7 @@ static int code_of(pid_t which)
 
 GROUP(reaping)
 {
-    pid_t alive = sleeper(), first = ended(1), second = ended(2), third = ended(3);
+    pid_t alive = sleeping_child(), first = ended(1), second = ended(2), third = ended(3);
     EQ("the oldest that has ended comes first", 1, code_of(-1));
     EQ("one that is named comes at once", 3, code_of(third));
     EQ("the rest stays", 2, code_of(-1));
@@ -73,13 +64,13 @@ GROUP(many)
         left++;
     EQ("and the rest as they come", N / 2, left);
 
-    pid_t leader = sleeper();
+    pid_t leader = sleeping_child();
     setpgid(leader, leader);
     for (int i = 0; i < 100; i++) {
-        pids[i] = sleeper();
+        pids[i] = sleeping_child();
         MUST(!setpgid(pids[i], leader));
     }
-    pid_t outside = sleeper();
+    pid_t outside = sleeping_child();
     OK("a signal to a group of many", kill(-leader, SIGTERM));
     int killed = 0, status;
     for (int i = 0; i < 100; i++)
@@ -95,7 +86,7 @@ GROUP(many)
 
 GROUP(moving)
 {
-    pid_t a = sleeper(), b = sleeper();
+    pid_t a = sleeping_child(), b = sleeping_child();
     OK("a group of its own", setpgid(a, a));
     OK("another joins", setpgid(b, a));
     OK("it leaves again", setpgid(b, b));
@@ -114,7 +105,7 @@ GROUP(moving)
     pid_t parent = fork();
     if (!parent) {
         ended(7);
-        pid_t later = sleeper();
+        pid_t later = sleeping_child();
         kill(later, SIGTERM);
         _exit(6);
     }

@@ -194,6 +194,22 @@ pub struct SetAttr {
     pub kill_capability: bool,
 }
 
+impl SetAttr {
+    /// Makes the change to an inode's attributes, ctime included.
+    pub fn apply(&self, m: &mut Metadata) {
+        if let Some(mode) = self.mode {
+            m.mode = (m.mode & crate::S_IFMT) | (mode & 0o7777);
+        }
+        m.uid = self.uid.unwrap_or(m.uid);
+        m.gid = self.gid.unwrap_or(m.gid);
+        m.atime = self.atime.unwrap_or(m.atime);
+        m.mtime = self.mtime.unwrap_or(m.mtime);
+        if !self.keep_ctime {
+            m.ctime = self.ctime.unwrap_or_else(crate::platform::now);
+        }
+    }
+}
+
 /// One directory entry, as `readdir` hands it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirEntry<'a> {

@@ -87,17 +87,7 @@ impl Inode for AnonInode {
         self.attrs.lock().clone()
     }
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        let mut m = self.attrs.lock();
-        if let Some(mode) = attr.mode {
-            m.mode = (m.mode & fs::S_IFMT) | (mode & 0o7777);
-        }
-        m.uid = attr.uid.unwrap_or(m.uid);
-        m.gid = attr.gid.unwrap_or(m.gid);
-        m.atime = attr.atime.unwrap_or(m.atime);
-        m.mtime = attr.mtime.unwrap_or(m.mtime);
-        if !attr.keep_ctime {
-            m.ctime = attr.ctime.unwrap_or_else(fs::platform::now);
-        }
+        attr.apply(&mut self.attrs.lock());
         Ok(())
     }
 }

@@ -114,7 +114,7 @@ impl Inode for Directory {
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        super::queue::apply(&mut self.attrs.lock(), attr);
+        attr.apply(&mut self.attrs.lock());
         Ok(())
     }
 

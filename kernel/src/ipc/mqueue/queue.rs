@@ -54,20 +54,6 @@ pub(super) struct Queue {
     waiters: PollQueue,
 }
 
-/// Changes a file's attributes.
-pub(super) fn apply(m: &mut Metadata, attr: &SetAttr) {
-    if let Some(mode) = attr.mode {
-        m.mode = (m.mode & fs::S_IFMT) | (mode & 0o7777);
-    }
-    m.uid = attr.uid.unwrap_or(m.uid);
-    m.gid = attr.gid.unwrap_or(m.gid);
-    m.atime = attr.atime.unwrap_or(m.atime);
-    m.mtime = attr.mtime.unwrap_or(m.mtime);
-    if !attr.keep_ctime {
-        m.ctime = attr.ctime.unwrap_or_else(fs::platform::now);
-    }
-}
-
 impl Queue {
     pub(super) fn new(dev: u64, node: NewNode, limits: (usize, usize), charge: Charge) -> Arc<Self> {
         let now = fs::platform::now();
@@ -209,7 +195,7 @@ impl Inode for Queue {
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        apply(&mut self.attrs.lock(), attr);
+        attr.apply(&mut self.attrs.lock());
         Ok(())
     }
 
