@@ -195,17 +195,17 @@ pub struct SetAttr {
 }
 
 impl SetAttr {
-    /// Makes the change to an inode's attributes, ctime included.
-    pub fn apply(&self, m: &mut Metadata) {
+    /// Makes the change to attributes at the time `now`, that of ctime included.
+    pub fn apply(&self, m: &mut Metadata, now: Timespec) {
         if let Some(mode) = self.mode {
-            m.mode = (m.mode & crate::S_IFMT) | (mode & 0o7777);
+            m.mode = (m.mode & S_IFMT) | (mode & 0o7777);
         }
         m.uid = self.uid.unwrap_or(m.uid);
         m.gid = self.gid.unwrap_or(m.gid);
         m.atime = self.atime.unwrap_or(m.atime);
         m.mtime = self.mtime.unwrap_or(m.mtime);
         if !self.keep_ctime {
-            m.ctime = self.ctime.unwrap_or_else(crate::platform::now);
+            m.ctime = self.ctime.unwrap_or(now);
         }
     }
 }

@@ -87,7 +87,7 @@ impl Inode for AnonInode {
         self.attrs.lock().clone()
     }
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        attr.apply(&mut self.attrs.lock());
+        attr.apply(&mut self.attrs.lock(), fs::platform::now());
         Ok(())
     }
 }

@@ -114,7 +114,7 @@ impl Inode for Directory {
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        attr.apply(&mut self.attrs.lock());
+        attr.apply(&mut self.attrs.lock(), fs::platform::now());
         Ok(())
     }
 

@@ -195,7 +195,7 @@ impl Inode for Queue {
     }
 
     fn setattr(&self, attr: &SetAttr) -> SysResult<()> {
-        attr.apply(&mut self.attrs.lock());
+        attr.apply(&mut self.attrs.lock(), fs::platform::now());
         Ok(())
     }
 
