@@ -6,6 +6,8 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use block::device::Device;
+use block::registry;
 use fs::cpio::{self, Manifest as ArchiveManifest};
 use fs::file::WriteRequest;
 use fs::namespace::OpenHow;
@@ -296,6 +298,41 @@ fn write_resolv_conf(ns: &Namespace) -> SysResult<()> {
     fs::file::write(&opened.inode, &request, &mut |page, off, n| from.take_page(page, off, n)).map(|_| ())
 }
 
+/// Makes and removes the nodes of block devices.
+struct Nodes;
+
+fn node_path(device: &Device) -> Vec<u8> {
+    format!("/dev/{}", device.name()).into_bytes()
+}
+
+impl registry::Nodes for Nodes {
+    fn added(&self, device: &Device) {
+        let ns = namespace();
+        let made = ns.mknod(&ns.kernel_context(), None, &node_path(device), fs::S_IFBLK | 0o600, device.rdev);
+        if let Err(errno) = made.map(|_| ()) {
+            kwarn!("no node for {}: {errno:?}", device.name());
+        }
+    }
+
+    fn removed(&self, device: &Device) {
+        let ns = namespace();
+        // The program may have removed it itself.
+        let _ = ns.unlink(&ns.kernel_context(), None, &node_path(device));
+    }
+}
+
+/// The nodes of the disks and of the partitions that they have.
+fn disk_nodes(ns: &Namespace) -> SysResult<()> {
+    registry::set_nodes(&Nodes);
+    for device in registry::all() {
+        ns.mknod(&ns.kernel_context(), None, &node_path(&device), fs::S_IFBLK | 0o600, device.rdev)?;
+        if let Err(errno) = registry::rescan(&device) {
+            kwarn!("{}: the partition table cannot be read: {errno:?}", device.name());
+        }
+    }
+    Ok(())
+}
+
 fn mount_standard(ns: &Namespace) -> SysResult<()> {
     let ctx = ns.kernel_context();
     for (path, mode) in DIRECTORIES {
@@ -309,6 +346,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }
+    disk_nodes(ns)?;
     for (path, target) in LINKS {
         ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }

@@ -98,7 +98,12 @@ impl Mapping {
     }
 
     /// Fills a page with what the source has, no matter what is evicted meanwhile.
-    pub(super) fn fill_page(&self, index: u64, page: &PageRef, insert: impl FnOnce() -> SysResult<Option<PageRef>>) -> SysResult<Option<PageRef>> {
+    pub(super) fn fill_page(
+        &self,
+        index: u64,
+        page: &PageRef,
+        insert: impl FnOnce() -> SysResult<Option<PageRef>>,
+    ) -> SysResult<Option<PageRef>> {
         let Some(source) = &self.source else { return insert() };
         if !source.has_backing() {
             source.fill(index, page)?;
