@@ -108,13 +108,28 @@ impl Volume {
             self.begin_mount_count();
             self.commit()?;
         }
-        match self.recover_orphans() {
+        match self.count_free().and_then(|()| self.recover_orphans()) {
             Err(error) if error.is_internal() => {
                 self.fail(&error);
                 Ok(())
             }
             other => other,
         }
+    }
+
+    /// Totals of the superblock are only written now and then: those of the groups are right.
+    fn count_free(&mut self) -> Result<()> {
+        let (mut blocks, mut inodes) = (0u64, 0u32);
+        for group in 0..self.geo.groups {
+            let desc = self.desc(group)?;
+            blocks += u64::from(desc.free_blocks());
+            inodes = inodes.saturating_add(desc.free_inodes());
+        }
+        if blocks != self.free_blocks_count() || inodes != self.sb.free_inodes_count.get() {
+            self.sb.free_inodes_count.set(inodes);
+            self.set_free_blocks_count(blocks);
+        }
+        Ok(())
     }
 
     fn begin_mount_count(&mut self) {
