@@ -10,6 +10,8 @@ use std::process::Command;
 pub struct Wanted {
     /// In bytes.
     size: u64,
+    /// The file system that is on it (`mkfs=ext4`).
+    file_system: Option<String>,
     /// As `skiff run --disk` takes them behind the name.
     options: Vec<String>,
 }
@@ -28,12 +30,21 @@ impl Wanted {
             Some(file) => format!("faults={}", folder.join(file).display()),
             None => word.into(),
         };
-        Ok(Self { size: number * unit, options: words.map(option).collect() })
+        let (mkfs, options): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with("mkfs="));
+        let file_system = mkfs.first().and_then(|word| word.strip_prefix("mkfs=")).map(str::to_owned);
+        Ok(Self { size: number * unit, file_system, options: options.into_iter().map(option).collect() })
     }
 
     fn make(&self, dir: &Path, index: usize) -> Result<PathBuf, String> {
         let path = dir.join(format!("disk{index}.img"));
         File::create(&path).and_then(|file| file.set_len(self.size)).map_err(|e| format!("{}: {e}", path.display()))?;
+        if let Some(kind) = &self.file_system {
+            let said = Command::new("mke2fs").args(["-q", "-F", "-t", kind]).arg(&path).output();
+            let said = said.map_err(|e| format!("mke2fs: {e}"))?;
+            if !said.status.success() {
+                return Err(format!("mke2fs: {}", String::from_utf8_lossy(&said.stderr)));
+            }
+        }
         Ok(path)
     }
 }

@@ -5,7 +5,7 @@ use crate::vfs::namespace;
 
 /// Writes to the disks what they do not have yet, and says so where that fails.
 pub fn save_files() {
-    let result = namespace().sync();
+    let result = namespace().end();
     if let Err(errno) = result.and(block::registry::sync()) {
         kerr!("not all that was written is on the disks: {errno:?}");
     }

@@ -67,7 +67,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     });
     tree.text("diskstats", || Ok(disk_stats().into_bytes()));
     tree.fixed("execdomains", "0-0\tLinux           \t[kernel]\n");
-    tree.text("filesystems", || Ok(text::filesystems(&vfs::TYPES.map(|name| (name, false)))));
+    tree.text("filesystems", || Ok(text::filesystems(&vfs::TYPES.map(|name| (name, vfs::is_on_device(name))))));
     tree.dir("driver");
     tree.fixed("dma", "");
     tree.dir("fs");
