@@ -124,6 +124,12 @@ impl Files {
         }
     }
 
+    /// Files that are in use and have no name.
+    fn nameless(&self) -> Vec<Arc<Node>> {
+        let live: Vec<Arc<Node>> = self.nodes.lock().values().filter_map(Weak::upgrade).collect();
+        live.into_iter().filter(|node| !node.has_names()).collect()
+    }
+
     /// A file has lost a name.
     pub(crate) fn lost_name(&self, ino: u32) -> SysResult<()> {
         match self.live(ino) {
@@ -212,6 +218,7 @@ impl FileSystem for Files {
     fn reconfigure(&self, options: &str, read_only: bool) -> SysResult<()> {
         Options::parse(options)?;
         match (self.read_only(), read_only) {
+            (false, true) if !self.nameless().is_empty() => Err(Errno::EBUSY),
             (false, true) => self.end(),
             // What was not opened for writing would have to be mounted anew.
             (true, false) => Err(Errno::EROFS),
@@ -235,6 +242,12 @@ impl FileSystem for Files {
     fn end(&self) -> SysResult<()> {
         if self.read_only() {
             return Ok(());
+        }
+        // Nobody comes back to a file without a name.
+        for node in self.nameless() {
+            let dirty = self.dirty.lock().remove(&node.ino);
+            drop(dirty);
+            self.core.release(node.ino)?;
         }
         let synced = self.sync();
         synced.and(Ok(self.core.unmount()?))

@@ -68,6 +68,11 @@ impl Node {
         self.mapping.as_ref().map_or_else(|| self.attrs.lock().size, |mapping| mapping.size())
     }
 
+    /// Whether a directory has it.
+    pub(crate) fn has_names(&self) -> bool {
+        self.attrs.lock().nlink > 0
+    }
+
     /// Pages that are not written back.
     pub(crate) fn dirty_count(&self) -> u64 {
         self.mapping.as_ref().map_or(0, |mapping| mapping.dirty_count())
@@ -347,7 +352,7 @@ impl Inode for Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let has_names = self.attrs.lock().nlink > 0;
+        let has_names = self.has_names();
         if let Some(files) = &self.files {
             files.unused(self.ino, has_names);
         }

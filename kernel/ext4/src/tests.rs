@@ -15,6 +15,7 @@ use block::registry;
 use block::request::{Batch, Operation, Outcome, Request};
 use fs::file::WriteRequest;
 use fs::namespace::OpenHow;
+use fs::tmpfs::Tmpfs;
 use fs::{FileSystem, InodeRef, LookupFlags, MountFlags, Namespace, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
@@ -104,9 +105,21 @@ fn run(tool: &str, args: &[&str], path: &Path) -> String {
     said
 }
 
-/// The tree of a file system.
+/// A tree in which the file system is at `/mnt`.
 fn tree(files: Arc<Files>) -> Arc<Namespace> {
-    Namespace::new(files, "disk", MountFlags::default())
+    let tree = Namespace::new(Tmpfs::new(Default::default()).unwrap(), "rootfs", MountFlags::default());
+    tree.mkdir(&tree.kernel_context(), None, b"/mnt", 0o755).unwrap();
+    tree.mount(files, "disk", &place(&tree), MountFlags::default()).unwrap();
+    tree
+}
+
+fn place(tree: &Namespace) -> fs::Path {
+    tree.resolve(&tree.kernel_context(), None, b"/mnt", LookupFlags::default()).unwrap()
+}
+
+/// Takes it away, so that it is unmounted when the last user of it is gone.
+fn umount(tree: &Namespace) {
+    tree.umount(&tree.cross(place(tree)), true, false).unwrap();
 }
 
 fn open(tree: &Namespace, path: &str, flags: OpenFlags) -> SysResult<InodeRef> {
@@ -145,17 +158,18 @@ fn what_is_written_is_there_for_others() {
         {
             let tree = tree(image.mount(kind, false).unwrap());
             let ctx = tree.kernel_context();
-            tree.mkdir(&ctx, None, b"/dir", 0o755).unwrap();
-            let file = open(&tree, "/dir/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+            tree.mkdir(&ctx, None, b"/mnt/dir", 0o755).unwrap();
+            let file = open(&tree, "/mnt/dir/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
             assert_eq!(write(&file, 0, &content), Ok(content.len()));
             assert_eq!(read(&file, 4_000_000), content);
-            tree.symlink(&ctx, b"dir/file", None, b"/link").unwrap();
-            let gone = open(&tree, "/gone", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+            tree.symlink(&ctx, b"dir/file", None, b"/mnt/link").unwrap();
+            let gone = open(&tree, "/mnt/gone", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
             write(&gone, 0, b"gone").unwrap();
-            tree.unlink(&ctx, None, b"/gone").unwrap();
+            tree.unlink(&ctx, None, b"/mnt/gone").unwrap();
             assert_eq!(read(&gone, 10), b"gone");
             assert_eq!(image.mount(kind, false).err(), Some(Errno::EBUSY));
             tree.end().unwrap();
+            umount(&tree);
         }
         image.ask("e2fsck", &["-fn"]);
         let out = image.dir.path().join("out");
@@ -166,9 +180,9 @@ fn what_is_written_is_there_for_others() {
         // And once more for reading alone, which changes nothing.
         let before = image.memory.bytes.lock().unwrap().clone();
         let tree = tree(image.mount(kind, true).unwrap());
-        assert_eq!(read(&open(&tree, "/link", OpenFlags::empty()).unwrap(), 4_000_000), content);
-        assert_eq!(open(&tree, "/new", OpenFlags::CREAT | OpenFlags::RDWR).err(), Some(Errno::EROFS));
-        drop(tree);
+        assert_eq!(read(&open(&tree, "/mnt/link", OpenFlags::empty()).unwrap(), 4_000_000), content);
+        assert_eq!(open(&tree, "/mnt/new", OpenFlags::CREAT | OpenFlags::RDWR).err(), Some(Errno::EROFS));
+        umount(&tree);
         assert_eq!(*image.memory.bytes.lock().unwrap(), before);
     }
 }
@@ -178,12 +192,14 @@ fn sync_leaves_nothing_dirty() {
     let image = Image::new("ext4");
     let files = image.mount("ext4", false).unwrap();
     let tree = tree(files.clone());
-    let file = open(&tree, "/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+    let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
     write(&file, 5000, b"text").unwrap();
     // Nobody has it open, and it is not forgotten.
     drop(file);
     files.sync().unwrap();
-    let said = image.ask("debugfs", &["-R", "cat /file"]);
+    // It is in the journal at least.
+    image.ask("e2fsck", &["-p"]);
+    let said = run("debugfs", &["-R", "cat /file"], &image.dir.path().join("disk"));
     assert!(said.contains("text"));
 }
 
@@ -191,7 +207,7 @@ fn sync_leaves_nothing_dirty() {
 fn a_full_disk_is_said_in_time() {
     let image = Image::new("ext4");
     let tree = tree(image.mount("ext4", false).unwrap());
-    let file = open(&tree, "/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+    let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
     let mut at = 0;
     let errno = loop {
         match write(&file, at, &[7; 65536]) {
