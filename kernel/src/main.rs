@@ -47,6 +47,8 @@ mod mm;
 #[cfg(target_os = "none")]
 mod net;
 #[cfg(target_os = "none")]
+mod net_platform;
+#[cfg(target_os = "none")]
 mod options;
 #[cfg(target_os = "none")]
 mod panic;
@@ -134,7 +136,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
         host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     files::fd_table::after_close(files::unix::in_flight::closed);
-    net::init();
+    net_platform::init();
     trace::init();
     profile::init();
     watch::init();

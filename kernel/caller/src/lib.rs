@@ -24,15 +24,14 @@ use alloc::sync::Arc;
 
 #[cfg(not(target_os = "none"))]
 use syscall_shim::Errno;
-use syscall_shim::SysResult;
 #[doc(hidden)]
-pub use syscall_shim::{Signal, types::Siginfo};
+pub use syscall_shim::{Signal, SysResult, types::Siginfo};
 
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
-    broken_pipe, count_read, count_written, credentials, fs_context, is_dying, pid, process, raise, rlimit, send,
-    set_broken_pipe, tid,
+    broken_pipe, check_descriptor, count_read, count_written, credentials, fs_context, is_dying, pid, process, raise,
+    rlimit, send, set_broken_pipe, tid,
 };
 pub use per_user::PerUser;
 
@@ -89,6 +88,9 @@ pub trait Caller {
     /// Sends whom `id` names a signal, if there is somebody of that id. Takes spin locks only.
     fn send(target: Target, id: i32, info: Siginfo);
 
+    /// `EBADF` where no file is open as `fd`, one opened with `O_PATH` included.
+    fn check_descriptor(fd: i32) -> SysResult<()>;
+
     /// Whether a write that nobody reads sends `SIGPIPE`.
     fn broken_pipe() -> bool;
 
@@ -111,6 +113,14 @@ pub fn total_pages() -> usize {
     // 256 MiB.
     #[cfg(not(target_os = "none"))]
     return 1 << 16;
+}
+
+/// Pages of memory that nobody uses.
+pub fn free_pages() -> usize {
+    #[cfg(target_os = "none")]
+    return mem::frames::stats().free;
+    #[cfg(not(target_os = "none"))]
+    return total_pages() / 2;
 }
 
 /// Whether so many pages more may go to what programs make grow.

@@ -2,8 +2,8 @@
 
 use alloc::sync::Arc;
 
-use syscall_shim::Signal;
 use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
 
 use crate::{Credentials, FsContext, Recipient, Target};
 
@@ -57,6 +57,10 @@ macro_rules! caller {
                 <$caller as Caller>::send(target, id, info)
             }
             #[unsafe(no_mangle)]
+            fn caller_check_descriptor(fd: i32) -> $crate::SysResult<()> {
+                <$caller as Caller>::check_descriptor(fd)
+            }
+            #[unsafe(no_mangle)]
             fn caller_broken_pipe() -> bool {
                 <$caller as Caller>::broken_pipe()
             }
@@ -104,6 +108,9 @@ unsafe extern "Rust" {
     /// Sends whom `id` names a signal, if there is somebody of that id.
     #[link_name = "caller_send"]
     pub safe fn send(target: Target, id: i32, info: Siginfo);
+    /// `EBADF` where the caller has no file open as `fd`.
+    #[link_name = "caller_check_descriptor"]
+    pub safe fn check_descriptor(fd: i32) -> SysResult<()>;
     /// Whether a write of the caller's that nobody reads sends `SIGPIPE`.
     #[link_name = "caller_broken_pipe"]
     pub safe fn broken_pipe() -> bool;

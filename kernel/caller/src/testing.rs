@@ -14,7 +14,7 @@ use fs::Path;
 use fs::tmpfs::TmpfsOptions;
 use sync::scheduler::{Alarm, Parker, Scheduler, Sleep, Waker};
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Signal, SysResult};
+use syscall_shim::{Errno, Signal, SysResult};
 
 use crate::{Caller, Credentials, FsContext, Recipient, Target};
 
@@ -28,6 +28,8 @@ pub struct Identity {
     pub rlimits: HashMap<u32, u64>,
     /// Its view of the file system.
     pub context: Arc<FsContext>,
+    /// Descriptors that are open.
+    pub descriptors: Vec<i32>,
     /// Whether writes that nobody reads send `SIGPIPE`.
     pub broken_pipe: bool,
     /// Bytes read and written.
@@ -54,6 +56,7 @@ impl Identity {
             credentials: Arc::new(Credentials::root()),
             rlimits: HashMap::new(),
             context: Arc::new(FsContext::new(root)),
+            descriptors: Vec::new(),
             broken_pipe: true,
             counts: [0; 2],
         }
@@ -135,6 +138,9 @@ impl Caller for Running {
     }
     fn send(target: Target, id: i32, info: Siginfo) {
         lock(&SENT).push((target, id, info));
+    }
+    fn check_descriptor(fd: i32) -> SysResult<()> {
+        with(|own| own.descriptors.contains(&fd).then_some(()).ok_or(Errno::EBADF))
     }
     fn broken_pipe() -> bool {
         with(|own| own.broken_pipe)

@@ -12,7 +12,7 @@ use smoltcp::wire::{
 
 use super::interface::{Interface, Link};
 use super::{output, slaac};
-use crate::drivers::net::{Frame, HEADER_LEN};
+use crate::net::device::{Frame, HEADER_LEN};
 
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;

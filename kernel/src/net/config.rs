@@ -12,13 +12,28 @@ use inet::ip::Cidr;
 use super::interface;
 use super::route;
 use super::{dhcp, slaac};
-use crate::arch::boot;
+use alloc::vec::Vec;
+use spin::Once;
+
+/// What the command line says.
+#[derive(Default)]
+pub struct Options {
+    /// `ip=`
+    pub ip: Vec<&'static str>,
+    /// `gateway=`
+    pub gateway: Vec<&'static str>,
+    /// `dns=`
+    pub dns: Vec<&'static str>,
+}
+
+static OPTIONS: Once<Options> = Once::new();
 
 /// Configures the first card.
-pub fn init() {
+pub fn init(options: Options) {
+    let options = OPTIONS.call_once(|| options);
     let Some(card) = &interface::all().iter().find(|i| !i.is_loopback()).cloned() else { return };
     let (mut v4, mut v6, mut ask) = (false, false, false);
-    for text in boot::options("ip") {
+    for text in options.ip.iter().copied() {
         match (text, Cidr::parse(text)) {
             ("dhcp", _) => ask = true,
             ("off", _) => v4 = true,
@@ -31,7 +46,7 @@ pub fn init() {
             _ => {}
         }
     }
-    for text in boot::options("gateway") {
+    for text in &options.gateway {
         if let Ok(gateway) = text.parse::<IpAddr>() {
             route::set_default(gateway, card.clone());
         }
@@ -53,7 +68,8 @@ pub enum ResolvConf {
 /// What /etc/resolv.conf is to be, if anything is known.
 pub fn resolv_conf() -> Option<ResolvConf> {
     let mut text = String::new();
-    for server in boot::options("dns").filter(|text| text.parse::<IpAddr>().is_ok()) {
+    let servers = OPTIONS.get().map(|options| options.dns.as_slice()).unwrap_or_default();
+    for server in servers.iter().filter(|text| text.parse::<IpAddr>().is_ok()) {
         let _ = writeln!(text, "nameserver {server}");
     }
     if text.is_empty() && dhcp::is_used() {

@@ -15,10 +15,10 @@ use super::output::{self, Outgoing, TTL, UDP};
 use super::route::{self, Hop};
 use super::timers::{self, Due};
 use super::{address, poll, udp};
-use crate::arch::clock;
-use crate::platform::rng;
-use crate::sync::SpinLock;
-use crate::task::Instant;
+use crate::net::clock;
+use crate::net::machine;
+use caller::Instant;
+use sync::SpinLock;
 
 /// How long the machine's start waits for an answer: long enough for a lost question and a slow server.
 const DISCOVER_TIMEOUT_NS: u64 = 5_000_000_000;
@@ -34,7 +34,7 @@ static ASKING: SpinLock<Option<Asking>> = SpinLock::new(None);
 /// Asks for an address for `interface`, and waits a while for it: what the first program connects to may need it.
 pub fn start(interface: &Arc<Interface>) {
     let now = clock::monotonic_ns();
-    let client = Client::new(interface.mac(), rng::next_u64() as u32, now);
+    let client = Client::new(interface.mac(), machine::random() as u32, now);
     *ASKING.lock() = Some(Asking { interface: interface.clone(), client });
     on_timer(now);
     while lease().is_none() {

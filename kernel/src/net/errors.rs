@@ -8,8 +8,8 @@ use linux_raw_sys::net as n;
 use syscall_shim::Errno;
 
 use super::socket::Family;
-use crate::files::socket::Control;
-use crate::sync::SpinLock;
+use fd::socket::Control;
+use sync::SpinLock;
 
 /// Reports that may wait; further ones are lost.
 const MAX_QUEUED: usize = 64;

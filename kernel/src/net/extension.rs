@@ -14,9 +14,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface;
 use super::route::Hop;
-use crate::arch::clock;
-use crate::files::capable;
-use crate::sync::SpinLock;
+use crate::net::clock;
+use fd::capable;
+use sync::SpinLock;
 
 /// What packets of a socket, or one packet, are to have.
 #[derive(Clone)]

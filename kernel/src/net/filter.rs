@@ -8,10 +8,9 @@ use inet::bpf::{self, Instruction, NotTaken, Packet, Program};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::socket::int;
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::usermem::UserAddr;
+use fd::socket::int;
+use sync::SpinLock;
+use usermem::UserAddr;
 
 /// `sizeof(struct sock_fprog)`: a length, and where the instructions are.
 const SOCK_FPROG: usize = 16;
@@ -96,7 +95,7 @@ impl Filter {
     /// There is no bpf(2), whose descriptors these would be.
     pub fn attach_by_descriptor(value: &[u8]) -> SysResult<()> {
         let [a, b, c, d] = *value else { return Err(Errno::EINVAL) };
-        current().files()?.get_any(i32::from_ne_bytes([a, b, c, d]))?;
+        caller::check_descriptor(i32::from_ne_bytes([a, b, c, d]))?;
         Err(Errno::EINVAL)
     }
 

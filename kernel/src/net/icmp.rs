@@ -16,7 +16,7 @@ use super::extension::Carried;
 use super::input::Incoming;
 use super::output::{self, ICMP, ICMPV6, Outgoing, TCP, TTL, UDP, UDPLITE};
 use super::{route, sysctl, tcp, udp};
-use crate::arch::clock;
+use crate::net::clock;
 
 /// Message types, for IPv4 and IPv6.
 const ECHO_REPLY: [u8; 2] = [0, 129];

@@ -19,9 +19,9 @@ use super::extension::{self, Carried};
 use super::interface::{self, Interface};
 use super::packet::{self, Checksums, kind};
 use super::{arp, icmp, multicast, output, raw, tcp, udp};
-use crate::arch::clock;
-use crate::drivers::net::Received;
-use crate::sync::SpinLock;
+use crate::net::clock;
+use crate::net::device::Received;
+use sync::SpinLock;
 
 /// `ETH_P_IP`, `ETH_P_IPV6`.
 const ETH_P_IP: u16 = 0x800;
@@ -98,7 +98,7 @@ pub fn ethernet(interface: &Arc<Interface>, received: Received) {
     };
     let other = kind == kind::OTHERHOST;
     // A card leaves out what is for others unless it is told not to.
-    if packet::wanted() && (!other || interface.is_promiscuous() || interface.nic().is_none()) {
+    if packet::wanted() && (!other || interface.is_promiscuous() || interface.card().is_none()) {
         let checksums = if received.checked { Checksums::Right } else { Checksums::Unknown };
         packet::arrived(interface, &received.frame, kind, checksums);
     }

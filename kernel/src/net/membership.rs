@@ -11,9 +11,9 @@ use super::interface::{self, Interface};
 use super::route::{self, Hop};
 use super::sources::{Filter, FilterRequest, SourceChange};
 use super::{multicast, poll, sysctl};
-use crate::files::socket::int;
-use crate::sync::SpinLock;
-use crate::usermem::{self, UserAddr};
+use fd::socket::int;
+use sync::SpinLock;
+use usermem::{self, UserAddr};
 
 /// A group that was joined.
 struct Joined {

@@ -12,8 +12,10 @@
 
 mod address;
 mod arp;
+pub mod clock;
 mod config;
 pub mod counts;
+pub mod device;
 mod dhcp;
 mod errors;
 mod extension;
@@ -22,6 +24,7 @@ mod icmp;
 mod input;
 pub mod interface;
 pub mod ioctl;
+pub mod machine;
 mod membership;
 mod multicast;
 mod neighbor;
@@ -50,17 +53,22 @@ pub mod tun;
 pub mod udp;
 mod zerocopy;
 
-pub use config::{ResolvConf, resolv_conf};
+pub use config::{Options, ResolvConf, resolv_conf};
 pub use dhcp::pnp;
-pub use poll::{pending, poll};
+pub use poll::{arrived, pending, poll};
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use device::Card;
 use inet::siphash::Key;
+use machine::Machine;
 use spin::Once;
 
 /// The secret of this boot: table positions, first numbers, cookies.
 fn secret() -> Key {
     static KEY: Once<Key> = Once::new();
-    *KEY.call_once(|| Key(crate::platform::rng::next_u64(), crate::platform::rng::next_u64()))
+    *KEY.call_once(|| Key(machine::random(), machine::random()))
 }
 
 /// What a packet of `len` bytes counts for in a socket's buffer: what it takes on Linux (`skb->truesize`), for `SO_RCVBUF` to mean the same.
@@ -72,9 +80,10 @@ fn charge(len: usize) -> usize {
     if len + EXTRA > LINEAR { len.next_multiple_of(4096) + 1024 } else { (len + EXTRA).next_power_of_two().max(512) + BUFF }
 }
 
-/// Finds the network cards and gives the interfaces their addresses. The random numbers are ready.
-pub fn init() {
+/// Makes the interfaces of the cards, and gives them their addresses. `arrived` is to be called when frames have come.
+pub fn init(machine: &'static dyn Machine, cards: Vec<Arc<dyn Card>>, options: Options) {
+    machine::set(machine);
     tcp::init_limits();
-    interface::init();
-    config::init();
+    interface::init(cards);
+    config::init(options);
 }

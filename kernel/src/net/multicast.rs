@@ -11,11 +11,11 @@ use smoltcp::wire::EthernetProtocol;
 use super::arp;
 use super::interface::{Interface, Link};
 use super::timers::{self, Due};
-use crate::arch::clock;
-use crate::drivers::net::Frame;
-use crate::platform::rng;
-use crate::sync::SpinLock;
-use crate::task::Instant;
+use crate::net::clock;
+use crate::net::device::Frame;
+use crate::net::machine;
+use caller::Instant;
+use sync::SpinLock;
 
 const MS: u64 = 1_000_000;
 /// A change is told again after this, lest it was lost (RFC 3376, 8.11).
@@ -83,7 +83,7 @@ pub fn joined(interface: &Interface) -> Vec<(IpAddr, usize)> {
 pub fn query_received(interface: &Arc<Interface>, query: &Query) {
     if !interface.groups.0.lock().is_empty() {
         // Everybody answers at a moment of its own.
-        let delay = rng::next_u64() % query.within.clamp(1, MAX_DELAY_MS) * MS;
+        let delay = machine::random() % query.within.clamp(1, MAX_DELAY_MS) * MS;
         timers::at(clock::monotonic_ns() + delay, Due::Groups(interface.index));
     }
 }

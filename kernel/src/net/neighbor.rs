@@ -11,10 +11,10 @@ use super::icmp;
 use super::interface::Interface;
 use super::netlink::events;
 use super::timers;
-use crate::arch::clock;
-use crate::drivers::net::Frame;
-use crate::sync::SpinLock;
-use crate::task::Instant;
+use crate::net::clock;
+use crate::net::device::Frame;
+use caller::Instant;
+use sync::SpinLock;
 
 const SECOND: u64 = 1_000_000_000;
 /// How long an address is good without being confirmed.
@@ -73,7 +73,7 @@ pub struct Change {
 pub struct Neighbors(SpinLock<HashMap<IpAddr, Neighbor>>);
 
 /// Offset of the destination's hardware address in a frame's head.
-const DESTINATION: usize = crate::drivers::net::HEADER_LEN;
+const DESTINATION: usize = crate::net::device::HEADER_LEN;
 
 fn address_frame(frame: &mut Frame, mac: &Mac) {
     if let Some(room) = frame.head.get_mut(DESTINATION..DESTINATION + 6) {

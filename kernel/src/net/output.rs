@@ -16,7 +16,7 @@ use super::counts::{self, Count};
 use super::extension::Between;
 use super::interface::{self, Interface, Link, Looped};
 use super::route::Hop;
-use crate::drivers::net::{Frame, HEADER_LEN, Offload};
+use crate::net::device::{Frame, HEADER_LEN, Offload};
 
 /// Protocol numbers.
 pub const ICMP: u8 = 1;

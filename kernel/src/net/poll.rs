@@ -7,10 +7,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::interface::{self, Interface, Link, Port};
 use super::tcp::Connection;
 use super::{input, packet, timers};
-use crate::arch::clock;
-use crate::drivers::net::Received;
-use crate::mm::frames;
-use crate::sync::SpinLock;
+use crate::net::clock;
+use crate::net::device::Received;
+use sync::SpinLock;
 
 /// Packets taken from one interface before the others have their turn.
 const BUDGET: usize = 64;
@@ -74,8 +73,7 @@ pub fn short_of_memory() -> bool {
 /// One turn for everybody. Whether there is more.
 fn round() -> bool {
     let mut more = false;
-    let memory = frames::stats();
-    MEMORY_LOW.store(memory.free < memory.total / 16, Ordering::Relaxed);
+    MEMORY_LOW.store(caller::free_pages() < caller::total_pages() / 16, Ordering::Relaxed);
     for interface in interface::all().iter() {
         more |= take(interface);
     }
@@ -119,13 +117,13 @@ fn take_from_link(interface: &Arc<Interface>) -> bool {
             }
             !queue.lock().is_empty()
         }
-        Link::Ethernet(Port::Card(nic), _) => {
-            nic.set_interrupts(false);
+        Link::Ethernet(Port::Card(card), _) => {
+            card.set_interrupts(false);
             let mut frames = core::mem::take(&mut *FRAMES.lock());
-            let more = nic.receive(BUDGET, &mut frames);
+            let more = card.receive(BUDGET, &mut frames);
             frames.drain(..).for_each(|frame| input::ethernet(interface, frame));
             *FRAMES.lock() = frames;
-            more || nic.set_interrupts(true)
+            more || card.set_interrupts(true)
         }
         Link::Ethernet(..) => false,
     }

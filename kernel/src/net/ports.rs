@@ -8,10 +8,10 @@ use hashbrown::HashMap;
 use syscall_shim::{Errno, SysResult};
 
 use super::sysctl;
-use crate::files::capable;
+use fd::capable;
 
-use crate::platform::rng;
-use crate::sync::SpinLock;
+use crate::net::machine;
+use sync::SpinLock;
 
 /// The protocols, each with ports of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -204,7 +204,7 @@ fn free_port(table: &Ports, protocol: Protocol, range: u32, shared: impl Fn(u16,
     let first = if low == 0 { within.0 } else { low.clamp(within.0, within.1) };
     let last = if high == 0 { within.1 } else { high.clamp(first, within.1) };
     let count = u64::from(last - first) + 1;
-    let start = rng::next_u64() % count;
+    let start = machine::random() % count;
     let ports = || (0..count).map(|n| first + ((start + n) % count) as u16);
     let unused = ports().find(|port| !table.contains_key(&(protocol, *port)));
     let others = || ports().find(|port| table.get(&(protocol, *port)).is_none_or(|users| shared(*port, users)));

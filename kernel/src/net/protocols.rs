@@ -6,7 +6,7 @@ use core::fmt::Write as _;
 use linux_raw_sys::net::SOCK_STREAM;
 
 use super::{netlink, packet, raw, tables};
-use crate::files::unix;
+use crate::net::machine;
 
 /// Name, whether there is a bound for the memory of all, the longest header, whether they come from a cache of their own, and the calls:
 /// close, connect, disconnect, accept, ioctl, init, destroy, shutdown, setsockopt, getsockopt, sendmsg, recvmsg, bind, backlog_rcv, hash,
@@ -32,7 +32,7 @@ const ROWS: [(&str, bool, u32, bool, &str); 14] = [
 pub fn lines() -> String {
     let [tcp, udp, lite] = tables::in_use(false);
     let [tcp6, udp6, lite6] = tables::in_use(true);
-    let unix = unix::report::list();
+    let unix = machine::local_sockets();
     let streams = unix.iter().filter(|socket| socket.kind == SOCK_STREAM).count();
     let sockets = |name: &str| match name {
         "PACKET" => packet::list().len(),

@@ -14,7 +14,7 @@ use super::interface::{self, Interface};
 use super::netlink::events;
 use super::query::Query;
 use super::rule;
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// Routes that programs may add.
 const MAX_ROUTES: usize = 4096;

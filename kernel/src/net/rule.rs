@@ -11,7 +11,7 @@ use super::interface;
 use super::netlink::events;
 use super::query::Query;
 use super::route::{Route, table};
-use crate::sync::{SpinGuard, SpinLock};
+use sync::{SpinGuard, SpinLock};
 
 /// Rules that programs may add.
 const MAX_RULES: usize = 1024;

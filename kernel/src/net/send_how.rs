@@ -12,8 +12,8 @@ use super::extension::{Asked, options_to_send};
 use super::interface;
 use super::route::Hop;
 use super::socket::Common;
-use crate::files::capable;
-use crate::files::socket::{Control, int};
+use fd::capable;
+use fd::socket::{Control, int};
 
 /// The level of UDP's own, and the one that it has.
 const SOL_UDP: u32 = super::output::UDP as u32;

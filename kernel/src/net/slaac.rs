@@ -13,8 +13,8 @@ use smoltcp::wire::{EthernetAddress, Icmpv6Repr, NdiscPrefixInfoFlags, NdiscRepr
 use super::interface::Interface;
 use super::timers::{self, Due};
 use super::{address, arp, route};
-use crate::arch::clock;
-use crate::task::Instant;
+use crate::net::clock;
+use caller::Instant;
 
 const SECOND: u64 = 1_000_000_000;
 /// Questions after routers, and the time between them (RFC 4861, 10).

@@ -23,9 +23,8 @@ use super::sockopt::{Numbers, flag};
 use super::sysctl;
 use super::tcp::TcpSocket;
 use super::udp::UdpSocket;
-use crate::files::socket::open;
-use crate::files::{OpenFile, capable};
-use crate::task::current;
+use fd::socket::open;
+use fd::{OpenFile, capable};
 
 const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
@@ -156,7 +155,7 @@ pub struct Common {
     pub lingers: AtomicBool,
     /// See `lingers`.
     pub linger: AtomicI32,
-    /// `SO_RCVTIMEO` and `SO_SNDTIMEO`, as [`crate::files::socket::deadline`] takes them.
+    /// `SO_RCVTIMEO` and `SO_SNDTIMEO`, as [`fd::socket::deadline`] takes them.
     pub receive_timeout: AtomicU64,
     /// See `receive_timeout`.
     pub send_timeout: AtomicU64,
@@ -301,7 +300,7 @@ impl Common {
         Sharing {
             address: self.reuse_address.load(Ordering::Relaxed),
             port: self.reuse_port.load(Ordering::Relaxed),
-            uid: current().credentials().euid,
+            uid: caller::credentials().euid,
             device: self.device.load(Ordering::Relaxed),
             v6: self.family() == Family::V6,
             v6_only: self.family() == Family::V6 && self.v6_only.load(Ordering::Relaxed),
@@ -386,7 +385,7 @@ impl Common {
             tos: self.tos(to.is_ipv6()) & 0x1c,
             mark: self.numbers.get(n::SOL_SOCKET, n::SO_MARK).unwrap_or(0) as u32,
             outgoing: self.device.load(Ordering::Relaxed),
-            user: current().credentials().euid,
+            user: caller::credentials().euid,
             protocol: match (self.raw, self.stream) {
                 (true, _) => 0,
                 (_, true) => IPPROTO_TCP as u8,

@@ -8,8 +8,8 @@ use syscall_shim::{Errno, SysResult};
 
 use super::socket::Common;
 use super::sockopt::flag;
-use crate::files::socket::Control;
-use crate::usermem::UserAddr;
+use fd::socket::Control;
+use usermem::UserAddr;
 
 /// `SIOCGSTAMPNS` of old.
 const SIOCGSTAMPNS: u32 = n::SIOCGSTAMPNS_OLD;

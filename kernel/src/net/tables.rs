@@ -5,9 +5,9 @@ use core::fmt::Write as _;
 use core::net::IpAddr;
 
 use super::counts::{Count, get};
+use super::machine;
 use super::output::{UDP, UDPLITE};
 use super::{interface, multicast, netlink, packet, raw, route, sysctl, tcp, udp};
-use crate::task::sched;
 
 /// A heading with names, and below it numbers: those that are counted here, zeroes for the rest.
 fn pair(out: &mut String, title: &str, names: &str, known: &[(&str, i64)]) {
@@ -183,7 +183,7 @@ pub fn softnet_stat() -> String {
     };
     let all = interface::all().iter().map(received).sum::<u64>() as u32;
     let mut out = String::new();
-    for cpu in 0..sched::online_cpus().count_ones() {
+    for cpu in 0..machine::cpus() {
         let _ = write!(out, "{:08x}", if cpu == 0 { all } else { 0 });
         for column in 1..15 {
             let _ = write!(out, " {:08x}", if column == 12 { cpu } else { 0 });

@@ -5,14 +5,15 @@
 //! set anew. So a busy connection touches the queue a few times a second. One that is gone takes its entry along.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Weak;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::machine;
 use super::packet::PacketSocket;
 use super::tcp::{Connection, Listener};
 use super::{dhcp, interface, multicast, poll, slaac};
-use crate::sync::SpinLock;
-use crate::task::{Instant, timer};
+use caller::Instant;
+use sync::SpinLock;
 
 /// Who is called.
 pub enum Due {
@@ -54,7 +55,7 @@ pub fn cancel(deadline: Instant, serial: u64) {
 
 fn arm(deadline: Instant) {
     if ARMED.fetch_min(deadline, Ordering::AcqRel) > deadline {
-        timer::call_at(deadline, Arc::new(poll::request));
+        machine::call_at(deadline, poll::request);
     }
 }
 

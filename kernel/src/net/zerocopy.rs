@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::net as n;
 
 use super::socket::Family;
-use crate::files::socket::{Ancillary, Control, Received};
-use crate::sync::SpinLock;
+use fd::socket::{Ancillary, Control, Received};
+use sync::SpinLock;
 
 /// `MSG_ZEROCOPY`.
 pub const MSG_ZEROCOPY: u32 = 0x400_0000;

@@ -62,6 +62,10 @@ impl Caller for Running {
         };
     }
 
+    fn check_descriptor(fd: i32) -> SysResult<()> {
+        current().files()?.get_any(fd).map(drop)
+    }
+
     fn broken_pipe() -> bool {
         !current().no_broken_pipe.load(Ordering::Relaxed)
     }

@@ -8,10 +8,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use inet::Bytes;
 
 use super::Interface;
-use crate::drivers::net::Nic;
+use crate::net::device::Card;
 use crate::net::neighbor::Neighbors;
 use crate::net::tun::Tun;
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;
@@ -41,7 +41,7 @@ pub enum Link {
 /// Where frames go.
 pub enum Port {
     /// A network card.
-    Card(Arc<Nic>),
+    Card(Arc<dyn Card>),
     /// A program that reads /dev/net/tun. A tun, in contrast to a tap, has packets without an Ethernet header.
     Tun(Arc<Tun>),
     /// The other interface of a pair.

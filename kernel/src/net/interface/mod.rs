@@ -20,8 +20,8 @@ use super::multicast::Groups;
 use super::neighbor::Neighbors;
 use super::sysctl::Conf;
 use super::{packet, poll};
-use crate::drivers::net::{self as driver, Frame, HEADER_LEN, Nic, Traffic};
-use crate::sync::SpinLock;
+use crate::net::device::{Card, Frame, HEADER_LEN, Traffic};
+use sync::SpinLock;
 
 pub use flags::iff;
 pub use link::{Inbox, Link, Looped, Port};
@@ -76,18 +76,18 @@ pub struct Interface {
     traffic: [Traffic; 2],
 }
 
-/// Finds the cards.
-pub fn init() {
-    let nics = driver::init(poll::arrived);
+/// Makes the loopback and the interfaces of the cards.
+pub fn init(cards: Vec<Arc<dyn Card>>) {
     registry::start(|| {
         let loopback = Interface::new(1, "lo".into(), Link::Loopback(SpinLock::new(VecDeque::new())), [0; 6]);
         loopback.addresses.lock().extend([
             Cidr { address: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 },
             Cidr { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
         ]);
-        let cards = nics.iter().zip(0u32..).map(|(nic, n)| {
-            let link = Link::Ethernet(Port::Card(nic.clone()), Neighbors::default());
-            Interface::new(n + 2, alloc::format!("eth{n}"), link, nic.mac)
+        let cards = cards.into_iter().zip(0u32..).map(|(card, n)| {
+            let mac = card.features().mac;
+            let link = Link::Ethernet(Port::Card(card), Neighbors::default());
+            Interface::new(n + 2, alloc::format!("eth{n}"), link, mac)
         });
         let list: Vec<_> = core::iter::once(loopback).chain(cards).map(Arc::new).collect();
         for interface in &list {
@@ -102,7 +102,7 @@ impl Interface {
     pub fn new(index: u32, name: String, link: Link, mac: [u8; 6]) -> Interface {
         let mtu = match &link {
             Link::Loopback(_) => LOOPBACK_MTU,
-            Link::Ethernet(Port::Card(nic), _) => nic.mtu.into(),
+            Link::Ethernet(Port::Card(card), _) => card.features().mtu.into(),
             Link::Ethernet(..) => ETHERNET_MTU,
         };
         let flags = link.inborn_flags();
@@ -148,9 +148,9 @@ impl Interface {
     }
 
     /// The card, if it is one.
-    pub fn nic(&self) -> Option<&Arc<Nic>> {
+    pub fn card(&self) -> Option<&Arc<dyn Card>> {
         match &self.link {
-            Link::Ethernet(Port::Card(nic), _) => Some(nic),
+            Link::Ethernet(Port::Card(card), _) => Some(card),
             _ => None,
         }
     }
@@ -175,7 +175,7 @@ impl Interface {
     pub fn mtu_range(&self) -> (u32, u32) {
         match &self.link {
             Link::Loopback(_) => (0, i32::MAX as u32),
-            Link::Ethernet(Port::Card(nic), _) => (68, nic.mtu.into()),
+            Link::Ethernet(Port::Card(card), _) => (68, card.features().mtu.into()),
             Link::Ethernet(Port::Dummy, _) => (0, i32::MAX as u32),
             Link::Ethernet(Port::Tun(tun), _) if tun.is_tun() => (68, 65535),
             Link::Ethernet(Port::Tun(_), _) => (68, 65521),
@@ -223,7 +223,7 @@ impl Interface {
     /// What it has received and sent.
     pub fn traffic(&self) -> (&Traffic, &Traffic) {
         match &self.link {
-            Link::Ethernet(Port::Card(nic), _) => (&nic.received, &nic.sent),
+            Link::Ethernet(Port::Card(card), _) => (card.received(), card.sent()),
             // Everything sent is received.
             Link::Loopback(_) => (&self.traffic[0], &self.traffic[0]),
             Link::Ethernet(..) => (&self.traffic[0], &self.traffic[1]),
@@ -258,7 +258,7 @@ impl Interface {
     /// The same, behind the packet sockets.
     pub fn carry(&self, frame: Frame) {
         match &self.link {
-            Link::Ethernet(Port::Card(nic), _) => nic.transmit(frame),
+            Link::Ethernet(Port::Card(card), _) => card.transmit(frame),
             Link::Ethernet(port, _) => {
                 let mut bytes = frame.head;
                 bytes.drain(..HEADER_LEN.min(bytes.len()));
@@ -294,14 +294,14 @@ impl Interface {
 
     /// Tells a card of what was sent.
     pub fn kick(&self) {
-        if let Some(nic) = self.nic() {
-            nic.kick();
+        if let Some(card) = self.card() {
+            card.kick();
         }
     }
 
     /// Whether what carries the packets completes checksums.
     pub fn checksums(&self) -> bool {
-        self.nic().is_some_and(|nic| nic.checksums)
+        self.card().is_some_and(|card| card.features().checksums)
     }
 
     /// The source address for packets to `destination`: of its network if possible, else the first of the family that reaches as

@@ -11,7 +11,7 @@ use spin::Once;
 use syscall_shim::{Errno, SysResult};
 
 use super::Interface;
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// `IFNAMSIZ`, with the zero that ends a name.
 pub const NAME: usize = 16;

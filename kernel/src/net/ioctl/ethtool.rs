@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use syscall_shim::{Errno, SysResult};
 
 use crate::net::interface::{Interface, Link, Port};
-use crate::usermem::{self, UserAddr};
+use usermem::{self, UserAddr};
 
 /// `ETHTOOL_*`.
 const GET_DRIVER: u32 = 0x03;
@@ -45,7 +45,7 @@ pub fn handle(interface: &Interface, value: &[u8]) -> SysResult {
         }
         GET_LINK => (interface.is_up() && interface.has_carrier()).into(),
         GET_RECEIVE_CHECKSUMS | GET_TRANSMIT_CHECKSUMS | GET_SCATTER => interface.checksums().into(),
-        GET_SEGMENTS => interface.nic().is_some_and(|nic| nic.segments[0]).into(),
+        GET_SEGMENTS => interface.card().is_some_and(|card| card.features().segments[0]).into(),
         GET_FLAGS => 0,
         _ => return Err(Errno::EOPNOTSUPP),
     };

@@ -7,7 +7,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::{NAME, REQUEST, sockaddr};
 use crate::net::interface;
-use crate::usermem::{self, UserAddr};
+use usermem::{self, UserAddr};
 
 /// The interfaces that have an IPv4 address. `struct ifconf` is a length and a buffer.
 pub fn interfaces(arg: UserAddr) -> SysResult {

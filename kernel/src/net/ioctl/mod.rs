@@ -14,8 +14,8 @@ use linux_raw_sys::ioctl as i;
 use syscall_shim::{Errno, SysResult};
 
 use super::interface::{self, Interface, Link, NAME, Port};
-use crate::files::capable;
-use crate::usermem::{self, UserAddr};
+use fd::capable;
+use usermem::{self, UserAddr};
 
 /// `struct ifreq`: a name, then a union.
 const REQUEST: usize = 40;

@@ -8,10 +8,10 @@ use linux_raw_sys::ioctl as i;
 use syscall_shim::{Errno, SysResult};
 
 use super::{AF_INET, ARPHRD_ETHER};
-use crate::files::capable;
 use crate::net::interface::{self, Link, NAME};
 use crate::net::route::{self, How, Route, kind, origin, scope, table};
-use crate::usermem::{self, UserAddr};
+use fd::capable;
+use usermem::{self, UserAddr};
 
 /// `struct rtentry`, and where its parts are.
 const ENTRY: usize = 120;

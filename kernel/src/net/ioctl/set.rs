@@ -9,10 +9,10 @@ use linux_raw_sys::ioctl as i;
 use syscall_shim::{Errno, SysResult};
 
 use super::{AF_INET, hardware};
-use crate::files::socket::int;
 use crate::net::address;
 use crate::net::interface::{self, Interface, NAME};
 use crate::net::netlink::events;
+use fd::socket::int;
 
 /// Whether a request changes an interface.
 pub fn is_one(request: u32) -> bool {

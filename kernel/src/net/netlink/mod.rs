@@ -20,10 +20,12 @@ use fs::OpenFlags;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::OpenFile;
-use crate::files::socket::open;
-use crate::sync::SpinLock;
+use fd::OpenFile;
+use fd::socket::open;
+use sync::SpinLock;
 
+pub use diag::unix as local_sockets;
+pub use diag::unix::LocalSocket;
 pub use socket::NetlinkSocket;
 
 /// `AF_NETLINK`.

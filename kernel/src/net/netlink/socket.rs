@@ -12,18 +12,17 @@ use syscall_shim::{Errno, SysResult};
 
 use super::message::{HEADER, half, word};
 use super::{FAMILY, Kind, TABLE, sockets};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::socket::{Address, Ancillary, Control, PeerCredentials, Received, Socket, deadline, int, wait};
-use crate::files::{FileOps, OpenFile, capable};
 use crate::net::filter::Filter;
 use crate::net::ioctl;
+use crate::net::machine;
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::general::refused;
-use crate::platform::rng;
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::socket::{Address, Ancillary, Control, PeerCredentials, Received, Socket, deadline, int, wait};
+use fd::{FileOps, OpenFile, capable};
+use sync::SpinLock;
+use usermem::UserAddr;
 
 /// `SOL_NETLINK`.
 const SOL_NETLINK: u32 = 270;
@@ -179,14 +178,14 @@ impl NetlinkSocket {
 
     /// The port number, chosen now if there is none: the process id, unless another socket has that.
     fn own_port(&self) -> u32 {
-        let mut chosen = current().process.pid as u32;
+        let mut chosen = caller::pid() as u32;
         loop {
             match self.port.load(Ordering::Acquire) {
                 0 => {}
                 port => return port,
             }
             let _ = self.take_port(chosen);
-            chosen = (rng::next_u64() as u32 | 0x8000_0000).min(-4097i32 as u32);
+            chosen = (machine::random() as u32 | 0x8000_0000).min(-4097i32 as u32);
         }
     }
 

@@ -3,9 +3,9 @@
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::socket::Address;
 use crate::net::interface::Interface;
 use crate::net::ioctl;
+use fd::socket::Address;
 
 /// Length of an Ethernet header.
 pub const ETHERNET: usize = 14;

@@ -3,7 +3,7 @@
 
 use super::pages::Pages;
 use super::ring::{Incoming, Offsets, Shape, Taken, status};
-use crate::task::Instant;
+use caller::Instant;
 
 /// `struct tpacket_block_desc`: its size, and where the fields of its `tpacket_hdr_v1` are.
 pub const DESCRIPTOR: usize = 48;

@@ -10,8 +10,8 @@ use syscall_shim::{Errno, SysResult};
 use super::socket::{PacketSocket, Room};
 use super::{Seen, flow, kind};
 use crate::net::filter;
-use crate::platform::rng;
-use crate::sync::SpinLock;
+use crate::net::machine;
+use sync::SpinLock;
 
 /// `PACKET_FANOUT_*`: how a group chooses.
 mod by {
@@ -74,7 +74,7 @@ impl Rollover {
     fn is_huge(&self, hash: u32) -> bool {
         let mut flows = self.flows.lock();
         let seen = flows.iter().filter(|flow| **flow == hash).count();
-        if let Some(place) = flows.get_mut(rng::next_u64() as usize % FLOWS) {
+        if let Some(place) = flows.get_mut(machine::random() as usize % FLOWS) {
             *place = hash;
         }
         seen > FLOWS / 2
@@ -200,8 +200,8 @@ impl Fanout {
         let hash = flow::hash(seen);
         let first = match self.kind {
             by::LB => self.turns.fetch_add(1, Ordering::Relaxed).wrapping_add(1) as usize % count,
-            by::CPU => crate::arch::percpu::this_cpu().id.get() as usize % count,
-            by::RND => rng::next_u64() as usize % count,
+            by::CPU => machine::cpu() as usize % count,
+            by::RND => machine::random() as usize % count,
             // No device here has more than one queue, and without a program the first is chosen.
             by::ROLLOVER | by::QM | by::EBPF => 0,
             by::CBPF => {

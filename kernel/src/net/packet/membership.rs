@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use syscall_shim::{Errno, SysResult};
 
 use crate::net::interface::{self, Interface};
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// `struct packet_mreq` without its address.
 const BEFORE_ADDRESS: usize = 8;

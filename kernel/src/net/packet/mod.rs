@@ -25,11 +25,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface::{Interface, Looped};
 use super::ioctl;
-use crate::drivers::net::{Frame, HEADER_LEN};
-use crate::files::socket::open;
-use crate::files::{OpenFile, capable};
-use crate::platform::rng;
-use crate::sync::SpinLock;
+use crate::net::device::{Frame, HEADER_LEN};
+use crate::net::machine;
+use fd::socket::open;
+use fd::{OpenFile, capable};
+use sync::SpinLock;
 
 pub use address::ETHERNET;
 use fanout::Fanout;
@@ -139,8 +139,8 @@ impl Seen<'_> {
             interface: self.interface.index,
             hardware: ioctl::hardware(self.interface),
             mark: 0,
-            cpu: crate::arch::percpu::this_cpu().id.get(),
-            random: rng::next_u64() as u32,
+            cpu: machine::cpu(),
+            random: machine::random() as u32,
         }
     }
 }

@@ -7,7 +7,7 @@ use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 use super::blocks::USUAL_WAIT;
 use super::ring::Shape;
-use crate::files::socket::int;
+use fd::socket::int;
 
 /// `SOL_PACKET`.
 pub const SOL_PACKET: u32 = 263;

@@ -6,7 +6,7 @@ use core::sync::atomic::{Ordering, fence};
 use fs::PageRef;
 use syscall_shim::{Errno, SysResult};
 
-use crate::mm::PAGE_SIZE;
+use base::addr::PAGE_SIZE;
 
 /// Pages, one behind the other. What a program may write at any time is read as it comes: nothing here trusts it.
 pub struct Pages(Vec<PageRef>);

@@ -12,11 +12,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::blocks::{Blocks, Put, seconds};
 use super::pages::Pages;
-use crate::files::OpenFile;
-use crate::mm::MappedFile;
-use crate::mm::object::SharedMemory;
-use crate::sync::SpinLock;
-use crate::task::Instant;
+use caller::Instant;
+use fd::OpenFile;
+use sync::SpinLock;
+use vm::MappedFile;
+use vm::object::SharedMemory;
 
 /// `TP_STATUS_*`, of frames received and then of frames to be sent.
 #[allow(missing_docs)]
@@ -330,7 +330,7 @@ impl MappedFile for Mapped {
     }
 
     fn path(&self) -> Vec<u8> {
-        self.file.path.display(&crate::vfs::namespace().root())
+        fd::with_fs(|ctx| Ok(self.file.path.display(&ctx.root))).unwrap_or_default()
     }
 
     fn is_shmem(&self) -> bool {

@@ -17,22 +17,21 @@ use super::membership::Memberships;
 use super::options::{Options, SOL_PACKET, option};
 use super::ring::{self, Ring};
 use super::{ALL, Checksums, ETHERNET, Seen, address, kind, vnet};
-use crate::arch::clock;
-use crate::drivers::net::{Frame, HEADER_LEN};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, wait};
-use crate::files::{FileOps, OpenFile};
-use crate::mm::MappedFile;
+use crate::net::clock;
+use crate::net::device::{Frame, HEADER_LEN};
 use crate::net::filter::Filter;
 use crate::net::interface::{self, Interface};
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
 use crate::net::sockopt::general::refused;
 use crate::net::{ioctl, poll};
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::socket::{Address, Ancillary, Control, Received, Socket, deadline, wait};
+use fd::{FileOps, OpenFile};
+use sync::SpinLock;
+use usermem::UserAddr;
+use vm::MappedFile;
 
 /// Which ring is which.
 const RECEIVED: usize = 0;
@@ -139,7 +138,7 @@ impl PacketSocket {
             mapped: Arc::new(()),
             error: AtomicI32::new(0),
             stamp: AtomicU64::new(0),
-            owner: current().credentials().euid,
+            owner: caller::credentials().euid,
             fanout: SpinLock::new(None),
             rollover: Rollover::default(),
             readers: poll_queue(),
@@ -301,7 +300,7 @@ impl PacketSocket {
             return Err(Errno::EMSGSIZE);
         }
         // Within the machine packets of any length go; no card takes what is still to be cut.
-        if cut && bytes.len() > room + tag && interface.nic().is_some() {
+        if cut && bytes.len() > room + tag && interface.card().is_some() {
             return Err(Errno::EINVAL);
         }
         if self.is_raw() && bytes.len() < header {

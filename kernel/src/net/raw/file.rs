@@ -9,15 +9,15 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::{Arrived, RawSocket};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollTable, ev};
-use crate::files::socket::{Address, Ancillary, Received, Socket, deadline, int, wait};
-use crate::files::{FileOps, OpenFile};
 use crate::net::output::{ICMP, ICMPV6};
 use crate::net::sockopt::narrowed;
 use crate::net::udp::ancillary::Arrival;
 use crate::net::{charge, interface, stamp};
-use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollTable, ev};
+use fd::socket::{Address, Ancillary, Received, Socket, deadline, int, wait};
+use fd::{FileOps, OpenFile};
+use usermem::UserAddr;
 
 /// `ICMP_FILTER` of level `SOL_RAW`, and `ICMPV6_FILTER` of level `SOL_ICMPV6`; how many words they have.
 const FILTER: u32 = 1;

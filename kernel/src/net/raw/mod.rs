@@ -19,13 +19,12 @@ use super::input::Incoming;
 use super::output::ICMPV6;
 use super::socket::{Common, Family};
 use super::sockopt::flag;
-use crate::arch::clock;
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::files::socket::Address;
 use crate::net::charge;
-use crate::platform::rng;
-use crate::sync::SpinLock;
-use crate::task::current;
+use crate::net::clock;
+use crate::net::machine;
+use fd::poll::{PollQueue, ev, poll_queue};
+use fd::socket::Address;
+use sync::SpinLock;
 
 /// Length of IPv4's header without options.
 const PLAIN_HEADER: usize = 20;
@@ -144,7 +143,7 @@ impl RawSocket {
             filter: SpinLock::new(filter::Filter::default()),
             checksum_at: AtomicI32::new(checksum_at),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
-            owner: current().credentials().euid,
+            owner: caller::credentials().euid,
             drops: AtomicU32::new(0),
             last_stamp: AtomicU64::new(0),
             readers: poll_queue(),
@@ -297,7 +296,7 @@ impl RawSocket {
     }
 
     fn identify(&self) -> u16 {
-        let mut new = rng::next_u64() as u16 | 1;
+        let mut new = machine::random() as u16 | 1;
         while self.identity.load(Ordering::Relaxed) == 0 && !self.namesakes(new).is_empty() {
             new = new.wrapping_add(1).max(1);
         }

@@ -11,14 +11,14 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::{ECHO, IPPROTO_RAW, RawSocket};
-use crate::files::io::Source;
-use crate::files::socket::Ancillary;
 use crate::net::extension::Asked;
 use crate::net::output::{self, Outgoing};
 use crate::net::route::Hop;
 use crate::net::send_how::SendHow;
 use crate::net::sockopt::flag;
 use crate::net::{interface, multicast, poll};
+use fd::io::Source;
+use fd::socket::Ancillary;
 
 /// Bytes of a ping before its data.
 const PING_HEADER: usize = 8;

@@ -8,12 +8,12 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::{bit_of, flag};
-use crate::files::capable;
-use crate::files::socket::{int, timeval, timeval_bytes};
 use crate::net::filter::Filter;
 use crate::net::interface;
 use crate::net::socket::Common;
 use crate::net::sysctl;
+use fd::capable;
+use fd::socket::{int, timeval, timeval_bytes};
 
 /// Least buffers (`SOCK_MIN_RCVBUF`, `SOCK_MIN_SNDBUF`).
 const MIN_BUFFERS: (u32, u32) = (2304, 4608);

@@ -10,9 +10,9 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::{bit_of, flag, interface_in_order};
-use crate::files::capable;
-use crate::files::socket::int;
 use crate::net::socket::Common;
+use fd::capable;
+use fd::socket::int;
 
 /// Options that are on or off.
 const FLAGS: [(u32, u64); 25] = [

@@ -15,7 +15,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::interface;
 use super::socket::{Common, Family};
-use crate::usermem::UserAddr;
+use usermem::UserAddr;
 
 /// Bits of [`Common::flags`].
 #[allow(missing_docs)]

@@ -8,10 +8,10 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::flag;
-use crate::files::socket::Control;
 use crate::net::extension::Asked;
 use crate::net::send_how::SendHow;
 use crate::net::socket::Common;
+use fd::socket::Control;
 
 /// Size of a `struct in6_pktinfo`, and where it names the interface.
 const PKTINFO: usize = 20;

@@ -7,8 +7,6 @@ use core::sync::atomic::Ordering::Relaxed;
 
 pub use conf::{Conf, Place, V4, V6, all_interfaces, for_new_interfaces, number_of, set as set_conf};
 
-use crate::task::current;
-
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident = $value:expr;)*) => {
         $($(#[$doc])* pub static $name: AtomicI32 = AtomicI32::new($value);)*
@@ -84,7 +82,7 @@ pub fn hop_limit() -> u8 {
 /// Whether the caller may open a socket for pings.
 pub fn may_ping() -> bool {
     let [first, last] = PING_GROUPS.each_ref().map(|end| end.load(Relaxed) as u32);
-    let credentials = current().credentials();
+    let credentials = caller::credentials();
     core::iter::once(&credentials.egid).chain(&credentials.groups).any(|group| (first..=last).contains(group))
 }
 

@@ -12,14 +12,14 @@ use syscall_shim::{Errno, SysResult};
 
 use super::socket::{Role, TcpSocket, errno};
 use super::{Connection, config, table};
-use crate::arch::clock;
-use crate::files::socket::{deadline, wait};
+use crate::net::clock;
 use crate::net::counts::{self, Count};
 use crate::net::extension::Asked;
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Family;
 use crate::net::sockopt::flag;
 use crate::net::{poll, secret};
+use fd::socket::{deadline, wait};
 
 /// How long a connection of the loopback waits for stragglers before another may take its place (`net.ipv4.tcp_tw_reuse`).
 const TIME_TO_REUSE: u64 = SECOND;

@@ -9,8 +9,6 @@ use inet::tcp::{Events, Flags, Header, State, Tcb};
 use spin::Once;
 
 use super::{batch, segment_size, send, send_header, table};
-use crate::files::owner::{self, SharedOwner};
-use crate::files::poll::{PollQueue, ev};
 use crate::net::counts::{self, Count};
 use crate::net::extension::{Asked, Sticky};
 use crate::net::input::Incoming;
@@ -19,8 +17,10 @@ use crate::net::ports::Lease;
 use crate::net::route::Hop;
 use crate::net::socket::Common;
 use crate::net::{poll, timers};
-use crate::sync::SpinLock;
-use crate::task::Instant;
+use caller::Instant;
+use fd::owner::{self, SharedOwner};
+use fd::poll::{PollQueue, ev};
+use sync::SpinLock;
 
 /// Connections in `TIME_WAIT`.
 static TIME_WAITS: AtomicU32 = AtomicU32::new(0);
@@ -29,7 +29,7 @@ pub static MAX_TIME_WAITS: AtomicU32 = AtomicU32::new(0);
 
 /// Sets the limit as Linux does: one for every 256 KiB of memory.
 pub fn init_limits() {
-    let memory = (crate::mm::frames::stats().total * crate::mm::PAGE_SIZE) as u64;
+    let memory = (caller::total_pages() * base::addr::PAGE_SIZE) as u64;
     MAX_TIME_WAITS.store((memory >> 18).next_power_of_two().clamp(16, 262_144) as u32, Ordering::Relaxed);
 }
 
@@ -275,7 +275,7 @@ impl Connection {
 
     /// The path bears segments of this size only.
     pub fn narrow(&self, mss: u16) {
-        let now = crate::arch::clock::monotonic_ns();
+        let now = crate::net::clock::monotonic_ns();
         let mut tcb = self.tcb.lock();
         if tcb.narrow(mss) {
             self.transmit(&mut tcb, now);

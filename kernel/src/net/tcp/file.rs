@@ -7,13 +7,13 @@ use linux_raw_sys::ioctl::{FIONREAD, SIOCATMARK, TIOCOUTQ};
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{Role, TcpSocket};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollTable, ev};
-use crate::files::socket::Socket;
-use crate::files::{FileOps, OpenFile, events};
 use crate::net::sockopt::flag;
 use crate::net::stamp;
-use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollTable, ev};
+use fd::socket::Socket;
+use fd::{FileOps, OpenFile, events};
+use usermem::UserAddr;
 
 /// Bytes that were written and not sent (linux/sockios.h).
 const SIOCOUTQNSD: u32 = 0x894b;

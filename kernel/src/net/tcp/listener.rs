@@ -17,8 +17,6 @@ use syscall_shim::{Errno, SysResult};
 
 use super::options::TcpOptions;
 use super::{Connection, config, segment_size, send_header, table};
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::mm::heap;
 use crate::net::counts::{self, Count};
 use crate::net::extension::{Asked, Sticky};
 use crate::net::input::Incoming;
@@ -28,8 +26,9 @@ use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::Common;
 use crate::net::sockopt::flag;
 use crate::net::{poll, route, secret, timers};
-use crate::sync::SpinLock;
-use crate::task::Instant;
+use caller::Instant;
+use fd::poll::{PollQueue, ev, poll_queue};
+use sync::SpinLock;
 
 /// Half-open connections that are remembered; with more, cookies answer.
 const MAX_REQUESTS: usize = 1024;
@@ -151,7 +150,7 @@ impl Listener {
             _ => None,
         };
         // The other side tries again while there is no room (tcp(7), tcp_abort_on_overflow).
-        if self.is_full(waiting) || heap::is_short() {
+        if self.is_full(waiting) || caller::check_memory().is_err() {
             return;
         }
         let limits = self.options.clamp_window(self.common.tcp_limits());
@@ -180,7 +179,7 @@ impl Listener {
 
     fn receive_ack(
         &self,
-        mut waiting: crate::sync::SpinGuard<'_, Waiting>,
+        mut waiting: sync::SpinGuard<'_, Waiting>,
         flow: &Flow,
         ack: &Header,
         payload: Bytes,
@@ -287,7 +286,7 @@ impl Listener {
         let ready = core::mem::take(&mut waiting.ready);
         drop(waiting);
         for connection in ready {
-            connection.release(crate::arch::clock::monotonic_ns(), true);
+            connection.release(crate::net::clock::monotonic_ns(), true);
         }
         let _ = self.lease.set_listening(false);
         self.readers.wake_all();

@@ -22,7 +22,7 @@ use super::extension::Asked;
 use super::input::Incoming;
 use super::output::{self, Outgoing, TCP, TTL};
 use super::route::{self, Hop};
-use crate::arch::clock;
+use crate::net::clock;
 
 pub use connection::{Connection, MAX_TIME_WAITS, init_limits};
 pub use listener::Listener;
@@ -147,8 +147,8 @@ fn config(hop: &Hop, flow: &Flow, limits: Limits, extra: usize) -> Config {
 
 /// What a connection may hand over at once: bytes, and pieces of memory.
 fn batch(hop: &Hop, flow: &Flow) -> (usize, usize) {
-    match hop.interface.nic() {
-        Some(nic) if nic.segments[usize::from(flow.remote.is_ipv6())] => (MAX_CUT, 8),
+    match hop.interface.card() {
+        Some(card) if card.features().segments[usize::from(flow.remote.is_ipv6())] => (MAX_CUT, 8),
         Some(_) => (0, 8),
         None => (0, 1),
     }

@@ -8,12 +8,12 @@ use linux_raw_sys::general::CAP_NET_ADMIN;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use crate::arch::clock;
-use crate::files::capable;
-use crate::files::socket::int;
+use crate::net::clock;
 use crate::net::socket::Common;
 use crate::net::sysctl;
 use crate::net::tcp::tuning::Tuning;
+use fd::capable;
+use fd::socket::int;
 
 /// `TCP_CONGESTION`: the names of what the state machine can do, and the room that a name has.
 const CONGESTION: [(&[u8], Algorithm); 2] = [(b"reno", Algorithm::Reno), (b"cubic", Algorithm::Cubic)];

@@ -13,12 +13,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::options::TcpOptions;
 use super::{Connection, Listener};
-use crate::arch::clock;
-use crate::files::OpenFile;
-use crate::files::io::{Sink, Source};
-use crate::files::owner::SharedOwner;
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::files::socket::{Address, Ancillary, Control, Received, Socket, deadline, open, wait};
+use crate::net::clock;
 use crate::net::poll;
 use crate::net::ports::{self, Lease, Protocol};
 use crate::net::socket::{Common, Family};
@@ -26,9 +21,13 @@ use crate::net::sockopt::flag;
 use crate::net::stamp;
 use crate::net::sysctl;
 use crate::net::zerocopy::{MSG_ZEROCOPY, ZeroCopies};
-use crate::sync::{SleepMutex, SpinLock};
-use crate::task::current;
-use crate::usermem::UserAddr;
+use fd::OpenFile;
+use fd::io::{Sink, Source};
+use fd::owner::SharedOwner;
+use fd::poll::{PollQueue, ev, poll_queue};
+use fd::socket::{Address, Ancillary, Control, Received, Socket, deadline, open, wait};
+use sync::{SleepMutex, SpinLock};
+use usermem::UserAddr;
 
 const SECOND: u64 = 1_000_000_000;
 /// sendto(2) connects first (tcp(7), `TCP_FASTOPEN`).
@@ -106,7 +105,7 @@ impl TcpSocket {
             writing: SleepMutex::new(()),
             readers,
             writers,
-            owner: current().credentials().euid,
+            owner: caller::credentials().euid,
             shut_early: AtomicBool::new(false),
             error: SpinLock::new(None),
             last_port: AtomicU16::new(0),

@@ -12,11 +12,11 @@ use syscall_shim::{Errno, SysResult};
 use super::Connection;
 use super::options::{Stage, tcp_info};
 use super::socket::{Role, SOL_TCP, TcpSocket, errno};
-use crate::arch::clock;
-use crate::files::socket::{Socket as _, int};
+use crate::net::clock;
 use crate::net::poll;
 use crate::net::socket::Family;
 use crate::net::sockopt::{flag, path_mtu_info};
+use fd::socket::{Socket as _, int};
 
 const MS: u64 = 1_000_000;
 /// Size of a `struct tcp_info` of a socket that is not connected.

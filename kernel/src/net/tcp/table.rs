@@ -9,7 +9,7 @@ use inet::ip::Flow;
 
 use super::{Connection, Listener};
 use crate::net::secret;
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// Parts of the table, each with a lock of its own, so that CPUs seldom meet.
 const SHARDS: usize = 64;

@@ -13,12 +13,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::Connection;
 use super::socket::{TcpSocket, errno};
-use crate::arch::clock;
-use crate::files::io::{Sink, Source};
-use crate::files::socket::{deadline, wait_all};
-use crate::mm::heap;
+use crate::net::clock;
 use crate::net::poll;
-use crate::usermem::buffer;
+use fd::io::{Sink, Source};
+use fd::socket::{deadline, wait_all};
+use usermem::buffer;
 
 /// Bytes that move from the application at once, and the least that is still tried where memory is in pieces.
 const CHUNK: usize = 64 * 1024;
@@ -28,7 +27,7 @@ const MIN_CHUNK: usize = 2048;
 fn piece(len: usize) -> SysResult<Vec<u8>> {
     let mut len = len;
     loop {
-        match heap::check().and_then(|()| buffer(len)) {
+        match caller::check_memory().and_then(|()| buffer(len)) {
             Err(_) if len > MIN_CHUNK => len /= 2,
             result => return result,
         }

@@ -7,8 +7,8 @@ use inet::tcp::Settings;
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::socket::int;
-use crate::sync::SpinLock;
+use fd::socket::int;
+use sync::SpinLock;
 
 /// Options that linux-raw-sys does not know yet (linux/tcp.h).
 const TCP_RTO_MAX_MS: u32 = 44;

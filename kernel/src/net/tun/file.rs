@@ -10,19 +10,18 @@ use linux_raw_sys::ioctl as i;
 use syscall_shim::{Errno, SysResult};
 
 use super::{Tun, flag};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::socket::wait;
-use crate::files::{FileOps, OpenFile, capable};
 use crate::net::interface::{self, Interface, Link, NAME, Port};
+use crate::net::machine;
 use crate::net::neighbor::Neighbors;
 use crate::net::netlink::events;
 use crate::net::packet::ETHERNET;
 use crate::net::{address, ioctl, poll};
-use crate::platform::rng;
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::usermem::{self, UserAddr};
+use fd::io::{Sink, Source};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::socket::wait;
+use fd::{FileOps, OpenFile, capable};
+use sync::SpinLock;
+use usermem::{self, UserAddr};
 
 /// Whoever has no interface yet gets this (`EBADFD`).
 const EBADFD: Errno = Errno(77);
@@ -140,7 +139,7 @@ fn write_name(request: &mut [u8; IFREQ], interface: &Interface) {
 
 /// Whether the caller may have an interface that belongs to somebody.
 fn may_attach(tun: &Tun) -> bool {
-    let credentials = current().credentials();
+    let credentials = caller::credentials();
     let (owner, group) = tun.owners();
     let foreign = owner != -1 && owner as u32 != credentials.euid
         || group != -1 && credentials.egid != group as u32 && !credentials.groups.contains(&(group as u32));
@@ -192,7 +191,7 @@ fn make(name: &[u8], flags: u32) -> SysResult<Attached> {
 
 /// A locally administered address.
 pub fn random_mac() -> [u8; 6] {
-    let [a, b, c, d, e, f, ..] = rng::next_u64().to_le_bytes();
+    let [a, b, c, d, e, f, ..] = machine::random().to_le_bytes();
     [a & 0xfc | 2, b, c, d, e, f]
 }
 

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU32, Ordering};
 
 use super::packet::ETHERNET;
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::sync::SpinLock;
+use fd::poll::{PollQueue, ev, poll_queue};
+use sync::SpinLock;
 
 pub use file::{TunFile, random_mac};
 

@@ -8,13 +8,13 @@ use linux_raw_sys::net as n;
 
 use super::Datagram;
 use super::file::UDP_GRO;
-use crate::files::socket::Control;
 use crate::net::extension::{Asked, Carried};
 use crate::net::interface;
 use crate::net::output::UDP;
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
 use crate::net::stamp;
+use fd::socket::Control;
 
 /// Everything of a datagram that can be asked for, besides time stamps.
 const ANY: u64 = flag::RXQ_OVFL | flag::GRO | ANY_V4 | ANY_V6;

@@ -10,15 +10,15 @@ use syscall_shim::{Errno, SysResult};
 
 use super::lite;
 use super::socket::{UdpSocket, loopback_like};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollTable, ev};
-use crate::files::socket::{Address, Ancillary, Received, Socket, int};
-use crate::files::{FileOps, OpenFile};
 use crate::net::output::{UDP, UDPLITE};
 use crate::net::socket::Family;
 use crate::net::sockopt::{flag, narrowed, path_mtu_info};
 use crate::net::{interface, ports, route, stamp};
-use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollTable, ev};
+use fd::socket::{Address, Ancillary, Received, Socket, int};
+use fd::{FileOps, OpenFile};
+use usermem::UserAddr;
 
 /// Levels of the options that these sockets alone have, `SOL_UDP` and `SOL_UDPLITE`: either stands for both, as on Linux.
 const OWN_LEVELS: [u32; 2] = [UDP as u32, UDPLITE as u32];

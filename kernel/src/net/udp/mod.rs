@@ -21,8 +21,8 @@ use super::errors::Report;
 use super::input::Incoming;
 use super::output::{UDP, UDPLITE};
 use super::{dhcp, icmp, secret};
-use crate::arch::clock;
-use crate::sync::SpinLock;
+use crate::net::clock;
+use sync::SpinLock;
 
 pub use socket::{Datagram, UdpSocket, most_held};
 

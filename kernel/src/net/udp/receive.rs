@@ -8,10 +8,10 @@ use syscall_shim::{Errno, SysResult};
 
 use super::Datagram;
 use super::socket::UdpSocket;
-use crate::files::io::Sink;
-use crate::files::socket::{Ancillary, Received, deadline, wait};
 use crate::net::counts::{self, Count};
 use crate::net::{charge, stamp};
+use fd::io::Sink;
+use fd::socket::{Ancillary, Received, deadline, wait};
 
 /// The datagram that a peek sees which leaves `offset` bytes out, and how many of its own those are (`SO_PEEK_OFF`).
 fn peek(queue: &VecDeque<Datagram>, mut offset: usize) -> Option<(Datagram, usize)> {

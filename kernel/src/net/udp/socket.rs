@@ -13,8 +13,6 @@ use syscall_shim::{Errno, SysResult};
 
 use super::covers;
 use super::lite::Coverage;
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::mm::{PAGE_SIZE, frames};
 use crate::net::charge;
 use crate::net::counts::{self, Count};
 use crate::net::errors::{Report, Reports};
@@ -25,8 +23,9 @@ use crate::net::route;
 use crate::net::socket::{Common, Family};
 use crate::net::sockopt::flag;
 use crate::net::zerocopy::ZeroCopies;
-use crate::sync::SpinLock;
-use crate::task::current;
+use base::addr::PAGE_SIZE;
+use fd::poll::{PollQueue, ev, poll_queue};
+use sync::SpinLock;
 
 /// A datagram that was received.
 #[derive(Clone)]
@@ -77,7 +76,7 @@ static ALL_HELD: AtomicUsize = AtomicUsize::new(0);
 /// How many bytes all queues together may hold: `udp_mem`'s three numbers, of which the last counts (`udp_init`: an eighth of memory,
 /// three quarters of it, and twice that).
 pub fn most_held() -> [usize; 3] {
-    let eighth = frames::total() * PAGE_SIZE / 8;
+    let eighth = caller::total_pages() * PAGE_SIZE / 8;
     [eighth / 4 * 3, eighth, eighth / 4 * 6]
 }
 
@@ -136,7 +135,7 @@ impl UdpSocket {
             segment: AtomicU16::new(0),
             last_stamp: AtomicU64::new(0),
             zero_copies: ZeroCopies::default(),
-            owner: current().credentials().euid,
+            owner: caller::credentials().euid,
             coverage: lite.then(Coverage::default),
         })
     }

@@ -11,8 +11,6 @@ use syscall_shim::{Errno, SysResult};
 
 use super::HEADER;
 use super::socket::{UdpSocket, loopback_like};
-use crate::files::io::Source;
-use crate::files::socket::Ancillary;
 use crate::net::errors::Report;
 use crate::net::extension::Between;
 use crate::net::output::{self, Outgoing};
@@ -22,6 +20,8 @@ use crate::net::socket::Family;
 use crate::net::sockopt::flag;
 use crate::net::zerocopy::MSG_ZEROCOPY;
 use crate::net::{multicast, poll};
+use fd::io::Source;
+use fd::socket::Ancillary;
 
 /// The longest payload of a datagram over IPv4 and IPv6.
 const MAX_V4: usize = 65507;

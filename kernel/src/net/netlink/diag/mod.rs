@@ -2,7 +2,7 @@
 
 mod bytecode;
 mod inet;
-mod unix;
+pub mod unix;
 
 use alloc::vec::Vec;
 
@@ -12,7 +12,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::message::{DONE, Request, flag};
 use super::route::Answers;
-use crate::files::capable;
+use fd::capable;
 
 /// `SOCK_DIAG_BY_FAMILY` and `SOCK_DESTROY`.
 const BY_FAMILY: u16 = 20;

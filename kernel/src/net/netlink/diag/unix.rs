@@ -8,8 +8,40 @@ use syscall_shim::{Errno, SysResult};
 use super::super::message::{attribute, word};
 use super::super::route::Answers;
 use super::{ANY_COOKIE, BY_FAMILY, halves, has_state, words};
-use crate::files::unix::report::{self, Listed};
+use crate::net::machine;
 
+/// A socket, for who asks what there are.
+pub struct LocalSocket {
+    /// `SOCK_*`.
+    pub kind: u32,
+    /// `TCP_*`: [`ESTABLISHED`], [`CLOSED`] or [`LISTENING`].
+    pub state: u8,
+    /// Its inode; 0 for one that is not accepted yet.
+    pub inode: u64,
+    /// `SO_COOKIE`.
+    pub cookie: u64,
+    /// What follows the family in its address.
+    pub name: Option<Vec<u8>>,
+    /// The inode of the other side.
+    pub peer: Option<u64>,
+    /// The inodes of those who wait to be accepted.
+    pub waiting: Vec<u64>,
+    /// What is to be read, and what was sent and not read; of a listener, connections and how many there may be.
+    pub queues: (usize, usize),
+    /// `SO_MEMINFO`.
+    pub memory: [usize; 9],
+    /// Whether reading (1) and writing (2) is shut down.
+    pub shut: u8,
+    /// The user.
+    pub user: u32,
+}
+
+/// `TCP_ESTABLISHED`, `TCP_CLOSE` and `TCP_LISTEN`, by which states of sockets are told.
+pub const ESTABLISHED: u8 = 1;
+/// See [`ESTABLISHED`].
+pub const CLOSED: u8 = 7;
+/// See [`ESTABLISHED`].
+pub const LISTENING: u8 = 10;
 /// `sizeof(struct unix_diag_req)`.
 const REQUEST: usize = 24;
 /// `UDIAG_SHOW_*`, and the attributes that they ask for (`UNIX_DIAG_*`).
@@ -28,7 +60,7 @@ const SHUTDOWN: u16 = 6;
 const USER: u16 = 7;
 
 /// `struct unix_diag_msg` and what was asked for behind it.
-fn describe(socket: &Listed, show: u32) -> Vec<u8> {
+fn describe(socket: &LocalSocket, show: u32) -> Vec<u8> {
     let mut out = alloc::vec![n::AF_UNIX as u8, socket.kind as u8, socket.state, 0];
     let [low, high] = halves(socket.cookie);
     words(&mut out, &[socket.inode as u32, low, high]);
@@ -43,7 +75,7 @@ fn describe(socket: &Listed, show: u32) -> Vec<u8> {
         let value: Vec<u8> = numbers.flat_map(|number| number.to_ne_bytes()).collect();
         attribute(&mut out, kind, &value);
     };
-    if shows(SHOW_WAITING) && socket.state == report::LISTENING {
+    if shows(SHOW_WAITING) && socket.state == LISTENING {
         list(WAITING, &mut socket.waiting.iter().map(|inode| *inode as u32));
     }
     if shows(SHOW_QUEUES) {
@@ -65,7 +97,7 @@ pub fn answer(body: &[u8], dump: bool) -> SysResult<Answers> {
         return Err(Errno::EINVAL);
     }
     let (states, inode, show) = (word(body, 4), word(body, 8), word(body, 12));
-    let all = report::list();
+    let all = machine::local_sockets();
     if dump {
         let wanted = all.iter().filter(|socket| socket.inode != 0 && has_state(states, socket.state));
         return Ok(wanted.map(|socket| (BY_FAMILY, describe(socket, show))).collect());

@@ -14,7 +14,7 @@ use crate::net::neighbor::Neighbors;
 use crate::net::netlink::events;
 use crate::net::tun::random_mac;
 use crate::net::{address, ioctl};
-use crate::sync::SpinLock;
+use sync::SpinLock;
 
 /// `sizeof(struct ifinfomsg)`.
 const INFO: usize = 16;

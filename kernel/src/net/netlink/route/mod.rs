@@ -14,7 +14,7 @@ use linux_raw_sys::general::CAP_NET_ADMIN;
 use syscall_shim::{Errno, SysResult};
 
 use super::message::{Request, flag};
-use crate::files::capable;
+use fd::capable;
 
 /// Types of messages (`RTM_*`): what is gone follows what is new, and what is asked follows both.
 pub const NEW_LINK: u16 = 16;

@@ -13,7 +13,6 @@ use crate::net::interface::{self, Interface};
 use crate::net::query::Query;
 use crate::net::route::{self, How, More, NextHop, Route, kind, scope, table};
 use crate::net::rule;
-use crate::task::current;
 
 /// `sizeof(struct rtmsg)`.
 const INFO: usize = 12;
@@ -410,7 +409,7 @@ pub fn get(body: &[u8]) -> SysResult<Answers> {
     let port =
         |kind| find(attributes, kind).and_then(|value| value.first_chunk()).map_or(0, |port| u16::from_be_bytes(*port));
     let named = number(attributes, OIF).filter(|index| *index != 0);
-    let user = number(attributes, UID).unwrap_or_else(|| current().credentials().euid);
+    let user = number(attributes, UID).unwrap_or_else(|| caller::credentials().euid);
     let query = Query {
         source: given,
         tos: body.get(3).copied().unwrap_or(0),

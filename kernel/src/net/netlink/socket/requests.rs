@@ -7,9 +7,9 @@ use core::sync::atomic::Ordering;
 use syscall_shim::{Errno, SysResult};
 
 use super::{CAP_NET_ADMIN, NetlinkSocket, option};
-use crate::files::capable;
 use crate::net::netlink::message::{self, DONE, ERROR, FIRST_KIND, HEADER, Request, attribute, flag, half, word};
 use crate::net::netlink::{diag, family, generic, route};
+use fd::capable;
 
 /// Replies are packed into messages of this size.
 const REPLY: usize = 16384;

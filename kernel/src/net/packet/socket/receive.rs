@@ -4,14 +4,14 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use super::{PacketSocket, RECEIVED, Room, VNET_HEADER, Waiting};
-use crate::arch::clock;
-use crate::files::poll::ev;
+use crate::net::clock;
 use crate::net::packet::blocks::Put;
 use crate::net::packet::options::option;
 use crate::net::packet::ring::{Incoming, Ring, Taken};
 use crate::net::packet::{Seen, address, flow, handle, vnet};
 use crate::net::timers;
-use crate::task::Instant;
+use caller::Instant;
+use fd::poll::ev;
 
 impl PacketSocket {
     /// Room for more frames.
