@@ -16,6 +16,8 @@ extern crate caller;
 #[cfg(target_os = "none")]
 extern crate mem;
 #[cfg(target_os = "none")]
+extern crate net;
+#[cfg(target_os = "none")]
 extern crate sync;
 #[cfg(target_os = "none")]
 extern crate usermem;
@@ -44,8 +46,6 @@ mod log;
 mod metrics;
 #[cfg(target_os = "none")]
 mod mm;
-#[cfg(target_os = "none")]
-mod net;
 #[cfg(target_os = "none")]
 mod net_platform;
 #[cfg(target_os = "none")]
