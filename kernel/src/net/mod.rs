@@ -17,7 +17,6 @@ pub mod counts;
 mod dhcp;
 mod errors;
 mod extension;
-pub mod filter;
 mod icmp;
 mod input;
 pub mod interface;
@@ -49,6 +48,8 @@ mod timers;
 pub mod tun;
 pub mod udp;
 mod zerocopy;
+
+pub use fd::socket_filter as filter;
 
 pub use config::{ResolvConf, resolv_conf};
 pub use dhcp::pnp;

@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 use super::{bit_of, flag};
 use crate::files::capable;
 use crate::files::socket::{int, timeval, timeval_bytes};
-use crate::net::filter::Filter;
+use crate::net::filter::{self, Filter};
 use crate::net::interface;
 use crate::net::socket::Common;
 use crate::net::sysctl;
@@ -24,8 +24,6 @@ const MAX_LOW_WATER: i32 = 3 << 20;
 /// `SOF_TIMESTAMPING_OPT_ID`, and the flag that says how TCP counts, which is nothing without it.
 const OPT_ID: i32 = 1 << 7;
 const OPT_ID_TCP: i32 = 1 << 16;
-/// What classic BPF can load beyond the packet (`SKF_AD_MAX`).
-pub const BPF_EXTENSIONS: i32 = 64;
 
 /// Options that are on or off.
 const FLAGS: [(u32, u64); 11] = [
@@ -289,7 +287,7 @@ impl Common {
             n::SO_ZEROCOPY => i32::from(self.has(flag::ZEROCOPY)),
             n::SO_PEEK_OFF if self.raw => return Err(Errno::EOPNOTSUPP),
             n::SO_PEEK_OFF => self.peek_offset.load(Ordering::Relaxed),
-            n::SO_BPF_EXTENSIONS => BPF_EXTENSIONS,
+            n::SO_BPF_EXTENSIONS => filter::BPF_EXTENSIONS,
             n::SO_BINDTOIFINDEX => self.device.load(Ordering::Relaxed) as i32,
             n::SO_PEERGROUPS | n::SO_PEERPIDFD => return Err(Errno::ENODATA),
             n::SO_PASSCRED | n::SO_PASSSEC | n::SO_PASSPIDFD | n::SO_PASSRIGHTS => return Err(Errno::EOPNOTSUPP),
