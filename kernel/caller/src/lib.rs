@@ -22,6 +22,8 @@ mod tests;
 
 use alloc::sync::Arc;
 
+#[doc(hidden)]
+pub use fs::Namespace;
 #[cfg(not(target_os = "none"))]
 use syscall_shim::Errno;
 #[doc(hidden)]
@@ -30,8 +32,8 @@ pub use syscall_shim::{Signal, SysResult, types::Siginfo};
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
-    broken_pipe, check_descriptor, count_read, count_written, credentials, fs_context, is_dying, pid, process, raise,
-    rlimit, send, set_broken_pipe, tid,
+    broken_pipe, check_group, count_read, count_written, credentials, fs_context, group, is_deaf_to, is_dying, is_orphaned,
+    namespace, pid, process, raise, rlimit, send, session, set_broken_pipe, tid,
 };
 pub use per_user::PerUser;
 
@@ -67,6 +69,21 @@ pub trait Caller {
     /// Thread id.
     fn tid() -> i32;
 
+    /// Id of its process group.
+    fn group() -> i32;
+
+    /// Id of its session.
+    fn session() -> i32;
+
+    /// Whether its process group is an orphaned one.
+    fn is_orphaned() -> bool;
+
+    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`, `EPERM`.
+    fn check_group(group: i32, session: i32) -> SysResult<()>;
+
+    /// Whether it blocks a signal, or its process ignores it.
+    fn is_deaf_to(signal: Signal) -> bool;
+
     /// Its process, to send it signals later; it need not live on for that.
     fn process() -> Arc<dyn Recipient>;
 
@@ -88,9 +105,6 @@ pub trait Caller {
     /// Sends whom `id` names a signal, if there is somebody of that id. Takes spin locks only.
     fn send(target: Target, id: i32, info: Siginfo);
 
-    /// `EBADF` where no file is open as `fd`, one opened with `O_PATH` included.
-    fn check_descriptor(fd: i32) -> SysResult<()>;
-
     /// Whether a write that nobody reads sends `SIGPIPE`.
     fn broken_pipe() -> bool;
 
@@ -99,6 +113,9 @@ pub trait Caller {
 
     /// Calls `f` with root, working directory and umask, and with the ids. `f` exchanges none of them.
     fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials));
+
+    /// What is mounted where.
+    fn namespace() -> &'static Namespace;
 }
 
 /// Whether the caller has capability `cap` (`CAP_*`).

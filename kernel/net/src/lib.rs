@@ -27,7 +27,6 @@ pub mod device;
 mod dhcp;
 mod errors;
 mod extension;
-pub mod filter;
 mod icmp;
 mod input;
 pub mod interface;

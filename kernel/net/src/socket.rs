@@ -6,6 +6,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use fd::socket::open;
+use fd::socket_filter::Filter;
 use fd::{OpenFile, capable};
 use fs::OpenFlags;
 use inet::tcp::Limits;
@@ -13,7 +14,6 @@ use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::extension::Sticky;
-use super::filter::Filter;
 use super::interface::Interface;
 use super::membership::Membership;
 use super::ports::Sharing;

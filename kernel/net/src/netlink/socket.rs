@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsiz
 use fd::io::{Sink, Source};
 use fd::poll::{PollQueue, PollTable, ev, poll_queue};
 use fd::socket::{Address, Ancillary, Control, PeerCredentials, Received, Socket, deadline, int, wait};
+use fd::socket_filter::Filter;
 use fd::{FileOps, OpenFile, capable};
 use linux_raw_sys::ioctl as i;
 use linux_raw_sys::net as n;
@@ -18,7 +19,6 @@ use usermem::UserAddr;
 
 use super::message::{HEADER, half, word};
 use super::{FAMILY, Kind, TABLE, sockets};
-use crate::filter::Filter;
 use crate::socket::{Common, Family};
 use crate::sockopt::general::refused;
 use crate::{ioctl, machine};

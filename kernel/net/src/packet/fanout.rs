@@ -4,13 +4,14 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use fd::socket_filter;
 use inet::bpf::Program;
 use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{PacketSocket, Room};
 use super::{Seen, flow, kind};
-use crate::{filter, machine};
+use crate::machine;
 
 /// `PACKET_FANOUT_*`: how a group chooses.
 mod by {
@@ -162,10 +163,10 @@ impl Fanout {
         match self.kind {
             by::CBPF | by::EBPF if locked => Err(Errno::EPERM),
             by::CBPF => {
-                *self.program.lock() = Some(filter::read(value)?);
+                *self.program.lock() = Some(socket_filter::read(value)?);
                 Ok(())
             }
-            by::EBPF => filter::Filter::attach_by_descriptor(value),
+            by::EBPF => socket_filter::Filter::attach_by_descriptor(value),
             _ => Err(Errno::EINVAL),
         }
     }

@@ -5,12 +5,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fd::capable;
 use fd::socket::{int, timeval, timeval_bytes};
+use fd::socket_filter::{self, Filter};
 use linux_raw_sys::general::{CAP_NET_ADMIN, CAP_NET_RAW};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
 use super::{bit_of, flag};
-use crate::filter::Filter;
 use crate::socket::Common;
 use crate::{interface, sysctl};
 
@@ -23,8 +23,6 @@ const MAX_LOW_WATER: i32 = 3 << 20;
 /// `SOF_TIMESTAMPING_OPT_ID`, and the flag that says how TCP counts, which is nothing without it.
 const OPT_ID: i32 = 1 << 7;
 const OPT_ID_TCP: i32 = 1 << 16;
-/// What classic BPF can load beyond the packet (`SKF_AD_MAX`).
-pub const BPF_EXTENSIONS: i32 = 64;
 
 /// Options that are on or off.
 const FLAGS: [(u32, u64); 11] = [
@@ -288,7 +286,7 @@ impl Common {
             n::SO_ZEROCOPY => i32::from(self.has(flag::ZEROCOPY)),
             n::SO_PEEK_OFF if self.raw => return Err(Errno::EOPNOTSUPP),
             n::SO_PEEK_OFF => self.peek_offset.load(Ordering::Relaxed),
-            n::SO_BPF_EXTENSIONS => BPF_EXTENSIONS,
+            n::SO_BPF_EXTENSIONS => socket_filter::BPF_EXTENSIONS,
             n::SO_BINDTOIFINDEX => self.device.load(Ordering::Relaxed) as i32,
             n::SO_PEERGROUPS | n::SO_PEERPIDFD => return Err(Errno::ENODATA),
             n::SO_PASSCRED | n::SO_PASSSEC | n::SO_PASSPIDFD | n::SO_PASSRIGHTS => return Err(Errno::EOPNOTSUPP),

@@ -4,17 +4,22 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use fd::socket::int;
 use inet::bpf::{self, Instruction, NotTaken, Packet, Program};
 use linux_raw_sys::net as n;
 use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 use usermem::UserAddr;
 
+use crate::caller_table::caller_table;
+use crate::socket::int;
+
 /// `sizeof(struct sock_fprog)`: a length, and where the instructions are.
 const SOCK_FPROG: usize = 16;
 /// `SO_ATTACH_BPF`.
 const SO_ATTACH_BPF: u32 = 50;
+
+/// What classic BPF can load beyond the packet (`SKF_AD_MAX`).
+pub const BPF_EXTENSIONS: i32 = 64;
 
 /// The program that a `struct sock_fprog` names. `EINVAL`, `EFAULT`, `ENOMEM`.
 pub fn read(value: &[u8]) -> SysResult<Arc<Program>> {
@@ -94,7 +99,7 @@ impl Filter {
     /// There is no bpf(2), whose descriptors these would be.
     pub fn attach_by_descriptor(value: &[u8]) -> SysResult<()> {
         let [a, b, c, d] = *value else { return Err(Errno::EINVAL) };
-        caller::check_descriptor(i32::from_ne_bytes([a, b, c, d]))?;
+        caller_table()?.get_any(i32::from_ne_bytes([a, b, c, d]))?;
         Err(Errno::EINVAL)
     }
 
