@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod anon;
+mod caller_table;
 pub mod dir;
 pub mod dnotify;
 pub mod epoll;
@@ -32,10 +33,12 @@ pub mod poll;
 pub mod pseudo_file;
 pub mod regular;
 pub mod socket;
+pub mod socket_filter;
 pub mod splice;
 #[cfg(test)]
 mod tests;
 
 pub use caller::{FsContext, capable, with_fs};
+pub use caller_table::{caller_table, set_caller_table};
 pub use fd_table::FdTable;
 pub use open_file::{FileOps, OpenFile};
