@@ -132,6 +132,14 @@ pub fn total_pages() -> usize {
     return 1 << 16;
 }
 
+/// Pages of memory that nobody uses.
+pub fn free_pages() -> usize {
+    #[cfg(target_os = "none")]
+    return mem::frames::stats().free;
+    #[cfg(not(target_os = "none"))]
+    return total_pages() / 2;
+}
+
 /// Whether so many pages more may go to what programs make grow.
 pub fn pages_available(pages: u64) -> bool {
     #[cfg(target_os = "none")]
