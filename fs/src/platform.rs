@@ -20,6 +20,10 @@ pub trait Platform: Send + Sync {
     fn alloc_buffer_page(&self) -> Option<u64> {
         self.alloc_page()
     }
+    /// Whether there is memory enough for caches to grow without others giving way.
+    fn has_room(&self) -> bool {
+        true
+    }
     /// Whether there is memory for more that a program has kept: inodes, names, attributes.
     fn may_keep(&self) -> bool {
         true

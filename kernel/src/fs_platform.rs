@@ -14,6 +14,9 @@ static SLEEPERS: [WaitQueue; QUEUES] = [const { WaitQueue::new() }; QUEUES];
 
 struct Machine;
 
+/// One part in so many of memory is left for programs by caches, which others must give up first.
+const LEFT_BY_CACHES: u64 = 8;
+
 /// Files leave the kernel its reserve, as programs do, and programs so many pages to go on with: a full disk is no reason to end.
 fn left_by_files() -> u64 {
     frames::total() as u64 / 32
@@ -47,6 +50,10 @@ impl Platform for Machine {
 
     fn alloc_buffer_page(&self) -> Option<u64> {
         if heap::is_short() { None } else { user_page::alloc_zeroed() }
+    }
+
+    fn has_room(&self) -> bool {
+        user_page::available(frames::total() as u64 / LEFT_BY_CACHES)
     }
 
     fn may_keep(&self) -> bool {

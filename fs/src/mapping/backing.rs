@@ -1,5 +1,6 @@
 //! Files behind whose pages there is a disk: pages come in runs, go out in batches, and can be had again, so that they may be evicted.
 
+use super::reclaim::new_page;
 use super::{Mapping, PageSource, WritePage, pages_for};
 use crate::platform::{PAGE_SIZE, PageRef};
 use alloc::sync::Arc;
@@ -51,7 +52,7 @@ impl Mapping {
         let _filling = Filling::begin(self, index..index + count.max(1));
         let mut pages = Vec::new();
         for _ in 0..count {
-            match PageRef::alloc() {
+            match new_page() {
                 Ok(page) => pages.push(page),
                 Err(errno) if pages.is_empty() => return Err(errno),
                 Err(_) => break,
@@ -177,7 +178,7 @@ impl Mapping {
 
     /// Has `copy` write a page that is not in the cache as a whole, without asking the source for what it was.
     pub(super) fn write_whole(&self, index: u64, copy: &mut WritePage<'_>) -> SysResult<usize> {
-        let page = PageRef::alloc()?;
+        let page = new_page()?;
         let got = copy(&page, 0, PAGE_SIZE)?;
         if got == PAGE_SIZE && self.insert_whole(index, &page)? {
             return Ok(got);

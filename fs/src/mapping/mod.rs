@@ -6,16 +6,18 @@
 mod backing;
 mod errseq;
 mod observers;
+mod reclaim;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use crate::platform::{PAGE_SHIFT, PAGE_SIZE, PageRef};
-use crate::sync::SleepLock;
+use crate::sync::{Mutex, RwLock, SleepLock};
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub use errseq::{ErrSeq, Told};
 use observers::Observers;
+pub use reclaim::{cached_pages, evict_clean, reclaim};
 use syscall_shim::{Errno, SysResult};
 use tree::Tree;
 
@@ -78,9 +80,9 @@ pub struct Mapping {
     /// True once pages were allocated ahead: writes then look for their marks.
     preallocated: AtomicBool,
     /// A leaf lock.
-    tree: spin::RwLock<Tree>,
+    tree: RwLock<Tree>,
     /// A leaf lock; observers are called after it is released.
-    observers: spin::Mutex<Observers>,
+    observers: Mutex<Observers>,
     source: Option<Arc<dyn PageSource>>,
     /// Held by who writes back, so that whoever comes later finds it done. No lock is taken outside of it by the source.
     writing: SleepLock,
@@ -94,19 +96,23 @@ pub struct Mapping {
 impl Mapping {
     /// An empty cache of a file of `size` bytes. Without a source, missing pages are zeros and cost nothing.
     pub fn new(source: Option<Arc<dyn PageSource>>, size: u64) -> Arc<Mapping> {
-        Arc::new(Mapping {
+        let mapping = Arc::new(Mapping {
             size: AtomicU64::new(size),
             seq: AtomicU64::new(0),
             writable_maps: AtomicU32::new(0),
             preallocated: AtomicBool::new(false),
-            tree: spin::RwLock::new(Tree::default()),
-            observers: spin::Mutex::new(Observers::new()),
+            tree: RwLock::new(Tree::default()),
+            observers: Mutex::new(Observers::new()),
             source,
             writing: SleepLock::new(),
             errors: ErrSeq::new(),
             stream_end: AtomicU64::new(0),
             window: AtomicU64::new(0),
-        })
+        });
+        if mapping.backing().is_some() {
+            reclaim::register(&mapping);
+        }
+        mapping
     }
 
     /// File size in bytes.
@@ -203,7 +209,8 @@ impl Mapping {
                 Err(_) => Ok(tree.get(index)),
             }
         };
-        let result = PageRef::alloc().and_then(|fresh| {
+        let fresh = if self.backing().is_some() { reclaim::new_page() } else { PageRef::alloc() };
+        let result = fresh.and_then(|fresh| {
             let page = self.fill_page(index, &fresh, || insert(&fresh))?;
             Ok((page.as_ref() == Some(&fresh), page))
         });
@@ -227,12 +234,20 @@ impl Mapping {
     }
 
     fn charge(&self, pages: u64) -> SysResult<()> {
-        self.source.as_ref().map_or(Ok(()), |s| s.charge(pages))
+        let Some(source) = &self.source else { return Ok(()) };
+        source.charge(pages)?;
+        if source.has_backing() {
+            reclaim::count(pages);
+        }
+        Ok(())
     }
 
     fn uncharge(&self, pages: u64) {
         if let Some(source) = self.source.as_ref().filter(|_| pages > 0) {
             source.uncharge(pages);
+            if source.has_backing() {
+                reclaim::uncount(pages);
+            }
         }
     }
 

@@ -46,21 +46,6 @@ impl BlockFile {
         (len as u64).min(self.device.size().saturating_sub(pos)) as usize
     }
 
-    /// Has `transfer` try again with what the caches can spare, where memory is out.
-    fn with_memory<T>(&self, mut transfer: impl FnMut() -> SysResult<T>) -> SysResult<T> {
-        /// So many pages of clean cache are given up.
-        const SPARED: u64 = 1024;
-        match transfer() {
-            Err(Errno::ENOMEM) => {
-                // An error of writing back is kept for who asks.
-                let _ = self.device.cache.write_back(0, u64::MAX);
-                registry::shrink(SPARED);
-                transfer()
-            }
-            result => result,
-        }
-    }
-
     /// Writes the pages `[first, end)` back and flushes; tells of errors since the last time.
     fn make_durable(&self, first: u64, end: u64) -> SysResult<()> {
         // The cache keeps the error.
@@ -90,8 +75,7 @@ impl FileOps for BlockFile {
         if file.flags().contains(OpenFlags::DIRECT) {
             return direct::read(&self.device, pos, len, to);
         }
-        let done =
-            self.with_memory(|| self.device.cache.read(pos, len, &mut |page, offset, n| to.put_page(page, offset, n)));
+        let done = self.device.cache.read(pos, len, &mut |page, offset, n| to.put_page(page, offset, n));
         registry::trim(&self.device);
         done
     }
@@ -112,7 +96,7 @@ impl FileOps for BlockFile {
             direct::write(&self.device, pos, len, from)?
         } else {
             let cache = &self.device.cache;
-            let done = self.with_memory(|| cache.write(pos, len, &mut |page, offset, n| from.take_page(page, offset, n)));
+            let done = cache.write(pos, len, &mut |page, offset, n| from.take_page(page, offset, n));
             if cache.dirty_count() > cache::dirty_limit() {
                 // Whoever writes faster than the disk waits for it; the cache keeps the error.
                 let _ = cache.write_back(0, u64::MAX);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use block::device::Device;
 use ext4::{Ext4, MountOptions};
+use fs::platform::platform;
 use fs::sync::SleepLock;
 use fs::{FileSystem, InodeRef, StatFs};
 use sync::SpinLock;
@@ -20,8 +21,9 @@ use crate::options::{Options, TYPES};
 const ROOT: u32 = 2;
 /// Blocks of metadata that are kept.
 const CACHE_BLOCKS: usize = 1024;
-/// Dirty pages beyond which writers write back themselves: one part in so many of the free pages of the disk never is more than this.
+/// Dirty pages beyond which writers write back themselves; and where memory is short.
 const ENOUGH_DIRTY: u64 = 4096;
+const ENOUGH_DIRTY_WHERE_SHORT: u64 = 256;
 
 /// A mounted file system.
 pub struct Files {
@@ -162,7 +164,8 @@ impl Files {
         let dirty: u64 = self.dirty.lock().values().map(|node| node.dirty_count()).sum();
         let wanted = (dirty + 1) * fs::PAGE_SIZE as u64 + bytes;
         let room = || self.core.statfs().map(|sizes| sizes.bavail.saturating_mul(sizes.bsize));
-        if dirty > ENOUGH_DIRTY || room()? < wanted {
+        let enough = if platform().has_room() { ENOUGH_DIRTY } else { ENOUGH_DIRTY_WHERE_SHORT };
+        if dirty > enough || room()? < wanted {
             self.write_back()?;
             if room()? < bytes {
                 return Err(Errno::ENOSPC);

@@ -21,6 +21,8 @@ use crate::sync::SleepMutex;
 const NEVER: i32 = -1000;
 /// So long a chosen process has to end before another is chosen.
 const VICTIM_TIMEOUT_NS: u64 = 1_000_000_000;
+/// Pages of caches that are given up at once.
+const RECLAIMED: u64 = 256;
 /// How long to wait between two looks.
 const POLL_INTERVAL_NS: u64 = 2_000_000;
 
@@ -57,6 +59,10 @@ pub fn relieve(pages: u64) -> bool {
         }
         if user_page::available(pages) {
             return true;
+        }
+        // What is on a disk too is given up first.
+        if fs::mapping::reclaim(pages.max(RECLAIMED)) > 0 {
+            continue;
         }
         choose(pages);
         let settled = || (exit::must_exit(task) || user_page::available(pages)).then_some(());

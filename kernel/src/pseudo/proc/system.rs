@@ -118,7 +118,7 @@ fn sysrq(keys: &[u8]) -> SysResult<()> {
     }
 }
 
-/// The figures of `meminfo`. Files live in memory and nowhere else, so nothing that they hold counts as available.
+/// The figures of `meminfo`. What files in memory hold is nowhere else, so only the caches of those on disks count as available.
 pub fn memory_info() -> MemInfo {
     let stats = frames::stats();
     let (mut anon, mut mapped, mut tables, mut locked) = (0, 0, 0, 0);
@@ -134,9 +134,9 @@ pub fn memory_info() -> MemInfo {
     MemInfo {
         total,
         free: stats.free as u64 * PAGE,
-        available: stats.free as u64 * PAGE,
+        available: (stats.free as u64 + fs::mapping::cached_pages()) * PAGE,
         buffers: block::cached_pages() * PAGE,
-        cached: shmem,
+        cached: shmem + fs::mapping::cached_pages().saturating_sub(block::cached_pages()) * PAGE,
         active_anon: anon,
         inactive_anon: shmem,
         mlocked: locked,
