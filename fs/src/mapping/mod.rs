@@ -65,7 +65,11 @@ pub trait PageSource: Send + Sync {
     }
     /// Writes dirty pages back, by ascending index: as many as it can, whatever becomes of the others. Answers the first error.
     fn write_run(&self, pages: &[(u64, PageRef)]) -> SysResult<()> {
-        pages.iter().fold(Ok(()), |result: SysResult<()>, (index, page)| result.and(self.write_back(*index, page)))
+        let mut result = Ok(());
+        for (index, page) in pages {
+            result = result.and(self.write_back(*index, page));
+        }
+        result
     }
 }
 

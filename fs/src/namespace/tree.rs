@@ -262,7 +262,11 @@ impl Namespace {
 
     /// [`FileSystem::end`] of every file system. Answers the first error.
     pub fn end(&self) -> SysResult<()> {
-        self.mounts().iter().fold(Ok(()), |result: SysResult<()>, mount| result.and(mount.fs.end()))
+        let mut result = Ok(());
+        for mount in self.mounts() {
+            result = result.and(mount.fs.end());
+        }
+        result
     }
 
     /// The mounts that a process with the root directory `root` sees.

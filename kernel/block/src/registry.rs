@@ -164,7 +164,11 @@ pub fn delete(disk: &Disk, number: u32) -> SysResult<()> {
 
 /// Writes back and flushes all devices. Answers the first error.
 pub fn sync() -> SysResult<()> {
-    all().iter().fold(Ok(()), |result: SysResult<()>, device| result.and(device.sync()))
+    let mut result = Ok(());
+    for device in all() {
+        result = result.and(device.sync());
+    }
+    result
 }
 
 /// Frees up to `want` clean pages of the devices' caches. Answers how many.
