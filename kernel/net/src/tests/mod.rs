@@ -6,8 +6,12 @@
 
 mod cable;
 mod calls;
+mod frames;
 mod lan;
 mod machine;
+mod options;
+mod peer;
+mod rtnetlink;
 mod tap;
 mod wire;
 
