@@ -136,6 +136,8 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
         host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
     fd::set_caller_table(|| task::current().files());
+    tty::set_opener(files::open::open);
+    files::console::init();
     files::fd_table::after_close(files::unix::in_flight::closed);
     net_platform::init();
     trace::init();
@@ -150,7 +152,8 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
         if task::sched::online_cpus() != 1 {
             task::watchdog::start();
         }
-        sync::order::start();
+        #[cfg(debug_assertions)]
+        task::held_locks::check();
         task::start_init(root)
     });
     if let Err(errno) = started {

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
 extern crate std;
 
 pub mod anon;
@@ -35,6 +35,8 @@ pub mod regular;
 pub mod socket;
 pub mod socket_filter;
 pub mod splice;
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Open files: the kinds that know tasks, devices or the network, besides those of [`fd`]. [`open`] chooses among them for a file that
 //! was found by its name.
 
+pub mod console;
 pub mod devices;
 pub mod fs_context;
 pub mod host_stream;
@@ -17,7 +18,6 @@ pub mod seccomp_notify;
 pub mod signalfd;
 pub mod stdio;
 pub mod timerfd;
-pub mod tty;
 pub mod unix;
 
 pub use fd::{

@@ -3,9 +3,8 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use sync::wait::{WaitQueue, wait_exclusive};
 use syscall_shim::{Errno, SysResult};
-
-use crate::task::wait::{WaitQueue, wait_exclusive};
 
 /// Whose turn it is. No lock: nothing is guarded that another could find half changed.
 pub(super) struct Turn {

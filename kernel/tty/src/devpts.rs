@@ -11,11 +11,10 @@ use fs::pseudo::{DEVPTS_MAGIC, DirSource, NodeSpec, PseudoEntry, PseudoFs, Pseud
 use fs::{FileSystem, FileType, InodeRef, Mount, MountFlags, OpenFlags, Path, makedev};
 use litemap::LiteMap;
 use spin::Once;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 
 use super::pty::{MAJOR, Pair};
-use crate::sync::SpinLock;
-use crate::task::current;
 
 /// Most pairs of an instance at a time (`/proc/sys/kernel/pty/max`).
 const MAX: u32 = 4096;
@@ -133,8 +132,9 @@ impl Instance {
 
     /// Enters a new pair, which `make` makes for the lowest number that is free. `ENOSPC`.
     pub fn add(&self, make: impl FnOnce(u32) -> Arc<Pair>) -> SysResult<Arc<Pair>> {
-        let uid = self.options.uid.unwrap_or(current().credentials().fsuid);
-        let gid = self.options.gid.unwrap_or(current().credentials().fsgid);
+        let own = caller::credentials();
+        let uid = self.options.uid.unwrap_or(own.fsuid);
+        let gid = self.options.gid.unwrap_or(own.fsgid);
         let mut pairs = self.pairs.lock();
         let number = (0..self.options.max).find(|n| !pairs.contains_key(n)).ok_or(Errno::ENOSPC)?;
         let pair = make(number);
@@ -159,7 +159,7 @@ impl Instance {
         let path = format!("/dev/pts/{number}");
         let inode = self.pairs.lock().get(&number).map(|(_, inode)| inode.clone()).ok_or(Errno::EIO)?;
         let how = OpenHow { flags, ..OpenHow::default() };
-        let found = crate::files::with_fs(|ctx| crate::vfs::namespace().open(ctx, None, path.as_bytes(), &how));
+        let found = caller::with_fs(|ctx| caller::namespace().open(ctx, None, path.as_bytes(), &how));
         match found {
             Ok(opened) if Arc::ptr_eq(&opened.inode, &inode) => Ok(opened),
             _ => {

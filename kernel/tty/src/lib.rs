@@ -1,10 +1,15 @@
 //! Terminals (termios(3), ioctl_tty(2)).
 //!
 //! A [`Tty`] is a [`discipline::Discipline`], a foreground process group, and a [`Driver`] that shows bytes: the host's terminal
-//! ([`console`]) or the master of a pair ([`pty`]). Typed bytes come in by [`Tty::receive`], in interrupt context. Those that the
+//! ([`set_console`]) or the master of a pair ([`pty`]). Typed bytes come in by [`Tty::receive`], in interrupt context. Those that the
 //! discipline has no room for wait in front of it, and go on when a read, a flush or a change of mode makes room.
+#![no_std]
+#![forbid(unsafe_code)]
 
-mod console;
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
 mod devpts;
 mod discipline;
 mod ioctl;
@@ -12,31 +17,32 @@ mod job;
 pub mod pty;
 mod read;
 mod termios;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
+use caller::Target;
+use fd::io::{Sink, Source};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::{FileOps, OpenFile};
+use fs::namespace::Opened;
 use fs::{InodeRef, OpenFlags, major, minor};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl as i;
+use spin::Once;
+use sync::IrqSpinLock;
+use sync::wait::wait_until;
 use syscall_shim::types::{Siginfo, Winsize};
 use syscall_shim::{Errno, Signal, SysResult};
+use usermem::UserAddr;
 
 use self::discipline::{Discipline, Effects};
 use self::turn::Turn;
-use super::io::{Sink, Source};
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile};
-use crate::sync::IrqSpinLock;
-use crate::task::current;
-use crate::task::process::Process;
-use crate::task::signal::send;
-use crate::task::wait::wait_until;
-use crate::usermem::UserAddr;
 
-pub use console::{console, receive as receive_from_host};
 pub use devpts::{DevptsOptions, devpts};
 
 /// Bytes of a write that go through the discipline at a time.
@@ -48,7 +54,7 @@ const WIDEST: usize = 8;
 const PENDING_SIZE: usize = 8192 + 256;
 
 /// What is on the other side of a terminal.
-trait Driver: Send + Sync {
+pub trait Driver: Send + Sync {
     /// Shows bytes, as many as there is room for now; says how many. Callable with interrupts off.
     fn show(&self, bytes: &[u8]) -> usize;
     /// Bytes that can be shown now.
@@ -110,7 +116,8 @@ pub struct Tty {
 }
 
 impl Tty {
-    fn new(rdev: u64, driver: Arc<dyn Driver>) -> Arc<Self> {
+    /// A terminal with the device number `rdev`.
+    pub fn new(rdev: u64, driver: Arc<dyn Driver>) -> Arc<Self> {
         let state = State { discipline: Discipline::new(), pending: VecDeque::new(), size: Winsize::default() };
         Arc::new(Self {
             rdev,
@@ -131,10 +138,10 @@ impl Tty {
     fn hang_up(&self) {
         self.hang_ups.fetch_add(1, Ordering::AcqRel);
         let session = self.session.swap(0, Ordering::Relaxed);
-        if let Some(leader) = crate::task::table::process(session).filter(|_| session > 0) {
+        if session > 0 {
             // A leader that has ended need not be told.
-            let _ = send::send_to_process(&leader, Siginfo::kernel(Signal::SIGHUP));
-            let _ = send::send_to_process(&leader, Siginfo::kernel(Signal::SIGCONT));
+            caller::send(Target::Process, session, Siginfo::kernel(Signal::SIGHUP));
+            caller::send(Target::Process, session, Siginfo::kernel(Signal::SIGCONT));
         }
         self.signal_foreground(Signal::SIGHUP);
         self.signal_foreground(Signal::SIGCONT);
@@ -149,10 +156,10 @@ impl Tty {
         self.driver.all_closed();
     }
 
-    /// Makes this the controlling terminal of a process's session, with its group in the foreground.
-    pub fn become_controlling(&self, process: &Process) {
-        self.session.store(process.sid.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.foreground.store(process.pgid.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// Makes this the controlling terminal of the caller's session, with the caller's group in the foreground.
+    pub fn become_controlling(&self) {
+        self.session.store(caller::session(), Ordering::Relaxed);
+        self.foreground.store(caller::group(), Ordering::Relaxed);
     }
 
     /// Takes typed bytes, as many as there is room for; says how many.
@@ -223,7 +230,7 @@ impl Tty {
         let group = self.foreground.load(Ordering::Relaxed);
         if group > 0 {
             // A group without members gets nothing.
-            let _ = send::send_to_group(group, Siginfo::kernel(signal));
+            caller::send(Target::Group, group, Siginfo::kernel(signal));
         }
     }
 
@@ -365,6 +372,33 @@ impl FileOps for OpenTty {
     }
 }
 
+static CONSOLE: Once<Arc<Tty>> = Once::new();
+
+/// Says which terminal is `/dev/console`, the one that the first process has. The first call counts.
+pub fn set_console(tty: Arc<Tty>) {
+    CONSOLE.call_once(|| tty);
+}
+
+/// `/dev/console`, if there is one.
+pub fn console() -> Option<&'static Arc<Tty>> {
+    CONSOLE.get()
+}
+
+/// What makes an open file of what was found by its name.
+pub type Opener = fn(Opened, OpenFlags) -> SysResult<Arc<OpenFile>>;
+
+static OPENER: Once<Opener> = Once::new();
+
+/// Says how files are opened, which a master does for its terminal. The first call counts.
+pub fn set_opener(opener: Opener) {
+    OPENER.call_once(|| opener);
+}
+
+fn open_found(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
+    let open = OPENER.get().ok_or(Errno::ENXIO)?;
+    open(opened, flags)
+}
+
 /// Opens a terminal device by number: `/dev/console` and the serial ports are the host's terminal, `/dev/tty` the controlling one.
 /// A session leader without a terminal gets the one that it opens, unless with `O_NOCTTY`.
 pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
@@ -373,43 +407,40 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (5, 2) => return pty::open_master(devpts::instance_of(inode)),
         (pty::MAJOR, number) => pty::slave(&devpts::instance_of(inode), number)?,
         (5, 0) => {
-            let tty = controlling(&current().process).ok_or(Errno::ENXIO)?;
+            let tty = controlling(caller::session()).ok_or(Errno::ENXIO)?;
             return open_terminal(tty).map(|ops| ops as Arc<dyn FileOps>);
         }
-        (5, 1) | (4, 0 | 64) => console().clone(),
+        (5, 1) | (4, 0 | 64) => console().ok_or(Errno::ENXIO)?.clone(),
         _ => return Err(Errno::ENXIO),
     };
     let ops = open_terminal(tty.clone())?;
-    let process = &current().process;
-    let leader = process.pid == process.sid.load(Ordering::Relaxed);
-    let free = tty.session.load(Ordering::Relaxed) == 0 && controlling(process).is_none();
-    if !flags.contains(OpenFlags::NOCTTY) && leader && free {
-        tty.become_controlling(process);
+    let session = caller::session();
+    let leads = caller::pid() == session;
+    let free = tty.session.load(Ordering::Relaxed) == 0 && controlling(session).is_none();
+    if !flags.contains(OpenFlags::NOCTTY) && leads && free {
+        tty.become_controlling();
     }
     Ok(ops)
 }
 
 /// `EBUSY` for what others have for themselves.
 fn open_terminal(tty: Arc<Tty>) -> SysResult<Arc<OpenTty>> {
-    if tty.exclusive.load(Ordering::Relaxed) && !super::capable(fs::Cap::SysAdmin as u32) {
+    if tty.exclusive.load(Ordering::Relaxed) && !caller::capable(fs::Cap::SysAdmin as u32) {
         return Err(Errno::EBUSY);
     }
     tty.driver.opened()?;
     Ok(OpenTty::new(tty))
 }
 
-/// A process's controlling terminal.
-pub fn controlling(process: &Process) -> Option<Arc<Tty>> {
-    let session = process.sid.load(Ordering::Relaxed);
+/// The controlling terminal of a session.
+pub fn controlling(session: i32) -> Option<Arc<Tty>> {
     let own = |tty: &Arc<Tty>| tty.session.load(Ordering::Relaxed) == session;
-    Some(console()).filter(|tty| own(tty)).cloned().or_else(|| pty::terminals().into_iter().find(own))
+    console().filter(|tty| own(tty)).cloned().or_else(|| pty::terminals().into_iter().find(own))
 }
 
 /// The leader of a session ends: the foreground group of its terminal is told, and the terminal is free.
-pub fn session_ended(leader: &Process) {
-    if leader.pid == leader.sid.load(Ordering::Relaxed)
-        && let Some(tty) = controlling(leader)
-    {
+pub fn session_ended(session: i32) {
+    if let Some(tty) = controlling(session) {
         tty.signal_foreground(Signal::SIGHUP);
         tty.session.store(0, Ordering::Relaxed);
         tty.foreground.store(0, Ordering::Relaxed);

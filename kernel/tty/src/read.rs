@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
+use fd::poll::{PollTable, ev};
 use linux_raw_sys::general as g;
+use sync::clock::monotonic_ns;
+use sync::wait::{WaitError, wait_until};
 use syscall_shim::{Errno, SysResult};
 
 use super::{OpenTty, Tty};
-use crate::arch::clock::monotonic_ns;
-use crate::files::poll::{PollTable, ev};
-use crate::task::wait::{WaitError, wait_until};
 
 /// Unit of `VTIME` in nanoseconds.
 const TENTH: u64 = 100_000_000;

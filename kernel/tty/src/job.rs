@@ -2,38 +2,35 @@
 
 use core::sync::atomic::Ordering;
 
+use caller::Target;
 use syscall_shim::types::Siginfo;
 use syscall_shim::{Errno, Signal, SysResult};
+use usermem::UserAddr;
 
 use super::Tty;
-use crate::task::signal::send;
-use crate::task::{current, group};
-use crate::usermem::UserAddr;
 
 impl Tty {
     /// Whether this controls the session of the current process.
     pub(super) fn controls_caller(&self) -> bool {
-        self.session.load(Ordering::Relaxed) == current().process.sid.load(Ordering::Relaxed)
+        self.session.load(Ordering::Relaxed) == caller::session()
     }
 
     /// A background process that reads or sets its controlling terminal gets `signal` (`SIGTTIN`, `SIGTTOU`) with its group.
     pub(super) fn check_foreground(&self, signal: Signal) -> SysResult<()> {
-        let process = &current().process;
-        let own_group = process.pgid.load(Ordering::Relaxed);
+        let own_group = caller::group();
         if !self.controls_caller() || own_group == self.foreground.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let unheard = current().signals.lock().mask.contains(signal) || process.sighand.ignores(signal);
-        match (unheard, signal) {
+        match (caller::is_deaf_to(signal), signal) {
             (true, Signal::SIGTTIN) => return Err(Errno::EIO),
             (true, _) => return Ok(()),
             _ => {}
         }
-        if group::is_orphaned(own_group) {
+        if caller::is_orphaned() {
             return Err(Errno::EIO);
         }
         // The caller is a member.
-        let _ = send::send_to_group(own_group, Siginfo::kernel(signal));
+        caller::send(Target::Group, own_group, Siginfo::kernel(signal));
         Err(Errno::ERESTARTSYS)
     }
 
@@ -53,34 +50,27 @@ impl Tty {
             return Err(Errno::EINVAL);
         }
         let session = self.session.load(Ordering::Relaxed);
-        let mut members = group::members(pgid).peekable();
-        if members.peek().is_none() {
-            return Err(Errno::ESRCH);
-        }
-        if !members.any(|p| p.sid.load(Ordering::Relaxed) == session) {
-            return Err(Errno::EPERM);
-        }
+        caller::check_group(pgid, session)?;
         self.foreground.store(pgid, Ordering::Relaxed);
         Ok(())
     }
 
     /// `TIOCSCTTY`: a session leader without a terminal gets this one, if it is free or the caller may steal it.
     pub(super) fn take_control(&self, steal: bool) -> SysResult<()> {
-        let process = &current().process;
         if self.controls_caller() {
             return Ok(());
         }
-        if process.sid.load(Ordering::Relaxed) != process.pid {
+        if caller::session() != caller::pid() {
             return Err(Errno::EPERM);
         }
-        if super::controlling(process).is_some() {
+        if super::controlling(caller::session()).is_some() {
             return Err(Errno::EPERM);
         }
-        let may_steal = steal && crate::files::capable(fs::Cap::SysAdmin as u32);
+        let may_steal = steal && caller::capable(fs::Cap::SysAdmin as u32);
         if self.session.load(Ordering::Relaxed) != 0 && !may_steal {
             return Err(Errno::EPERM);
         }
-        self.become_controlling(process);
+        self.become_controlling();
         Ok(())
     }
 
@@ -89,8 +79,7 @@ impl Tty {
         if !self.controls_caller() {
             return Err(Errno::ENOTTY);
         }
-        let process = &current().process;
-        if process.sid.load(Ordering::Relaxed) == process.pid {
+        if caller::session() == caller::pid() {
             self.signal_foreground(Signal::SIGHUP);
             self.signal_foreground(Signal::SIGCONT);
             self.session.store(0, Ordering::Relaxed);

@@ -7,20 +7,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use fd::io::{Sink, Source};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::{FileOps, OpenFile};
 use fs::{OpenFlags, makedev};
 use linux_raw_sys::{general as g, ioctl as i};
+use sync::IrqSpinLock;
+use sync::wait::wait_until;
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
 use super::devpts::Instance;
 use super::turn::Turn;
 use super::{Driver, Tty};
-use crate::files::io::{Sink, Source};
-use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::{FileOps, OpenFile};
-use crate::sync::IrqSpinLock;
-use crate::task::current;
-use crate::task::wait::wait_until;
-use crate::usermem::UserAddr;
 
 /// Major number of the terminals.
 pub const MAJOR: u32 = 136;
@@ -216,8 +215,8 @@ impl Master {
     /// `TIOCGPTPEER`: the terminal, whatever is mounted where.
     fn open_terminal(&self, flags: OpenFlags) -> SysResult {
         let opened = self.pair.instance.open(self.pair.number, flags)?;
-        let file = crate::files::open::open(opened, flags)?;
-        let fd = current().files()?.insert(file, flags.contains(OpenFlags::CLOEXEC))?;
+        let file = super::open_found(opened, flags)?;
+        let fd = fd::caller_table()?.insert(file, flags.contains(OpenFlags::CLOEXEC))?;
         Ok(fd as usize)
     }
 }

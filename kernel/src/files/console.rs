@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 
 use fs::makedev;
 use syscall_shim::SysResult;
+use tty::{Driver, Tty};
 
-use super::{Driver, Tty};
 use crate::files::host_stream;
 use crate::files::poll::{PollQueue, PollTable};
 use crate::host_link;
@@ -13,11 +13,9 @@ use crate::host_link::frame::Outgoing;
 
 struct Host;
 
-static CONSOLE: spin::LazyLock<Arc<Tty>> = spin::LazyLock::new(|| Tty::new(makedev(5, 1), Arc::new(Host)));
-
-/// The terminal that the first process has.
-pub fn console() -> &'static Arc<Tty> {
-    &CONSOLE
+/// Makes it `/dev/console`.
+pub fn init() {
+    tty::set_console(Tty::new(makedev(5, 1), Arc::new(Host)));
 }
 
 impl Driver for Host {
@@ -46,6 +44,8 @@ impl Driver for Host {
 /// Takes bytes from the host. All are used up, so that what comes behind them finds the way free: what no buffer has room for is
 /// lost, as on Linux's own lines. In interrupt context.
 pub fn receive(bytes: &[u8]) -> usize {
-    console().receive(bytes);
+    if let Some(console) = tty::console() {
+        console.receive(bytes);
+    }
     bytes.len()
 }

@@ -2,15 +2,15 @@
 
 use core::sync::atomic::Ordering;
 
+use caller::capable;
+use fd::poll::ev;
 use fs::Cap;
 use linux_raw_sys::{general as g, ioctl as i};
 use syscall_shim::types::{Termio, Termios, Termios2, Winsize};
 use syscall_shim::{Errno, Signal, SysResult};
+use usermem::UserAddr;
 
 use super::{Tty, termios};
-use crate::files::capable;
-use crate::files::poll::ev;
-use crate::usermem::UserAddr;
 
 /// The only line discipline (asm/termios.h).
 const N_TTY: u32 = 0;

@@ -1,7 +1,6 @@
 //! The line discipline: what typed bytes mean before a program reads them, and what written bytes become on their way to the screen
 //! (termios(3); what that leaves open is as drivers/tty/n_tty.c of Linux has it). Pure: no device, no lock, no task.
 
-#[path = "discipline/erase.rs"]
 mod erase;
 
 use alloc::collections::VecDeque;
