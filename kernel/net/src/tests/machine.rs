@@ -83,7 +83,7 @@ impl Machine for Host {
 }
 
 /// An idle CPU.
-fn idle() {
+fn idle() -> ! {
     loop {
         crate::poll();
         let now = clock::monotonic_ns();
@@ -121,11 +121,6 @@ pub fn start_with(lan: bool, options: Options) {
         cards.push(Lan::new());
     }
     cards.extend(Cable::all().into_iter().map(|cable| cable as Arc<dyn crate::device::Card>));
-    thread::spawn(|| {
-        while !crate::pending() {
-            thread::sleep(Duration::from_micros(100));
-        }
-        idle();
-    });
+    thread::Builder::new().name("idle".into()).spawn(idle).unwrap();
     crate::init(machine, cards, options);
 }
