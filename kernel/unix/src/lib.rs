@@ -5,6 +5,12 @@
 //! Who waits does so on the queues of its own socket, which stay the same whatever the socket becomes.
 //!
 //! Files that travel are [`in_flight`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod connect;
 pub mod in_flight;
@@ -14,21 +20,22 @@ mod receive;
 mod receive_queue;
 pub mod report;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use caller::Credentials;
+use fd::OpenFile;
+use fd::poll::{PollQueue, poll_queue};
+use fd::socket::{PeerCredentials, open};
 use fs::OpenFlags;
 use linux_raw_sys::net;
+use spin::Once;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
-
-use super::OpenFile;
-use super::poll::{PollQueue, poll_queue};
-use super::socket::{PeerCredentials, open};
-use crate::sync::SpinLock;
-use crate::task::credentials::Credentials;
-use crate::task::current;
 
 use options::Options;
 use receive_queue::{ReceiveQueue, Sender};
@@ -65,6 +72,22 @@ impl Kind {
     }
 }
 
+/// What opens a pidfd for a process.
+pub type PidfdOpener = fn(i32) -> SysResult<Arc<OpenFile>>;
+
+static PIDFD_OPENER: Once<PidfdOpener> = Once::new();
+
+/// Says how pidfds are opened, of which `SO_PEERPIDFD` gives one. The first call counts.
+pub fn set_pidfd_opener(opener: PidfdOpener) {
+    PIDFD_OPENER.call_once(|| opener);
+}
+
+/// A pidfd for a process. `ESRCH`.
+fn pidfd(pid: i32) -> SysResult<Arc<OpenFile>> {
+    let open = PIDFD_OPENER.get().ok_or(Errno::ESRCH)?;
+    open(pid)
+}
+
 /// Who is at the other side: the process that called connect(2), listen(2) or socketpair(2), as it was then.
 #[derive(Clone)]
 struct Peer {
@@ -74,7 +97,7 @@ struct Peer {
 
 impl Peer {
     fn of_current() -> Peer {
-        Peer { pid: current().process.pid, ids: current().credentials() }
+        Peer { pid: caller::pid(), ids: caller::credentials() }
     }
 
     /// What `SO_PEERCRED` tells.

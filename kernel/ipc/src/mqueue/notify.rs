@@ -1,14 +1,11 @@
 //! Telling a process that a message has come (mq_notify(3)).
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use caller::Recipient;
+use syscall_shim::Signal;
 use syscall_shim::types::{Siginfo, si_code};
-use syscall_shim::{Errno, Signal, SysResult};
-
-use crate::files::OpenFile;
-use crate::net::netlink::NetlinkSocket;
-use crate::task::signal::send::send_to_process;
-use crate::task::{Process, current};
 
 /// Bytes that the C library has sent to its thread for `SIGEV_THREAD`.
 pub const COOKIE: usize = 32;
@@ -21,24 +18,23 @@ const SIGEV_SIGNAL: i32 = 0;
 const SIGEV_NONE: i32 = 1;
 const SIGEV_THREAD: i32 = 2;
 
+/// What the C library's thread listens to: a socket of netlink.
+pub trait Thread: Send + Sync {
+    /// Sends it a cookie. No lock is held.
+    fn deliver(&self, cookie: Vec<u8>);
+}
+
 /// How to tell.
 pub enum Notification {
     /// `SIGEV_NONE`
     Nothing,
     /// `SIGEV_SIGNAL`: a signal (none for number 0) with a value.
     Signal(Option<Signal>, u64),
-    /// `SIGEV_THREAD`: a message to a netlink socket on which the C library's thread waits.
-    Thread(Arc<OpenFile>, [u8; COOKIE]),
+    /// `SIGEV_THREAD`: a message to the socket on which the C library's thread waits.
+    Thread(Arc<dyn Thread>, [u8; COOKIE]),
 }
 
 impl Notification {
-    /// For `SIGEV_THREAD`, by way of the socket `file`. `EINVAL` if it is another kind.
-    pub fn thread(file: Arc<OpenFile>, cookie: [u8; COOKIE]) -> SysResult<Self> {
-        file.ops.as_socket().ok_or(Errno::ENOTSOCK)?;
-        file.ops_as::<NetlinkSocket>().ok_or(Errno::EINVAL)?;
-        Ok(Self::Thread(file, cookie))
-    }
-
     /// `sigev_notify`, and `sigev_signo` of a signal.
     pub(super) fn numbers(&self) -> (i32, i32) {
         match self {
@@ -52,15 +48,14 @@ impl Notification {
 /// Who is to be told, once.
 pub(super) struct Registration {
     pub pid: i32,
-    process: Weak<Process>,
+    process: Arc<dyn Recipient>,
     pub how: Notification,
 }
 
 impl Registration {
     /// The current process is to be told.
     pub fn new(how: Notification) -> Self {
-        let process = &current().process;
-        Self { pid: process.pid, process: Arc::downgrade(process), how }
+        Self { pid: caller::pid(), process: caller::process(), how }
     }
 
     /// Tells that the current process has sent a message. No lock is held.
@@ -68,30 +63,25 @@ impl Registration {
         match self.how {
             Notification::Nothing | Notification::Signal(None, _) => {}
             Notification::Signal(Some(signal), value) => {
-                let sender = current();
-                let mut info = Siginfo::queue(signal, sender.process.pid, sender.credentials().uid, value);
+                let mut info = Siginfo::queue(signal, caller::pid(), caller::credentials().uid, value);
                 info.si_code = si_code::SI_MESGQ;
-                if let Some(process) = self.process.upgrade() {
-                    // A full queue of signals loses it, as on Linux.
-                    let _ = send_to_process(&process, info);
-                }
+                // A full queue of signals loses it, as on Linux.
+                let _ = self.process.send(info);
             }
-            Notification::Thread(file, cookie) => deliver(&file, cookie, WOKEN_UP),
+            Notification::Thread(thread, cookie) => deliver(&*thread, cookie, WOKEN_UP),
         }
     }
 
     /// Tells the C library's thread that nothing will come. No lock is held.
     pub fn removed(self) {
-        if let Notification::Thread(file, cookie) = self.how {
-            deliver(&file, cookie, REMOVED);
+        if let Notification::Thread(thread, cookie) = self.how {
+            deliver(&*thread, cookie, REMOVED);
         }
     }
 }
 
-fn deliver(file: &OpenFile, mut cookie: [u8; COOKIE], what: u8) {
+fn deliver(thread: &dyn Thread, mut cookie: [u8; COOKIE], what: u8) {
     let [.., last] = &mut cookie;
     *last = what;
-    if let Some(socket) = file.ops_as::<NetlinkSocket>() {
-        socket.deliver(cookie.to_vec());
-    }
+    thread.deliver(cookie.to_vec());
 }

@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
+use fd::io::{Sink, put_all};
+use fd::poll::ev;
+use fd::socket::{Ancillary, PeerCredentials, Received, wait};
 use syscall_shim::{Errno, SysResult};
 
 use super::Kind;
 use super::options::Flags;
 use super::receive_queue::{Message, Queue, ReceiveQueue};
-use crate::files::io::{Sink, put_all};
-use crate::files::poll::ev;
-use crate::files::socket::{Ancillary, PeerCredentials, Received, wait};
 
 /// How to receive.
 pub struct How<'a> {

@@ -5,15 +5,14 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use caller::{namespace, with_fs};
+use fd::socket::Address;
 use fs::{AccessMask, LookupFlags, Path};
 use linux_raw_sys::net;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 
 use super::UnixSocket;
-use crate::files::socket::Address;
-use crate::files::with_fs;
-use crate::sync::SpinLock;
-use crate::vfs::namespace;
 
 /// `sizeof(struct sockaddr_un)`.
 const SOCKADDR_UN_SIZE: usize = 110;

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
+use ::net::netlink::LocalSocket;
+use ::net::netlink::local_sockets::{CLOSED, ESTABLISHED, LISTENING};
+
 use super::{Kind, Role, SOCKETS, UnixSocket};
-use crate::net::netlink::LocalSocket;
-use crate::net::netlink::local_sockets::{CLOSED, ESTABLISHED, LISTENING};
 
 /// `__SO_ACCEPTCON`.
 const LISTENS: u32 = 0x10000;

@@ -4,15 +4,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use ::net::clock;
+use ::net::sockopt::general;
+use caller::capable;
+use fd::socket::{Control, PeerCredentials, int, timeval, timeval_bytes};
+use fd::socket_filter::{self, Filter};
 use linux_raw_sys::general::{CAP_NET_ADMIN, CAP_NET_RAW, CLOCK_MONOTONIC};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
-
-use crate::arch::clock;
-use crate::files::capable;
-use crate::files::socket::{Control, PeerCredentials, int, timeval, timeval_bytes};
-use crate::files::socket_filter::{self, Filter};
-use crate::net::sockopt::general;
 
 /// `/proc/sys/net/core/wmem_default` and `rmem_default`, and the most that may be asked for, `wmem_max` and `rmem_max`.
 const DEFAULT_BUFFER: u32 = 212_992;

@@ -7,19 +7,19 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
 
+use caller::Instant;
+use fd::io::{Sink, Source, put_all};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::regular::seek_to;
+use fd::{FileOps, OpenFile};
 use fs::inode::{NewNode, alloc_ino};
 use fs::{Inode, InodeCommon, Metadata, SetAttr};
+use sync::SpinLock;
+use sync::wait::{WaitError, wait_until};
 use syscall_shim::{Errno, SysResult};
 
 use super::Charge;
 use super::notify::{Notification, Registration};
-use crate::files::io::{Sink, put_all};
-use crate::files::poll::{PollQueue, PollTable, ev, poll_queue};
-use crate::files::regular::seek_to;
-use crate::files::{FileOps, OpenFile};
-use crate::sync::SpinLock;
-use crate::task::wait::{WaitError, wait_until};
-use crate::task::{Instant, current};
 
 /// `FILENT_SIZE`: the size that stat(2) shows.
 const SHOWN_SIZE: u64 = 80;
@@ -170,7 +170,7 @@ impl Queue {
 
     /// Takes the current process's registration away.
     fn unregister(&self) {
-        let pid = current().process.pid;
+        let pid = caller::pid();
         let gone = {
             let mut state = self.state.lock();
             if state.registration.as_ref().is_some_and(|registration| registration.pid == pid) {
@@ -266,7 +266,7 @@ impl FileOps for QueueFile {
         Ok(part.len())
     }
 
-    fn write_at(&self, _file: &OpenFile, _: u64, _: &mut crate::files::io::Source<'_>, _: bool) -> SysResult<(usize, u64)> {
+    fn write_at(&self, _file: &OpenFile, _: u64, _: &mut Source<'_>, _: bool) -> SysResult<(usize, u64)> {
         Err(Errno::EINVAL)
     }
 

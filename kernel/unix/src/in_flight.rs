@@ -13,14 +13,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use ::net::clock;
+use caller::capable;
+use fd::OpenFile;
 use linux_raw_sys::general as g;
+use sync::{SleepMutex, SpinLock};
 use syscall_shim::{Errno, SysResult};
 
 use super::UnixSocket;
-use crate::arch::clock;
-use crate::files::{OpenFile, capable};
-use crate::sync::{SleepMutex, SpinLock};
-use crate::task::current;
 
 /// With more sockets in flight than these, a collection waits until so many times as long has passed as the last one took: however
 /// many there are, and however many are closed, only a small part of the time goes into it.
@@ -57,8 +57,8 @@ static SOCKETS: AtomicUsize = AtomicUsize::new(0);
 /// A socket in flight may have lost a reference that was not, and nothing was collected since.
 static SUSPICION: AtomicBool = AtomicBool::new(false);
 
-/// What tasks (by address) that are in [`release`] have still to drop. A leaf lock.
-static RELEASING: SpinLock<BTreeMap<usize, Vec<Arc<OpenFile>>>> = SpinLock::new(BTreeMap::new());
+/// What threads that are in [`release`] have still to drop. A leaf lock.
+static RELEASING: SpinLock<BTreeMap<i32, Vec<Arc<OpenFile>>>> = SpinLock::new(BTreeMap::new());
 
 /// A message's hold on its files. Dropped, they are closed.
 pub struct Ticket(u64);
@@ -70,8 +70,8 @@ fn socket_of(file: &OpenFile) -> Option<&UnixSocket> {
 impl Ticket {
     /// Sends files off to the socket with this holder. `ETOOMANYREFS` for who has as many in flight as it may have open.
     pub fn new(files: Vec<Arc<OpenFile>>, to: Arc<AtomicU64>) -> SysResult<Ticket> {
-        let uid = current().credentials().uid;
-        let limit = current().process.rlimit(g::RLIMIT_NOFILE);
+        let uid = caller::credentials().uid;
+        let limit = caller::rlimit(g::RLIMIT_NOFILE);
         let mut flight = FLIGHT.lock();
         let sent = flight.users.get(&uid).copied().unwrap_or(0);
         if sent as u64 > limit && !capable(g::CAP_SYS_RESOURCE) && !capable(g::CAP_SYS_ADMIN) {
@@ -212,7 +212,7 @@ fn release(mut files: Vec<Arc<OpenFile>>) {
     if files.is_empty() {
         return;
     }
-    let me = core::ptr::from_ref(current()).addr();
+    let me = caller::tid();
     {
         let mut releasing = RELEASING.lock();
         if let Some(later) = releasing.get_mut(&me) {

@@ -6,21 +6,20 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use ::net::clock;
+use fd::io::Source;
+use fd::poll::{PollQueue, ev, poll_queue};
+use fd::socket::{Address, PeerCredentials, wait};
+use fd::{OpenFile, owner};
 use inet::bpf::{Packet, View};
 use spin::Once;
+use sync::SleepMutex;
 use syscall_shim::{Errno, SysResult};
+use usermem::buffer;
 
 use super::in_flight::Ticket;
 use super::options::Flags;
 use super::{Kind, UnixSocket};
-use crate::arch::clock;
-use crate::files::io::Source;
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::files::socket::{Address, PeerCredentials, wait};
-use crate::files::{OpenFile, owner};
-use crate::mm::heap;
-use crate::sync::SleepMutex;
-use crate::usermem::buffer;
 
 /// What Linux counts for a buffer beyond its bytes: `sizeof(struct sk_buff)`, and behind the bytes `struct skb_shared_info`. How
 /// much a program can send before it must wait follows from this.
@@ -468,7 +467,7 @@ impl Drop for ReceiveQueue {
 /// Takes so many bytes of a stream, or fewer where memory is in small pieces. `ENOBUFS`, and `EFAULT` unless all can be read.
 fn piece(from: &mut Source<'_>, want: usize) -> SysResult<Vec<u8>> {
     const MIN_BLOCK: usize = base::addr::PAGE_SIZE;
-    heap::check().map_err(|_| Errno::ENOBUFS)?;
+    caller::check_memory().map_err(|_| Errno::ENOBUFS)?;
     let bytes = buffer(want).or_else(|errno| if want > MIN_BLOCK { buffer(MIN_BLOCK) } else { Err(errno) });
     let mut bytes = bytes.map_err(|_| Errno::ENOBUFS)?;
     if from.take(&mut bytes)? < bytes.len() { Err(Errno::EFAULT) } else { Ok(bytes) }

@@ -4,18 +4,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
+use caller::capable;
 use fs::inode::{NewNode, alloc_anon_dev, alloc_ino};
 use fs::sync::SleepLock;
 use fs::{DirEntry, FileSystem, FileType, Inode, InodeCommon, InodeRef, Metadata, SetAttr, StatFs};
 use linux_raw_sys::general::CAP_SYS_RESOURCE;
 use litemap::LiteMap;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 
 use super::queue::Queue;
 use super::{Charge, Limits, QUEUES_MAX};
-use crate::files::capable;
-use crate::sync::SpinLock;
-use crate::task::current;
 
 /// `MQUEUE_MAGIC` of linux/magic.h.
 const MAGIC: u64 = 0x1980_0202;
@@ -32,7 +31,7 @@ pub(super) struct Making<'a>(&'a Directory);
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
-        self.0.making.lock().remove(&current().tid());
+        self.0.making.lock().remove(&caller::tid());
     }
 }
 
@@ -64,7 +63,7 @@ impl MqueueFs {
     /// Has a queue that this thread makes before the answer is dropped take `limits`.
     pub(super) fn with_limits(&self, limits: Option<Limits>) -> Making<'_> {
         if let Some(limits) = limits {
-            self.root.making.lock().insert(current().tid(), limits);
+            self.root.making.lock().insert(caller::tid(), limits);
         }
         Making(&self.root)
     }
@@ -131,7 +130,7 @@ impl Inode for Directory {
     }
 
     fn create(&self, name: &[u8], node: NewNode) -> SysResult<InodeRef> {
-        let asked = self.making.lock().get(&current().tid()).copied();
+        let asked = self.making.lock().get(&caller::tid()).copied();
         let privileged = capable(CAP_SYS_RESOURCE);
         let (messages, size) = match asked {
             Some(limits) => limits.check()?,
@@ -140,7 +139,7 @@ impl Inode for Directory {
                 (limits.messages as u64, limits.size as u64)
             }
         };
-        let charge = Charge::new(current().credentials().uid, messages, size)?;
+        let charge = Charge::new(caller::credentials().uid, messages, size)?;
         let queue = Queue::new(self.metadata().dev, node, (messages as usize, size as usize), charge);
         let mut entries = self.entries.lock();
         if entries.queues.contains_key(name) {

@@ -3,14 +3,14 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
+use fd::OpenFile;
+use fd::poll::ev;
+use fd::socket::{Address, Socket, deadline, wait};
 use fs::OpenFlags;
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
 use super::{Kind, Link, Listener, Peer, Role, UnixSocket, name};
-use crate::files::OpenFile;
-use crate::files::poll::ev;
-use crate::files::socket::{Address, Socket, deadline, wait};
 
 /// The most that a listener's backlog may be (`net.core.somaxconn`).
 const SOMAXCONN: i32 = 4096;
@@ -101,7 +101,7 @@ impl UnixSocket {
             self.set_peer(Some(link));
             return Ok(());
         }
-        self.connect_stream(&target, nonblock)
+        self.connect_stream(target, nonblock)
     }
 
     /// Who is connected takes datagrams from its peer alone.
@@ -136,7 +136,7 @@ impl UnixSocket {
         self.inbox.clear();
     }
 
-    fn connect_stream(&self, to: &Arc<UnixSocket>, nonblock: bool) -> SysResult<()> {
+    fn connect_stream(&self, to: Arc<UnixSocket>, nonblock: bool) -> SysResult<()> {
         let listener = match &*to.role.lock() {
             Role::Listening(listener) if !to.inbox.is_ended() => listener.clone(),
             _ => return Err(Errno::ECONNREFUSED),
@@ -156,6 +156,9 @@ impl UnixSocket {
             accepted.sender.name.call_once(|| name.clone());
         }
         let mut accepted = Some(accepted);
+        let readers = to.readers.clone();
+        // Who waits for room does not keep the listener from going.
+        drop(to);
         wait(&listener.connectors, nonblock, until, || {
             // As on Linux, room at the listener is waited for first.
             let free = free();
@@ -172,7 +175,7 @@ impl UnixSocket {
             Some(free)
         })??;
         *self.role.lock() = Role::Connected(Arc::new(ours));
-        to.readers.wake(1, ev::READABLE);
+        readers.wake(1, ev::READABLE);
         self.readers.wake_all();
         self.sender.writers.wake_all();
         Ok(())

@@ -4,26 +4,27 @@
 mod directory;
 mod notify;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 
-use fs::namespace::OpenHow;
+use caller::{capable, namespace, with_fs};
+use fd::OpenFile;
+use fs::namespace::{OpenHow, Opened};
+use fs::notify::{self as watch, event};
 use fs::{FileSystem, LookupFlags, Mount, MountFlags, OpenFlags, Path};
 use linux_raw_sys::general::{CAP_SYS_RESOURCE, RLIMIT_MSGQUEUE};
 use litemap::LiteMap;
 use spin::Once;
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 
 pub use directory::MqueueFs;
-pub use notify::Notification;
+pub use notify::{COOKIE, Notification, Thread};
 pub use queue::QueueFile;
-
-use crate::files::{OpenFile, capable, open, with_fs};
-use crate::sync::SpinLock;
-use crate::task::current;
-use crate::vfs::namespace;
 
 /// One above the highest priority of a message (`sysconf(_SC_MQ_PRIO_MAX)`).
 pub const PRIORITIES: u32 = 32768;
@@ -88,7 +89,7 @@ impl Charge {
     /// `EMFILE` above the limit.
     fn new(uid: u32, messages: u64, size: u64) -> SysResult<Self> {
         let bytes = messages * (RECORD + size) + messages.min(u64::from(PRIORITIES)) * RECORD;
-        let limit = current().process.rlimits.lock().get(RLIMIT_MSGQUEUE as usize).map_or(0, |limit| limit.soft);
+        let limit = caller::rlimit(RLIMIT_MSGQUEUE);
         let mut charged = CHARGED.lock();
         let sum = charged.get(&uid).copied().unwrap_or(0).saturating_add(bytes);
         if sum > limit {
@@ -156,7 +157,11 @@ pub fn open_queue(name: &[u8], flags: OpenFlags, mode: u32, limits: Option<Limit
     if flags & OpenFlags::ACCMODE == OpenFlags::ACCMODE && !opened.created {
         return Err(Errno::EINVAL);
     }
-    open::open(opened, flags & kept)
+    let Opened { path, inode, created, write_access, .. } = opened;
+    let ops = inode.special().and_then(|object| object.downcast::<QueueFile>().ok()).ok_or(Errno::EINVAL)?;
+    let file = OpenFile::opened(path, inode, ops, flags & kept | OpenFlags::LARGEFILE, write_access, created);
+    watch::notify_open_file(&file.path, event::OPEN);
+    Ok(file)
 }
 
 /// mq_unlink(2).

@@ -4,20 +4,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use fd::io::{Sink, Source};
+use fd::poll::{PollTable, ev};
+use fd::socket::{Address, Ancillary, PeerCredentials, Received, Socket, deadline, int};
+use fd::{FileOps, OpenFile, events};
 use fs::OpenFlags;
 use linux_raw_sys::ioctl::{FIONREAD, SIOCATMARK, TIOCOUTQ};
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
+use usermem::UserAddr;
 
 use super::receive_queue::{self, Parcel, ReceiveQueue};
 use super::{Kind, Peer, Role, UnixSocket, in_flight, name, receive};
-use crate::files::io::{Sink, Source};
-use crate::files::pidfd::PidFd;
-use crate::files::poll::{PollTable, ev};
-use crate::files::socket::{Address, Ancillary, PeerCredentials, Received, Socket, deadline, int};
-use crate::files::{FileOps, OpenFile, events};
-use crate::task::{current, table};
-use crate::usermem::UserAddr;
 
 impl UnixSocket {
     /// The queue to send datagrams into: to an address, or to the peer.
@@ -245,7 +243,7 @@ impl FileOps for UnixSocket {
             TIOCOUTQ => self.sender.used(),
             SIOCATMARK if self.kind != Kind::Stream => return Err(Errno::EOPNOTSUPP),
             SIOCATMARK => usize::from(receive.at_mark()),
-            _ => return crate::net::ioctl::interface(request, arg),
+            _ => return ::net::ioctl::interface(request, arg),
         };
         arg.cast::<i32>().write(answer as i32).map(|()| 0)
     }
@@ -347,8 +345,8 @@ impl Socket for UnixSocket {
             }
             net::SO_PEERPIDFD => {
                 let peer = self.peer().ok_or(Errno::ENODATA)?;
-                let process = table::process(peer.pid).ok_or(Errno::ESRCH)?;
-                let fd = current().files()?.insert(PidFd::open(process, OpenFlags::CLOEXEC), true)?;
+                let pidfd = super::pidfd(peer.pid)?;
+                let fd = fd::caller_table()?.insert(pidfd, true)?;
                 Ok(fd.to_ne_bytes().to_vec())
             }
             net::SO_PEERNAME => {
