@@ -19,7 +19,7 @@ use caller::PerUser;
 use fs::OpenFlags;
 use fs::PAGE_SIZE;
 use hashbrown::HashMap;
-use sync::wait::{WaitError, Waker, wait_exclusive};
+use sync::wait::{Registration, WaitError, Waker, wait_exclusive};
 use sync::{IrqSpinLock, SleepMutex, SpinLock};
 use syscall_shim::types::EpollEvent;
 use syscall_shim::{EpollFlags, Errno, SysResult};
@@ -68,7 +68,7 @@ pub struct Watch {
     /// Its share of what its user may have.
     _charge: WatchCharge,
     /// Where it is registered. A leaf lock.
-    queues: SpinLock<Vec<PollQueue>>,
+    queues: SpinLock<Vec<Registration<PollQueue>>>,
 }
 
 static USERS_WATCHES: PerUser = PerUser::new();
@@ -144,21 +144,15 @@ impl Watch {
 
     fn register(self: &Arc<Self>, queues: Vec<PollQueue>) {
         let exclusive = self.events.load(Ordering::Relaxed) & EXCLUSIVE != 0;
-        for queue in &queues {
-            let waker: Arc<dyn Waker> = self.clone();
-            if exclusive { queue.add_exclusive(waker) } else { queue.add(waker) }
-        }
-        *self.queues.lock() = queues;
+        let places = queues.into_iter().map(|queue| Registration::new(queue, self.clone(), exclusive)).collect();
+        *self.queues.lock() = places;
     }
 
     /// Ends the watching. What is still on the ready list reports nothing any more.
     fn retire(self: &Arc<Self>) {
         self.events.store(0, Ordering::Relaxed);
-        let queues = core::mem::take(&mut *self.queues.lock());
-        let waker: Arc<dyn Waker> = self.clone();
-        for queue in queues {
-            queue.remove(&waker);
-        }
+        let places = core::mem::take(&mut *self.queues.lock());
+        drop(places);
     }
 
     /// The description that is watched was closed for good.
@@ -252,7 +246,14 @@ impl Epoll {
         }
         let mut table = PollTable::collecting();
         target.poll(&mut table);
-        watch.register(table.into_queues());
+        match table.into_queues() {
+            Ok(queues) => watch.register(queues),
+            Err(errno) => {
+                interest.remove(&key);
+                watch.retire();
+                return Err(errno);
+            }
+        }
         // Asked again, because something may have happened before the registration.
         if watch.poll() != 0 {
             watch.enqueue();

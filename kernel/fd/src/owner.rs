@@ -8,9 +8,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sync::IrqSpinLock;
-use sync::wait::Waker;
-use syscall_shim::Signal;
+use sync::wait::{Registration, Waker};
 use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
 
 use crate::OpenFile;
 use crate::poll::{PollQueue, PollTable, ev};
@@ -91,32 +91,20 @@ pub fn post_message(owner: &Owner, fd: i32) {
     }
 }
 
-/// Where a file's notifier is registered.
-pub struct Registration {
-    queues: Vec<PollQueue>,
-    waker: Arc<dyn Waker>,
-}
+/// Where a file's notifier is registered: nowhere while signal-driven input and output is off.
+pub type Registrations = Vec<Registration<PollQueue>>;
 
-impl Drop for Registration {
-    fn drop(&mut self) {
-        for queue in &self.queues {
-            queue.remove(&self.waker);
-        }
-    }
-}
-
-/// Starts or ends signal-driven input and output of `file`.
-pub fn set_async(file: &OpenFile, on: bool) {
-    let registration = on.then(|| {
+/// Starts or ends signal-driven input and output of `file`. `ENOMEM`.
+pub fn set_async(file: &OpenFile, on: bool) -> SysResult<()> {
+    let places = if on {
         let waker: Arc<dyn Waker> = Arc::new(Notifier(file.owner.clone()));
         let mut table = PollTable::collecting();
         file.poll(&mut table);
-        let queues = table.into_queues();
-        for queue in &queues {
-            queue.add(waker.clone());
-        }
-        Registration { queues, waker }
-    });
-    let old = core::mem::replace(&mut *file.notifier.lock(), registration);
+        table.into_queues()?.into_iter().map(|queue| Registration::new(queue, waker.clone(), false)).collect()
+    } else {
+        Registrations::new()
+    };
+    let old = core::mem::replace(&mut *file.notifier.lock(), places);
     drop(old);
+    Ok(())
 }

@@ -6,6 +6,8 @@ use core::ops::{Deref, DerefMut};
 
 use crate::cpu::{clock, percpu};
 use crate::order::{self, Class};
+#[cfg(test)]
+use crate::wait::put_back;
 use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
 /// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
@@ -91,25 +93,15 @@ unsafe impl<T: ?Sized + Send> Send for SleepMutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for SleepMutex<T> {}
 
 impl<T> SleepMutex<T> {
-    /// A new, free mutex round `value`. Its holders wait for nobody but the machine itself.
+    /// A new, free mutex round `value`.
     #[track_caller]
     pub const fn new(value: T) -> Self {
-        Self::of_class(value, Class::here())
-    }
-
-    /// One whose holders may wait for other parties: a peer, a terminal. Taken by [`Self::lock_killable`] alone.
-    #[track_caller]
-    pub const fn held_over_waits(value: T) -> Self {
-        Self::of_class(value, Class::over_waits())
-    }
-
-    const fn of_class(value: T, class: Class) -> Self {
         Self {
             held: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
             overtaking: OvertakingTimer::new(),
             waiters: WaitQueue::new(),
-            class,
+            class: Class::here(),
             value: UnsafeCell::new(value),
         }
     }
@@ -132,7 +124,6 @@ impl<T: ?Sized> SleepMutex<T> {
     /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose holders wait for nobody but
     /// the machine itself.
     pub fn lock(&self) -> SleepGuard<'_, T> {
-        order::may_be_taken_unkillably(&self.class);
         order::acquire_sleeping(&self.class);
         if let Some(guard) = self.take_at_once() {
             return guard;
@@ -209,6 +200,15 @@ impl<T: ?Sized> DerefMut for SleepGuard<'_, T> {
 impl<T: ?Sized> Drop for SleepGuard<'_, T> {
     fn drop(&mut self) {
         order::release_sleeping(&self.mutex.class);
+        #[cfg(test)]
+        if put_back::is(put_back::Fault::LookBeforeFree) {
+            let somebody = self.mutex.waiting.load(Ordering::SeqCst) != 0;
+            self.mutex.held.swap(false, Ordering::SeqCst);
+            if somebody {
+                self.mutex.waiters.wake_one();
+            }
+            return;
+        }
         self.mutex.held.swap(false, Ordering::SeqCst);
         if self.mutex.waiting.load(Ordering::SeqCst) != 0 {
             self.mutex.waiters.wake_one();

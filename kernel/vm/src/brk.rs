@@ -46,7 +46,11 @@ impl AddressSpace {
                 return old;
             }
         } else if to > from {
-            let free = locked.inner.areas.find_from(from).is_none_or(|next| to + PAGE_SIZE <= next.start_gap());
+            let free = locked
+                .inner
+                .areas
+                .find_from(from)
+                .is_none_or(|next| to.checked_add(PAGE_SIZE).is_some_and(|end| end <= next.start_gap()));
             let vm = VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC | VmFlags::ACCOUNT | locked.inner.future;
             let prot = Prot::READ | Prot::WRITE;
             let pages = (to - from) / PAGE_SIZE;
