@@ -4,13 +4,8 @@ use core::fmt;
 use core::panic::Location;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use crate::graph::{ClassId, Graph};
+use crate::graph::{ClassId, Graph, Place, Stack};
 use crate::held::Held;
-
-/// Return addresses of a stack, the innermost first; those that are not known are 0.
-pub type Stack = [u64; 10];
-
-pub(crate) type Place = &'static Location<'static>;
 
 /// What the checks ask of the machine.
 pub trait Context: Sync {

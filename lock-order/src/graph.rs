@@ -1,8 +1,12 @@
 //! Which class of locks was taken while which other one was held.
 
 use core::num::NonZeroU16;
+use core::panic::Location;
 
-use crate::checked::{Place, Stack};
+/// Return addresses of a stack, the innermost first; those that are not known are 0.
+pub type Stack = [u64; 10];
+
+pub(crate) type Place = &'static Location<'static>;
 
 /// Most classes. A kernel has some 200.
 pub(crate) const MAX_CLASSES: usize = 512;

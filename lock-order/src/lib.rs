@@ -38,6 +38,8 @@ mod unchecked;
 #[cfg(debug_assertions)]
 pub use checked::*;
 #[cfg(debug_assertions)]
+pub use graph::Stack;
+#[cfg(debug_assertions)]
 pub use held::Held;
 #[cfg(not(debug_assertions))]
 pub use unchecked::*;
