@@ -1,8 +1,9 @@
 //! Who is told by a signal that a file is ready (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`).
 //!
-//! Signal-driven input and output is a waker in the wait queues of the file, which sends the signal. It runs with interrupts off,
-//! so it knows the owner and not the open file, of which it must not hold the last reference; and under the lock of a queue, so no
-//! signal, nor anything that a signal wakes, may come back to that queue ([`crate::FileOps::sends_signals`]).
+//! Signal-driven input and output is a waker in the wait queues of the file, which sends the
+//! signal. It runs with interrupts off, so it knows the owner and not the open file, of which it
+//! must not hold the last reference; and under the lock of a queue, so no signal, nor anything that
+//! a signal wakes, may come back to that queue ([`crate::FileOps::sends_signals`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -37,7 +38,8 @@ pub type SharedOwner = Arc<IrqSpinLock<Owner>>;
 /// Sends the signal when the file becomes ready.
 struct Notifier(SharedOwner);
 
-/// `si_code`, the event bits that it stands for, and what it gives as `si_band` (sigaction(2), Linux's `band_table`).
+/// `si_code`, the event bits that it stands for, and what it gives as `si_band` (sigaction(2),
+/// Linux's `band_table`).
 const CODES: [(u32, i32, u32); 5] = [
     (ev::READABLE, 1, ev::READABLE),
     (ev::WRITABLE, 2, ev::WRITABLE | ev::WRBAND),
@@ -60,7 +62,8 @@ impl Waker for Notifier {
     }
 }
 
-/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for signals (socket(7)).
+/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for
+/// signals (socket(7)).
 pub fn tell_urgent(owner: &SharedOwner) {
     let owner = *owner.lock();
     if owner.pid != 0 {
@@ -81,8 +84,8 @@ fn tell(owner: Owner, info: Siginfo) {
     caller::send(owner.kind, owner.pid, info);
 }
 
-/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
-/// `fd` is the descriptor that it was asked for through.
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease,
+/// a change of a directory. `fd` is the descriptor that it was asked for through.
 pub fn post_message(owner: &Owner, fd: i32) {
     const POLL_MSG: i32 = 3;
     const BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;

@@ -1,7 +1,8 @@
 //! Readiness: what an open file is asked, and who is told when it changes.
 //!
-//! [`crate::FileOps::poll`] answers the events that hold now and names, through a [`PollTable`], the wait queues that are woken when
-//! they change. It takes spin locks only, so it may be called between a task's going to sleep and its sleeping.
+//! [`crate::FileOps::poll`] answers the events that hold now and names, through a [`PollTable`],
+//! the wait queues that are woken when they change. It takes spin locks only, so it may be called
+//! between a task's going to sleep and its sleeping.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -10,19 +10,22 @@ use crate::order::{self, Class};
 use crate::wait::put_back;
 use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
-/// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
+/// How often a taken lock is looked at again before the caller sleeps: its holder may be about to
+/// free it on another CPU.
 const SPINS: u32 = 200;
-/// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper each time would have all
-/// wait until that gets a CPU; under a hypervisor its virtual CPU may itself have to wait for one.
+/// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper
+/// each time would have all wait until that gets a CPU; under a hypervisor its virtual CPU may
+/// itself have to wait for one.
 const OVERTAKING_LIMIT_NS: u64 = 4_000_000;
 
 /// When [`sleep_until`] looks at its condition.
 pub(crate) enum WaitPhase {
     /// Before the task is in the queue: it leaves the lock to those who wait.
     Unqueued,
-    /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and sends for the next one when that is
-    /// over. A free lock it takes: who freed it may have sent for this task already, when that was not in the queue yet, or for
-    /// nobody, and those who wait beside it may all be about to sleep.
+    /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and
+    /// sends for the next one when that is over. A free lock it takes: who freed it may have sent
+    /// for this task already, when that was not in the queue yet, or for nobody, and those who wait
+    /// beside it may all be about to sleep.
     Queued,
     /// After a wake-up.
     Woken,
@@ -33,7 +36,8 @@ pub(crate) fn spins() -> u32 {
     if percpu::online().count_ones() > 1 && !cfg!(test) { SPINS } else { 0 }
 }
 
-/// Sleeps in `queue` until `condition` gives something, or the thread is being killed where `ends` says so. Counts.
+/// Sleeps in `queue` until `condition` gives something, or the thread is being killed where `ends`
+/// says so. Counts.
 pub(crate) fn sleep_until<T>(
     queue: &WaitQueue,
     ends: Ends,
@@ -76,8 +80,9 @@ impl OvertakingTimer {
     }
 }
 
-/// A mutex whose waiters sleep; it may be held over page faults and copies to and from the application. Those who come may
-/// pass those who wait, but not for longer than [`OVERTAKING_LIMIT_NS`].
+/// A mutex whose waiters sleep; it may be held over page faults and copies to and from the
+/// application. Those who come may pass those who wait, but not for longer than
+/// [`OVERTAKING_LIMIT_NS`].
 pub struct SleepMutex<T: ?Sized> {
     held: AtomicBool,
     waiting: AtomicU32,
@@ -116,13 +121,14 @@ impl<T: ?Sized> SleepMutex<T> {
         })
     }
 
-    /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits itself.
+    /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits
+    /// itself.
     fn may_pass(&self, own: u32) -> bool {
         self.waiting.load(Ordering::SeqCst) == own || !self.overtaking.is_over()
     }
 
-    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose holders wait for nobody but
-    /// the machine itself.
+    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose
+    /// holders wait for nobody but the machine itself.
     pub fn lock(&self) -> SleepGuard<'_, T> {
         order::acquire_sleeping(&self.class);
         if let Some(guard) = self.take_at_once() {
@@ -134,8 +140,8 @@ impl<T: ?Sized> SleepMutex<T> {
         }
     }
 
-    /// As [`Self::lock`], unless the thread is being killed first: for those whose holders may wait for others for long.
-    /// [`WaitError::Interrupted`] then.
+    /// As [`Self::lock`], unless the thread is being killed first: for those whose holders may wait
+    /// for others for long. [`WaitError::Interrupted`] then.
     pub fn lock_killable(&self) -> Result<SleepGuard<'_, T>, WaitError> {
         order::acquire_sleeping(&self.class);
         self.take_at_once().map_or_else(|| self.wait(Ends::Killed), Ok)
@@ -159,7 +165,8 @@ impl<T: ?Sized> SleepMutex<T> {
             }
             crate::cpu::relax();
         }
-        // Counted before the looks that precede the sleep: whoever frees the mutex after those sees that somebody waits.
+        // Counted before the looks that precede the sleep: whoever frees the mutex after those sees
+        // that somebody waits.
         self.overtaking.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
         let guard = sleep_until(&self.waiters, ends, |phase| {
             let passes = match phase {

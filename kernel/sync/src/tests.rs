@@ -1,4 +1,5 @@
-//! The locks and queues under a scheduler that tries many orders of the steps of their threads. It also finds that none can go on.
+//! The locks and queues under a scheduler that tries many orders of the steps of their threads. It
+//! also finds that none can go on.
 
 use std::boxed::Box;
 use std::sync::Arc;
@@ -185,7 +186,8 @@ fn a_mutex_freed_after_the_look_is_found() {
 }
 
 fn use_a_sleeping_mutex() {
-    // Some threads far ahead of others: between two steps of one, another goes all its way to sleep.
+    // Some threads far ahead of others: between two steps of one, another goes all its way to
+    // sleep.
     check_pct(|| {
         let mutex = Arc::new(SleepMutex::new(Exclusive::default()));
         let user = || {
@@ -336,7 +338,8 @@ fn what_a_table_gives_is_alive() {
     });
 }
 
-/// Locks that two threads take in opposite orders, each after the other has freed them: no deadlock, and found.
+/// Locks that two threads take in opposite orders, each after the other has freed them: no
+/// deadlock, and found.
 #[test]
 #[should_panic(expected = "locks in the wrong order")]
 fn sleeping_locks_in_both_orders_are_found() {

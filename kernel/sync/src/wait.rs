@@ -1,7 +1,8 @@
 //! Sleeping until something happens.
 //!
-//! A sleeper puts an entry into the queues of all that it waits for, marks itself asleep, looks once more, and lets others
-//! run. A wake-up between those steps only makes it look again, so none is lost.
+//! A sleeper puts an entry into the queues of all that it waits for, marks itself asleep, looks
+//! once more, and lets others run. A wake-up between those steps only makes it look again, so none
+//! is lost.
 
 use alloc::boxed::Box;
 use alloc::collections::TryReserveError;
@@ -19,7 +20,8 @@ use crate::order;
 pub use crate::scheduler::{Parker, Waker};
 use crate::scheduler::{Sleep, calls};
 
-/// One who waits, as the queue sees it. It lies where whoever waits has put it, so that no queue allocates anything.
+/// One who waits, as the queue sees it. It lies where whoever waits has put it, so that no queue
+/// allocates anything.
 struct Entry {
     link: LinkedListLink,
     waker: NonNull<dyn Waker>,
@@ -28,13 +30,15 @@ struct Entry {
 
 impl Entry {
     fn new(waker: &dyn Waker, exclusive: bool) -> Self {
-        // SAFETY: only the lifetime is changed. `WaitQueue::push` makes its caller keep the waker for as long as it is called.
+        // SAFETY: only the lifetime is changed. `WaitQueue::push` makes its caller keep the waker
+        // for as long as it is called.
         let waker = unsafe { core::mem::transmute::<NonNull<dyn Waker + '_>, NonNull<dyn Waker>>(NonNull::from(waker)) };
         Self { link: LinkedListLink::new(), waker, exclusive }
     }
 }
 
-// SAFETY: the link is used with the queue locked, the rest is read only, and wakers are `Send` and `Sync`.
+// SAFETY: the link is used with the queue locked, the rest is read only, and wakers are `Send` and
+// `Sync`.
 unsafe impl Send for Entry {}
 // SAFETY: as above.
 unsafe impl Sync for Entry {}
@@ -45,8 +49,9 @@ intrusive_adapter!(InQueue = UnsafeRef<Entry>: Entry { link => LinkedListLink })
 pub struct WaitQueue {
     /// This lock is taken before a run queue's; a waker may take an epoll's.
     entries: IrqSpinLock<LinkedList<InQueue>>,
-    /// How many there are, so that nobody need be locked out to see that there is nobody. Whoever comes counts before looking
-    /// at what there is to wait for; whoever wakes has changed that before looking here.
+    /// How many there are, so that nobody need be locked out to see that there is nobody. Whoever
+    /// comes counts before looking at what there is to wait for; whoever wakes has changed that
+    /// before looking here.
     waiting: AtomicUsize,
 }
 
@@ -108,7 +113,8 @@ impl WaitQueue {
         self.wake(usize::MAX, key);
     }
 
-    /// Wakes all that share the queue and at most `exclusive` others; `key` tells what happened (poll events).
+    /// Wakes all that share the queue and at most `exclusive` others; `key` tells what happened
+    /// (poll events).
     pub fn wake(&self, exclusive: usize, key: u32) {
         if !self.is_empty() {
             self.wake_waiting(exclusive, key);
@@ -139,7 +145,8 @@ pub struct Registration<Q: Deref<Target = WaitQueue>> {
 }
 
 impl<Q: Deref<Target = WaitQueue>> Registration<Q> {
-    /// Adds a waker to `queue`. A wake-up reaches only as many exclusive ones as it is meant for, and all others.
+    /// Adds a waker to `queue`. A wake-up reaches only as many exclusive ones as it is meant for,
+    /// and all others.
     pub fn new(queue: Q, waker: Arc<dyn Waker>, exclusive: bool) -> Self {
         let entry = Box::new(Entry::new(&*waker, exclusive));
         // SAFETY: the entry and a count of the waker stay until `drop`, which takes the entry out.
@@ -168,7 +175,8 @@ impl<'a> Places<'a> {
     /// The entries are in no queue, and their wakers exist until this is dropped, which it is.
     unsafe fn take(queues: &'a [&'a WaitQueue], entries: &'a [Entry]) -> Self {
         for (queue, entry) in queues.iter().zip(entries) {
-            // SAFETY: the entries are borrowed until `drop` takes them out; the wakers exist by the caller.
+            // SAFETY: the entries are borrowed until `drop` takes them out; the wakers exist by the
+            // caller.
             unsafe { queue.push(entry) };
         }
         Self { queues, entries }
@@ -288,8 +296,9 @@ fn sleep_in<T>(
             continue;
         }
         calls::prepare(sleep);
-        // Only now: a wake-up that finds this task running sets the mark and ends no sleep, and a mark that is set has all later
-        // ones pass it by. The barrier in it also keeps the look at the condition behind it.
+        // Only now: a wake-up that finds this task running sets the mark and ends no sleep, and a
+        // mark that is set has all later ones pass it by. The barrier in it also keeps the look at
+        // the condition behind it.
         parker.clear_woken();
         if let Some(value) = condition() {
             break Ok(value);
@@ -321,8 +330,8 @@ fn sleep_in<T>(
     result
 }
 
-/// Sleeps until `condition` gives something, looking again after each wake-up of any of `queues`. A pending signal ends the
-/// wait, and so does `deadline`. `condition` must not sleep.
+/// Sleeps until `condition` gives something, looking again after each wake-up of any of `queues`. A
+/// pending signal ends the wait, and so does `deadline`. `condition` must not sleep.
 pub fn wait_until<T, const N: usize>(
     queues: &[&WaitQueue; N],
     deadline: Option<u64>,
@@ -370,8 +379,8 @@ pub fn wait_killable<T>(queue: &WaitQueue, condition: impl FnMut() -> Option<T>)
     wait_in([queue], None, Sleep::Killable, false, condition)
 }
 
-/// Sleeps until `condition` gives something, or a signal comes that is among `ends`: as one of those of whom a wake-up needs only
-/// one.
+/// Sleeps until `condition` gives something, or a signal comes that is among `ends`: as one of
+/// those of whom a wake-up needs only one.
 pub fn wait_for_lock<T>(queue: &WaitQueue, ends: Ends, condition: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
     let sleep = match ends {
         Ends::Never => Sleep::Uninterruptible,

@@ -30,7 +30,8 @@ impl AddressSpace {
         self.inner.read().areas.iter().any(|area| area.backing.as_ref().is_some_and(is_it))
     }
 
-    /// Moves the program break to `new` and returns the break: the old one when `new` is not possible, as brk(2) does.
+    /// Moves the program break to `new` and returns the break: the old one when `new` is not
+    /// possible, as brk(2) does.
     pub fn brk(&self, new: u64, by: &impl Rights) -> u64 {
         let mut locked = self.lock();
         let old = locked.inner.brk;
