@@ -16,6 +16,8 @@ extern crate caller;
 #[cfg(target_os = "none")]
 extern crate mem;
 #[cfg(target_os = "none")]
+extern crate net;
+#[cfg(target_os = "none")]
 extern crate sync;
 #[cfg(target_os = "none")]
 extern crate usermem;
@@ -45,7 +47,7 @@ mod metrics;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
-mod net;
+mod net_platform;
 #[cfg(target_os = "none")]
 mod options;
 #[cfg(target_os = "none")]
@@ -133,8 +135,11 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     if !options::check() {
         host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
     }
+    fd::set_caller_table(|| task::current().files());
+    tty::set_opener(files::open::open);
+    files::console::init();
     files::fd_table::after_close(files::unix::in_flight::closed);
-    net::init();
+    net_platform::init();
     trace::init();
     profile::init();
     watch::init();

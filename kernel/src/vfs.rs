@@ -13,11 +13,11 @@ use fs::tmpfs::{Tmpfs, TmpfsOptions};
 use fs::{FileSystem, LookupFlags, MountFlags, Namespace, OpenFlags, PageRef, Path, makedev};
 use spin::Once;
 use syscall_shim::{Errno, SysResult};
+use tty::DevptsOptions;
 
 use crate::arch::boot;
 use crate::files::io::Source;
 use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::files::tty::DevptsOptions;
 use crate::files::with_fs;
 use crate::fs_platform;
 use crate::mm::{boot_pages, frames};
@@ -118,7 +118,7 @@ pub fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
         "tmpfs" | "ramfs" => new_tmpfs(TmpfsOptions::parse(data, half_of_memory())?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
-        "devpts" => crate::files::tty::devpts(DevptsOptions::parse(data)?),
+        "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => crate::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     })
@@ -315,7 +315,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     make_dir(ns, "/dev/pts", 0o755)?;
     mount(
         ns,
-        crate::files::tty::devpts(DevptsOptions::first()),
+        tty::devpts(DevptsOptions::first()),
         "devpts",
         "/dev/pts",
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,

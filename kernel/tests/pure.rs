@@ -3,8 +3,6 @@
 
 extern crate alloc;
 
-#[path = "../src/files/tty/discipline.rs"]
-mod discipline;
 #[path = "../src/task/sched/fair.rs"]
 mod fair;
 #[path = "../src/host_link/flow.rs"]

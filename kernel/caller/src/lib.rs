@@ -22,17 +22,18 @@ mod tests;
 
 use alloc::sync::Arc;
 
+#[doc(hidden)]
+pub use fs::Namespace;
 #[cfg(not(target_os = "none"))]
 use syscall_shim::Errno;
-use syscall_shim::SysResult;
 #[doc(hidden)]
-pub use syscall_shim::{Signal, types::Siginfo};
+pub use syscall_shim::{Signal, SysResult, types::Siginfo};
 
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
-    broken_pipe, count_read, count_written, credentials, fs_context, is_dying, pid, process, raise, rlimit, send,
-    set_broken_pipe, tid,
+    broken_pipe, check_group, count_read, count_written, credentials, fs_context, group, is_deaf_to, is_dying, is_orphaned,
+    namespace, pid, process, raise, rlimit, send, session, set_broken_pipe, tid,
 };
 pub use per_user::PerUser;
 
@@ -68,6 +69,21 @@ pub trait Caller {
     /// Thread id.
     fn tid() -> i32;
 
+    /// Id of its process group.
+    fn group() -> i32;
+
+    /// Id of its session.
+    fn session() -> i32;
+
+    /// Whether its process group is an orphaned one.
+    fn is_orphaned() -> bool;
+
+    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`, `EPERM`.
+    fn check_group(group: i32, session: i32) -> SysResult<()>;
+
+    /// Whether it blocks a signal, or its process ignores it.
+    fn is_deaf_to(signal: Signal) -> bool;
+
     /// Its process, to send it signals later; it need not live on for that.
     fn process() -> Arc<dyn Recipient>;
 
@@ -97,6 +113,9 @@ pub trait Caller {
 
     /// Calls `f` with root, working directory and umask, and with the ids. `f` exchanges none of them.
     fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials));
+
+    /// What is mounted where.
+    fn namespace() -> &'static Namespace;
 }
 
 /// Whether the caller has capability `cap` (`CAP_*`).
@@ -111,6 +130,14 @@ pub fn total_pages() -> usize {
     // 256 MiB.
     #[cfg(not(target_os = "none"))]
     return 1 << 16;
+}
+
+/// Pages of memory that nobody uses.
+pub fn free_pages() -> usize {
+    #[cfg(target_os = "none")]
+    return mem::frames::stats().free;
+    #[cfg(not(target_os = "none"))]
+    return total_pages() / 2;
 }
 
 /// Whether so many pages more may go to what programs make grow.

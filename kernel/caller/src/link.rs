@@ -2,8 +2,9 @@
 
 use alloc::sync::Arc;
 
-use syscall_shim::Signal;
+use fs::Namespace;
 use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
 
 use crate::{Credentials, FsContext, Recipient, Target};
 
@@ -14,7 +15,7 @@ macro_rules! caller {
         const _: () = {
             extern crate alloc;
             use alloc::sync::Arc;
-            use $crate::{Caller, Credentials, FsContext, Recipient, Siginfo, Signal, Target};
+            use $crate::{Caller, Credentials, FsContext, Namespace, Recipient, Siginfo, Signal, SysResult, Target};
 
             #[unsafe(no_mangle)]
             fn caller_credentials() -> Arc<Credentials> {
@@ -27,6 +28,26 @@ macro_rules! caller {
             #[unsafe(no_mangle)]
             fn caller_tid() -> i32 {
                 <$caller as Caller>::tid()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_group() -> i32 {
+                <$caller as Caller>::group()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_session() -> i32 {
+                <$caller as Caller>::session()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_is_orphaned() -> bool {
+                <$caller as Caller>::is_orphaned()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_check_group(group: i32, session: i32) -> SysResult<()> {
+                <$caller as Caller>::check_group(group, session)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_is_deaf_to(signal: Signal) -> bool {
+                <$caller as Caller>::is_deaf_to(signal)
             }
             #[unsafe(no_mangle)]
             fn caller_process() -> Arc<dyn Recipient> {
@@ -68,6 +89,10 @@ macro_rules! caller {
             fn caller_fs_context(f: &mut dyn FnMut(&FsContext, &Credentials)) {
                 <$caller as Caller>::fs_context(f)
             }
+            #[unsafe(no_mangle)]
+            fn caller_namespace() -> &'static Namespace {
+                <$caller as Caller>::namespace()
+            }
         };
     };
 }
@@ -83,6 +108,21 @@ unsafe extern "Rust" {
     /// The caller's thread id.
     #[link_name = "caller_tid"]
     pub safe fn tid() -> i32;
+    /// Id of the caller's process group.
+    #[link_name = "caller_group"]
+    pub safe fn group() -> i32;
+    /// Id of the caller's session.
+    #[link_name = "caller_session"]
+    pub safe fn session() -> i32;
+    /// Whether the caller's process group is an orphaned one: nobody outside of it could continue it.
+    #[link_name = "caller_is_orphaned"]
+    pub safe fn is_orphaned() -> bool;
+    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`, `EPERM`.
+    #[link_name = "caller_check_group"]
+    pub safe fn check_group(group: i32, session: i32) -> SysResult<()>;
+    /// Whether the caller blocks a signal or ignores it.
+    #[link_name = "caller_is_deaf_to"]
+    pub safe fn is_deaf_to(signal: Signal) -> bool;
     /// The caller's process, to send it signals later.
     #[link_name = "caller_process"]
     pub safe fn process() -> Arc<dyn Recipient>;
@@ -113,4 +153,7 @@ unsafe extern "Rust" {
     /// Calls `f` with the caller's root, working directory and umask, and with its ids.
     #[link_name = "caller_fs_context"]
     pub safe fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials));
+    /// What is mounted where, for the caller.
+    #[link_name = "caller_namespace"]
+    pub safe fn namespace() -> &'static Namespace;
 }

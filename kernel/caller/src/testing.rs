@@ -10,11 +10,11 @@ use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread_local;
 use std::time::Duration;
 
-use fs::Path;
+use fs::Namespace;
 use fs::tmpfs::TmpfsOptions;
 use sync::scheduler::{Alarm, Parker, Scheduler, Sleep, Waker};
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Signal, SysResult};
+use syscall_shim::{Errno, Signal, SysResult};
 
 use crate::{Caller, Credentials, FsContext, Recipient, Target};
 
@@ -22,10 +22,20 @@ use crate::{Caller, Credentials, FsContext, Recipient, Target};
 pub struct Identity {
     /// Process and thread id.
     pub pid: i32,
+    /// Process group, which a new thread leads.
+    pub group: i32,
+    /// Session, which a new thread leads too.
+    pub session: i32,
+    /// Signals that it blocks or ignores.
+    pub deaf_to: Vec<Signal>,
+    /// Whether its process group is orphaned.
+    pub is_orphaned: bool,
     /// Ids and capabilities.
     pub credentials: Arc<Credentials>,
     /// Limits that are none of infinity, by `RLIMIT_*`.
     pub rlimits: HashMap<u32, u64>,
+    /// What is mounted where.
+    pub namespace: &'static Namespace,
     /// Its view of the file system.
     pub context: Arc<FsContext>,
     /// Whether writes that nobody reads send `SIGPIPE`.
@@ -35,6 +45,8 @@ pub struct Identity {
 }
 
 static NEXT_PID: AtomicI32 = AtomicI32::new(1);
+/// The session of each process group.
+static GROUPS: LazyLock<Mutex<HashMap<i32, i32>>> = LazyLock::new(Mutex::default);
 /// Signals by whom they were sent to.
 static SENT: LazyLock<Mutex<Vec<(Target, i32, Siginfo)>>> = LazyLock::new(Mutex::default);
 
@@ -47,13 +59,20 @@ impl Identity {
     fn new() -> Self {
         fs::testing::install();
         let fs = fs::tmpfs::Tmpfs::new(TmpfsOptions::default()).expect("a host has memory");
-        let mount = fs::Mount::new(fs, None, "tmpfs", fs::MountFlags::default());
-        let root = Path::new(mount.clone(), mount.root.clone());
+        // A test has few threads.
+        let namespace: &Arc<Namespace> = Box::leak(Box::new(Namespace::new(fs, "tmpfs", fs::MountFlags::default())));
+        let pid = NEXT_PID.fetch_add(1, Ordering::Relaxed);
+        lock(&GROUPS).insert(pid, pid);
         Self {
-            pid: NEXT_PID.fetch_add(1, Ordering::Relaxed),
+            pid,
+            group: pid,
+            session: pid,
+            deaf_to: Vec::new(),
+            is_orphaned: false,
             credentials: Arc::new(Credentials::root()),
             rlimits: HashMap::new(),
-            context: Arc::new(FsContext::new(root)),
+            namespace,
+            context: Arc::new(FsContext::new(namespace.root())),
             broken_pipe: true,
             counts: [0; 2],
         }
@@ -79,6 +98,12 @@ pub fn become_user(uid: u32, gid: u32) {
         ..Credentials::default()
     };
     with(|own| own.credentials = Arc::new(ids));
+}
+
+/// Puts this thread into a process group and a session (setpgid(2), setsid(2)).
+pub fn join_group(group: i32, session: i32) {
+    lock(&GROUPS).insert(group, session);
+    with(|own| (own.group, own.session) = (group, session));
 }
 
 /// Takes the signals that were sent to whom `id` names.
@@ -115,6 +140,25 @@ impl Caller for Running {
     fn tid() -> i32 {
         with(|own| own.pid)
     }
+    fn group() -> i32 {
+        with(|own| own.group)
+    }
+    fn session() -> i32 {
+        with(|own| own.session)
+    }
+    fn is_orphaned() -> bool {
+        with(|own| own.is_orphaned)
+    }
+    fn check_group(group: i32, session: i32) -> SysResult<()> {
+        match lock(&GROUPS).get(&group) {
+            None => Err(Errno::ESRCH),
+            Some(of) if *of != session => Err(Errno::EPERM),
+            Some(_) => Ok(()),
+        }
+    }
+    fn is_deaf_to(signal: Signal) -> bool {
+        with(|own| own.deaf_to.contains(&signal))
+    }
     fn process() -> Arc<dyn Recipient> {
         Arc::new(Process(Self::pid()))
     }
@@ -145,6 +189,9 @@ impl Caller for Running {
     fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials)) {
         let (context, credentials) = with(|own| (own.context.clone(), own.credentials.clone()));
         f(&context, &credentials);
+    }
+    fn namespace() -> &'static Namespace {
+        with(|own| own.namespace)
     }
 }
 

@@ -9,10 +9,11 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
 extern crate std;
 
 pub mod anon;
+mod caller_table;
 pub mod dir;
 pub mod dnotify;
 pub mod epoll;
@@ -32,10 +33,14 @@ pub mod poll;
 pub mod pseudo_file;
 pub mod regular;
 pub mod socket;
+pub mod socket_filter;
 pub mod splice;
+#[cfg(all(any(test, feature = "testing"), not(target_os = "none")))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use caller::{FsContext, capable, with_fs};
+pub use caller_table::{caller_table, set_caller_table};
 pub use fd_table::FdTable;
 pub use open_file::{FileOps, OpenFile};

@@ -8,7 +8,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use arrayvec::ArrayVec;
 use bitflags::bitflags;
@@ -20,6 +20,7 @@ use super::Device;
 use super::queue::{located, new_queue};
 use super::virtqueue::{EVENT_IDX, SplitQueue};
 use crate::arch::hook::Hook;
+use crate::net::device::{self as card, Card, Frame, HEADER_LEN, Received, Traffic};
 use crate::sync::{IrqSpinLock, SpinLock};
 use crate::usermem::buffer;
 
@@ -29,8 +30,6 @@ const TRANSMIT_QUEUE: u16 = 1;
 const QUEUE_SIZE: usize = 256;
 /// Room for the device's header and a frame of up to 2,036 bytes. Longer ones come in several buffers.
 const RECEIVE_BUFFER: usize = 2048;
-/// `struct virtio_net_hdr` with `num_buffers`, as version 1 always has it.
-pub const HEADER_LEN: usize = 12;
 /// Frames that wait while the device has no free descriptor. More are lost, as on a full wire.
 const BACKLOG: usize = 1024;
 /// The most parts of a frame, its head included.
@@ -64,37 +63,6 @@ bitflags! {
     }
 }
 
-/// What the device is to do with a frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Offload {
-    /// Where the checksum's range begins, from the start of the frame.
-    pub start: u16,
-    /// Where in that range the checksum stands, holding the sum of the pseudo header.
-    pub offset: u16,
-    /// To be cut into segments with payloads of this size, after a head of that length.
-    pub segments: Option<(u16, u16)>,
-    /// Over IPv6.
-    pub v6: bool,
-}
-
-/// A frame to send.
-pub struct Frame {
-    /// [`HEADER_LEN`] bytes for the device, then the frame's first bytes.
-    pub head: Vec<u8>,
-    /// The rest.
-    pub payload: inet::tcp::Pieces,
-    /// Work for the device.
-    pub offload: Option<Offload>,
-}
-
-/// A frame that was received.
-pub struct Received {
-    /// Its bytes, from the Ethernet header on.
-    pub frame: Bytes,
-    /// The device vouches for its checksums, or it comes from this machine and has none.
-    pub checked: bool,
-}
-
 type Queue = SplitQueue<QUEUE_SIZE>;
 
 struct Receiver {
@@ -110,37 +78,9 @@ struct Transmitter {
     backlog: VecDeque<Frame>,
 }
 
-/// Packets, bytes, and what went wrong, in one direction.
-#[derive(Default)]
-pub struct Traffic {
-    /// Frames.
-    pub packets: AtomicU64,
-    /// Their bytes.
-    pub bytes: AtomicU64,
-    /// Frames that were lost here.
-    pub dropped: AtomicU64,
-    /// Notifications sent, or interrupts taken: each costs VM exits.
-    pub exits: AtomicU64,
-}
-
-impl Traffic {
-    /// Counts a frame.
-    pub fn count(&self, bytes: usize) {
-        self.packets.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-}
-
 /// A network card.
-pub struct Nic {
-    /// Its hardware address.
-    pub mac: [u8; 6],
-    /// The largest packet of the upper protocol.
-    pub mtu: u16,
-    /// It completes checksums.
-    pub checksums: bool,
-    /// It cuts TCP segments, over IPv4 and IPv6.
-    pub segments: [bool; 2],
+struct Nic {
+    card: card::Features,
     acknowledge: bool,
     /// Its registers. Taken last, also by the interrupt handler.
     transport: IrqSpinLock<SomeTransport<'static>>,
@@ -148,10 +88,8 @@ pub struct Nic {
     receiver: SpinLock<Receiver>,
     /// As for `receiver`.
     transmitter: SpinLock<Transmitter>,
-    /// Frames in.
-    pub received: Traffic,
-    /// Frames out.
-    pub sent: Traffic,
+    received: Traffic,
+    sent: Traffic,
 }
 
 static NICS: Once<Vec<Arc<Nic>>> = Once::new();
@@ -159,9 +97,9 @@ static NICS: Once<Vec<Arc<Nic>>> = Once::new();
 static ARRIVAL: Hook = Hook::new();
 
 /// Starts all network cards. `arrival` is called from interrupt context when frames have come.
-pub fn init(arrival: fn()) -> &'static [Arc<Nic>] {
+pub fn init(arrival: fn()) -> Vec<Arc<dyn Card>> {
     ARRIVAL.set(arrival);
-    NICS.call_once(|| {
+    let nics = NICS.call_once(|| {
         let mut nics = Vec::new();
         while let Some(device) = super::take(DeviceType::Network) {
             match Nic::start(device) {
@@ -170,7 +108,8 @@ pub fn init(arrival: fn()) -> &'static [Arc<Nic>] {
             }
         }
         nics
-    })
+    });
+    nics.iter().map(|nic| nic.clone() as Arc<dyn Card>).collect()
 }
 
 fn handle_interrupt() {
@@ -208,11 +147,13 @@ impl Nic {
         receiver.queue.must_notify();
         transport.notify(RECEIVE_QUEUE);
         let nic = Arc::new(Nic {
-            mac,
-            mtu: mtu.clamp(576, (RECEIVE_BUFFER - HEADER_LEN - 14) as u16),
-            checksums: features.contains(Features::CSUM),
-            segments: [Features::HOST_TSO4, Features::HOST_TSO6]
-                .map(|tso| features.contains(tso) && features.contains(Features::CSUM)),
+            card: card::Features {
+                mac,
+                mtu: mtu.clamp(576, (RECEIVE_BUFFER - HEADER_LEN - 14) as u16),
+                checksums: features.contains(Features::CSUM),
+                segments: [Features::HOST_TSO4, Features::HOST_TSO6]
+                    .map(|tso| features.contains(tso) && features.contains(Features::CSUM)),
+            },
             acknowledge: interrupt.needs_acknowledge(),
             transport: IrqSpinLock::new(transport),
             receiver: SpinLock::new(receiver),
@@ -229,9 +170,15 @@ impl Nic {
         }
         Ok(nic)
     }
+}
 
-    /// Takes up to `budget` received frames, and gives the device new buffers for them. Whether there may be more.
-    pub fn receive(&self, budget: usize, out: &mut Vec<Received>) -> bool {
+impl Card for Nic {
+    fn features(&self) -> card::Features {
+        self.card
+    }
+
+    /// Gives the device new buffers for the frames that are taken.
+    fn receive(&self, budget: usize, out: &mut Vec<Received>) -> bool {
         let mut receiver = self.receiver.lock();
         for _ in 0..budget {
             let Some(buffer) = receiver.take_frame() else { break };
@@ -251,8 +198,7 @@ impl Nic {
         more
     }
 
-    /// Turns interrupts for received frames on or off. Whether frames are there already, for which none may come any more.
-    pub fn set_interrupts(&self, on: bool) -> bool {
+    fn set_interrupts(&self, on: bool) -> bool {
         let mut receiver = self.receiver.lock();
         if on {
             return receiver.queue.listen();
@@ -261,10 +207,9 @@ impl Nic {
         false
     }
 
-    /// Sends a frame. The device learns of it with [`Nic::kick`].
-    pub fn transmit(&self, mut frame: Frame) {
+    fn transmit(&self, mut frame: Frame) {
         self.sent.count(frame.head.len() - HEADER_LEN + frame.payload.bytes());
-        frame.write_header();
+        write_header(&mut frame);
         let mut transmitter = self.transmitter.lock();
         transmitter.collect();
         transmitter.fill();
@@ -277,8 +222,7 @@ impl Nic {
         transmitter.backlog.push_back(frame);
     }
 
-    /// Tells the device of what was sent since the last call, if it wants to know. To be called when a batch is complete.
-    pub fn kick(&self) {
+    fn kick(&self) {
         let mut transmitter = self.transmitter.lock();
         if !transmitter.backlog.is_empty() {
             transmitter.collect();
@@ -291,6 +235,14 @@ impl Nic {
             self.transport.lock().notify(TRANSMIT_QUEUE);
         }
     }
+
+    fn received(&self) -> &Traffic {
+        &self.received
+    }
+
+    fn sent(&self) -> &Traffic {
+        &self.sent
+    }
 }
 
 /// A locally administered address, for a device that has none.
@@ -299,26 +251,24 @@ fn random_mac() -> [u8; 6] {
     [0x02, b, c, d, e, f]
 }
 
-impl Frame {
-    /// Fills in what the device reads before the frame (virtio 1.2, 5.1.6.2).
-    fn write_header(&mut self) {
-        let Some(header) = self.head.first_chunk_mut::<HEADER_LEN>() else { return };
-        header.fill(0);
-        let Some(offload) = self.offload else { return };
-        header[0] = HDR_F_NEEDS_CSUM;
-        if let Some((size, head)) = offload.segments {
-            header[1] = if offload.v6 { HDR_GSO_TCPV6 } else { HDR_GSO_TCPV4 };
-            header[2..4].copy_from_slice(&head.to_le_bytes());
-            header[4..6].copy_from_slice(&size.to_le_bytes());
-        }
-        header[6..8].copy_from_slice(&offload.start.to_le_bytes());
-        header[8..10].copy_from_slice(&offload.offset.to_le_bytes());
+/// Fills in what the device reads before the frame (virtio 1.2, 5.1.6.2).
+fn write_header(frame: &mut Frame) {
+    let Some(header) = frame.head.first_chunk_mut::<HEADER_LEN>() else { return };
+    header.fill(0);
+    let Some(offload) = frame.offload else { return };
+    header[0] = HDR_F_NEEDS_CSUM;
+    if let Some((size, head)) = offload.segments {
+        header[1] = if offload.v6 { HDR_GSO_TCPV6 } else { HDR_GSO_TCPV4 };
+        header[2..4].copy_from_slice(&head.to_le_bytes());
+        header[4..6].copy_from_slice(&size.to_le_bytes());
     }
+    header[6..8].copy_from_slice(&offload.start.to_le_bytes());
+    header[8..10].copy_from_slice(&offload.offset.to_le_bytes());
+}
 
-    fn parts(&self) -> ArrayVec<&[u8], MAX_PARTS> {
-        let payload = self.payload.iter().map(|piece| &**piece).filter(|piece| !piece.is_empty());
-        core::iter::once(self.head.as_slice()).chain(payload).take(MAX_PARTS).collect()
-    }
+fn parts(frame: &Frame) -> ArrayVec<&[u8], MAX_PARTS> {
+    let payload = frame.payload.iter().map(|piece| &**piece).filter(|piece| !piece.is_empty());
+    core::iter::once(frame.head.as_slice()).chain(payload).take(MAX_PARTS).collect()
 }
 
 impl Receiver {
@@ -396,7 +346,7 @@ impl Transmitter {
     /// Gives the device a frame, or back to the caller where there are no descriptors for it.
     fn give(&mut self, frame: Frame) -> Option<Frame> {
         // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with it.
-        let token = unsafe { self.queue.add(located::<MAX_DESCRIPTORS>(frame.parts()).into_iter(), false) };
+        let token = unsafe { self.queue.add(located::<MAX_DESCRIPTORS>(parts(&frame)).into_iter(), false) };
         let Some(token) = token else { return Some(frame) };
         if let Some(slot) = self.busy.get_mut(usize::from(token)) {
             *slot = Some(frame);

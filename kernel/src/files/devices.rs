@@ -29,7 +29,7 @@ pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         (1, 8) => return Ok(Arc::new(Random::Random)),
         (1, 9) => return Ok(Arc::new(Random::Urandom)),
         (1, 11) => return super::kmsg::Kmsg::open(flags),
-        (4 | 5, _) | (136..=143, _) => return super::tty::open(inode, flags),
+        (4 | 5, _) | (136..=143, _) => return tty::open(inode, flags),
         (10, 200) => return Ok(crate::net::tun::TunFile::open()),
         _ => return Err(Errno::ENXIO),
     };

@@ -1,6 +1,7 @@
 //! Open files: the kinds that know tasks, devices or the network, besides those of [`fd`]. [`open`] chooses among them for a file that
 //! was found by its name.
 
+pub mod console;
 pub mod devices;
 pub mod fs_context;
 pub mod host_stream;
@@ -17,11 +18,11 @@ pub mod seccomp_notify;
 pub mod signalfd;
 pub mod stdio;
 pub mod timerfd;
-pub mod tty;
 pub mod unix;
 
 pub use fd::{
     FdTable, FileOps, FsContext, OpenFile, anon, capable, dir, dnotify, epoll, eventfd, events, fd_table, fileattr, inotify,
-    io, lease, locks, open_file, owner, pipe, pipe_share, poll, pseudo_file, regular, socket, splice, with_fs,
+    io, lease, locks, open_file, owner, pipe, pipe_share, poll, pseudo_file, regular, socket, socket_filter, splice,
+    with_fs,
 };
 pub use stdio::open_standard_files;

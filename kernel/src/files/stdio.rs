@@ -7,7 +7,7 @@ use fs::namespace::OpenHow;
 use syscall_shim::types::Siginfo;
 use syscall_shim::{Signal, SysResult};
 
-use super::{OpenFile, host_stream, tty, with_fs};
+use super::{OpenFile, console, host_stream, with_fs};
 use crate::host_link::frame::{Control, Outgoing, Stream};
 use crate::host_link::{self, Handlers, Stdio};
 use crate::task::signal::send;
@@ -20,14 +20,18 @@ const FIRST_PROCESS: i32 = 1;
 fn input(stream: Stream, bytes: &[u8]) -> usize {
     match stream {
         Stream::Stdin => host_stream::receive(bytes),
-        Stream::Tty => tty::receive_from_host(bytes),
+        Stream::Tty => console::receive(bytes),
     }
 }
 
 fn control(control: Control) {
     match control {
         Control::StdinEof => host_stream::end_input(),
-        Control::Winsize { rows, columns } => tty::console().set_size(rows, columns),
+        Control::Winsize { rows, columns } => {
+            if let Some(console) = tty::console() {
+                console.set_size(rows, columns);
+            }
+        }
         Control::Signal(number) => {
             if let (Some(signal), Some(process)) = (Signal::new(number), table::process(FIRST_PROCESS)) {
                 // It may have ended by now.
@@ -50,7 +54,9 @@ fn control(control: Control) {
 
 fn writable() {
     host_stream::writable();
-    tty::console().writable();
+    if let Some(console) = tty::console() {
+        console.writable();
+    }
 }
 
 fn open_console() -> SysResult<Arc<OpenFile>> {
@@ -74,11 +80,10 @@ pub fn open_standard_files() -> SysResult<()> {
         };
         files.insert(file, false)?;
     }
-    if console.is_some() {
-        tty::console().become_controlling(&current().process);
+    if let (Some(_), Some(console)) = (console, tty::console()) {
+        console.become_controlling();
     }
     host_stream::init();
-    tty::console();
     host_link::set_handlers(Handlers { input, control, writable });
     Ok(())
 }

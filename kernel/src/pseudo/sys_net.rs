@@ -83,7 +83,7 @@ fn fill(tree: &Tree, interface: &Arc<Interface>) {
     let bare = interface.link.is_point_to_point();
     line("address", if bare { |_| String::new() } else { |of| hex(of.mac()) });
     line("addr_len", if bare { |_| "0".into() } else { |_| "6".into() });
-    line("addr_assign_type", |of| if of.is_loopback() || of.nic().is_some() { "0" } else { "1" }.into());
+    line("addr_assign_type", |of| if of.is_loopback() || of.card().is_some() { "0" } else { "1" }.into());
     line(
         "broadcast",
         match interface.link {
@@ -113,7 +113,7 @@ fn fill(tree: &Tree, interface: &Arc<Interface>) {
         // What is down has no carrier to tell of, and nothing here has a speed.
         tree.text(name, move || match fast {
             true if of.is_up() => Ok(format!("{}\n", u8::from(of.has_carrier())).into_bytes()),
-            false if of.nic().is_some() => Ok(if name == "speed" { "-1\n" } else { "unknown\n" }.as_bytes().to_vec()),
+            false if of.card().is_some() => Ok(if name == "speed" { "-1\n" } else { "unknown\n" }.as_bytes().to_vec()),
             _ => Err(Errno::EINVAL),
         });
     }

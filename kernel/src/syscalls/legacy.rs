@@ -3,8 +3,7 @@
 use syscall_shim::types::Ustat;
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::{capable, tty};
-use crate::task::current;
+use crate::files::capable;
 use crate::usermem::{UserAddr, UserPtr, copy_out, read_path};
 use crate::vfs::{self, namespace};
 
@@ -40,7 +39,7 @@ pub fn vhangup() -> SysResult {
     if !capable(CAP_SYS_TTY_CONFIG) {
         return Err(Errno::EPERM);
     }
-    if let Some(terminal) = tty::controlling(&current().process) {
+    if let Some(terminal) = tty::controlling(caller::session()) {
         terminal.vhangup();
     }
     Ok(0)

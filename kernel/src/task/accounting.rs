@@ -8,8 +8,8 @@ use zerocopy::IntoBytes;
 
 use super::{Process, Task};
 use crate::arch::clock;
+use crate::files::OpenFile;
 use crate::files::io::Source;
-use crate::files::{OpenFile, tty};
 use crate::sync::SpinLock;
 
 /// Ticks in a second, and nanoseconds of one (`AHZ`).
@@ -47,7 +47,7 @@ pub fn process_ends(process: &Process, task: &Task, status: u32) {
             | flag(status & 0x80 != 0, ACORE)
             | flag(status & 0x7f != 0, AXSIG),
         ac_version: VERSION,
-        ac_tty: tty::controlling(process).map_or(0, |terminal| terminal.shown().0 as u16),
+        ac_tty: tty::controlling(process.sid.load(Ordering::Relaxed)).map_or(0, |terminal| terminal.shown().0 as u16),
         ac_exitcode: status,
         ac_uid: credentials.uid,
         ac_gid: credentials.gid,

@@ -4,11 +4,12 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 
 use ::caller::{Caller, Credentials, FsContext, Recipient, Target};
+use fs::Namespace;
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Signal, SysResult};
+use syscall_shim::{Errno, Signal, SysResult};
 
 use super::signal::send::{self, send_to_group, send_to_process, send_to_task};
-use super::{Process, Task, current, table};
+use super::{Process, Task, current, group, table};
 
 struct Running;
 
@@ -24,6 +25,29 @@ impl Caller for Running {
 
     fn tid() -> i32 {
         current().tid()
+    }
+
+    fn group() -> i32 {
+        current().process.pgid.load(Ordering::Relaxed)
+    }
+
+    fn session() -> i32 {
+        current().process.sid.load(Ordering::Relaxed)
+    }
+
+    fn is_orphaned() -> bool {
+        group::is_orphaned(Self::group())
+    }
+
+    fn check_group(group: i32, session: i32) -> SysResult<()> {
+        let mut members = group::members(group).peekable();
+        members.peek().ok_or(Errno::ESRCH)?;
+        let own = members.any(|process| process.sid.load(Ordering::Relaxed) == session);
+        if own { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
+    fn is_deaf_to(signal: Signal) -> bool {
+        current().signals.lock().mask.contains(signal) || current().process.sighand.ignores(signal)
     }
 
     fn process() -> Arc<dyn Recipient> {
@@ -73,6 +97,11 @@ impl Caller for Running {
     #[inline]
     fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials)) {
         Task::with_own_fs(f);
+    }
+
+    #[inline]
+    fn namespace() -> &'static Namespace {
+        crate::vfs::namespace()
     }
 }
 

@@ -132,7 +132,9 @@ fn end_process(process: &Arc<Process>) {
     // A zombie keeps no files.
     let exe = process.exe.lock().take();
     drop(exe);
-    crate::files::tty::session_ended(process);
+    if process.pid == process.sid.load(Ordering::Relaxed) {
+        tty::session_ended(process.pid);
+    }
     if process.pid == family::FIRST_PID {
         family::end_all_others(process);
         crate::power::program_ended(process.exit_status.load(Ordering::Acquire));

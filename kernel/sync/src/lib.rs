@@ -31,6 +31,8 @@ pub mod wait;
 
 /// The monotonic clock, by which waits have their deadlines.
 pub mod clock {
+    #[cfg(not(target_os = "none"))]
+    pub use crate::cpu::clock::hasten;
     pub use crate::cpu::clock::monotonic_ns;
 }
 

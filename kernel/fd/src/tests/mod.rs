@@ -10,22 +10,16 @@ mod transfers;
 mod watches;
 
 use alloc::sync::Arc;
-use alloc::vec;
-use alloc::vec::Vec;
-use std::thread;
-use std::time::Duration;
 
 use fs::namespace::OpenHow;
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
 use fs::{FileType, LookupFlags, MountFlags, Namespace, OpenFlags};
-use syscall_shim::{Errno, SysResult};
-use usermem::UserAddr;
+use syscall_shim::SysResult;
 
 use crate::dir::Dir;
-use crate::io::{Sink, Source};
 use crate::pipe::Pipe;
-use crate::poll::PollTable;
 use crate::regular::Regular;
+use crate::testing::{errno, events, read, until, user, user_mut, write};
 use crate::{FileOps, OpenFile, with_fs};
 
 /// A file system, which is the caller's from now on.
@@ -61,43 +55,4 @@ impl Tree {
         file.seek(0, 0).unwrap();
         file
     }
-}
-
-fn write(file: &OpenFile, bytes: &[u8]) -> SysResult<usize> {
-    file.write(&mut Source::Kernel(bytes))
-}
-
-fn read(file: &OpenFile, room: usize) -> SysResult<Vec<u8>> {
-    let mut buffer = vec![0; room];
-    let n = file.read(&mut Sink::Kernel(&mut buffer))?;
-    buffer.truncate(n);
-    Ok(buffer)
-}
-
-fn events(file: &OpenFile) -> u32 {
-    file.poll(&mut PollTable::none())
-}
-
-/// Memory of the program: on a host that of the test.
-fn user(bytes: &[u8]) -> UserAddr {
-    UserAddr(bytes.as_ptr().addr() as u64)
-}
-
-fn user_mut(bytes: &mut [u8]) -> UserAddr {
-    UserAddr(bytes.as_mut_ptr().addr() as u64)
-}
-
-/// Waits until another thread has come to sleep, or to have done something.
-fn until(what: impl Fn() -> bool) {
-    for _ in 0..2000 {
-        if what() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it did not happen");
-}
-
-fn errno<T>(result: SysResult<T>) -> Option<Errno> {
-    result.err()
 }

@@ -11,7 +11,7 @@ use syscall_shim::{Errno, SysResult};
 use crate::arch::clock;
 use crate::files::capable;
 use crate::files::socket::{Control, PeerCredentials, int, timeval, timeval_bytes};
-use crate::net::filter::Filter;
+use crate::files::socket_filter::{self, Filter};
 use crate::net::sockopt::general;
 
 /// `/proc/sys/net/core/wmem_default` and `rmem_default`, and the most that may be asked for, `wmem_max` and `rmem_max`.
@@ -398,7 +398,7 @@ impl Options {
             n::SO_NETNS_COOKIE if room != 8 => return Err(Errno::EINVAL),
             // There is one network.
             n::SO_NETNS_COOKIE => return Ok(1u64.to_ne_bytes().to_vec()),
-            n::SO_BPF_EXTENSIONS => return Ok(general::BPF_EXTENSIONS.to_ne_bytes().to_vec()),
+            n::SO_BPF_EXTENSIONS => return Ok(socket_filter::BPF_EXTENSIONS.to_ne_bytes().to_vec()),
             n::SO_LINGER => return Ok(self.linger.iter().flat_map(|slot| load(slot).to_ne_bytes()).collect()),
             n::SO_MAX_PACING_RATE => return Ok(self.pacing_rate.load(Ordering::Relaxed).to_ne_bytes().to_vec()),
             n::SO_SNDBUF => self.send_buffer.load(Ordering::Relaxed) as i32,

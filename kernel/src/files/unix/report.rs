@@ -7,48 +7,18 @@ use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
 use super::{Kind, Role, SOCKETS, UnixSocket};
+use crate::net::netlink::LocalSocket;
+use crate::net::netlink::local_sockets::{CLOSED, ESTABLISHED, LISTENING};
 
 /// `__SO_ACCEPTCON`.
 const LISTENS: u32 = 0x10000;
-
-/// `TCP_ESTABLISHED`, `TCP_CLOSE` and `TCP_LISTEN`, by which states of sockets are told.
-const ESTABLISHED: u8 = 1;
-const CLOSED: u8 = 7;
-/// See [`ESTABLISHED`].
-pub const LISTENING: u8 = 10;
-
-/// A socket, for who asks what there are (sock_diag(7)).
-pub struct Listed {
-    /// `SOCK_*`.
-    pub kind: u32,
-    /// `TCP_*`.
-    pub state: u8,
-    /// Its inode; 0 for one that is not accepted yet.
-    pub inode: u64,
-    /// `SO_COOKIE`.
-    pub cookie: u64,
-    /// What follows the family in its address.
-    pub name: Option<Vec<u8>>,
-    /// The inode of the other side.
-    pub peer: Option<u64>,
-    /// The inodes of those who wait to be accepted.
-    pub waiting: Vec<u64>,
-    /// What is to be read, and what was sent and not read; of a listener, connections and how many there may be.
-    pub queues: (usize, usize),
-    /// `SO_MEMINFO`.
-    pub memory: [usize; 9],
-    /// Whether reading (1) and writing (2) is shut down.
-    pub shut: u8,
-    /// The user.
-    pub user: u32,
-}
 
 fn inode_of(socket: Option<Arc<UnixSocket>>) -> Option<u64> {
     socket.map(|socket| socket.file().map_or(0, |file| file.inode.metadata().ino))
 }
 
 impl UnixSocket {
-    fn listed(&self) -> Listed {
+    fn listed(&self) -> LocalSocket {
         let (link, listener) = match &*self.role.lock() {
             Role::Connected(link) => (Some(link.clone()), None),
             Role::Listening(listener) => (None, Some(listener.clone())),
@@ -74,7 +44,7 @@ impl UnixSocket {
             _ => self.shut_for_writing.load(Ordering::Relaxed),
         };
         let file = self.file().map(|file| file.inode.metadata());
-        Listed {
+        LocalSocket {
             kind: self.kind.number(),
             state,
             inode: file.as_ref().map_or(0, |metadata| metadata.ino),
@@ -91,7 +61,7 @@ impl UnixSocket {
 }
 
 /// All sockets.
-pub fn list() -> Vec<Listed> {
+pub fn list() -> Vec<LocalSocket> {
     let sockets: Vec<Arc<UnixSocket>> = SOCKETS.lock().values().filter_map(Weak::upgrade).collect();
     sockets.iter().map(|socket| socket.listed()).collect()
 }

@@ -13,7 +13,6 @@ use syscall_shim::{Errno, SysResult};
 use super::memory::vm_status;
 use super::target::Target;
 use crate::arch::boot;
-use crate::files::tty;
 use crate::mm::flags::PAGE_SIZE;
 use crate::task::thread::state;
 use crate::task::{Process, Task, current, sched, signal};
@@ -146,7 +145,7 @@ pub fn stat(target: &Target) -> SysResult<Vec<u8>> {
         _ => process.faults(),
     };
     let signals = signal_sets(&process, task);
-    let terminal = tty::controlling(&process).map(|tty| tty.shown());
+    let terminal = tty::controlling(process.sid.load(Relaxed)).map(|tty| tty.shown());
     let mm = target.mm()?;
     let memory = mm.as_ref().map(|mm| mm.memory_use()).unwrap_or_default();
     // Addresses are for those who may look into the process; the others see 1 for 'somewhere' (`do_task_stat`).

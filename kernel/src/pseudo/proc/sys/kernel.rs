@@ -9,7 +9,7 @@ use syscall_shim::Errno;
 
 use super::setting::{Name, Settings};
 use crate::arch::boot;
-use crate::files::{capable, inotify, tty};
+use crate::files::{capable, inotify};
 use crate::platform::rng;
 use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
