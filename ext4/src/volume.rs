@@ -257,7 +257,7 @@ impl Volume {
 
     /// Changes a block outside of any operation, right before a commit.
     pub(crate) fn amend(&mut self, block: u64, change: impl FnOnce(&mut [u8]) -> bool) -> Result<()> {
-        let mut data = copied(&*self.block(block)?)?;
+        let mut data = copied(&self.block(block)?)?;
         if !change(&mut data) {
             return corrupt("superblock");
         }

@@ -216,3 +216,38 @@ fn linux_reads_what_we_wrote() {
         assert_eq!(fs.getxattr(f, b"user.large").unwrap(), [b'v'; 500]);
     }
 }
+
+#[test]
+fn we_replay_fast_commits() {
+    let folder = Folder::new("fast");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -O fast_commit -b 4096", "48M");
+    // A plain sync commits the whole; fsync of single files is what is noted fast.
+    let script = "mkdir d; for n in 1 2 3 4 5 6; do head -c 20000 /dev/zero | tr '\\0' $n > d/old-$n; done; sync
+        for n in 1 2 3 4; do head -c 30000 /dev/zero | tr '\\0' $n > d/new-$n; sync d/new-$n; done
+        ln d/new-1 d/hard; sync d/new-1; rm d/new-2; truncate -s 5000 d/old-1; sync d/old-1
+        fallocate -p -o 4096 -l 8192 d/old-2; sync d/old-2; echo more >> d/old-3; sync d/old-3; mkdir d/sub; echo s > d/sub/s; sync d/sub/s";
+    let Some(copy) = left_by_linux(&image, &folder, script, "") else { return };
+    let disk = Memory::of(&copy);
+    let env = std::sync::Arc::new(Fixed::default());
+    fs::testing::install();
+    let fs = Ext4::mount(disk.clone(), env.clone(), read_write()).unwrap();
+    let messages = env.messages.lock().unwrap().join("\n");
+    assert!(messages.contains("tags replayed from fast commits"), "{messages}");
+    let d = fs.lookup(ROOT_INO, b"d").unwrap();
+    for n in [1, 3, 4] {
+        let data = content(&fs, fs.lookup(d, format!("new-{n}").as_bytes()).unwrap());
+        assert!(data.len() == 30000 && data.iter().all(|b| *b == b'0' + n as u8), "{n}");
+    }
+    let hard = fs.lookup(d, b"hard").unwrap();
+    assert_eq!((hard, fs.metadata(hard).unwrap().nlink), (fs.lookup(d, b"new-1").unwrap(), 2));
+    assert_eq!(content(&fs, fs.lookup(d, b"old-1").unwrap()), [b'1'; 5000]);
+    let punched = content(&fs, fs.lookup(d, b"old-2").unwrap());
+    assert!(punched[4096..12288].iter().all(|b| *b == 0) && punched[12288..].iter().all(|b| *b == b'2'));
+    assert!(content(&fs, fs.lookup(d, b"old-3").unwrap()).ends_with(b"more\n"));
+    let sub = fs.lookup(d, b"sub").unwrap();
+    assert_eq!(content(&fs, fs.lookup(sub, b"s").unwrap()), b"s\n");
+    fs.unmount().unwrap();
+    disk.save(&copy);
+    e2fsck(&copy);
+}
