@@ -41,6 +41,9 @@ pub(crate) struct Transaction {
     /// Freed ranges, by first block. They are not given out before the commit: until then a crash brings back the
     /// files that had them.
     pub freed: BTreeMap<u64, u64>,
+    /// Freed blocks of metadata that an older transaction logged, and that are not yet at their places. Until the commit
+    /// the file that had them may come back, with what they held.
+    pub forgotten: BTreeSet<u64>,
 }
 
 /// What it takes to undo the operation that runs.
@@ -54,7 +57,8 @@ struct Operation {
 }
 
 struct Undo {
-    data: Block,
+    /// `None` for a new block, whose content does not matter.
+    data: Option<Block>,
     running: bool,
 }
 
@@ -119,7 +123,7 @@ impl Volume {
     /// A block to be changed by the running operation.
     pub(crate) fn edit(&mut self, block: u64) -> Result<&mut Vec<u8>> {
         let data = self.block(block)?;
-        self.join(block, data)?;
+        self.join(block, Some(data))?;
         let buffer = self.cache.get(block).ok_or(Errno::ENOMEM)?;
         if Arc::get_mut(&mut buffer.data).is_none() {
             let copy = copied(&buffer.data)?;
@@ -130,8 +134,7 @@ impl Volume {
 
     /// A new block of zeros for metadata, whatever was there before.
     pub(crate) fn fresh(&mut self, block: u64) -> Result<&mut Vec<u8>> {
-        let zeros = Arc::new(zeroed(self.geo.block_size)?);
-        let before = self.cache.get(block).map_or_else(|| zeros.clone(), |buffer| buffer.data.clone());
+        let before = self.cache.get(block).map(|buffer| buffer.data.clone());
         self.join(block, before)?;
         if self.txn.revoked.remove(&block)
             && let Some(op) = &mut self.op
@@ -147,7 +150,7 @@ impl Volume {
     }
 
     /// Notes a block in the transaction, and what it was before the operation.
-    fn join(&mut self, block: u64, before: Block) -> Result<()> {
+    fn join(&mut self, block: u64, before: Option<Block>) -> Result<()> {
         let running = self.txn.blocks.contains(&block);
         let Some(op) = &mut self.op else { return Err(Errno::EROFS.into()) };
         op.undo.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -230,8 +233,17 @@ impl Volume {
             self.txn.freed.insert(first, len);
         }
         for block in op.forgotten {
-            let logged = self.cache.get(block).is_some_and(|buffer| buffer.home.is_some());
-            self.cache.remove(block);
+            let logged = match self.cache.get(block) {
+                Some(buffer) if buffer.home.is_some() => {
+                    buffer.running = false;
+                    self.txn.forgotten.insert(block);
+                    true
+                }
+                _ => {
+                    self.cache.remove(block);
+                    false
+                }
+            };
             self.txn.blocks.remove(&block);
             // Also one that is at home already may stand in the log's older part.
             if self.journal.as_ref().is_some_and(|journal| logged || journal.in_use()) {
@@ -245,9 +257,13 @@ impl Volume {
             if !undo.running {
                 self.txn.blocks.remove(&block);
             }
-            if let Some(buffer) = self.cache.get(block) {
-                buffer.data = undo.data;
-                buffer.running = undo.running;
+            match (self.cache.get(block), undo.data) {
+                (Some(buffer), Some(data)) => {
+                    buffer.data = data;
+                    buffer.running = undo.running;
+                }
+                (_, None) => self.cache.remove(block),
+                (None, _) => {}
             }
         }
         self.txn.revoked.extend(op.unrevoked);

@@ -199,7 +199,13 @@ impl Volume {
         }
         let time = self.env.now();
         journal.log(&*self.device, &blocks, &revoked, time)?;
+        for block in &txn.forgotten {
+            self.cache.remove(*block);
+        }
         for (block, data) in blocks {
+            if self.cache.get(block).is_none() {
+                self.cache.insert(block, data.clone())?;
+            }
             if let Some(buffer) = self.cache.get(block) {
                 buffer.home = Some(data);
                 buffer.running = false;
