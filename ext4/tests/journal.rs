@@ -267,3 +267,22 @@ fn we_replay_fast_commits() {
     disk.save(&copy);
     e2fsck(&copy);
 }
+
+/// A whole commit has overtaken fast ones, which still lie behind the ring.
+#[test]
+fn overtaken_fast_commits_are_left_alone() {
+    let folder = Folder::new("overtaken");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -O fast_commit -b 4096", "48M");
+    let script = "mkdir d; sync; head -c 4500 /dev/zero > d/file; sync d/file; ln -s target d/link
+        head -c 500 /dev/zero >> d/file; sync d/file";
+    let Some(copy) = left_by_linux(&image, &folder, script, "") else { return };
+    let disk = Memory::of(&copy);
+    let fs = mount(&disk, read_write()).unwrap();
+    let d = fs.lookup(ROOT_INO, b"d").unwrap();
+    assert_eq!(content(&fs, fs.lookup(d, b"file").unwrap()), [0; 5000]);
+    assert_eq!(fs.readlink(fs.lookup(d, b"link").unwrap()).unwrap(), b"target");
+    fs.unmount().unwrap();
+    disk.save(&copy);
+    e2fsck(&copy);
+}

@@ -233,3 +233,52 @@ fn a_full_disk_stays_whole() {
         fs.write(f, 10, &data).unwrap();
     });
 }
+
+#[test]
+fn an_index_of_three_levels() {
+    let folder = Folder::new("levels");
+    let image = folder.path("image");
+    let name = |n: u32| format!("{n:0250}").into_bytes();
+    // The second one takes as long again: `EXT4_STEPS=1` runs it too.
+    let full = [("large_dir", 23_000), ("^large_dir", u32::MAX)];
+    let long = std::env::var("EXT4_STEPS").is_ok();
+    for (features, count) in full.into_iter().take(if long { 2 } else { 1 }) {
+        mke2fs(&image, &format!("-t ext4 -b 1024 -N 1000 -O {features}"), "32M");
+        let disk = Memory::of(&image);
+        let fs = mount(&disk, read_write()).unwrap();
+        let many = fs.create(ROOT_INO, b"many", dir()).unwrap();
+        let f = fs.create(ROOT_INO, b"f", file()).unwrap();
+        let mut made = 0;
+        // Links need no inodes: as many as a file can have, then those of the next.
+        let mut target = f;
+        while made < count {
+            if made % 60_000 == 59_999 {
+                target = fs.create(ROOT_INO, format!("f{made}").as_bytes(), file()).unwrap();
+            }
+            match fs.link(many, &name(made), target) {
+                Ok(()) => made += 1,
+                Err(error) => {
+                    assert_eq!(error, refused(Errno::ENOSPC));
+                    break;
+                }
+            }
+        }
+        // Two levels of blocks of 1 KiB are full somewhere above 20,000 such names (Linux: 21,175 with others).
+        assert!(made == count || (count == u32::MAX && made > 15_000), "{features}: {made}");
+        for n in (0..made).step_by(17) {
+            assert!(fs.lookup(many, &name(n)).is_ok(), "{n}");
+        }
+        let mut seen = 0;
+        fs.readdir(many, 2, &mut |_| {
+            seen += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!(seen, made);
+        fs.unmount().unwrap();
+        disk.save(&image);
+        let index = sh(&format!("debugfs -R 'htree_dump many' {} 2>&1 | head -12", image.display()));
+        assert!(index.contains(&format!("Indirect levels: {}", if count == u32::MAX { 1 } else { 2 })), "{index}");
+        e2fsck(&image);
+    }
+}
