@@ -4,7 +4,7 @@ use crate::cache::{Block, Cache, copied, zeroed};
 use crate::device::{BlockDevice, Environment};
 use crate::error::{Error, Result, corrupt};
 use crate::geometry::Geometry;
-use crate::journal::Journal;
+use crate::journal::{Flight, Journal};
 use crate::layout::Superblock;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -22,8 +22,14 @@ pub(crate) struct Volume {
     pub sb: Superblock,
     pub sb_dirty: bool,
     pub cache: Cache,
+    /// Not here while a transaction is on its way into it.
     pub journal: Option<Journal>,
+    pub flight: Option<Arc<Flight>>,
     pub txn: Transaction,
+    /// Counts transactions that were taken out to be written.
+    pub txn_number: u64,
+    /// Blocks at which a transaction is committed before the next operation.
+    pub txn_limit: usize,
     op: Option<Operation>,
     /// No more writing: asked for by the mount, forbidden by a feature, or after an error.
     pub read_only: bool,
@@ -44,6 +50,19 @@ pub(crate) struct Transaction {
     /// Freed blocks of metadata that an older transaction logged, and that are not yet at their places. Until the commit
     /// the file that had them may come back, with what they held.
     pub forgotten: BTreeSet<u64>,
+}
+
+impl Transaction {
+    /// The first block behind a freed range that `block` is in.
+    pub(crate) fn freed_until(&self, block: u64) -> Option<u64> {
+        let (first, len) = self.freed.range(..=block).next_back()?;
+        (block < first + len).then_some(first + len)
+    }
+
+    /// The first freed block at or after `block`.
+    pub(crate) fn next_freed(&self, block: u64) -> Option<u64> {
+        self.freed.range(block..).next().map(|(first, _)| *first)
+    }
 }
 
 /// What it takes to undo the operation that runs.
@@ -78,7 +97,10 @@ impl Volume {
             sb_dirty: false,
             cache: Cache::new(cache_blocks),
             journal: None,
+            flight: None,
             txn: Transaction::default(),
+            txn_number: 0,
+            txn_limit: 4096,
             op: None,
             read_only: true,
             failed: false,
@@ -175,15 +197,15 @@ impl Volume {
     pub(crate) fn freed_until(&self, block: u64) -> Option<u64> {
         let mine = self.op.iter().flat_map(|op| &op.freed);
         let own = mine.map(|(first, len)| (*first, first + len)).find(|(first, end)| (*first..*end).contains(&block));
-        let old = || self.txn.freed.range(..=block).next_back().map(|(first, len)| (*first, first + len));
-        own.or_else(|| old().filter(|(_, end)| block < *end)).map(|(_, end)| end)
+        let flying = || self.flight.as_ref().and_then(|flight| flight.freed_until(block));
+        own.map(|(_, end)| end).or_else(|| self.txn.freed_until(block)).or_else(flying)
     }
 
     /// The first freed block at or after `block`.
     pub(crate) fn next_freed(&self, block: u64) -> Option<u64> {
         let own = self.op.iter().flat_map(|op| &op.freed).map(|(first, _)| *first).filter(|first| *first >= block).min();
-        let old = self.txn.freed.range(block..).next().map(|(first, _)| *first);
-        own.into_iter().chain(old).min()
+        let flying = self.flight.as_ref().and_then(|flight| flight.next_freed(block));
+        own.into_iter().chain(self.txn.next_freed(block)).chain(flying).min()
     }
 
     /// Runs `f` as one operation: what it changes reaches the disk together, and nothing of it remains when it fails. One
@@ -195,7 +217,8 @@ impl Volume {
         self.make_room()?;
         let mut result = self.attempt(&mut f);
         // What was freed is there to be had after a commit.
-        if matches!(result, Err(Error::Refused(Errno::ENOSPC))) && !self.txn.freed.is_empty() {
+        let waiting = !self.txn.freed.is_empty() || self.flight.is_some();
+        if matches!(result, Err(Error::Refused(Errno::ENOSPC))) && waiting {
             self.commit()?;
             result = self.attempt(&mut f);
         }
@@ -246,7 +269,8 @@ impl Volume {
             };
             self.txn.blocks.remove(&block);
             // Also one that is at home already may stand in the log's older part.
-            if self.journal.as_ref().is_some_and(|journal| logged || journal.in_use()) {
+            let journaled = self.journal.as_ref().is_some_and(|journal| logged || journal.in_use());
+            if journaled || self.flight.is_some() {
                 self.txn.revoked.insert(block);
             }
         }
