@@ -286,3 +286,66 @@ fn overtaken_fast_commits_are_left_alone() {
     disk.save(&copy);
     e2fsck(&copy);
 }
+
+/// As above, with threads whose operations go on while another's transaction is on its way.
+#[test]
+fn any_crash_of_many_threads_leaves_what_each_synced() {
+    let folder = Folder::new("crash-threads");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -b 1024", "12M");
+    let disk = Memory::of(&image);
+    let before = disk.bytes.lock().unwrap().clone();
+    *disk.log.lock().unwrap() = Some(Vec::new());
+    let fs = mount(&disk, read_write()).unwrap();
+    let promised = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for t in 0..3u32 {
+            let (fs, disk, promised) = (&fs, &disk, &promised);
+            scope.spawn(move || {
+                let own = fs
+                    .create(ROOT_INO, format!("own-{t}").as_bytes(), NewNode { mode: fs::S_IFDIR | 0o700, ..file() })
+                    .unwrap();
+                for n in 0..25u32 {
+                    let keep = fs.create(own, format!("keep-{n}").as_bytes(), file()).unwrap();
+                    fs.write(keep, 0, &vec![(t * 50 + n) as u8; 3000]).unwrap();
+                    let gone = fs.create(own, b"goes", NewNode { mode: fs::S_IFDIR | 0o700, ..file() }).unwrap();
+                    for m in 0..6 {
+                        fs.symlink(gone, format!("{m}-{}", "s".repeat(200)).as_bytes(), &[b't'; 200], file()).unwrap();
+                    }
+                    fs.sync().unwrap();
+                    promised.lock().unwrap().push((disk.log.lock().unwrap().as_ref().map_or(0, Vec::len), t, n));
+                    for m in 0..6 {
+                        let link = fs.unlink(gone, format!("{m}-{}", "s".repeat(200)).as_bytes()).unwrap();
+                        fs.release(link).unwrap();
+                    }
+                    fs.rmdir(own, b"goes").and_then(|ino| fs.release(ino)).unwrap();
+                }
+            });
+        }
+    });
+    let log = disk.log.lock().unwrap().take().unwrap();
+    let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
+    let mut chance = 99u32;
+    for cut in (1..=count).map(|n| n * log.len() / count) {
+        let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
+        let mut bytes = before.clone();
+        for (at, event) in log[..cut].iter().enumerate() {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if let Event::Write(offset, data) = event
+                && (at < flushed || chance >> 31 == 0)
+            {
+                bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
+            }
+        }
+        let state = Memory::new(bytes);
+        let fs = mount(&state, read_write()).unwrap_or_else(|e| panic!("cut {cut}: {e}"));
+        for (_, t, n) in promised.lock().unwrap().iter().filter(|(events, _, _)| *events <= cut) {
+            let own = fs.lookup(ROOT_INO, format!("own-{t}").as_bytes()).unwrap();
+            let keep = fs.lookup(own, format!("keep-{n}").as_bytes()).unwrap_or_else(|e| panic!("cut {cut}: {t} {n}: {e}"));
+            assert_eq!(content(&fs, keep), vec![(t * 50 + n) as u8; 3000], "cut {cut}: {t} {n}");
+        }
+        fs.unmount().unwrap();
+        state.save(&image);
+        e2fsck(&image);
+    }
+}
