@@ -139,7 +139,7 @@ pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: boo
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
-        "mqueue" => crate::ipc::mqueue::file_system(),
+        "mqueue" => ::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     };
     if read_only {
@@ -396,7 +396,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,
     )?;
     make_dir(ns, "/dev/mqueue", 0o1777)?;
-    mount(ns, crate::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
+    mount(ns, ::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
     make_dir(ns, "/dev/shm", 0o1777)?;
     let shm = new_tmpfs(TmpfsOptions::default())?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)

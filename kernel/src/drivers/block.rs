@@ -220,7 +220,7 @@ impl Driver for VirtioDisk {
             if requests.is_empty() {
                 return;
             }
-            let room = wait_uninterruptible_in(&[&self.room, &self.waiting], self.deadline(), || {
+            let room = wait_uninterruptible_in([&self.room, &self.waiting], self.deadline(), || {
                 self.reap();
                 let queue = self.queues.get(index)?.lock();
                 (queue.ring.available() >= MAX_CHAIN).then_some(())
@@ -235,7 +235,7 @@ impl Driver for VirtioDisk {
     }
 
     fn wait(&self, batch: &Batch) {
-        let done = wait_uninterruptible_in(&[&batch.done, &self.waiting], self.deadline(), || {
+        let done = wait_uninterruptible_in([&batch.done, &self.waiting], self.deadline(), || {
             self.reap();
             batch.is_done().then_some(())
         });
