@@ -8,6 +8,7 @@ mod cable;
 mod calls;
 mod datagrams;
 mod frames;
+mod headers;
 mod lan;
 mod machine;
 mod options;
