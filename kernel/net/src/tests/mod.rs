@@ -15,11 +15,11 @@ mod options;
 mod packets;
 mod peer;
 mod rtnetlink;
-mod tap;
-mod wire;
-
 mod smoke;
+mod sock_diag;
 mod streams;
+mod tap;
 mod told;
+mod wire;
 
 use machine::start;
