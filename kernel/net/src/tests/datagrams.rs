@@ -152,7 +152,9 @@ fn ports_are_given_out() {
         })
         .collect();
     for _ in 0..4 {
-        sockets.iter().for_each(|socket| drop(socket.send_to(b"x", "127.0.0.1:5212").unwrap()));
+        for socket in &sockets {
+            socket.send_to(b"x", "127.0.0.1:5212").unwrap();
+        }
     }
     let heard: Vec<usize> = shared.iter().map(|socket| core::iter::from_fn(|| socket.recv_now(10).ok()).count()).collect();
     assert!(heard.iter().sum::<usize>() == 200 && heard.iter().all(|count| *count > 0 && count % 4 == 0), "{heard:?}");
@@ -224,7 +226,7 @@ fn filters_of_datagrams() {
     let op = |code: u16, yes: u8, no: u8, k: u32| {
         u64::from_ne_bytes([&code.to_ne_bytes()[..], &[yes, no], &k.to_ne_bytes()].concat().try_into().unwrap())
     };
-    let program = vec![op(0x30, 0, 0, 8), op(0x15, 0, 1, 97), op(6, 0, 0, 9), op(6, 0, 0, 0)];
+    let program = [op(0x30, 0, 0, 8), op(0x15, 0, 1, 97), op(6, 0, 0, 9), op(6, 0, 0, 0)];
     let fprog = [4u64.to_ne_bytes(), (program.as_ptr().addr() as u64).to_ne_bytes()].concat();
     socket.set_bytes(n::SOL_SOCKET, n::SO_ATTACH_FILTER, &fprog).unwrap();
     let other = Sock::udp();

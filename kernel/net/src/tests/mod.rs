@@ -8,17 +8,18 @@ mod cable;
 mod calls;
 mod datagrams;
 mod frames;
+mod headers;
 mod lan;
 mod machine;
 mod options;
 mod packets;
 mod peer;
 mod rtnetlink;
-mod tap;
-mod wire;
-
 mod smoke;
+mod sock_diag;
 mod streams;
+mod tap;
 mod told;
+mod wire;
 
 use machine::start;

@@ -24,7 +24,7 @@ const SOURCE: u16 = 19;
 
 /// What bytes of a stream are.
 fn pattern(from: usize, len: usize) -> Vec<u8> {
-    (from..from + len).map(|at| (at / 3 ^ at >> 8) as u8).collect()
+    (from..from + len).map(|at| (at / 3).wrapping_add(at >> 8) as u8).collect()
 }
 
 /// The second stack.

@@ -144,7 +144,7 @@ fn much_in_both_directions_over_ipv6() {
     let listener = Sock::listener("[::1]:5110");
     let (one, two) = Sock::pair(&listener);
     const LEN: usize = 3_000_000;
-    let byte = |at: usize| (at * 31 >> 3) as u8;
+    let byte = |at: usize| (at * 31 / 8) as u8;
     let sends = |socket: &Sock| {
         for start in (0..LEN).step_by(30_000) {
             let piece: Vec<u8> = (start..start + 30_000).map(byte).collect();
