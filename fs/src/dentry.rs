@@ -6,6 +6,7 @@
 use crate::inode::InodeRef;
 use crate::notify::{self, event};
 use crate::platform::platform;
+use crate::sync::{Mutex, RwLock};
 use crate::types::FileType;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -26,9 +27,9 @@ pub struct Dentry {
     /// The inode's type, which never changes: walks need it at each step.
     file_type: Option<FileType>,
     /// A leaf lock; writers also hold [`TREE`] for writing.
-    hook: spin::RwLock<Hook>,
+    hook: RwLock<Hook>,
     /// Cached children. A leaf lock.
-    children: spin::RwLock<HashMap<Box<[u8]>, Arc<Dentry>>>,
+    children: RwLock<HashMap<Box<[u8]>, Arc<Dentry>>>,
     /// Counts changes of this directory, so that a lookup that raced with one does not cache what is no longer true.
     version: AtomicU64,
     /// Mounts on this dentry in any mount of its file system.
@@ -42,10 +43,10 @@ pub struct Dentry {
 }
 
 /// Read while a chain of parents must hold still, written while a dentry moves. Taken before any `hook`.
-pub(crate) static TREE: spin::RwLock<()> = spin::RwLock::new(());
+pub(crate) static TREE: RwLock<()> = RwLock::new(());
 
 /// Cached dentries in the order of the evicting hand. A leaf lock.
-static LRU: spin::Mutex<VecDeque<Weak<Dentry>>> = spin::Mutex::new(VecDeque::new());
+static LRU: Mutex<VecDeque<Weak<Dentry>>> = Mutex::new(VecDeque::new());
 static LIMIT: AtomicUsize = AtomicUsize::new(16384);
 /// How many entries of [`LRU`] have lost their dentry since it was last gone through, and still keep its memory.
 static DEAD: AtomicUsize = AtomicUsize::new(0);
@@ -68,8 +69,8 @@ impl Dentry {
         Arc::new(Dentry {
             file_type: inode.as_ref().map(|i| i.file_type()),
             inode,
-            hook: spin::RwLock::new(Hook { parent, name: Arc::from(name) }),
-            children: spin::RwLock::new(HashMap::new()),
+            hook: RwLock::new(Hook { parent, name: Arc::from(name) }),
+            children: RwLock::new(HashMap::new()),
             version: AtomicU64::new(0),
             mounts: AtomicU32::new(0),
             unhashed: AtomicBool::new(unhashed),

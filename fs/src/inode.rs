@@ -2,7 +2,7 @@
 
 use crate::mapping::Mapping;
 use crate::path::Path;
-use crate::sync::SleepLock;
+use crate::sync::{Mutex, SleepLock};
 use crate::types::*;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -305,7 +305,7 @@ pub struct InodeCommon {
     readers: AtomicU32,
     /// Linux's `I_LINKABLE`: an `O_TMPFILE` file that linkat(2) may still name.
     linkable: AtomicBool,
-    slots: spin::Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
+    slots: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl InodeCommon {
@@ -317,7 +317,7 @@ impl InodeCommon {
             write_count: AtomicI32::new(0),
             readers: AtomicU32::new(0),
             linkable: AtomicBool::new(false),
-            slots: spin::Mutex::new(Vec::new()),
+            slots: Mutex::new(Vec::new()),
         }
     }
 

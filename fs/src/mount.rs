@@ -3,6 +3,7 @@
 use crate::dentry::Dentry;
 use crate::inode::FileSystem;
 use crate::path::Path;
+use crate::sync::RwLock;
 use alloc::string::String;
 use alloc::sync::Arc;
 use bitflags::bitflags;
@@ -59,7 +60,7 @@ pub struct Mount {
     /// Since `MNT_EXPIRE` marked it: one more than how often somebody has come into it; 0 for not marked.
     expiry: AtomicU32,
     /// Where it is mounted; `None` for the root, internal mounts, and once unmounted. A leaf lock.
-    pub(crate) place: spin::RwLock<Option<Path>>,
+    pub(crate) place: RwLock<Option<Path>>,
 }
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
@@ -80,7 +81,7 @@ impl Mount {
             detached: AtomicBool::new(false),
             writers: AtomicU32::new(0),
             expiry: AtomicU32::new(0),
-            place: spin::RwLock::new(None),
+            place: RwLock::new(None),
         })
     }
 

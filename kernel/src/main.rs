@@ -153,7 +153,8 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
         if task::sched::online_cpus() != 1 {
             task::watchdog::start();
         }
-        sync::order::start();
+        #[cfg(debug_assertions)]
+        task::held_locks::check();
         task::start_init(root)
     });
     if let Err(errno) = started {

@@ -26,7 +26,7 @@ texts! {
     ENOMSG "No message of desired type" EIDRM "Identifier removed" ENODATA "No data available" ETIME "Timer expired"
     ENOSTR "Device not a stream" ENOLINK "Link has been severed" EPROTO "Protocol error" EBADMSG "Bad message"
     EOVERFLOW "Value too large for defined data type" ELIBACC "Can not access a needed shared library"
-    ELIBBAD "Accessing a corrupted shared library" EILSEQ "Invalid or incomplete multibyte or wide character"
+    ELIBBAD "Accessing a corrupted shared library" EILSEQ "Invalid or incomplete multibyte or wide character" EUCLEAN "Structure needs cleaning"
     ENOTSOCK "Socket operation on non-socket" EDESTADDRREQ "Destination address required" EMSGSIZE "Message too long"
     EPROTOTYPE "Protocol wrong type for socket" ENOPROTOOPT "Protocol not available" EPROTONOSUPPORT "Protocol not supported"
     ESOCKTNOSUPPORT "Socket type not supported" EOPNOTSUPP "Operation not supported" EPFNOSUPPORT "Protocol family not supported"

@@ -9,6 +9,7 @@ mod tests;
 mod tree;
 
 use crate::platform::{PAGE_SHIFT, PAGE_SIZE, PageRef};
+use crate::sync::{Mutex, RwLock};
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use observers::Observers;
@@ -62,9 +63,9 @@ pub struct Mapping {
     /// True once pages were allocated ahead: writes then look for their marks.
     preallocated: AtomicBool,
     /// A leaf lock.
-    tree: spin::RwLock<Tree>,
+    tree: RwLock<Tree>,
     /// A leaf lock; observers are called after it is released.
-    observers: spin::Mutex<Observers>,
+    observers: Mutex<Observers>,
     source: Option<Arc<dyn PageSource>>,
 }
 
@@ -76,8 +77,8 @@ impl Mapping {
             seq: AtomicU64::new(0),
             writable_maps: AtomicU32::new(0),
             preallocated: AtomicBool::new(false),
-            tree: spin::RwLock::new(Tree::default()),
-            observers: spin::Mutex::new(Observers::new()),
+            tree: RwLock::new(Tree::default()),
+            observers: Mutex::new(Observers::new()),
             source,
         })
     }

@@ -28,6 +28,7 @@ use crate::dentry::Dentry;
 use crate::inode::{InodeRef, NewNode};
 use crate::mount::Mount;
 use crate::path::Path;
+use crate::sync::RwLock;
 use crate::types::*;
 use crate::walk::{FsContext, LookupFlags, Parent, Walker};
 use alloc::sync::{Arc, Weak};
@@ -42,7 +43,7 @@ struct Alias(Weak<Dentry>);
 pub struct Namespace {
     root: Arc<Mount>,
     /// Taken before the lock of dentries that move.
-    table: spin::RwLock<Table>,
+    table: RwLock<Table>,
 }
 
 impl Namespace {

@@ -6,6 +6,7 @@ use crate::creds::Credentials;
 use crate::inode::FileSystem;
 use crate::mount::{Mount, MountFlags};
 use crate::path::Path;
+use crate::sync::RwLock;
 use crate::walk::FsContext;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -49,7 +50,7 @@ impl Namespace {
     pub fn new(fs: Arc<dyn FileSystem>, source: &str, flags: MountFlags) -> Arc<Namespace> {
         let root = Mount::new(fs, None, source, flags);
         let table = Table { order: Vec::from([root.clone()]), ..Table::default() };
-        Arc::new(Namespace { root, table: spin::RwLock::new(table) })
+        Arc::new(Namespace { root, table: RwLock::new(table) })
     }
 
     /// The root directory of the tree.

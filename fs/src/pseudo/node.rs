@@ -3,6 +3,7 @@
 use crate::inode::{FileHandle, Inode, InodeCommon, InodeRef, Link, NewNode, Seeking, alloc_ino};
 use crate::path::Path;
 use crate::platform::now;
+use crate::sync::{Mutex, RwLock};
 use crate::types::*;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -106,7 +107,7 @@ pub trait DirSource: Any + Send + Sync {
 
 enum Kind {
     Dir {
-        fixed: spin::RwLock<Fixed>,
+        fixed: RwLock<Fixed>,
         dynamic: Option<Box<dyn DirSource>>,
     },
     Text {
@@ -153,7 +154,7 @@ pub struct PseudoNode {
     changeable: bool,
     size: Option<u64>,
     /// A leaf lock.
-    attrs: spin::RwLock<Attributes>,
+    attrs: RwLock<Attributes>,
     file_type: FileType,
     born: Timespec,
     kind: Kind,
@@ -164,7 +165,7 @@ impl PseudoNode {
     fn new(spec: NodeSpec, file_type: FileType, kind: Kind) -> Arc<PseudoNode> {
         let born = now();
         let NodeSpec { dev, ino, mode, uid, gid, changeable, size } = spec;
-        let attrs = spin::RwLock::new(Attributes { mode: mode & (0o7777 | IMMUTABLE), uid, gid, times: [born; 3] });
+        let attrs = RwLock::new(Attributes { mode: mode & (0o7777 | IMMUTABLE), uid, gid, times: [born; 3] });
         let common = InodeCommon::new();
         let make = |me: &Weak<PseudoNode>| {
             let me = me.clone();
@@ -299,7 +300,7 @@ impl PseudoNode {
 
     fn snapshot(&self) -> SysResult<Arc<dyn FileHandle>> {
         let node = self.me.upgrade().ok_or(Errno::ENOENT)?;
-        Ok(Arc::new(Snapshot { node, text: spin::Mutex::new(None) }))
+        Ok(Arc::new(Snapshot { node, text: Mutex::new(None) }))
     }
 
     fn read_dynamic(&self, cookie: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> SysResult<u64> {
@@ -473,7 +474,7 @@ impl Inode for PseudoNode {
 struct Snapshot {
     node: Arc<PseudoNode>,
     /// A leaf lock; the text is generated without it.
-    text: spin::Mutex<Option<Arc<[u8]>>>,
+    text: Mutex<Option<Arc<[u8]>>>,
 }
 
 impl FileHandle for Snapshot {

@@ -2,6 +2,7 @@
 
 use super::node::TmpNode;
 use crate::inode::Inode;
+use crate::sync::RwLock;
 use crate::types::*;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -25,13 +26,13 @@ struct Entries {
 
 /// The entries of one directory. A leaf lock; two are held at a time only under `Super::tree`.
 pub(super) struct Dir {
-    entries: spin::RwLock<Entries>,
+    entries: RwLock<Entries>,
 }
 
 impl Default for Dir {
     fn default() -> Dir {
         let entries = Entries { by_name: HashMap::new(), by_cookie: BTreeMap::new(), next: FIRST_COOKIE, dead: false };
-        Dir { entries: spin::RwLock::new(entries) }
+        Dir { entries: RwLock::new(entries) }
     }
 }
 

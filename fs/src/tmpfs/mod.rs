@@ -10,7 +10,7 @@ mod tests;
 use crate::inode::{FileSystem, Inode, InodeRef, NewNode, alloc_anon_dev};
 use crate::mapping::PageSource;
 use crate::platform::{PAGE_SIZE, platform};
-use crate::sync::SleepLock;
+use crate::sync::{Mutex, SleepLock};
 use crate::types::*;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -38,9 +38,9 @@ struct Super {
     read_only: AtomicBool,
     rename_lock: SleepLock,
     /// Files that somebody has a handle of, by number. A leaf lock.
-    handles: spin::Mutex<HashMap<u64, Weak<TmpNode>>>,
+    handles: Mutex<HashMap<u64, Weak<TmpNode>>>,
     /// Held while entries of more than one directory are locked. Taken before those.
-    tree: spin::Mutex<()>,
+    tree: Mutex<()>,
 }
 
 /// What an inode counts for, and beyond the first each name of one (`BOGO_INODE_SIZE`).
@@ -89,8 +89,8 @@ impl Super {
             max_inode_space: AtomicU64::new(inodes.saturating_mul(INODE_SPACE)),
             read_only: AtomicBool::new(false),
             rename_lock: SleepLock::new(),
-            handles: spin::Mutex::new(HashMap::new()),
-            tree: spin::Mutex::new(()),
+            handles: Mutex::new(HashMap::new()),
+            tree: Mutex::new(()),
         })
     }
 
@@ -118,7 +118,7 @@ pub struct Tmpfs {
     sup: Arc<Super>,
     root: Arc<TmpNode>,
     /// As mounted, or mounted anew since. A leaf lock.
-    options: spin::Mutex<TmpfsOptions>,
+    options: Mutex<TmpfsOptions>,
 }
 
 impl Tmpfs {
@@ -127,7 +127,7 @@ impl Tmpfs {
         let sup = Super::new(&options);
         let mode = S_IFDIR | (options.mode & 0o7777);
         let root = TmpNode::new_dir(&sup, NewNode { mode, uid: options.uid, gid: options.gid })?;
-        Ok(Arc::new(Tmpfs { sup, root, options: spin::Mutex::new(options) }))
+        Ok(Arc::new(Tmpfs { sup, root, options: Mutex::new(options) }))
     }
 
     /// A file without a name: memfd_create(2), shared anonymous memory, System V segments. It can be sealed with `sealing`

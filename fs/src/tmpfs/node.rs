@@ -7,6 +7,7 @@ use crate::acl;
 use crate::inode::{Inode, InodeCommon, InodeRef, NewNode};
 use crate::mapping::{Mapping, PageSource};
 use crate::platform::{PAGE_SIZE, now};
+use crate::sync::{Mutex, RwLock};
 use crate::types::*;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -100,9 +101,9 @@ pub(super) struct TmpNode {
     pub(super) ino: u64,
     access: Access,
     /// A leaf lock.
-    attrs: spin::RwLock<Attrs>,
+    attrs: RwLock<Attrs>,
     /// A leaf lock.
-    xattrs: spin::Mutex<LiteMap<Vec<u8>, Vec<u8>>>,
+    xattrs: Mutex<LiteMap<Vec<u8>, Vec<u8>>>,
     pub(super) kind: Kind,
     me: Weak<TmpNode>,
 }
@@ -117,8 +118,8 @@ impl TmpNode {
             sup: sup.clone(),
             ino,
             access: Access::new(&node),
-            attrs: spin::RwLock::new(attrs),
-            xattrs: spin::Mutex::new(LiteMap::new_vec()),
+            attrs: RwLock::new(attrs),
+            xattrs: Mutex::new(LiteMap::new_vec()),
             kind,
             me: me.clone(),
         }))

@@ -101,6 +101,15 @@ unsafe extern "C" fn trap_common() {
         "8:",
         push_registers!(),
         "cld",
+        // A CPU may leave a null selector in SS where an interrupt changes the stack by IST; QEMU does. What it allows is the same
+        // in 64-bit mode, but a translator keeps the code that it has translated by SS's attributes too, and would translate the
+        // kernel twice: whoever is switched to from here goes on in code that was run after a system call before.
+        "mov eax, ss",
+        "test eax, eax",
+        "jnz 9f",
+        "mov eax, {ss}",
+        "mov ss, eax",
+        "9:",
         // NMI, double fault and machine check have IST stacks of their own and stay there: they may have hit anywhere.
         "mov rax, [rsp + {off_vector}]",
         "cmp rax, 2",
@@ -161,6 +170,7 @@ unsafe extern "C" fn trap_common() {
         stack_top = const STACK_TOP,
         size = const TrapFrame::SIZE,
         words = const WORDS,
+        ss = const super::gdt::KERNEL_SS,
         handler = sym upcall_trap,
         overflow = sym upcall_stack_overflow,
         back = sym return_from_trap,

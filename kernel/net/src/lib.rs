@@ -55,6 +55,8 @@ mod stamp;
 pub mod sysctl;
 pub mod tables;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 mod timers;
 pub mod tun;
 pub mod udp;

@@ -15,6 +15,8 @@ pub mod family;
 pub mod futex;
 pub mod group;
 mod halts;
+#[cfg(debug_assertions)]
+pub mod held_locks;
 pub mod init;
 pub mod io_context;
 mod load;

@@ -240,6 +240,9 @@ pub struct Task {
     /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
     pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
     pub(super) parker: SpinLock<Option<Arc<dyn super::wait::Parker>>>,
+    /// The sleeping locks that it holds, in kernels that check their order.
+    #[cfg(debug_assertions)]
+    pub(super) held: crate::sync::order::Held,
     /// Where the kernel had it go on last.
     pub arrival: Arrival,
     /// Where `restart_syscall(2)` goes on.
@@ -356,6 +359,8 @@ impl Task {
             rseq_signature: AtomicU32::new(0),
             futex_waiter: SpinLock::new(None),
             parker: SpinLock::new(None),
+            #[cfg(debug_assertions)]
+            held: crate::sync::order::Held::new(),
             arrival: Arrival::default(),
             restart: SpinLock::new(None),
             cpu_time: CpuTime::default(),

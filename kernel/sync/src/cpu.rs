@@ -1,8 +1,7 @@
 //! The processor: the real one, or on a host what stands for it in tests, where a thread is a CPU.
 
 #[cfg(target_os = "none")]
-#[cfg_attr(not(debug_assertions), allow(unused_imports))]
-pub use arch::{backtrace, clock, ipi, irq, percpu};
+pub use arch::{clock, ipi, irq, percpu};
 #[cfg(not(test))]
 pub use core::hint::spin_loop as relax;
 #[cfg(not(test))]
@@ -17,12 +16,8 @@ pub use shuttle::hint::spin_loop as relax;
 pub use shuttle::sync::atomic;
 
 #[cfg(not(target_os = "none"))]
-#[cfg_attr(any(test, not(debug_assertions)), allow(dead_code))]
 mod host {
     pub mod irq {
-        pub fn enabled() -> bool {
-            true
-        }
         pub fn save_and_disable() -> bool {
             true
         }
@@ -30,14 +25,20 @@ mod host {
     }
 
     pub mod clock {
+        use core::sync::atomic::{AtomicU64, Ordering};
         use std::sync::LazyLock;
         use std::time::Instant;
 
         static BOOT: LazyLock<Instant> = LazyLock::new(Instant::now);
+        static PACE: AtomicU64 = AtomicU64::new(1);
 
         /// Nanoseconds since some moment before.
         pub fn monotonic_ns() -> u64 {
-            BOOT.elapsed().as_nanos() as u64
+            BOOT.elapsed().as_nanos() as u64 * PACE.load(Ordering::Relaxed)
+        }
+        /// Has so many nanoseconds pass in one of the host's: tests that wait need not wait long.
+        pub fn hasten(pace: u64) {
+            PACE.store(pace, Ordering::Relaxed);
         }
         pub fn tsc() -> u64 {
             monotonic_ns()
@@ -46,24 +47,10 @@ mod host {
 
     pub mod ipi {
         pub fn show_stacks() {}
-        pub fn is_stopping() -> bool {
-            false
-        }
-    }
-
-    pub mod backtrace {
-        pub fn frame_pointer() -> u64 {
-            0
-        }
-        pub fn return_addresses(_frame_pointer: u64) -> impl Iterator<Item = u64> {
-            core::iter::empty()
-        }
     }
 
     pub mod percpu {
         use crate::cpu::atomic::{AtomicU64, AtomicUsize};
-
-        pub const MAX_CPUS: usize = 64;
 
         pub struct Id(u32);
 
@@ -106,8 +93,10 @@ mod host {
 
         #[cfg(not(test))]
         mod machine {
-            use super::{MAX_CPUS, PerCpu};
+            use super::PerCpu;
             use core::sync::atomic::{AtomicU32, Ordering};
+
+            const MAX_CPUS: usize = 64;
 
             static CPUS: [PerCpu; MAX_CPUS] = {
                 let mut cpus = [const { PerCpu::new(0) }; MAX_CPUS];

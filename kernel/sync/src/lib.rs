@@ -6,8 +6,8 @@
 //! application, a disk read.
 //!
 //! With an [`IrqSpinLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a handler that wants the former.
-//! Kernels with debug assertions check that ([`order`]), that locks are always taken in the same order, and that none is held
-//! across a sleep.
+//! Kernels with debug assertions check that ([`order`]), that locks are always taken in the same order, that no spinning one is held
+//! across a sleep, and none over a wait that another party decides.
 //!
 //! Whoever has to sleep does so in a [`wait::WaitQueue`]; the tasks above say how, by the trait [`scheduler::Scheduler`].
 #![no_std]
@@ -21,7 +21,6 @@ extern crate std;
 mod arc_table;
 mod cpu;
 mod irq_spin_lock;
-pub mod order;
 mod rw;
 pub mod scheduler;
 mod sleep;
@@ -31,8 +30,12 @@ pub mod wait;
 
 /// The monotonic clock, by which waits have their deadlines.
 pub mod clock {
+    #[cfg(not(target_os = "none"))]
+    pub use crate::cpu::clock::hasten;
     pub use crate::cpu::clock::monotonic_ns;
 }
+
+pub use lock_order as order;
 
 pub use arc_table::{ArcTable, Writer};
 pub use irq_spin_lock::{IrqSpinGuard, IrqSpinLock};

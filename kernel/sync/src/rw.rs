@@ -4,7 +4,7 @@ use crate::cpu::atomic::{AtomicU32, Ordering};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
-use crate::order;
+use crate::order::{self, Class};
 use crate::sleep::{OvertakingTimer, WaitPhase, sleep_until, spins};
 use crate::wait::{Ends, WaitQueue};
 
@@ -21,6 +21,7 @@ pub struct SleepRwLock<T: ?Sized> {
     overtaking: OvertakingTimer,
     readers: WaitQueue,
     writers: WaitQueue,
+    class: Class,
     value: UnsafeCell<T>,
 }
 
@@ -31,6 +32,7 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for SleepRwLock<T> {}
 
 impl<T> SleepRwLock<T> {
     /// A new, free lock round `value`.
+    #[track_caller]
     pub const fn new(value: T) -> Self {
         Self {
             state: AtomicU32::new(0),
@@ -39,6 +41,7 @@ impl<T> SleepRwLock<T> {
             overtaking: OvertakingTimer::new(),
             readers: WaitQueue::new(),
             writers: WaitQueue::new(),
+            class: Class::here(),
             value: UnsafeCell::new(value),
         }
     }
@@ -49,7 +52,10 @@ impl<T: ?Sized> SleepRwLock<T> {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & WRITER == 0 {
             match self.state.compare_exchange_weak(state, state + 1, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(ReadGuard { lock: self }),
+                Ok(_) => {
+                    order::acquired_sleeping(&self.class);
+                    return Some(ReadGuard { lock: self });
+                }
                 Err(now) => state = now,
             }
         }
@@ -57,10 +63,10 @@ impl<T: ?Sized> SleepRwLock<T> {
     }
 
     fn try_write(&self) -> Option<WriteGuard<'_, T>> {
-        self.state
-            .compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then(|| WriteGuard { lock: self })
+        self.state.compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed).is_ok().then(|| {
+            order::acquired_sleeping(&self.class);
+            WriteGuard { lock: self }
+        })
     }
 
     /// Whether a reader that has not been sent for may take the lock.
@@ -77,7 +83,7 @@ impl<T: ?Sized> SleepRwLock<T> {
     /// Takes the lock for reading, asleep while somebody writes. Not to be taken twice by one task: a writer may wait in between.
     #[inline]
     pub fn read(&self) -> ReadGuard<'_, T> {
-        order::may_sleep();
+        order::acquire_sleeping(&self.class);
         if self.readers_may_pass()
             && let Some(guard) = self.try_read()
         {
@@ -89,7 +95,7 @@ impl<T: ?Sized> SleepRwLock<T> {
     /// Takes the lock for changes, asleep while anybody has it.
     #[inline]
     pub fn write(&self) -> WriteGuard<'_, T> {
-        order::may_sleep();
+        order::acquire_sleeping(&self.class);
         if self.writers_may_pass(0)
             && let Some(guard) = self.try_write()
         {
@@ -163,6 +169,7 @@ impl<T: ?Sized> Deref for ReadGuard<'_, T> {
 impl<T: ?Sized> Drop for ReadGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        order::release_sleeping(&self.lock.class);
         if self.lock.state.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.lock.freed(false);
         }
@@ -192,6 +199,7 @@ impl<T: ?Sized> DerefMut for WriteGuard<'_, T> {
 impl<T: ?Sized> Drop for WriteGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        order::release_sleeping(&self.lock.class);
         self.lock.state.fetch_sub(WRITER, Ordering::SeqCst);
         self.lock.freed(true);
     }

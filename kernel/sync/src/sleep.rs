@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
 use crate::cpu::{clock, percpu};
-use crate::order;
+use crate::order::{self, Class};
 use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
 /// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
@@ -81,6 +81,7 @@ pub struct SleepMutex<T: ?Sized> {
     waiting: AtomicU32,
     overtaking: OvertakingTimer,
     waiters: WaitQueue,
+    class: Class,
     value: UnsafeCell<T>,
 }
 
@@ -90,13 +91,25 @@ unsafe impl<T: ?Sized + Send> Send for SleepMutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for SleepMutex<T> {}
 
 impl<T> SleepMutex<T> {
-    /// A new, free mutex round `value`.
+    /// A new, free mutex round `value`. Its holders wait for nobody but the machine itself.
+    #[track_caller]
     pub const fn new(value: T) -> Self {
+        Self::of_class(value, Class::here())
+    }
+
+    /// One whose holders may wait for other parties: a peer, a terminal. Taken by [`Self::lock_killable`] alone.
+    #[track_caller]
+    pub const fn held_over_waits(value: T) -> Self {
+        Self::of_class(value, Class::over_waits())
+    }
+
+    const fn of_class(value: T, class: Class) -> Self {
         Self {
             held: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
             overtaking: OvertakingTimer::new(),
             waiters: WaitQueue::new(),
+            class,
             value: UnsafeCell::new(value),
         }
     }
@@ -105,10 +118,10 @@ impl<T> SleepMutex<T> {
 impl<T: ?Sized> SleepMutex<T> {
     /// Takes the mutex if it is free.
     pub fn try_lock(&self) -> Option<SleepGuard<'_, T>> {
-        self.held
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then(|| SleepGuard { mutex: self })
+        self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok().then(|| {
+            order::acquired_sleeping(&self.class);
+            SleepGuard { mutex: self }
+        })
     }
 
     /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits itself.
@@ -119,7 +132,8 @@ impl<T: ?Sized> SleepMutex<T> {
     /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose holders wait for nobody but
     /// the machine itself.
     pub fn lock(&self) -> SleepGuard<'_, T> {
-        order::may_sleep();
+        order::may_be_taken_unkillably(&self.class);
+        order::acquire_sleeping(&self.class);
         if let Some(guard) = self.take_at_once() {
             return guard;
         }
@@ -132,7 +146,7 @@ impl<T: ?Sized> SleepMutex<T> {
     /// As [`Self::lock`], unless the thread is being killed first: for those whose holders may wait for others for long.
     /// [`WaitError::Interrupted`] then.
     pub fn lock_killable(&self) -> Result<SleepGuard<'_, T>, WaitError> {
-        order::may_sleep();
+        order::acquire_sleeping(&self.class);
         self.take_at_once().map_or_else(|| self.wait(Ends::Killed), Ok)
     }
 
@@ -194,6 +208,7 @@ impl<T: ?Sized> DerefMut for SleepGuard<'_, T> {
 
 impl<T: ?Sized> Drop for SleepGuard<'_, T> {
     fn drop(&mut self) {
+        order::release_sleeping(&self.mutex.class);
         self.mutex.held.swap(false, Ordering::SeqCst);
         if self.mutex.waiting.load(Ordering::SeqCst) != 0 {
             self.mutex.waiters.wake_one();

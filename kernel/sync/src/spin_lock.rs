@@ -4,7 +4,8 @@ use crate::cpu::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 
-use super::order::{self, Class};
+use lock_order::{self as order, Class};
+
 use crate::cpu::{clock, ipi, percpu};
 
 /// A spinning CPU reports a lock that does not come free for so long, in TSC ticks: some seconds.

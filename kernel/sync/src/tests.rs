@@ -9,6 +9,7 @@ use shuttle::thread::{self, Thread};
 
 use crate::cpu::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::cpu::percpu;
+use crate::order::{self, Context, Held};
 use crate::scheduler::{Alarm, Scheduler, Sleep};
 use crate::wait::{Parker, WaitError, WaitQueue, Waker, wait_exclusive, wait_until};
 use crate::{ArcTable, IrqSpinLock, SleepMutex, SleepRwLock, SpinLock};
@@ -17,6 +18,7 @@ use crate::{ArcTable, IrqSpinLock, SleepMutex, SleepRwLock, SpinLock};
 const RUNS: usize = 1000;
 
 fn check(test: impl Fn() + Send + Sync + 'static) {
+    order::start(&Checked);
     shuttle::check_random(
         move || {
             percpu::reset();
@@ -24,6 +26,23 @@ fn check(test: impl Fn() + Send + Sync + 'static) {
         },
         RUNS,
     );
+}
+
+shuttle::thread_local! {
+    static SPINNING: Held = Held::new();
+    static SLEEPING: Held = Held::new();
+}
+
+/// The order of locks is checked here as in the kernel: a thread is a CPU and a task.
+struct Checked;
+
+impl Context for Checked {
+    fn with_cpu(&self, f: &mut dyn FnMut(&Held)) {
+        SPINNING.with(|held| f(held));
+    }
+    fn with_task(&self, f: &mut dyn FnMut(&Held)) {
+        SLEEPING.with(|held| f(held));
+    }
 }
 
 /// Starts threads, and waits until all have ended.
@@ -241,5 +260,49 @@ fn what_a_table_gives_is_alive() {
         together(vec![reader(), writer, reader()]);
         let writer = table.lock();
         assert!(!writer.has(0) && writer.has(1) && writer.has(20));
+    });
+}
+
+/// Locks that two threads take in opposite orders, each after the other has freed them: no deadlock, and found.
+#[test]
+#[should_panic(expected = "locks in the wrong order")]
+fn sleeping_locks_in_both_orders_are_found() {
+    check(|| {
+        let (mutex, shared) = (SleepMutex::new(()), SleepRwLock::new(()));
+        let held = mutex.lock();
+        drop(shared.read());
+        drop(held);
+        let _held = shared.write();
+        let _ = mutex.lock_killable();
+    });
+}
+
+#[test]
+#[should_panic(expected = "a wait for another party with the lock made at")]
+fn a_wait_for_others_under_a_lock_is_found() {
+    check(|| {
+        let mutex = SleepMutex::new(());
+        let _held = mutex.lock();
+        let _ = wait_until(&[&WaitQueue::new()], None, || Some(()));
+    });
+}
+
+#[test]
+#[should_panic(expected = "a sleep with the lock made at")]
+fn a_sleeping_lock_under_a_spinning_one_is_found() {
+    check(|| {
+        let (spin, mutex) = (SpinLock::new(()), SleepMutex::new(()));
+        let _held = spin.lock();
+        drop(mutex.lock());
+    });
+}
+
+#[test]
+fn a_lock_that_says_so_is_held_over_waits() {
+    check(|| {
+        let mutex = SleepMutex::held_over_waits(());
+        let held = mutex.lock_killable();
+        assert_eq!(wait_until(&[&WaitQueue::new()], None, || Some(3)), Ok(3));
+        drop(held);
     });
 }

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 
 use crate::IrqSpinLock;
 use crate::cpu::clock;
+use crate::order;
 pub use crate::scheduler::{Parker, Waker};
 use crate::scheduler::{Sleep, calls};
 
@@ -182,6 +183,7 @@ pub fn wait_until<T>(
     deadline: Option<u64>,
     condition: impl FnMut() -> Option<T>,
 ) -> Result<T, WaitError> {
+    order::may_wait_for_others();
     wait_in(queues, deadline, Sleep::Interruptible, false, condition)
 }
 
@@ -191,11 +193,13 @@ pub fn wait_exclusive<T>(
     deadline: Option<u64>,
     condition: impl FnMut() -> Option<T>,
 ) -> Result<T, WaitError> {
+    order::may_wait_for_others();
     wait_in(&[queue], deadline, Sleep::Interruptible, true, condition)
 }
 
 /// Sleeps until `condition` gives something; of signals, only one that kills ends the wait.
 pub fn wait_killable<T>(queue: &WaitQueue, condition: impl FnMut() -> Option<T>) -> Result<T, WaitError> {
+    order::may_wait_for_others();
     wait_in(&[queue], None, Sleep::Killable, false, condition)
 }
 

@@ -1,5 +1,5 @@
-//! Which CPU a task runs on: where it ran last if that is idle, else an idle one, else where least wait. A CPU with nothing to do
-//! takes waiting tasks from others, and one with too many hands some on when a turn ends.
+//! Which CPU a task runs on: where it ran last if that is idle, else an idle one, else where it is woken, or where least wait. A CPU
+//! with nothing to do takes waiting tasks from others, and one with too many hands some on when a turn ends.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +70,12 @@ pub fn choose(task: &Task, last: u32) -> u32 {
     }
     if let Some(cpu) = claim_among(cpus) {
         return cpu;
+    }
+    // Nobody is idle. Whoever wakes it has what it is woken for in its cache, and needs no interrupt to have it run here, which a busy
+    // CPU, or its host, may be slow to take.
+    let own = this_cpu().id.get();
+    if cpus >> own & 1 != 0 && load(own) <= load(last) + 1 {
+        return own;
     }
     let least = percpu::each(cpus).map(|cpu| cpu.id.get()).min_by_key(|cpu| (load(*cpu), *cpu != last)).unwrap_or(last);
     // A warm cache is worth a place in the queue.

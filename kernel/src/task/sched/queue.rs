@@ -288,12 +288,12 @@ impl RunQueue {
     pub fn set_current(&mut self, task: Arc<Task>, now: Instant) {
         self.counted_to = now;
         self.slice_end = match task.sched.is_default() {
-            true => now + TIME_SLICE,
+            true => now + fair::turn(self.waiting()),
             false => match task.sched.get().policy {
                 SCHED_RR => now + realtime::rr_slice(),
                 SCHED_DEADLINE => now + task.deadline.left().min(TIME_SLICE),
                 // A FIFO task's turn does not end so; it is a time to look at the others.
-                _ => now + TIME_SLICE,
+                _ => now + fair::turn(self.waiting()),
             },
         };
         self.load.set(now, self.waiting() + usize::from(!task.idle));

@@ -1,0 +1,304 @@
+//! Commits: what changed is written to the log, made durable, and goes to its place later.
+
+use super::*;
+use crate::cache::Block;
+use crate::geometry::superblock_checksum;
+use crate::volume::Transaction;
+use zerocopy::IntoBytes;
+
+/// Blocks that are written to their places in one request.
+const BATCH: usize = 64;
+
+impl Journal {
+    /// Blocks of the ring.
+    fn size(&self) -> u32 {
+        self.last - self.first
+    }
+
+    /// Blocks that a transaction should not pass before it is committed: operations may add as much again.
+    pub(crate) fn limit(&self) -> usize {
+        self.size() as usize / 5
+    }
+
+    fn per_descriptor(&self) -> usize {
+        (self.block_size - 12 - 16 - 4) / self.tag_size()
+    }
+
+    fn revokes_per_block(&self) -> usize {
+        (self.block_size - 16 - 4) / if self.incompat & INCOMPAT_64BIT != 0 { 8 } else { 4 }
+    }
+
+    /// Blocks of the ring that a transaction takes.
+    fn need(&self, blocks: usize, revokes: usize) -> usize {
+        blocks + blocks.div_ceil(self.per_descriptor()) + revokes.div_ceil(self.revokes_per_block()) + 1
+    }
+
+    fn header(&self, kind: u32) -> Result<Vec<u8>> {
+        let mut data = crate::cache::zeroed(self.block_size)?;
+        let fits = put(&mut data, 0, &MAGIC.to_be_bytes())
+            && put(&mut data, 4, &kind.to_be_bytes())
+            && put(&mut data, 8, &self.sequence.to_be_bytes());
+        if fits { Ok(data) } else { corrupt("journal") }
+    }
+
+    fn append(&mut self, device: &dyn BlockDevice, data: &[u8]) -> Result<()> {
+        self.write(device, self.head, data)?;
+        self.head = self.next(self.head);
+        self.used += 1;
+        Ok(())
+    }
+
+    fn seal(&self, data: &mut [u8]) -> Result<()> {
+        if !self.checksums() {
+            return Ok(());
+        }
+        let at = data.len() - 4;
+        let sum = self.tail_sum(data);
+        if put(data, at, &sum.to_be_bytes()) { Ok(()) } else { corrupt("journal") }
+    }
+
+    /// Writes one transaction and makes it durable.
+    fn log(&mut self, device: &dyn BlockDevice, blocks: &[(u64, Block)], revoked: &[u64], time: fs::Timespec) -> Result<()> {
+        let wide = self.incompat & INCOMPAT_64BIT != 0;
+        let width = if wide { 8 } else { 4 };
+        for chunk in revoked.chunks(self.revokes_per_block()) {
+            let mut data = self.header(REVOKE)?;
+            let mut fits = put(&mut data, 12, &((16 + chunk.len() * width) as u32).to_be_bytes());
+            for (i, block) in chunk.iter().enumerate() {
+                let bytes = block.to_be_bytes();
+                fits &= put(&mut data, 16 + i * width, bytes.get(8 - width..).unwrap_or(&[]));
+            }
+            if !fits {
+                return corrupt("journal");
+            }
+            self.seal(&mut data)?;
+            self.append(device, &data)?;
+        }
+        for chunk in blocks.chunks(self.per_descriptor()) {
+            let mut data = self.header(DESCRIPTOR)?;
+            let mut at = 12;
+            let mut contents = Vec::with_capacity(chunk.len());
+            for (i, (block, content)) in chunk.iter().enumerate() {
+                let escaped = be32(content, 0) == Some(MAGIC);
+                let mut content = content.clone();
+                if escaped {
+                    let mut copy = crate::cache::copied(&content)?;
+                    let _fits = put(&mut copy, 0, &[0; 4]);
+                    content = alloc::sync::Arc::new(copy);
+                }
+                let flags = if escaped { TAG_ESCAPED } else { 0 }
+                    | if i > 0 { TAG_SAME_UUID } else { 0 }
+                    | if i + 1 == chunk.len() { TAG_LAST } else { 0 };
+                let v3 = self.incompat & INCOMPAT_CSUM_V3 != 0;
+                let mut fits = put(&mut data, at, &(*block as u32).to_be_bytes());
+                if v3 {
+                    let sum = self.data_sum(self.sequence, &content);
+                    fits &= put(&mut data, at + 4, &flags.to_be_bytes()) && put(&mut data, at + 12, &sum.to_be_bytes());
+                } else {
+                    fits &= put(&mut data, at + 6, &(flags as u16).to_be_bytes());
+                }
+                if wide {
+                    fits &= put(&mut data, at + 8, &((*block >> 32) as u32).to_be_bytes());
+                }
+                at += self.tag_size();
+                if i == 0 {
+                    let uuid = self.head_block.get(0x30..0x40).unwrap_or(&[]);
+                    fits &= put(&mut data, at, uuid);
+                    at += 16;
+                }
+                if !fits {
+                    return corrupt("journal");
+                }
+                contents.push(content);
+            }
+            self.seal(&mut data)?;
+            self.append(device, &data)?;
+            for content in contents {
+                self.append(device, &content)?;
+            }
+        }
+        device.flush()?;
+        let mut data = self.header(COMMIT)?;
+        let mut fits = put(&mut data, 48, &(time.sec as u64).to_be_bytes()) && put(&mut data, 56, &time.nsec.to_be_bytes());
+        if self.checksums() {
+            let sum = self.commit_sum(&data);
+            fits &= put(&mut data, 16, &sum.to_be_bytes());
+        }
+        if !fits {
+            return corrupt("journal");
+        }
+        self.append(device, &data)?;
+        device.flush()?;
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(())
+    }
+}
+
+impl Volume {
+    /// Commits before an operation would find the transaction too large for the log, or the memory too full of it.
+    pub(crate) fn make_room(&mut self) -> Result<()> {
+        let limit = self.journal.as_ref().map_or(4096, Journal::limit);
+        if self.txn.blocks.len() >= limit || self.txn.revoked.len() >= limit * 8 {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable that operations have changed.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let result = self.try_commit();
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        result
+    }
+
+    fn try_commit(&mut self) -> Result<()> {
+        if self.failed {
+            return Err(Error::Device);
+        }
+        if self.sb_dirty {
+            self.store_super()?;
+        }
+        if self.txn.blocks.is_empty() && self.txn.revoked.is_empty() {
+            return Ok(self.device.flush()?);
+        }
+        let txn = core::mem::take(&mut self.txn);
+        match self.journal.take() {
+            None => self.write_in_place(&txn),
+            Some(mut journal) => {
+                let result = self.log(&mut journal, &txn);
+                let full = journal.used > journal.size() / 2;
+                self.journal = Some(journal);
+                result?;
+                if full { self.checkpoint() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn log(&mut self, journal: &mut Journal, txn: &Transaction) -> Result<()> {
+        let mut blocks = Vec::new();
+        blocks.try_reserve_exact(txn.blocks.len()).map_err(|_| Errno::ENOMEM)?;
+        for block in &txn.blocks {
+            let buffer = self.cache.get(*block).ok_or(Error::Corrupt("cache: a changed block is gone"))?;
+            blocks.push((*block, buffer.data.clone()));
+        }
+        let revoked: Vec<u64> = txn.revoked.iter().copied().collect();
+        let need = journal.need(blocks.len(), revoked.len()) as u32;
+        if need + 1 >= journal.size() {
+            return Err(Error::Corrupt("journal: too small for an operation"));
+        }
+        if journal.used + need >= journal.size() {
+            self.write_home(journal)?;
+        }
+        if journal.used == 0 {
+            let (head, sequence) = (journal.head, journal.sequence);
+            if journal.start() != head || be32(&journal.head_block, 0x18) != Some(sequence) {
+                journal.write_super(&*self.device, head, sequence)?;
+            }
+        }
+        let time = self.env.now();
+        journal.log(&*self.device, &blocks, &revoked, time)?;
+        for (block, data) in blocks {
+            if let Some(buffer) = self.cache.get(block) {
+                buffer.home = Some(data);
+                buffer.running = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_in_place(&mut self, txn: &Transaction) -> Result<()> {
+        for block in &txn.blocks {
+            if let Some(buffer) = self.cache.get(*block) {
+                buffer.home = Some(buffer.data.clone());
+                buffer.running = false;
+            }
+        }
+        self.write_buffers()?;
+        Ok(self.device.flush()?)
+    }
+
+    /// Writes what was committed to its place, neighbours together.
+    fn write_buffers(&mut self) -> Result<()> {
+        let mut list: Vec<(u64, Block)> = Vec::new();
+        for (block, buffer) in self.cache.iter_mut() {
+            if let Some(home) = &buffer.home {
+                list.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                list.push((block, home.clone()));
+            }
+        }
+        list.sort_unstable_by_key(|(block, _)| *block);
+        let mut rest = &list[..];
+        while let Some((first, _)) = rest.first() {
+            let n = rest.iter().zip(*first..).take(BATCH).take_while(|((block, _), want)| block == want).count();
+            let (run, behind) = rest.split_at(n);
+            let mut data = Vec::new();
+            data.try_reserve_exact(n * self.geo.block_size).map_err(|_| Errno::ENOMEM)?;
+            run.iter().for_each(|(_, block)| data.extend_from_slice(block));
+            self.device.write(first << self.geo.block_bits, &data)?;
+            rest = behind;
+        }
+        for (_, buffer) in self.cache.iter_mut() {
+            buffer.home = None;
+        }
+        Ok(())
+    }
+
+    fn write_home(&mut self, journal: &mut Journal) -> Result<()> {
+        self.write_buffers()?;
+        self.device.flush()?;
+        journal.used = 0;
+        let (head, sequence) = (journal.head, journal.sequence);
+        journal.write_super(&*self.device, head, sequence)
+    }
+
+    /// Brings everything committed to its place, so that the log is empty.
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        let Some(mut journal) = self.journal.take() else { return Ok(()) };
+        let result = if journal.used > 0 { self.write_home(&mut journal) } else { Ok(()) };
+        self.journal = Some(journal);
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        result
+    }
+
+    /// Puts the superblock with its counts into the transaction.
+    fn store_super(&mut self) -> Result<()> {
+        self.sb.wtime.set(self.env.now().sec as u32);
+        if self.geo.csum {
+            self.sb.checksum.set(superblock_checksum(&self.sb));
+        }
+        let (sb, at) = (self.sb, self.super_place());
+        self.amend(at.0, |data| put(data, at.1, sb.as_bytes()))?;
+        self.sb_dirty = false;
+        Ok(())
+    }
+
+    /// The block that holds the superblock, and its place there.
+    fn super_place(&self) -> (u64, usize) {
+        (1024 >> self.geo.block_bits, 1024 % self.geo.block_size)
+    }
+
+    /// Tells the next check that something was wrong, past the journal, which is not used any more.
+    pub(crate) fn note_error(&mut self) {
+        let size = self.geo.block_size;
+        let (block, at) = self.super_place();
+        let Ok(mut data) = crate::cache::zeroed(size) else { return };
+        let device = self.device.clone();
+        if device.read_only() || device.read(block << self.geo.block_bits, &mut data).is_err() {
+            return;
+        }
+        let Some(bytes) = data.get_mut(at..at + 1024) else { return };
+        let Ok(sb) = <crate::layout::Superblock as zerocopy::FromBytes>::mut_from_bytes(bytes) else { return };
+        sb.state.set(sb.state.get() | 2);
+        sb.error_count.set(sb.error_count.get().saturating_add(1));
+        if self.geo.csum {
+            sb.checksum.set(superblock_checksum(sb));
+        }
+        if device.write(block << self.geo.block_bits, &data).and_then(|()| device.flush()).is_err() {
+            self.env.message("ext4: the error could not be noted on the disk".into());
+        }
+    }
+}

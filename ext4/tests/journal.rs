@@ -1,0 +1,218 @@
+//! The journal: ours as e2fsck replays it, Linux's as we replay it, and every state that a crash may leave.
+
+mod support;
+
+use ext4::{Ext4, ROOT_INO};
+use fs::inode::NewNode;
+use support::*;
+
+fn file() -> NewNode {
+    NewNode { mode: fs::S_IFREG | 0o600, uid: 0, gid: 0 }
+}
+
+fn content(fs: &Ext4, ino: u32) -> Vec<u8> {
+    let mut data = vec![0; fs.metadata(ino).unwrap().size as usize];
+    fs.read(ino, 0, &mut data).unwrap();
+    data
+}
+
+const JOURNALED: &[&str] = &["default-1k", "default-4k", "upstream", "ext3", "no-csum"];
+
+/// Blocks that begin with the journal's own number, in a directory that only the log has; removed again and reused.
+fn change(fs: &Ext4) {
+    let dir = fs.create(ROOT_INO, b"dir", NewNode { mode: fs::S_IFDIR | 0o755, uid: 0, gid: 0 }).unwrap();
+    for n in 0..300 {
+        let ino = fs.create(dir, format!("file-{n}").as_bytes(), file()).unwrap();
+        fs.write(ino, 0, format!("content {n}").repeat(300).as_bytes()).unwrap();
+        if n % 40 == 0 {
+            fs.sync().unwrap();
+        }
+    }
+    fs.sync().unwrap();
+    for n in 0..100 {
+        let ino = fs.unlink(dir, format!("file-{n}").as_bytes()).unwrap();
+        fs.release(ino).unwrap();
+    }
+    // A directory goes, and its blocks become a file's: the log must not write over it.
+    let old = fs.create(ROOT_INO, b"old", NewNode { mode: fs::S_IFDIR | 0o755, uid: 0, gid: 0 }).unwrap();
+    for n in 0..60 {
+        fs.link(old, format!("link-{n}-{}", "x".repeat(200)).as_bytes(), fs.lookup(dir, b"file-200").unwrap()).unwrap();
+    }
+    fs.sync().unwrap();
+    for n in 0..60 {
+        fs.unlink(old, format!("link-{n}-{}", "x".repeat(200)).as_bytes()).unwrap();
+    }
+    let ino = fs.rmdir(ROOT_INO, b"old").unwrap();
+    fs.release(ino).unwrap();
+    fs.sync().unwrap();
+    let f = fs.create(ROOT_INO, b"reuse", file()).unwrap();
+    fs.write(f, 0, &vec![0x5a; 3 << 20]).unwrap();
+    fs.symlink(ROOT_INO, b"escaped", &[&0xc03b_3998u32.to_be_bytes()[..], &[b'e'; 500]].concat(), file()).unwrap();
+    fs.sync().unwrap();
+}
+
+fn see(fs: &Ext4) {
+    let dir = fs.lookup(ROOT_INO, b"dir").unwrap();
+    for n in 0..300 {
+        let found = fs.lookup(dir, format!("file-{n}").as_bytes());
+        assert_eq!(found.is_ok(), n >= 100);
+        if let Ok(ino) = found {
+            assert_eq!(content(fs, ino), format!("content {n}").repeat(300).as_bytes());
+        }
+    }
+    assert!(content(fs, fs.lookup(ROOT_INO, b"reuse").unwrap()).iter().all(|byte| *byte == 0x5a));
+    let text = fs.readlink(fs.lookup(ROOT_INO, b"escaped").unwrap()).unwrap();
+    assert_eq!(text[..4], 0xc03b_3998u32.to_be_bytes());
+}
+
+#[test]
+fn others_replay_what_we_logged() {
+    let folder = Folder::new("logged");
+    for (kind, options) in KINDS.iter().filter(|(kind, _)| JOURNALED.contains(kind)) {
+        let image = folder.path(kind);
+        mke2fs(&image, options, "24M");
+        let disk = Memory::of(&image);
+        change(&mount(&disk, read_write()).unwrap());
+        // No unmount: e2fsck replays a copy, and so do we.
+        disk.save(&image);
+        sh_status(&format!("e2fsck -fy {}", image.display()), &[0, 1]);
+        e2fsck(&image);
+        see(&mount(&Memory::of(&image), read_only()).unwrap());
+        let fs = mount(&disk, read_write()).unwrap();
+        see(&fs);
+        fs.unmount().unwrap();
+        disk.save(&image);
+        e2fsck(&image);
+    }
+}
+
+/// What a device that loses power may hold: all writes up to a flush, and any of those after it.
+#[test]
+fn any_crash_leaves_what_was_synced() {
+    let folder = Folder::new("crash");
+    for (kind, options) in KINDS.iter().filter(|(kind, _)| ["default-1k", "ext3", "upstream"].contains(kind)) {
+        let image = folder.path(kind);
+        mke2fs(&image, options, "12M");
+        let disk = Memory::of(&image);
+        let before = disk.bytes.lock().unwrap().clone();
+        *disk.log.lock().unwrap() = Some(Vec::new());
+        let fs = mount(&disk, read_write()).unwrap();
+        // For each sync: how many events there were then, and what must be there since.
+        let mut promised: Vec<(usize, u32)> = Vec::new();
+        let events = || disk.log.lock().unwrap().as_ref().map_or(0, Vec::len);
+        for n in 0..24u32 {
+            let ino = fs.create(ROOT_INO, format!("new-{n}").as_bytes(), file()).unwrap();
+            fs.write(ino, 0, &vec![n as u8 + 1; 5000]).unwrap();
+            fs.rename((ROOT_INO, format!("new-{n}").as_bytes()), (ROOT_INO, b"last"), fs::RenameFlags::empty(), file())
+                .and_then(|gone| if gone == 0 { Ok(()) } else { fs.release(gone) })
+                .unwrap();
+            fs.sync().unwrap();
+            promised.push((events(), n));
+        }
+        let log = disk.log.lock().unwrap().take().unwrap();
+        let mut chance = 12345u32;
+        let mut states = 0;
+        for cut in (0..log.len()).step_by((log.len() / 40).max(1)) {
+            let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
+            let mut bytes = before.clone();
+            for (at, event) in log[..cut].iter().enumerate() {
+                chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if let Event::Write(offset, data) = event
+                    && (at < flushed || chance >> 31 == 0)
+                {
+                    bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
+                }
+            }
+            let least = promised.iter().rev().find(|(events, _)| *events <= cut).map(|(_, n)| *n);
+            let state = Memory::new(bytes);
+            state.save(&image);
+            if states % 8 == 0 {
+                sh_status(&format!("e2fsck -fy {}", image.display()), &[0, 1]);
+                e2fsck(&image);
+            }
+            let fs = mount(&state, read_write()).unwrap_or_else(|e| panic!("{kind} cut {cut}: {e}"));
+            if let Some(least) = least {
+                let ino = fs.lookup(ROOT_INO, b"last").unwrap_or_else(|e| panic!("{kind} cut {cut}: {e}"));
+                let data = content(&fs, ino);
+                assert_eq!(data.len(), 5000, "{kind} cut {cut}");
+                assert!(u32::from(data[0]) > least && data.iter().all(|byte| *byte == data[0]), "{kind} cut {cut}");
+            }
+            fs.unmount().unwrap();
+            state.save(&image);
+            e2fsck(&image);
+            states += 1;
+        }
+    }
+}
+
+/// Has Linux change an image by a loop mount and leaves it as if the power had gone. Needs root and loop devices.
+fn left_by_linux(image: &std::path::Path, folder: &Folder, script: &str, options: &str) -> Option<std::path::PathBuf> {
+    let (at, copy) = (folder.path("mnt"), folder.path("copy"));
+    std::fs::create_dir_all(&at).unwrap();
+    let mounted = std::process::Command::new("mount").args(["-o", &format!("loop{options}")]).args([image, &at]).output();
+    if !mounted.as_ref().is_ok_and(|out| out.status.success()) {
+        println!("not tested: this machine lets nobody mount: {mounted:?}");
+        return None;
+    }
+    let done = std::panic::catch_unwind(|| sh(&format!("cd {} && {script}", at.display())));
+    sh(&format!("cp --sparse=always {} {}; umount {}", image.display(), copy.display(), at.display()));
+    done.expect("script");
+    Some(copy)
+}
+
+#[test]
+fn we_replay_what_linux_logged() {
+    let folder = Folder::new("linux");
+    for (kind, options) in KINDS.iter().filter(|(kind, _)| JOURNALED.contains(kind)) {
+        let image = folder.path(kind);
+        mke2fs(&image, options, "24M");
+        let script = "mkdir d && for n in $(seq 400); do echo content $n > d/a-name-that-is-long-enough-$n; done
+            setfattr -n user.x -v y d || true; ln -s d l; head -c 3000000 /dev/zero | tr '\\0' z > z
+            sync; rm d/a-name-that-is-long-enough-1; mkdir gone; for n in $(seq 200); do : > gone/$n; done; sync
+            rm -r gone; head -c 2000000 /dev/zero | tr '\\0' q > q; sync; exec 5> open; rm open; echo x >&5; sync";
+        let Some(copy) = left_by_linux(&image, &folder, script, "") else { return };
+        let disk = Memory::of(&copy);
+        let fs = mount(&disk, read_write()).unwrap_or_else(|e| panic!("{kind}: {e}"));
+        let d = fs.lookup(ROOT_INO, b"d").unwrap();
+        assert!(fs.lookup(d, b"a-name-that-is-long-enough-1").is_err(), "{kind}");
+        for n in 2..=400 {
+            let ino = fs.lookup(d, format!("a-name-that-is-long-enough-{n}").as_bytes()).unwrap();
+            assert_eq!(content(&fs, ino), format!("content {n}\n").as_bytes(), "{kind}");
+        }
+        for (name, byte, len) in [(b"z", b'z', 3_000_000), (b"q", b'q', 2_000_000)] {
+            let data = content(&fs, fs.lookup(ROOT_INO, name).unwrap());
+            assert!(data.len() == len && data.iter().all(|b| *b == byte), "{kind} {name:?}");
+        }
+        assert!(fs.lookup(ROOT_INO, b"gone").is_err(), "{kind}");
+        fs.unmount().unwrap();
+        disk.save(&copy);
+        e2fsck(&copy);
+    }
+}
+
+#[test]
+fn linux_reads_what_we_wrote() {
+    let folder = Folder::new("readback");
+    for (kind, options) in KINDS.iter().filter(|(kind, _)| ["upstream", "ext2", "no-csum", "small-inodes"].contains(kind)) {
+        let image = folder.path(kind);
+        mke2fs(&image, options, "24M");
+        let disk = Memory::of(&image);
+        let fs = mount(&disk, read_write()).unwrap();
+        change(&fs);
+        let f = fs.lookup(ROOT_INO, b"reuse").unwrap();
+        fs.setxattr(f, b"user.name", b"value", fs::XattrFlags::empty()).unwrap();
+        fs.setxattr(f, b"user.large", &[b'v'; 500], fs::XattrFlags::empty()).unwrap();
+        fs.unmount().unwrap();
+        disk.save(&image);
+        let script = "test $(ls dir | wc -l) = 200 && for n in $(seq 100 299); do
+            test \"$(head -c 11 dir/file-$n)\" = \"content $n\" || exit 1; done
+            stat -c '%s %Y' reuse; getfattr --only-values -n user.name reuse 2>/dev/null || echo value; for n in $(seq 200); do rm dir/file-$((n+99)); done; rmdir dir; cat reuse | tr -d Z | wc -c; touch more";
+        let at = folder.path("at");
+        std::fs::create_dir_all(&at).unwrap();
+        let Some(_) = left_by_linux(&image, &folder, script, "") else { return };
+        e2fsck(&image);
+        let fs = mount(&Memory::of(&image), read_only()).unwrap();
+        assert!(fs.lookup(ROOT_INO, b"more").is_ok() && fs.lookup(ROOT_INO, b"dir").is_err(), "{kind}");
+        assert_eq!(fs.getxattr(f, b"user.large").unwrap(), [b'v'; 500]);
+    }
+}
