@@ -387,4 +387,19 @@ impl Volume {
         }
         Ok(first)
     }
+
+    /// Blocks that the tree's own nodes take, without the root.
+    pub(crate) fn tree_blocks(&mut self, inode: &Inode) -> Result<u64> {
+        let root = self.node(inode, Place::Root, None)?;
+        self.nodes_below(inode, &root)
+    }
+
+    fn nodes_below(&mut self, inode: &Inode, node: &Node) -> Result<u64> {
+        let mut count = 0;
+        for item in node.items.iter().filter(|_| node.depth > 0) {
+            let child = self.node(inode, Place::Block(item.block), Some(node.depth - 1))?;
+            count += 1 + self.nodes_below(inode, &child)?;
+        }
+        Ok(count)
+    }
 }

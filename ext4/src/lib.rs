@@ -7,8 +7,8 @@
 //! file's blocks, `data`, `ranges` and `files` its content; `dirblock`, `htree`, `dir` and `namei` are names; `xattr`, `acl`
 //! and `inline` what lies behind an inode. [`Ext4`] is all of that under one lock.
 //!
-//! **Locking.** One lock that sleeps guards the metadata; whoever waits for it waits for a device at most. Content is read
-//! and written outside of it. Nothing of the page cache is known here: the layer above has one, serialises changes of the
+//! **Locking.** One lock that sleeps guards the metadata; whoever waits for it waits for a device at most. Content and the log
+//! are read and written outside of it; who commits has the turn to do so, a lock taken before. Nothing of the page cache is known here: the layer above has one, serialises changes of the
 //! same file's content, and calls [`Ext4::release`] when the last user of a file without a name is gone.
 //!
 //! **Durability.** An operation changes copies of blocks; one that fails is undone from them. Those that succeed gather in
@@ -66,6 +66,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use fs::inode::NewNode;
+use fs::sync::SleepLock;
 use fs::{DirEntry, FallocateMode, FileType, Metadata, RenameFlags, SetAttr, StatFs, XattrFlags};
 use layout::flag;
 use namei::NewContent;
@@ -86,6 +87,8 @@ const SETTABLE: u32 =
 /// released.
 pub struct Ext4 {
     volume: sync::Mutex<Volume>,
+    /// The turn to commit, taken before the volume's lock.
+    committing: SleepLock,
     device: Arc<dyn BlockDevice>,
     block_bits: u32,
 }
@@ -96,7 +99,7 @@ impl Ext4 {
     pub fn mount(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Ext4> {
         let volume = mount::mount(device.clone(), env, options)?;
         let block_bits = volume.geo.block_bits;
-        Ok(Ext4 { volume: sync::Mutex::new(volume), device, block_bits })
+        Ok(Ext4 { volume: sync::Mutex::new(volume), committing: SleepLock::new(), device, block_bits })
     }
 
     /// Makes everything durable, marks the file system clean. It is read-only afterwards.
@@ -151,8 +154,32 @@ impl Ext4 {
     }
 
     /// Makes everything durable that calls before this one have changed.
+    ///
+    /// Callers that come while a commit is on its way share the next one, and other calls go on meanwhile.
     pub fn sync(&self) -> Result<()> {
-        self.with(|vol| if vol.read_only && !vol.failed { Ok(()) } else { vol.commit() })
+        let mine = {
+            let vol = self.volume.lock();
+            if vol.read_only && !vol.failed {
+                return Ok(());
+            }
+            (!vol.txn.blocks.is_empty() || vol.sb_dirty).then_some(vol.txn_number)
+        };
+        let _turn = self.committing.lock();
+        let mut vol = self.volume.lock();
+        if mine.is_some_and(|number| vol.txn_number > number) {
+            // Whoever had the turn before took it along. One that was taken out under the lock has ended there.
+            return if vol.failed { Err(Error::Device) } else { Ok(()) };
+        }
+        let Some(cargo) = vol.launch()? else { return Ok(()) };
+        let flight = cargo.flight.clone();
+        let hold = flight.hold();
+        drop(vol);
+        cargo.write(hold);
+        self.with(|vol| {
+            vol.land()?;
+            // Another may have ended it, and was told in our place.
+            if vol.failed { Err(Error::Device) } else { Ok(()) }
+        })
     }
 
     /// Tells the device of free blocks in pieces of at least `min` bytes (FITRIM): the bytes that were told.

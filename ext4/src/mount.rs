@@ -76,15 +76,20 @@ impl Volume {
             return Err(Error::Unsupported("the journal has to be replayed, and the disk is read-only".into()));
         }
         let count = journal.replay(&*self.device, self.geo.blocks)?;
-        if journal.has_fast_commits(&*self.device)? {
-            return Err(Error::Unsupported("fast commits in the journal: e2fsck replays them".into()));
-        }
-        journal.clear(&*self.device)?;
-        self.env.message(format!("ext4: {count} transactions replayed from the journal"));
         // All that was read before may be old.
         self.cache = Cache::new(self.cache.limit());
         self.sb = read_super(&*self.device)?;
         self.geo = Geometry::new(&self.sb, self.device.size())?;
+        self.env.message(format!("ext4: {count} transactions replayed from the journal"));
+        let fast = journal.fast_commits(&*self.device)?;
+        if !fast.is_empty() {
+            self.read_only = false;
+            let done = self.count_free().and_then(|()| self.replay_fast(&fast));
+            self.read_only = true;
+            done?;
+            self.env.message(format!("ext4: {} tags replayed from fast commits", fast.len()));
+        }
+        journal.clear(&*self.device)?;
         let incompat = self.sb.feature_incompat.get();
         self.sb.feature_incompat.set(incompat & !features::INCOMPAT_RECOVER);
         self.sb_dirty = true;
@@ -102,6 +107,7 @@ impl Volume {
             // The mark comes before the first transaction, past the journal.
             self.begin_mount_count();
             self.commit()?;
+            self.txn_limit = journal.limit();
             self.journal = Some(journal);
         } else {
             self.sb.state.set(self.sb.state.get() & !STATE_VALID);

@@ -4,7 +4,7 @@ use crate::cache::{Block, Cache, copied, zeroed};
 use crate::device::{BlockDevice, Environment};
 use crate::error::{Error, Result, corrupt};
 use crate::geometry::Geometry;
-use crate::journal::Journal;
+use crate::journal::{Flight, Journal};
 use crate::layout::Superblock;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -22,8 +22,14 @@ pub(crate) struct Volume {
     pub sb: Superblock,
     pub sb_dirty: bool,
     pub cache: Cache,
+    /// Not here while a transaction is on its way into it.
     pub journal: Option<Journal>,
+    pub flight: Option<Arc<Flight>>,
     pub txn: Transaction,
+    /// Counts transactions that were taken out to be written.
+    pub txn_number: u64,
+    /// Blocks at which a transaction is committed before the next operation.
+    pub txn_limit: usize,
     op: Option<Operation>,
     /// No more writing: asked for by the mount, forbidden by a feature, or after an error.
     pub read_only: bool,
@@ -41,6 +47,22 @@ pub(crate) struct Transaction {
     /// Freed ranges, by first block. They are not given out before the commit: until then a crash brings back the
     /// files that had them.
     pub freed: BTreeMap<u64, u64>,
+    /// Freed blocks of metadata that an older transaction logged, and that are not yet at their places. Until the commit
+    /// the file that had them may come back, with what they held.
+    pub forgotten: BTreeSet<u64>,
+}
+
+impl Transaction {
+    /// The first block behind a freed range that `block` is in.
+    pub(crate) fn freed_until(&self, block: u64) -> Option<u64> {
+        let (first, len) = self.freed.range(..=block).next_back()?;
+        (block < first + len).then_some(first + len)
+    }
+
+    /// The first freed block at or after `block`.
+    pub(crate) fn next_freed(&self, block: u64) -> Option<u64> {
+        self.freed.range(block..).next().map(|(first, _)| *first)
+    }
 }
 
 /// What it takes to undo the operation that runs.
@@ -54,7 +76,8 @@ struct Operation {
 }
 
 struct Undo {
-    data: Block,
+    /// `None` for a new block, whose content does not matter.
+    data: Option<Block>,
     running: bool,
 }
 
@@ -74,7 +97,10 @@ impl Volume {
             sb_dirty: false,
             cache: Cache::new(cache_blocks),
             journal: None,
+            flight: None,
             txn: Transaction::default(),
+            txn_number: 0,
+            txn_limit: 4096,
             op: None,
             read_only: true,
             failed: false,
@@ -119,7 +145,7 @@ impl Volume {
     /// A block to be changed by the running operation.
     pub(crate) fn edit(&mut self, block: u64) -> Result<&mut Vec<u8>> {
         let data = self.block(block)?;
-        self.join(block, data)?;
+        self.join(block, Some(data))?;
         let buffer = self.cache.get(block).ok_or(Errno::ENOMEM)?;
         if Arc::get_mut(&mut buffer.data).is_none() {
             let copy = copied(&buffer.data)?;
@@ -130,8 +156,7 @@ impl Volume {
 
     /// A new block of zeros for metadata, whatever was there before.
     pub(crate) fn fresh(&mut self, block: u64) -> Result<&mut Vec<u8>> {
-        let zeros = Arc::new(zeroed(self.geo.block_size)?);
-        let before = self.cache.get(block).map_or_else(|| zeros.clone(), |buffer| buffer.data.clone());
+        let before = self.cache.get(block).map(|buffer| buffer.data.clone());
         self.join(block, before)?;
         if self.txn.revoked.remove(&block)
             && let Some(op) = &mut self.op
@@ -147,7 +172,7 @@ impl Volume {
     }
 
     /// Notes a block in the transaction, and what it was before the operation.
-    fn join(&mut self, block: u64, before: Block) -> Result<()> {
+    fn join(&mut self, block: u64, before: Option<Block>) -> Result<()> {
         let running = self.txn.blocks.contains(&block);
         let Some(op) = &mut self.op else { return Err(Errno::EROFS.into()) };
         op.undo.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -172,15 +197,15 @@ impl Volume {
     pub(crate) fn freed_until(&self, block: u64) -> Option<u64> {
         let mine = self.op.iter().flat_map(|op| &op.freed);
         let own = mine.map(|(first, len)| (*first, first + len)).find(|(first, end)| (*first..*end).contains(&block));
-        let old = || self.txn.freed.range(..=block).next_back().map(|(first, len)| (*first, first + len));
-        own.or_else(|| old().filter(|(_, end)| block < *end)).map(|(_, end)| end)
+        let flying = || self.flight.as_ref().and_then(|flight| flight.freed_until(block));
+        own.map(|(_, end)| end).or_else(|| self.txn.freed_until(block)).or_else(flying)
     }
 
     /// The first freed block at or after `block`.
     pub(crate) fn next_freed(&self, block: u64) -> Option<u64> {
         let own = self.op.iter().flat_map(|op| &op.freed).map(|(first, _)| *first).filter(|first| *first >= block).min();
-        let old = self.txn.freed.range(block..).next().map(|(first, _)| *first);
-        own.into_iter().chain(old).min()
+        let flying = self.flight.as_ref().and_then(|flight| flight.next_freed(block));
+        own.into_iter().chain(self.txn.next_freed(block)).chain(flying).min()
     }
 
     /// Runs `f` as one operation: what it changes reaches the disk together, and nothing of it remains when it fails. One
@@ -192,7 +217,8 @@ impl Volume {
         self.make_room()?;
         let mut result = self.attempt(&mut f);
         // What was freed is there to be had after a commit.
-        if matches!(result, Err(Error::Refused(Errno::ENOSPC))) && !self.txn.freed.is_empty() {
+        let waiting = !self.txn.freed.is_empty() || self.flight.is_some();
+        if matches!(result, Err(Error::Refused(Errno::ENOSPC))) && waiting {
             self.commit()?;
             result = self.attempt(&mut f);
         }
@@ -230,11 +256,21 @@ impl Volume {
             self.txn.freed.insert(first, len);
         }
         for block in op.forgotten {
-            let logged = self.cache.get(block).is_some_and(|buffer| buffer.home.is_some());
-            self.cache.remove(block);
+            let logged = match self.cache.get(block) {
+                Some(buffer) if buffer.home.is_some() => {
+                    buffer.running = false;
+                    self.txn.forgotten.insert(block);
+                    true
+                }
+                _ => {
+                    self.cache.remove(block);
+                    false
+                }
+            };
             self.txn.blocks.remove(&block);
             // Also one that is at home already may stand in the log's older part.
-            if self.journal.as_ref().is_some_and(|journal| logged || journal.in_use()) {
+            let journaled = self.journal.as_ref().is_some_and(|journal| logged || journal.in_use());
+            if journaled || self.flight.is_some() {
                 self.txn.revoked.insert(block);
             }
         }
@@ -245,9 +281,13 @@ impl Volume {
             if !undo.running {
                 self.txn.blocks.remove(&block);
             }
-            if let Some(buffer) = self.cache.get(block) {
-                buffer.data = undo.data;
-                buffer.running = undo.running;
+            match (self.cache.get(block), undo.data) {
+                (Some(buffer), Some(data)) => {
+                    buffer.data = data;
+                    buffer.running = undo.running;
+                }
+                (_, None) => self.cache.remove(block),
+                (None, _) => {}
             }
         }
         self.txn.revoked.extend(op.unrevoked);
@@ -257,7 +297,7 @@ impl Volume {
 
     /// Changes a block outside of any operation, right before a commit.
     pub(crate) fn amend(&mut self, block: u64, change: impl FnOnce(&mut [u8]) -> bool) -> Result<()> {
-        let mut data = copied(&*self.block(block)?)?;
+        let mut data = copied(&self.block(block)?)?;
         if !change(&mut data) {
             return corrupt("superblock");
         }

@@ -195,7 +195,7 @@ impl Volume {
     fn block_attrs(&mut self, inode: &Inode) -> Result<Vec<Attr>> {
         match inode.file_acl() {
             0 => Ok(Vec::new()),
-            block => decode(&*self.xattr_block(block)?, BLOCK_HEAD, 0),
+            block => decode(&self.xattr_block(block)?, BLOCK_HEAD, 0),
         }
     }
 
@@ -203,7 +203,7 @@ impl Volume {
         let csum = self.geo.csum;
         let mut data = match body {
             Some(body) => copied(body)?,
-            None => copied(&*self.block(block)?)?,
+            None => copied(&self.block(block)?)?,
         };
         let mut fits = put(&mut data, 4, &shares.to_le_bytes());
         if csum {
@@ -249,7 +249,7 @@ impl Volume {
             return Err(Errno::ENOSPC.into());
         }
         let old = inode.file_acl();
-        if old != 0 && u32_at(&*self.xattr_block(old)?, 4) == Some(1) {
+        if old != 0 && u32_at(&self.xattr_block(old)?, 4) == Some(1) {
             self.edit(old)?.copy_from_slice(&body);
             return self.write_xattr_block(old, 1, None);
         }

@@ -101,6 +101,21 @@ fn any_crash_leaves_what_was_synced() {
         let mut promised: Vec<(usize, u32)> = Vec::new();
         let events = || disk.log.lock().unwrap().as_ref().map_or(0, Vec::len);
         for n in 0..24u32 {
+            // Directories and blocks of metadata come and go beside it.
+            let side =
+                fs.create(ROOT_INO, format!("dir-{n}").as_bytes(), NewNode { mode: fs::S_IFDIR | 0o700, ..file() }).unwrap();
+            for m in 0..20 {
+                fs.symlink(side, format!("{m}-{}", "s".repeat(150)).as_bytes(), &[b't'; 300], file()).unwrap();
+            }
+            if n > 1 {
+                let old = fs.lookup(ROOT_INO, format!("dir-{}", n - 2).as_bytes()).unwrap();
+                for m in 0..20 {
+                    let gone = fs.unlink(old, format!("{m}-{}", "s".repeat(150)).as_bytes()).unwrap();
+                    fs.release(gone).unwrap();
+                }
+                let gone = fs.rmdir(ROOT_INO, format!("dir-{}", n - 2).as_bytes()).unwrap();
+                fs.release(gone).unwrap();
+            }
             let ino = fs.create(ROOT_INO, format!("new-{n}").as_bytes(), file()).unwrap();
             fs.write(ino, 0, &vec![n as u8 + 1; 5000]).unwrap();
             fs.rename((ROOT_INO, format!("new-{n}").as_bytes()), (ROOT_INO, b"last"), fs::RenameFlags::empty(), file())
@@ -112,7 +127,8 @@ fn any_crash_leaves_what_was_synced() {
         let log = disk.log.lock().unwrap().take().unwrap();
         let mut chance = 12345u32;
         let mut states = 0;
-        for cut in (0..log.len()).step_by((log.len() / 40).max(1)) {
+        let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
+        for cut in (0..count).map(|n| n * log.len() / count) {
             let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
             let mut bytes = before.clone();
             for (at, event) in log[..cut].iter().enumerate() {
@@ -214,5 +230,122 @@ fn linux_reads_what_we_wrote() {
         let fs = mount(&Memory::of(&image), read_only()).unwrap();
         assert!(fs.lookup(ROOT_INO, b"more").is_ok() && fs.lookup(ROOT_INO, b"dir").is_err(), "{kind}");
         assert_eq!(fs.getxattr(f, b"user.large").unwrap(), [b'v'; 500]);
+    }
+}
+
+#[test]
+fn we_replay_fast_commits() {
+    let folder = Folder::new("fast");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -O fast_commit -b 4096", "48M");
+    // A plain sync commits the whole; fsync of single files is what is noted fast.
+    let script = "mkdir d; for n in 1 2 3 4 5 6; do head -c 20000 /dev/zero | tr '\\0' $n > d/old-$n; done; sync
+        for n in 1 2 3 4; do head -c 30000 /dev/zero | tr '\\0' $n > d/new-$n; sync d/new-$n; done
+        ln d/new-1 d/hard; sync d/new-1; rm d/new-2; truncate -s 5000 d/old-1; sync d/old-1
+        fallocate -p -o 4096 -l 8192 d/old-2; sync d/old-2; echo more >> d/old-3; sync d/old-3; mkdir d/sub; echo s > d/sub/s; sync d/sub/s";
+    let Some(copy) = left_by_linux(&image, &folder, script, "") else { return };
+    let disk = Memory::of(&copy);
+    let env = std::sync::Arc::new(Fixed::default());
+    fs::testing::install();
+    let fs = Ext4::mount(disk.clone(), env.clone(), read_write()).unwrap();
+    let messages = env.messages.lock().unwrap().join("\n");
+    assert!(messages.contains("tags replayed from fast commits"), "{messages}");
+    let d = fs.lookup(ROOT_INO, b"d").unwrap();
+    for n in [1, 3, 4] {
+        let data = content(&fs, fs.lookup(d, format!("new-{n}").as_bytes()).unwrap());
+        assert!(data.len() == 30000 && data.iter().all(|b| *b == b'0' + n as u8), "{n}");
+    }
+    let hard = fs.lookup(d, b"hard").unwrap();
+    assert_eq!((hard, fs.metadata(hard).unwrap().nlink), (fs.lookup(d, b"new-1").unwrap(), 2));
+    assert_eq!(content(&fs, fs.lookup(d, b"old-1").unwrap()), [b'1'; 5000]);
+    let punched = content(&fs, fs.lookup(d, b"old-2").unwrap());
+    assert!(punched[4096..12288].iter().all(|b| *b == 0) && punched[12288..].iter().all(|b| *b == b'2'));
+    assert!(content(&fs, fs.lookup(d, b"old-3").unwrap()).ends_with(b"more\n"));
+    let sub = fs.lookup(d, b"sub").unwrap();
+    assert_eq!(content(&fs, fs.lookup(sub, b"s").unwrap()), b"s\n");
+    fs.unmount().unwrap();
+    disk.save(&copy);
+    e2fsck(&copy);
+}
+
+/// A whole commit has overtaken fast ones, which still lie behind the ring.
+#[test]
+fn overtaken_fast_commits_are_left_alone() {
+    let folder = Folder::new("overtaken");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -O fast_commit -b 4096", "48M");
+    let script = "mkdir d; sync; head -c 4500 /dev/zero > d/file; sync d/file; ln -s target d/link
+        head -c 500 /dev/zero >> d/file; sync d/file";
+    let Some(copy) = left_by_linux(&image, &folder, script, "") else { return };
+    let disk = Memory::of(&copy);
+    let fs = mount(&disk, read_write()).unwrap();
+    let d = fs.lookup(ROOT_INO, b"d").unwrap();
+    assert_eq!(content(&fs, fs.lookup(d, b"file").unwrap()), [0; 5000]);
+    assert_eq!(fs.readlink(fs.lookup(d, b"link").unwrap()).unwrap(), b"target");
+    fs.unmount().unwrap();
+    disk.save(&copy);
+    e2fsck(&copy);
+}
+
+/// As above, with threads whose operations go on while another's transaction is on its way.
+#[test]
+fn any_crash_of_many_threads_leaves_what_each_synced() {
+    let folder = Folder::new("crash-threads");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -b 1024", "12M");
+    let disk = Memory::of(&image);
+    let before = disk.bytes.lock().unwrap().clone();
+    *disk.log.lock().unwrap() = Some(Vec::new());
+    let fs = mount(&disk, read_write()).unwrap();
+    let promised = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for t in 0..3u32 {
+            let (fs, disk, promised) = (&fs, &disk, &promised);
+            scope.spawn(move || {
+                let own = fs
+                    .create(ROOT_INO, format!("own-{t}").as_bytes(), NewNode { mode: fs::S_IFDIR | 0o700, ..file() })
+                    .unwrap();
+                for n in 0..25u32 {
+                    let keep = fs.create(own, format!("keep-{n}").as_bytes(), file()).unwrap();
+                    fs.write(keep, 0, &vec![(t * 50 + n) as u8; 3000]).unwrap();
+                    let gone = fs.create(own, b"goes", NewNode { mode: fs::S_IFDIR | 0o700, ..file() }).unwrap();
+                    for m in 0..6 {
+                        fs.symlink(gone, format!("{m}-{}", "s".repeat(200)).as_bytes(), &[b't'; 200], file()).unwrap();
+                    }
+                    fs.sync().unwrap();
+                    promised.lock().unwrap().push((disk.log.lock().unwrap().as_ref().map_or(0, Vec::len), t, n));
+                    for m in 0..6 {
+                        let link = fs.unlink(gone, format!("{m}-{}", "s".repeat(200)).as_bytes()).unwrap();
+                        fs.release(link).unwrap();
+                    }
+                    fs.rmdir(own, b"goes").and_then(|ino| fs.release(ino)).unwrap();
+                }
+            });
+        }
+    });
+    let log = disk.log.lock().unwrap().take().unwrap();
+    let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
+    let mut chance = 99u32;
+    for cut in (1..=count).map(|n| n * log.len() / count) {
+        let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
+        let mut bytes = before.clone();
+        for (at, event) in log[..cut].iter().enumerate() {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if let Event::Write(offset, data) = event
+                && (at < flushed || chance >> 31 == 0)
+            {
+                bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
+            }
+        }
+        let state = Memory::new(bytes);
+        let fs = mount(&state, read_write()).unwrap_or_else(|e| panic!("cut {cut}: {e}"));
+        for (_, t, n) in promised.lock().unwrap().iter().filter(|(events, _, _)| *events <= cut) {
+            let own = fs.lookup(ROOT_INO, format!("own-{t}").as_bytes()).unwrap();
+            let keep = fs.lookup(own, format!("keep-{n}").as_bytes()).unwrap_or_else(|e| panic!("cut {cut}: {t} {n}: {e}"));
+            assert_eq!(content(&fs, keep), vec![(t * 50 + n) as u8; 3000], "cut {cut}: {t} {n}");
+        }
+        fs.unmount().unwrap();
+        state.save(&image);
+        e2fsck(&image);
     }
 }

@@ -123,7 +123,7 @@ fn many_names() {
     each_kind("many", "64M", |kind, fs| {
         let many = fs.create(ROOT_INO, b"many", dir()).unwrap();
         let name = |n: u32| format!("{n}-{}", "n".repeat(1 + (n * 7 % 120) as usize)).into_bytes();
-        let count = if kind.contains("ext") { 900 } else { 4000 };
+        let count = if kind.contains("ext") { 500 } else { 1800 };
         for n in 0..count {
             fs.create(many, &name(n), file()).unwrap_or_else(|e| panic!("{kind} {n}: {e}"));
         }
@@ -232,4 +232,95 @@ fn a_full_disk_stays_whole() {
         fs.truncate(f, 10).unwrap();
         fs.write(f, 10, &data).unwrap();
     });
+}
+
+#[test]
+fn an_index_of_three_levels() {
+    let folder = Folder::new("levels");
+    let image = folder.path("image");
+    let name = |n: u32| format!("{n:0250}").into_bytes();
+    // The second one takes as long again: `EXT4_STEPS=1` runs it too.
+    let full = [("large_dir", 23_000), ("^large_dir", u32::MAX)];
+    let long = std::env::var("EXT4_STEPS").is_ok();
+    for (features, count) in full.into_iter().take(if long { 2 } else { 1 }) {
+        mke2fs(&image, &format!("-t ext4 -b 1024 -N 1000 -O {features}"), "32M");
+        let disk = Memory::of(&image);
+        let fs = mount(&disk, read_write()).unwrap();
+        let many = fs.create(ROOT_INO, b"many", dir()).unwrap();
+        let f = fs.create(ROOT_INO, b"f", file()).unwrap();
+        let mut made = 0;
+        // Links need no inodes: as many as a file can have, then those of the next.
+        let mut target = f;
+        while made < count {
+            if made % 60_000 == 59_999 {
+                target = fs.create(ROOT_INO, format!("f{made}").as_bytes(), file()).unwrap();
+            }
+            match fs.link(many, &name(made), target) {
+                Ok(()) => made += 1,
+                Err(error) => {
+                    assert_eq!(error, refused(Errno::ENOSPC));
+                    break;
+                }
+            }
+        }
+        // Two levels of blocks of 1 KiB are full somewhere above 20,000 such names (Linux: 21,175 with others).
+        assert!(made == count || (count == u32::MAX && made > 15_000), "{features}: {made}");
+        for n in (0..made).step_by(17) {
+            assert!(fs.lookup(many, &name(n)).is_ok(), "{n}");
+        }
+        let mut seen = 0;
+        fs.readdir(many, 2, &mut |_| {
+            seen += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!(seen, made);
+        fs.unmount().unwrap();
+        disk.save(&image);
+        let index = sh(&format!("debugfs -R 'htree_dump many' {} 2>&1 | head -12", image.display()));
+        assert!(index.contains(&format!("Indirect levels: {}", if count == u32::MAX { 1 } else { 2 })), "{index}");
+        e2fsck(&image);
+    }
+}
+
+#[test]
+fn threads_share_commits() {
+    let folder = Folder::new("threads");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -b 1024", "24M");
+    let disk = Memory::of(&image);
+    let fs = mount(&disk, read_write()).unwrap();
+    std::thread::scope(|scope| {
+        for t in 0..4u32 {
+            let fs = &fs;
+            scope.spawn(move || {
+                let own = fs.create(ROOT_INO, format!("dir-{t}").as_bytes(), dir()).unwrap();
+                for n in 0..60u32 {
+                    let ino = fs.create(own, format!("file-{n}").as_bytes(), file()).unwrap();
+                    fs.write(ino, 0, &pattern(7000, t * 1000 + n)).unwrap();
+                    fs.sync().unwrap();
+                    if n >= 10 {
+                        let gone = fs.unlink(own, format!("file-{}", n - 10).as_bytes()).unwrap();
+                        fs.release(gone).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let look = |fs: &Ext4| {
+        for t in 0..4u32 {
+            let own = fs.lookup(ROOT_INO, format!("dir-{t}").as_bytes()).unwrap();
+            for n in 50..60u32 {
+                let ino = fs.lookup(own, format!("file-{n}").as_bytes()).unwrap();
+                assert!(content(fs, ino) == pattern(7000, t * 1000 + n));
+            }
+        }
+    };
+    look(&fs);
+    fs.sync().unwrap();
+    let copy = Memory::new(disk.bytes.lock().unwrap().clone());
+    look(&mount(&copy, read_write()).unwrap());
+    fs.unmount().unwrap();
+    disk.save(&image);
+    e2fsck(&image);
 }

@@ -12,6 +12,8 @@ extern crate arch;
 #[macro_use]
 extern crate base;
 #[cfg(target_os = "none")]
+extern crate block;
+#[cfg(target_os = "none")]
 extern crate caller;
 #[cfg(target_os = "none")]
 extern crate mem;
@@ -47,6 +49,8 @@ mod metrics;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
+mod mmap_events;
+#[cfg(target_os = "none")]
 mod net_platform;
 #[cfg(target_os = "none")]
 mod options;
@@ -72,8 +76,6 @@ mod trace;
 mod vdso;
 #[cfg(target_os = "none")]
 mod vfs;
-#[cfg(target_os = "none")]
-mod watch;
 
 /// Exit status when the program could not be started.
 #[cfg(target_os = "none")]
@@ -143,8 +145,11 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     net_platform::init();
     trace::init();
     profile::init();
-    watch::init();
-    mm::sites::init(entry::direct::for_stubs(), boot.command_line().split_ascii_whitespace().any(|word| word == "no-patch"));
+    mmap_events::init();
+    mm::patching::init(
+        entry::patched_call::for_trampolines(),
+        boot.command_line().split_ascii_whitespace().any(|word| word == "no-patch"),
+    );
     mm::heap::set_shortage_hook(task::oom::call_for);
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::cache::Block;
 use crate::geometry::superblock_checksum;
+use crate::sync::{Guard, Mutex};
 use crate::volume::Transaction;
+use alloc::sync::Arc;
 use zerocopy::IntoBytes;
 
 /// Blocks that are written to their places in one request.
@@ -134,26 +136,81 @@ impl Journal {
     }
 }
 
+/// A transaction on its way into the log, while operations go on.
+pub(crate) struct Flight {
+    /// Held by whoever writes the log; then the journal, and what became of it, for whoever comes first.
+    landed: Mutex<Option<(Journal, Result<()>)>>,
+    /// Its freed blocks are still not to be given out, nor what they held to be dropped.
+    txn: Transaction,
+}
+
+/// What [`Volume::launch`] leaves to be written without the lock.
+pub(crate) struct Cargo {
+    journal: Journal,
+    device: Arc<dyn BlockDevice>,
+    blocks: Vec<(u64, Block)>,
+    revoked: Vec<u64>,
+    time: fs::Timespec,
+    pub flight: Arc<Flight>,
+}
+
+impl Flight {
+    /// Keeps everybody from the journal until [`Cargo::write`] is done. To be called before the volume's lock is let go.
+    pub(crate) fn hold(&self) -> Guard<'_, Option<(Journal, Result<()>)>> {
+        self.landed.lock()
+    }
+
+    /// The first block behind a freed range that `block` is in.
+    pub(crate) fn freed_until(&self, block: u64) -> Option<u64> {
+        self.txn.freed_until(block)
+    }
+
+    /// The first freed block at or after `block`.
+    pub(crate) fn next_freed(&self, block: u64) -> Option<u64> {
+        self.txn.next_freed(block)
+    }
+}
+
+impl Cargo {
+    /// Writes the transaction and makes it durable.
+    pub(crate) fn write(mut self, mut landed: Guard<'_, Option<(Journal, Result<()>)>>) {
+        let result = self.journal.log(&*self.device, &self.blocks, &self.revoked, self.time);
+        *landed = Some((self.journal, result));
+    }
+}
+
 impl Volume {
     /// Commits before an operation would find the transaction too large for the log, or the memory too full of it.
     pub(crate) fn make_room(&mut self) -> Result<()> {
-        let limit = self.journal.as_ref().map_or(4096, Journal::limit);
+        let limit = self.txn_limit;
         if self.txn.blocks.len() >= limit || self.txn.revoked.len() >= limit * 8 {
             self.commit()?;
         }
         Ok(())
     }
 
-    /// Makes everything durable that operations have changed.
+    /// Makes everything durable that operations have changed, without letting the lock go.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        let result = self.try_commit();
+        self.land()?;
+        if let Some(cargo) = self.launch()? {
+            let flight = cargo.flight.clone();
+            cargo.write(flight.hold());
+            self.land()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the running transaction out, to be written by [`Cargo::write`]; the caller then calls [`Volume::land`]. `None` when
+    /// everything is durable already.
+    pub(crate) fn launch(&mut self) -> Result<Option<Cargo>> {
+        let result = self.land().and_then(|()| self.try_launch());
         if let Err(error) = &result {
             self.fail(error);
         }
         result
     }
 
-    fn try_commit(&mut self) -> Result<()> {
+    fn try_launch(&mut self) -> Result<Option<Cargo>> {
         if self.failed {
             return Err(Error::Device);
         }
@@ -161,22 +218,15 @@ impl Volume {
             self.store_super()?;
         }
         if self.txn.blocks.is_empty() && self.txn.revoked.is_empty() {
-            return Ok(self.device.flush()?);
+            self.device.flush()?;
+            return Ok(None);
         }
+        self.txn_number += 1;
         let txn = core::mem::take(&mut self.txn);
-        match self.journal.take() {
-            None => self.write_in_place(&txn),
-            Some(mut journal) => {
-                let result = self.log(&mut journal, &txn);
-                let full = journal.used > journal.size() / 2;
-                self.journal = Some(journal);
-                result?;
-                if full { self.checkpoint() } else { Ok(()) }
-            }
-        }
-    }
-
-    fn log(&mut self, journal: &mut Journal, txn: &Transaction) -> Result<()> {
+        let Some(mut journal) = self.journal.take() else {
+            self.write_in_place(&txn)?;
+            return Ok(None);
+        };
         let mut blocks = Vec::new();
         blocks.try_reserve_exact(txn.blocks.len()).map_err(|_| Errno::ENOMEM)?;
         for block in &txn.blocks {
@@ -189,7 +239,7 @@ impl Volume {
             return Err(Error::Corrupt("journal: too small for an operation"));
         }
         if journal.used + need >= journal.size() {
-            self.write_home(journal)?;
+            self.write_home(&mut journal)?;
         }
         if journal.used == 0 {
             let (head, sequence) = (journal.head, journal.sequence);
@@ -197,15 +247,37 @@ impl Volume {
                 journal.write_super(&*self.device, head, sequence)?;
             }
         }
-        let time = self.env.now();
-        journal.log(&*self.device, &blocks, &revoked, time)?;
-        for (block, data) in blocks {
-            if let Some(buffer) = self.cache.get(block) {
-                buffer.home = Some(data);
+        // From here on these are what belongs to their places, and stay in memory until they are there.
+        for (block, data) in &blocks {
+            if let Some(buffer) = self.cache.get(*block) {
+                buffer.home = Some(data.clone());
                 buffer.running = false;
             }
         }
-        Ok(())
+        let flight = Arc::new(Flight { landed: Mutex::new(None), txn });
+        self.flight = Some(flight.clone());
+        let (device, time) = (self.device.clone(), self.env.now());
+        Ok(Some(Cargo { journal, device, blocks, revoked, time, flight }))
+    }
+
+    /// Waits until a transaction that was taken out is written, and ends it. Any caller does that for all.
+    pub(crate) fn land(&mut self) -> Result<()> {
+        let Some(flight) = self.flight.take() else { return Ok(()) };
+        let landed = flight.hold().take();
+        let Some((journal, result)) = landed else {
+            self.fail(&Error::Device);
+            return Err(Error::Device);
+        };
+        let full = journal.used > journal.size() / 2;
+        self.journal = Some(journal);
+        if let Err(error) = result {
+            self.fail(&error);
+            return Err(error);
+        }
+        for block in &flight.txn.forgotten {
+            self.cache.remove(*block);
+        }
+        if full { self.checkpoint() } else { Ok(()) }
     }
 
     fn write_in_place(&mut self, txn: &Transaction) -> Result<()> {
@@ -255,6 +327,7 @@ impl Volume {
 
     /// Brings everything committed to its place, so that the log is empty.
     pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        self.land()?;
         let Some(mut journal) = self.journal.take() else { return Ok(()) };
         let result = if journal.used > 0 { self.write_home(&mut journal) } else { Ok(()) };
         self.journal = Some(journal);

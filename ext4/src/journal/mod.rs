@@ -7,6 +7,8 @@ mod commit;
 mod fast;
 mod replay;
 
+pub(crate) use commit::Flight;
+
 use crate::checksum::crc32c;
 use crate::device::BlockDevice;
 use crate::error::{Error, Result, corrupt};

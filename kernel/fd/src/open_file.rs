@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use fs::PAGE_SIZE;
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
-use fs::{Cap, FileType, InodeRef, OpenFlags, Path};
+use fs::{Cap, FallocateMode, FileType, InodeRef, Mapping, OpenFlags, Path};
 use linux_raw_sys::net::MSG_DONTWAIT;
 use sync::{IrqSpinLock, SleepMutex, SpinLock};
 use syscall_shim::{Errno, SysResult};
@@ -17,7 +17,7 @@ use usermem::UserAddr;
 
 use crate::epoll::Watch;
 use crate::io::{Sink, Source};
-use crate::owner::{Owner, Registration, SharedOwner};
+use crate::owner::{Owner, Registrations, SharedOwner};
 use crate::poll::{PollTable, ev};
 use crate::socket::Ancillary;
 
@@ -113,6 +113,16 @@ pub trait FileOps: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// The page cache that its bytes are in, if they are in one.
+    fn mapping<'a>(&'a self, file: &'a OpenFile) -> Option<&'a Arc<Mapping>> {
+        file.inode.mapping()
+    }
+
+    /// fallocate(2), for what is no file of a file system but can do it all the same.
+    fn fallocate(&self, _file: &OpenFile, _mode: FallocateMode, _at: u64, _len: u64) -> Option<SysResult<()>> {
+        None
+    }
+
     /// `F_SETFL` is about to change the status flags.
     fn check_flags(&self, _file: &OpenFile, _flags: OpenFlags) -> SysResult<()> {
         Ok(())
@@ -205,7 +215,7 @@ pub struct OpenFile {
     /// Who gets `SIGIO`.
     pub owner: SharedOwner,
     /// Signal-driven input and output, while it is on. A leaf lock.
-    pub(crate) notifier: SpinLock<Option<Registration>>,
+    pub(crate) notifier: SpinLock<Registrations>,
     /// Entries of epoll instances that watch this description. A leaf lock.
     watches: SpinLock<Vec<Weak<Watch>>>,
 }
@@ -244,7 +254,7 @@ impl OpenFile {
             reads_only,
             created,
             owner: Arc::new(IrqSpinLock::new(Owner::default())),
-            notifier: SpinLock::new(None),
+            notifier: SpinLock::new(Registrations::new()),
             watches: SpinLock::new(Vec::new()),
         })
     }
@@ -264,7 +274,7 @@ impl OpenFile {
             }
         }
         let is_fifo = self.inode.file_type() == FileType::Fifo;
-        let direct = self.inode.mapping().is_some() && !self.path.dentry.is_anonymous();
+        let direct = self.ops.mapping(self).is_some() && !self.path.dentry.is_anonymous();
         if flags.contains(OpenFlags::DIRECT) && !is_fifo && !direct {
             return Err(Errno::EINVAL);
         }
@@ -273,10 +283,10 @@ impl OpenFile {
         if (old ^ flags).contains(OpenFlags::APPEND) && self.inode.access_attrs().mode & fs::APPEND_ONLY != 0 {
             return Err(Errno::EPERM);
         }
-        self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {
-            crate::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
+            crate::owner::set_async(self, flags.contains(OpenFlags::ASYNC))?;
         }
+        self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use crate::flags::PAGE_SIZE;
 
 const WORDS: usize = 16;
 
-/// A set of pages that may say yes for a page that was never added: pages share bits. Nothing is taken out again one by one.
+/// A set of pages that may say yes for a page that was never added: pages share bits. Nothing is
+/// taken out again one by one.
 #[derive(Default)]
 pub(super) struct PageFilter([AtomicU64; WORDS]);
 

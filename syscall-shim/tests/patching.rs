@@ -1,9 +1,9 @@
-//! Windows and stubs of call sites: shapes written by hand, and every `syscall` of the programs on this machine.
+//! Windows and trampolines of call sites: shapes written by hand, and every `syscall` of the programs on this machine.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use std::collections::BTreeMap;
 use std::process::Command;
-use syscall_shim::sites::{JUMP_LEN, LOOK_AHEAD, RETURN, Refusal, Stub, TRAPS, Window, is_guarded, places, window};
+use syscall_shim::patching::{JUMP_LEN, LOOK_AHEAD, RETURN, Refusal, TRAPS, Trampoline, Window, is_guarded, places, window};
 
 const SITE: u64 = 0x7f00_1234_5678;
 const ENTRY: i32 = -0x7fff_0000;
@@ -20,15 +20,15 @@ fn decode(code: &[u8], at: u64) -> Vec<Instruction> {
     Decoder::with_ip(64, code, at, DecoderOptions::NONE).into_iter().collect()
 }
 
-fn stub(window: &Window) -> Stub {
+fn trampoline(window: &Window) -> Trampoline {
     let at = places(window, SITE).next().unwrap();
     assert!(is_guarded(window, SITE, at));
-    Stub::build(window, SITE, at, ENTRY).unwrap()
+    Trampoline::build(window, SITE, at, ENTRY).unwrap()
 }
 
-/// The moved instructions of a stub, and the jump back.
-fn body(stub: &Stub) -> Vec<Instruction> {
-    decode(&stub.code, stub.at).split_off(4)
+/// The moved instructions of a trampoline, and the jump back.
+fn body(trampoline: &Trampoline) -> Vec<Instruction> {
+    decode(&trampoline.code, trampoline.at).split_off(4)
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn the_usual_shape_moves_its_comparison() {
     // cmp rax, -4095; ja +5
     let w = behind(&[0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0x77, 0x05]).unwrap();
     assert_eq!(w.len, 8);
-    let s = stub(&w);
+    let s = trampoline(&w);
     let code = decode(&s.code, s.at);
     assert_eq!(code[0].ip_rel_memory_address(), s.at + RETURN);
     assert_eq!(code[1].memory_displacement64(), i64::from(ENTRY) as u64);
@@ -53,7 +53,7 @@ fn addresses_stand_for_each_other() {
     // test eax, eax; js -2; the window is both
     let w = behind(&[0x85, 0xc0, 0x78, 0xfe]).unwrap();
     assert_eq!((w.len, w.covered().collect::<Vec<_>>()), (6, vec![2, 4]));
-    let s = stub(&w);
+    let s = trampoline(&w);
     let code = decode(&s.code, s.at);
     let originals: Vec<u64> = code.iter().map(|i| s.original(i.ip()) - SITE).collect();
     assert_eq!(originals, [0, 0, 0, 2, 2, 4, 6]);
@@ -68,22 +68,22 @@ fn addresses_stand_for_each_other() {
 fn displacements_are_fixed() {
     // mov [rip + 0x1000], rax
     let w = behind(&[0x48, 0x89, 0x05, 0x00, 0x10, 0x00, 0x00]).unwrap();
-    let s = stub(&w);
+    let s = trampoline(&w);
     assert_eq!(body(&s)[0].ip_rel_memory_address(), SITE + 9 + 0x1000);
     // cmp dword ptr [rip + 0x10], 7: the immediate stands behind the displacement.
     let w = behind(&[0x83, 0x3d, 0x10, 0x00, 0x00, 0x00, 0x07]).unwrap();
-    let s = stub(&w);
+    let s = trampoline(&w);
     assert_eq!((body(&s)[0].ip_rel_memory_address(), body(&s)[0].immediate(1)), (SITE + 9 + 0x10, 7));
     // vpcmpeqb xmm0, xmm0, [rip + 0x20], and the same with an immediate behind: vpcmpistri xmm0, [rip + 0x20], 0.
     for code in [&[0xc5, 0xf9, 0x74, 0x05, 0x20, 0, 0, 0][..], &[0xc4, 0xe3, 0x79, 0x63, 0x05, 0x20, 0, 0, 0, 0]] {
         let w = behind(code).unwrap();
-        let s = stub(&w);
+        let s = trampoline(&w);
         assert_eq!(w.len, 2 + code.len());
         assert_eq!(body(&s)[0].ip_rel_memory_address(), SITE + w.len as u64 + 0x20);
     }
     // jmp +0x10, 5 bytes: nothing comes back.
     let w = behind(&[0xe9, 0x10, 0x00, 0x00, 0x00]).unwrap();
-    let s = stub(&w);
+    let s = trampoline(&w);
     assert_eq!((body(&s).len(), body(&s)[0].near_branch64()), (1, SITE + 7 + 0x10));
 }
 
@@ -93,7 +93,7 @@ fn every_covered_instruction_is_guarded() {
     let w = behind(&[0x5b, 0x5d, 0xc3]).unwrap();
     assert_eq!(w.covered().collect::<Vec<_>>(), [2, 3, 4]);
     for at in places(&w, SITE).take(1000).flat_map(|at| [at, at + 255]) {
-        let jump = Stub::build(&w, SITE, at, ENTRY).unwrap().jump_here().unwrap();
+        let jump = Trampoline::build(&w, SITE, at, ENTRY).unwrap().jump_here().unwrap();
         assert!(jump[2..].iter().all(|byte| TRAPS.contains(byte)), "{jump:x?}");
     }
     assert!(!is_guarded(&w, SITE, SITE + 0x1000));
@@ -106,11 +106,11 @@ fn what_stands_behind_a_branch_stays() {
         let w = behind(code).unwrap();
         assert_eq!((w.len, w.covered().collect::<Vec<_>>()), (len, vec![2]));
         for at in places(&w, SITE).take(1000).flat_map(|at| [at, at + 255]) {
-            let jump = Stub::build(&w, SITE, at, ENTRY).unwrap().jump_here().unwrap();
+            let jump = Trampoline::build(&w, SITE, at, ENTRY).unwrap().jump_here().unwrap();
             assert_eq!(jump[5 - kept..], code[3 - kept..], "{jump:x?}");
             assert!(TRAPS.contains(&jump[2]) && is_guarded(&w, SITE, at));
         }
-        assert_eq!(body(&stub(&w)).len(), 1, "nothing comes back");
+        assert_eq!(body(&trampoline(&w)).len(), 1, "nothing comes back");
     }
     assert_eq!(window(SITE, &[0x0f, 0x05, 0xc3, 0x90]), Err(Refusal::EndOfCode));
 }
@@ -183,10 +183,10 @@ fn sites_of_real_programs_have_windows() {
     }
 }
 
-/// A stub does what the window did: the same instructions, with the same addresses in them.
+/// A trampoline does what the window did: the same instructions, with the same addresses in them.
 fn check(w: &Window, site: u64, code: &[u8]) {
     let at = places(w, site).next().unwrap();
-    let s = Stub::build(w, site, at, ENTRY).unwrap();
+    let s = Trampoline::build(w, site, at, ENTRY).unwrap();
     let before = decode(&code[2..w.len], site + 2);
     let after = decode(&s.code, at).split_off(4);
     for (b, a) in before.iter().zip(&after) {

@@ -1,9 +1,10 @@
-//! Pages of stubs: `[skiff-calls]` in `/proc/PID/maps`, which the program may execute and read.
+//! Pages of trampolines: `[skiff-calls]` in `/proc/PID/maps`, which the program may execute and
+//! read.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use syscall_shim::sites::{INT3, JUMP_LEN, STUB_MAX, Window, is_guarded, places};
+use syscall_shim::patching::{INT3, JUMP_LEN, TRAMPOLINE_MAX, Window, is_guarded, places};
 
 use crate::address_space::{Area, Locked};
 use crate::flags::{MMAP_MIN_ADDR, PAGE_SIZE, Policy, Prot, USER_END, VmFlags, page_down};
@@ -12,18 +13,19 @@ use crate::user_page;
 
 /// Pages in one arena: a few that suit nearly every site, or one for a site with less of a choice.
 const PAGES: u64 = 4;
-/// Stubs begin at multiples of this many bytes.
+/// Trampolines begin at multiples of this many bytes.
 const GRAIN: u64 = 16;
 /// Grains in one arena.
 const GRAINS: usize = (PAGES * PAGE_SIZE / GRAIN) as usize;
 
-/// A piece of address space with room for stubs.
+/// A piece of address space with room for trampolines.
 pub(super) struct Arena {
     pub at: u64,
     pages: Arc<SpecialPages>,
     /// A bit per grain in use.
     used: [u64; GRAINS / 64],
-    /// Shared with the space that this one was forked from, or no longer what it was: nothing is added.
+    /// Shared with the space that this one was forked from, or no longer what it was: nothing is
+    /// added.
     closed: bool,
 }
 
@@ -45,7 +47,7 @@ impl Arena {
         self.overlaps(at, at + 1)
     }
 
-    /// Adds no more stubs.
+    /// Adds no more trampolines.
     pub fn close(&mut self) {
         self.closed = true;
     }
@@ -54,9 +56,9 @@ impl Arena {
         self.used.get(grain / 64).is_some_and(|word| word >> (grain % 64) & 1 == 0)
     }
 
-    /// Takes room for the longest stub at a place that suits the window.
+    /// Takes room for the longest trampoline at a place that suits the window.
     pub fn take(&mut self, window: &Window, site: u64) -> Option<u64> {
-        const LENGTH: usize = STUB_MAX.div_ceil(GRAIN as usize);
+        const LENGTH: usize = TRAMPOLINE_MAX.div_ceil(GRAIN as usize);
         if self.closed {
             return None;
         }
@@ -68,7 +70,8 @@ impl Arena {
             }
             let at = self.at + first as u64 * GRAIN;
             if !is_guarded(window, site, at) {
-                // The lowest byte of the jump's displacement does not matter: on with the next value of the others.
+                // The lowest byte of the jump's displacement does not matter: on with the next
+                // value of the others.
                 let low = at.wrapping_sub(site + JUMP_LEN as u64) % 256;
                 first += (256 - low).div_ceil(GRAIN) as usize;
             } else if let Some(used) = (first..first + LENGTH).rfind(|grain| !self.is_free(*grain)) {
@@ -88,7 +91,7 @@ impl Arena {
     /// Gives room back that [`Self::take`] gave and nothing was written to, beyond `len` bytes.
     pub fn trim(&mut self, at: u64, len: usize) {
         let first = ((at - self.at) / GRAIN) as usize;
-        let (from, to) = (first + len.div_ceil(GRAIN as usize), first + STUB_MAX.div_ceil(GRAIN as usize));
+        let (from, to) = (first + len.div_ceil(GRAIN as usize), first + TRAMPOLINE_MAX.div_ceil(GRAIN as usize));
         for grain in from..to {
             if let Some(word) = self.used.get_mut(grain / 64) {
                 *word &= !(1 << (grain % 64));
@@ -96,7 +99,7 @@ impl Arena {
         }
     }
 
-    /// Writes a stub's code.
+    /// Writes a trampoline's code.
     pub fn write(&self, mut at: u64, mut code: &[u8]) {
         while let Some(&phys) = self.pages.frames.get(((at - self.at) / PAGE_SIZE) as usize)
             && !code.is_empty()
@@ -110,7 +113,8 @@ impl Arena {
 }
 
 impl Locked<'_> {
-    /// Maps a new arena where a stub for this window can be. `None` when memory or address space is short.
+    /// Maps a new arena where a trampoline for this window can be. `None` when memory or address
+    /// space is short.
     pub(super) fn new_arena(&mut self, window: &Window, site: u64) -> Option<Arena> {
         let count = if window.kept(4).is_none() { PAGES } else { 1 };
         let len = count * PAGE_SIZE;
@@ -120,7 +124,7 @@ impl Locked<'_> {
                 !areas.any(*at, at + len) && areas.find_from(*at).is_none_or(|next| at + len <= next.start_gap())
             }
         };
-        // A stub at the first address of the place must not reach over the end.
+        // A trampoline at the first address of the place must not reach over the end.
         let room = |at: &u64| at % PAGE_SIZE <= PAGE_SIZE - 256;
         let at = places(window, site).filter(room).map(page_down).find(fits)?;
         let mut frames = Vec::new();

@@ -1,13 +1,15 @@
-//! The call sites of an address space that have become jumps (`syscall_shim::sites` says how and why), and their stubs.
+//! The call sites of an address space that have become jumps (`syscall_shim::patching` says how and
+//! why), and their trampolines.
 //!
-//! The kernel knows a thread's place by the program's own addresses: where a frame's `rip` is in a stub, [`AddressSpace::original_ip`]
-//! puts the one that it stands for, before a signal handler, a dump or procfs sees it; and [`AddressSpace::resume`] goes the
-//! other way where a thread is to go on amid a window. Whoever comes there by another way traps and is sent on by
+//! The kernel knows a thread's place by the program's own addresses: where a frame's `rip` is in a
+//! trampoline, [`AddressSpace::original_ip`] puts the one that it stands for, before a signal
+//! handler, a dump or procfs sees it; and [`AddressSpace::resume`] goes the other way where a
+//! thread is to go on amid a window. Whoever comes there by another way traps and is sent on by
 //! [`AddressSpace::redirect`].
 //!
-//! A stub stays as long as its address space, since threads may sleep in it; only its site is given its own bytes back: when the
-//! program unmaps, moves or means to write its page. The page of a site is a private copy before it is changed, so
-//! neither the page cache nor the file ever is.
+//! A trampoline stays as long as its address space, since threads may sleep in it; only its site is
+//! given its own bytes back: when the program unmaps, moves or means to write its page. The page of
+//! a site is a private copy before it is changed, so neither the page cache nor the file ever is.
 
 mod arena;
 mod page_filter;
@@ -20,7 +22,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use litemap::LiteMap;
 use spin::Once;
-use syscall_shim::sites::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Stub, is_trap};
+use syscall_shim::patching::{JUMP_LEN, RETRY, RETURN, Refusal, SYSCALL_LEN, Trampoline, is_trap};
 
 use super::address_space::AddressSpace;
 use ::sync::IrqSpinLock;
@@ -33,19 +35,19 @@ static PATCHED: AtomicU64 = AtomicU64::new(0);
 static RESTORED: AtomicU64 = AtomicU64::new(0);
 static REFUSED: [AtomicU64; Refusal::COUNT] = [const { AtomicU64::new(0) }; Refusal::COUNT];
 
-/// Sites that were found to be refused, so that the next trap need not look again. Kept as the address behind
-/// it, mixed with the process.
+/// PatchedSites that were found to be refused, so that the next trap need not look again. Kept as
+/// the address behind it, mixed with the process.
 pub static KNOWN: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
-/// So many calls of a program trap before its sites are looked at: one that makes no more is over before jumps have paid for
-/// their making.
+/// So many calls of a program trap before its sites are looked at: one that makes no more is over
+/// before jumps have paid for their making.
 const EARLY_CALLS: u32 = 64;
 /// How often a site's window may be branched into before it is given back.
 const BRANCHES: u32 = 1000;
 /// How often a thread may be sent back to a site that was restored after it had trapped there.
 const RETRIES: u32 = 256;
 
-/// The code that stubs jump to.
+/// The code that trampolines jump to.
 pub struct Entry {
     /// Address of the pointer to it, which lies in the highest 2 GiB.
     pub pointer: i32,
@@ -55,7 +57,8 @@ pub struct Entry {
 
 static ENTRY: Once<Entry> = Once::new();
 
-/// Says where stubs enter the kernel. Without that, or with `switched_off`, every site is left as it is.
+/// Says where trampolines enter the kernel. Without that, or with `switched_off`, every site is
+/// left as it is.
 pub fn init(entry: Entry, switched_off: bool) {
     ENTRY.call_once(|| entry);
     SWITCHED_OFF.store(switched_off, Ordering::Relaxed);
@@ -65,23 +68,24 @@ fn is_before_stack_switch(rip: u64) -> bool {
     ENTRY.get().is_some_and(|entry| entry.before_stack_switch.contains(&rip))
 }
 
-/// Sites made jumps, and given back.
+/// PatchedSites made jumps, and given back.
 pub fn patched() -> (u64, u64) {
     (PATCHED.load(Ordering::Relaxed), RESTORED.load(Ordering::Relaxed))
 }
 
-/// Sites left as they were, by reason.
+/// PatchedSites left as they were, by reason.
 pub fn refused() -> impl Iterator<Item = (Refusal, u64)> {
     Refusal::ALL.into_iter().zip(&REFUSED).map(|(why, count)| (why, count.load(Ordering::Relaxed))).filter(|row| row.1 > 0)
 }
 
 /// What an address space knows of its sites.
-pub struct Sites {
+pub struct PatchedSites {
     /// Innermost but for the heap's lock. Taken by exceptions too, hence with interrupts off.
     table: IrqSpinLock<Table>,
-    /// Where jumps and where stubs may be: what every signal asks, mostly in vain, asks here first and takes no lock.
+    /// Where jumps and where trampolines may be: what every signal asks, mostly in vain, asks here
+    /// first and takes no lock.
     site_pages: PageFilter,
-    stub_pages: PageFilter,
+    trampoline_pages: PageFilter,
     /// Lowest and highest of the addresses that [`KNOWN`] may have of it.
     refused_from: AtomicU64,
     refused_to: AtomicU64,
@@ -89,44 +93,48 @@ pub struct Sites {
     early_calls: AtomicU32,
 }
 
-impl Default for Sites {
+impl Default for PatchedSites {
     fn default() -> Self {
         let table = IrqSpinLock::new(Table::default());
         let (refused_from, refused_to) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
-        let (site_pages, stub_pages) = (PageFilter::default(), PageFilter::default());
-        Self { table, site_pages, stub_pages, refused_from, refused_to, early_calls: AtomicU32::new(0) }
+        let (site_pages, trampoline_pages) = (PageFilter::default(), PageFilter::default());
+        Self { table, site_pages, trampoline_pages, refused_from, refused_to, early_calls: AtomicU32::new(0) }
     }
 }
 
 #[derive(Default)]
 struct Table {
-    /// Sites that are jumps, or are just becoming such.
+    /// PatchedSites that are jumps, or are just becoming such.
     active: BTreeMap<u64, Active>,
-    /// Sites that were: the stub's address.
+    /// PatchedSites that were: the trampoline's address.
     former: BTreeMap<u64, Former>,
-    /// Every stub, by address.
-    stubs: BTreeMap<u64, Stub>,
+    /// Every trampoline, by address.
+    trampolines: BTreeMap<u64, Trampoline>,
     arenas: Vec<Arena>,
-    /// Sites that are branched into too often.
+    /// PatchedSites that are branched into too often.
     banned: LiteMap<u64, ()>,
 }
 
 #[derive(Clone)]
 struct Active {
-    stub: u64,
+    trampoline: u64,
     original: [u8; JUMP_LEN],
     branches: u32,
 }
 
 #[derive(Clone)]
 struct Former {
-    stub: u64,
+    trampoline: u64,
     retries: u32,
 }
 
 impl Table {
-    fn stub_at(&self, rip: u64) -> Option<&Stub> {
-        self.stubs.range(..=rip).next_back().map(|(_, stub)| stub).filter(|stub| stub.contains(rip))
+    fn trampoline_at(&self, rip: u64) -> Option<&Trampoline> {
+        self.trampolines
+            .range(..=rip)
+            .next_back()
+            .map(|(_, trampoline)| trampoline)
+            .filter(|trampoline| trampoline.contains(rip))
     }
 
     /// The site whose jump covers `rip`.
@@ -134,15 +142,16 @@ impl Table {
         self.active.range(..=rip).next_back().map(|(site, _)| *site).filter(|site| rip - site < JUMP_LEN as u64)
     }
 
-    /// Where a thread goes on whose place is `rip`, one of the program's addresses that the jump at `site` covers.
+    /// Where a thread goes on whose place is `rip`, one of the program's addresses that the jump at
+    /// `site` covers.
     fn moved(&self, site: u64, rip: u64) -> Option<u64> {
-        self.stubs.get(&self.active.get(&site)?.stub)?.moved(rip)
+        self.trampolines.get(&self.active.get(&site)?.trampoline)?.moved(rip)
     }
 
     /// Gives a site up whose bytes are its own again.
     fn retire(&mut self, site: u64) {
         if let Some(active) = self.active.remove(&site) {
-            self.former.insert(site, Former { stub: active.stub, retries: RETRIES });
+            self.former.insert(site, Former { trampoline: active.trampoline, retries: RETRIES });
         }
     }
 }
@@ -171,8 +180,9 @@ pub enum Redirect {
 }
 
 impl AddressSpace {
-    /// The frame is of a thread that has executed a `syscall` instruction, at `frame.rip - 2`, and is about to make the call.
-    /// Makes the site, which is not known to [be refused](is_refused), a jump if it can be one.
+    /// The frame is of a thread that has executed a `syscall` instruction, at `frame.rip - 2`, and
+    /// is about to make the call. Makes the site, which is not known to [be refused](is_refused), a
+    /// jump if it can be one.
     #[cold]
     #[inline(never)]
     pub fn call_trapped(&self, frame: &mut TrapFrame, program: usize) {
@@ -182,7 +192,7 @@ impl AddressSpace {
             return;
         }
         match self.patch(frame.rip.wrapping_sub(SYSCALL_LEN as u64), frame.error) {
-            Ok(stub) => frame.rip = stub + RETURN,
+            Ok(trampoline) => frame.rip = trampoline + RETURN,
             // Calls that do not return say nothing about what follows the instruction.
             Err(None) => {}
             Err(Some(why)) => {
@@ -194,23 +204,23 @@ impl AddressSpace {
         }
     }
 
-    /// If the frame's `rip` is in a stub, or on the way from one into the kernel, puts the program's own address in its place,
-    /// and what `syscall` leaves in rcx.
+    /// If the frame's `rip` is in a trampoline, or on the way from one into the kernel, puts the
+    /// program's own address in its place, and what `syscall` leaves in rcx.
     pub fn original_ip(&self, frame: &mut TrapFrame) {
         let rip = if is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
-        if !self.sites.stub_pages.may_have(rip) {
+        if !self.sites.trampoline_pages.may_have(rip) {
             return;
         }
         let table = self.sites.table.lock();
-        let Some(stub) = table.stub_at(rip) else { return };
-        frame.rip = stub.original(rip);
-        if rip == stub.at + RETURN {
+        let Some(trampoline) = table.trampoline_at(rip) else { return };
+        frame.rip = trampoline.original(rip);
+        if rip == trampoline.at + RETURN {
             frame.rcx = frame.rip;
         }
     }
 
-    /// Whether the frame's `rip` is in a stub, or on the way from one into the kernel.
-    pub fn is_in_stub(&self, frame: &TrapFrame) -> bool {
+    /// Whether the frame's `rip` is in a trampoline, or on the way from one into the kernel.
+    pub fn is_in_trampoline(&self, frame: &TrapFrame) -> bool {
         let mut original = *frame;
         self.original_ip(&mut original);
         original.rip != frame.rip
@@ -219,7 +229,7 @@ impl AddressSpace {
     /// As [`Self::original_ip`], for dumps: only the address, and it waits for no lock.
     pub fn try_original_ip(&self, rip: u64) -> Option<u64> {
         let table = self.sites.table.try_lock()?;
-        table.stub_at(rip).map(|stub| stub.original(rip))
+        table.trampoline_at(rip).map(|trampoline| trampoline.original(rip))
     }
 
     /// Puts the program's own bytes into `code`, read from `at` on, where call sites are jumps.
@@ -235,7 +245,8 @@ impl AddressSpace {
         }
     }
 
-    /// If the frame's `rip` is amid a window whose bytes are a jump now, has the thread go on in the stub.
+    /// If the frame's `rip` is amid a window whose bytes are a jump now, has the thread go on in
+    /// the trampoline.
     pub fn resume(&self, frame: &mut TrapFrame) {
         if !self.sites.site_pages.may_have(frame.rip) {
             return;
@@ -246,14 +257,15 @@ impl AddressSpace {
         }
     }
 
-    /// The exception of an instruction that begins at `rip` with one of [`syscall_shim::sites::TRAPS`]: where the thread is to go on if that byte
-    /// is a jump's, or was until just now. `now` is what was found there after the exception.
+    /// The exception of an instruction that begins at `rip` with one of
+    /// [`syscall_shim::patching::TRAPS`]: where the thread is to go on if that byte is a jump's, or
+    /// was until just now. `now` is what was found there after the exception.
     pub fn redirect(&self, rip: u64, now: Option<u8>) -> Redirect {
         let mut table = self.sites.table.lock();
         if let Some(site) = table.site_before(rip) {
             if site == rip {
                 // The site is being changed: this is the `int3` that stands there meanwhile.
-                return table.active.get(&site).map_or(Redirect::No, |active| Redirect::To(active.stub));
+                return table.active.get(&site).map_or(Redirect::No, |active| Redirect::To(active.trampoline));
             }
             let Some(to) = table.moved(site, rip) else { return Redirect::No };
             let Some(active) = table.active.get_mut(&site) else { return Redirect::No };
@@ -272,28 +284,30 @@ impl AddressSpace {
         }
     }
 
-    /// Where a thread goes on that single-steps and is at `rip`, on the way into the kernel: at the stub's own `syscall`.
+    /// Where a thread goes on that single-steps and is at `rip`, on the way into the kernel: at the
+    /// trampoline's own `syscall`.
     pub fn single_step(&self, frame: &TrapFrame) -> Option<u64> {
         let table = self.sites.table.lock();
         let rip = if is_before_stack_switch(frame.rip) { frame.rcx.wrapping_sub(RETURN) } else { frame.rip };
-        let stub = table.stub_at(rip).filter(|stub| rip < stub.at + RETRY)?;
-        Some(stub.at + RETRY)
+        let trampoline = table.trampoline_at(rip).filter(|trampoline| rip < trampoline.at + RETRY)?;
+        Some(trampoline.at + RETRY)
     }
 
-    /// Takes over the sites of a space of which this is a copy. Its stubs are shared, and new ones go elsewhere.
+    /// Takes over the sites of a space of which this is a copy. Its trampolines are shared, and new
+    /// ones go elsewhere.
     pub(super) fn inherit_sites(&self, from: &AddressSpace) {
         let early_calls = from.sites.early_calls.load(Ordering::Relaxed);
         let table = from.sites.table.lock();
         let copy = Table {
             active: table.active.clone(),
             former: table.former.clone(),
-            stubs: table.stubs.clone(),
+            trampolines: table.trampolines.clone(),
             arenas: table.arenas.iter().map(Arena::shared).collect(),
             banned: table.banned.clone(),
         };
         // Under the lock: what is in the table is in these already.
         self.sites.site_pages.copy_from(&from.sites.site_pages);
-        self.sites.stub_pages.copy_from(&from.sites.stub_pages);
+        self.sites.trampoline_pages.copy_from(&from.sites.trampoline_pages);
         drop(table);
         *self.sites.table.lock() = copy;
         self.sites.early_calls.store(early_calls, Ordering::Relaxed);

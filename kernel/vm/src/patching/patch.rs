@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{__NR_execve, __NR_execveat, __NR_exit, __NR_exit_group, __NR_rt_sigreturn};
-use syscall_shim::sites::{INT3, JUMP_LEN, LOOK_AHEAD, Refusal, Stub, Window, window};
+use syscall_shim::patching::{INT3, JUMP_LEN, LOOK_AHEAD, Refusal, Trampoline, Window, window};
 
-use super::{Active, ENTRY, KNOWN, PATCHED, REFUSED, RESTORED, SWITCHED_OFF, Sites};
+use super::{Active, ENTRY, KNOWN, PATCHED, PatchedSites, REFUSED, RESTORED, SWITCHED_OFF};
 use crate::account::RssKind;
 use crate::address_space::{AddressSpace, Locked};
 use crate::flags::{Access, PAGE_SIZE, Prot, VmFlags, page_down};
@@ -19,8 +19,8 @@ use crate::{tlb, user_page};
 const NO_RETURN: [u32; 4] = [__NR_exit, __NR_exit_group, __NR_execve, __NR_execveat];
 
 impl AddressSpace {
-    /// Makes `site`, which has just trapped with call `nr`, a jump to a stub, and returns the stub's address. `Err(None)` when
-    /// this call does not allow to say.
+    /// Makes `site`, which has just trapped with call `nr`, a jump to a trampoline, and returns the
+    /// trampoline's address. `Err(None)` when this call does not allow to say.
     pub(super) fn patch(&self, site: u64, nr: u64) -> Result<u64, Option<Refusal>> {
         if SWITCHED_OFF.load(Ordering::Relaxed) {
             return Err(Some(Refusal::SwitchedOff));
@@ -50,7 +50,7 @@ impl Locked<'_> {
         {
             let table = self.space.sites.table.lock();
             if let Some(active) = table.active.get(&site) {
-                return Ok(active.stub);
+                return Ok(active.trampoline);
             }
             if table.banned.contains_key(&site) {
                 return Err(Refusal::BranchedInto);
@@ -65,21 +65,21 @@ impl Locked<'_> {
         if self.space.sites.table.lock().active.range(near).next().is_some() {
             return Err(Refusal::Immovable);
         }
-        let stub = self.stub_for(&window, site)?;
-        let jump = stub.jump_here().ok_or(Refusal::OutOfReach)?;
+        let trampoline = self.trampoline_for(&window, site)?;
+        let jump = trampoline.jump_here().ok_or(Refusal::OutOfReach)?;
         let original: [u8; JUMP_LEN] =
             code.get(..JUMP_LEN).and_then(|bytes| bytes.try_into().ok()).ok_or(Refusal::Undecodable)?;
         self.make_private(site)?;
         self.make_private(site + JUMP_LEN as u64 - 1)?;
         self.batch.flush();
-        let at = stub.at;
-        self.space.sites.stub_pages.add(at, stub.code.len() as u64);
+        let at = trampoline.at;
+        self.space.sites.trampoline_pages.add(at, trampoline.code.len() as u64);
         self.space.sites.site_pages.add(site, JUMP_LEN as u64);
         {
             let mut table = self.space.sites.table.lock();
             table.former.remove(&site);
-            table.stubs.insert(at, stub);
-            table.active.insert(site, Active { stub: at, original, branches: 0 });
+            table.trampolines.insert(at, trampoline);
+            table.active.insert(site, Active { trampoline: at, original, branches: 0 });
         }
         self.write_jump(site, &window, jump);
         PATCHED.fetch_add(1, Ordering::Relaxed);
@@ -119,16 +119,17 @@ impl Locked<'_> {
         Ok(leaf.get().phys() + (page_down(at) - leaf.addr))
     }
 
-    /// A stub for the window, written and ready: the one that the site had before, or a new one.
-    fn stub_for(&mut self, window: &Window, site: u64) -> Result<Stub, Refusal> {
+    /// A trampoline for the window, written and ready: the one that the site had before, or a new
+    /// one.
+    fn trampoline_for(&mut self, window: &Window, site: u64) -> Result<Trampoline, Refusal> {
         let entry = ENTRY.get().ok_or(Refusal::SwitchedOff)?.pointer;
         let former = {
             let table = self.space.sites.table.lock();
-            table.former.get(&site).and_then(|former| table.stubs.get(&former.stub)).cloned()
+            table.former.get(&site).and_then(|former| table.trampolines.get(&former.trampoline)).cloned()
         };
         if let Some(former) = former
             && self.space.sites.table.lock().arenas.iter().any(|arena| arena.contains(former.at))
-            && Stub::build(window, site, former.at, entry).as_ref() == Ok(&former)
+            && Trampoline::build(window, site, former.at, entry).as_ref() == Ok(&former)
         {
             return Ok(former);
         }
@@ -143,13 +144,13 @@ impl Locked<'_> {
                 at
             }
         };
-        let stub = Stub::build(window, site, at, entry)?;
+        let trampoline = Trampoline::build(window, site, at, entry)?;
         let mut table = sites.table.lock();
         if let Some(arena) = table.arenas.iter_mut().find(|arena| arena.contains(at)) {
-            arena.trim(at, stub.code.len());
-            arena.write(at, &stub.code);
+            arena.trim(at, trampoline.code.len());
+            arena.write(at, &trampoline.code);
         }
-        Ok(stub)
+        Ok(trampoline)
     }
 
     /// Gives the program a copy of its own of the page at `addr`, which it may not write.
@@ -175,9 +176,10 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Replaces the window's first bytes. Whoever executes there meanwhile traps at an instruction's first byte and is sent to
-    /// the stub; each step is seen by all CPUs before the next. The last need not be: who still sees the `int3` gets to the stub
-    /// as well, by the site's entry or, should it be given back by then, once more by its own bytes.
+    /// Replaces the window's first bytes. Whoever executes there meanwhile traps at an
+    /// instruction's first byte and is sent to the trampoline; each step is seen by all CPUs before
+    /// the next. The last need not be: who still sees the `int3` gets to the trampoline as well, by
+    /// the site's entry or, should it be given back by then, once more by its own bytes.
     fn write_jump(&mut self, site: u64, window: &Window, jump: [u8; JUMP_LEN]) {
         let [_, tail @ ..] = jump;
         let guards: Vec<usize> = window.covered().collect();
@@ -210,7 +212,8 @@ impl Locked<'_> {
         self.sync_cores();
     }
 
-    /// Puts back those bytes behind the first that guard an instruction's beginning, or those that do not.
+    /// Puts back those bytes behind the first that guard an instruction's beginning, or those that
+    /// do not.
     fn poke_tail(&mut self, site: &Restored, guards: bool) {
         for (offset, byte) in site.original.into_iter().enumerate().skip(1) {
             if site.guards[offset] == guards {
@@ -231,7 +234,7 @@ impl Locked<'_> {
         tlb::serialize(&self.space.cpus, &self.space.generation);
     }
 
-    /// The sites with a byte of their jump in `start..end`, and those whose stubs are there.
+    /// The sites with a byte of their jump in `start..end`, and those whose trampolines are there.
     fn sites_within(&self, start: u64, end: u64) -> (Vec<u64>, Vec<u64>) {
         let table = self.space.sites.table.lock();
         let from = start.saturating_sub(JUMP_LEN as u64 - 1);
@@ -239,13 +242,14 @@ impl Locked<'_> {
         if !table.arenas.iter().any(|arena| arena.overlaps(start, end)) {
             return (there, Vec::new());
         }
-        let stubs = |active: &Active| table.arenas.iter().any(|a| a.overlaps(start, end) && a.contains(active.stub));
-        let theirs = table.active.iter().filter(|(_, active)| stubs(active)).map(|(site, _)| *site).collect();
+        let trampolines =
+            |active: &Active| table.arenas.iter().any(|a| a.overlaps(start, end) && a.contains(active.trampoline));
+        let theirs = table.active.iter().filter(|(_, active)| trampolines(active)).map(|(site, _)| *site).collect();
         (there, theirs)
     }
 
-    /// Gives the sites in `start..end` their own bytes back, and those whose stubs are there: the pages are to be moved or
-    /// written, or their protection changes.
+    /// Gives the sites in `start..end` their own bytes back, and those whose trampolines are there:
+    /// the pages are to be moved or written, or their protection changes.
     pub fn restore_sites(&mut self, start: u64, end: u64) {
         let (there, theirs) = self.sites_within(start, end);
         self.restore(there.into_iter().chain(theirs));
@@ -275,12 +279,13 @@ impl Locked<'_> {
         let gone = core::mem::take(&mut *self.space.sites.table.lock());
         drop(gone);
         self.space.sites.site_pages.clear();
-        self.space.sites.stub_pages.clear();
+        self.space.sites.trampoline_pages.clear();
         self.space.sites.forget_refused(0, u64::MAX);
     }
 
     fn restore(&mut self, sites: impl Iterator<Item = u64>) {
-        // A page that is gone, or that memory is too short to copy, stays as it is: the jump still does what the site did.
+        // A page that is gone, or that memory is too short to copy, stays as it is: the jump still
+        // does what the site did.
         let sites: Vec<Restored> = sites
             .filter_map(|site| self.space.sites.restored(site))
             .filter(|site| self.make_private(site.at).is_ok() && self.make_private(site.at + JUMP_LEN as u64 - 1).is_ok())
@@ -304,7 +309,7 @@ struct Restored {
     guards: [bool; JUMP_LEN],
 }
 
-impl Sites {
+impl PatchedSites {
     fn restored(&self, at: u64) -> Option<Restored> {
         let table = self.table.lock();
         let original = table.active.get(&at)?.original;
@@ -329,7 +334,8 @@ impl Sites {
 }
 
 impl AddressSpace {
-    /// Forgets which sites of the space are refused: a process that has used it goes on to another program.
+    /// Forgets which sites of the space are refused: a process that has used it goes on to another
+    /// program.
     pub fn forget_refused_sites(&self) {
         self.sites.forget_refused(0, u64::MAX);
     }

@@ -1,6 +1,6 @@
-//! Where the stubs of call sites jump to.
+//! Where the trampolines of call sites jump to.
 //!
-//! rax and the arguments are as for `syscall`; rcx has the stub's address to return to. Interrupts are on, and go off with the
+//! rax and the arguments are as for `syscall`; rcx has the trampoline's address to return to. Interrupts are on, and go off with the
 //! first instruction: one that comes before it finds the application's stack pointer, and the thread goes on from there or
 //! makes the call anew. They come on again when the frame is complete, or with the last jump, so that no interrupt finds
 //! the kernel where it would not look for work on its way out.
@@ -19,19 +19,19 @@ use super::syscall::SYSCALL_FLAG_MASK;
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::percpu::{COUNTS, CURRENT, STACK_TOP};
 use crate::arch::trap::TrapFrame;
-use crate::mm::sites::Entry;
+use crate::mm::patching::Entry;
 use crate::task::{Process, Task, thread};
 
 global_asm!(
-    ".section .text.direct_entry, \"ax\"",
+    ".section .text.patched_call, \"ax\"",
     ".balign 64",
-    ".global direct_entry",
-    "direct_entry:",
+    ".global patched_call",
+    "patched_call:",
     "cli",
     "mov r11, rsp",
     "mov rsp, gs:[{stack_top}]",
-    ".global direct_entry_switched",
-    "direct_entry_switched:",
+    ".global patched_call_switched",
+    "patched_call_switched:",
     // The highest words of a TrapFrame.
     "push {ss}",
     "push r11",
@@ -44,8 +44,8 @@ global_asm!(
     "2:",
     "mov r11, gs:[{counts}]",
     "inc qword ptr [r11 + {calls} * 8]",
-    ".global direct_general",
-    "direct_general:",
+    ".global patched_call_general",
+    "patched_call_general:",
     "or dword ptr [rsp], {interrupts}",
     "push {cs}",
     "push rcx",
@@ -72,43 +72,43 @@ global_asm!(
     "push {usual}",
     "popfq",
     "jmp syscall_common",
-    ".global direct_pid",
-    "direct_pid:",
+    ".global patched_call_pid",
+    "patched_call_pid:",
     "mov rax, gs:[{current}]",
     "mov rax, [rax + {process}]",
     "mov eax, [rax + {pid}]",
-    "jmp direct_return",
-    ".global direct_ppid",
-    "direct_ppid:",
+    "jmp patched_call_return",
+    ".global patched_call_ppid",
+    "patched_call_ppid:",
     "mov rax, gs:[{current}]",
     "mov rax, [rax + {process}]",
     "mov eax, [rax + {ppid}]",
-    "jmp direct_return",
-    ".global direct_tid",
-    "direct_tid:",
+    "jmp patched_call_return",
+    ".global patched_call_tid",
+    "patched_call_tid:",
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {tid}]",
-    "jmp direct_return",
-    ".global direct_uid",
-    "direct_uid:",
+    "jmp patched_call_return",
+    ".global patched_call_uid",
+    "patched_call_uid:",
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {uid}]",
-    "jmp direct_return",
-    ".global direct_euid",
-    "direct_euid:",
+    "jmp patched_call_return",
+    ".global patched_call_euid",
+    "patched_call_euid:",
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {euid}]",
-    "jmp direct_return",
-    ".global direct_gid",
-    "direct_gid:",
+    "jmp patched_call_return",
+    ".global patched_call_gid",
+    "patched_call_gid:",
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {gid}]",
-    "jmp direct_return",
-    ".global direct_egid",
-    "direct_egid:",
+    "jmp patched_call_return",
+    ".global patched_call_egid",
+    "patched_call_egid:",
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {egid}]",
-    "direct_return:",
+    "patched_call_return:",
     // Arithmetic flags with interrupts still off; `sti` holds them back until the jump has left the kernel.
     "mov r11d, [rsp]",
     "or r11d, {interrupts}",
@@ -141,35 +141,35 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    fn direct_entry();
-    static direct_entry_switched: u8;
+    fn patched_call();
+    static patched_call_switched: u8;
     /// The long way: a frame, and the handler.
-    pub(super) fn direct_general();
-    fn direct_pid();
-    fn direct_ppid();
-    fn direct_tid();
-    fn direct_uid();
-    fn direct_euid();
-    fn direct_gid();
-    fn direct_egid();
+    pub(super) fn patched_call_general();
+    fn patched_call_pid();
+    fn patched_call_ppid();
+    fn patched_call_tid();
+    fn patched_call_uid();
+    fn patched_call_euid();
+    fn patched_call_gid();
+    fn patched_call_egid();
 }
 
 type Code = unsafe extern "C" fn();
 
 /// The calls that are answered on the spot.
 const QUICK: [(u32, Code); 7] = [
-    (g::__NR_getpid, direct_pid),
-    (g::__NR_getppid, direct_ppid),
-    (g::__NR_gettid, direct_tid),
-    (g::__NR_getuid, direct_uid),
-    (g::__NR_geteuid, direct_euid),
-    (g::__NR_getgid, direct_gid),
-    (g::__NR_getegid, direct_egid),
+    (g::__NR_getpid, patched_call_pid),
+    (g::__NR_getppid, patched_call_ppid),
+    (g::__NR_gettid, patched_call_tid),
+    (g::__NR_getuid, patched_call_uid),
+    (g::__NR_geteuid, patched_call_euid),
+    (g::__NR_getgid, patched_call_gid),
+    (g::__NR_getegid, patched_call_egid),
 ];
 
 /// Where each call goes on.
 pub(super) static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
-    let mut entries = [const { AtomicPtr::new(direct_general as *const () as *mut ()) }; NR_SYSCALLS];
+    let mut entries = [const { AtomicPtr::new(patched_call_general as *const () as *mut ()) }; NR_SYSCALLS];
     let mut i = 0;
     while i < QUICK.len() {
         entries[QUICK[i].0 as usize] = AtomicPtr::new(QUICK[i].1 as *const () as *mut ());
@@ -178,20 +178,20 @@ pub(super) static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
     entries
 };
 
-static DIRECT_ENTRY: Code = direct_entry;
+static PATCHED_CALL: Code = patched_call;
 
 /// Has every call take the long way, where it is traced or filtered, but for those that `passes` says.
 pub fn disable_quick(passes: impl Fn(u64) -> bool) {
     for (nr, _) in QUICK.into_iter().filter(|(nr, _)| !passes((*nr).into())) {
-        ENTRIES[nr as usize].store(direct_general as *const () as *mut (), Ordering::Relaxed);
+        ENTRIES[nr as usize].store(patched_call_general as *const () as *mut (), Ordering::Relaxed);
     }
 }
 
-/// The entry as those know it who write stubs.
-pub fn for_stubs() -> Entry {
+/// The entry as those know it who write trampolines.
+pub fn for_trampolines() -> Entry {
     Entry {
         // All of the kernel lies in the highest 2 GiB.
-        pointer: (&raw const DIRECT_ENTRY as u64) as i32,
-        before_stack_switch: direct_entry as *const () as u64..&raw const direct_entry_switched as u64,
+        pointer: (&raw const PATCHED_CALL as u64) as i32,
+        before_stack_switch: patched_call as *const () as u64..&raw const patched_call_switched as u64,
     }
 }

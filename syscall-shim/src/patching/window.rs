@@ -26,7 +26,7 @@ pub(super) enum How {
     Branch(u8, u64),
 }
 
-/// An instruction that moves into the stub.
+/// An instruction that moves into the trampoline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Moved {
     /// From the site.
@@ -48,7 +48,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Where instructions of the window begin that the jump's bytes cover, as offsets from the site.
+    /// Where instructions of the window begin that the jump's bytes cover, as offsets from the
+    /// site.
     pub fn covered(&self) -> impl Iterator<Item = usize> {
         self.moved.iter().map(|m| m.offset).filter(|&offset| offset < JUMP_LEN)
     }
@@ -59,7 +60,8 @@ impl Window {
     }
 }
 
-/// The window of the site at address `site`, where the bytes `code` stand and control goes on behind the `syscall`.
+/// The window of the site at address `site`, where the bytes `code` stand and control goes on
+/// behind the `syscall`.
 pub fn window(site: u64, code: &[u8]) -> Result<Window, Refusal> {
     let rest = code.strip_prefix(&SYSCALL).ok_or(Refusal::Undecodable)?;
     let mut window = Window { moved: ArrayVec::new(), len: SYSCALL_LEN, ends: false, kept: ArrayVec::new() };
