@@ -5,6 +5,7 @@
 
 pub mod format;
 mod node;
+pub mod sysctl;
 #[cfg(test)]
 mod tests;
 

@@ -24,16 +24,19 @@ use alloc::sync::Arc;
 
 #[doc(hidden)]
 pub use fs::Namespace;
+#[doc(hidden)]
+pub use sync::wait::WaitQueue;
 #[cfg(not(target_os = "none"))]
 use syscall_shim::Errno;
 #[doc(hidden)]
-pub use syscall_shim::{Signal, SysResult, types::Siginfo};
+pub use syscall_shim::{SigSet, Signal, SysResult, types::Siginfo};
 
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
     broken_pipe, check_group, count_blocks_read, count_blocks_written, count_read, count_written, credentials, fs_context,
-    group, is_deaf_to, is_dying, is_orphaned, namespace, pid, process, raise, rlimit, send, session, set_broken_pipe, tid,
+    group, is_deaf_to, is_dying, is_orphaned, namespace, pending_signals, pid, process, raise, rlimit, send, session,
+    set_broken_pipe, signal_queue, take_signal, tid,
 };
 pub use per_user::PerUser;
 
@@ -83,6 +86,15 @@ pub trait Caller {
 
     /// Whether it blocks a signal, or its process ignores it.
     fn is_deaf_to(signal: Signal) -> bool;
+
+    /// Signals that are pending for it or its process.
+    fn pending_signals() -> SigSet;
+
+    /// Takes the first of those among `wanted`, as signalfd(2) does.
+    fn take_signal(wanted: SigSet) -> Option<Siginfo>;
+
+    /// Woken whenever a signal becomes pending for its process.
+    fn signal_queue() -> Arc<WaitQueue>;
 
     /// Its process, to send it signals later; it need not live on for that.
     fn process() -> Arc<dyn Recipient>;

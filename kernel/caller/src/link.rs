@@ -3,8 +3,9 @@
 use alloc::sync::Arc;
 
 use fs::Namespace;
+use sync::wait::WaitQueue;
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Signal, SysResult};
+use syscall_shim::{SigSet, Signal, SysResult};
 
 use crate::{Credentials, FsContext, Recipient, Target};
 
@@ -15,7 +16,9 @@ macro_rules! caller {
         const _: () = {
             extern crate alloc;
             use alloc::sync::Arc;
-            use $crate::{Caller, Credentials, FsContext, Namespace, Recipient, Siginfo, Signal, SysResult, Target};
+            use $crate::{
+                Caller, Credentials, FsContext, Namespace, Recipient, SigSet, Siginfo, Signal, SysResult, Target, WaitQueue,
+            };
 
             #[unsafe(no_mangle)]
             fn caller_credentials() -> Arc<Credentials> {
@@ -48,6 +51,18 @@ macro_rules! caller {
             #[unsafe(no_mangle)]
             fn caller_is_deaf_to(signal: Signal) -> bool {
                 <$caller as Caller>::is_deaf_to(signal)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_pending_signals() -> SigSet {
+                <$caller as Caller>::pending_signals()
+            }
+            #[unsafe(no_mangle)]
+            fn caller_take_signal(wanted: SigSet) -> Option<Siginfo> {
+                <$caller as Caller>::take_signal(wanted)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_signal_queue() -> Arc<WaitQueue> {
+                <$caller as Caller>::signal_queue()
             }
             #[unsafe(no_mangle)]
             fn caller_process() -> Arc<dyn Recipient> {
@@ -131,6 +146,15 @@ unsafe extern "Rust" {
     /// Whether the caller blocks a signal or ignores it.
     #[link_name = "caller_is_deaf_to"]
     pub safe fn is_deaf_to(signal: Signal) -> bool;
+    /// Signals that are pending for the caller or its process.
+    #[link_name = "caller_pending_signals"]
+    pub safe fn pending_signals() -> SigSet;
+    /// Takes the first of those among `wanted`, as signalfd(2) does.
+    #[link_name = "caller_take_signal"]
+    pub safe fn take_signal(wanted: SigSet) -> Option<Siginfo>;
+    /// Woken whenever a signal becomes pending for the caller's process.
+    #[link_name = "caller_signal_queue"]
+    pub safe fn signal_queue() -> Arc<WaitQueue>;
     /// The caller's process, to send it signals later.
     #[link_name = "caller_process"]
     pub safe fn process() -> Arc<dyn Recipient>;

@@ -13,8 +13,9 @@ use std::time::Duration;
 use fs::Namespace;
 use fs::tmpfs::TmpfsOptions;
 use sync::scheduler::{Alarm, Parker, Scheduler, Sleep, Waker};
+use sync::wait::WaitQueue;
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Errno, Signal, SysResult};
+use syscall_shim::{Errno, SigSet, Signal, SysResult};
 
 use crate::{Caller, Credentials, FsContext, Recipient, Target};
 
@@ -51,6 +52,9 @@ static NEXT_PID: AtomicI32 = AtomicI32::new(1);
 static GROUPS: LazyLock<Mutex<HashMap<i32, i32>>> = LazyLock::new(Mutex::default);
 /// Signals by whom they were sent to.
 static SENT: LazyLock<Mutex<Vec<(Target, i32, Siginfo)>>> = LazyLock::new(Mutex::default);
+
+/// Woken by every signal, whoever gets it.
+static ARRIVED: LazyLock<Arc<WaitQueue>> = LazyLock::new(|| Arc::new(WaitQueue::new()));
 
 thread_local! {
     static SELF: RefCell<Identity> = RefCell::new(Identity::new());
@@ -127,6 +131,7 @@ struct Process(i32);
 impl Recipient for Process {
     fn send(&self, info: Siginfo) -> SysResult<()> {
         lock(&SENT).push((Target::Process, self.0, info));
+        ARRIVED.wake_all();
         Ok(())
     }
 }
@@ -162,6 +167,22 @@ impl Caller for Running {
     fn is_deaf_to(signal: Signal) -> bool {
         with(|own| own.deaf_to.contains(&signal))
     }
+    fn pending_signals() -> SigSet {
+        let own = [(Target::Thread, Self::tid()), (Target::Process, Self::pid())];
+        let sent = lock(&SENT);
+        let pending = sent.iter().filter(|(to, id, _)| own.contains(&(*to, *id)));
+        pending.fold(SigSet(0), |set, (.., info)| SigSet(set.0 | 1 << (info.si_signo - 1)))
+    }
+    fn take_signal(wanted: SigSet) -> Option<Siginfo> {
+        let own = [(Target::Thread, Self::tid()), (Target::Process, Self::pid())];
+        let mut sent = lock(&SENT);
+        let is_wanted = |info: &Siginfo| wanted.0 >> (info.si_signo - 1) & 1 != 0;
+        let at = sent.iter().position(|(to, id, info)| own.contains(&(*to, *id)) && is_wanted(info))?;
+        Some(sent.remove(at).2)
+    }
+    fn signal_queue() -> Arc<WaitQueue> {
+        ARRIVED.clone()
+    }
     fn process() -> Arc<dyn Recipient> {
         Arc::new(Process(Self::pid()))
     }
@@ -188,6 +209,7 @@ impl Caller for Running {
     }
     fn send(target: Target, id: i32, info: Siginfo) {
         lock(&SENT).push((target, id, info));
+        ARRIVED.wake_all();
     }
     fn broken_pipe() -> bool {
         with(|own| own.broken_pipe)

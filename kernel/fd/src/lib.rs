@@ -1,7 +1,8 @@
 //! Open files.
 //!
 //! [`fd_table`] gives descriptors to [`open_file`]s; an open file has [`FileOps`], which one module per kind implements. Here are the
-//! kinds that need no task, device or network: [`regular`], [`dir`], [`pseudo_file`], [`pipe`], [`epoll`], [`eventfd`], [`inotify`].
+//! kinds that need no task, device or network: [`regular`], [`dir`], [`pseudo_file`], [`pipe`], [`epoll`], [`eventfd`], [`signalfd`],
+//! [`inotify`].
 //! Bytes move through [`io`]; readiness is [`poll`]'s. Who calls is [`caller`]'s to say.
 //!
 //! Locks: a description's position, then the file's own locks (inode lock, ring of a pipe), which sleep; spin locks are leaves.
@@ -32,6 +33,7 @@ pub mod pipe_share;
 pub mod poll;
 pub mod pseudo_file;
 pub mod regular;
+pub mod signalfd;
 pub mod socket;
 pub mod socket_filter;
 pub mod splice;

@@ -15,7 +15,6 @@ pub mod pidfd;
 mod pidfd_info;
 mod random;
 pub mod seccomp_notify;
-pub mod signalfd;
 pub mod stdio;
 pub mod timerfd;
 

@@ -7,12 +7,12 @@ use syscall_shim::{Errno, MemfdFlags, SigSet, SysResult};
 
 use super::paths::file;
 use crate::files::eventfd::EventFd;
-use crate::files::signalfd::SignalFd;
 use crate::files::timerfd::TimerFd;
 use crate::files::{OpenFile, hugetlb, memfd};
 use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, read_cstr_bounded};
 use alloc::sync::Arc;
+use fd::signalfd::SignalFd;
 
 /// `O_CLOEXEC` and `O_NONBLOCK`, which all these calls take under names of their own.
 fn common_flags(flags: u32, others: u32) -> SysResult<(OpenFlags, bool)> {

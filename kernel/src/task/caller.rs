@@ -6,9 +6,10 @@ use core::sync::atomic::Ordering;
 use ::caller::{Caller, Credentials, FsContext, Recipient, Target};
 use fs::Namespace;
 use syscall_shim::types::Siginfo;
-use syscall_shim::{Errno, Signal, SysResult};
+use syscall_shim::{Errno, SigSet, Signal, SysResult};
 
 use super::signal::send::{self, send_to_group, send_to_process, send_to_task};
+use super::wait::WaitQueue;
 use super::{Process, Task, current, group, table};
 
 struct Running;
@@ -48,6 +49,18 @@ impl Caller for Running {
 
     fn is_deaf_to(signal: Signal) -> bool {
         current().signals.lock().mask.contains(signal) || current().process.sighand.ignores(signal)
+    }
+
+    fn pending_signals() -> SigSet {
+        current().pending_signals()
+    }
+
+    fn take_signal(wanted: SigSet) -> Option<Siginfo> {
+        current().take_signal(wanted)
+    }
+
+    fn signal_queue() -> Arc<WaitQueue> {
+        current().process.sighand.arrived.clone()
     }
 
     fn process() -> Arc<dyn Recipient> {

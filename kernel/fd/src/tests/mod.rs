@@ -5,6 +5,7 @@ mod descriptors;
 mod epoll;
 mod locks;
 mod pipes;
+mod signals;
 mod splice;
 mod transfers;
 mod watches;

@@ -4,10 +4,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::Ordering::Relaxed;
 
+use fs::pseudo::sysctl::Name;
 use spin::Once;
 use syscall_shim::Errno;
 
-use super::setting::{Name, Settings};
+use super::setting::Settings;
 use crate::arch::boot;
 use crate::files::{capable, inotify};
 use crate::platform::rng;

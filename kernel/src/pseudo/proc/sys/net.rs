@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::Relaxed;
 
+use fs::pseudo::sysctl::Name;
 use fs::pseudo::{DirSource, NodeSpec, PseudoEntry, PseudoNode};
 use fs::{FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
-use super::setting::{Name, Settings};
+use super::setting::Settings;
 use crate::mm::PAGE_SIZE;
 use crate::net::sysctl::{self, Place, V4, V6};
 use crate::net::{interface, tcp, udp};

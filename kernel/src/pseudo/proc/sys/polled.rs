@@ -4,9 +4,9 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::inode::FileHandle;
+use fs::pseudo::sysctl::{Row, WRITE_MAX};
 use syscall_shim::SysResult;
 
-use super::setting::{Row, WRITE_MAX};
 use crate::files::io::{Sink, Source};
 use crate::files::poll::{PollTable, ev};
 use crate::files::pseudo_file::seek_file;

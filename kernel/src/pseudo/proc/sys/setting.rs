@@ -1,12 +1,8 @@
-//! The rows of /proc/sys: what a setting may be, and how reading and writing it goes (`proc_dointvec` and its kin in kernel/sysctl.c).
-//!
-//! A read of numbers that does not begin at offset 0 finds the end, also behind a short read. A write takes as many numbers as the setting has
-//! and answers how many bytes those took; what is written at another offset than 0 is taken for the rest of an earlier write and
-//! dropped (`sysctl_writes_strict`).
+//! The rows of /proc/sys, of the kinds that [`fs::pseudo::sysctl`] has.
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
@@ -15,51 +11,18 @@ use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64};
 
 use fs::Inode;
 use fs::inode::FileHandle;
+use fs::pseudo::sysctl::{Get, Name, Numbers, Row, Set, Value};
 use fs::pseudo::{NodeSpec, PseudoNode};
-use syscall_shim::{Errno, SysResult};
+use syscall_shim::SysResult;
 
 use super::polled::Polled;
 use crate::files::open::OpenedBy;
 use crate::pseudo::Tree;
 use crate::task::uts::Changes;
 
-/// The most bytes of a write that are looked at.
-pub const WRITE_MAX: usize = 4095;
-/// Digits of a number, at most, with its prefix.
-const NUMBER_MAX: usize = 21;
 /// Who reads and who writes a setting, unless something else is said.
 const WRITABLE: u32 = 0o644;
 const READ_ONLY: u32 = 0o444;
-
-/// What stands behind a row.
-enum Value {
-    /// A text with its newline.
-    Text(Box<dyn Fn() -> String + Send + Sync>),
-    /// Numbers on one line.
-    Numbers(Numbers),
-    /// A text up to the end of the line.
-    Name(Name),
-}
-
-type Get = Box<dyn Fn() -> Vec<i128> + Send + Sync>;
-type Set = Box<dyn Fn(&[i128]) -> SysResult<()> + Send + Sync>;
-
-struct Numbers {
-    get: Get,
-    /// Gets all of them, also those that a write left as they were.
-    set: Set,
-    range: RangeInclusive<i128>,
-}
-
-/// A text up to the end of the line.
-pub struct Name {
-    /// Tells it.
-    pub get: fn() -> Vec<u8>,
-    /// Takes a new one.
-    pub set: fn(&[u8]) -> SysResult<()>,
-    /// Bytes that it may have.
-    pub limit: usize,
-}
 
 /// Puts rows into /proc/sys. Paths are relative to it.
 pub struct Settings {
@@ -74,9 +37,8 @@ impl Settings {
     fn row(&self, path: &str, row: Arc<Row>) -> Arc<PseudoNode> {
         let mode = row.mode;
         let open = move |flags: fs::OpenFlags| -> SysResult<Arc<dyn FileHandle>> {
-            // Permission bits bind the super-user too (`sysctl_perm`).
-            let refused = flags.writable() && row.mode & 0o222 == 0 || flags.readable() && row.mode & 0o444 == 0;
-            if refused { Err(Errno::EACCES) } else { Ok(row.clone()) }
+            row.check_open(flags)?;
+            Ok(row.clone())
         };
         let node = PseudoNode::opener(NodeSpec::new(self.tree.dev, mode), open);
         self.tree.put(&format!("sys/{path}"), node.clone());
@@ -198,107 +160,4 @@ impl Settings {
     ) {
         self.number_of_mode(path, 0o200, range, || 0, act);
     }
-}
-
-/// A row, as its opens have it.
-pub struct Row {
-    mode: u32,
-    value: Value,
-}
-
-impl FileHandle for Row {
-    fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize> {
-        let text = match &self.value {
-            Value::Text(read) => read().into_bytes(),
-            Value::Numbers(numbers) if off == 0 => numbers.text().into_bytes(),
-            Value::Numbers(_) => return Ok(0),
-            Value::Name(name) => [(name.get)().as_slice(), b"\n"].concat(),
-        };
-        let rest = usize::try_from(off).ok().and_then(|off| text.get(off..)).unwrap_or_default();
-        let n = rest.len().min(buf.len());
-        if let (Some(to), Some(from)) = (buf.get_mut(..n), rest.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        Ok(n)
-    }
-
-    fn write_at(&self, off: u64, buf: &[u8]) -> SysResult<usize> {
-        match &self.value {
-            Value::Text(_) => Err(Errno::EPERM),
-            _ if buf.is_empty() => Ok(0),
-            Value::Numbers(_) if off != 0 => Ok(buf.len()),
-            Value::Numbers(numbers) => numbers.write(buf.get(..WRITE_MAX).unwrap_or(buf)),
-            Value::Name(name) => name.write(off, buf),
-        }
-    }
-}
-
-impl Numbers {
-    fn text(&self) -> String {
-        let words: Vec<String> = (self.get)().iter().map(ToString::to_string).collect();
-        words.join("\t") + "\n"
-    }
-
-    /// Takes the numbers that are there; answers the bytes up to the first word too many.
-    fn write(&self, bytes: &[u8]) -> SysResult<usize> {
-        let mut values = (self.get)();
-        let mut rest = bytes.trim_ascii_start();
-        let mut any = false;
-        for value in &mut values {
-            if rest.is_empty() {
-                break;
-            }
-            let (number, behind) = parse(rest)?;
-            if !self.range.contains(&number) {
-                return Err(Errno::EINVAL);
-            }
-            *value = number;
-            any = true;
-            rest = behind.trim_ascii_start();
-        }
-        if !any {
-            return Err(Errno::EINVAL);
-        }
-        (self.set)(&values)?;
-        Ok(bytes.len() - rest.len())
-    }
-}
-
-impl Name {
-    /// A write further in goes on behind what is there, up to where that ends.
-    fn write(&self, off: u64, bytes: &[u8]) -> SysResult<usize> {
-        let mut new = Vec::new();
-        if off > 0 {
-            new = (self.get)();
-            match usize::try_from(off).ok().filter(|off| *off <= new.len()) {
-                Some(off) => new.truncate(off),
-                None => return Ok(bytes.len()),
-            }
-        }
-        let line = bytes.split(|byte| matches!(byte, 0 | b'\n')).next().unwrap_or_default();
-        new.extend_from_slice(line.get(..self.limit.saturating_sub(new.len())).unwrap_or(line));
-        (self.set)(&new)?;
-        Ok(bytes.len())
-    }
-}
-
-/// A number in C's notation with a blank or nothing behind it, and what follows (`proc_get_long`). `EINVAL`.
-fn parse(text: &[u8]) -> SysResult<(i128, &[u8])> {
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let end = digits.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(digits.len());
-    let (word, behind) = digits.split_at(end);
-    let word = core::str::from_utf8(word).ok().filter(|word| word.len() <= NUMBER_MAX).ok_or(Errno::EINVAL)?;
-    let (base, word) = match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
-        Some(hex) => (16, hex),
-        None if word.len() > 1 && word.starts_with('0') => (8, word),
-        None => (10, word),
-    };
-    if word.is_empty() || !matches!(behind.first(), None | Some(b' ' | b'\t' | b'\n')) {
-        return Err(Errno::EINVAL);
-    }
-    let value = i128::from(u64::from_str_radix(word, base).map_err(|_| Errno::EINVAL)?);
-    Ok((if negative { -value } else { value }, behind))
 }

@@ -6,15 +6,14 @@ use core::fmt::Write as _;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use fs::OpenFlags;
+use sync::wait::wait_until;
 use syscall_shim::types::SignalfdSiginfo;
 use syscall_shim::{Errno, SigSet, SysResult};
 use zerocopy::IntoBytes;
 
-use super::io::{Sink, put_all};
-use super::poll::{PollTable, ev};
-use super::{FileOps, OpenFile, anon};
-use crate::task::current;
-use crate::task::wait::wait_until;
+use crate::io::{Sink, put_all};
+use crate::poll::{PollTable, ev};
+use crate::{FileOps, OpenFile, anon};
 
 /// A signalfd.
 pub struct SignalFd {
@@ -33,7 +32,7 @@ impl SignalFd {
     /// Replaces the mask. `SIGKILL` and `SIGSTOP` are left out.
     pub fn set_mask(&self, mask: SigSet) {
         self.mask.store(mask.without(SigSet::UNBLOCKABLE).0, Ordering::Relaxed);
-        current().process.sighand.arrived.wake_all();
+        caller::signal_queue().wake_all();
     }
 
     fn mask(&self) -> SigSet {
@@ -45,16 +44,15 @@ impl SignalFd {
         if to.remaining() < SIZE {
             return Err(Errno::EINVAL);
         }
-        let task = current();
         let mut done = 0;
         while to.remaining() >= SIZE {
-            let info = match task.take_signal(self.mask()) {
+            let info = match caller::take_signal(self.mask()) {
                 Some(info) => info,
                 None if done > 0 => break,
                 None if nonblock => return Err(Errno::EAGAIN),
                 None => {
-                    let arrived = task.process.sighand.arrived.clone();
-                    wait_until(&[&arrived], None, || task.take_signal(self.mask())).map_err(|_| Errno::ERESTARTSYS)?
+                    let arrived = caller::signal_queue();
+                    wait_until(&[&arrived], None, || caller::take_signal(self.mask())).map_err(|_| Errno::ERESTARTSYS)?
                 }
             };
             put_all(to, info.to_signalfd().as_bytes())?;
@@ -82,9 +80,8 @@ impl FileOps for SignalFd {
     }
 
     fn poll(&self, _file: &OpenFile, table: &mut PollTable) -> u32 {
-        let task = current();
-        table.add(&task.process.sighand.arrived);
-        if task.pending_signals().intersection(self.mask()).is_empty() { 0 } else { ev::IN }
+        table.add(&caller::signal_queue());
+        if caller::pending_signals().intersection(self.mask()).is_empty() { 0 } else { ev::IN }
     }
 
     fn fdinfo(&self, _file: &OpenFile, out: &mut String) {
