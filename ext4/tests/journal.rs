@@ -86,7 +86,24 @@ fn others_replay_what_we_logged() {
     }
 }
 
-/// What a device that loses power may hold: all writes up to a flush, and any of those after it.
+/// What a device that loses power after `cut` events may hold: all writes up to the last flush, and any kilobytes of those
+/// after it.
+fn after_crash(before: &[u8], log: &[Event], cut: usize, chance: &mut u32) -> Vec<u8> {
+    let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
+    let mut bytes = before.to_vec();
+    for (at, event) in log[..cut].iter().enumerate() {
+        let Event::Write(offset, data) = event else { continue };
+        for (n, part) in data.chunks(1024).enumerate() {
+            *chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if at < flushed || *chance >> 31 == 0 {
+                let start = *offset as usize + n * 1024;
+                bytes[start..start + part.len()].copy_from_slice(part);
+            }
+        }
+    }
+    bytes
+}
+
 #[test]
 fn any_crash_leaves_what_was_synced() {
     let folder = Folder::new("crash");
@@ -129,16 +146,7 @@ fn any_crash_leaves_what_was_synced() {
         let mut states = 0;
         let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
         for cut in (0..count).map(|n| n * log.len() / count) {
-            let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
-            let mut bytes = before.clone();
-            for (at, event) in log[..cut].iter().enumerate() {
-                chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                if let Event::Write(offset, data) = event
-                    && (at < flushed || chance >> 31 == 0)
-                {
-                    bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
-                }
-            }
+            let bytes = after_crash(&before, &log, cut, &mut chance);
             let least = promised.iter().rev().find(|(events, _)| *events <= cut).map(|(_, n)| *n);
             let state = Memory::new(bytes);
             state.save(&image);
@@ -327,16 +335,7 @@ fn any_crash_of_many_threads_leaves_what_each_synced() {
     let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
     let mut chance = 99u32;
     for cut in (1..=count).map(|n| n * log.len() / count) {
-        let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
-        let mut bytes = before.clone();
-        for (at, event) in log[..cut].iter().enumerate() {
-            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            if let Event::Write(offset, data) = event
-                && (at < flushed || chance >> 31 == 0)
-            {
-                bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
-            }
-        }
+        let bytes = after_crash(&before, &log, cut, &mut chance);
         let state = Memory::new(bytes);
         let fs = mount(&state, read_write()).unwrap_or_else(|e| panic!("cut {cut}: {e}"));
         for (_, t, n) in promised.lock().unwrap().iter().filter(|(events, _, _)| *events <= cut) {

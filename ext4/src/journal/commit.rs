@@ -11,6 +11,36 @@ use zerocopy::IntoBytes;
 /// Blocks that are written to their places in one request.
 const BATCH: usize = 64;
 
+/// Most bytes of the log that are written at once.
+const LOG_BATCH: usize = 256 << 10;
+
+/// Blocks of the log that lie together on the disk, to be written at once.
+struct Batch<'a> {
+    device: &'a dyn BlockDevice,
+    start: u64,
+    data: Vec<u8>,
+}
+
+impl Batch<'_> {
+    fn add(&mut self, at: u64, block: &[u8]) -> Result<()> {
+        if at != self.start + self.data.len() as u64 || self.data.len() >= LOG_BATCH {
+            self.finish()?;
+            self.start = at;
+        }
+        self.data.try_reserve(block.len()).map_err(|_| Errno::ENOMEM)?;
+        self.data.extend_from_slice(block);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if !self.data.is_empty() {
+            self.device.write(self.start, &self.data)?;
+            self.data.clear();
+        }
+        Ok(())
+    }
+}
+
 impl Journal {
     /// Blocks of the ring.
     fn size(&self) -> u32 {
@@ -43,8 +73,8 @@ impl Journal {
         if fits { Ok(data) } else { corrupt("journal") }
     }
 
-    fn append(&mut self, device: &dyn BlockDevice, data: &[u8]) -> Result<()> {
-        self.write(device, self.head, data)?;
+    fn append(&mut self, batch: &mut Batch<'_>, data: &[u8]) -> Result<()> {
+        batch.add(self.place(self.head)?, data)?;
         self.head = self.next(self.head);
         self.used += 1;
         Ok(())
@@ -63,6 +93,7 @@ impl Journal {
     fn log(&mut self, device: &dyn BlockDevice, blocks: &[(u64, Block)], revoked: &[u64], time: fs::Timespec) -> Result<()> {
         let wide = self.incompat & INCOMPAT_64BIT != 0;
         let width = if wide { 8 } else { 4 };
+        let mut batch = Batch { device, start: 0, data: Vec::new() };
         for chunk in revoked.chunks(self.revokes_per_block()) {
             let mut data = self.header(REVOKE)?;
             let mut fits = put(&mut data, 12, &((16 + chunk.len() * width) as u32).to_be_bytes());
@@ -74,7 +105,7 @@ impl Journal {
                 return corrupt("journal");
             }
             self.seal(&mut data)?;
-            self.append(device, &data)?;
+            self.append(&mut batch, &data)?;
         }
         for chunk in blocks.chunks(self.per_descriptor()) {
             let mut data = self.header(DESCRIPTOR)?;
@@ -114,11 +145,12 @@ impl Journal {
                 contents.push(content);
             }
             self.seal(&mut data)?;
-            self.append(device, &data)?;
+            self.append(&mut batch, &data)?;
             for content in contents {
-                self.append(device, &content)?;
+                self.append(&mut batch, &content)?;
             }
         }
+        batch.finish()?;
         device.flush()?;
         let mut data = self.header(COMMIT)?;
         let mut fits = put(&mut data, 48, &(time.sec as u64).to_be_bytes()) && put(&mut data, 56, &time.nsec.to_be_bytes());
@@ -129,7 +161,8 @@ impl Journal {
         if !fits {
             return corrupt("journal");
         }
-        self.append(device, &data)?;
+        self.append(&mut batch, &data)?;
+        batch.finish()?;
         device.flush()?;
         self.sequence = self.sequence.wrapping_add(1);
         Ok(())
@@ -268,7 +301,8 @@ impl Volume {
             self.fail(&Error::Device);
             return Err(Error::Device);
         };
-        let full = journal.used > journal.size() / 2;
+        // What is in the log only is kept in memory too.
+        let full = journal.used > journal.size() / 2 || journal.used as usize > 2 * self.cache.limit();
         self.journal = Some(journal);
         if let Err(error) = result {
             self.fail(&error);

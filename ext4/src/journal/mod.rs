@@ -188,10 +188,6 @@ impl Journal {
         Ok(data)
     }
 
-    fn write(&self, device: &dyn BlockDevice, block: u32, data: &[u8]) -> Result<()> {
-        Ok(device.write(self.place(block)?, data)?)
-    }
-
     fn next(&self, block: u32) -> u32 {
         if block + 1 >= self.last { self.first } else { block + 1 }
     }
