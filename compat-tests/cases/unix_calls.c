@@ -59,6 +59,37 @@ GROUP(unix_full_listener)
     ERR("again, where there is", EISCONN, connect(client, (void *)&name, sizeof name));
 }
 
+/* What waits for room at a listener does not keep it: its close is an answer. */
+GROUP(unix_listener_goes)
+{
+    struct sockaddr_un name = {AF_UNIX, "goes"};
+    for (int type = SOCK_STREAM; type; type = type == SOCK_STREAM ? SOCK_SEQPACKET : 0) {
+        int listener = socket(AF_UNIX, type, 0), client = socket(AF_UNIX, type, 0);
+        MUST(bind(listener, (void *)&name, sizeof name) == 0 && listen(listener, 0) == 0);
+        MUST(connect(client, (void *)&name, sizeof name) == 0);
+        int told[2];
+        MUST(pipe(told) == 0);
+        pid_t child = fork();
+        if (child == 0) {
+            close(listener);
+            alarm(5);
+            int late = socket(AF_UNIX, type, 0);
+            write(told[1], "", 1);
+            _exit(connect(late, (void *)&name, sizeof name) == 0 ? 0 : errno);
+        }
+        char byte;
+        MUST(read(told[0], &byte, 1) == 1);
+        usleep(20000);
+        close(listener);
+        int status;
+        waitpid(child, &status, 0);
+        EQ("who waited is refused", ECONNREFUSED, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+        ERR("who was not accepted is told", ECONNRESET, read(client, &byte, 1));
+        unlink(name.sun_path);
+        close(client);
+    }
+}
+
 GROUP(unix_room)
 {
     /* As Linux counts: a packet's first 17 pages beyond a block are pages, the rest is one piece. */

@@ -18,6 +18,7 @@ pub(crate) struct Guard<'a, T> {
 }
 
 impl<T> Mutex<T> {
+    #[track_caller]
     pub(crate) fn new(value: T) -> Mutex<T> {
         Mutex { lock: SleepLock::new(), value: spin::Mutex::new(value) }
     }

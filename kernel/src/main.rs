@@ -47,6 +47,8 @@ mod metrics;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
+mod mmap_events;
+#[cfg(target_os = "none")]
 mod net_platform;
 #[cfg(target_os = "none")]
 mod options;
@@ -72,8 +74,6 @@ mod trace;
 mod vdso;
 #[cfg(target_os = "none")]
 mod vfs;
-#[cfg(target_os = "none")]
-mod watch;
 
 /// Exit status when the program could not be started.
 #[cfg(target_os = "none")]
@@ -138,12 +138,16 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     fd::set_caller_table(|| task::current().files());
     tty::set_opener(files::open::open);
     files::console::init();
-    files::fd_table::after_close(files::unix::in_flight::closed);
+    files::fd_table::after_close(unix::in_flight::closed);
+    unix::set_pidfd_opener(files::pidfd::open_for);
     net_platform::init();
     trace::init();
     profile::init();
-    watch::init();
-    mm::sites::init(entry::direct::for_stubs(), boot.command_line().split_ascii_whitespace().any(|word| word == "no-patch"));
+    mmap_events::init();
+    mm::patching::init(
+        entry::patched_call::for_trampolines(),
+        boot.command_line().split_ascii_whitespace().any(|word| word == "no-patch"),
+    );
     mm::heap::set_shortage_hook(task::oom::call_for);
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {

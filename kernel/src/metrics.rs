@@ -9,7 +9,7 @@ use syscall_shim::table;
 
 use crate::arch::{clock, percpu};
 use crate::host_link::{self, frame::Outgoing};
-use crate::mm::{PAGE_SIZE, account::RssKind, frames, sites};
+use crate::mm::{PAGE_SIZE, account::RssKind, frames, patching};
 use crate::task::thread::state;
 use crate::task::{Task, sched};
 use crate::{counters, latency};
@@ -34,7 +34,7 @@ fn text() -> String {
     line(format_args!("interrupts {}", sum(|cpu| cpu.interrupts.load(Ordering::Relaxed))));
     line(format_args!("switches {}", sum(|cpu| cpu.switches.load(Ordering::Relaxed))));
     line(format_args!("contended {}", sum(|cpu| cpu.contended.load(Ordering::Relaxed))));
-    let (patched, restored) = sites::patched();
+    let (patched, restored) = patching::patched();
     line(format_args!("sites {patched} {restored}"));
     for call in counters::calls() {
         let name = table::name(call.nr).unwrap_or("unknown");

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use crate::arch::boot;
 use crate::arch::percpu::this_cpu;
 use crate::drivers;
-use crate::files::unix;
 use crate::net::machine::Machine;
 use crate::net::netlink::LocalSocket;
 use crate::net::{self, Options};

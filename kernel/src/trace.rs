@@ -58,10 +58,10 @@ pub fn stats() -> String {
     line(direct, format_args!("calls direct"));
     line(trapped, format_args!("calls trapped"));
     line(vdso, format_args!("calls answered by the vDSO"));
-    let (patched, restored) = crate::mm::sites::patched();
+    let (patched, restored) = crate::mm::patching::patched();
     line(patched, format_args!("call sites patched"));
     line(restored, format_args!("call sites given back"));
-    for (why, count) in crate::mm::sites::refused() {
+    for (why, count) in crate::mm::patching::refused() {
         line(count, format_args!("call sites refused: {why}"));
     }
     for row in rows {

@@ -119,7 +119,7 @@ pub fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
-        "mqueue" => crate::ipc::mqueue::file_system(),
+        "mqueue" => ::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
     })
 }
@@ -321,7 +321,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
         MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::RELATIME,
     )?;
     make_dir(ns, "/dev/mqueue", 0o1777)?;
-    mount(ns, crate::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
+    mount(ns, ::ipc::mqueue::file_system(), "mqueue", "/dev/mqueue", SECURE)?;
     make_dir(ns, "/dev/shm", 0o1777)?;
     let shm = new_tmpfs(TmpfsOptions::default())?;
     mount(ns, shm, "tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RELATIME)

@@ -4,13 +4,8 @@ use core::fmt;
 use core::panic::Location;
 use core::sync::atomic::{AtomicU16, Ordering};
 
-use crate::graph::{ClassId, Graph};
+use crate::graph::{ClassId, Graph, Place, Stack};
 use crate::held::Held;
-
-/// Return addresses of a stack, the innermost first; those that are not known are 0.
-pub type Stack = [u64; 10];
-
-pub(crate) type Place = &'static Location<'static>;
 
 /// What the checks ask of the machine.
 pub trait Context: Sync {
@@ -54,7 +49,6 @@ fn context() -> Option<&'static dyn Context> {
 /// Where a lock was made.
 pub struct Class {
     place: Place,
-    over_waits: bool,
     /// The number of its [`ClassId`], once that is known, or 0.
     id: AtomicU16,
 }
@@ -63,18 +57,12 @@ impl Class {
     /// The class of locks that the caller makes.
     #[track_caller]
     pub const fn here() -> Self {
-        Self { place: Location::caller(), over_waits: false, id: AtomicU16::new(0) }
-    }
-
-    /// The same, of locks that are held over waits for other parties.
-    #[track_caller]
-    pub const fn over_waits() -> Self {
-        Self { place: Location::caller(), over_waits: true, id: AtomicU16::new(0) }
+        Self { place: Location::caller(), id: AtomicU16::new(0) }
     }
 
     fn id(&self, context: &dyn Context) -> ClassId {
         ClassId::known(self.id.load(Ordering::Relaxed)).unwrap_or_else(|| {
-            let Some(id) = with_graph(context, |graph| graph.class(self.place, self.over_waits)) else {
+            let Some(id) = with_graph(context, |graph| graph.class(self.place)) else {
                 panic!("too many classes of locks for the check of their order");
             };
             self.id.store(id.get(), Ordering::Relaxed);
@@ -166,11 +154,6 @@ pub fn acquire_sleeping(class: &Class) {
     check(context, before.into_iter().flatten(), class);
 }
 
-/// A sleeping lock is about to be taken by one whom no signal wakes: its holders must not wait for others.
-pub fn may_be_taken_unkillably(class: &Class) {
-    assert!(!class.over_waits, "who waits for the lock {class} cannot be killed, and its holder may wait for others");
-}
-
 /// A sleeping lock was taken.
 pub fn acquired_sleeping(class: &Class) {
     let Some(context) = context() else { return };
@@ -193,16 +176,14 @@ pub fn may_sleep() {
     }
 }
 
-/// The caller is about to wait for what another party decides: it may hold no sleeping lock but those that say so.
+/// The caller is about to wait for what another party decides: it may hold no lock.
 pub fn may_wait_for_others() {
     may_sleep();
     let Some(context) = context() else { return };
-    let mut before = None;
-    context.with_task(&mut |held| before = Some(held.copy()));
-    for class in before.into_iter().flatten() {
-        if !with_graph(context, |graph| graph.is_held_over_waits(class)) {
-            panic!("a wait for another party with the lock made at {} held", place(context, class));
-        }
+    let mut last = None;
+    context.with_task(&mut |held| last = held.copy().last());
+    if let Some(class) = last {
+        panic!("a wait for another party with the lock made at {} held", place(context, class));
     }
 }
 

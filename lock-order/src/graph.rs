@@ -1,8 +1,12 @@
 //! Which class of locks was taken while which other one was held.
 
 use core::num::NonZeroU16;
+use core::panic::Location;
 
-use crate::checked::{Place, Stack};
+/// Return addresses of a stack, the innermost first; those that are not known are 0.
+pub type Stack = [u64; 10];
+
+pub(crate) type Place = &'static Location<'static>;
 
 /// Most classes. A kernel has some 200.
 pub(crate) const MAX_CLASSES: usize = 512;
@@ -45,8 +49,6 @@ pub(crate) struct Opposite {
 /// The classes, and which was taken while which other one was held.
 pub(crate) struct Graph {
     classes: [Option<Place>; MAX_CLASSES],
-    /// Those that are held over waits for other parties.
-    over_waits: [bool; MAX_CLASSES],
     known: [[u64; MAX_CLASSES / 64]; MAX_CLASSES],
     edges: [Edge; MAX_EDGES],
     len: usize,
@@ -59,7 +61,6 @@ impl Graph {
     pub const fn new() -> Self {
         Self {
             classes: [None; MAX_CLASSES],
-            over_waits: [false; MAX_CLASSES],
             known: [[0; MAX_CLASSES / 64]; MAX_CLASSES],
             edges: [Edge { from: 0, to: 0, stack: [0; _] }; MAX_EDGES],
             len: 0,
@@ -69,24 +70,18 @@ impl Graph {
     }
 
     /// The class of a place; `None` where there are too many.
-    pub fn class(&mut self, place: Place, over_waits: bool) -> Option<ClassId> {
+    pub fn class(&mut self, place: Place) -> Option<ClassId> {
         let at = self
             .classes
             .iter()
             .position(|known| known.is_none_or(|known| core::ptr::eq(known, place) || *known == *place))?;
         self.classes[at] = Some(place);
-        self.over_waits[at] = over_waits;
         ClassId::known(at as u16 + 1)
     }
 
     /// The place of a class.
     pub fn place(&self, class: ClassId) -> Option<Place> {
         self.classes.get(class.index()).copied().flatten()
-    }
-
-    /// Whether the holders of a class wait for other parties.
-    pub fn is_held_over_waits(&self, class: ClassId) -> bool {
-        self.over_waits.get(class.index()).copied().unwrap_or(false)
     }
 
     /// Notes that `to` is taken with `from` held, by whom `stack` tells. The opposite order is an error.

@@ -12,9 +12,9 @@
 //!   [`acquire_sleeping`]. Between the kinds there is one order: sleeping ones first.
 //! - nothing sleeps, and no sleeping lock is taken, with a spinning one held: [`may_sleep`];
 //! - no spinning lock of threads is taken with interrupts off: [`interrupts_may_come`];
-//! - nobody waits for another party (a peer, a terminal, a child) with a sleeping lock held, unless its class says that
-//!   its holders do ([`Class::over_waits`]): [`may_wait_for_others`]. Whoever wants such a lock must be killable, so
-//!   [`may_be_taken_unkillably`] refuses it.
+//! - nobody waits for another party (a peer, a terminal, a child) with a lock held: [`may_wait_for_others`].
+//!
+//! The policy that these checks are a part of is in docs/internals/policies.md.
 //!
 //! Spinning locks belong to the CPU that took them, sleeping ones to the task. Where each keeps what it holds says the
 //! [`Context`]; before there is one nothing is checked.
@@ -37,6 +37,8 @@ mod unchecked;
 
 #[cfg(debug_assertions)]
 pub use checked::*;
+#[cfg(debug_assertions)]
+pub use graph::Stack;
 #[cfg(debug_assertions)]
 pub use held::Held;
 #[cfg(not(debug_assertions))]

@@ -128,22 +128,6 @@ fn a_wait_for_others_under_a_lock_is_found() {
 }
 
 #[test]
-fn a_lock_held_over_waits_must_be_killable() {
-    assert_eq!(
-        found(|| {
-            let class = Class::over_waits();
-            acquire_sleeping(&class);
-            acquired_sleeping(&class);
-            may_wait_for_others();
-            release_sleeping(&class);
-        }),
-        None
-    );
-    let message = found(|| may_be_taken_unkillably(&Class::over_waits()));
-    assert!(message.is_some_and(|message| message.contains("cannot be killed")));
-}
-
-#[test]
 fn a_lock_of_threads_with_interrupts_off_is_found() {
     let message = found(|| {
         INTERRUPTS.set(false);

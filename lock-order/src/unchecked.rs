@@ -11,12 +11,6 @@ impl Class {
     pub const fn here() -> Self {
         Self
     }
-
-    /// The same, of locks that are held over waits for other parties.
-    #[inline(always)]
-    pub const fn over_waits() -> Self {
-        Self
-    }
 }
 
 impl fmt::Display for Class {
@@ -40,9 +34,6 @@ pub fn interrupts_may_come(_class: &Class) {}
 /// A sleeping lock is about to be taken.
 #[inline(always)]
 pub fn acquire_sleeping(_class: &Class) {}
-/// A sleeping lock is about to be taken by one whom no signal wakes.
-#[inline(always)]
-pub fn may_be_taken_unkillably(_class: &Class) {}
 /// A sleeping lock was taken.
 #[inline(always)]
 pub fn acquired_sleeping(_class: &Class) {}

@@ -1,4 +1,5 @@
-//! The local APIC, as x2APIC (registers are MSRs) where the CPU has it, else as xAPIC (registers are memory).
+//! The local APIC, as x2APIC (registers are MSRs) where the CPU has it, else as xAPIC (registers
+//! are memory).
 //!
 //! Source: SDM volume 3A, chapter 11.
 
@@ -49,7 +50,8 @@ const PIC_SLAVE_DATA: u16 = 0xa1;
 /// The xAPIC's registers; null in x2APIC mode.
 static REGISTERS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
-/// Bit of the paravirtual end-of-interrupt word: KVM waits for it to be cleared, and for no write to the register.
+/// Bit of the paravirtual end-of-interrupt word: KVM waits for it to be cleared, and for no write
+/// to the register.
 const PV_EOI_PENDING: u32 = 1;
 
 fn read(register: u32) -> u32 {
@@ -76,8 +78,9 @@ fn write(register: u32, value: u32) {
     }
 }
 
-/// Silences the 8259s and sets up this CPU's local APIC, with its timer stopped. Each CPU calls this; the first one before
-/// the others start. `map` maps the page of registers at a physical address, for good.
+/// Silences the 8259s and sets up this CPU's local APIC, with its timer stopped. Each CPU calls
+/// this; the first one before the others start. `map` maps the page of registers at a physical
+/// address, for good.
 pub fn init(map: fn(u64) -> Option<*mut u8>) {
     // SAFETY: masks every line; where there is no PIC nobody listens.
     unsafe {
@@ -100,7 +103,8 @@ pub fn init(map: fn(u64) -> Option<*mut u8>) {
     }
     this_cpu().apic_id.store(id(), Ordering::Relaxed);
     write(TASK_PRIORITY, 0);
-    // First: while the APIC is disabled the mask bits of the local vector table cannot be cleared (SDM volume 3A, 11.4.7.2).
+    // First: while the APIC is disabled the mask bits of the local vector table cannot be cleared
+    // (SDM volume 3A, 11.4.7.2).
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(vectors::SPURIOUS));
     write(LVT_LINT0, LVT_MASKED);
     write(LVT_LINT1, LVT_NMI);
@@ -111,8 +115,8 @@ pub fn init(map: fn(u64) -> Option<*mut u8>) {
     if cpuid::kvm_features() & cpuid::KVM_FEATURE_PV_EOI != 0 {
         const ENABLE: u64 = 1;
         let word = layout::virt_to_phys(&raw const this_cpu().pv_eoi);
-        // SAFETY: the feature bit says that the MSR exists (Documentation/virt/kvm/x86/msr.rst); the word is this CPU's for
-        // good.
+        // SAFETY: the feature bit says that the MSR exists (Documentation/virt/kvm/x86/msr.rst);
+        // the word is this CPU's for good.
         unsafe { msr::write(msr::KVM_PV_EOI_EN, word | ENABLE) };
     }
 }
@@ -138,7 +142,8 @@ pub fn eoi() {
     write(END_OF_INTERRUPT, 0);
 }
 
-/// Whether the interrupt at `vector` is being handled by this CPU: the APIC has raised it, and it was not ended.
+/// Whether the interrupt at `vector` is being handled by this CPU: the APIC has raised it, and it
+/// was not ended.
 pub fn is_in_service(vector: u8) -> bool {
     read(IN_SERVICE + u32::from(vector / 32) * 0x10) >> (vector % 32) & 1 != 0
 }
@@ -146,8 +151,8 @@ pub fn is_in_service(vector: u8) -> bool {
 /// Sends an interrupt to the CPU with `apic_id`. What was stored before is visible to its handler.
 fn command(apic_id: u32, value: u32) {
     if is_x2apic() {
-        // SAFETY: x2APIC mode has the register. Unlike a store to the xAPIC's, the write does not wait for earlier stores, so
-        // fences do (SDM volume 3A, 11.12.3).
+        // SAFETY: x2APIC mode has the register. Unlike a store to the xAPIC's, the write does not
+        // wait for earlier stores, so fences do (SDM volume 3A, 11.12.3).
         unsafe {
             core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
             msr::write(msr::X2APIC + COMMAND_LOW / 16, u64::from(apic_id) << 32 | u64::from(value));
@@ -179,7 +184,8 @@ pub fn send_init(apic_id: u32) {
     command(apic_id, LEVEL_ASSERT | DELIVERY_INIT);
 }
 
-/// Has a CPU that was reset start in real mode at the page at `phys`, below 1 MiB; one that runs does not mind.
+/// Has a CPU that was reset start in real mode at the page at `phys`, below 1 MiB; one that runs
+/// does not mind.
 pub fn send_startup(apic_id: u32, phys: u64) {
     command(apic_id, LEVEL_ASSERT | DELIVERY_STARTUP | (phys >> 12) as u32);
 }

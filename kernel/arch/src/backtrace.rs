@@ -14,8 +14,8 @@ pub fn frame_pointer() -> u64 {
     rbp
 }
 
-/// Return addresses, innermost first, from a saved frame pointer. Ends at the first that does not point into kernel code, or
-/// that lies where nothing is mapped; safe on a broken stack.
+/// Return addresses, innermost first, from a saved frame pointer. Ends at the first that does not
+/// point into kernel code, or that lies where nothing is mapped; safe on a broken stack.
 pub fn return_addresses(frame_pointer: u64) -> impl Iterator<Item = u64> {
     let mut rbp = frame_pointer;
     core::iter::from_fn(move || {

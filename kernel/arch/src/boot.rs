@@ -1,6 +1,7 @@
 //! What the boot loader told us, whichever protocol it speaks.
 //!
-//! The structures of the loader lie in memory that will be given out as free, so all of it is copied here first.
+//! The structures of the loader lie in memory that will be given out as free, so all of it is
+//! copied here first.
 
 use base::addr::PhysRange;
 use spin::Once;
@@ -12,7 +13,8 @@ use super::{linux_boot, pvh};
 #[cfg(target_os = "none")]
 core::arch::global_asm!(include_str!("boot.s"), options(att_syntax));
 
-/// Names the payload that mkimage appended to the kernel: it finds this by the magic and fills in the rest.
+/// Names the payload that mkimage appended to the kernel: it finds this by the magic and fills in
+/// the rest.
 #[repr(C)]
 struct PayloadHeader {
     magic: [u8; 16],
@@ -43,12 +45,14 @@ pub struct Image {
 impl Image {
     /// Reads what stands in the image.
     pub fn read() -> Self {
-        // SAFETY: a valid static; volatile because its value is changed after the compiler has seen it.
+        // SAFETY: a valid static; volatile because its value is changed after the compiler has seen
+        // it.
         let PayloadHeader { phys, len, sum, rodata_len, .. } = unsafe { (&raw const PAYLOAD).read_volatile() };
         Self { payload: PhysRange { start: phys, end: phys.saturating_add(len) }, sum, rodata_len }
     }
 
-    /// Code and constants, as they stood in the file; `None` where what the image says of them cannot be.
+    /// Code and constants, as they stood in the file; `None` where what the image says of them
+    /// cannot be.
     pub fn parts(&self) -> Option<[&'static [u8]; 2]> {
         let [text, rodata] = crate::layout::image_constants();
         Some([text, rodata.get(..usize::try_from(self.rodata_len).ok()?)?])

@@ -1,8 +1,9 @@
 //! Time: the TSC turned into nanoseconds, and wall-clock time on top.
 //!
-//! Under KVM the scale comes from its paravirtual clock, which also follows a migration. Elsewhere it comes from CPUID, or,
-//! where that says nothing (QEMU's translator), from a measurement against the local APIC timer, which runs at 1 GHz in
-//! QEMU and KVM. The measurement starts early and ends late in boot, so that it costs next to nothing.
+//! Under KVM the scale comes from its paravirtual clock, which also follows a migration. Elsewhere
+//! it comes from CPUID, or, where that says nothing (QEMU's translator), from a measurement against
+//! the local APIC timer, which runs at 1 GHz in QEMU and KVM. The measurement starts early and ends
+//! late in boot, so that it costs next to nothing.
 //!
 //! Sources: Documentation/virt/kvm/x86/msr.rst (pvclock), SDM volume 2A, CPUID leaf 15H.
 
@@ -26,7 +27,8 @@ const MAX_CALIBRATION_TICKS: u32 = 20_000_000;
 /// Between the two, it ends when the error is at most one part in this many.
 const CALIBRATION_PRECISION: u64 = 10_000;
 
-/// The scale in use, readable without a lock: an odd sequence number means that it is being changed.
+/// The scale in use, readable without a lock: an odd sequence number means that it is being
+/// changed.
 struct SharedScale {
     sequence: AtomicU32,
     base_tsc: AtomicU64,
@@ -139,7 +141,8 @@ struct Sample {
 }
 
 impl Sample {
-    /// Reads both several times, because a read of the APIC can take long, and keeps the closest pair.
+    /// Reads both several times, because a read of the APIC can take long, and keeps the closest
+    /// pair.
     fn take() -> Self {
         const MIN_READS: usize = 6;
         const MAX_READS: usize = 60;
@@ -161,7 +164,8 @@ impl Sample {
     }
 }
 
-/// Marks the start of time, and of the measurement of the TSC if there has to be one. The local APIC is up.
+/// Marks the start of time, and of the measurement of the TSC if there has to be one. The local
+/// APIC is up.
 pub fn start() {
     apic::start_counting();
     let sample = Sample::take();
@@ -170,8 +174,9 @@ pub fn start() {
     START_WIDTH.store(sample.width, Ordering::Relaxed);
 }
 
-/// Finds the scale of the TSC and the time of day. To be called as late in boot as can be: a measurement then has no need to
-/// wait. `built` is when the kernel was built, in seconds since 1970: what time begins at where no clock tells the date.
+/// Finds the scale of the TSC and the time of day. To be called as late in boot as can be: a
+/// measurement then has no need to wait. `built` is when the kernel was built, in seconds since
+/// 1970: what time begins at where no clock tells the date.
 pub fn init(built: u64) {
     let start = START_TSC.load(Ordering::Relaxed);
     if !init_pvclock() {
@@ -188,7 +193,8 @@ pub fn init(built: u64) {
     kinfo!("TSC at {} kHz, time of day from {source}", scale().frequency() / 1000);
 }
 
-/// Measures the TSC since [`start`] against the local APIC timer, for as long as the error is large, within reason.
+/// Measures the TSC since [`start`] against the local APIC timer, for as long as the error is
+/// large, within reason.
 fn measure_tsc() -> u64 {
     let start = START_TSC.load(Ordering::Relaxed);
     let ticks_start = START_TICKS.load(Ordering::Relaxed);
@@ -220,13 +226,14 @@ fn init_pvclock() -> bool {
     SCALE.get().mult != 0
 }
 
-/// Takes over what KVM has changed about its clock, and says whether it has. Called now and then, by the timer interrupt of the
-/// boot CPU.
+/// Takes over what KVM has changed about its clock, and says whether it has. Called now and then,
+/// by the timer interrupt of the boot CPU.
 pub fn refresh() -> bool {
     let Some(&phys) = PVCLOCK.get() else { return false };
     let shared: *const PvclockTime = phys_to_virt(phys);
     loop {
-        // SAFETY: the page lives for good; KVM writes it, so every read is volatile, and the version tells a torn one.
+        // SAFETY: the page lives for good; KVM writes it, so every read is volatile, and the
+        // version tells a torn one.
         let (version, time, after) = unsafe {
             let version = (&raw const (*shared).version).read_volatile();
             fence(Ordering::Acquire);
@@ -247,8 +254,8 @@ pub fn refresh() -> bool {
     }
 }
 
-/// Changes what the scale is made of, and the scale. A clock that was never corrected is the hypervisor's own; any other goes on
-/// from where it is.
+/// Changes what the scale is made of, and the scale. A clock that was never corrected is the
+/// hypervisor's own; any other goes on from where it is.
 fn change(what: impl FnOnce()) {
     static CORRECTED: AtomicBool = AtomicBool::new(false);
     let interrupts = irq::save_and_disable();
@@ -372,7 +379,8 @@ fn rtc_seconds() -> Option<u64> {
     u64::try_from(days * 86_400 + time).ok()
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that the leap day is last.
+/// Days from 1970-01-01 to a date of the Gregorian calendar: years are counted from March, so that
+/// the leap day is last.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let leap_days = year / 4 - year / 100 + year / 400;

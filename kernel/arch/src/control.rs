@@ -5,11 +5,13 @@ use core::fmt;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr2, Cr3, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, FsBase, GsBase};
 
-/// Puts this CPU in the mode that the kernel expects: protection by page bits binds ring 0 too, global pages, and
-/// `wrfsbase` where there is one. SMEP and SMAP stay off: the application's pages are the kernel's own kind.
+/// Puts this CPU in the mode that the kernel expects: protection by page bits binds ring 0 too,
+/// global pages, and `wrfsbase` where there is one. SMEP and SMAP stay off: the application's pages
+/// are the kernel's own kind.
 pub fn init() {
     let fsgsbase = raw_cpuid::CpuId::new().get_extended_feature_info().is_some_and(|features| features.has_fsgsbase());
-    // SAFETY: write protection is on since boot.s on the first CPU; the rest only adds instructions and a cache hint.
+    // SAFETY: write protection is on since boot.s on the first CPU; the rest only adds instructions
+    // and a cache hint.
     unsafe {
         Cr0::update(|cr0| *cr0 |= Cr0Flags::WRITE_PROTECT);
         Cr4::update(|cr4| {
@@ -21,9 +23,11 @@ pub fn init() {
     super::msr::set_fsgsbase(fsgsbase);
 }
 
-/// Has this CPU forget the instructions that it has fetched ahead (SDM vol. 3, 9.3: a move to a control register serializes).
+/// Has this CPU forget the instructions that it has fetched ahead (SDM vol. 3, 9.3: a move to a
+/// control register serializes).
 pub fn serialize() {
-    // SAFETY: CR2 gets the value that it has; nothing but the page-fault handler reads it, and that at once.
+    // SAFETY: CR2 gets the value that it has; nothing but the page-fault handler reads it, and that
+    // at once.
     unsafe { core::arch::asm!("mov {0}, cr2", "mov cr2, {0}", out(reg) _, options(nostack, preserves_flags)) };
 }
 

@@ -3,8 +3,8 @@
 use alloc::string::String;
 use core::arch::x86_64::{__cpuid_count, __get_cpuid_max, CpuidResult};
 
-/// The words of Linux's feature array that come from CPUID: leaf, subleaf, register, and the names from bit 0 up; `-` where
-/// Linux shows none (arch/x86/include/asm/cpufeatures.h).
+/// The words of Linux's feature array that come from CPUID: leaf, subleaf, register, and the names
+/// from bit 0 up; `-` where Linux shows none (arch/x86/include/asm/cpufeatures.h).
 const WORDS: &[(u32, u32, Register, &str)] = &[
     (
         1,

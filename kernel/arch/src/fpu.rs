@@ -1,4 +1,5 @@
-//! The FPU and vector state of a thread. It is saved at context switches and signals only: the kernel itself uses none.
+//! The FPU and vector state of a thread. It is saved at context switches and signals only: the
+//! kernel itself uses none.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use core::arch::asm;
@@ -13,7 +14,8 @@ static AREA_SIZE: AtomicUsize = AtomicUsize::new(512);
 /// x87, SSE, AVX and the three AVX-512 components; protection keys and AMX tiles are left off.
 const SUPPORTED: u64 = 0b1110_0111;
 
-/// Turns the FPU on for this CPU: CR0.MP and NE, CR4.OSFXSR, OSXMMEXCPT and OSXSAVE, and XCR0 with all that it has.
+/// Turns the FPU on for this CPU: CR0.MP and NE, CR4.OSFXSR, OSXMMEXCPT and OSXSAVE, and XCR0 with
+/// all that it has.
 pub fn init_cpu() {
     let has_xsave = CpuId::new().get_feature_info().is_some_and(|f| f.has_xsave());
     // SAFETY: sets the bits that Linux sets too; XCR0 gets only bits that CPUID reports.
@@ -36,8 +38,9 @@ pub fn init_cpu() {
             let (low, high): (u32, u32);
             asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high);
             if u64::from(low) | u64::from(high) << 32 != xcr0 {
-                // A hypervisor that was not told of the write puts its own value back with the next exit, which CPUID was: seen with
-                // KVM on a processor that QEMU emulates. FXSAVE then has all that is left.
+                // A hypervisor that was not told of the write puts its own value back with the next
+                // exit, which CPUID was: seen with KVM on a processor that QEMU emulates. FXSAVE
+                // then has all that is left.
                 asm!("mov cr4, {}", in(reg) cr4 & !(1 << 18));
                 return;
             }
@@ -98,7 +101,8 @@ impl FpuArea {
         area
     }
 
-    /// Back to the state at program start. With XSAVE that is an empty header, and MXCSR, which is loaded all the same.
+    /// Back to the state at program start. With XSAVE that is an empty header, and MXCSR, which is
+    /// loaded all the same.
     pub fn reset(&mut self) {
         let stale = if has_xsave() { OFF_XSTATE_BV..OFF_XSTATE_BV + XSAVE_HEADER } else { 0..OFF_XSTATE_BV };
         let bytes = self.bytes_mut();
@@ -113,13 +117,15 @@ impl FpuArea {
         unsafe { core::slice::from_raw_parts(self.0, area_size()) }
     }
 
-    /// The saved bytes, to change. Call [`FpuArea::sanitize`] on bytes that come from the application.
+    /// The saved bytes, to change. Call [`FpuArea::sanitize`] on bytes that come from the
+    /// application.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`, and `self` is borrowed mutably.
         unsafe { core::slice::from_raw_parts_mut(self.0, area_size()) }
     }
 
-    /// Makes bytes of any origin loadable: XRSTOR faults on reserved bits of MXCSR and of the header.
+    /// Makes bytes of any origin loadable: XRSTOR faults on reserved bits of MXCSR and of the
+    /// header.
     pub fn sanitize(&mut self) {
         let mask = 0xffff;
         let with_header = has_xsave();

@@ -1,8 +1,9 @@
 //! GDT, TSS and the interrupt stacks.
 //!
-//! Application and kernel both run in ring 0, so an interrupt would be pushed onto the application's stack: into its red zone,
-//! or onto a goroutine's few hundred bytes. So every vector comes in on an IST stack, and the entry code moves the frame from
-//! there to the thread's kernel stack at once.
+//! Application and kernel both run in ring 0, so an interrupt would be pushed onto the
+//! application's stack: into its red zone, or onto a goroutine's few hundred bytes. So every vector
+//! comes in on an IST stack, and the entry code moves the frame from there to the thread's kernel
+//! stack at once.
 
 use alloc::boxed::Box;
 use core::arch::asm;
@@ -13,7 +14,8 @@ use x86_64::structures::tss::TaskStateSegment;
 
 /// Code selector of kernel and application.
 pub const KERNEL_CS: u16 = 0x08;
-/// Data selector of kernel and application. `syscall` loads `STAR[47:32] + 8`, so it follows the code selector.
+/// Data selector of kernel and application. `syscall` loads `STAR[47:32] + 8`, so it follows the
+/// code selector.
 pub const KERNEL_SS: u16 = 0x10;
 
 /// IST index (0-based) for every vector that has none of its own.
@@ -45,8 +47,8 @@ pub fn init() {
     let tss_selector = gdt.append(Descriptor::tss_segment(tss));
     debug_assert!(code.0 == KERNEL_CS && data.0 == KERNEL_SS);
     gdt.load();
-    // SAFETY: the GDT just loaded holds these selectors and is never freed; GS base is restored because loading GS clears it
-    // on some CPUs, and FS holds no base yet.
+    // SAFETY: the GDT just loaded holds these selectors and is never freed; GS base is restored
+    // because loading GS clears it on some CPUs, and FS holds no base yet.
     unsafe {
         let gs_base = super::msr::read(0xc000_0101);
         asm!(

@@ -21,7 +21,8 @@ struct Gate {
     reserved: u32,
 }
 
-/// Present, DPL 0, 64-bit interrupt gate. Breakpoints need no DPL 3: the application runs in ring 0.
+/// Present, DPL 0, 64-bit interrupt gate. Breakpoints need no DPL 3: the application runs in ring
+/// 0.
 const INTERRUPT_GATE: u8 = 0x8e;
 
 static IDT: Once<[Gate; 256]> = Once::new();

@@ -22,14 +22,16 @@ struct FlushRequest {
 static REQUESTS: [FlushRequest; MAX_CPUS] =
     [const { FlushRequest { start: AtomicU64::new(0), end: AtomicU64::new(0), pending: AtomicU64::new(0) } }; MAX_CPUS];
 
-/// How long a CPU may leave a request unanswered before its stack is shown, in TSC ticks: some seconds.
+/// How long a CPU may leave a request unanswered before its stack is shown, in TSC ticks: some
+/// seconds.
 const STUCK_AFTER: u64 = 20_000_000_000;
 
-/// Has the CPUs of `cpus` flush the translations of `start..end`, and returns when they have. Works with interrupts off too,
-/// since the CPUs that wait for each other answer each other; but no spin lock may be held, because a CPU that waits for one
-/// with interrupts off does not answer.
+/// Has the CPUs of `cpus` flush the translations of `start..end`, and returns when they have. Works
+/// with interrupts off too, since the CPUs that wait for each other answer each other; but no spin
+/// lock may be held, because a CPU that waits for one with interrupts off does not answer.
 pub fn flush(cpus: u64, start: u64, end: u64) {
-    // An interrupt in between would do no harm, but being moved to another CPU would; nothing here sleeps.
+    // An interrupt in between would do no harm, but being moved to another CPU would; nothing here
+    // sleeps.
     let own = this_cpu().id.get();
     let request = &REQUESTS[own as usize % MAX_CPUS];
     request.start.store(start, Ordering::Relaxed);
@@ -89,7 +91,8 @@ pub fn show_stacks() {
     }
 }
 
-/// Whether this CPU, which has got an NMI, is to show where it is, and nothing else. Asked once for each NMI.
+/// Whether this CPU, which has got an NMI, is to show where it is, and nothing else. Asked once for
+/// each NMI.
 pub fn stack_wanted() -> bool {
     let own = 1 << this_cpu().id.get();
     SHOW.fetch_and(!own, Ordering::SeqCst) & own != 0

@@ -46,7 +46,8 @@ pub fn enable() {
 /// Turns interrupts on and halts until one comes, with no window in which it could be missed.
 #[inline]
 pub fn enable_and_halt() {
-    // SAFETY: `sti` holds interrupts back for one instruction, so a wake-up cannot fall between the two.
+    // SAFETY: `sti` holds interrupts back for one instruction, so a wake-up cannot fall between the
+    // two.
     unsafe { asm!("sti", "hlt", options(nostack)) };
 }
 

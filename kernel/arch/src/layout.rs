@@ -1,5 +1,5 @@
-//! The kernel's half of every address space: where the image, the direct map of RAM and the dynamic area lie, and the arithmetic
-//! between physical and virtual addresses.
+//! The kernel's half of every address space: where the image, the direct map of RAM and the dynamic
+//! area lie, and the arithmetic between physical and virtual addresses.
 
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -106,7 +106,8 @@ pub fn kernel_pml4_phys() -> u64 {
     KERNEL_PML4.load(Ordering::Relaxed)
 }
 
-/// Tells where the kernel's top-level page table is. The tables below it that map the kernel are never freed.
+/// Tells where the kernel's top-level page table is. The tables below it that map the kernel are
+/// never freed.
 pub fn set_kernel_pml4(phys: u64) {
     KERNEL_PML4.store(phys, Ordering::Relaxed);
 }

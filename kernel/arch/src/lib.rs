@@ -1,7 +1,9 @@
-//! Everything that knows it runs on an x86-64 processor and needs neither locks nor a heap of its own making: registers, tables, the
-//! local APIC, clocks, the entry of traps, the boot protocols, and what each CPU has of its own.
+//! Everything that knows it runs on an x86-64 processor and needs neither locks nor a heap of its
+//! own making: registers, tables, the local APIC, clocks, the entry of traps, the boot protocols,
+//! and what each CPU has of its own.
 //!
-//! The layers above are called at a handful of places, which [`upcalls`] lists. Nothing else points upward.
+//! The layers above are called at a handful of places, which [`upcalls`] lists. Nothing else points
+//! upward.
 #![no_std]
 
 extern crate alloc;

@@ -33,7 +33,8 @@ pub unsafe fn read(register: u32) -> u64 {
 /// Writes a model-specific register.
 ///
 /// # Safety
-/// The register must exist, take this value, and the CPU mode that results must keep the kernel running.
+/// The register must exist, take this value, and the CPU mode that results must keep the kernel
+/// running.
 #[inline]
 pub unsafe fn write(register: u32, value: u64) {
     // SAFETY: the caller knows what the value does.
@@ -46,10 +47,12 @@ pub unsafe fn write(register: u32, value: u64) {
 /// FS base: the running thread's TLS.
 pub const FS_BASE: u32 = 0xc000_0100;
 
-/// Whether all CPUs have `rdfsbase` and `wrfsbase` and are set to allow them: they take far less time than the register.
+/// Whether all CPUs have `rdfsbase` and `wrfsbase` and are set to allow them: they take far less
+/// time than the register.
 static FSGSBASE: AtomicBool = AtomicBool::new(false);
 
-/// Says whether the CPUs, which are alike, can do without the register for FS base. This one is set to allow it.
+/// Says whether the CPUs, which are alike, can do without the register for FS base. This one is set
+/// to allow it.
 pub fn set_fsgsbase(usable: bool) {
     FSGSBASE.store(usable, Ordering::Relaxed);
 }

@@ -1,5 +1,5 @@
-//! What each CPU has of its own. GS base points at its [`PerCpu`] always: application and kernel share ring 0, so there is no
-//! `swapgs`. Entry code reaches the first fields by their offset.
+//! What each CPU has of its own. GS base points at its [`PerCpu`] always: application and kernel
+//! share ring 0, so there is no `swapgs`. Entry code reaches the first fields by their offset.
 
 use core::arch::asm;
 use core::cell::Cell;
@@ -17,7 +17,8 @@ pub const LISTED_CPUS: usize = 4 * MAX_CPUS;
 /// The running task, of which this layer knows nothing but where it is.
 pub enum CurrentTask {}
 
-/// The per-CPU block. The offsets of the fields that assembly uses are checked below. Blocks share no cache line.
+/// The per-CPU block. The offsets of the fields that assembly uses are checked below. Blocks share
+/// no cache line.
 #[repr(C, align(128))]
 pub struct PerCpu {
     self_ptr: Cell<*const PerCpu>,
@@ -43,7 +44,8 @@ pub struct PerCpu {
     pub flush_requests: AtomicU64,
     /// The CPU is idle and will look at `need_resched` by itself.
     pub polling: AtomicBool,
-    /// The CPU is idle and uses the address space that it has loaded for nothing: it flushes before it does again.
+    /// The CPU is idle and uses the address space that it has loaded for nothing: it flushes before
+    /// it does again.
     pub lazy: AtomicBool,
     /// The table of counted pointers of which the CPU reads an entry just now: its address, or 0.
     pub reading: AtomicUsize,
@@ -65,7 +67,8 @@ pub struct PerCpu {
     pub contended: AtomicU64,
     /// Times that a task slept for a lock.
     pub lock_sleeps: AtomicU64,
-    /// What the vDSO has answered by itself, as [`syscall_shim::vdso::COUNTED`] orders it. Its code counts.
+    /// What the vDSO has answered by itself, as [`syscall_shim::vdso::COUNTED`] orders it. Its code
+    /// counts.
     pub vdso_answers: [AtomicU64; COUNTED.len()],
 }
 
@@ -140,8 +143,9 @@ static CPUS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
 
 const IA32_GS_BASE: u32 = 0xc000_0101;
 
-/// Points GS base of this CPU at its block, the one with index `id`. `stack` is the stack that it runs on, lowest and highest
-/// address. The first thing that a CPU does: locks, interrupts and the scheduler need it.
+/// Points GS base of this CPU at its block, the one with index `id`. `stack` is the stack that it
+/// runs on, lowest and highest address. The first thing that a CPU does: locks, interrupts and the
+/// scheduler need it.
 pub fn init(id: u32, stack: (u64, u64)) {
     let cpu = of(id);
     cpu.self_ptr.set(cpu);
@@ -173,8 +177,8 @@ pub fn each(mask: u64) -> impl Iterator<Item = &'static PerCpu> {
 #[inline]
 pub fn this_cpu() -> &'static PerCpu {
     let ptr: *const PerCpu;
-    // SAFETY: GS base points at a static PerCpu whose first field is its own address. The read must not be moved across a call
-    // that can sleep, so it is not declared free of side effects.
+    // SAFETY: GS base points at a static PerCpu whose first field is its own address. The read must
+    // not be moved across a call that can sleep, so it is not declared free of side effects.
     unsafe {
         asm!("mov {}, gs:[0]", out(reg) ptr, options(nostack, preserves_flags));
         &*ptr

@@ -7,7 +7,8 @@ macro_rules! port_access {
         #[doc = concat!("Reads ", $width, " bits from an I/O port.")]
         ///
         /// # Safety
-        /// The read must not have a side effect on memory that Rust relies on; the caller owns the device.
+        /// The read must not have a side effect on memory that Rust relies on; the caller owns the
+        /// device.
         #[inline]
         #[allow(dead_code, reason = "each width has both directions")]
         pub unsafe fn $in(port: u16) -> $ty {
@@ -22,7 +23,8 @@ macro_rules! port_access {
         #[doc = concat!("Writes ", $width, " bits to an I/O port.")]
         ///
         /// # Safety
-        /// The write must not have a side effect on memory that Rust relies on; the caller owns the device.
+        /// The write must not have a side effect on memory that Rust relies on; the caller owns the
+        /// device.
         #[inline]
         pub unsafe fn $out(port: u16, value: $ty) {
             // SAFETY: the caller answers for the device behind the port.

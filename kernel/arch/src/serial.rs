@@ -21,7 +21,8 @@ const TRANSMIT_ATTEMPTS: u32 = 100_000;
 /// The GSI of COM1.
 pub const GSI: u32 = 4;
 
-/// Sets 115200 baud, 8N1, interrupts off. The FIFO stays as it is: to switch it drops what has been typed by now.
+/// Sets 115200 baud, 8N1, interrupts off. The FIFO stays as it is: to switch it drops what has been
+/// typed by now.
 pub fn init() {
     // SAFETY: COM1 is this module's alone.
     unsafe {

@@ -4,8 +4,8 @@ use core::arch::naked_asm;
 
 use super::trap::TrapFrame;
 
-/// Saves the callee-saved registers on the present stack, stores its pointer to `*save_rsp`, and goes on with the stack
-/// `load_rsp`, which an earlier call or [`prepare`] left.
+/// Saves the callee-saved registers on the present stack, stores its pointer to `*save_rsp`, and
+/// goes on with the stack `load_rsp`, which an earlier call or [`prepare`] left.
 ///
 /// # Safety
 /// `load_rsp` is such a stack pointer, of a task that runs nowhere. Interrupts are off.
@@ -43,8 +43,8 @@ unsafe extern "C" fn start_kernel_thread() {
         finish = sym super::upcalls::upcall_first_switch_kernel)
 }
 
-/// Lays out a fresh kernel stack so that the first switch to it returns to the application with `frame`'s registers.
-/// Returns the stack pointer for [`switch_stacks`].
+/// Lays out a fresh kernel stack so that the first switch to it returns to the application with
+/// `frame`'s registers. Returns the stack pointer for [`switch_stacks`].
 ///
 /// # Safety
 /// `stack_top` is the 16-byte aligned top of an unused, mapped kernel stack.
@@ -70,7 +70,8 @@ pub unsafe fn prepare_kernel(stack_top: u64, entry: extern "C" fn(usize) -> !, a
     // The top stays free for the frame of an application, which the thread may become by execve.
     let start = stack_top - TrapFrame::SIZE as u64;
     let words = start as *mut u64;
-    // SAFETY: as in `prepare`. The order is that of the pops in `switch_stacks`; two words keep the stack aligned.
+    // SAFETY: as in `prepare`. The order is that of the pops in `switch_stacks`; two words keep the
+    // stack aligned.
     unsafe {
         words.sub(1).write(0);
         words.sub(2).write(0);

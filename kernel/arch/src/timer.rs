@@ -22,9 +22,10 @@ pub fn init() {
     apic::unmask_timer(cpuid::has_tsc_deadline());
 }
 
-/// Has vector [`super::vectors::TIMER`] raised on this CPU at `deadline` (nanoseconds of [`clock::monotonic_ns`]), and not
-/// before that unless the timer cannot reach so far: whoever handles it looks at the clock. A deadline in the past is due
-/// at once; `None` stops the timer. Each call replaces the one before.
+/// Has vector [`super::vectors::TIMER`] raised on this CPU at `deadline` (nanoseconds of
+/// [`clock::monotonic_ns`]), and not before that unless the timer cannot reach so far: whoever
+/// handles it looks at the clock. A deadline in the past is due at once; `None` stops the timer.
+/// Each call replaces the one before.
 pub fn program(deadline: Option<u64>) {
     if TSC_DEADLINE.load(Ordering::Relaxed) {
         // 0 disarms; the TSC is never that small.
@@ -36,6 +37,7 @@ pub fn program(deadline: Option<u64>) {
     let Some(deadline) = deadline else { return apic::set_timer_count(0) };
     let ns = deadline.saturating_sub(clock::monotonic_ns());
     let ticks = u128::from(ns) * u128::from(APIC_FREQUENCY.load(Ordering::Relaxed)) / u128::from(NANOSECONDS);
-    // One tick too late rather than too early: an early interrupt would find nothing due and come again.
+    // One tick too late rather than too early: an early interrupt would find nothing due and come
+    // again.
     apic::set_timer_count((ticks + 1).min(u32::MAX.into()) as u32);
 }

@@ -33,8 +33,8 @@ pub fn flush_all_local() {
 /// Makes this CPU use the page tables below `root`, without stale translations.
 ///
 /// # Safety
-/// The upper half of the tables is the kernel's, so that its code, stack and data stay mapped as they are, and they live until
-/// another root is loaded.
+/// The upper half of the tables is the kernel's, so that its code, stack and data stay mapped as
+/// they are, and they live until another root is loaded.
 pub unsafe fn load_root(root: u64) {
     let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
     // SAFETY: by the caller.

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Registers at an entry, lowest address first. The last five words are the CPU's own frame (SDM vol. 3, 6.14.2).
+/// Registers at an entry, lowest address first. The last five words are the CPU's own frame (SDM
+/// vol. 3, 6.14.2).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
@@ -22,7 +23,8 @@ pub struct TrapFrame {
     pub rdx: u64,
     pub rsi: u64,
     pub rdi: u64,
-    /// Vector number, or [`TrapFrame::SYSCALL`]; [`TrapFrame::FROM_APP`] is set for entries from the application.
+    /// Vector number, or [`TrapFrame::SYSCALL`]; [`TrapFrame::FROM_APP`] is set for entries from
+    /// the application.
     pub vector: u64,
     /// The CPU's error code, or for a system call its number.
     pub error: u64,
@@ -69,13 +71,14 @@ impl TrapFrame {
         self.vector = self.vector & !0xffff | number;
     }
 
-    /// Whether the entry is a system call whose registers still are those of the call (a delivered signal or an `execve`
-    /// clears this, so that nothing is restarted).
+    /// Whether the entry is a system call whose registers still are those of the call (a delivered
+    /// signal or an `execve` clears this, so that nothing is restarted).
     pub fn in_syscall(&self) -> bool {
         self.vector() == Self::SYSCALL
     }
 
-    /// Marks the frame as no system call any more: the return takes every register from it, and no restart happens.
+    /// Marks the frame as no system call any more: the return takes every register from it, and no
+    /// restart happens.
     pub fn leave_syscall(&mut self) {
         self.vector = 0xfff | Self::FROM_APP;
     }

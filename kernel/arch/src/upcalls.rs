@@ -4,15 +4,15 @@ use crate::trap::TrapFrame;
 
 /// The kernel as the entry code sees it; [`upcalls!`](crate::upcalls) says which type it is.
 pub trait Upcalls {
-    /// Every exception and interrupt. Runs with interrupts off, on the thread's kernel stack except for NMI, double fault and machine
-    /// check.
+    /// Every exception and interrupt. Runs with interrupts off, on the thread's kernel stack except
+    /// for NMI, double fault and machine check.
     fn trap(frame: &mut TrapFrame);
 
     /// A trap found no room on the kernel stack. Runs on the interrupt stack.
     fn stack_overflow(frame: &TrapFrame) -> !;
 
-    /// The first thing on a new thread's stack, on the way to the application, whose registers `frame` holds. Interrupts are off before
-    /// and after.
+    /// The first thing on a new thread's stack, on the way to the application, whose registers
+    /// `frame` holds. Interrupts are off before and after.
     fn first_switch(frame: &mut TrapFrame);
 
     /// The first thing on the stack of a new thread of the kernel.
@@ -22,7 +22,8 @@ pub trait Upcalls {
     fn cpu_started(index: u32) -> !;
 }
 
-/// Makes a type that implements [`Upcalls`] the one whose functions the entry code calls. Once in a kernel.
+/// Makes a type that implements [`Upcalls`] the one whose functions the entry code calls. Once in a
+/// kernel.
 #[macro_export]
 macro_rules! upcalls {
     ($kernel:ty) => {

@@ -1,7 +1,7 @@
 //! Interrupt vectors, and who handles what devices raise.
 //!
-//! Vectors 0 to 31 are the processor's exceptions. From 32 on they are ours: the higher, the more urgent (the local APIC
-//! ranks by the upper four bits).
+//! Vectors 0 to 31 are the processor's exceptions. From 32 on they are ours: the higher, the more
+//! urgent (the local APIC ranks by the upper four bits).
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -26,8 +26,8 @@ pub const SPURIOUS: u8 = 0xff;
 static HANDLERS: [Hook; DEVICE_COUNT as usize] = [const { Hook::new() }; DEVICE_COUNT as usize];
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
-/// Gives `handler` a vector of its own. It runs in interrupt context on whichever CPU takes the interrupt.
-/// `None` when all vectors are taken.
+/// Gives `handler` a vector of its own. It runs in interrupt context on whichever CPU takes the
+/// interrupt. `None` when all vectors are taken.
 pub fn allocate(handler: fn()) -> Option<u8> {
     let index = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < DEVICE_COUNT).then_some(n + 1)).ok()?;
     HANDLERS[usize::from(index)].set(handler);
@@ -44,7 +44,8 @@ pub fn is_used(vector: u8) -> bool {
     }
 }
 
-/// Calls the handler of a device vector; the caller then ends the interrupt. False when `vector` is not a device's.
+/// Calls the handler of a device vector; the caller then ends the interrupt. False when `vector` is
+/// not a device's.
 pub fn dispatch(vector: u8) -> bool {
     let Some(slot) = vector.checked_sub(DEVICE_FIRST).and_then(|index| HANDLERS.get(usize::from(index))) else {
         return false;

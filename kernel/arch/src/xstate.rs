@@ -1,7 +1,7 @@
 //! XSAVE areas as bytes, for signal frames (SDM vol. 1, 13.4: standard format).
 //!
-//! XSAVEOPT leaves out components in their initial state, so that an area's bytes there mean nothing. A program that looks into
-//! a signal frame expects to read the registers all the same.
+//! XSAVEOPT leaves out components in their initial state, so that an area's bytes there mean
+//! nothing. A program that looks into a signal frame expects to read the registers all the same.
 
 use core::arch::x86_64::__cpuid_count;
 
@@ -59,8 +59,8 @@ pub fn keep_components(area: &mut [u8], allowed: u64) {
     }
 }
 
-/// Writes the initial state's bytes where the area leaves a component out. x87 and SSE are marked as present then, as Linux does
-/// in a signal frame.
+/// Writes the initial state's bytes where the area leaves a component out. x87 and SSE are marked
+/// as present then, as Linux does in a signal frame.
 pub fn write_initial_components(area: &mut [u8]) {
     let Some(held) = components(area) else { return };
     let mut zero = |range: core::ops::Range<usize>| {

@@ -10,7 +10,7 @@ pub type PerCall = [AtomicU64; NR_SYSCALLS + 1];
 /// The counts of one CPU, which alone changes them. The entry code counts direct calls itself.
 #[repr(C)]
 pub struct CallCounts {
-    /// By stubs. First, because the entry code relies on it.
+    /// By trampolines. First, because the entry code relies on it.
     pub direct: PerCall,
     /// By `syscall` instructions.
     pub trapped: PerCall,

@@ -1,4 +1,5 @@
-//! The lowest layer of the kernel: what all others know, and nothing of hardware. It builds and is tested on the host.
+//! The lowest layer of the kernel: what all others know, and nothing of hardware. It builds and is
+//! tested on the host.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! Messages of the kernel: any layer makes them, and whoever has set the [`Output`] keeps and shows them.
+//! Messages of the kernel: any layer makes them, and whoever has set the [`Output`] keeps and shows
+//! them.
 
 use core::fmt::{self, Write as _};
 

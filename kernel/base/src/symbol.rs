@@ -30,8 +30,9 @@ impl fmt::Display for Symbolised {
     }
 }
 
-/// A return address with the name of the function that will be returned to. A call can be a function's last instruction, and
-/// what it returns to then belongs to the next function: so the byte before is looked up.
+/// A return address with the name of the function that will be returned to. A call can be a
+/// function's last instruction, and what it returns to then belongs to the next function: so the
+/// byte before is looked up.
 pub struct ReturnAddress(pub u64);
 
 impl fmt::Display for ReturnAddress {

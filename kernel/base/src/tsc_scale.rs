@@ -2,7 +2,8 @@
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Binary places of [`TscScale::mult`] behind the point: enough for every scale that KVM's clock can tell, exactly.
+/// Binary places of [`TscScale::mult`] behind the point: enough for every scale that KVM's clock
+/// can tell, exactly.
 const PLACES: u32 = 48;
 
 /// How a TSC value becomes nanoseconds since boot: `base_ns + ((tsc - base_tsc) * mult >> 48)`.
@@ -30,7 +31,8 @@ impl TscScale {
         Self { base_tsc, base_ns, mult: u64::from(mult) << places }
     }
 
-    /// The scale that goes on from this one at `tsc`, with another multiplier that is corrected by so many nanoseconds per second.
+    /// The scale that goes on from this one at `tsc`, with another multiplier that is corrected by
+    /// so many nanoseconds per second.
     pub fn continued(self, tsc: u64, mult: u64, ns_per_second: i64) -> Self {
         let rate = NANOSECONDS.saturating_add_signed(ns_per_second);
         let mult = u128::from(mult) * u128::from(rate) / u128::from(NANOSECONDS);

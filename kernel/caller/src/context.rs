@@ -19,8 +19,8 @@ struct Places {
 
 /// What `CLONE_FS` shares.
 pub struct FsContext {
-    /// Replaced as a whole, so that who looks holds both places still by counting one reference. A leaf lock; what is replaced is
-    /// dropped after it is released.
+    /// Replaced as a whole, so that who looks holds both places still by counting one reference. A
+    /// leaf lock; what is replaced is dropped after it is released.
     places: SpinLock<Arc<Places>>,
     umask: AtomicU32,
     users: Users,

@@ -1,5 +1,5 @@
-//! How the set*id(2) calls change credentials, and what that does to capabilities (capabilities(7), "Effect of user ID changes
-//! on capabilities").
+//! How the set*id(2) calls change credentials, and what that does to capabilities (capabilities(7),
+//! "Effect of user ID changes on capabilities").
 
 use syscall_shim::{Errno, SysResult};
 
@@ -8,8 +8,8 @@ use crate::Credentials;
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
 const CAP_SETPCAP: u32 = 8;
-/// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH`, `CAP_FOWNER`, `CAP_FSETID`, `CAP_LINUX_IMMUTABLE`, `CAP_MKNOD`,
-/// `CAP_MAC_OVERRIDE`: what a file-system id of 0 brings.
+/// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_DAC_READ_SEARCH`, `CAP_FOWNER`, `CAP_FSETID`,
+/// `CAP_LINUX_IMMUTABLE`, `CAP_MKNOD`, `CAP_MAC_OVERRIDE`: what a file-system id of 0 brings.
 const FS_CAPABILITIES: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 9 | 1 << 27 | 1 << 32;
 /// `SECBIT_NO_SETUID_FIXUP`.
 const SECBIT_NO_SETUID_FIXUP: u32 = 1 << 2;
@@ -183,7 +183,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// capset(2): nothing beyond what is permitted, and what is inheritable comes from what is permitted or bounded.
+    /// capset(2): nothing beyond what is permitted, and what is inheritable comes from what is
+    /// permitted or bounded.
     pub fn capset(&mut self, effective: u64, permitted: u64, inheritable: u64) -> SysResult<()> {
         let inheritable_from =
             self.cap_inheritable | if self.capable(CAP_SETPCAP) { self.cap_bounding } else { self.cap_permitted };

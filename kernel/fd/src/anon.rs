@@ -1,4 +1,5 @@
-//! Inodes of files that no directory holds: pipes, sockets, and the `anon_inode:` kinds (eventfd, epoll and so on).
+//! Inodes of files that no directory holds: pipes, sockets, and the `anon_inode:` kinds (eventfd,
+//! epoll and so on).
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -135,7 +136,8 @@ pub fn new_node(kind: AnonKind, uid: u32, gid: u32) -> (Path, InodeRef) {
     (Path::anonymous(mount, inode.clone(), name.as_bytes(), false), inode)
 }
 
-/// The place of an `anon_inode:` file; `name` with the brackets where Linux has them (`[eventfd]`, `inotify`).
+/// The place of an `anon_inode:` file; `name` with the brackets where Linux has them (`[eventfd]`,
+/// `inotify`).
 pub fn anon_inode(name: &str) -> (Path, InodeRef) {
     let text = String::from("anon_inode:") + name;
     let inode = MOUNTS.shared.clone();

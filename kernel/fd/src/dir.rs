@@ -60,9 +60,9 @@ impl FileOps for Dir {
     }
 }
 
-/// Hands the entries from the position of `file` on to `emit`, which answers false when it has no room. Then `deliver` gets them to
-/// the caller, and answers where to go on: it is told where that is if all arrived. `EINVAL` when there was no room for even one
-/// (getdents64(2)).
+/// Hands the entries from the position of `file` on to `emit`, which answers false when it has no
+/// room. Then `deliver` gets them to the caller, and answers where to go on: it is told where that
+/// is if all arrived. `EINVAL` when there was no room for even one (getdents64(2)).
 pub fn read_entries(
     file: &OpenFile,
     mut emit: impl FnMut(DirEntry<'_>) -> bool,

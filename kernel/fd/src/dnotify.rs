@@ -88,7 +88,8 @@ pub fn set(file: &OpenFile, table: u64, fd: i32, arg: u32) -> SysResult<()> {
     Ok(())
 }
 
-/// Ends the watch through a description of which the process with the table `table` closes a descriptor.
+/// Ends the watch through a description of which the process with the table `table` closes a
+/// descriptor.
 pub fn flush(file: &OpenFile, table: u64) {
     if !active() {
         return;

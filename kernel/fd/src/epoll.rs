@@ -1,11 +1,13 @@
 //! epoll(7).
 //!
-//! A [`Watch`] is one entry of the interest list. It sits as a waker in the wait queues of the file it watches; a wake-up puts it
-//! on the instance's ready list and wakes those in epoll_wait(2), who then ask the file what really holds. Wake-ups run with
-//! interrupts off under the lock of the file's wait queue, so they touch only [`Core`], which owns nothing but lists.
+//! A [`Watch`] is one entry of the interest list. It sits as a waker in the wait queues of the file
+//! it watches; a wake-up puts it on the instance's ready list and wakes those in epoll_wait(2), who
+//! then ask the file what really holds. Wake-ups run with interrupts off under the lock of the
+//! file's wait queue, so they touch only [`Core`], which owns nothing but lists.
 //!
-//! Lock order: [`NESTING`], `Epoll::interest` (both sleep), then a file's own locks; a file's wait queue, then `Core::ready`, then the
-//! instance's wait queues, which for nested instances continue the same chain. Loops are refused with `ELOOP`.
+//! Lock order: [`NESTING`], `Epoll::interest` (both sleep), then a file's own locks; a file's wait
+//! queue, then `Core::ready`, then the instance's wait queues, which for nested instances continue
+//! the same chain. Loops are refused with `ELOOP`.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -19,7 +21,7 @@ use caller::PerUser;
 use fs::OpenFlags;
 use fs::PAGE_SIZE;
 use hashbrown::HashMap;
-use sync::wait::{WaitError, Waker, wait_exclusive};
+use sync::wait::{Registration, WaitError, Waker, wait_exclusive};
 use sync::{IrqSpinLock, SleepMutex, SpinLock};
 use syscall_shim::types::EpollEvent;
 use syscall_shim::{EpollFlags, Errno, SysResult};
@@ -40,7 +42,8 @@ const PRIVATE: u32 = ET | ONESHOT | EXCLUSIVE | WAKEUP;
 /// What may go along with `EPOLLEXCLUSIVE` (`EPOLLEXCLUSIVE_OK_BITS`).
 const EXCLUSIVE_OK: u32 = ev::IN | ev::OUT | ev::ERR | ev::HUP | WAKEUP | ET | EXCLUSIVE;
 
-/// Held while one instance comes to watch another, so that two such changes cannot close a loop together.
+/// Held while one instance comes to watch another, so that two such changes cannot close a loop
+/// together.
 static NESTING: SleepMutex<()> = SleepMutex::new(());
 
 /// The part of an instance that wake-ups reach.
@@ -68,7 +71,7 @@ pub struct Watch {
     /// Its share of what its user may have.
     _charge: WatchCharge,
     /// Where it is registered. A leaf lock.
-    queues: SpinLock<Vec<PollQueue>>,
+    queues: SpinLock<Vec<Registration<PollQueue>>>,
 }
 
 static USERS_WATCHES: PerUser = PerUser::new();
@@ -83,7 +86,8 @@ const WATCH_SIZE: u64 = 160;
 static MAX_USER_WATCHES: AtomicU64 = AtomicU64::new(UNSET);
 const UNSET: u64 = u64::MAX;
 
-/// `/proc/sys/fs/epoll/max_user_watches`: as in Linux, as many as take a 25th of memory, unless it was set.
+/// `/proc/sys/fs/epoll/max_user_watches`: as in Linux, as many as take a 25th of memory, unless it
+/// was set.
 pub fn max_user_watches() -> u64 {
     match MAX_USER_WATCHES.load(Ordering::Relaxed) {
         UNSET => caller::total_pages() as u64 * PAGE_SIZE as u64 / 25 / WATCH_SIZE,
@@ -144,21 +148,15 @@ impl Watch {
 
     fn register(self: &Arc<Self>, queues: Vec<PollQueue>) {
         let exclusive = self.events.load(Ordering::Relaxed) & EXCLUSIVE != 0;
-        for queue in &queues {
-            let waker: Arc<dyn Waker> = self.clone();
-            if exclusive { queue.add_exclusive(waker) } else { queue.add(waker) }
-        }
-        *self.queues.lock() = queues;
+        let places = queues.into_iter().map(|queue| Registration::new(queue, self.clone(), exclusive)).collect();
+        *self.queues.lock() = places;
     }
 
     /// Ends the watching. What is still on the ready list reports nothing any more.
     fn retire(self: &Arc<Self>) {
         self.events.store(0, Ordering::Relaxed);
-        let queues = core::mem::take(&mut *self.queues.lock());
-        let waker: Arc<dyn Waker> = self.clone();
-        for queue in queues {
-            queue.remove(&waker);
-        }
+        let places = core::mem::take(&mut *self.queues.lock());
+        drop(places);
     }
 
     /// The description that is watched was closed for good.
@@ -180,7 +178,8 @@ pub struct Epoll {
     interest: SleepMutex<HashMap<(usize, i32), Arc<Watch>>>,
     /// The description of the instance, to find who watches it.
     file: SpinLock<Weak<OpenFile>>,
-    /// `struct epoll_params`: how long a wait should look at network devices before it sleeps. A hint, for drivers that are polled.
+    /// `struct epoll_params`: how long a wait should look at network devices before it sleeps. A
+    /// hint, for drivers that are polled.
     busy_poll: SpinLock<[u8; 8]>,
 }
 
@@ -242,7 +241,8 @@ impl Epoll {
         });
         interest.insert(key, watch.clone());
         target.add_watch(Arc::downgrade(&watch));
-        // Where neither end is in a chain there are only paths of one step, which may be any number.
+        // Where neither end is in a chain there are only paths of one step, which may be any
+        // number.
         let in_chain =
             nested.is_some() || self.file.lock().upgrade().is_some_and(|file| !file.watching_instances().is_empty());
         if in_chain && !leaves.iter().chain([target]).all(has_few_paths) {
@@ -252,7 +252,14 @@ impl Epoll {
         }
         let mut table = PollTable::collecting();
         target.poll(&mut table);
-        watch.register(table.into_queues());
+        match table.into_queues() {
+            Ok(queues) => watch.register(queues),
+            Err(errno) => {
+                interest.remove(&key);
+                watch.retire();
+                return Err(errno);
+            }
+        }
         // Asked again, because something may have happened before the registration.
         if watch.poll() != 0 {
             watch.enqueue();
@@ -300,7 +307,8 @@ impl Epoll {
         Ok(watches)
     }
 
-    /// The description that is watched under the number `fd`: of several, that with `index` in order. `ENOENT`.
+    /// The description that is watched under the number `fd`: of several, that with `index` in
+    /// order. `ENOENT`.
     pub fn target(&self, fd: i32, index: usize) -> SysResult<Arc<OpenFile>> {
         let mut targets = self.watches()?;
         targets.retain(|watch| watch.key.1 == fd);
@@ -308,7 +316,8 @@ impl Epoll {
         targets.get(index).and_then(|watch| watch.file.upgrade()).ok_or(Errno::ENOENT)
     }
 
-    /// Adds the files that are no instances themselves, and that this instance reports of by way of others.
+    /// Adds the files that are no instances themselves, and that this instance reports of by way of
+    /// others.
     fn leaves(&self, found: &mut Vec<Arc<OpenFile>>) -> SysResult<()> {
         for watch in self.watches()? {
             let Some(file) = watch.file.upgrade() else { continue };
@@ -323,7 +332,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Length of the longest chain from this instance down; `ELOOP` if it leads to `to` or is too long.
+    /// Length of the longest chain from this instance down; `ELOOP` if it leads to `to` or is too
+    /// long.
     fn depth_below(&self, to: &Epoll) -> SysResult<usize> {
         let mut longest = 1;
         if core::ptr::eq(self, to) {
@@ -348,19 +358,20 @@ impl Epoll {
         above.iter().map(|epoll| epoll.height_above(so_far + 1)).max().unwrap_or(so_far)
     }
 
-    /// Gives up to `max` events that hold now to `give`, with their indices, and returns how many. One that `give` refuses stays
-    /// ready; its error counts if it is the first.
+    /// Gives up to `max` events that hold now to `give`, with their indices, and returns how many.
+    /// One that `give` refuses stays ready; its error counts if it is the first.
     fn collect(&self, max: usize, give: &mut Give<'_>) -> SysResult<usize> {
         let (mut given, mut result, mut more) = (0, Ok(()), false);
-        // What comes to the list meanwhile is for the next call; others may take from it too, so the first that goes back to
-        // its end is an end as well.
+        // What comes to the list meanwhile is for the next call; others may take from it too, so
+        // the first that goes back to its end is an end as well.
         let mut first_again = None;
         let (mut next, mut left) = {
             let mut ready = self.core.ready.lock();
             (ready.pop_front(), ready.len())
         };
         while let Some(watch) = next {
-            // First, so that a wake-up from now on puts it back; a swap, since no look at the file may come before it.
+            // First, so that a wake-up from now on puts it back; a swap, since no look at the file
+            // may come before it.
             watch.queued.swap(false, Ordering::SeqCst);
             let revents = watch.poll();
             let mut stays = false;
@@ -396,8 +407,8 @@ impl Epoll {
         if given == 0 { result.map(|()| 0) } else { Ok(given) }
     }
 
-    /// epoll_wait(2): gives up to `max` events to `give`, none at the deadline, and returns how many. `EINTR` on a signal, and what
-    /// `give` fails with.
+    /// epoll_wait(2): gives up to `max` events to `give`, none at the deadline, and returns how
+    /// many. `EINTR` on a signal, and what `give` fails with.
     pub fn wait(&self, max: usize, deadline: Option<Instant>, give: &mut Give<'_>) -> SysResult<usize> {
         loop {
             let given = self.collect(max, give)?;
@@ -492,8 +503,8 @@ impl Drop for Epoll {
     }
 }
 
-/// How many chains of each length may lead from a file to instances that nobody watches, or a wake-up would take too long
-/// (`path_limits`). Of those of one step there may be any number.
+/// How many chains of each length may lead from a file to instances that nobody watches, or a
+/// wake-up would take too long (`path_limits`). Of those of one step there may be any number.
 const MAX_PATHS: [usize; MAX_CHAIN - 1] = [500, 100, 50, 10];
 
 /// Whether there are no more than [`MAX_PATHS`] from `file`.

@@ -2,7 +2,8 @@
 
 use syscall_shim::Signal;
 
-/// A write to a pipe or socket that nobody reads: `SIGPIPE` to the writing thread. The call itself answers `EPIPE`.
+/// A write to a pipe or socket that nobody reads: `SIGPIPE` to the writing thread. The call itself
+/// answers `EPIPE`.
 pub fn broken_pipe() {
     if caller::broken_pipe() {
         caller::raise(Signal::SIGPIPE);

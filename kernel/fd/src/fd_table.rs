@@ -14,7 +14,8 @@ use crate::{OpenFile, open_file};
 /// Which descriptors are taken.
 #[derive(Default)]
 struct Numbers {
-    /// One bit per descriptor that is in use, or promised to an open(2) that is under way; that one has no file yet.
+    /// One bit per descriptor that is in use, or promised to an open(2) that is under way; that one
+    /// has no file yet.
     used: Vec<u64>,
     /// Close on exec, one bit per descriptor.
     cloexec: Vec<u64>,
@@ -26,7 +27,8 @@ struct Numbers {
 pub struct FdTable {
     /// Names the owner of POSIX record locks.
     pub id: u64,
-    /// Looked up without a lock. The lock of those who change it is a leaf; descriptions are dropped after it is released.
+    /// Looked up without a lock. The lock of those who change it is a leaf; descriptions are
+    /// dropped after it is released.
     files: ArcTable<OpenFile, Numbers>,
     users: Users,
 }
@@ -63,7 +65,8 @@ pub fn after_close(closed: fn()) {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// A descriptor that has a number and no file yet; without [`ReservedFd::install`] the number is free again.
+/// A descriptor that has a number and no file yet; without [`ReservedFd::install`] the number is
+/// free again.
 pub struct ReservedFd<'a> {
     table: &'a FdTable,
     fd: usize,
@@ -250,8 +253,8 @@ impl FdTable {
         }
     }
 
-    /// A copy that shares the open file descriptions: for a child of fork(2), and for `unshare(CLONE_FILES)`.
-    /// `ENOMEM` where a large table finds memory short.
+    /// A copy that shares the open file descriptions: for a child of fork(2), and for
+    /// `unshare(CLONE_FILES)`. `ENOMEM` where a large table finds memory short.
     pub fn duplicate(&self) -> SysResult<FdTable> {
         let files = self.change();
         let len = files.len_in_use();
@@ -303,8 +306,8 @@ impl FdTable {
         Ok([first.install(a), second.install(b)])
     }
 
-    /// Puts `file` at the number `fd`, closing what was there: dup2(2). `EBADF` for a number beyond the limit, `EBUSY` for one that an
-    /// open(2) is about to use.
+    /// Puts `file` at the number `fd`, closing what was there: dup2(2). `EBADF` for a number beyond
+    /// the limit, `EBUSY` for one that an open(2) is about to use.
     pub fn replace(&self, fd: i32, file: Arc<OpenFile>, cloexec: bool) -> SysResult<()> {
         let fd = index(fd)?;
         if fd >= limit() {
@@ -341,7 +344,8 @@ impl FdTable {
         late
     }
 
-    /// What every close of a descriptor does, with the dropping of the reference to the description.
+    /// What every close of a descriptor does, with the dropping of the reference to the
+    /// description.
     fn closed(&self, file: Arc<OpenFile>) {
         if !file.is_path() {
             file.ops.flush(&file);

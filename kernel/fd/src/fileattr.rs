@@ -1,4 +1,5 @@
-//! The flags of a file (ioctl_iflags(2), `FS_IOC_FSGETXATTR`): immutable, append only, and what only programs heed.
+//! The flags of a file (ioctl_iflags(2), `FS_IOC_FSGETXATTR`): immutable, append only, and what
+//! only programs heed.
 
 use fs::{Cap, FileType, InodeRef, Mount, Path};
 use linux_raw_sys::general as g;
@@ -79,8 +80,8 @@ pub fn get_attributes(path: &Path) -> SysResult<FileAttr> {
     Ok(FileAttr { fa_xflags: xflags.into(), ..FileAttr::default() })
 }
 
-/// file_setattr(2). `EINVAL` for flags that no file has, `EOPNOTSUPP` for those that this one has not, and for sizes of extents and a
-/// project.
+/// file_setattr(2). `EINVAL` for flags that no file has, `EOPNOTSUPP` for those that this one has
+/// not, and for sizes of extents and a project.
 pub fn set_attributes(path: &Path, attr: &FileAttr) -> SysResult<()> {
     /// `FS_XFLAG_*` that there are.
     const KNOWN: u64 = 0x8001_fffb;

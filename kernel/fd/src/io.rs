@@ -1,8 +1,9 @@
 //! Where the bytes of a transfer come from and go to.
 //!
-//! An open file reads into a [`Sink`] and writes from a [`Source`], and so need not know whether the other side is one buffer
-//! of the application, a vector of them, or a buffer of the kernel (sendfile(2), splice(2), `#!` lines).
-//! No spin lock may be held while bytes move: application memory may fault.
+//! An open file reads into a [`Sink`] and writes from a [`Source`], and so need not know whether
+//! the other side is one buffer of the application, a vector of them, or a buffer of the kernel
+//! (sendfile(2), splice(2), `#!` lines). No spin lock may be held while bytes move: application
+//! memory may fault.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -44,7 +45,8 @@ impl Segments {
         Ok(Segments { at, left: len, rest: Vec::new().into_iter(), total: len })
     }
 
-    /// The vector of readv(2): `EINVAL` for a bad count or a negative length, `EFAULT` for addresses outside the application.
+    /// The vector of readv(2): `EINVAL` for a bad count or a negative length, `EFAULT` for
+    /// addresses outside the application.
     pub fn from_iovec(vector: UserAddr, count: usize) -> SysResult<Segments> {
         if count > IOV_MAX {
             return Err(Errno::EINVAL);
@@ -79,8 +81,8 @@ impl Segments {
         self.advance(n, |at, done, n| page_from_user(page, off + done, at, n))
     }
 
-    /// Offers the next piece of at most `want` bytes to `copy`, which answers how many it moved, until `want` bytes are done or a
-    /// piece falls short.
+    /// Offers the next piece of at most `want` bytes to `copy`, which answers how many it moved,
+    /// until `want` bytes are done or a piece falls short.
     fn advance(&mut self, want: usize, mut copy: impl FnMut(UserAddr, usize, usize) -> usize) -> usize {
         let want = want.min(self.total);
         let mut done = 0;
@@ -139,7 +141,8 @@ impl Sink<'_> {
         }
     }
 
-    /// Puts as much of `bytes` as there is room for. `EFAULT` if that is nothing because of a bad address.
+    /// Puts as much of `bytes` as there is room for. `EFAULT` if that is nothing because of a bad
+    /// address.
     pub fn put(&mut self, bytes: &[u8]) -> SysResult<usize> {
         let want = bytes.len().min(self.remaining());
         match self {
@@ -159,7 +162,8 @@ impl Sink<'_> {
         }
     }
 
-    /// Puts `n` bytes from `off` of a page; `None` is a page of zeros. The form that [`fs::Mapping::read`] calls.
+    /// Puts `n` bytes from `off` of a page; `None` is a page of zeros. The form that
+    /// [`fs::Mapping::read`] calls.
     pub fn put_page(&mut self, page: Option<&PageRef>, off: usize, n: usize) -> SysResult<usize> {
         let want = n.min(self.remaining());
         match (self, page) {
@@ -214,7 +218,8 @@ impl Source<'_> {
         }
     }
 
-    /// Takes as many bytes as `buffer` has room for. `EFAULT` if that is nothing because of a bad address.
+    /// Takes as many bytes as `buffer` has room for. `EFAULT` if that is nothing because of a bad
+    /// address.
     pub fn take(&mut self, buffer: &mut [u8]) -> SysResult<usize> {
         let want = buffer.len().min(self.remaining());
         match self {
@@ -250,7 +255,8 @@ impl Source<'_> {
         }
     }
 
-    /// Takes all that is left into a buffer of the kernel of at most `limit` bytes; `EMSGSIZE` beyond.
+    /// Takes all that is left into a buffer of the kernel of at most `limit` bytes; `EMSGSIZE`
+    /// beyond.
     pub fn take_all(&mut self, limit: usize) -> SysResult<Vec<u8>> {
         let len = self.remaining();
         if len > limit {
@@ -272,7 +278,8 @@ impl Source<'_> {
     }
 }
 
-/// A buffer of up to `want` bytes: where memory is short or in pieces, of fewer, but a page at least. `ENOMEM` without even that.
+/// A buffer of up to `want` bytes: where memory is short or in pieces, of fewer, but a page at
+/// least. `ENOMEM` without even that.
 pub fn chunk_buffer(want: usize) -> SysResult<Vec<u8>> {
     let mut len = want;
     let mut out = Vec::new();
@@ -286,7 +293,8 @@ pub fn chunk_buffer(want: usize) -> SysResult<Vec<u8>> {
     Ok(out)
 }
 
-/// Moves a value through a sink whole: read(2) of an eventfd, timerfd, inotify and their like. `EFAULT` when not all of it arrives.
+/// Moves a value through a sink whole: read(2) of an eventfd, timerfd, inotify and their like.
+/// `EFAULT` when not all of it arrives.
 pub fn put_all(to: &mut Sink<'_>, bytes: &[u8]) -> SysResult<()> {
     if to.put(bytes)? == bytes.len() { Ok(()) } else { Err(Errno::EFAULT) }
 }

@@ -1,5 +1,5 @@
-//! Leases (fcntl(2), `F_SETLEASE`): the holder is told by a signal before somebody else opens or truncates the file, and has
-//! a while to put it in order.
+//! Leases (fcntl(2), `F_SETLEASE`): the holder is told by a signal before somebody else opens or
+//! truncates the file, and has a while to put it in order.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

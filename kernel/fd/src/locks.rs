@@ -1,5 +1,5 @@
-//! Advisory locks: flock(2) and the record locks of fcntl(2). What conflicts with what is the file crate's; this is where
-//! the locks hang on the inode, and where those who wait for them sleep.
+//! Advisory locks: flock(2) and the record locks of fcntl(2). What conflicts with what is the file
+//! crate's; this is where the locks hang on the inode, and where those who wait for them sleep.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -157,7 +157,8 @@ pub fn release_description(file: &OpenFile) {
     }
 }
 
-/// Gives up the record locks that the process with the descriptor table `owner` holds on the file: it closed a descriptor of it.
+/// Gives up the record locks that the process with the descriptor table `owner` holds on the file:
+/// it closed a descriptor of it.
 pub fn release_process(file: &OpenFile, owner: u64) {
     let Some(locks) = file.inode.common().get_ext::<Locks>() else { return };
     let released = locks.table.lock().ranges.remove_owner(Owner::Process(owner));

@@ -17,7 +17,7 @@ use usermem::UserAddr;
 
 use crate::epoll::Watch;
 use crate::io::{Sink, Source};
-use crate::owner::{Owner, Registration, SharedOwner};
+use crate::owner::{Owner, Registrations, SharedOwner};
 use crate::poll::{PollTable, ev};
 use crate::socket::Ancillary;
 
@@ -205,7 +205,7 @@ pub struct OpenFile {
     /// Who gets `SIGIO`.
     pub owner: SharedOwner,
     /// Signal-driven input and output, while it is on. A leaf lock.
-    pub(crate) notifier: SpinLock<Option<Registration>>,
+    pub(crate) notifier: SpinLock<Registrations>,
     /// Entries of epoll instances that watch this description. A leaf lock.
     watches: SpinLock<Vec<Weak<Watch>>>,
 }
@@ -244,7 +244,7 @@ impl OpenFile {
             reads_only,
             created,
             owner: Arc::new(IrqSpinLock::new(Owner::default())),
-            notifier: SpinLock::new(None),
+            notifier: SpinLock::new(Registrations::new()),
             watches: SpinLock::new(Vec::new()),
         })
     }
@@ -273,10 +273,10 @@ impl OpenFile {
         if (old ^ flags).contains(OpenFlags::APPEND) && self.inode.access_attrs().mode & fs::APPEND_ONLY != 0 {
             return Err(Errno::EPERM);
         }
-        self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         if (old ^ flags).contains(OpenFlags::ASYNC) {
-            crate::owner::set_async(self, flags.contains(OpenFlags::ASYNC));
+            crate::owner::set_async(self, flags.contains(OpenFlags::ASYNC))?;
         }
+        self.flags.store(((old & !SETTABLE) | (flags & SETTABLE)).bits(), Ordering::Relaxed);
         Ok(())
     }
 

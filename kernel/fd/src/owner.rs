@@ -1,16 +1,17 @@
 //! Who is told by a signal that a file is ready (fcntl(2): `F_SETOWN`, `F_SETSIG`, `O_ASYNC`).
 //!
-//! Signal-driven input and output is a waker in the wait queues of the file, which sends the signal. It runs with interrupts off,
-//! so it knows the owner and not the open file, of which it must not hold the last reference; and under the lock of a queue, so no
-//! signal, nor anything that a signal wakes, may come back to that queue ([`crate::FileOps::sends_signals`]).
+//! Signal-driven input and output is a waker in the wait queues of the file, which sends the
+//! signal. It runs with interrupts off, so it knows the owner and not the open file, of which it
+//! must not hold the last reference; and under the lock of a queue, so no signal, nor anything that
+//! a signal wakes, may come back to that queue ([`crate::FileOps::sends_signals`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sync::IrqSpinLock;
-use sync::wait::Waker;
-use syscall_shim::Signal;
+use sync::wait::{Registration, Waker};
 use syscall_shim::types::Siginfo;
+use syscall_shim::{Signal, SysResult};
 
 use crate::OpenFile;
 use crate::poll::{PollQueue, PollTable, ev};
@@ -37,7 +38,8 @@ pub type SharedOwner = Arc<IrqSpinLock<Owner>>;
 /// Sends the signal when the file becomes ready.
 struct Notifier(SharedOwner);
 
-/// `si_code`, the event bits that it stands for, and what it gives as `si_band` (sigaction(2), Linux's `band_table`).
+/// `si_code`, the event bits that it stands for, and what it gives as `si_band` (sigaction(2),
+/// Linux's `band_table`).
 const CODES: [(u32, i32, u32); 5] = [
     (ev::READABLE, 1, ev::READABLE),
     (ev::WRITABLE, 2, ev::WRITABLE | ev::WRBAND),
@@ -60,7 +62,8 @@ impl Waker for Notifier {
     }
 }
 
-/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for signals (socket(7)).
+/// Tells the owner of a socket that urgent data is on its way, whether or not it has asked for
+/// signals (socket(7)).
 pub fn tell_urgent(owner: &SharedOwner) {
     let owner = *owner.lock();
     if owner.pid != 0 {
@@ -81,8 +84,8 @@ fn tell(owner: Owner, info: Siginfo) {
     caller::send(owner.kind, owner.pid, info);
 }
 
-/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease, a change of a directory.
-/// `fd` is the descriptor that it was asked for through.
+/// Sends the owner the signal of something that is no readiness (`POLL_MSG`): the break of a lease,
+/// a change of a directory. `fd` is the descriptor that it was asked for through.
 pub fn post_message(owner: &Owner, fd: i32) {
     const POLL_MSG: i32 = 3;
     const BAND: i64 = (ev::IN | ev::RDNORM | ev::MSG) as i64;
@@ -91,32 +94,20 @@ pub fn post_message(owner: &Owner, fd: i32) {
     }
 }
 
-/// Where a file's notifier is registered.
-pub struct Registration {
-    queues: Vec<PollQueue>,
-    waker: Arc<dyn Waker>,
-}
+/// Where a file's notifier is registered: nowhere while signal-driven input and output is off.
+pub type Registrations = Vec<Registration<PollQueue>>;
 
-impl Drop for Registration {
-    fn drop(&mut self) {
-        for queue in &self.queues {
-            queue.remove(&self.waker);
-        }
-    }
-}
-
-/// Starts or ends signal-driven input and output of `file`.
-pub fn set_async(file: &OpenFile, on: bool) {
-    let registration = on.then(|| {
+/// Starts or ends signal-driven input and output of `file`. `ENOMEM`.
+pub fn set_async(file: &OpenFile, on: bool) -> SysResult<()> {
+    let places = if on {
         let waker: Arc<dyn Waker> = Arc::new(Notifier(file.owner.clone()));
         let mut table = PollTable::collecting();
         file.poll(&mut table);
-        let queues = table.into_queues();
-        for queue in &queues {
-            queue.add(waker.clone());
-        }
-        Registration { queues, waker }
-    });
-    let old = core::mem::replace(&mut *file.notifier.lock(), registration);
+        table.into_queues()?.into_iter().map(|queue| Registration::new(queue, waker.clone(), false)).collect()
+    } else {
+        Registrations::new()
+    };
+    let old = core::mem::replace(&mut *file.notifier.lock(), places);
     drop(old);
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! Pipes and FIFOs (pipe(7), fifo(7)).
 //!
-//! A pipe is a ring of page buffers. The ring is behind a lock that sleeps, because bytes move to and from application memory under
-//! it; how full it is and who has it open is mirrored in atomics, so that polling and waiting need no lock.
-//! A write of up to `PIPE_BUF` bytes goes into one buffer whole, which makes it atomic.
+//! A pipe is a ring of page buffers. The ring is behind a lock that sleeps, because bytes move to
+//! and from application memory under it; how full it is and who has it open is mirrored in atomics,
+//! so that polling and waiting need no lock. A write of up to `PIPE_BUF` bytes goes into one buffer
+//! whole, which makes it atomic.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -23,7 +24,8 @@ use crate::{FileOps, OpenFile, anon};
 
 /// Buffers of a new pipe (`PIPE_DEF_BUFFERS`): 64 KiB.
 const DEFAULT_SLOTS: usize = 16;
-/// `/proc/sys/fs/pipe-max-size` in bytes: the most that `F_SETPIPE_SZ` grants without `CAP_SYS_RESOURCE`.
+/// `/proc/sys/fs/pipe-max-size` in bytes: the most that `F_SETPIPE_SZ` grants without
+/// `CAP_SYS_RESOURCE`.
 static MAX_SIZE: AtomicUsize = AtomicUsize::new(1 << 20);
 
 /// `/proc/sys/fs/pipe-max-size`
@@ -68,7 +70,8 @@ pub struct Pipe {
     share: Share,
     readers: AtomicU32,
     writers: AtomicU32,
-    /// How often it was opened for reading and for writing: what open(2) of a FIFO waits for, and `POLLHUP` depends on.
+    /// How often it was opened for reading and for writing: what open(2) of a FIFO waits for, and
+    /// `POLLHUP` depends on.
     reader_opens: AtomicU32,
     writer_opens: AtomicU32,
     pub(crate) read_queue: PollQueue,
@@ -270,7 +273,8 @@ impl Pipe {
         }
     }
 
-    /// Puts each piece of a page of the application into a buffer of its own (vmsplice(2)), as far as there is room.
+    /// Puts each piece of a page of the application into a buffer of its own (vmsplice(2)), as far
+    /// as there is room.
     pub(crate) fn put_pages(&self, from: &mut Segments) -> SysResult<usize> {
         let mut ring = self.ring.lock();
         let mut done = 0;
@@ -310,7 +314,8 @@ impl Pipe {
         self.slots.load(Ordering::Relaxed) * PAGE_SIZE
     }
 
-    /// `F_SETPIPE_SZ`: answers the capacity granted. `EBUSY` below what is in use, `EPERM` above the limit.
+    /// `F_SETPIPE_SZ`: answers the capacity granted. `EBUSY` below what is in use, `EPERM` above
+    /// the limit.
     pub fn set_capacity(&self, bytes: usize, privileged: bool) -> SysResult<usize> {
         if bytes > 1 << 31 {
             return Err(Errno::EINVAL);
@@ -383,7 +388,8 @@ impl PipeEnd {
         loop {
             let n = self.pipe.take(to)?;
             if n > 0 {
-                // A wake-up reaches one of those who sleep; who leaves something sends for the next.
+                // A wake-up reaches one of those who sleep; who leaves something sends for the
+                // next.
                 if slept && !self.pipe.is_empty() {
                     self.pipe.wake_readers();
                 }

@@ -1,4 +1,5 @@
-//! How many pages the pipes of each user may have (pipe(7), `/proc/sys/fs/pipe-user-pages-soft` and `-hard`).
+//! How many pages the pipes of each user may have (pipe(7), `/proc/sys/fs/pipe-user-pages-soft` and
+//! `-hard`).
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -55,7 +56,8 @@ impl Share {
         self.pages.load(Ordering::Relaxed)
     }
 
-    /// Changes the number of buffers; called with the pipe locked. `EPERM` for growth beyond the limits.
+    /// Changes the number of buffers; called with the pipe locked. `EPERM` for growth beyond the
+    /// limits.
     pub fn resize(&self, slots: usize) -> SysResult<()> {
         let old = self.slots();
         let count = (PAGES.count(self.uid) + slots as u64).saturating_sub(old as u64);

@@ -1,12 +1,14 @@
 //! Readiness: what an open file is asked, and who is told when it changes.
 //!
-//! [`crate::FileOps::poll`] answers the events that hold now and names, through a [`PollTable`], the wait queues that are woken when
-//! they change. It takes spin locks only, so it may be called between a task's going to sleep and its sleeping.
+//! [`crate::FileOps::poll`] answers the events that hold now and names, through a [`PollTable`],
+//! the wait queues that are woken when they change. It takes spin locks only, so it may be called
+//! between a task's going to sleep and its sleeping.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use sync::wait::WaitQueue;
+use syscall_shim::{Errno, SysResult};
 
 /// Event bits; poll(2) and epoll(7) number them alike.
 #[allow(missing_docs)]
@@ -44,28 +46,33 @@ pub fn poll_queue() -> PollQueue {
 pub struct PollTable {
     /// `None`: the caller wants the events only.
     queues: Option<Vec<PollQueue>>,
+    /// There was no memory for all of them.
+    lacking: bool,
 }
 
 impl PollTable {
     /// A table that collects.
     pub fn collecting() -> PollTable {
-        PollTable { queues: Some(Vec::new()) }
+        PollTable { queues: Some(Vec::new()), lacking: false }
     }
 
     /// A table that collects nothing.
     pub const fn none() -> PollTable {
-        PollTable { queues: None }
+        PollTable { queues: None, lacking: false }
     }
 
     /// Called by a file: `queue` is woken when its events change.
     pub fn add(&mut self, queue: &PollQueue) {
         if let Some(queues) = self.queues.as_mut().filter(|all| !all.iter().any(|q| Arc::ptr_eq(q, queue))) {
-            queues.push(queue.clone());
+            match queues.try_reserve(1) {
+                Ok(()) => queues.push(queue.clone()),
+                Err(_) => self.lacking = true,
+            }
         }
     }
 
-    /// The queues named so far.
-    pub fn into_queues(self) -> Vec<PollQueue> {
-        self.queues.unwrap_or_default()
+    /// The queues named so far; there may be as many as a program polls files. `ENOMEM`.
+    pub fn into_queues(self) -> SysResult<Vec<PollQueue>> {
+        if self.lacking { Err(Errno::ENOMEM) } else { Ok(self.queues.unwrap_or_default()) }
     }
 }

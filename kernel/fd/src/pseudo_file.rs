@@ -18,7 +18,8 @@ use crate::{FileOps, OpenFile};
 /// The most bytes moved at once.
 const CHUNK: usize = 64 * 1024;
 
-/// The text of an open file as it was when reading began: made anew whenever that begins at the start again (Linux's seq_file).
+/// The text of an open file as it was when reading began: made anew whenever that begins at the
+/// start again (Linux's seq_file).
 #[derive(Default)]
 pub struct Text(SpinLock<Option<Arc<[u8]>>>);
 

@@ -94,7 +94,8 @@ impl FileOps for Regular {
     }
 }
 
-/// lseek(2) for the three whences that need no look at the data. `EINVAL` for a negative result or one past the largest.
+/// lseek(2) for the three whences that need no look at the data. `EINVAL` for a negative result or
+/// one past the largest.
 pub fn seek_to(pos: u64, size: u64, offset: i64, whence: u32) -> SysResult<u64> {
     let base = match whence {
         g::SEEK_SET => 0,

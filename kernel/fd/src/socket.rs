@@ -1,4 +1,5 @@
-//! What every kind of socket does (socket(7)), whatever its family. The system calls decode their arguments and call this.
+//! What every kind of socket does (socket(7)), whatever its family. The system calls decode their
+//! arguments and call this.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -84,8 +85,8 @@ pub struct Received {
     pub flags: u32,
 }
 
-/// A socket. `flags` are `MSG_*`, of which the caller has handled `MSG_NOSIGNAL` and `MSG_CMSG_CLOEXEC`, and has turned
-/// `O_NONBLOCK` into `MSG_DONTWAIT`.
+/// A socket. `flags` are `MSG_*`, of which the caller has handled `MSG_NOSIGNAL` and
+/// `MSG_CMSG_CLOEXEC`, and has turned `O_NONBLOCK` into `MSG_DONTWAIT`.
 pub trait Socket: FileOps {
     /// `SO_DOMAIN`.
     fn family(&self) -> u32;
@@ -186,8 +187,8 @@ pub fn wait<T>(
     wait_exclusive(queue, deadline, ready).map_err(|error| wait_errno(error, deadline))
 }
 
-/// Sleeps until `ready`, as one of those whom every wake-up reaches: what they wait for may be shared. `EAGAIN` when the socket's
-/// time-out has passed.
+/// Sleeps until `ready`, as one of those whom every wake-up reaches: what they wait for may be
+/// shared. `EAGAIN` when the socket's time-out has passed.
 pub fn wait_all<T>(queue: &PollQueue, deadline: Option<u64>, ready: impl FnMut() -> Option<T>) -> SysResult<T> {
     if deadline == Some(PAST) {
         return Err(Errno::EAGAIN);

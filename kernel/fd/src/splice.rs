@@ -1,7 +1,7 @@
 //! Bytes from one open file to another without a detour through the application.
 //!
-//! Between a file with a page cache and a pipe the pages themselves move, by reference; everything else goes through a buffer
-//! of the kernel.
+//! Between a file with a page cache and a pipe the pages themselves move, by reference; everything
+//! else goes through a buffer of the kernel.
 
 use alloc::sync::Arc;
 
@@ -51,8 +51,8 @@ fn write(file: &OpenFile, place: Place, bytes: &[u8]) -> SysResult<usize> {
     }
 }
 
-/// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more. What was read and not taken is
-/// put back by moving the source's position.
+/// Copies up to `count` bytes; fewer at the end of the source or when the target takes no more.
+/// What was read and not taken is put back by moving the source's position.
 pub fn copy(from: &OpenFile, mut source: Place, to: &OpenFile, mut target: Place, count: usize) -> SysResult<usize> {
     let mut bytes = io::chunk_buffer(count.min(CHUNK))?;
     let mut done = 0;
@@ -119,8 +119,9 @@ pub fn check_copy(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     if same { Ok(()) } else { Err(Errno::EXDEV) }
 }
 
-/// The part of `generic_copy_file_checks` that looks at places; answers how many bytes there are to copy. `EINVAL` when source and
-/// target are one file and the ranges overlap, `EOVERFLOW`, `EINVAL` and `EFBIG` for places that no file has.
+/// The part of `generic_copy_file_checks` that looks at places; answers how many bytes there are to
+/// copy. `EINVAL` when source and target are one file and the ranges overlap, `EOVERFLOW`, `EINVAL`
+/// and `EFBIG` for places that no file has.
 pub fn check_range(from: &OpenFile, source: Place, to: &OpenFile, target: Place, count: usize) -> SysResult<usize> {
     let start = |file: &OpenFile, place| match place {
         Place::Position => file.position(),
@@ -298,12 +299,14 @@ pub fn takes(file: &OpenFile) -> bool {
     !is_event(file) && file.inode.file_type() != FileType::Dir && file.ops.splices().1
 }
 
-/// Whether splice(2) and sendfile(2) can read the file: not a pipe's end, a directory, or what has neither a place nor pages.
+/// Whether splice(2) and sendfile(2) can read the file: not a pipe's end, a directory, or what has
+/// neither a place nor pages.
 pub fn gives(file: &OpenFile) -> bool {
     !is_event(file) && file.ops.splices().0 && file.ops_as::<PipeEnd>().is_none() && file.inode.file_type() != FileType::Dir
 }
 
-/// Fills a pipe from a file, as far as there is room. The pipe is looked at first, whatever the file may be.
+/// Fills a pipe from a file, as far as there is room. The pipe is looked at first, whatever the
+/// file may be.
 pub fn file_to_pipe(from: &OpenFile, source: Place, pipe: &Pipe, count: usize, nonblock: bool) -> SysResult<usize> {
     await_room(pipe, nonblock)?;
     if count == 0 {
@@ -377,7 +380,8 @@ pub fn tee(from: &PipeEnd, to: &PipeEnd, count: usize, nonblock: bool) -> SysRes
     Ok(done)
 }
 
-/// vmsplice(2): application memory into the writing end, as far as there is room, or out of the reading end.
+/// vmsplice(2): application memory into the writing end, as far as there is room, or out of the
+/// reading end.
 pub fn vmsplice(file: &OpenFile, end: &PipeEnd, mut segments: Segments, nonblock: bool) -> SysResult<usize> {
     let pipe = end.pipe();
     if !file.flags().writable() {

@@ -20,7 +20,8 @@ pub static SHM_RMID_FORCED: AtomicU32 = AtomicU32::new(0);
 /// `sem`: semaphores of one set, of all sets, operations of one call, sets.
 pub static SEM: [AtomicI32; 4] =
     [AtomicI32::new(32000), AtomicI32::new(1_024_000_000), AtomicI32::new(500), AtomicI32::new(32000)];
-/// `msg_next_id`, `sem_next_id`, `shm_next_id`: the id that the next new object is to have; -1 for any.
+/// `msg_next_id`, `sem_next_id`, `shm_next_id`: the id that the next new object is to have; -1 for
+/// any.
 pub static MSG_NEXT_ID: AtomicI32 = AtomicI32::new(-1);
 /// See [`MSG_NEXT_ID`].
 pub static SEM_NEXT_ID: AtomicI32 = AtomicI32::new(-1);

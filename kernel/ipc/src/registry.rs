@@ -113,7 +113,8 @@ impl<T: Object> Registry<T> {
         Self { entries: SpinLock::new(entries), most, next_id }
     }
 
-    /// The `*get` calls: the id of the object that `key` names, which `suits`, or of a new one that `make` makes.
+    /// The `*get` calls: the id of the object that `key` names, which `suits`, or of a new one that
+    /// `make` makes.
     pub fn get(
         &self,
         key: i32,
@@ -160,7 +161,8 @@ impl<T: Object> Registry<T> {
         if id(index, sequence) == number { Ok(object) } else { Err(Errno::EINVAL) }
     }
 
-    /// The object with the index of `number`, which may be an id (`IPC_STAT`'s kin by index). `EINVAL`.
+    /// The object with the index of `number`, which may be an id (`IPC_STAT`'s kin by index).
+    /// `EINVAL`.
     pub fn at(&self, number: i32) -> SysResult<Arc<T>> {
         let index = usize::try_from(number).map_err(|_| Errno::EINVAL)? % MAX_OBJECTS;
         self.entries.lock().objects.get(&index).cloned().ok_or(Errno::EINVAL)
@@ -181,7 +183,8 @@ impl<T: Object> Registry<T> {
         drop(removed);
     }
 
-    /// Forgets the key, so that another object can have it: what is marked for removal is found by id alone.
+    /// Forgets the key, so that another object can have it: what is marked for removal is found by
+    /// id alone.
     pub fn forget_key(&self, object: &Arc<T>) {
         self.entries.lock().forget_key(object);
     }

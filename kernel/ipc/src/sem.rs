@@ -20,10 +20,12 @@ const SEM_UNDO: u32 = 0x1000;
 static SETS: Registry<Set> = Registry::new(limits::semmni, &limits::SEM_NEXT_ID);
 /// Semaphores of all sets.
 static SEMAPHORES: AtomicUsize = AtomicUsize::new(0);
-/// How many lists have something to undo in some set: most have nothing, and their users end faster for it.
+/// How many lists have something to undo in some set: most have nothing, and their users end faster
+/// for it.
 static UNDOERS: AtomicUsize = AtomicUsize::new(0);
 
-/// What a thread, and those that share it by `CLONE_SYSVSEM`, undo as the last of them ends. The values are with the sets.
+/// What a thread, and those that share it by `CLONE_SYSVSEM`, undo as the last of them ends. The
+/// values are with the sets.
 #[derive(Debug)]
 pub struct UndoList {
     /// Never given twice.
@@ -183,8 +185,8 @@ impl Set {
         self.permissions.lock().id()
     }
 
-    /// semop(2), semtimedop(2) of a thread that has its list in `slot`. `EAGAIN` with `IPC_NOWAIT` and at the deadline, `EIDRM` when
-    /// the set goes, `EINTR`.
+    /// semop(2), semtimedop(2) of a thread that has its list in `slot`. `EAGAIN` with `IPC_NOWAIT`
+    /// and at the deadline, `EIDRM` when the set goes, `EINTR`.
     pub fn operate(&self, operations: &[Sembuf], deadline: Option<Instant>, slot: &UndoSlot) -> SysResult<()> {
         if operations.iter().any(|operation| usize::from(operation.sem_num) >= self.len()) {
             return Err(Errno::EFBIG);
@@ -290,7 +292,8 @@ impl Set {
         Ok(())
     }
 
-    /// What was done with `SEM_UNDO` by those who had the list `id` is undone, as far as the values allow, by the process `pid`.
+    /// What was done with `SEM_UNDO` by those who had the list `id` is undone, as far as the values
+    /// allow, by the process `pid`.
     fn undo(&self, id: u64, pid: i32) {
         {
             let mut state = self.state.lock();
@@ -332,8 +335,8 @@ pub fn remove(set: &Arc<Set>) -> SysResult<()> {
     Ok(())
 }
 
-/// Takes the list to undo from a thread of the process `pid`, which ends or wants none in common with others: the last that has it
-/// undoes.
+/// Takes the list to undo from a thread of the process `pid`, which ends or wants none in common
+/// with others: the last that has it undoes.
 pub fn leave(slot: &UndoSlot, pid: i32) {
     let list = slot.lock().take();
     if let Some(list) = list.and_then(Arc::into_inner)

@@ -1,4 +1,5 @@
-//! Shared memory segments (shmget(2), shmat(2), shmctl(2)), and who has them attached. Where they are mapped is not known here.
+//! Shared memory segments (shmget(2), shmat(2), shmctl(2)), and who has them attached. Where they
+//! are mapped is not known here.
 
 use alloc::sync::Arc;
 use core::any::Any;

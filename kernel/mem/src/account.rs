@@ -1,4 +1,5 @@
-//! Commit accounting (`Committed_AS`, `CommitLimit`; proc(5), `/proc/sys/vm/overcommit_memory`) and resident-set counters.
+//! Commit accounting (`Committed_AS`, `CommitLimit`; proc(5), `/proc/sys/vm/overcommit_memory`) and
+//! resident-set counters.
 
 use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -48,8 +49,8 @@ pub fn commit_limit() -> u64 {
     frames::stats().total as u64 * u64::try_from(OVERCOMMIT_RATIO.load(Ordering::Relaxed)).unwrap_or(0) / 100
 }
 
-/// Promises `pages` more; `ENOMEM` where Linux's `__vm_enough_memory` refuses. In the heuristic mode that is one request
-/// above all memory there is.
+/// Promises `pages` more; `ENOMEM` where Linux's `__vm_enough_memory` refuses. In the heuristic
+/// mode that is one request above all memory there is.
 pub fn charge(pages: u64) -> SysResult<()> {
     if pages == 0 {
         return Ok(());
@@ -101,7 +102,8 @@ impl Rss {
         self.counts[kind as usize].fetch_add(pages, Ordering::Relaxed);
     }
 
-    /// Counts `pages` that left. Between two of these the sum only grows, so this is when to look how far it had come.
+    /// Counts `pages` that left. Between two of these the sum only grows, so this is when to look
+    /// how far it had come.
     pub fn sub(&self, kind: RssKind, pages: u64) {
         self.peak.fetch_max(self.total(), Ordering::Relaxed);
         self.counts[kind as usize].fetch_sub(pages, Ordering::Relaxed);

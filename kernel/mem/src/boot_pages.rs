@@ -13,7 +13,8 @@ use base::addr::PhysRange;
 /// Taken once, so that no frame is given away twice.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// One archive that the loader put into memory. What was not taken when it is dropped goes to the allocator.
+/// One archive that the loader put into memory. What was not taken when it is dropped goes to the
+/// allocator.
 pub struct BootPages {
     range: PhysRange,
     payload: bool,
@@ -21,7 +22,8 @@ pub struct BootPages {
     taken: Vec<bool>,
 }
 
-/// The payload and the first module, in the order in which they are to be unpacked. Empty on a second call.
+/// The payload and the first module, in the order in which they are to be unpacked. Empty on a
+/// second call.
 pub fn archives() -> Vec<BootPages> {
     if TAKEN.swap(true, Ordering::AcqRel) {
         return Vec::new();
@@ -48,7 +50,8 @@ impl BootPages {
         self.payload
     }
 
-    /// The frame that holds the page of the archive at `offset`; `None` if that is not a whole page of its own, or gone already.
+    /// The frame that holds the page of the archive at `offset`; `None` if that is not a whole page
+    /// of its own, or gone already.
     pub fn take(&mut self, offset: usize) -> Option<Frame> {
         let phys = self.range.start + offset as u64;
         if !phys.is_multiple_of(PAGE_SIZE as u64) || offset.checked_add(PAGE_SIZE)? > self.archive.len() {

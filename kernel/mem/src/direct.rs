@@ -1,7 +1,9 @@
-//! The kernel's half of every address space: the image in the top 2 GiB, the direct map of RAM, the dynamic area.
+//! The kernel's half of every address space: the image in the top 2 GiB, the direct map of RAM, the
+//! dynamic area.
 //!
-//! Every address space has the same upper half: new ones copy entries 256 to 511 of the kernel's top-level table. So all
-//! entries that will ever be in use get their second-level table here, at boot.
+//! Every address space has the same upper half: new ones copy entries 256 to 511 of the kernel's
+//! top-level table. So all entries that will ever be in use get their second-level table here, at
+//! boot.
 
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
@@ -21,7 +23,8 @@ use sync::IrqSpinLock;
 const GIB: u64 = 1 << 30;
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
 
-/// Kernel data: present, writable, never executed, never written back by the CPU for accessed and dirty.
+/// Kernel data: present, writable, never executed, never written back by the CPU for accessed and
+/// dirty.
 const DATA: u64 = bits::PRESENT | bits::WRITE | bits::NO_EXECUTE | bits::GLOBAL | bits::ACCESSED | bits::DIRTY;
 const RODATA: u64 = DATA & !(bits::WRITE | bits::DIRTY);
 const TEXT: u64 = RODATA & !bits::NO_EXECUTE;
@@ -31,8 +34,8 @@ pub const DEVICE: u64 = DATA | bits::CACHE_DISABLE;
 pub const MEMORY: u64 = DATA;
 const TABLE: u64 = bits::PRESENT | bits::WRITE | bits::ACCESSED;
 
-/// Guards the tables below the kernel's top-level entries after boot; no other lock but the frame allocator's is taken
-/// while it is held.
+/// Guards the tables below the kernel's top-level entries after boot; no other lock but the frame
+/// allocator's is taken while it is held.
 static TABLES: IrqSpinLock<()> = IrqSpinLock::new(());
 
 /// The pieces of physical memory that kernel memory lies in, by address and length.
@@ -62,7 +65,8 @@ impl Table {
     /// The table below the entry for `virt`, made with `alloc` where there is none.
     ///
     /// # Safety
-    /// `self` is a live table of `level`, which must be above 0, and the caller is the only one to change it.
+    /// `self` is a live table of `level`, which must be above 0, and the caller is the only one to
+    /// change it.
     unsafe fn below(self, level: u32, virt: u64, alloc: &mut dyn FnMut() -> Option<u64>) -> Option<Table> {
         let slot = self.entry(level, virt);
         // SAFETY: a slot of a live table, ours by the caller's promise.
@@ -145,8 +149,8 @@ fn map_ram(pml4: Table, boot: &BootInfo, alloc: &mut dyn FnMut() -> Option<u64>)
     Some(())
 }
 
-/// Maps the kernel image page by page but for the guard page of the boot stack, and takes the right to write its code from
-/// the direct map.
+/// Maps the kernel image page by page but for the guard page of the boot stack, and takes the right
+/// to write its code from the direct map.
 fn map_image(pml4: Table, alloc: &mut dyn FnMut() -> Option<u64>) -> Option<()> {
     let (text, rodata, guard) = (layout::text(), layout::rodata(), layout::boot_stack_guard_page());
     for phys in kernel_image().pages().filter(|phys| *phys != guard) {
@@ -194,7 +198,8 @@ pub unsafe fn unmap_page(virt: u64) -> Option<u64> {
     Some(phys)
 }
 
-/// Memory that the loader filled (the payload, a module), as bytes; `None` for an empty range or one that is not in RAM.
+/// Memory that the loader filled (the payload, a module), as bytes; `None` for an empty range or
+/// one that is not in RAM.
 pub fn boot_memory(range: PhysRange) -> Option<&'static [u8]> {
     let in_ram = |phys: u64| frames::refcount(phys) != 0;
     if range.is_empty() || !range.pages().all(in_ram) {

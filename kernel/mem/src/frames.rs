@@ -1,7 +1,8 @@
 //! Physical memory in frames of 4 KiB, with a reference count for each.
 //!
-//! A buddy allocator: free memory is in blocks of `2^order` frames, aligned to their size, on one list per order. The
-//! list links lie in the free blocks themselves; the only table is one `u32` per frame, its state:
+//! A buddy allocator: free memory is in blocks of `2^order` frames, aligned to their size, on one
+//! list per order. The list links lie in the free blocks themselves; the only table is one `u32`
+//! per frame, its state:
 //!
 //! | state            | meaning                                                     |
 //! |------------------|-------------------------------------------------------------|
@@ -10,12 +11,14 @@
 //! | `FREE_BLOCK + o` | first frame of a free block of order `o`                    |
 //! | `NOT_RAM`        | a hole in the memory map                                    |
 //!
-//! Single frames come and go through short stacks in front of the lists, one for each CPU, so that a page fault costs neither the
-//! splitting of a block nor the joining when the page is freed, and CPUs do not meet over it; the frames there have
-//! state 0. Where memory is short, or a large block is wanted, they go back to the lists.
+//! Single frames come and go through short stacks in front of the lists, one for each CPU, so that
+//! a page fault costs neither the splitting of a block nor the joining when the page is freed, and
+//! CPUs do not meet over it; the frames there have state 0. Where memory is short, or a large block
+//! is wanted, they go back to the lists.
 //!
-//! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot; [`adopt`] takes
-//! that reference over frame by frame, so that file data from the image serves as page cache where it lies.
+//! What the loader put into RAM (the payload, modules) starts with one reference, held by the boot;
+//! [`adopt`] takes that reference over frame by frame, so that file data from the image serves as
+//! page cache where it lies.
 
 #[cfg(target_os = "none")]
 mod early;
@@ -50,7 +53,8 @@ const NOT_RAM: u32 = u32::MAX;
 /// End of a free list.
 const NIL: u64 = u64::MAX;
 
-/// One frame, with the reference to it that this handle owns: `clone` adds a reference, `drop` gives one back.
+/// One frame, with the reference to it that this handle owns: `clone` adds a reference, `drop`
+/// gives one back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame(u64);
 
@@ -228,8 +232,9 @@ pub fn alloc_zeroed() -> Option<Frame> {
     Some(frame)
 }
 
-/// `2^order` frames in one piece, aligned to their size: the physical address of the first. Each frame has one
-/// reference, and may be given back alone with [`dec`] or together with [`free_order`].
+/// `2^order` frames in one piece, aligned to their size: the physical address of the first. Each
+/// frame has one reference, and may be given back alone with [`dec`] or together with
+/// [`free_order`].
 pub fn alloc_order(order: usize) -> Option<u64> {
     if order >= ORDERS {
         return None;
@@ -304,7 +309,8 @@ fn is_used(phys: u64) -> bool {
 /// Takes over the reference that the boot holds to a frame of the payload or of a module.
 ///
 /// # Safety
-/// Called at most once for each frame, and only for frames of `arch::boot::Image::payload` or of the boot modules.
+/// Called at most once for each frame, and only for frames of `arch::boot::Image::payload` or of
+/// the boot modules.
 pub unsafe fn adopt(phys: u64) -> Option<Frame> {
     is_used(phys).then_some(Frame(phys))
 }
@@ -319,8 +325,8 @@ pub fn stats() -> Stats {
     Stats { total: total(), free: FREE.load(Ordering::Relaxed) + per_cpu::len() }
 }
 
-/// How many free blocks there are of each order; the last counts larger blocks as so many of its own. What moves meanwhile may be
-/// counted twice or not at all.
+/// How many free blocks there are of each order; the last counts larger blocks as so many of its
+/// own. What moves meanwhile may be counted twice or not at all.
 pub fn free_blocks<const N: usize>() -> [usize; N] {
     let mut counts = [0; N];
     let orders = states().iter().filter_map(|state| match state.load(Ordering::Relaxed) {
@@ -350,8 +356,8 @@ fn are_free_with_stacks(frames: usize) -> bool {
     stats().free >= frames
 }
 
-/// Starts the allocator: RAM is in the ranges `ram`, ascending, of which `free` are free. `table` is memory for the states, one for
-/// each frame up to the end of RAM, and is never freed.
+/// Starts the allocator: RAM is in the ranges `ram`, ascending, of which `free` are free. `table`
+/// is memory for the states, one for each frame up to the end of RAM, and is never freed.
 fn start(ram: &[PhysRange], free: &[PhysRange], table: *mut AtomicU32) {
     let frames = (ram.last().map_or(0, |range| range.end) / PAGE_SIZE as u64) as usize;
     STATES_LEN.store(frames, Ordering::Relaxed);

@@ -1,11 +1,14 @@
 //! The kernel heap.
 //!
-//! Small allocations come from the stock of the CPU ([`magazine`]), or else from talc, which takes memory from the frame allocator in blocks and gives empty blocks back.
-//! Large ones are whole frames, straight from the frame allocator. Where it has none that lie side by side, single frames are mapped
-//! side by side ([`pieces`]): then an allocation is not one piece of physical memory, which matters to who gives it to a device.
+//! Small allocations come from the stock of the CPU ([`magazine`]), or else from talc, which takes
+//! memory from the frame allocator in blocks and gives empty blocks back. Large ones are whole
+//! frames, straight from the frame allocator. Where it has none that lie side by side, single
+//! frames are mapped side by side ([`pieces`]): then an allocation is not one piece of physical
+//! memory, which matters to who gives it to a device.
 //!
-//! Programs leave the heap a reserve ([`user_page`]), and large allocations, of which most can fail, leave small ones a part of it. When
-//! the heap begins to use it up, the out-of-memory killer is called for.
+//! Programs leave the heap a reserve ([`user_page`]), and large allocations, of which most can
+//! fail, leave small ones a part of it. When the heap begins to use it up, the out-of-memory killer
+//! is called for.
 
 mod magazine;
 
@@ -26,7 +29,8 @@ use base::addr::PAGE_SIZE;
 use magazine::Class;
 use sync::IrqSpinLock;
 
-/// What talc takes from the frame allocator at a time; small because the first block counts on a small machine.
+/// What talc takes from the frame allocator at a time; small because the first block counts on a
+/// small machine.
 const BLOCK_SIZE: usize = 64 << 10;
 /// Allocations from here on are whole frames.
 const LARGE_ALLOCATION: usize = 32 << 10;
@@ -59,7 +63,8 @@ fn may_be_large(size: usize) -> bool {
 #[derive(Debug)]
 struct Frames;
 
-// SAFETY: blocks of the frame allocator are disjoint, live until freed, and aligned to their size rounded up.
+// SAFETY: blocks of the frame allocator are disjoint, live until freed, and aligned to their size
+// rounded up.
 unsafe impl GlobalAlloc for Frames {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let frames = layout.size().max(layout.align()).div_ceil(PAGE_SIZE);
@@ -104,8 +109,8 @@ impl Heap {
     }
 }
 
-// SAFETY: magazines, talc and the frame allocator keep the contract; which of them has an allocation, and under which layout,
-// depends on its layout alone.
+// SAFETY: magazines, talc and the frame allocator keep the contract; which of them has an
+// allocation, and under which layout, depends on its layout alone.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let memory = if layout.size() >= LARGE_ALLOCATION {

@@ -1,8 +1,9 @@
 //! Frames of large pages: 512 at a time, shared between address spaces at the price of one count.
 //!
-//! Each frame of a large page has one reference, which all large leaves that map the page own together; how many they are is
-//! the page's own count. So fork(2) copies a large leaf without a look at its frames. An address space that splits its leaf
-//! gets a reference of its own to each frame; whoever was the last with a large leaf gives the common references back.
+//! Each frame of a large page has one reference, which all large leaves that map the page own
+//! together; how many they are is the page's own count. So fork(2) copies a large leaf without a
+//! look at its frames. An address space that splits its leaf gets a reference of its own to each
+//! frame; whoever was the last with a large leaf gives the common references back.
 
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
@@ -35,10 +36,12 @@ fn frames_of(phys: u64) -> impl Iterator<Item = u64> {
     (phys..phys + HUGE_SIZE).step_by(PAGE_SIZE as usize)
 }
 
-/// 2 MiB of zeroes for one large leaf. `asked`: the program wants large pages here (madvise(2)), so that less has to be free.
+/// 2 MiB of zeroes for one large leaf. `asked`: the program wants large pages here (madvise(2)), so
+/// that less has to be free.
 pub fn alloc(asked: bool) -> Option<u64> {
     let total = frames::total();
-    // Large pages are a luxury: never with the last of memory, which may be needed where nothing smaller will do.
+    // Large pages are a luxury: never with the last of memory, which may be needed where nothing
+    // smaller will do.
     let keep = if asked { total / 4 } else { total / 8 * 3 };
     if !frames::are_free(keep + frames::LARGE_PAGE_FRAMES) {
         return None;
@@ -73,8 +76,9 @@ pub fn put(phys: u64) {
     }
 }
 
-/// Takes a reference to each frame, for 512 small leaves that are to take a large one's place; that is then [`put`]. Before
-/// they do, or a thread that meets one of them would think the frame its own.
+/// Takes a reference to each frame, for 512 small leaves that are to take a large one's place; that
+/// is then [`put`]. Before they do, or a thread that meets one of them would think the frame its
+/// own.
 pub fn hold_frames(phys: u64) {
     frames_of(phys).for_each(user_page::get);
 }

@@ -1,9 +1,10 @@
-//! Physical memory: its frames, the kernel's heap and its own mappings, page tables, and what is flushed when they change.
+//! Physical memory: its frames, the kernel's heap and its own mappings, page tables, and what is
+//! flushed when they change.
 //!
 //! What programs have mapped, and why, is the layer above's; here are the means.
 //!
-//! Frames, page tables and what is flushed work on a host too, for the tests of this layer and of those above: the module `host` stands for the
-//! machine there.
+//! Frames, page tables and what is flushed work on a host too, for the tests of this layer and of
+//! those above: the module `host` stands for the machine there.
 #![no_std]
 
 extern crate alloc;

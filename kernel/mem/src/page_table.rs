@@ -1,11 +1,13 @@
 //! The lower half of a 4-level x86-64 page table: where application memory is mapped.
 //!
-//! Faults of several threads share the tables: every step that a [`PageTable`] does by `&self` takes effect by one atomic exchange
-//! and does nothing if somebody else was faster. Steps by `&mut self` rely on nobody else changing them.
+//! Faults of several threads share the tables: every step that a [`PageTable`] does by `&self`
+//! takes effect by one atomic exchange and does nothing if somebody else was faster. Steps by `&mut
+//! self` rely on nobody else changing them.
 //!
-//! Every leaf that is not `SPECIAL` owns one reference to its frame (a large leaf shares in one to each of its 512 frames, see `huge`).
-//! Application pages are supervisor pages: the program runs in ring 0 beside the kernel, and CR0.WP and NX bind it.
-//! Format: Intel SDM volume 3A, 4.5 "4-level paging".
+//! Every leaf that is not `SPECIAL` owns one reference to its frame (a large leaf shares in one to
+//! each of its 512 frames, see `huge`). Application pages are supervisor pages: the program runs in
+//! ring 0 beside the kernel, and CR0.WP and NX bind it. Format: Intel SDM volume 3A, 4.5 "4-level
+//! paging".
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -32,9 +34,11 @@ pub const PS: u64 = 1 << 7;
 pub const ANON: u64 = 1 << 9;
 /// Software: not present although a page is there, because the area grants no access (`PROT_NONE`).
 pub const PROTNONE: u64 = 1 << 10;
-/// Software: the frame is not reference-counted by this entry (the zero page, kernel pages such as the vDSO).
+/// Software: the frame is not reference-counted by this entry (the zero page, kernel pages such as
+/// the vDSO).
 pub const SPECIAL: u64 = 1 << 11;
-/// Software, with [`PROTNONE`]: a fault is putting another page here, and has yet to see every CPU drop the old translation.
+/// Software, with [`PROTNONE`]: a fault is putting another page here, and has yet to see every CPU
+/// drop the old translation.
 pub const BUSY: u64 = 1 << 52;
 /// No execution.
 pub const NX: u64 = 1 << 63;
@@ -117,12 +121,14 @@ impl Leaf<'_> {
         Pte(self.entry.load(Ordering::Acquire))
     }
 
-    /// Replaces the entry; returns what was there, with the accessed and dirty bits up to that instant.
+    /// Replaces the entry; returns what was there, with the accessed and dirty bits up to that
+    /// instant.
     pub fn replace(&self, new: Pte) -> Pte {
         Pte(self.entry.swap(new.0, Ordering::AcqRel))
     }
 
-    /// Replaces the entry if it still is `old`, to the accessed and dirty bits; returns whether it was.
+    /// Replaces the entry if it still is `old`, to the accessed and dirty bits; returns whether it
+    /// was.
     pub fn exchange(&self, old: Pte, new: Pte) -> bool {
         self.entry.compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
@@ -154,7 +160,8 @@ impl Root {
         self.0
     }
 
-    /// Makes this CPU use the tables, without stale translations. Who does so keeps them alive until another root is loaded.
+    /// Makes this CPU use the tables, without stale translations. Who does so keeps them alive
+    /// until another root is loaded.
     pub fn load(self) {
         // SAFETY: every root has the kernel's upper half; and the caller keeps it.
         unsafe { cpu::tlb::load_root(self.0) };
@@ -166,15 +173,16 @@ impl Root {
     }
 }
 
-/// Page tables of one address space. Tables are taken out by `&mut` only, which the address space's lock gives.
+/// Page tables of one address space. Tables are taken out by `&mut` only, which the address space's
+/// lock gives.
 pub struct PageTable {
     root: u64,
     tables: AtomicU64,
 }
 
 fn table(phys: u64) -> &'static Table {
-    // SAFETY: `phys` is the frame of a page table, which stays allocated while the `PageTable` that owns it lives; every
-    // access to it, also the CPU's, is an atomic access to one entry.
+    // SAFETY: `phys` is the frame of a page table, which stays allocated while the `PageTable` that
+    // owns it lives; every access to it, also the CPU's, is an atomic access to one entry.
     unsafe { &*user_page::ptr(phys).cast::<Table>() }
 }
 
@@ -226,7 +234,8 @@ impl PageTable {
         None
     }
 
-    /// The entry of `level` for `addr`, with the tables above it made as needed; `None` inside a large page.
+    /// The entry of `level` for `addr`, with the tables above it made as needed; `None` inside a
+    /// large page.
     fn entry(&self, addr: u64, level: u32) -> Result<Option<&'static AtomicU64>, NoMemory> {
         Ok(self.table_of(addr, level)?.map(|phys| &table(phys)[index(addr, level)]))
     }
@@ -248,7 +257,8 @@ impl PageTable {
         Ok(Some(phys))
     }
 
-    /// Puts an empty table into `entry`; returns what is there then, which is somebody else's if they were faster.
+    /// Puts an empty table into `entry`; returns what is there then, which is somebody else's if
+    /// they were faster.
     #[cold]
     fn new_table(&self, entry: &AtomicU64) -> Result<u64, NoMemory> {
         let phys = user_page::alloc_zeroed().ok_or(NoMemory)?;
@@ -271,14 +281,15 @@ impl PageTable {
         self.entry(addr, 0).map(|_| ())
     }
 
-    /// Puts a leaf at `addr`, where the reference to its frame then belongs to the table; `false` if one is there already.
+    /// Puts a leaf at `addr`, where the reference to its frame then belongs to the table; `false`
+    /// if one is there already.
     pub fn map(&self, addr: u64, pte: Pte) -> Result<bool, NoMemory> {
         let Some(entry) = self.entry(addr, 0)? else { return Ok(false) };
         Ok(entry.compare_exchange(0, pte.0, Ordering::AcqRel, Ordering::Relaxed).is_ok())
     }
 
-    /// As [`PageTable::map`], for many leaves in ascending order in tables that hold none and that nobody else uses: the walk
-    /// down is done once for each table, which `last` remembers.
+    /// As [`PageTable::map`], for many leaves in ascending order in tables that hold none and that
+    /// nobody else uses: the walk down is done once for each table, which `last` remembers.
     pub fn map_after(&mut self, last: &mut LastTable, addr: u64, pte: Pte) -> Result<(), NoMemory> {
         let base = addr & !(span(1) - 1);
         let phys = match last.0 {
@@ -290,7 +301,8 @@ impl PageTable {
         Ok(())
     }
 
-    /// The entries of `start..end`, which lie in one table, made as needed; `None` inside a large page.
+    /// The entries of `start..end`, which lie in one table, made as needed; `None` inside a large
+    /// page.
     pub fn entries(&self, start: u64, end: u64) -> Result<Option<&'static [AtomicU64]>, NoMemory> {
         let Some(phys) = self.table_of(start, 0)? else { return Ok(None) };
         let first = index(start, 0);
@@ -358,8 +370,9 @@ impl PageTable {
         walk(self.root, 3, start, end, &mut visit);
     }
 
-    /// Frees the tables of `start..end`, whose leaves have been taken out, but for those that reach out of `free`, the range around it
-    /// where nothing is mapped. `batch` keeps them until the TLBs are flushed, because CPUs cache upper levels too (SDM 4.10.3).
+    /// Frees the tables of `start..end`, whose leaves have been taken out, but for those that reach
+    /// out of `free`, the range around it where nothing is mapped. `batch` keeps them until the
+    /// TLBs are flushed, because CPUs cache upper levels too (SDM 4.10.3).
     pub fn free_unused(&mut self, start: u64, end: u64, free: &Range<u64>, batch: &mut TlbBatch) {
         let freed = free_unused(self.root, 3, start..end, free, batch);
         self.tables.fetch_sub(freed, Ordering::Relaxed);
@@ -368,7 +381,8 @@ impl PageTable {
 
 impl Drop for PageTable {
     fn drop(&mut self) {
-        // Leaves are the address space's business; by now there are none, and no CPU uses this root.
+        // Leaves are the address space's business; by now there are none, and no CPU uses this
+        // root.
         fn free(phys: u64, level: u32, entries: usize) {
             if level > 0 {
                 for entry in &table(phys)[..entries] {

@@ -9,8 +9,9 @@ use super::{frames, user_page};
 /// Free frames below which memory [is short](is_short).
 static SHORT_BELOW: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether memory is so short that programs should not have the kernel keep more for them: what they ask for is refused, rather than
-/// that the kernel lacks what it cannot do without. Begins earlier than programs' own pages end.
+/// Whether memory is so short that programs should not have the kernel keep more for them: what
+/// they ask for is refused, rather than that the kernel lacks what it cannot do without. Begins
+/// earlier than programs' own pages end.
 #[inline]
 pub fn is_short() -> bool {
     !frames::are_free(SHORT_BELOW.load(Ordering::Relaxed))

@@ -1,4 +1,5 @@
-//! Translation look-aside buffers: what must be flushed after page tables change, and what may be freed only then.
+//! Translation look-aside buffers: what must be flushed after page tables change, and what may be
+//! freed only then.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,14 +18,16 @@ const MAX_FRAMES: usize = 2048;
 /// Marks the address of a large page among those of frames.
 const HUGE: u64 = 1;
 
-/// Interrupts the other CPUs of `cpus` and waits until each has been: a memory barrier there (membarrier(2)).
+/// Interrupts the other CPUs of `cpus` and waits until each has been: a memory barrier there
+/// (membarrier(2)).
 pub fn interrupt(cpus: &CpuMask) {
     core::sync::atomic::fence(Ordering::SeqCst);
     shoot_down(cpus.bits(), 0, PAGE_SIZE);
 }
 
-/// Has this CPU and the others of `cpus` serialize before they execute more of the application, and returns when those that run it have. One
-/// that uses the space for nothing sees the new generation before it goes on, and loads CR3, which serializes too.
+/// Has this CPU and the others of `cpus` serialize before they execute more of the application, and
+/// returns when those that run it have. One that uses the space for nothing sees the new generation
+/// before it goes on, and loads CR3, which serializes too.
 pub fn serialize(cpus: &CpuMask, generation: &Generation) {
     generation.advance();
     shoot_down(in_use(cpus.bits()), 0, PAGE_SIZE);
@@ -61,8 +64,8 @@ fn shoot_down(cpus: u64, start: u64, end: u64) {
     }
 }
 
-/// Counts the changes of an address space that CPUs have had to flush. One that uses it for nothing at the moment is not
-/// interrupted; it compares before it goes on.
+/// Counts the changes of an address space that CPUs have had to flush. One that uses it for nothing
+/// at the moment is not interrupted; it compares before it goes on.
 #[derive(Default)]
 pub struct Generation(AtomicU64);
 
@@ -98,8 +101,8 @@ impl CpuMask {
     }
 }
 
-/// Changes to one address space whose stale translations are still to be flushed. Frames and tables that were unmapped wait
-/// here and are released after the flush; dropping the batch does both.
+/// Changes to one address space whose stale translations are still to be flushed. Frames and tables
+/// that were unmapped wait here and are released after the flush; dropping the batch does both.
 pub struct TlbBatch<'a> {
     cpus: &'a CpuMask,
     generation: &'a Generation,
@@ -132,7 +135,8 @@ impl<'a> TlbBatch<'a> {
     }
 
     fn free(&mut self, phys: u64) {
-        // Without room to remember it, flush at once: memory is short exactly when it is being given back.
+        // Without room to remember it, flush at once: memory is short exactly when it is being
+        // given back.
         let full = self.frames.len() == self.frames.capacity();
         if full && (self.frames.len() >= MAX_FRAMES || self.frames.try_reserve(64).is_err()) {
             self.flush();
@@ -156,7 +160,8 @@ impl<'a> TlbBatch<'a> {
         self.frames.drain(..).for_each(release);
     }
 
-    /// The first half of [`Self::flush`]. What was unmapped is still to be released, which need not hold up anybody.
+    /// The first half of [`Self::flush`]. What was unmapped is still to be released, which need not
+    /// hold up anybody.
     pub fn flush_translations(&mut self) {
         if self.tables {
             // A freed table may have been cached for any address below it.
@@ -164,8 +169,8 @@ impl<'a> TlbBatch<'a> {
             self.end = self.end.max((FLUSH_ALL_ABOVE + 1) * PAGE_SIZE);
         }
         if self.start < self.end {
-            // The tables have changed before; a CPU that goes on with the space from here on sees the new generation, and one
-            // that has seen the old one is not lazy any more.
+            // The tables have changed before; a CPU that goes on with the space from here on sees
+            // the new generation, and one that has seen the old one is not lazy any more.
             self.generation.advance();
             let cpus = self.cpus.bits();
             let here = 1 << percpu::this_cpu().id.get();

@@ -1,4 +1,5 @@
-//! Frames that hold application pages and page tables: allocation with a reserve for the kernel, contents, references.
+//! Frames that hold application pages and page tables: allocation with a reserve for the kernel,
+//! contents, references.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +8,8 @@ use spin::Once;
 use super::frames;
 use super::size::PAGE as PAGE_SIZE;
 
-/// Frames that applications may not take: what the kernel needs to end a program in good order when memory is out.
+/// Frames that applications may not take: what the kernel needs to end a program in good order when
+/// memory is out.
 const RESERVE_MAX: u64 = 512;
 
 static ZERO_PAGE: Once<u64> = Once::new();
@@ -52,15 +54,17 @@ pub fn alloc_zeroed() -> Option<u64> {
 
 /// Fills frames that were just allocated with zeroes.
 pub fn zero(phys: u64, len: u64) {
-    // SAFETY: the frames were just allocated, so nobody else uses them, and they lie in the direct map.
+    // SAFETY: the frames were just allocated, so nobody else uses them, and they lie in the direct
+    // map.
     unsafe { ptr(phys).write_bytes(0, len as usize) };
 }
 
 /// A frame with the content of `from`.
 pub fn alloc_copy(from: u64) -> Option<u64> {
     let phys = alloc()?;
-    // SAFETY: both are whole frames of the direct map, and the new one is ours alone. The program may write to `from` while
-    // it is copied, as on any multi-threaded machine; the bytes are not interpreted here.
+    // SAFETY: both are whole frames of the direct map, and the new one is ours alone. The program
+    // may write to `from` while it is copied, as on any multi-threaded machine; the bytes are not
+    // interpreted here.
     unsafe { core::ptr::copy_nonoverlapping(ptr(from), ptr(phys), PAGE_SIZE as usize) };
     Some(phys)
 }
@@ -98,8 +102,8 @@ pub fn zero_page() -> Option<u64> {
 /// Copies out of a frame; `off + buf.len()` stays within the page.
 pub fn read(phys: u64, off: usize, buf: &mut [u8]) {
     debug_assert!(off + buf.len() <= PAGE_SIZE as usize);
-    // SAFETY: the range is inside one frame of the direct map, `buf` is kernel memory. The program may change the bytes
-    // meanwhile; they are plain data.
+    // SAFETY: the range is inside one frame of the direct map, `buf` is kernel memory. The program
+    // may change the bytes meanwhile; they are plain data.
     unsafe { core::ptr::copy_nonoverlapping(ptr(phys).add(off), buf.as_mut_ptr(), buf.len()) };
 }
 

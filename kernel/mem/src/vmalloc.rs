@@ -1,8 +1,10 @@
-//! The kernel's dynamic area: stacks with guard pages, device registers, and large allocations that no free frames lie together for.
+//! The kernel's dynamic area: stacks with guard pages, device registers, and large allocations that
+//! no free frames lie together for.
 //!
-//! The first GiB is for device registers, mapped once and kept. Then come stacks: each lies above an unmapped guard
-//! page, so that running out of stack is a page fault and not a silent overwrite. Freed stacks are kept for the next
-//! thread, up to a limit, because to make one costs page table work and zeroed memory. The upper half is for [`pieces`].
+//! The first GiB is for device registers, mapped once and kept. Then come stacks: each lies above
+//! an unmapped guard page, so that running out of stack is a page fault and not a silent overwrite.
+//! Freed stacks are kept for the next thread, up to a limit, because to make one costs page table
+//! work and zeroed memory. The upper half is for [`pieces`].
 
 pub mod pieces;
 
@@ -23,7 +25,8 @@ const AREA_END: u64 = DYNAMIC_AREA + (512 << 30);
 /// Free stacks that keep their memory.
 const CACHED_STACKS: usize = 16;
 
-/// Guards the lists of this module; the locks of the page tables, frames and heap are taken while it is held.
+/// Guards the lists of this module; the locks of the page tables, frames and heap are taken while
+/// it is held.
 static AREA: IrqSpinLock<Area> = IrqSpinLock::new(Area {
     next_device: DYNAMIC_AREA,
     next_stack: STACKS,
@@ -40,7 +43,8 @@ struct Area {
     devices: Vec<(u64, u64)>,
     /// Free stacks with their memory.
     cached: Vec<Slot>,
-    /// Free address ranges of stacks whose memory was given back. CPUs may still have translations of them.
+    /// Free address ranges of stacks whose memory was given back. CPUs may still have translations
+    /// of them.
     unmapped: Vec<Slot>,
     /// Free address ranges of which no CPU has translations.
     flushed: Vec<Slot>,
@@ -112,7 +116,8 @@ pub struct KernelStack {
 }
 
 impl KernelStack {
-    /// A stack of `size` bytes, rounded up to whole pages; `None` when memory is out. The content is unspecified.
+    /// A stack of `size` bytes, rounded up to whole pages; `None` when memory is out. The content
+    /// is unspecified.
     pub fn new(size: usize) -> Option<Self> {
         let size = size.next_multiple_of(PAGE_SIZE) as u64;
         let slot = {
@@ -133,7 +138,8 @@ impl KernelStack {
         Some(Self { slot })
     }
 
-    /// An address range without memory: one that was in use, once all CPUs have forgotten what was there, or a new one.
+    /// An address range without memory: one that was in use, once all CPUs have forgotten what was
+    /// there, or a new one.
     fn clean_slot(size: u64) -> Option<Slot> {
         let mut dirty = core::mem::take(&mut AREA.lock().unmapped);
         let start = dirty.iter().map(|slot| slot.bottom).min();
@@ -172,8 +178,8 @@ impl Drop for KernelStack {
     }
 }
 
-/// Maps `len` bytes of device registers (or firmware tables) at `phys`, uncached; the mapping stays for good.
-/// `None` when memory or addresses are out.
+/// Maps `len` bytes of device registers (or firmware tables) at `phys`, uncached; the mapping stays
+/// for good. `None` when memory or addresses are out.
 pub fn map_device(phys: u64, len: usize) -> Option<*mut u8> {
     let first = phys & !(PAGE - 1);
     let end = phys.checked_add(len as u64)?.checked_next_multiple_of(PAGE)?;

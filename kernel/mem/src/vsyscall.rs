@@ -1,5 +1,6 @@
-//! The page at a fixed address through which programs of long ago ask for the time (vsyscall): three functions, each a `syscall`.
-//! What they are is as old as the address, so it is the kernel's, and every address space has it.
+//! The page at a fixed address through which programs of long ago ask for the time (vsyscall):
+//! three functions, each a `syscall`. What they are is as old as the address, so it is the
+//! kernel's, and every address space has it.
 
 use linux_raw_sys::general as g;
 

@@ -1,6 +1,6 @@
 //! Where the kernel is entered: by system calls, exceptions and interrupts, from the entry code of `arch` or by our own.
 
-pub mod direct;
+pub mod patched_call;
 mod privileged;
 mod syscall;
 pub mod traps;

@@ -108,7 +108,7 @@ pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
     let Ok(code) = mm.executable() else { return false };
     let f = &*frame;
     let Some(text) = code.iter().find(|area| area.contains(&f.rip.wrapping_sub(1))) else { return false };
-    if mm.is_in_stub(f) {
+    if mm.is_in_trampoline(f) {
         return false;
     }
     let registers =
@@ -119,7 +119,7 @@ pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
     }
     let now = clock::monotonic_ns();
     let known = task.process.halts.lock().is_known(f.rip, now);
-    // The branch to it may be another library's, or have moved into a call site's stub.
+    // The branch to it may be another library's, or have moved into a call site's trampoline.
     for area in code.iter().filter(|_| !known) {
         for start in area.clone().step_by(AT_ONCE) {
             if halt::may_come_from(&at, start..area.end.min(start + AT_ONCE as u64), &Present) {

@@ -9,7 +9,7 @@ use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
 use crate::arch::{apic, ipi, irq, vectors};
 use crate::fs_platform;
-use crate::mm::sites::{self, Redirect};
+use crate::mm::patching::{self, Redirect};
 use crate::mm::vmalloc::pieces;
 use crate::mm::{Access, FaultError};
 use crate::task::signal::{self, Fault};
@@ -148,7 +148,7 @@ fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
 #[inline]
 fn at_syscall_instruction(task: &Task, frame: &mut TrapFrame) {
     let program = core::ptr::from_ref(&*task.process).addr();
-    if !sites::is_refused(frame.rip, program) {
+    if !patching::is_refused(frame.rip, program) {
         Process::with_own_mm(|mm| mm.call_trapped(frame, program));
     }
 }

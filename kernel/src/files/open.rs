@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use ::ipc::mqueue::QueueFile;
 use fs::namespace::Opened;
 use fs::notify::{self, event};
 use fs::{FileType, Mount, OpenFlags, Path};
@@ -15,7 +16,6 @@ use super::poll::{PollTable, ev};
 use super::pseudo_file::PseudoFile;
 use super::regular::Regular;
 use super::{FileOps, OpenFile, devices};
-use crate::ipc::mqueue::QueueFile;
 use crate::vfs::namespace;
 
 /// `O_PATH`: a place only.

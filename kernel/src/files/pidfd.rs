@@ -29,6 +29,12 @@ struct Thread {
 /// `PIDFD_THREAD` among the flags of an open file.
 const THREAD: OpenFlags = OpenFlags::EXCL;
 
+/// A pidfd for the process with this id, for who is only told of it. `ESRCH`.
+pub fn open_for(pid: i32) -> SysResult<Arc<OpenFile>> {
+    let process = table::process(pid).ok_or(Errno::ESRCH)?;
+    Ok(PidFd::open(process, OpenFlags::CLOEXEC))
+}
+
 impl PidFd {
     /// A new one, open.
     pub fn open(process: Arc<Process>, flags: OpenFlags) -> Arc<OpenFile> {

@@ -1,4 +1,3 @@
-//! Interprocess communication: where that of System V ([`ipc`](::ipc)) meets address spaces, and POSIX message queues, which are files.
+//! Interprocess communication: where that of System V ([`ipc`](::ipc)) meets address spaces.
 
-pub mod mqueue;
 pub mod shm;

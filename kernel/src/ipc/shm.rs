@@ -56,7 +56,7 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
     let request = MapRequest { addr, len, prot, flags: place | MapFlags::SHARED, file: Some(file) };
     let mm = current().process.mm();
     let at = mm.mmap(request, current()).map_err(|errno| if errno == Errno::EEXIST { Errno::EINVAL } else { errno })?;
-    crate::watch::mapped(&mm, at, len, prot);
+    crate::mmap_events::mapped(&mm, at, len, prot);
     Ok(at)
 }
 

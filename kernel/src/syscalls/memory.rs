@@ -10,9 +10,9 @@ use crate::mm::madvise::{Advice, mincore_pages};
 use crate::mm::mremap::RemapFlags;
 use crate::mm::numa;
 use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
+use crate::mmap_events;
 use crate::task::{credentials, current, oom, rseq, table};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
-use crate::watch;
 
 const PROT_SEM: u32 = 8;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -75,7 +75,7 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
             continue;
         }
         let at = result?;
-        watch::mapped(&mm, at, len, prot);
+        mmap_events::mapped(&mm, at, len, prot);
         return Ok(at as usize);
     }
 }

@@ -2,15 +2,13 @@
 
 use alloc::vec::Vec;
 
-use fs::OpenFlags;
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{open_socket, read_address, socket_of, write_address};
 use crate::files::io::{Segments, Sink, Source};
-use crate::files::pidfd::PidFd;
 use crate::files::socket::{Ancillary, Control, PeerCredentials, Received};
-use crate::files::{OpenFile, capable, events};
+use crate::files::{OpenFile, capable, events, pidfd};
 use crate::task::{current, table};
 use crate::usermem::{self, UserAddr, UserPtr};
 
@@ -232,8 +230,7 @@ impl ControlOut {
             self.cut = true;
             return Ok(());
         }
-        let process = table::process(pid).ok_or(Errno::ESRCH);
-        let fd = process.and_then(|process| current().files()?.insert(PidFd::open(process, OpenFlags::CLOEXEC), true));
+        let fd = pidfd::open_for(pid).and_then(|file| current().files()?.insert(file, true));
         let answer = fd.unwrap_or_else(|errno| -i32::from(errno.0));
         self.put(net::SOL_SOCKET, SCM_PIDFD, &answer.to_ne_bytes())
     }

@@ -98,7 +98,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
-use crate::entry::direct;
+use crate::entry::patched_call;
 use crate::task::Task;
 use crate::usermem::{UserAddr, UserPtr};
 use crate::{counters, latency, task, trace};
@@ -218,7 +218,7 @@ static INSPECTING: AtomicBool = AtomicBool::new(false);
 /// nobody looks at (`passes`): they may still be answered on the spot.
 pub fn inspect_calls(passes: impl Fn(u64) -> bool) {
     INSPECTING.store(true, Ordering::Release);
-    direct::disable_quick(passes);
+    patched_call::disable_quick(passes);
 }
 
 /// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is wanted: what the entry code calls. Returns

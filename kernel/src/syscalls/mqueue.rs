@@ -1,12 +1,17 @@
 //! POSIX message queues: mq_open(2) and its kin.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use ::ipc::mqueue::{self, COOKIE, Limits, Notification, PRIORITIES, QueueFile, Thread};
 use fs::OpenFlags;
 use linux_raw_sys::general as g;
+use net::netlink::NetlinkSocket;
 use syscall_shim::types::{MqAttr, Sigevent, Timespec};
 use syscall_shim::{Errno, Signal, SysResult};
 
 use super::paths::file;
-use crate::ipc::mqueue::{self, Limits, Notification, PRIORITIES, QueueFile};
+use crate::files::OpenFile;
 use crate::mm::heap;
 use crate::task::clock::Clock;
 use crate::task::{Instant, current};
@@ -99,11 +104,31 @@ fn notification(event: &Sigevent) -> SysResult<Notification> {
             Ok(Notification::Signal(Signal::new(number), event.sigev_value))
         }
         g::SIGEV_THREAD => {
-            let mut cookie = [0; 32];
+            let mut cookie = [0; COOKIE];
             copy_in(&mut cookie, UserAddr(event.sigev_value))?;
-            Notification::thread(file(event.sigev_signo)?, cookie)
+            Ok(Notification::Thread(Arc::new(NetlinkFile::new(file(event.sigev_signo)?)?), cookie))
         }
         _ => Err(Errno::EINVAL),
+    }
+}
+
+/// A socket of netlink, which the C library's thread reads.
+struct NetlinkFile(Arc<OpenFile>);
+
+impl NetlinkFile {
+    /// `EINVAL` if the file is a socket of another kind.
+    fn new(file: Arc<OpenFile>) -> SysResult<Self> {
+        file.ops.as_socket().ok_or(Errno::ENOTSOCK)?;
+        file.ops_as::<NetlinkSocket>().ok_or(Errno::EINVAL)?;
+        Ok(Self(file))
+    }
+}
+
+impl Thread for NetlinkFile {
+    fn deliver(&self, cookie: Vec<u8>) {
+        if let Some(socket) = self.0.ops_as::<NetlinkSocket>() {
+            socket.deliver(cookie);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::time_left::{Timeout, after_ms};
 use crate::files::poll::{PollTable, ev};
 use crate::files::{FdTable, OpenFile};
 use crate::task::signal::with_mask;
-use crate::task::wait::{WaitError, WaitQueue, wait_until};
+use crate::task::wait::{WaitError, WaitQueue, wait_until_any};
 use crate::task::{Instant, current};
 use crate::usermem::{UserAddr, UserPtr};
 
@@ -72,7 +72,7 @@ fn scan(entries: &mut [Entry], table: &mut PollTable) -> bool {
 }
 
 /// Waits until an entry has an event or the deadline comes; `found` tells then.
-fn wait(entries: &mut [Entry], deadline: Option<Instant>) -> Result<(), WaitError> {
+fn wait(entries: &mut [Entry], deadline: Option<Instant>) -> SysResult<()> {
     if scan(entries, &mut PollTable::none()) || deadline == Some(0) {
         return Ok(());
     }
@@ -80,11 +80,14 @@ fn wait(entries: &mut [Entry], deadline: Option<Instant>) -> Result<(), WaitErro
     if scan(entries, &mut table) {
         return Ok(());
     }
-    let queues = table.into_queues();
-    let queues: Vec<&WaitQueue> = queues.iter().map(|q| &**q).collect();
-    match wait_until(&queues, deadline, || scan(entries, &mut PollTable::none()).then_some(())) {
-        Err(WaitError::TimedOut) => Ok(()),
-        result => result,
+    let queues = table.into_queues()?;
+    let mut places: Vec<&WaitQueue> = Vec::new();
+    places.try_reserve_exact(queues.len()).map_err(|_| Errno::ENOMEM)?;
+    places.extend(queues.iter().map(|q| &**q));
+    match wait_until_any(&places, deadline, || scan(entries, &mut PollTable::none()).then_some(())) {
+        Ok(Ok(()) | Err(WaitError::TimedOut)) => Ok(()),
+        Ok(Err(WaitError::Interrupted)) => Err(Errno::EINTR),
+        Err(_) => Err(Errno::ENOMEM),
     }
 }
 
@@ -104,7 +107,7 @@ fn poll_until(fds: UserPtr<Pollfd>, count: usize, deadline: Option<Instant>) -> 
         many.extend(fds.read_vec(count)?.into_iter().map(|asked| Entry::new(&files, asked)));
         &mut many[..]
     };
-    wait(entries, deadline).map_err(|_| Errno::EINTR)?;
+    wait(entries, deadline)?;
     for (i, entry) in entries.iter().enumerate() {
         let revents = fds.add(i).addr().add(offset_of!(Pollfd, revents) as u64);
         revents.cast::<u16>().write(entry.found as u16)?;
@@ -171,7 +174,7 @@ fn select_until(n: i32, sets: Sets, deadline: Option<Instant>) -> SysResult {
         let target = if any { Target::File(files.get(fd as i32)?) } else { Target::Nothing };
         entries.push(Entry { target, asked: bits(0) | bits(1) | bits(2), found: 0 });
     }
-    wait(&mut entries, deadline).map_err(|_| Errno::EINTR)?;
+    wait(&mut entries, deadline)?;
     let mut total = 0;
     for (set, (addr, bits)) in sets.iter().enumerate() {
         let mut out = vec![0u64; words];

@@ -7,11 +7,11 @@ use fs::OpenFlags;
 use inet::bpf::Instruction;
 use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
+use unix::{Kind, UnixSocket};
 
 use super::paths;
 use crate::files::OpenFile;
 use crate::files::socket::Socket;
-use crate::files::unix::{Kind, UnixSocket};
 use crate::net::socket::Family;
 use crate::task::current;
 use crate::usermem::{self, UserAddr, UserPtr};

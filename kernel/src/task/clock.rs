@@ -200,8 +200,12 @@ pub fn sleep_until(clock: &Clock, time: u64) -> Result<(), WaitError> {
     loop {
         let set = times_set();
         let deadline = clock.monotonic_at(time);
-        let queues: &[&WaitQueue] = if clock.is_settable() { &[&WAS_SET] } else { &[] };
-        match wait_until(queues, Some(deadline), || (times_set() != set).then_some(())) {
+        let was_set = || (times_set() != set).then_some(());
+        let slept = match clock.is_settable() {
+            true => wait_until(&[&WAS_SET], Some(deadline), was_set),
+            false => wait_until(&[], Some(deadline), was_set),
+        };
+        match slept {
             Err(WaitError::TimedOut) if clock.now() >= time => return Ok(()),
             Err(WaitError::Interrupted) => return Err(WaitError::Interrupted),
             // The clock was set, or has not run as fast as it could.

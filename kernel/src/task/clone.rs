@@ -16,8 +16,8 @@ use crate::files::FdTable;
 use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
 use crate::mm::{AddressSpace, heap};
+use crate::mmap_events;
 use crate::usermem::{USER_END, UserPtr};
-use crate::watch;
 use ipc::sem::UndoList;
 
 /// `struct clone_args` of clone(2).
@@ -175,7 +175,7 @@ fn try_clone(args: &CloneArgs) -> SysResult<Option<i32>> {
 
 fn fork(mm: &AddressSpace) -> SysResult<Arc<AddressSpace>> {
     let child = mm.fork()?;
-    watch::space_copied(mm, &child);
+    mmap_events::space_copied(mm, &child);
     Ok(child)
 }
 

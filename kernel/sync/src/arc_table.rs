@@ -1,9 +1,11 @@
-//! A table of counted pointers that is read without a lock and without a write to anything that CPUs share.
+//! A table of counted pointers that is read without a lock and without a write to anything that
+//! CPUs share.
 //!
-//! Whoever reads says so in a word of its own CPU, loads the pointer, counts its reference, and takes the word back: some
-//! instructions in which it neither sleeps nor waits. Whoever takes a pointer out, or the array, first makes it unreachable and then
-//! waits until no CPU says that it reads this table; from then on nobody can come to it any more. Interrupt handlers do not read such
-//! tables, and the kernel is not preempted, so one word for each CPU is enough.
+//! Whoever reads says so in a word of its own CPU, loads the pointer, counts its reference, and
+//! takes the word back: some instructions in which it neither sleeps nor waits. Whoever takes a
+//! pointer out, or the array, first makes it unreachable and then waits until no CPU says that it
+//! reads this table; from then on nobody can come to it any more. Interrupt handlers do not read
+//! such tables, and the kernel is not preempted, so one word for each CPU is enough.
 
 use crate::cpu::atomic::{AtomicPtr, Ordering};
 use alloc::boxed::Box;
@@ -49,7 +51,8 @@ impl<T, W> ArcTable<T, W> {
         let reading = &this_cpu().reading;
         // Before the loads below, for those who look at it after they have changed what is loaded.
         reading.swap(ptr::from_ref(self).addr(), Ordering::SeqCst);
-        // SAFETY: the array, and what it points to, are freed only after their last reader has said that it is done; see above.
+        // SAFETY: the array, and what it points to, are freed only after their last reader has said
+        // that it is done; see above.
         let found = unsafe {
             let slots = &*self.slots.load(Ordering::SeqCst);
             match slots.get(index).map(|slot| slot.load(Ordering::SeqCst)) {
@@ -69,7 +72,8 @@ impl<T, W> ArcTable<T, W> {
         Writer { table: self, state: self.writer.lock() }
     }
 
-    /// Waits until nobody can still use what was reachable when this was called. What made it unreachable was `SeqCst`.
+    /// Waits until nobody can still use what was reachable when this was called. What made it
+    /// unreachable was `SeqCst`.
     fn wait_for_readers(&self) {
         let own = this_cpu().id.get();
         for cpu in percpu::each(percpu::online() & !(1 << own)) {
@@ -116,8 +120,8 @@ impl<T, W> Writer<'_, T, W> {
         Some(entries)
     }
 
-    /// Puts `entry` at `index`, which must be one of the places, and answers what stood there. Nobody comes to that by way of the table
-    /// any more.
+    /// Puts `entry` at `index`, which must be one of the places, and answers what stood there.
+    /// Nobody comes to that by way of the table any more.
     pub fn replace(&mut self, index: usize, entry: Option<Arc<T>>) -> Option<Arc<T>> {
         let Some(slot) = self.slots().get(index) else { return entry };
         let old = slot.swap(into_raw(entry), Ordering::SeqCst);
@@ -143,7 +147,8 @@ impl<T, W> Writer<'_, T, W> {
         slots.resize_with(wanted, AtomicPtr::default);
         let old = self.table.slots.swap(Box::into_raw(Box::new(slots)), Ordering::SeqCst);
         self.table.wait_for_readers();
-        // SAFETY: from `Box::into_raw`, and nobody reads it any more; the pointers in it are now the new array's.
+        // SAFETY: from `Box::into_raw`, and nobody reads it any more; the pointers in it are now
+        // the new array's.
         drop(unsafe { Box::from_raw(old) });
         true
     }
@@ -164,7 +169,8 @@ impl<T, W> DerefMut for Writer<'_, T, W> {
 
 impl<T, W> Drop for ArcTable<T, W> {
     fn drop(&mut self) {
-        // SAFETY: nobody refers to the table any more; the pointers are from `Box::into_raw` and `Arc::into_raw`.
+        // SAFETY: nobody refers to the table any more; the pointers are from `Box::into_raw` and
+        // `Arc::into_raw`.
         unsafe {
             let slots = Box::from_raw(*self.slots.get_mut());
             for slot in slots.into_iter().map(AtomicPtr::into_inner).filter(|slot| !slot.is_null()) {

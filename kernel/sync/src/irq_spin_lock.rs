@@ -21,7 +21,8 @@ impl<T> IrqSpinLock<T> {
     /// As for [`Self::force_unlock`], and no other reference to the value is in use.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn leaked(&self) -> &mut T {
-        // SAFETY: this CPU holds the lock, and the caller promises that nothing else refers to the value.
+        // SAFETY: this CPU holds the lock, and the caller promises that nothing else refers to the
+        // value.
         unsafe { &mut *self.0.as_mut_ptr() }
     }
 }
@@ -55,7 +56,8 @@ impl<T: ?Sized> IrqSpinLock<T> {
         IrqSpinGuard { inner: self.0.lock(), interrupts: Restore(saved) }
     }
 
-    /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen then.
+    /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen
+    /// then.
     #[inline]
     pub fn is_free(&self) -> bool {
         self.0.is_free()
@@ -78,12 +80,14 @@ impl<T: ?Sized> IrqSpinLock<T> {
     /// # Safety
     /// The caller took the lock and forgot its guard; interrupts stay off.
     pub unsafe fn force_unlock(&self) {
-        // SAFETY: the caller promises that this CPU holds the lock and that no guard will free it a second time.
+        // SAFETY: the caller promises that this CPU holds the lock and that no guard will free it a
+        // second time.
         unsafe { self.0.unlock() }
     }
 }
 
-/// The guard of an [`IrqSpinLock`]; dropping it frees the lock and then restores the interrupt flag.
+/// The guard of an [`IrqSpinLock`]; dropping it frees the lock and then restores the interrupt
+/// flag.
 pub struct IrqSpinGuard<'a, T: ?Sized> {
     // Dropped in this order.
     inner: RawGuard<'a, T>,
@@ -91,7 +95,8 @@ pub struct IrqSpinGuard<'a, T: ?Sized> {
 }
 
 impl<T: ?Sized> IrqSpinGuard<'_, T> {
-    /// Leaves the lock held and interrupts off, for [`IrqSpinLock::force_unlock`]. Returns whether interrupts were on.
+    /// Leaves the lock held and interrupts off, for [`IrqSpinLock::force_unlock`]. Returns whether
+    /// interrupts were on.
     #[inline(always)]
     pub fn forget(self) -> bool {
         let interrupts = self.interrupts.0;

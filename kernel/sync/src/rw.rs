@@ -11,9 +11,9 @@ use crate::wait::{Ends, WaitQueue};
 /// In the state: somebody writes. The other bits count those who read.
 const WRITER: u32 = 1 << 31;
 
-/// A value that several tasks read together, or one changes; whoever waits sleeps. Those who come may pass those who wait,
-/// until these have waited for some time ([`OvertakingTimer`]): then nobody overtakes them, neither readers a writer nor the
-/// reverse.
+/// A value that several tasks read together, or one changes; whoever waits sleeps. Those who come
+/// may pass those who wait, until these have waited for some time ([`OvertakingTimer`]): then
+/// nobody overtakes them, neither readers a writer nor the reverse.
 pub struct SleepRwLock<T: ?Sized> {
     state: AtomicU32,
     readers_waiting: AtomicU32,
@@ -25,7 +25,8 @@ pub struct SleepRwLock<T: ?Sized> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `state` admits one writer's guard alone, or readers' guards, which give shared references only.
+// SAFETY: `state` admits one writer's guard alone, or readers' guards, which give shared references
+// only.
 unsafe impl<T: ?Sized + Send> Send for SleepRwLock<T> {}
 // SAFETY: as above; readers share the value between CPUs, hence `Sync`.
 unsafe impl<T: ?Sized + Send + Sync> Sync for SleepRwLock<T> {}
@@ -80,7 +81,8 @@ impl<T: ?Sized> SleepRwLock<T> {
             || !self.overtaking.is_over()
     }
 
-    /// Takes the lock for reading, asleep while somebody writes. Not to be taken twice by one task: a writer may wait in between.
+    /// Takes the lock for reading, asleep while somebody writes. Not to be taken twice by one task:
+    /// a writer may wait in between.
     #[inline]
     pub fn read(&self) -> ReadGuard<'_, T> {
         order::acquire_sleeping(&self.class);
@@ -121,7 +123,8 @@ impl<T: ?Sized> SleepRwLock<T> {
             }
             crate::cpu::relax();
         }
-        // Counted before the looks that precede the sleep: whoever frees the lock after those sees that somebody waits.
+        // Counted before the looks that precede the sleep: whoever frees the lock after those sees
+        // that somebody waits.
         waiting.fetch_add(1, Ordering::SeqCst);
         self.overtaking.begin(self.waiting() == 1);
         let slept = sleep_until(queue, Ends::Never, |phase| {
@@ -142,8 +145,8 @@ impl<T: ?Sized> SleepRwLock<T> {
         self.readers_waiting.load(Ordering::SeqCst) + self.writers_waiting.load(Ordering::SeqCst)
     }
 
-    /// The lock is free, or a writer has left it. Readers that wait go first, all together, and the last of them lets the next
-    /// writer in.
+    /// The lock is free, or a writer has left it. Readers that wait go first, all together, and the
+    /// last of them lets the next writer in.
     fn freed(&self, by_writer: bool) {
         if by_writer && self.readers_waiting.load(Ordering::SeqCst) != 0 {
             self.readers.wake_all();

@@ -2,16 +2,17 @@
 
 use alloc::sync::Arc;
 
-/// Something that a [`WaitQueue`](crate::wait::WaitQueue) can wake. Called with interrupts off, from any context, and with the queue locked: what a waker wakes
-/// in turn must never lead back to a queue that it can be in. Those of signals and of epoll instances
-/// come last.
+/// Something that a [`WaitQueue`](crate::wait::WaitQueue) can wake. Called with interrupts off,
+/// from any context, and with the queue locked: what a waker wakes in turn must never lead back to
+/// a queue that it can be in. Those of signals and of epoll instances come last.
 pub trait Waker: Send + Sync {
-    /// Tells that `key` (poll events, or 0 for 'anything') happened. Returns whether somebody was woken, which is what
-    /// [`WaitQueue::wake_one`](crate::wait::WaitQueue::wake_one) counts.
+    /// Tells that `key` (poll events, or 0 for 'anything') happened. Returns whether somebody was
+    /// woken, which is what [`WaitQueue::wake_one`](crate::wait::WaitQueue::wake_one) counts.
     fn wake(&self, key: u32) -> bool;
 }
 
-/// A sleeping task as a waker; it remembers that it was woken, so that one wake-up is not spent twice on it.
+/// A sleeping task as a waker; it remembers that it was woken, so that one wake-up is not spent
+/// twice on it.
 pub trait Parker: Waker {
     /// Forgets that it was woken, and is a full barrier.
     fn clear_woken(&self);
@@ -50,7 +51,8 @@ pub trait Scheduler {
     /// Keeps a parker for the running task's next wait.
     fn keep_parker(parker: Arc<dyn Parker>);
 
-    /// Marks the running task asleep. It runs on until [`Self::park`]; who ends the sleep before then has that return at once.
+    /// Marks the running task asleep. It runs on until [`Self::park`]; who ends the sleep before
+    /// then has that return at once.
     fn prepare(sleep: Sleep);
 
     /// Lets others run until somebody ends the sleep.
@@ -69,7 +71,8 @@ pub trait Scheduler {
     fn cancel_alarm(alarm: Alarm);
 }
 
-/// Makes a type that implements [`Scheduler`](scheduler::Scheduler) the one that locks and queues use. Once in a program.
+/// Makes a type that implements [`Scheduler`](scheduler::Scheduler) the one that locks and queues
+/// use. Once in a program.
 #[macro_export]
 macro_rules! scheduler {
     ($scheduler:ty) => {

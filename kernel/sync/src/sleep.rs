@@ -6,21 +6,26 @@ use core::ops::{Deref, DerefMut};
 
 use crate::cpu::{clock, percpu};
 use crate::order::{self, Class};
+#[cfg(test)]
+use crate::wait::put_back;
 use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
-/// How often a taken lock is looked at again before the caller sleeps: its holder may be about to free it on another CPU.
+/// How often a taken lock is looked at again before the caller sleeps: its holder may be about to
+/// free it on another CPU.
 const SPINS: u32 = 200;
-/// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper each time would have all
-/// wait until that gets a CPU; under a hypervisor its virtual CPU may itself have to wait for one.
+/// How long those who sleep may be passed by others, in nanoseconds. To hand a lock to a sleeper
+/// each time would have all wait until that gets a CPU; under a hypervisor its virtual CPU may
+/// itself have to wait for one.
 const OVERTAKING_LIMIT_NS: u64 = 4_000_000;
 
 /// When [`sleep_until`] looks at its condition.
 pub(crate) enum WaitPhase {
     /// Before the task is in the queue: it leaves the lock to those who wait.
     Unqueued,
-    /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and sends for the next one when that is
-    /// over. A free lock it takes: who freed it may have sent for this task already, when that was not in the queue yet, or for
-    /// nobody, and those who wait beside it may all be about to sleep.
+    /// In the queue, before the sleep. Now it may leave the lock only to somebody who has it, and
+    /// sends for the next one when that is over. A free lock it takes: who freed it may have sent
+    /// for this task already, when that was not in the queue yet, or for nobody, and those who wait
+    /// beside it may all be about to sleep.
     Queued,
     /// After a wake-up.
     Woken,
@@ -31,7 +36,8 @@ pub(crate) fn spins() -> u32 {
     if percpu::online().count_ones() > 1 && !cfg!(test) { SPINS } else { 0 }
 }
 
-/// Sleeps in `queue` until `condition` gives something, or the thread is being killed where `ends` says so. Counts.
+/// Sleeps in `queue` until `condition` gives something, or the thread is being killed where `ends`
+/// says so. Counts.
 pub(crate) fn sleep_until<T>(
     queue: &WaitQueue,
     ends: Ends,
@@ -74,8 +80,9 @@ impl OvertakingTimer {
     }
 }
 
-/// A mutex whose waiters sleep; it may be held over page faults and copies to and from the application. Those who come may
-/// pass those who wait, but not for longer than [`OVERTAKING_LIMIT_NS`].
+/// A mutex whose waiters sleep; it may be held over page faults and copies to and from the
+/// application. Those who come may pass those who wait, but not for longer than
+/// [`OVERTAKING_LIMIT_NS`].
 pub struct SleepMutex<T: ?Sized> {
     held: AtomicBool,
     waiting: AtomicU32,
@@ -91,25 +98,15 @@ unsafe impl<T: ?Sized + Send> Send for SleepMutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for SleepMutex<T> {}
 
 impl<T> SleepMutex<T> {
-    /// A new, free mutex round `value`. Its holders wait for nobody but the machine itself.
+    /// A new, free mutex round `value`.
     #[track_caller]
     pub const fn new(value: T) -> Self {
-        Self::of_class(value, Class::here())
-    }
-
-    /// One whose holders may wait for other parties: a peer, a terminal. Taken by [`Self::lock_killable`] alone.
-    #[track_caller]
-    pub const fn held_over_waits(value: T) -> Self {
-        Self::of_class(value, Class::over_waits())
-    }
-
-    const fn of_class(value: T, class: Class) -> Self {
         Self {
             held: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
             overtaking: OvertakingTimer::new(),
             waiters: WaitQueue::new(),
-            class,
+            class: Class::here(),
             value: UnsafeCell::new(value),
         }
     }
@@ -124,15 +121,15 @@ impl<T: ?Sized> SleepMutex<T> {
         })
     }
 
-    /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits itself.
+    /// Whether one that has not been sent for may take the mutex; `own` counts it if it waits
+    /// itself.
     fn may_pass(&self, own: u32) -> bool {
         self.waiting.load(Ordering::SeqCst) == own || !self.overtaking.is_over()
     }
 
-    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose holders wait for nobody but
-    /// the machine itself.
+    /// Takes the mutex, asleep until it is free. Signals do not interrupt the wait: for those whose
+    /// holders wait for nobody but the machine itself.
     pub fn lock(&self) -> SleepGuard<'_, T> {
-        order::may_be_taken_unkillably(&self.class);
         order::acquire_sleeping(&self.class);
         if let Some(guard) = self.take_at_once() {
             return guard;
@@ -143,8 +140,8 @@ impl<T: ?Sized> SleepMutex<T> {
         }
     }
 
-    /// As [`Self::lock`], unless the thread is being killed first: for those whose holders may wait for others for long.
-    /// [`WaitError::Interrupted`] then.
+    /// As [`Self::lock`], unless the thread is being killed first: for those whose holders may wait
+    /// for others for long. [`WaitError::Interrupted`] then.
     pub fn lock_killable(&self) -> Result<SleepGuard<'_, T>, WaitError> {
         order::acquire_sleeping(&self.class);
         self.take_at_once().map_or_else(|| self.wait(Ends::Killed), Ok)
@@ -168,7 +165,8 @@ impl<T: ?Sized> SleepMutex<T> {
             }
             crate::cpu::relax();
         }
-        // Counted before the looks that precede the sleep: whoever frees the mutex after those sees that somebody waits.
+        // Counted before the looks that precede the sleep: whoever frees the mutex after those sees
+        // that somebody waits.
         self.overtaking.begin(self.waiting.fetch_add(1, Ordering::SeqCst) == 0);
         let guard = sleep_until(&self.waiters, ends, |phase| {
             let passes = match phase {
@@ -209,6 +207,15 @@ impl<T: ?Sized> DerefMut for SleepGuard<'_, T> {
 impl<T: ?Sized> Drop for SleepGuard<'_, T> {
     fn drop(&mut self) {
         order::release_sleeping(&self.mutex.class);
+        #[cfg(test)]
+        if put_back::is(put_back::Fault::LookBeforeFree) {
+            let somebody = self.mutex.waiting.load(Ordering::SeqCst) != 0;
+            self.mutex.held.swap(false, Ordering::SeqCst);
+            if somebody {
+                self.mutex.waiters.wake_one();
+            }
+            return;
+        }
         self.mutex.held.swap(false, Ordering::SeqCst);
         if self.mutex.waiting.load(Ordering::SeqCst) != 0 {
             self.mutex.waiters.wake_one();

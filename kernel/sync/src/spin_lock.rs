@@ -10,20 +10,22 @@ use crate::cpu::{clock, ipi, percpu};
 
 /// A spinning CPU reports a lock that does not come free for so long, in TSC ticks: some seconds.
 const STUCK_AFTER: u64 = 30_000_000_000;
-/// So long a waiter gives to each of those before it, in TSC ticks: more than a lock is held for, far less than a host takes to
-/// run a virtual CPU again that it has put aside.
+/// So long a waiter gives to each of those before it, in TSC ticks: more than a lock is held for,
+/// far less than a host takes to run a virtual CPU again that it has put aside.
 const TURN_TICKS: u64 = 1 << 15;
 
 /// The lock itself, whatever it does about interrupts.
 ///
-/// Waiters take turns, but no turn is binding. A virtual CPU may wait for one that its host does not run, and if the lock could
-/// only go to the next in line, it would stand idle until the host gets to that one, at each handing over. So a free lock is
-/// anybody's who comes just then, and a waiter that has been patient with those before it passes them.
+/// Waiters take turns, but no turn is binding. A virtual CPU may wait for one that its host does
+/// not run, and if the lock could only go to the next in line, it would stand idle until the host
+/// gets to that one, at each handing over. So a free lock is anybody's who comes just then, and a
+/// waiter that has been patient with those before it passes them.
 pub(super) struct Raw<T: ?Sized> {
     held: AtomicBool,
     /// The ticket that the next waiter draws.
     next: AtomicU32,
-    /// Whose turn it is: of the waiters' tickets, all from this one on are still waiting. Changed by the holder alone.
+    /// Whose turn it is: of the waiters' tickets, all from this one on are still waiting. Changed
+    /// by the holder alone.
     turn: AtomicU32,
     class: Class,
     value: UnsafeCell<T>,
@@ -61,13 +63,15 @@ impl<T: ?Sized> Raw<T> {
         RawGuard { lock: self }
     }
 
-    /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen then.
+    /// Whether nobody held the lock at a moment of this call. What its last holder wrote is seen
+    /// then.
     #[inline]
     pub fn is_free(&self) -> bool {
         !self.held.load(Ordering::Acquire)
     }
 
-    /// Takes the lock if it is free, after a look that leaves a taken lock's cache line with its holder.
+    /// Takes the lock if it is free, after a look that leaves a taken lock's cache line with its
+    /// holder.
     #[inline]
     fn take(&self) -> bool {
         !self.held.load(Ordering::Relaxed) && !self.held.swap(true, Ordering::Acquire)
@@ -192,7 +196,8 @@ impl<T: ?Sized> SpinLock<T> {
         self.0.lock()
     }
 
-    /// Takes the lock if it is free. An interrupt handler may do that, too: it never waits for what it has interrupted.
+    /// Takes the lock if it is free. An interrupt handler may do that, too: it never waits for what
+    /// it has interrupted.
     #[inline]
     pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         self.0.try_lock()

@@ -1,4 +1,5 @@
-//! The locks and queues under a scheduler that tries many orders of the steps of their threads. It also finds that none can go on.
+//! The locks and queues under a scheduler that tries many orders of the steps of their threads. It
+//! also finds that none can go on.
 
 use std::boxed::Box;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use crate::cpu::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::cpu::percpu;
 use crate::order::{self, Context, Held};
 use crate::scheduler::{Alarm, Scheduler, Sleep};
-use crate::wait::{Parker, WaitError, WaitQueue, Waker, wait_exclusive, wait_until};
+use crate::wait::put_back::{Fault, put_back};
+use crate::wait::{Parker, Registration, WaitError, WaitQueue, Waker, wait_exclusive, wait_until, with_waker};
 use crate::{ArcTable, IrqSpinLock, SleepMutex, SleepRwLock, SpinLock};
 
 /// Runs `test` so often, each time in another order.
@@ -25,6 +27,18 @@ fn check(test: impl Fn() + Send + Sync + 'static) {
             test();
         },
         RUNS,
+    );
+}
+
+fn check_pct(test: impl Fn() + Send + Sync + 'static) {
+    order::start(&Checked);
+    shuttle::check_pct(
+        move || {
+            percpu::reset();
+            test();
+        },
+        RUNS,
+        3,
     );
 }
 
@@ -160,7 +174,21 @@ fn spin_locks_admit_one() {
 
 #[test]
 fn everybody_gets_a_sleeping_mutex() {
-    check(|| {
+    use_a_sleeping_mutex();
+}
+
+/// `check` ends a run where nobody can go on.
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_mutex_freed_after_the_look_is_found() {
+    put_back(Fault::LookBeforeFree);
+    use_a_sleeping_mutex();
+}
+
+fn use_a_sleeping_mutex() {
+    // Some threads far ahead of others: between two steps of one, another goes all its way to
+    // sleep.
+    check_pct(|| {
         let mutex = Arc::new(SleepMutex::new(Exclusive::default()));
         let user = || {
             let mutex = mutex.clone();
@@ -200,6 +228,53 @@ fn a_writer_has_a_lock_alone_and_everybody_gets_it() {
 
 #[test]
 fn no_wake_up_is_lost() {
+    wait_and_wake();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_wake_up_lost_before_the_mark_is_found() {
+    put_back(Fault::LookBeforeMark);
+    wait_and_wake();
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_wake_up_lost_between_look_and_sleep_is_found() {
+    put_back(Fault::ClearAfterLook);
+    wait_and_wake();
+}
+
+/// A waker stays in its queue as long as its registration, and is woken in between.
+#[test]
+fn a_registration_is_woken_while_it_lasts() {
+    struct Counter(AtomicU32);
+    impl Waker for Counter {
+        fn wake(&self, _key: u32) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            true
+        }
+    }
+    check(|| {
+        let queue = Arc::new(WaitQueue::new());
+        let (first, second) = (Arc::new(Counter(AtomicU32::new(0))), Arc::new(Counter(AtomicU32::new(0))));
+        let leaving = Registration::new(queue.clone(), first.clone(), true);
+        let staying = Registration::new(queue.clone(), second.clone(), true);
+        let waker = {
+            let queue = queue.clone();
+            Box::new(move || queue.wake_one())
+        };
+        together(vec![waker, Box::new(move || drop(leaving))]);
+        drop(staying);
+        assert_eq!(first.0.load(Ordering::SeqCst) + second.0.load(Ordering::SeqCst), 1);
+        assert!(queue.is_empty());
+        with_waker(&queue, &*second, || queue.wake_all());
+        queue.wake_all();
+        assert!(queue.is_empty());
+    });
+}
+
+fn wait_and_wake() {
     check(|| {
         let (queue, ready) = (Arc::new(WaitQueue::new()), Arc::new(AtomicU32::new(0)));
         let waiter = || {
@@ -263,7 +338,8 @@ fn what_a_table_gives_is_alive() {
     });
 }
 
-/// Locks that two threads take in opposite orders, each after the other has freed them: no deadlock, and found.
+/// Locks that two threads take in opposite orders, each after the other has freed them: no
+/// deadlock, and found.
 #[test]
 #[should_panic(expected = "locks in the wrong order")]
 fn sleeping_locks_in_both_orders_are_found() {
@@ -294,15 +370,5 @@ fn a_sleeping_lock_under_a_spinning_one_is_found() {
         let (spin, mutex) = (SpinLock::new(()), SleepMutex::new(()));
         let _held = spin.lock();
         drop(mutex.lock());
-    });
-}
-
-#[test]
-fn a_lock_that_says_so_is_held_over_waits() {
-    check(|| {
-        let mutex = SleepMutex::held_over_waits(());
-        let held = mutex.lock_killable();
-        assert_eq!(wait_until(&[&WaitQueue::new()], None, || Some(3)), Ok(3));
-        drop(held);
     });
 }

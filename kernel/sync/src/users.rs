@@ -1,4 +1,5 @@
-//! What several may use together, and how many do: whoever only looks at it holds a reference and is no user.
+//! What several may use together, and how many do: whoever only looks at it holds a reference and
+//! is no user.
 
 use alloc::sync::Arc;
 use core::ops::Deref;
@@ -10,7 +11,8 @@ use crate::cpu::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub struct Users(AtomicUsize);
 
 impl Users {
-    /// How many there are. Only a user who is the only one can rely on it: others come from users alone.
+    /// How many there are. Only a user who is the only one can rely on it: others come from users
+    /// alone.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }

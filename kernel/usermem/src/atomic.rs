@@ -1,4 +1,5 @@
-//! Futex words: atomic accesses, and accesses that may be made with a lock held because they do not wait for a page.
+//! Futex words: atomic accesses, and accesses that may be made with a lock held because they do not
+//! wait for a page.
 
 use core::arch::global_asm;
 use syscall_shim::{Errno, SysResult};
@@ -17,7 +18,8 @@ pub fn load_u32_nofault(addr: UserAddr) -> Result<u32, NotPresent> {
     u32::try_from(value).map_err(|_| NotPresent)
 }
 
-/// Replaces the `u32` at `addr` by `new` if it is `old`, and returns what was there; does not wait for its page.
+/// Replaces the `u32` at `addr` by `new` if it is `old`, and returns what was there; does not wait
+/// for its page.
 pub fn compare_exchange_u32_nofault(addr: UserAddr, old: u32, new: u32) -> Result<u32, NotPresent> {
     // SAFETY: as above.
     let seen = if addr.range_ok(4) { unsafe { raw_cmpxchg_nofault(addr.0 as *mut u32, old, new) } } else { NO_VALUE };
@@ -68,7 +70,8 @@ unsafe extern "C" {
     static FIXUP: u8;
 }
 
-/// Where to go on when the instruction at `rip` page-faults, if it is one that must not wait for the page.
+/// Where to go on when the instruction at `rip` page-faults, if it is one that must not wait for
+/// the page.
 pub fn nofault_fixup(rip: u64) -> Option<u64> {
     let accesses = [&raw const LOAD as u64, &raw const CAS as u64];
     accesses.contains(&rip).then_some(&raw const FIXUP as u64)

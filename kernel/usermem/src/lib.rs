@@ -1,9 +1,9 @@
 //! Application memory: the one module through which the kernel reads and writes it.
 //!
-//! Application and kernel share one page table and ring 0, so an access is an ordinary load or store. It is made by a few
-//! assembly routines whose faults are known to the page-fault handler: a fault that the address space cannot resolve makes
-//! the routine return early, and the caller answers `EFAULT`. Of locks only those whose
-//! waiters sleep may be held here.
+//! Application and kernel share one page table and ring 0, so an access is an ordinary load or
+//! store. It is made by a few assembly routines whose faults are known to the page-fault handler: a
+//! fault that the address space cannot resolve makes the routine return early, and the caller
+//! answers `EFAULT`. Of locks only those whose waiters sleep may be held here.
 
 #![no_std]
 
@@ -47,7 +47,8 @@ impl UserAddr {
     }
 }
 
-/// A type whose values are plain bytes on both sides: any bit pattern is valid, and padding holds nothing secret.
+/// A type whose values are plain bytes on both sides: any bit pattern is valid, and padding holds
+/// nothing secret.
 ///
 /// # Safety
 /// Implementors are `repr(C)` integers, arrays or structures of such.
@@ -115,8 +116,8 @@ impl<T: Pod> UserPtr<T> {
         if !self.0.range_ok(size) {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: the destination is `size` writable bytes; the source is checked and its faults are caught. A `Pod` is
-        // valid for any bytes.
+        // SAFETY: the destination is `size` writable bytes; the source is checked and its faults
+        // are caught. A `Pod` is valid for any bytes.
         unsafe {
             if raw_copy(value.as_mut_ptr().cast(), self.0.0 as *const u8, size) != 0 {
                 return Err(Errno::EFAULT);
@@ -125,13 +126,15 @@ impl<T: Pod> UserPtr<T> {
         }
     }
 
-    /// Writes the value. `EFAULT` where any byte cannot be written; bytes before the fault may have been.
+    /// Writes the value. `EFAULT` where any byte cannot be written; bytes before the fault may have
+    /// been.
     pub fn write(self, value: T) -> SysResult<()> {
         let size = size_of::<T>();
         if !self.0.range_ok(size) {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: the source is the value's own bytes; the destination is checked and its faults are caught.
+        // SAFETY: the source is the value's own bytes; the destination is checked and its faults
+        // are caught.
         let left = unsafe { raw_copy(self.0.0 as *mut u8, core::ptr::from_ref(&value).cast(), size) };
         if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
     }
@@ -149,7 +152,8 @@ impl<T: Pod> UserPtr<T> {
         }
         let mut out = Vec::<T>::new();
         out.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        // SAFETY: room for `count` values was reserved; they are all filled before the length is set.
+        // SAFETY: room for `count` values was reserved; they are all filled before the length is
+        // set.
         unsafe {
             if raw_copy(out.as_mut_ptr().cast(), self.0.0 as *const u8, bytes) != 0 {
                 return Err(Errno::EFAULT);
@@ -165,7 +169,8 @@ impl<T: Pod> UserPtr<T> {
         if !self.0.range_ok(bytes) {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: the source is a slice of plain values; the destination is checked and its faults are caught.
+        // SAFETY: the source is a slice of plain values; the destination is checked and its faults
+        // are caught.
         let left = unsafe { raw_copy(self.0.0 as *mut u8, values.as_ptr().cast(), bytes) };
         if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
     }
@@ -194,8 +199,9 @@ pub fn copy_out(dst: UserAddr, src: &[u8]) -> SysResult<()> {
     if copy_out_partial(dst, src) == src.len() { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
-/// Reads a structure that grows from version to version (`copy_struct_from_user`): what the caller's lacks is zero, and what it has
-/// more must be zero, or it asks for something that is not known here: `E2BIG`.
+/// Reads a structure that grows from version to version (`copy_struct_from_user`): what the
+/// caller's lacks is zero, and what it has more must be zero, or it asks for something that is not
+/// known here: `E2BIG`.
 pub fn read_extensible<T: zerocopy::FromBytes + zerocopy::IntoBytes>(from: UserAddr, size: usize) -> SysResult<T> {
     let mut value = T::new_zeroed();
     let known = size.min(size_of::<T>());
@@ -217,21 +223,24 @@ pub fn read_extensible<T: zerocopy::FromBytes + zerocopy::IntoBytes>(from: UserA
 /// Reads as many bytes as are readable, and tells how many.
 pub fn copy_in_partial(dst: &mut [u8], src: UserAddr) -> usize {
     let len = accessible(src, dst.len());
-    // SAFETY: the destination has `len` bytes; the source is in the application's half and its faults are caught.
+    // SAFETY: the destination has `len` bytes; the source is in the application's half and its
+    // faults are caught.
     len - unsafe { raw_copy(dst.as_mut_ptr(), src.0 as *const u8, len) }
 }
 
 /// Writes as many bytes as are writable, and tells how many.
 pub fn copy_out_partial(dst: UserAddr, src: &[u8]) -> usize {
     let len = accessible(dst, src.len());
-    // SAFETY: the source has `len` bytes; the destination is in the application's half and its faults are caught.
+    // SAFETY: the source has `len` bytes; the destination is in the application's half and its
+    // faults are caught.
     len - unsafe { raw_copy(dst.0 as *mut u8, src.as_ptr(), len) }
 }
 
 /// Copies `len` bytes at `kernel` out to the application, and tells how many arrived.
 ///
 /// # Safety
-/// `kernel` is readable for `len` bytes (a page-cache page: the application may write it meanwhile).
+/// `kernel` is readable for `len` bytes (a page-cache page: the application may write it
+/// meanwhile).
 pub unsafe fn copy_out_raw(dst: UserAddr, kernel: *const u8, len: usize) -> usize {
     let len = accessible(dst, len);
     // SAFETY: by the caller and the check above.
@@ -267,13 +276,15 @@ fn accessible(addr: UserAddr, len: usize) -> usize {
     len.min(USER_END.saturating_sub(addr.0) as usize)
 }
 
-/// Reads a NUL-terminated string of at most `max` bytes, without the NUL. `None` when no NUL came within `max` bytes.
+/// Reads a NUL-terminated string of at most `max` bytes, without the NUL. `None` when no NUL came
+/// within `max` bytes.
 pub fn read_cstr_bounded(addr: UserAddr, max: usize) -> SysResult<Option<Vec<u8>>> {
     let mut out = Vec::new();
     let mut at = addr;
     let mut chunk = [0u8; 256];
     while out.len() < max {
-        // Up to the end of the page, so that a string that ends there is read without touching the next page.
+        // Up to the end of the page, so that a string that ends there is read without touching the
+        // next page.
         let to_page_end = PAGE_SIZE - at.0 as usize % PAGE_SIZE;
         let want = chunk.len().min(to_page_end).min(max - out.len());
         let got = copy_in_partial(&mut chunk[..want], at);
@@ -362,7 +373,8 @@ unsafe extern "C" {
     /// Copies forward and returns how many bytes were left when an access faulted, 0 when none did.
     #[link_name = "usermem_copy"]
     fn raw_copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
-    /// Compares and exchanges, and stores what was there to `seen`. Returns 0, or 1 when the access faulted.
+    /// Compares and exchanges, and stores what was there to `seen`. Returns 0, or 1 when the access
+    /// faulted.
     #[link_name = "usermem_cas"]
     fn raw_cmpxchg(addr: *mut u32, old: u32, new: u32, seen: *mut u32) -> usize;
 

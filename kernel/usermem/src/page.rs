@@ -1,21 +1,25 @@
 //! Copies between page-cache pages and application memory.
 //!
-//! The application may have the same page mapped and write it meanwhile, as on Linux; so no reference to the bytes is ever made.
+//! The application may have the same page mapped and write it meanwhile, as on Linux; so no
+//! reference to the bytes is ever made.
 
 use fs::{PAGE_SIZE, PageRef};
 
 use crate::UserAddr;
 
-/// Copies `len` bytes at `off` of `page` out to `dst`, and tells how many arrived. The range is cut at the end of the page.
+/// Copies `len` bytes at `off` of `page` out to `dst`, and tells how many arrived. The range is cut
+/// at the end of the page.
 #[cfg(target_os = "none")]
 pub fn page_to_user(dst: UserAddr, page: &PageRef, off: usize, len: usize) -> usize {
     let off = off.min(PAGE_SIZE);
     let len = len.min(PAGE_SIZE - off);
-    // SAFETY: the reference keeps the frame allocated, the direct map has all of it, and the range lies within it.
+    // SAFETY: the reference keeps the frame allocated, the direct map has all of it, and the range
+    // lies within it.
     unsafe { crate::copy_out_raw(dst, arch::layout::phys_to_virt::<u8>(page.phys()).add(off), len) }
 }
 
-/// Copies `len` bytes from `src` to `off` of `page`, and tells how many arrived. The range is cut at the end of the page.
+/// Copies `len` bytes from `src` to `off` of `page`, and tells how many arrived. The range is cut
+/// at the end of the page.
 #[cfg(target_os = "none")]
 pub fn page_from_user(page: &PageRef, off: usize, src: UserAddr, len: usize) -> usize {
     let off = off.min(PAGE_SIZE);

@@ -1,9 +1,10 @@
 //! One program's address space: its areas, its page tables and the counters about them.
 //!
-//! One sleeping lock guards both areas and tables. Who changes areas, or takes pages out, has it alone; faults share it, also while
-//! they read a page of a file, and side by side put leaves and tables into the page tables by atomic exchanges
-//! ([`PageTable`] says which steps those are). It may be taken while an inode's lock is held (truncation unmaps); nothing
-//! that takes an inode's lock is called with it held, and dropped files wait until it is free.
+//! One sleeping lock guards both areas and tables. Who changes areas, or takes pages out, has it
+//! alone; faults share it, also while they read a page of a file, and side by side put leaves and
+//! tables into the page tables by atomic exchanges ([`PageTable`] says which steps those are). It
+//! may be taken while an inode's lock is held (truncation unmaps); nothing that takes an inode's
+//! lock is called with it held, and dropped files wait until it is free.
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -17,8 +18,8 @@ use super::numa::Barriers;
 use super::object::Object;
 use super::page_table::{PageTable, Root};
 use super::pages::Pages;
+use super::patching::PatchedSites;
 use super::put_back::{Fault, is_back};
-use super::sites::Sites;
 use super::tlb::{self, CpuMask, Generation, TlbBatch};
 use super::user_page;
 use super::vma::{Vma, VmaSet};
@@ -27,7 +28,8 @@ use super::{FaultGuard, MapGuard, MapLock};
 /// An area of an address space.
 pub type Area = Vma<Object>;
 
-/// Where the parts of a program lie, as exec places them; `/proc/PID/stat` and `prctl(PR_SET_MM)` name the fields.
+/// Where the parts of a program lie, as exec places them; `/proc/PID/stat` and `prctl(PR_SET_MM)`
+/// name the fields.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Layout {
@@ -63,7 +65,7 @@ pub struct AddressSpace {
     /// Memory policy and barriers.
     pub barriers: Barriers,
     /// Call sites that are jumps.
-    pub(super) sites: Sites,
+    pub(super) sites: PatchedSites,
     pub(super) inner: MapLock<Inner>,
 }
 
@@ -87,8 +89,9 @@ pub(super) struct Inner {
 /// Areas that the end of a space removes at a time.
 const MAX_DEAD: usize = 64;
 
-/// The lock held, with the flushes that are due and the areas that are going. Dropping flushes; then the order of the fields is the
-/// order in which it settles them: release the lock, free pages, close files.
+/// The lock held, with the flushes that are due and the areas that are going. Dropping flushes;
+/// then the order of the fields is the order in which it settles them: release the lock, free
+/// pages, close files.
 pub(super) struct Locked<'a> {
     pub inner: MapGuard<'a, Inner>,
     pub batch: TlbBatch<'a>,
@@ -97,7 +100,7 @@ pub(super) struct Locked<'a> {
 }
 
 /// The lock held together with others, by a fault. Dropping flushes, then releases it.
-pub(super) struct Shared<'a> {
+pub(super) struct ReadLocked<'a> {
     pub batch: TlbBatch<'a>,
     pub inner: FaultGuard<'a, Inner>,
     pub space: &'a AddressSpace,
@@ -132,7 +135,7 @@ impl AddressSpace {
             reaped: AtomicBool::new(false),
             huge_pages_disabled: AtomicBool::new(false),
             barriers: Barriers::default(),
-            sites: Sites::default(),
+            sites: PatchedSites::default(),
             inner: MapLock::new(inner),
         }))
     }
@@ -152,18 +155,19 @@ impl AddressSpace {
         self.huge_pages_disabled.store(disabled, Ordering::Relaxed);
     }
 
-    /// Makes this CPU use the address space, without stale translations. Returns the generation of those that it has then.
-    /// The caller keeps the space alive until [`Self::deactivate`].
+    /// Makes this CPU use the address space, without stale translations. Returns the generation of
+    /// those that it has then. The caller keeps the space alive until [`Self::deactivate`].
     pub fn activate(&self) -> u64 {
         self.cpus.add(tlb::this_cpu());
-        // Read first: a change that comes later finds this CPU in the mask, or is seen by the CPU when it walks the tables.
+        // Read first: a change that comes later finds this CPU in the mask, or is seen by the CPU
+        // when it walks the tables.
         let generation = self.generation.get();
         self.root.load();
         generation
     }
 
-    /// Makes sure that this CPU, which has had the address space loaded without using it, has no translation older than the
-    /// space's generation; `have` is that of what it has.
+    /// Makes sure that this CPU, which has had the address space loaded without using it, has no
+    /// translation older than the space's generation; `have` is that of what it has.
     pub fn refresh(&self, have: &mut u64) {
         let now = self.generation.get();
         if *have != now {
@@ -194,8 +198,8 @@ impl AddressSpace {
         self.users.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A process uses the space no longer. With the last one its memory and files go at once, whoever still holds on to the
-    /// empty space.
+    /// A process uses the space no longer. With the last one its memory and files go at once,
+    /// whoever still holds on to the empty space.
     pub fn leave(&self) {
         if self.users.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.clear();
@@ -212,7 +216,8 @@ impl AddressSpace {
         self.users.load(Ordering::Acquire) > 1
     }
 
-    /// Takes the anonymous memory of a program that is ending from it. Whichever of its threads comes upon that finds no memory.
+    /// Takes the anonymous memory of a program that is ending from it. Whichever of its threads
+    /// comes upon that finds no memory.
     pub fn reap(&self) {
         self.reaped.store(true, Ordering::Release);
         let mut locked = self.lock();
@@ -232,14 +237,16 @@ impl AddressSpace {
         self.rss.total()
     }
 
-    /// What its end would give back, as the out-of-memory killer sees it: resident pages, and page tables.
+    /// What its end would give back, as the out-of-memory killer sees it: resident pages, and page
+    /// tables.
     pub fn pages_for_oom(&self) -> u64 {
         self.rss.total() + self.inner.read().table.bytes() / PAGE_SIZE
     }
 
     fn clear(&self) {
         self.lock().forget_all_sites();
-        // Some at a time, since what is removed is gathered. Nothing can fail: whole areas never cut a large page.
+        // Some at a time, since what is removed is gathered. Nothing can fail: whole areas never
+        // cut a large page.
         loop {
             let mut locked = self.lock();
             let Some(end) = locked.inner.areas.iter().take(MAX_DEAD).last().map(|area| area.end) else { return };
@@ -258,8 +265,8 @@ impl AddressSpace {
         }
     }
 
-    pub(super) fn share(&self) -> Shared<'_> {
-        Shared { batch: TlbBatch::new(&self.cpus, &self.generation), inner: self.inner.read(), space: self }
+    pub(super) fn read_lock(&self) -> ReadLocked<'_> {
+        ReadLocked { batch: TlbBatch::new(&self.cpus, &self.generation), inner: self.inner.read(), space: self }
     }
 }
 
@@ -293,8 +300,8 @@ impl<'a> Locked<'a> {
         (&mut inner.areas, pages)
     }
 
-    /// `ENOMEM` when memory is so short that the kernel could not keep account of more areas: these calls fail, rather than
-    /// the kernel's own allocations.
+    /// `ENOMEM` when memory is so short that the kernel could not keep account of more areas: these
+    /// calls fail, rather than the kernel's own allocations.
     pub fn check_memory(&self) -> SysResult<()> {
         if memory_is_short() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
@@ -324,7 +331,8 @@ impl<'a> Locked<'a> {
         self.inner.peak = self.inner.peak.max(self.inner.areas.bytes());
     }
 
-    /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing has changed.
+    /// Unmaps everything in `start..end`. `ENOMEM` if a large page cannot be split; then nothing
+    /// has changed.
     pub fn unmap(&mut self, start: u64, end: u64) -> SysResult<()> {
         // Callers see to it; the tables' upper half is the kernel's, so it is seen to once more.
         if end > USER_END && !is_back(Fault::RemapBeyondEnd) {

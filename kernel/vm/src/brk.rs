@@ -30,7 +30,8 @@ impl AddressSpace {
         self.inner.read().areas.iter().any(|area| area.backing.as_ref().is_some_and(is_it))
     }
 
-    /// Moves the program break to `new` and returns the break: the old one when `new` is not possible, as brk(2) does.
+    /// Moves the program break to `new` and returns the break: the old one when `new` is not
+    /// possible, as brk(2) does.
     pub fn brk(&self, new: u64, by: &impl Rights) -> u64 {
         let mut locked = self.lock();
         let old = locked.inner.brk;
@@ -46,7 +47,11 @@ impl AddressSpace {
                 return old;
             }
         } else if to > from {
-            let free = locked.inner.areas.find_from(from).is_none_or(|next| to + PAGE_SIZE <= next.start_gap());
+            let free = locked
+                .inner
+                .areas
+                .find_from(from)
+                .is_none_or(|next| to.checked_add(PAGE_SIZE).is_some_and(|end| end <= next.start_gap()));
             let vm = VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC | VmFlags::ACCOUNT | locked.inner.future;
             let prot = Prot::READ | Prot::WRITE;
             let pages = (to - from) / PAGE_SIZE;

@@ -1,16 +1,17 @@
 //! Page faults: demand paging, copy-on-write, growth of stacks, large pages.
 //!
-//! Threads of one program fault side by side. Two that want the same page both get one ready, and the slower gives its own
-//! back: the exchange of the entry decides. Where a page takes another one's place (copy-on-write), the entry is first marked
-//! [`BUSY`] and every CPU drops the old translation; only then does the new page go in. Otherwise a thread could write to the
-//! new page and tell another one, which would still read the old.
+//! Threads of one program fault side by side. Two that want the same page both get one ready, and
+//! the slower gives its own back: the exchange of the entry decides. Where a page takes another
+//! one's place (copy-on-write), the entry is first marked [`BUSY`] and every CPU drops the old
+//! translation; only then does the new page go in. Otherwise a thread could write to the new page
+//! and tell another one, which would still read the old.
 
 use core::sync::atomic::Ordering;
 
 use syscall_shim::{Errno, SysResult};
 
 use super::account::RssKind;
-use super::address_space::{AddressSpace, Area, Locked, Shared, bytes};
+use super::address_space::{AddressSpace, Area, Locked, ReadLocked, bytes};
 use super::flags::{
     Access, FaultError, HUGE_SIZE, MMAP_MIN_ADDR, PAGE_SIZE, Prot, STACK_GUARD_GAP, USER_END, VmFlags, page_down,
 };
@@ -20,8 +21,8 @@ use super::page_table::{ANON, BUSY, D, NX, NoMemory, P, PROTNONE, PageTable, Pte
 use super::pages::{Faults, rss_kind};
 use super::{huge, huge_policy, tlb, user_page};
 
-/// A read fault on a file also maps the pages around it that are in memory already, this many in all (Linux's
-/// `fault_around_bytes`, 64 KiB).
+/// A read fault on a file also maps the pages around it that are in memory already, this many in
+/// all (Linux's `fault_around_bytes`, 64 KiB).
 pub(super) const FAULT_AROUND: u64 = 16;
 
 impl From<NoMemory> for FaultError {
@@ -41,20 +42,22 @@ impl From<FaultError> for Errno {
 }
 
 impl AddressSpace {
-    /// Resolves a page fault at `addr`, of the program or of the kernel on its behalf. After `Ok` the instruction is tried
-    /// again. May sleep. The stack pointer plays no part: like Linux since 4.20, stacks grow wherever the access is.
+    /// Resolves a page fault at `addr`, of the program or of the kernel on its behalf. After `Ok`
+    /// the instruction is tried again. May sleep. The stack pointer plays no part: like Linux since
+    /// 4.20, stacks grow wherever the access is.
     pub fn handle_fault(&self, addr: u64, access: Access, by: &impl Rights) -> Result<(), FaultError> {
         if addr >= USER_END {
             return Err(FaultError::Maperr);
         }
-        let answer = self.share().fault(addr, access);
+        let answer = self.read_lock().fault(addr, access);
         // What needs the map to change needs it alone.
         answer.unwrap_or_else(|| self.lock().fault_or_grow(addr, access, by))
     }
 }
 
-impl<'a> Shared<'a> {
-    /// Makes `addr` accessible, or says why it is not; `None` where only a stack that grows could have it.
+impl<'a> ReadLocked<'a> {
+    /// Makes `addr` accessible, or says why it is not; `None` where only a stack that grows could
+    /// have it.
     fn fault(&mut self, addr: u64, access: Access) -> Option<Result<(), FaultError>> {
         if self.space.is_reaped() {
             return Some(Err(FaultError::Oom));
@@ -90,8 +93,8 @@ fn grants(pte: Pte, write: bool) -> bool {
     pte.has(if write { P | W } else { P })
 }
 
-/// Whether the tables let the page at `addr` be read, or written. The CPU may set a bit just when a fault exchanges an entry; then
-/// nothing has changed.
+/// Whether the tables let the page at `addr` be read, or written. The CPU may set a bit just when a
+/// fault exchanges an entry; then nothing has changed.
 fn is_mapped(table: &PageTable, addr: u64, write: bool) -> bool {
     table.leaf(addr).is_some_and(|leaf| grants(leaf.get(), write))
 }
@@ -123,7 +126,8 @@ impl Locked<'_> {
         }
     }
 
-    /// Extends the `GROWSDOWN` area above `page` down to it, within `RLIMIT_STACK` and clear of the area below.
+    /// Extends the `GROWSDOWN` area above `page` down to it, within `RLIMIT_STACK` and clear of the
+    /// area below.
     fn grow_stack(&mut self, page: u64, by: &impl Rights) -> Result<(), FaultError> {
         let limits = by.limits();
         let (areas, _) = self.parts();
@@ -155,8 +159,8 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Faults in `start..end`. `access: None` is what mlock(2) and `MAP_POPULATE` do: writing where the area is private and
-    /// writable, so that no fault is left. Holes end it with `ENOMEM`.
+    /// Faults in `start..end`. `access: None` is what mlock(2) and `MAP_POPULATE` do: writing where
+    /// the area is private and writable, so that no fault is left. Holes end it with `ENOMEM`.
     pub fn populate(&mut self, start: u64, end: u64, access: Option<Access>) -> Result<(), FaultError> {
         let (areas, mut pages) = self.parts();
         let mut at = start;
@@ -210,7 +214,8 @@ impl Faults<'_, '_> {
         }
     }
 
-    /// Maps a large page over `addr` if the area covers it, nothing is mapped there yet and memory is free in one piece.
+    /// Maps a large page over `addr` if the area covers it, nothing is mapped there yet and memory
+    /// is free in one piece.
     fn resolve_huge(&mut self, area: &Area, addr: u64) -> Result<bool, FaultError> {
         let base = addr & !(HUGE_SIZE - 1);
         if base < area.start
@@ -254,7 +259,8 @@ impl Faults<'_, '_> {
         Ok(())
     }
 
-    /// Maps neighbours of `addr` that are in the page cache. Nothing depends on it, so it stops at the first obstacle.
+    /// Maps neighbours of `addr` that are in the page cache. Nothing depends on it, so it stops at
+    /// the first obstacle.
     pub fn fault_around(&mut self, area: &Area, file: &dyn MappedFile, addr: u64) {
         const WINDOW: u64 = FAULT_AROUND * PAGE_SIZE;
         let base = addr & !(WINDOW - 1);
@@ -280,8 +286,9 @@ impl Faults<'_, '_> {
         }
     }
 
-    /// A page is there, but not for this access: copy-on-write, first write to a shared page, or a stale translation. Where
-    /// somebody changes the entry meanwhile, the access is tried again, and comes back if need be.
+    /// A page is there, but not for this access: copy-on-write, first write to a shared page, or a
+    /// stale translation. Where somebody changes the entry meanwhile, the access is tried again,
+    /// and comes back if need be.
     fn resolve_present(&mut self, area: &Area, addr: u64, access: Access) -> Result<(), FaultError> {
         let Some(leaf) = self.table.leaf(addr) else { return Ok(()) };
         let old = leaf.get();
@@ -294,7 +301,8 @@ impl Faults<'_, '_> {
             return Ok(());
         }
         if !access.write || old.has(W) {
-            // Another thread was faster, or this CPU's translation dates from before the entry allowed more.
+            // Another thread was faster, or this CPU's translation dates from before the entry
+            // allowed more.
             if access.exec && old.has(NX) {
                 leaf.exchange(old, old.with_prot(area.prot, old.has(W)));
             }
@@ -322,7 +330,8 @@ impl Faults<'_, '_> {
         let zero = old.has(SPECIAL) && area.backing.is_none();
         let copy =
             if zero { user_page::alloc_zeroed() } else { user_page::alloc_copy(old.phys()) }.ok_or(FaultError::Oom)?;
-        // The page cannot have been written while it was copied: whoever makes the entry writable changes it.
+        // The page cannot have been written while it was copied: whoever makes the entry writable
+        // changes it.
         if !leaf.exchange(old, Pte(old.0 & !P | PROTNONE | BUSY)) {
             user_page::put(copy);
             return Ok(());
@@ -338,7 +347,8 @@ impl Faults<'_, '_> {
         Ok(())
     }
 
-    /// Maps the frame `phys`, whose reference is given, at `addr`, unless somebody was faster there.
+    /// Maps the frame `phys`, whose reference is given, at `addr`, unless somebody was faster
+    /// there.
     pub fn install(&mut self, area: &Area, addr: u64, phys: u64, write: bool, soft: u64) -> Result<(), NoMemory> {
         let dirty = if write { D } else { 0 };
         let pte = Pte::new(phys, area.prot, write, soft | dirty);
@@ -357,7 +367,8 @@ impl Faults<'_, '_> {
 }
 
 impl AddressSpace {
-    /// Faults the page at `addr` in for `access` and hands its frame to `with` while the space is locked.
+    /// Faults the page at `addr` in for `access` and hands its frame to `with` while the space is
+    /// locked.
     pub(super) fn with_page<T>(&self, addr: u64, access: Access, with: impl FnOnce(u64) -> T) -> SysResult<T> {
         if addr >= USER_END {
             return Err(Errno::EFAULT);

@@ -1,4 +1,5 @@
-//! Protection, placement and per-area flags of application memory (mmap(2), mprotect(2), madvise(2)).
+//! Protection, placement and per-area flags of application memory (mmap(2), mprotect(2),
+//! madvise(2)).
 
 use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::Relaxed;
@@ -12,7 +13,8 @@ pub const PAGE_SIZE: u64 = base::addr::PAGE_SIZE as u64;
 pub const HUGE_SIZE: u64 = base::addr::LARGE_PAGE_SIZE as u64;
 /// The first address above application memory (`TASK_SIZE` of x86-64 with 4-level paging).
 pub const USER_END: u64 = 0x7fff_ffff_f000;
-/// Only the privileged map anything below this address, where they say so exactly (`vm.mmap_min_addr`).
+/// Only the privileged map anything below this address, where they say so exactly
+/// (`vm.mmap_min_addr`).
 pub const MMAP_MIN_ADDR: u64 = 65536;
 /// Room kept free below an area that grows downwards (`stack_guard_gap`, 256 pages).
 pub const STACK_GUARD_GAP: u64 = 256 * PAGE_SIZE;
@@ -24,7 +26,8 @@ pub fn max_map_count() -> usize {
     usize::try_from(MAX_MAP_COUNT.load(Relaxed)).unwrap_or(0)
 }
 
-/// A memory policy (set_mempolicy(2)), of a thread or an area: which nodes pages shall come from. The default one prefers the nearest.
+/// A memory policy (set_mempolicy(2)), of a thread or an area: which nodes pages shall come from.
+/// The default one prefers the nearest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// `MPOL_*`, with its flags.
@@ -167,7 +170,8 @@ impl Access {
     pub const WRITE: Access = Access { write: true, exec: false };
 }
 
-/// Why a fault could not be resolved; each names the signal that Linux would send (sigaction(2), `si_code`).
+/// Why a fault could not be resolved; each names the signal that Linux would send (sigaction(2),
+/// `si_code`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultError {
     /// Nothing is mapped there: `SIGSEGV`, `SEGV_MAPERR`.

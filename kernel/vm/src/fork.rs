@@ -1,4 +1,5 @@
-//! Duplication of an address space for fork(2): areas are copied, private pages are shared until one side writes.
+//! Duplication of an address space for fork(2): areas are copied, private pages are shared until
+//! one side writes.
 
 use alloc::sync::Arc;
 
@@ -9,8 +10,8 @@ use super::flags::VmFlags;
 use super::object::Object;
 
 impl AddressSpace {
-    /// A copy-on-write duplicate. `ENOMEM` if the copy cannot be promised its memory; then the original is as it was, some of
-    /// its pages merely read-only until their next write fault.
+    /// A copy-on-write duplicate. `ENOMEM` if the copy cannot be promised its memory; then the
+    /// original is as it was, some of its pages merely read-only until their next write fault.
     pub fn fork(&self) -> SysResult<Arc<AddressSpace>> {
         let child = AddressSpace::new()?;
         child.disable_huge_pages(self.huge_pages_disabled());

@@ -1,8 +1,9 @@
-//! The address spaces of programs: areas, page faults, mmap(2) and its family, the part of fork(2) that concerns memory, and call
-//! sites that are jumps.
+//! The address spaces of programs: areas, page faults, mmap(2) and its family, the part of fork(2)
+//! that concerns memory, and call sites that are jumps.
 //!
-//! Frames, page tables and translation buffers are [`mem`]'s, files are [`fs`]'s, and the task that asks is a [`limits::Rights`]. None
-//! of these needs a machine, so that the tests of this crate run on a host the code that runs in the kernel.
+//! Frames, page tables and translation buffers are [`mem`]'s, files are [`fs`]'s, and the task that
+//! asks is a [`limits::Rights`]. None of these needs a machine, so that the tests of this crate run
+//! on a host the code that runs in the kernel.
 #![no_std]
 // Tests say by it who the scheduler is.
 #![cfg_attr(not(test), forbid(unsafe_code))]
@@ -26,11 +27,11 @@ pub mod mremap;
 pub mod numa;
 pub mod object;
 mod pages;
+pub mod patching;
 mod put_back;
 pub mod remote;
 mod seal;
 mod shared_policy;
-pub mod sites;
 pub mod vma;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! On whose behalf memory is mapped or touched: the limits that concern memory (getrlimit(2)), rights, and what a process has said.
+//! On whose behalf memory is mapped or touched: the limits that concern memory (getrlimit(2)),
+//! rights, and what a process has said.
 
 use super::flags::{MMAP_MIN_ADDR, Prot};
 use syscall_shim::{Errno, SysResult};
@@ -43,13 +44,14 @@ pub trait Rights {
 pub struct Execution {
     /// `READ_IMPLIES_EXEC` of personality(2): what may be read may be executed.
     pub implied: bool,
-    /// `PR_MDWE_REFUSE_EXEC_GAIN` of prctl(2): nothing that was not executable from the first comes to be, and nothing of that can be
-    /// written.
+    /// `PR_MDWE_REFUSE_EXEC_GAIN` of prctl(2): nothing that was not executable from the first comes
+    /// to be, and nothing of that can be written.
     pub no_gain: bool,
 }
 
 impl Execution {
-    /// What becomes of a protection that is asked for; `executable` where it can be one with execution at all.
+    /// What becomes of a protection that is asked for; `executable` where it can be one with
+    /// execution at all.
     pub fn implied(&self, prot: Prot, executable: bool) -> Prot {
         if self.implied && executable && prot.contains(Prot::READ) { prot | Prot::EXEC } else { prot }
     }

@@ -41,7 +41,8 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// The advice with this number; `EINVAL` for others (and for `MADV_COLLAPSE`, as where nothing can be collapsed).
+    /// The advice with this number; `EINVAL` for others (and for `MADV_COLLAPSE`, as where nothing
+    /// can be collapsed).
     pub fn from_raw(raw: i32) -> SysResult<Self> {
         Ok(match raw {
             0 => Advice::Normal,
@@ -77,7 +78,8 @@ impl Advice {
 type Hole = (Arc<dyn MappedFile>, u64, u64);
 
 impl AddressSpace {
-    /// Applies advice to the range. Holes give `ENOMEM` after everything mapped was advised, as in Linux.
+    /// Applies advice to the range. Holes give `ENOMEM` after everything mapped was advised, as in
+    /// Linux.
     pub fn madvise(&self, addr: u64, len: u64, advice: Advice) -> SysResult<()> {
         let (start, end) = aligned_range(addr, len, Errno::EINVAL)?;
         if start == end {
@@ -107,7 +109,8 @@ impl AddressSpace {
         if whole { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
-    /// For each page from `addr`, bit 0 says whether it is in memory. `ENOMEM` at the first page that is not mapped.
+    /// For each page from `addr`, bit 0 says whether it is in memory. `ENOMEM` at the first page
+    /// that is not mapped.
     pub fn mincore(&self, addr: u64, vec: &mut [u8]) -> SysResult<()> {
         let inner = self.inner.read();
         for (i, slot) in vec.iter_mut().enumerate() {
@@ -123,7 +126,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// msync(2): `sync` waits until shared file mappings of the range are durable, `invalidate` refuses locked memory.
+    /// msync(2): `sync` waits until shared file mappings of the range are durable, `invalidate`
+    /// refuses locked memory.
     pub fn msync(&self, addr: u64, len: u64, sync: bool, invalidate: bool) -> SysResult<()> {
         if !addr.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
@@ -154,7 +158,8 @@ impl AddressSpace {
         if whole { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
-    /// `PR_SET_VMA_ANON_NAME` of prctl(2): names the anonymous areas of the range for `/proc/PID/maps`; `None` unnames.
+    /// `PR_SET_VMA_ANON_NAME` of prctl(2): names the anonymous areas of the range for
+    /// `/proc/PID/maps`; `None` unnames.
     pub fn set_anon_name(&self, addr: u64, len: u64, name: Option<&[u8]>) -> SysResult<()> {
         let (start, end) = aligned_range(addr, len, Errno::EINVAL)?;
         let mut locked = self.lock();
@@ -284,7 +289,8 @@ impl Locked<'_> {
     }
 }
 
-/// The pages that mincore(2) reports on: `EINVAL` for a start inside a page, `ENOMEM` outside of application memory.
+/// The pages that mincore(2) reports on: `EINVAL` for a start inside a page, `ENOMEM` outside of
+/// application memory.
 pub fn mincore_pages(addr: u64, len: u64) -> SysResult<usize> {
     if !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);

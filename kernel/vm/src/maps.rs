@@ -1,4 +1,5 @@
-//! What `/proc/PID/maps`, `smaps`, `status` and `statm` tell about an address space (proc(5)); the formats are procfs's.
+//! What `/proc/PID/maps`, `smaps`, `status` and `statm` tell about an address space (proc(5)); the
+//! formats are procfs's.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,7 +43,8 @@ pub struct MapsEntry {
 #[allow(missing_docs)]
 pub struct SmapsCounts {
     pub rss: u64,
-    /// Each page divided by its number of users, times 4096 (proportional set size, scaled to stay exact).
+    /// Each page divided by its number of users, times 4096 (proportional set size, scaled to stay
+    /// exact).
     pub pss_x4096: u64,
     pub shared_clean: u64,
     pub shared_dirty: u64,
@@ -119,7 +121,8 @@ impl AddressSpace {
         ranges
     }
 
-    /// Takes the referenced marks away from anonymous pages, pages of files, or both (`/proc/PID/clear_refs` 1 to 3).
+    /// Takes the referenced marks away from anonymous pages, pages of files, or both
+    /// (`/proc/PID/clear_refs` 1 to 3).
     pub fn clear_referenced(&self, anonymous: bool, of_files: bool) {
         let mut locked = self.lock();
         let (areas, pages) = locked.parts();
@@ -210,7 +213,8 @@ impl AddressSpace {
         Some((file.clone(), area.offset_of(addr)))
     }
 
-    /// The System V segment that was attached at `addr`, if some of it still lies where it lay then.
+    /// The System V segment that was attached at `addr`, if some of it still lies where it lay
+    /// then.
     pub fn file_attached_at(&self, addr: u64) -> Option<Arc<dyn MappedFile>> {
         let inner = self.inner.read();
         let attached = |area: &Area| area.start >= addr && area.offset == area.start - addr;
@@ -219,7 +223,8 @@ impl AddressSpace {
         inner.areas.overlapping(addr, USER_END).filter(|area| attached(area)).find_map(file)
     }
 
-    /// What may be executed, each range as far as it goes on: an instruction may begin in one area and end in the next. `ENOMEM`.
+    /// What may be executed, each range as far as it goes on: an instruction may begin in one area
+    /// and end in the next. `ENOMEM`.
     pub fn executable(&self) -> SysResult<Vec<Range<u64>>> {
         let inner = self.inner.read();
         let areas = || inner.areas.iter().filter(|area| area.prot.contains(Prot::EXEC));

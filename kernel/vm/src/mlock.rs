@@ -1,4 +1,5 @@
-//! mlock(2) and its family. Nothing is ever paged out here, so a lock means that pages are present, and it is counted.
+//! mlock(2) and its family. Nothing is ever paged out here, so a lock means that pages are present,
+//! and it is counted.
 
 use syscall_shim::{Errno, SysResult};
 
@@ -72,7 +73,8 @@ fn may_lock(limits: &Limits) -> SysResult<()> {
     if limits.may_lock || limits.memlock > 0 { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// The pages that a byte range touches; `EINVAL` when they wrap round. As in Linux, a length that rounds up to nothing is no length.
+/// The pages that a byte range touches; `EINVAL` when they wrap round. As in Linux, a length that
+/// rounds up to nothing is no length.
 fn page_range(addr: u64, len: u64) -> SysResult<(u64, u64)> {
     let start = page_down(addr);
     let len = page_up_wrapping(len.wrapping_add(addr - start));
@@ -81,7 +83,8 @@ fn page_range(addr: u64, len: u64) -> SysResult<(u64, u64)> {
 }
 
 impl Locked<'_> {
-    /// Sets or clears the lock on the areas of the range; `ENOMEM` if it has holes, after doing the rest before the hole.
+    /// Sets or clears the lock on the areas of the range; `ENOMEM` if it has holes, after doing the
+    /// rest before the hole.
     fn set_locked(&mut self, start: u64, end: u64, flags: VmFlags) -> SysResult<()> {
         if start == end {
             return Ok(());

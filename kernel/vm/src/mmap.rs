@@ -1,4 +1,5 @@
-//! mmap(2), munmap(2) and mprotect(2): placement, checks in Linux's order, and the changes themselves.
+//! mmap(2), munmap(2) and mprotect(2): placement, checks in Linux's order, and the changes
+//! themselves.
 
 use alloc::sync::Arc;
 
@@ -78,7 +79,8 @@ impl MapRequest {
 }
 
 impl AddressSpace {
-    /// Maps memory and returns its address; errors as mmap(2) gives them, in Linux's order of checks.
+    /// Maps memory and returns its address; errors as mmap(2) gives them, in Linux's order of
+    /// checks.
     pub fn mmap(&self, request: MapRequest, by: &impl Rights) -> SysResult<u64> {
         let MapRequest { addr, len, prot, mut flags, file } = request;
         if file.as_ref().is_some_and(|f| !f.offset.is_multiple_of(PAGE_SIZE)) || len == 0 {
@@ -207,8 +209,9 @@ impl AddressSpace {
         locked.unmap(addr, end)
     }
 
-    /// Changes the protection of the range. A hole gives `ENOMEM` after the areas before it have changed, as in Linux.
-    /// `grows_down` is `PROT_GROWSDOWN`: from the start of the area, which must be a stack.
+    /// Changes the protection of the range. A hole gives `ENOMEM` after the areas before it have
+    /// changed, as in Linux. `grows_down` is `PROT_GROWSDOWN`: from the start of the area, which
+    /// must be a stack.
     pub fn mprotect(&self, addr: u64, len: u64, prot: Prot, grows_down: bool, by: &impl Rights) -> SysResult<()> {
         if !addr.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
@@ -311,7 +314,8 @@ fn check_file<'f>(file: &'f MapFile, prot: Prot, flags: MapFlags, vm: &mut VmFla
 
 fn check_anonymous(flags: MapFlags, vm: &mut VmFlags) -> SysResult<()> {
     match flags & MapFlags::TYPE {
-        // What may be taken away at any time makes no sense where it is locked, and is neither copied nor dumped. It never is taken.
+        // What may be taken away at any time makes no sense where it is locked, and is neither
+        // copied nor dumped. It never is taken.
         MapFlags::DROPPABLE if flags.intersects(MapFlags::LOCKED | MapFlags::GROWSDOWN) => Err(Errno::EINVAL),
         MapFlags::DROPPABLE => {
             *vm |= VmFlags::DROPPABLE | VmFlags::NORESERVE | VmFlags::WIPEONFORK | VmFlags::DONTDUMP;
@@ -374,7 +378,8 @@ impl Locked<'_> {
         self.inner.areas.find_from(start).is_none_or(|next| end <= next.start_gap())
     }
 
-    /// `RLIMIT_AS` and `RLIMIT_DATA` for a new area at `start..end`, what it replaces not counted (`may_expand_vm`).
+    /// `RLIMIT_AS` and `RLIMIT_DATA` for a new area at `start..end`, what it replaces not counted
+    /// (`may_expand_vm`).
     pub fn check_limits(&self, start: u64, end: u64, prot: Prot, vm: VmFlags, limits: &Limits) -> SysResult<()> {
         if limits.address_space != INFINITY {
             let replaced: u64 = self.inner.areas.overlapping(start, end).map(|a| a.clip(start, end).size()).sum();
@@ -453,7 +458,8 @@ fn is_data(prot: Prot, flags: VmFlags) -> bool {
 }
 
 impl AddressSpace {
-    /// remap_file_pages(2): the range, which lies in one shared mapping of a file, shows the file from page `page` on.
+    /// remap_file_pages(2): the range, which lies in one shared mapping of a file, shows the file
+    /// from page `page` on.
     pub fn remap_file_pages(&self, addr: u64, len: u64, page: u64) -> SysResult<()> {
         let (start, len) = (page_down(addr), page_down(len));
         let end = start.checked_add(len).filter(|end| *end > start).ok_or(Errno::EINVAL)?;

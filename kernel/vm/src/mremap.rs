@@ -216,8 +216,8 @@ impl Locked<'_> {
         if is_back(Fault::TablesBesideMoved) && !keep && old_len > 0 {
             self.unmap(addr, addr + old_len)?;
         }
-        // Before the old area goes: the page tables that go with it are those between its neighbours, and the moved pages are in
-        // some.
+        // Before the old area goes: the page tables that go with it are those between its
+        // neighbours, and the moved pages are in some.
         self.insert(moved);
         if !keep && old_len > 0 {
             self.unmap(addr, addr + old_len)?;

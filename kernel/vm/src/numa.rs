@@ -1,4 +1,5 @@
-//! Memory policies on a machine with one node (set_mempolicy(2)), and barriers between threads (membarrier(2)).
+//! Memory policies on a machine with one node (set_mempolicy(2)), and barriers between threads
+//! (membarrier(2)).
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -62,7 +63,8 @@ pub fn check_mode(mode: u32) -> SysResult<()> {
 }
 
 impl Policy {
-    /// The policy of a mode that [`check_mode`] has seen. `EINVAL` for nodes that do not fit it, or none of which is there.
+    /// The policy of a mode that [`check_mode`] has seen. `EINVAL` for nodes that do not fit it, or
+    /// none of which is there.
     pub fn new(mode: u32, nodes: Nodes) -> SysResult<Self> {
         let base = mode & !MODE_FLAGS;
         let (is_static, is_relative) = (mode & MPOL_F_STATIC_NODES != 0, mode & MPOL_F_RELATIVE_NODES != 0);
@@ -79,7 +81,8 @@ impl Policy {
         if nodes.is_empty() || !nodes.has_ours() && !is_relative {
             return Err(Errno::EINVAL);
         }
-        // What is shown is what was asked for where that is kept for the day when there are other nodes.
+        // What is shown is what was asked for where that is kept for the day when there are other
+        // nodes.
         let keeps = mode & MODE_FLAGS != 0;
         Ok(Self { mode, nodes: if keeps { nodes.first } else { 1 } })
     }
@@ -112,7 +115,8 @@ fn shared(area: &Area) -> Option<&Arc<dyn MappedFile>> {
 }
 
 impl AddressSpace {
-    /// get_mempolicy(2) of a thread whose own policy is `policy`: mode or node, and the set of nodes.
+    /// get_mempolicy(2) of a thread whose own policy is `policy`: mode or node, and the set of
+    /// nodes.
     pub fn get_mempolicy(&self, addr: u64, flags: u64, policy: Policy) -> SysResult<(i32, u64)> {
         if flags & !(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED) != 0 {
             return Err(Errno::EINVAL);
@@ -137,7 +141,8 @@ impl AddressSpace {
         Ok((if flags & MPOL_F_NODE != 0 { 0 } else { policy.mode as i32 }, policy.nodes))
     }
 
-    /// Gives a range of whole pages a policy. `EFAULT` for holes; the default may be given to whatever is mapped of it, if anything.
+    /// Gives a range of whole pages a policy. `EFAULT` for holes; the default may be given to
+    /// whatever is mapped of it, if anything.
     pub fn mbind(&self, start: u64, end: u64, policy: Policy) -> SysResult<()> {
         let mut locked = self.lock();
         let areas = &mut locked.inner.areas;
@@ -157,8 +162,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// set_mempolicy_home_node(2) for the one node: checks the range. `ENOENT` for one without policies, `EOPNOTSUPP` for policies
-    /// that have no home.
+    /// set_mempolicy_home_node(2) for the one node: checks the range. `ENOENT` for one without
+    /// policies, `EOPNOTSUPP` for policies that have no home.
     pub fn check_home_node(&self, start: u64, end: u64) -> SysResult<()> {
         let inner = self.inner.read();
         let mut found = Err(Errno::ENOENT);
@@ -173,8 +178,8 @@ impl AddressSpace {
         self.inner.read().areas.covers(start, end)
     }
 
-    /// What move_pages(2) reports of a page: its node, `-ENOENT` when it is not present, `-EFAULT` when nothing is mapped or the page
-    /// is the one of zeroes, which is nobody's.
+    /// What move_pages(2) reports of a page: its node, `-ENOENT` when it is not present, `-EFAULT`
+    /// when nothing is mapped or the page is the one of zeroes, which is nobody's.
     pub fn node_of(&self, addr: u64) -> i32 {
         match (self.is_mapped(page_down(addr), page_down(addr).saturating_add(1)), self.translate(page_down(addr))) {
             (false, _) => -i32::from(Errno::EFAULT.0),
@@ -184,12 +189,14 @@ impl AddressSpace {
         }
     }
 
-    /// Whether a private command of membarrier(2) has been registered for: each is one bit below its registration.
+    /// Whether a private command of membarrier(2) has been registered for: each is one bit below
+    /// its registration.
     pub fn barrier_registered(&self, command: u32) -> bool {
         self.barriers.registered.load(Ordering::Relaxed) & (command << 1) != 0
     }
 
-    /// membarrier(2) without flags. Whoever gives [`PRIVATE_EXPEDITED_RSEQ`] has told the threads before.
+    /// membarrier(2) without flags. Whoever gives [`PRIVATE_EXPEDITED_RSEQ`] has told the threads
+    /// before.
     pub fn membarrier(&self, command: u32) -> SysResult {
         const GLOBAL: u32 = 1;
         const GLOBAL_EXPEDITED: u32 = 2;
@@ -203,7 +210,8 @@ impl AddressSpace {
         const ALL: u32 = 1023;
         match command {
             0 => return Ok(ALL as usize),
-            // Whoever else runs a program is interrupted; that is a full barrier on that CPU, and serialises it.
+            // Whoever else runs a program is interrupted; that is a full barrier on that CPU, and
+            // serialises it.
             GLOBAL | GLOBAL_EXPEDITED => tlb::interrupt_all(),
             REGISTER_GLOBAL_EXPEDITED
             | REGISTER_PRIVATE_EXPEDITED

@@ -1,4 +1,5 @@
-//! What areas are backed by: files (also the internal ones behind shared anonymous memory) and the kernel's own pages.
+//! What areas are backed by: files (also the internal ones behind shared anonymous memory) and the
+//! kernel's own pages.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +12,8 @@ use super::account;
 use super::flags::PAGE_SIZE;
 use super::vma::Backing;
 
-/// A file as an area sees it. The open file description implements it, and stays open while the area exists.
+/// A file as an area sees it. The open file description implements it, and stays open while the
+/// area exists.
 pub trait MappedFile: Send + Sync {
     /// The page cache.
     fn mapping(&self) -> &Arc<Mapping>;
@@ -19,7 +21,8 @@ pub trait MappedFile: Send + Sync {
     fn id(&self) -> (u64, u64);
     /// Path as `/proc/PID/maps` shows it, with ` (deleted)` where that is so.
     fn path(&self) -> Vec<u8>;
-    /// Whether the pages count as `RssShmem` (tmpfs, memfd, shared anonymous) rather than `RssFile`.
+    /// Whether the pages count as `RssShmem` (tmpfs, memfd, shared anonymous) rather than
+    /// `RssFile`.
     fn is_shmem(&self) -> bool;
     /// A shared mapping is about to be written: update mtime and ctime.
     fn written(&self) {}

@@ -20,7 +20,8 @@ pub(super) struct Pages<'p, 'a> {
     pub space: &'p AddressSpace,
 }
 
-/// The page tables of an address space whose lock is held at least together with other faults: what a fault may change.
+/// The page tables of an address space whose lock is held at least together with other faults: what
+/// a fault may change.
 pub(super) struct Faults<'p, 'a> {
     pub table: &'p PageTable,
     pub batch: &'p mut TlbBatch<'a>,
@@ -57,7 +58,8 @@ impl<'a> Pages<'_, 'a> {
         Ok(())
     }
 
-    /// Takes the pages of `area` in `start..end` out; with `cow` also private copies of file pages. Edges are split already.
+    /// Takes the pages of `area` in `start..end` out; with `cow` also private copies of file pages.
+    /// Edges are split already.
     pub fn zap(&mut self, area: &Area, start: u64, end: u64, cow: bool) {
         let (table, batch, rss) = (&*self.table, &mut *self.batch, &self.space.rss);
         let mut gone = [0; RssKind::ALL.len()];
@@ -83,8 +85,9 @@ impl<'a> Pages<'_, 'a> {
         }
     }
 
-    /// Gives the pages of `start..end` the protection `prot`, as mprotect(2). Writing is granted at once only where no fault
-    /// is needed to make a copy or to note that a file changes. Edges are split already.
+    /// Gives the pages of `start..end` the protection `prot`, as mprotect(2). Writing is granted at
+    /// once only where no fault is needed to make a copy or to note that a file changes. Edges are
+    /// split already.
     pub fn protect(&mut self, start: u64, end: u64, prot: Prot, shared: bool) {
         let (table, batch) = (&*self.table, &mut *self.batch);
         table.for_each(start, end, |leaf| {
@@ -100,10 +103,12 @@ impl<'a> Pages<'_, 'a> {
         });
     }
 
-    /// Moves the pages of `start..start + len` to `to`, amid the range `free` where nothing is mapped. On `ENOMEM` nothing has moved.
+    /// Moves the pages of `start..start + len` to `to`, amid the range `free` where nothing is
+    /// mapped. On `ENOMEM` nothing has moved.
     pub fn relocate(&mut self, start: u64, len: u64, to: u64, free: &Range<u64>) -> SysResult<()> {
         self.split_edges(start, start + len)?;
-        // First everything that can fail: whole large pages become small ones, and the tables at the new place are made.
+        // First everything that can fail: whole large pages become small ones, and the tables at
+        // the new place are made.
         let mut at = start;
         while at < start + len {
             self.table.split_huge(at)?;
@@ -132,8 +137,9 @@ impl<'a> Pages<'_, 'a> {
         Ok(())
     }
 
-    /// Shares the private pages of `area` with the tables `child`: both lose the right to write, and fault to get a copy.
-    /// Shared and clean file pages are left to fault in again in the child, as in Linux.
+    /// Shares the private pages of `area` with the tables `child`: both lose the right to write,
+    /// and fault to get a copy. Shared and clean file pages are left to fault in again in the
+    /// child, as in Linux.
     pub fn duplicate(&mut self, area: &Area, child: &mut PageTable, child_rss: &Rss) -> SysResult<()> {
         if area.flags.contains(VmFlags::SHARED) {
             return Ok(());

@@ -6,7 +6,8 @@
 pub(crate) enum Fault {
     /// mremap(2) takes an old length that leaves the address space.
     RemapBeyondEnd,
-    /// It frees the page tables of the old place before it is known that the pages are in the table beside.
+    /// It frees the page tables of the old place before it is known that the pages are in the table
+    /// beside.
     TablesBesideMoved,
     /// mprotect(2) leaves the old translations where they are.
     ProtectWithoutFlush,

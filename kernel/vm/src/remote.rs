@@ -1,5 +1,6 @@
-//! Access to application memory by way of its page tables, whichever address space is active: process_vm_readv(2), core
-//! dumps, `/proc/PID/mem`; and the observer through which files take their pages back.
+//! Access to application memory by way of its page tables, whichever address space is active:
+//! process_vm_readv(2), core dumps, `/proc/PID/mem`; and the observer through which files take
+//! their pages back.
 
 use fs::{Mapping, MappingObserver};
 use syscall_shim::{Errno, SysResult};
@@ -10,7 +11,8 @@ use super::object::Object;
 use super::user_page;
 
 impl AddressSpace {
-    /// Copies out of the program's memory; returns how many bytes came before one that cannot be read.
+    /// Copies out of the program's memory; returns how many bytes came before one that cannot be
+    /// read.
     pub fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
         let mut done = 0;
         while done < buf.len() {
@@ -26,7 +28,8 @@ impl AddressSpace {
         done
     }
 
-    /// Copies into the program's memory; returns how many bytes went before one that cannot be written.
+    /// Copies into the program's memory; returns how many bytes went before one that cannot be
+    /// written.
     pub fn write(&self, addr: u64, buf: &[u8]) -> usize {
         let mut done = 0;
         while done < buf.len() {
@@ -58,9 +61,9 @@ impl AddressSpace {
         pte.has_page().then(|| pte.phys() + (addr - leaf.addr))
     }
 
-    /// A number that names the memory behind a shared futex word: the same for every address space that maps the page, and
-    /// stable while it does; `None` for memory of this address space alone. `EFAULT` if nothing is mapped there, or anonymous memory
-    /// that cannot be written.
+    /// A number that names the memory behind a shared futex word: the same for every address space
+    /// that maps the page, and stable while it does; `None` for memory of this address space alone.
+    /// `EFAULT` if nothing is mapped there, or anonymous memory that cannot be written.
     pub fn shared_futex_key(&self, addr: u64) -> SysResult<Option<(usize, u64)>> {
         let inner = self.inner.read();
         let area = inner.areas.find(addr).ok_or(Errno::EFAULT)?;
@@ -110,8 +113,9 @@ impl MappingObserver for AddressSpace {
     }
 }
 
-/// Copies between two lists of `[address, length]`, each in its own address space, as far as both reach. Returns the bytes
-/// copied before the first page that one side does not grant, `EFAULT` if that is the very first.
+/// Copies between two lists of `[address, length]`, each in its own address space, as far as both
+/// reach. Returns the bytes copied before the first page that one side does not grant, `EFAULT` if
+/// that is the very first.
 pub fn copy_vectors(from: &AddressSpace, source: &[[u64; 2]], to: &AddressSpace, target: &[[u64; 2]]) -> SysResult {
     let mut chunk = alloc::vec![0u8; PAGE_SIZE as usize];
     let mut targets = target.iter().copied();

@@ -28,7 +28,8 @@ impl AddressSpace {
 }
 
 impl Locked<'_> {
-    /// `EPERM` where a part of the range is sealed: it is not to be unmapped, moved, replaced or protected otherwise.
+    /// `EPERM` where a part of the range is sealed: it is not to be unmapped, moved, replaced or
+    /// protected otherwise.
     pub fn check_seal(&self, start: u64, end: u64) -> SysResult<()> {
         let sealed = self.inner.areas.overlapping(start, end).any(|area| area.flags.contains(VmFlags::SEALED));
         if sealed { Err(Errno::EPERM) } else { Ok(()) }
@@ -36,7 +37,8 @@ impl Locked<'_> {
 }
 
 impl Vma<Object> {
-    /// Whether advice that gives up its contents is refused: sealed private memory that could not be written either.
+    /// Whether advice that gives up its contents is refused: sealed private memory that could not
+    /// be written either.
     pub fn keeps_contents(&self) -> bool {
         self.flags.contains(VmFlags::SEALED) && !self.flags.contains(VmFlags::SHARED) && !self.prot.contains(Prot::WRITE)
     }

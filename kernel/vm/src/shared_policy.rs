@@ -1,5 +1,5 @@
-//! Memory policies of shared memory (`struct shared_policy`): what mbind(2) says of a file in memory belongs to the file, and whoever maps it
-//! sees it.
+//! Memory policies of shared memory (`struct shared_policy`): what mbind(2) says of a file in
+//! memory belongs to the file, and whoever maps it sees it.
 //!
 //! Few programs give any, so they are kept beside the files, in one table.
 
@@ -22,7 +22,8 @@ struct Entry {
     ranges: Ranges,
 }
 
-/// By the address of the file's page cache, which is no other's while the entry refers to it. A leaf lock.
+/// By the address of the file's page cache, which is no other's while the entry refers to it. A
+/// leaf lock.
 static POLICIES: SpinLock<BTreeMap<usize, Entry>> = SpinLock::new(BTreeMap::new());
 
 fn key(file: &Arc<Mapping>) -> usize {

@@ -1,7 +1,8 @@
 //! The set of areas (VMAs) of one address space: lookup, split, merge and search for free room.
 //!
 //! Pure logic without page tables, so that it can be tested alone. Areas never overlap, are never
-//! empty and are page-aligned; neighbours that agree in everything are merged, as `/proc/PID/maps` shows them on Linux.
+//! empty and are page-aligned; neighbours that agree in everything are merged, as `/proc/PID/maps`
+//! shows them on Linux.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -137,7 +138,8 @@ impl<B: Backing> VmaSet<B> {
         self.areas.range(..addr).next_back().map(|(_, v)| v)
     }
 
-    /// The free range around `start..end`, where nothing is mapped; open upwards where no area is above.
+    /// The free range around `start..end`, where nothing is mapped; open upwards where no area is
+    /// above.
     pub fn free_around(&self, start: u64, end: u64) -> Range<u64> {
         let floor = self.prev(start).map_or(0, |below| below.end);
         floor..self.find_from(end).map_or(u64::MAX, |above| above.start)
@@ -230,7 +232,8 @@ impl<B: Backing> VmaSet<B> {
         }
     }
 
-    /// Applies `change` to every area part in `start..end`, splitting at the ends and merging what agrees afterwards.
+    /// Applies `change` to every area part in `start..end`, splitting at the ends and merging what
+    /// agrees afterwards.
     pub fn update(&mut self, start: u64, end: u64, mut change: impl FnMut(&mut Vma<B>)) {
         self.split_at(start);
         self.split_at(end);
@@ -243,7 +246,8 @@ impl<B: Backing> VmaSet<B> {
         self.merge_at(end);
     }
 
-    /// Moves the start of the area at `start` down to `new_start` (stack growth); the room must be free.
+    /// Moves the start of the area at `start` down to `new_start` (stack growth); the room must be
+    /// free.
     pub fn grow_down(&mut self, start: u64, new_start: u64) {
         if let Some(mut v) = self.areas.remove(&start) {
             let grown = start - new_start;
@@ -272,7 +276,8 @@ impl<B: Backing> VmaSet<B> {
         }
         let from = self.hint.at;
         let mut hole = self.hint.hole;
-        // An area that starts at or above the bound may still reach down below it with its guard gap.
+        // An area that starts at or above the bound may still reach down below it with its guard
+        // gap.
         let mut ceiling = self.areas.range(from..).next().map_or(from, |(_, v)| v.start_gap().min(from));
         let mut found = None;
         for v in self.areas.range(..from).map(|(_, v)| v).rev() {

@@ -10,13 +10,20 @@ use syn::{Attribute, Expr, ExprLit, ItemStatic, ItemStruct, ItemType, Lit, Meta,
 use super::source::Parsed;
 
 /// Kinds of locks, in the order in which they may be taken, and what that means.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 8] = [
     ("SleepRwLock", "Sleeping, shared or alone: taken first, and held over anything that can sleep"),
     ("SleepMutex", "Sleeping"),
+    ("SleepLock", "Sleeping, of the file systems: parents before children"),
     ("ArcTable", "Tables that are read without a lock and changed under a spin lock"),
     ("SpinLock", "Spinning: nothing sleeps while one is held"),
+    ("RwLock", "Spinning, shared or alone, of the file systems"),
+    ("Mutex", "Spinning, of the file systems"),
     ("IrqSpinLock", "Spinning with interrupts off: taken last, for what interrupt handlers touch"),
 ];
+
+/// The crate that has locks beside those of `sync`, and its files that are no part of the kernel or declare the locks themselves.
+pub const FILE_SYSTEMS: &str = "fs";
+const NOT_THEIRS: [&str; 2] = ["fs/src/sync.rs", "fs/src/testing.rs"];
 
 /// A lock.
 pub struct Lock {
@@ -35,7 +42,11 @@ pub fn find(parsed: &Parsed, checkout: &Path) -> Vec<Lock> {
         seen.place = path.strip_prefix(checkout).unwrap_or(path).display().to_string();
         seen.visit_file(file);
     }
-    seen.locks.retain(|lock| !lock.place.starts_with("kernel/src/sync/") && !lock.place.starts_with("kernel/sync/"));
+    seen.locks.retain(|lock| {
+        // Crates of the kernel have the standard library's `Mutex` in tests.
+        let of_file_systems = lock.place.starts_with("fs/") && !NOT_THEIRS.contains(&lock.place.as_str());
+        !lock.place.starts_with("kernel/sync/") && (of_file_systems || !matches!(KINDS[lock.kind].0, "RwLock" | "Mutex"))
+    });
     seen.locks
 }
 
@@ -44,7 +55,7 @@ pub fn table(locks: &[Lock]) -> String {
     let mut out = String::from(
         "# Locks\n\nWritten by `target/debug/internals --write` from the declarations and what is written beside them. Locks are taken in the\n\
          order of these tables; within one, the words beside a lock say what it comes after. The checked kernel (`cargo kbuild-checked`)\n\
-         stops where two are taken in both orders.\n",
+         stops where two are taken in both orders. What holds for all of them is in [policies.md](policies.md).\n",
     );
     for (kind, (name, meaning)) in KINDS.iter().enumerate() {
         let mut rows: Vec<&Lock> = locks.iter().filter(|lock| lock.kind == kind).collect();

@@ -64,7 +64,7 @@ fn run(args: &Args) -> Result<bool, String> {
             let to = packages.iter().find(|other| other.ident == *to).map_or(to.as_str(), |other| &other.name);
             crates.add(&package.name, to, *count);
         }
-        if package.in_kernel(&root) {
+        if package.in_kernel(&root) || package.name == locks::FILE_SYSTEMS {
             locks.extend(locks::find(&parsed, &root));
         }
         modules.push((package, parsed.modules));

@@ -1,7 +1,7 @@
 //! inotify(7).
 //!
-//! A [`Mark`] hangs on the inode that it watches and belongs to one instance. The file crate tells of changes with no spin lock
-//! held; events go straight into the queues of the instances.
+//! A [`Mark`] hangs on the inode that it watches and belongs to one instance. The file crate tells
+//! of changes with no spin lock held; events go straight into the queues of the instances.
 
 pub mod users;
 
@@ -61,7 +61,8 @@ struct Event {
 }
 
 impl Event {
-    /// Whether it tells the same, so that one of both will do. The end of a watch is never the same as another.
+    /// Whether it tells the same, so that one of both will do. The end of a watch is never the same
+    /// as another.
     fn is_like(&self, other: &Event) -> bool {
         self.mask & g::IN_IGNORED == 0 && (self.wd, self.mask, &self.name) == (other.wd, other.mask, &other.name)
     }
@@ -166,8 +167,8 @@ impl Inotify {
         Ok(OpenFile::new(path, inode, ops, flags))
     }
 
-    /// inotify_add_watch(2), the file already found: a new watch, or a change of the one that there is. `ENOSPC` where the user has
-    /// as many as there may be.
+    /// inotify_add_watch(2), the file already found: a new watch, or a change of the one that there
+    /// is. `ENOSPC` where the user has as many as there may be.
     pub fn add(&self, inode: &InodeRef, mask: u32) -> SysResult<i32> {
         let kept = mask & (g::IN_ALL_EVENTS | g::IN_ONESHOT | g::IN_EXCL_UNLINK | g::IN_UNMOUNT);
         let marks = inode.common().ext_or_insert(Marks::default);
@@ -234,7 +235,8 @@ impl Inotify {
         self.queue.wake(1, ev::READABLE);
     }
 
-    /// The records that fit into `room`; `None` without an event, `EINVAL` when not even the first fits.
+    /// The records that fit into `room`; `None` without an event, `EINVAL` when not even the first
+    /// fits.
     fn take(&self, room: usize) -> Option<SysResult<Vec<u8>>> {
         let mut events = self.events.lock();
         let mut out = Vec::new();

@@ -104,10 +104,10 @@ fn tables_name_each_queue_once() {
     for queue in [&a, &b, &a] {
         table.add(queue);
     }
-    assert_eq!(table.into_queues().len(), 2);
+    assert_eq!(table.into_queues().unwrap().len(), 2);
     let mut table = PollTable::none();
     table.add(&a);
-    assert!(table.into_queues().is_empty());
+    assert!(table.into_queues().unwrap().is_empty());
 }
 
 #[test]

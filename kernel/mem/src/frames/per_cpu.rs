@@ -86,7 +86,8 @@ pub fn give(frame: u64) {
     own.len.store(at + 1, Ordering::Relaxed);
 }
 
-/// Puts the frames of all stacks back on the lists: they may be what keeps a block from being whole.
+/// Puts the frames of all stacks back on the lists: they may be what keeps a block from being
+/// whole.
 pub fn drain() {
     for cpu in in_use() {
         let mut stack = cpu.stack.lock();

@@ -1,4 +1,5 @@
-//! Each CPU's small stock of free blocks, by size: most allocations and releases meet no lock and no search.
+//! Each CPU's small stock of free blocks, by size: most allocations and releases meet no lock and
+//! no search.
 
 use core::alloc::Layout;
 use core::cell::UnsafeCell;
@@ -102,7 +103,8 @@ impl Magazine {
 fn with<R>(class: Class, f: impl FnOnce(&mut Stack) -> R) -> R {
     let interrupts = irq::save_and_disable();
     let own = CPUS[this_cpu().id.get() as usize % MAX_CPUS].0.get();
-    // SAFETY: with interrupts off nothing else runs on this CPU, and no other CPU touches its blocks. `f` allocates nothing.
+    // SAFETY: with interrupts off nothing else runs on this CPU, and no other CPU touches its
+    // blocks. `f` allocates nothing.
     let result = f(unsafe { &mut (*own)[class.index()] });
     irq::restore(interrupts);
     result

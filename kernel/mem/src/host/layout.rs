@@ -42,7 +42,8 @@ pub fn kernel_pml4_phys() -> u64 {
 
 /// An entry of a page table.
 pub(super) fn entry(table: u64, index: usize) -> &'static AtomicU64 {
-    // SAFETY: within a frame of the machine, whose memory stays; entries are accessed as atomics alone.
+    // SAFETY: within a frame of the machine, whose memory stays; entries are accessed as atomics
+    // alone.
     unsafe { &*phys_to_virt::<AtomicU64>(table + index as u64 * 8) }
 }
 

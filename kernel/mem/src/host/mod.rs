@@ -1,9 +1,9 @@
-//! The machine on which memory is tested: some megabytes of a host's memory stand for the physical, and CPUs with translation
-//! buffers, which forget nothing by themselves, for the processors.
+//! The machine on which memory is tested: some megabytes of a host's memory stand for the physical,
+//! and CPUs with translation buffers, which forget nothing by themselves, for the processors.
 //!
-//! A CPU goes to memory by [`Machine::access`], which walks the page tables as hardware does and remembers what it finds. What it
-//! remembers must not be of use any more when a frame is freed, nor when a call has returned: what is wrong in that is in
-//! [`Machine::violations`].
+//! A CPU goes to memory by [`Machine::access`], which walks the page tables as hardware does and
+//! remembers what it finds. What it remembers must not be of use any more when a frame is freed,
+//! nor when a call has returned: what is wrong in that is in [`Machine::violations`].
 
 pub(crate) mod cpus;
 pub mod layout;
@@ -65,7 +65,8 @@ impl Machine {
         translations::load(cpus::own(), 0);
     }
 
-    /// Compares what the CPUs remember with the tables, and the kernel's half of the tables with what it was.
+    /// Compares what the CPUs remember with the tables, and the kernel's half of the tables with
+    /// what it was.
     pub fn check(&self) {
         translations::check();
         layout::check_kernel_tables();

@@ -1,8 +1,10 @@
-//! Kernel memory that is one piece by address alone: for large allocations where no free frames lie side by side.
+//! Kernel memory that is one piece by address alone: for large allocations where no free frames lie
+//! side by side.
 //!
-//! Each power of two of pages has places of its own, a bit for each. A place that was given back is used again only after all CPUs
-//! have dropped their translations of it, which is done for many at once where it may be waited for ([`clean`]): the heap is
-//! called with locks held and interrupts off.
+//! Each power of two of pages has places of its own, a bit for each. A place that was given back is
+//! used again only after all CPUs have dropped their translations of it, which is done for many at
+//! once where it may be waited for ([`clean`]): the heap is called with locks held and interrupts
+//! off.
 
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -142,7 +144,8 @@ pub fn want_cleaning() -> bool {
     STALE.load(Ordering::Relaxed) >= FLUSH_THRESHOLD
 }
 
-/// Has all CPUs drop their translations of what was given back, so that its places can be used again. Called with no lock held.
+/// Has all CPUs drop their translations of what was given back, so that its places can be used
+/// again. Called with no lock held.
 pub fn clean() {
     let stale = {
         let mut all = PLACES.lock();

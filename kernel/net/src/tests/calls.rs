@@ -192,7 +192,7 @@ impl Sock {
     pub fn recv_all(&self, len: usize) -> SysResult<Vec<u8>> {
         let mut out = Vec::new();
         while out.len() < len {
-            let more = self.recv(len - out.len())?;
+            let more = self.recv((len - out.len()).min(1 << 16))?;
             if more.is_empty() {
                 break;
             }

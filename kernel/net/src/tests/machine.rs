@@ -1,6 +1,7 @@
 //! The machine that the tests run on: its time goes faster than that of the host.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -23,8 +24,8 @@ const PACE: u64 = 10;
 
 struct Host;
 
-/// The next alarm, and what tells the idle CPU that there is something to do.
-static ALARM: AtomicU64 = AtomicU64::new(Instant::MAX);
+/// When the idle CPU is to be called, and what tells it that there is something to do.
+static ALARMS: Mutex<BTreeSet<Instant>> = Mutex::new(BTreeSet::new());
 static BELL: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
 fn ring() {
@@ -51,7 +52,7 @@ impl Machine for Host {
     fn call_at(&self, deadline: Instant, f: fn()) {
         // All ask for the same.
         assert!(core::ptr::fn_addr_eq(f, crate::poll::request as fn()));
-        ALARM.fetch_min(deadline, Ordering::AcqRel);
+        ALARMS.lock().unwrap_or_else(PoisonError::into_inner).insert(deadline);
         ring();
     }
 
@@ -82,14 +83,16 @@ impl Machine for Host {
 }
 
 /// An idle CPU.
-fn idle() {
+fn idle() -> ! {
     loop {
         crate::poll();
         let now = clock::monotonic_ns();
-        if ALARM.load(Ordering::Acquire) <= now {
-            ALARM.store(Instant::MAX, Ordering::Release);
+        let mut alarms = ALARMS.lock().unwrap_or_else(PoisonError::into_inner);
+        while alarms.first().is_some_and(|first| *first <= now) {
+            alarms.pop_first();
             crate::poll::request();
         }
+        drop(alarms);
         if crate::pending() {
             continue;
         }
@@ -118,11 +121,6 @@ pub fn start_with(lan: bool, options: Options) {
         cards.push(Lan::new());
     }
     cards.extend(Cable::all().into_iter().map(|cable| cable as Arc<dyn crate::device::Card>));
-    thread::spawn(|| {
-        while !crate::pending() {
-            thread::sleep(Duration::from_micros(100));
-        }
-        idle();
-    });
+    thread::Builder::new().name("idle".into()).spawn(idle).unwrap();
     crate::init(machine, cards, options);
 }

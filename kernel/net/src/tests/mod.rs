@@ -6,11 +6,19 @@
 
 mod cable;
 mod calls;
+mod datagrams;
+mod frames;
 mod lan;
 mod machine;
+mod options;
+mod packets;
+mod peer;
+mod rtnetlink;
 mod tap;
 mod wire;
 
 mod smoke;
+mod streams;
+mod told;
 
 use machine::start;

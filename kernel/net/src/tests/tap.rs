@@ -56,7 +56,8 @@ impl Tap {
         let interface = interface::by_name(name.as_bytes()).unwrap();
         let tap = Tap { file: device.0, name: name.into(), interface };
         let control = Sock::udp();
-        let mut request = ifreq(name, &0x1043u16.to_ne_bytes());
+        let up = tap.interface.flags() as u16 | 1;
+        let mut request = ifreq(name, &up.to_ne_bytes());
         control.ioctl(i::SIOCSIFFLAGS, &mut request).unwrap();
         for own in own {
             crate::address::add(&tap.interface, Cidr::parse(own).unwrap()).unwrap();

@@ -106,7 +106,7 @@ fn lines(name: &str) -> String {
         "ipv6_route" => report::ipv6_route(),
         "if_inet6" => report::if_inet6(),
         "arp" => report::arp(),
-        "unix" => crate::files::unix::report::lines(),
+        "unix" => unix::report::lines(),
         "snmp" => tables::snmp(),
         "snmp6" => tables::snmp6(),
         "netstat" => tables::netstat(),

@@ -12,10 +12,10 @@ use super::ExecError;
 use super::program::{self, Program, ProgramFile};
 use crate::arch::{boot, fpu, msr};
 use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
+use crate::mmap_events;
 use crate::platform::rng;
 use crate::task::credentials::Credentials;
 use crate::task::current;
-use crate::watch;
 
 /// What the new program starts with.
 pub struct Image {
@@ -45,7 +45,7 @@ const SIGNAL_FRAME_SIZE: u64 = 440 + 128 + 64 + 4;
 pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, secure: bool) -> Result<Image, ExecError> {
     let fail = |errno| ExecError::new(errno, &program.name);
     let mm = AddressSpace::new().map_err(fail)?;
-    watch::space_made(&mm);
+    mmap_events::space_made(&mm);
     // It outlives the program (prctl(2)).
     mm.disable_huge_pages(current().process.mm().huge_pages_disabled());
     let stack_limit = current().process.rlimit(RLIMIT_STACK);
@@ -180,7 +180,7 @@ fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout:
         };
         let len = request.len;
         let at = mm.mmap(request, current())?;
-        watch::mapped(mm, at, len, prot);
+        mmap_events::mapped(mm, at, len, prot);
         if let Some((at, len)) = mapping.zero
             && prot.contains(Prot::WRITE)
         {

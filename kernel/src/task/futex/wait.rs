@@ -11,7 +11,7 @@ use super::bucket::{self, Waiter};
 use crate::arch::clock::monotonic_ns;
 use crate::task::clock::{Clock, WAS_SET};
 use crate::task::thread::state;
-use crate::task::wait::{WaitError, Waker};
+use crate::task::wait::{WaitError, with_waker};
 use crate::task::{current, sched, timer};
 use crate::usermem::{self, UserAddr};
 
@@ -58,11 +58,14 @@ fn sleep_for_good(mut done: impl FnMut() -> bool) -> Result<(), WaitError> {
 
 /// [`sleep`] with a time-out.
 fn sleep_until(waiter: &Arc<Waiter>, timeout: &Timeout, done: &mut dyn FnMut() -> bool) -> Result<(), WaitError> {
-    let as_waker = || -> Arc<dyn Waker> { waiter.clone() };
-    let follows_clock = timeout.clock.is_settable();
-    if follows_clock {
-        WAS_SET.add(as_waker());
+    if timeout.clock.is_settable() {
+        with_waker(&WAS_SET, &**waiter, || sleep_until_alarm(waiter, timeout, done))
+    } else {
+        sleep_until_alarm(waiter, timeout, done)
     }
+}
+
+fn sleep_until_alarm(waiter: &Arc<Waiter>, timeout: &Timeout, done: &mut dyn FnMut() -> bool) -> Result<(), WaitError> {
     let mut alarm: Option<(u64, timer::TimerId)> = None;
     let result = loop {
         let deadline = timeout.clock.monotonic_at(timeout.at);
@@ -77,7 +80,7 @@ fn sleep_until(waiter: &Arc<Waiter>, timeout: &Timeout, done: &mut dyn FnMut() -
             break Err(WaitError::TimedOut);
         }
         if alarm.is_none_or(|(at, _)| at != deadline) {
-            let new = timer::wake_at(deadline, as_waker());
+            let new = timer::wake_at(deadline, waiter.clone());
             if let Some((_, old)) = alarm.replace((deadline, new)) {
                 timer::cancel(old);
             }
@@ -87,9 +90,6 @@ fn sleep_until(waiter: &Arc<Waiter>, timeout: &Timeout, done: &mut dyn FnMut() -
     sched::set_state(state::RUNNING);
     if let Some((_, id)) = alarm {
         timer::cancel(id);
-    }
-    if follows_clock {
-        WAS_SET.remove(&as_waker());
     }
     result
 }

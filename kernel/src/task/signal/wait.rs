@@ -8,7 +8,7 @@ use crate::task::{Instant, current};
 
 /// Sleeps until a signal is pending. Returns the error that makes the call end with `EINTR` after the handler.
 pub fn pause() -> Errno {
-    let _ = wait_until::<()>(&[], None, || None);
+    let _ = wait_until::<(), 0>(&[], None, || None);
     Errno::ERESTARTNOHAND
 }
 
@@ -38,7 +38,7 @@ pub fn timed_wait(wanted: SigSet, deadline: Option<Instant>) -> SysResult<Siginf
         own.mask
     };
     task.set_signal_mask(old.without(wanted));
-    let slept = wait_until::<()>(&[], deadline, || None);
+    let slept = wait_until::<(), 0>(&[], deadline, || None);
     task.signals.lock().real_mask = SigSet::EMPTY;
     task.set_signal_mask(old);
     match task.take_signal(wanted) {

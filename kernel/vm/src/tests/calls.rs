@@ -1,4 +1,5 @@
-//! Single calls, where the order of checks and what is told of an area matter more than what happens to be mapped.
+//! Single calls, where the order of checks and what is told of an area matter more than what
+//! happens to be mapped.
 
 use alloc::sync::Arc;
 use alloc::vec;

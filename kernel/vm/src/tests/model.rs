@@ -291,7 +291,8 @@ impl Space {
         if self.is_whole(range) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
-    /// Gives the advice; the holes that are to be punched into files are left to the caller, also with an error.
+    /// Gives the advice; the holes that are to be punched into files are left to the caller, also
+    /// with an error.
     pub fn advise(
         &mut self,
         range: Range<PageNumber>,

@@ -1,4 +1,5 @@
-//! That the random sequences find faults: each is put back in a process of its own, where they must fail.
+//! That the random sequences find faults: each is put back in a process of its own, where they must
+//! fail.
 
 use std::env;
 use std::process::Command;

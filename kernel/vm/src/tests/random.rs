@@ -15,7 +15,8 @@ use crate::MapFlags;
 use crate::flags::Prot;
 use crate::madvise::Advice;
 
-/// Around these pages, where tables end, programs have their memory: each `SPREAD` units, some below and some above.
+/// Around these pages, where tables end, programs have their memory: each `SPREAD` units, some
+/// below and some above.
 const PLACES: [PageNumber; 4] = [1 << 18, (1 << 18) + 512, 1 << 27, END];
 const SPREAD: u64 = 16;
 

@@ -1,4 +1,5 @@
-//! The machine and the model side by side: each call is made on both, and then all that can be compared is.
+//! The machine and the model side by side: each call is made on both, and then all that can be
+//! compared is.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -154,7 +155,8 @@ impl World {
         there.get(program % there.len().max(1)).copied()
     }
 
-    /// The call at one of the areas that there are: where it begins, or at the page in it that the call's own address ends with.
+    /// The call at one of the areas that there are: where it begins, or at the page in it that the
+    /// call's own address ends with.
     pub fn aim(&self, program: usize, op: Op, area: usize) -> Op {
         let Some(program) = self.there(program).and_then(|program| self.programs[program].as_ref()) else { return op };
         let areas = program.model.areas();

@@ -6,8 +6,8 @@ use ::fs::namespace::protection;
 
 use super::setting::Settings;
 use crate::files::{dnotify, epoll, fd_table, inotify, lease, open_file, pipe, pipe_share};
-use crate::ipc::mqueue;
 use crate::task::core_dump;
+use ::ipc::mqueue;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");
