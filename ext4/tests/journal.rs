@@ -143,9 +143,8 @@ fn any_crash_leaves_what_was_synced() {
         }
         let log = disk.log.lock().unwrap().take().unwrap();
         let mut chance = 12345u32;
-        let mut states = 0;
         let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
-        for cut in (0..count).map(|n| n * log.len() / count) {
+        for (states, cut) in (0..count).map(|n| n * log.len() / count).enumerate() {
             let bytes = after_crash(&before, &log, cut, &mut chance);
             let least = promised.iter().rev().find(|(events, _)| *events <= cut).map(|(_, n)| *n);
             let state = Memory::new(bytes);
@@ -164,7 +163,6 @@ fn any_crash_leaves_what_was_synced() {
             fs.unmount().unwrap();
             state.save(&image);
             e2fsck(&image);
-            states += 1;
         }
     }
 }
