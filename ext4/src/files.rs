@@ -78,9 +78,10 @@ impl Ext4 {
         Ok(())
     }
 
-    /// Writes to a file at `off`, all of it, growing the file. Content comes to the disk before anything leads to it. Calls for
-    /// the same file must not overlap: its user has a lock for that.
+    /// Writes to a file at `off`, all of it, growing the file. Content comes to the disk before anything leads to it. The times stay:
+    /// they are of when a program wrote, not of when that comes here.
     pub fn write(&self, ino: u32, off: u64, data: &[u8]) -> Result<()> {
+        let _alone = self.content(ino).lock();
         let (bits, size) = self.block_shape();
         let end = off.checked_add(data.len() as u64).ok_or(Errno::EFBIG)?;
         let mut at = off;
@@ -181,7 +182,6 @@ impl Volume {
             if upto > inode.size() {
                 inode.set_size(upto);
             }
-            vol.touch(&mut inode);
             vol.put_inode(&inode)?;
             Ok(Step { upto, outside: None })
         })
@@ -199,7 +199,6 @@ impl Volume {
                 if bytes > inode.size() {
                     inode.set_size(bytes);
                 }
-                vol.touch(&mut inode);
                 vol.put_inode(&inode)?;
                 Ok(reached)
             })?;

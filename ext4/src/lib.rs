@@ -83,10 +83,15 @@ pub const SUPER_MAGIC: u64 = layout::MAGIC as u64;
 const SETTABLE: u32 =
     0x01 | 0x02 | 0x08 | flag::IMMUTABLE | flag::APPEND | flag::NODUMP | flag::NOATIME | 0x1_0000 | flag::TOPDIR;
 
+const CONTENT_LOCKS: usize = 32;
+
 /// A mounted file system. Files are named by inode number; the caller keeps to those that it got from here and has not
 /// released.
 pub struct Ext4 {
     volume: sync::Mutex<Volume>,
+    /// Held over a change of a file's content, each for the inodes with its number modulo their count: blocks that are being
+    /// written without the volume's lock are not freed meanwhile. Taken before all others.
+    content: [SleepLock; CONTENT_LOCKS],
     /// The turn to commit, taken before the volume's lock.
     committing: SleepLock,
     device: Arc<dyn BlockDevice>,
@@ -99,7 +104,8 @@ impl Ext4 {
     pub fn mount(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Ext4> {
         let volume = mount::mount(device.clone(), env, options)?;
         let block_bits = volume.geo.block_bits;
-        Ok(Ext4 { volume: sync::Mutex::new(volume), committing: SleepLock::new(), device, block_bits })
+        let content = [const { SleepLock::new() }; CONTENT_LOCKS];
+        Ok(Ext4 { volume: sync::Mutex::new(volume), content, committing: SleepLock::new(), device, block_bits })
     }
 
     /// Makes everything durable, marks the file system clean. It is read-only afterwards.
@@ -116,6 +122,11 @@ impl Ext4 {
             volume.fail(error);
         }
         result
+    }
+
+    fn content(&self, ino: u32) -> &SleepLock {
+        let [first, ..] = &self.content;
+        self.content.get(ino as usize % CONTENT_LOCKS).unwrap_or(first)
     }
 
     fn bits(&self) -> u32 {
@@ -253,11 +264,13 @@ impl Ext4 {
 
     /// Deletes a file whose last name and last user are gone; does nothing for one that has a name.
     pub fn release(&self, ino: u32) -> Result<()> {
+        let _alone = self.content(ino).lock();
         self.with(|vol| vol.evict(ino))
     }
 
     /// Sets the size of a regular file. What it gains reads as zeros.
     pub fn truncate(&self, ino: u32, size: u64) -> Result<()> {
+        let _alone = self.content(ino).lock();
         self.with(|vol| match vol.inode(ino)?.file_type() {
             Some(FileType::Regular) => vol.truncate(ino, size),
             _ => Err(Errno::EINVAL.into()),
@@ -267,6 +280,7 @@ impl Ext4 {
     /// fallocate(2). Edges of punched and zeroed ranges are zeroed on the disk: a page cache writes its pages back before, and
     /// drops them after.
     pub fn fallocate(&self, ino: u32, mode: FallocateMode, off: u64, len: u64) -> Result<()> {
+        let _alone = self.content(ino).lock();
         self.with(|vol| vol.fallocate(ino, mode, off, len))
     }
 
