@@ -1,5 +1,6 @@
 //! What there is to test: the sources in `programs/` and the smoke tests of the applications.
 
+use crate::disk::Wanted;
 use skiff::app::{App, Talk};
 use std::collections::HashMap;
 use std::fs;
@@ -66,6 +67,8 @@ pub struct Case {
     pub skip: Option<String>,
     /// A script on the host that is the program's client.
     pub client: Option<Client>,
+    /// Disks that the program is given.
+    pub disks: Vec<Wanted>,
 }
 
 /// A client outside the machine.
@@ -134,6 +137,7 @@ fn of_script(settings: &HashMap<String, String>, client: Client) -> Case {
         status: Some(0),
         skip: None,
         client: Some(client),
+        disks: Vec::new(),
     }
 }
 
@@ -149,9 +153,9 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
     let settings = settings(&text);
     let get = |key: &str| settings.get(key).cloned();
     let list = |key: &str| get(key).map(|v| split(&v)).unwrap_or_default();
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 17] = [
         "variants", "cflags", "args", "stdin", "timeout", "memory", "cpus", "stderr", "flags", "native", "status", "skip",
-        "jvm", "direct", "client", "publish",
+        "jvm", "direct", "client", "publish", "disk",
     ];
     if let Some(unknown) = settings.keys().find(|k| !KNOWN.contains(&k.as_str())) {
         return Err(format!("{}: unknown setting {unknown}", path.display()));
@@ -168,6 +172,9 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         }),
         None => None,
     };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let disks: Result<Vec<Wanted>, String> = list("disk").iter().map(|text| Wanted::parse(text, folder)).collect();
+    let disks = disks?;
     let compiled = path.extension().is_some_and(|e| e == "c" || e == "cpp" || e == "rs");
     let variants = match list("variants") {
         v if !v.is_empty() => v,
@@ -189,6 +196,7 @@ fn of_source(path: &Path) -> Result<Vec<Case>, String> {
         status: (get("native").as_deref() == Some("no")).then(|| get("status").and_then(|s| s.parse().ok()).unwrap_or(0)),
         skip: get("skip").map(|s| s.replace('_', " ")),
         client: client.clone(),
+        disks: disks.clone(),
     };
     Ok(variants.iter().map(case).collect())
 }
@@ -216,6 +224,7 @@ fn of_app(folder: &Path) -> Result<Vec<Case>, String> {
         status: (!test.native).then_some(test.status),
         skip: None,
         client: None,
+        disks: Vec::new(),
     };
     Ok(app.test.iter().map(case).collect())
 }

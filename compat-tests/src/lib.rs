@@ -33,6 +33,7 @@ pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<
         options: vec!["stdio=ppp".into()],
         channel: Channel::Virtio,
         network: None,
+        disks: Vec::new(),
         monitor: false,
         debugger: None,
     };

@@ -5,6 +5,7 @@
 mod build;
 mod case;
 mod client;
+mod disk;
 mod run;
 mod talk;
 

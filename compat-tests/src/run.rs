@@ -2,6 +2,7 @@
 
 use crate::build::build;
 use crate::case::{Case, Subject};
+use crate::disk::Disks;
 use crate::talk::talk;
 use skiff::fresh;
 use std::collections::HashMap;
@@ -76,7 +77,8 @@ pub fn run(case: &Case, context: &Context) -> Result<(), String> {
         return crate::client::run_alone(case, client, &context.skiff);
     }
     if let Some(client) = &case.client {
-        return crate::client::run(case, client, guest_command(case, &program, context)?);
+        let disks = Disks::for_guest(&case.disks)?;
+        return crate::client::run(case, client, guest_command(case, &program, context, &disks)?);
     }
     let expected = match case.status {
         Some(status) => Output { status, ..Output::default() },
@@ -156,7 +158,8 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
         }
         Subject::Source { .. } | Subject::Network => in_session(program),
     };
-    command.args(&case.args).current_dir(dir.path()).env_clear();
+    let disks = Disks::native(&case.disks)?;
+    command.args(&case.args).args(&disks.paths).current_dir(dir.path()).env_clear();
     command.envs(mkimage::environment(&[]).iter().filter_map(|e| e.split_once('=')));
     if !case.talk.is_empty() {
         // Histories and settings of whoever tests stay out of it.
@@ -175,13 +178,14 @@ fn in_session(program: impl AsRef<OsStr>) -> Command {
 
 fn guest(case: &Case, program: &Path, context: &Context) -> Result<Output, String> {
     let limit = Duration::from_secs(case.timeout) + SPARE;
-    output(guest_command(case, program, context)?, case, limit).map_err(|e| format!("on Skiff: {e}"))
+    let disks = Disks::for_guest(&case.disks)?;
+    output(guest_command(case, program, context, &disks)?, case, limit).map_err(|e| format!("on Skiff: {e}"))
 }
 
 /// `skiff run` for the case.
-fn guest_command(case: &Case, program: &Path, context: &Context) -> Result<Command, String> {
+fn guest_command(case: &Case, program: &Path, context: &Context, disks: &Disks) -> Result<Command, String> {
     let mut command = fresh::command(&context.skiff);
-    command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags);
+    command.args(["run", "--accel", "tcg", "--timeout", &case.timeout.to_string()]).args(&case.flags).args(&disks.flags);
     for port in case.client.iter().flat_map(|client| &client.ports) {
         command.arg(format!("--publish={}:{port}", crate::client::free_port()?));
     }
@@ -211,6 +215,7 @@ fn guest_command(case: &Case, program: &Path, context: &Context) -> Result<Comma
         Subject::Source { .. } => drop(command.arg(program)),
         Subject::Network => {}
     }
+    args.extend(disks.paths.iter().cloned());
     if !args.is_empty() {
         command.arg("--").args(args);
     }

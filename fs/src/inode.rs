@@ -444,6 +444,10 @@ pub trait FileSystem: Send + Sync {
     fn sync(&self) -> SysResult<()> {
         Ok(())
     }
+    /// Makes everything durable for the last time: the machine ends, and what is on the disk is to say so.
+    fn end(&self) -> SysResult<()> {
+        self.sync()
+    }
 }
 
 static NEXT_DEV: AtomicU64 = AtomicU64::new(1);

@@ -28,6 +28,8 @@ pub trait Platform: Send + Sync {
     fn ref_page(&self, phys: u64);
     /// Drops a reference; the last one frees the frame.
     fn unref_page(&self, phys: u64);
+    /// How many references there are.
+    fn page_references(&self, phys: u64) -> u32;
     /// Copies `buf.len()` bytes out of the frame. `off + buf.len() <= PAGE_SIZE`.
     fn read_page(&self, phys: u64, off: usize, buf: &mut [u8]);
     /// Copies `buf` into the frame. `off + buf.len() <= PAGE_SIZE`.
@@ -96,6 +98,11 @@ impl PageRef {
     /// The frame's physical address.
     pub fn phys(&self) -> u64 {
         self.0.get() & !1
+    }
+
+    /// How many references to the frame there are, this one included.
+    pub fn references(&self) -> u32 {
+        platform().page_references(self.phys())
     }
 
     /// Copies out of the page; the range is clipped to the page. Returns the bytes copied.

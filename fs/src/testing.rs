@@ -74,6 +74,10 @@ impl Platform for StdPlatform {
         }
     }
 
+    fn page_references(&self, phys: u64) -> u32 {
+        self.refs(phys)
+    }
+
     fn read_page(&self, phys: u64, off: usize, buf: &mut [u8]) {
         self.frame(phys, |f| buf.copy_from_slice(&f.bytes[off..off + buf.len()]));
     }

@@ -61,6 +61,10 @@ impl Platform for Machine {
         frames::dec(phys);
     }
 
+    fn page_references(&self, phys: u64) -> u32 {
+        frames::refcount(phys)
+    }
+
     fn read_page(&self, phys: u64, off: usize, buf: &mut [u8]) {
         let len = within(off, buf.len());
         user_page::read(phys, off, buf.get_mut(..len).unwrap_or_default());

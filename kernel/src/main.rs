@@ -12,6 +12,8 @@ extern crate arch;
 #[macro_use]
 extern crate base;
 #[cfg(target_os = "none")]
+extern crate block;
+#[cfg(target_os = "none")]
 extern crate caller;
 #[cfg(target_os = "none")]
 extern crate mem;

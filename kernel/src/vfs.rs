@@ -6,11 +6,13 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use block::device::Device;
+use block::registry;
 use fs::cpio::{self, Manifest as ArchiveManifest};
 use fs::file::WriteRequest;
 use fs::namespace::OpenHow;
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
-use fs::{FileSystem, LookupFlags, MountFlags, Namespace, OpenFlags, PageRef, Path, makedev};
+use fs::{FileSystem, FileType, LookupFlags, MountFlags, Namespace, OpenFlags, PageRef, Path, makedev};
 use spin::Once;
 use syscall_shim::{Errno, SysResult};
 use tty::DevptsOptions;
@@ -22,6 +24,7 @@ use crate::files::with_fs;
 use crate::fs_platform;
 use crate::mm::{boot_pages, frames};
 use crate::net::ResolvConf;
+use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
 
@@ -76,7 +79,8 @@ pub fn namespace() -> &'static Arc<Namespace> {
 }
 
 /// The types of file systems, as /proc/filesystems lists them.
-pub const TYPES: [&str; 9] = ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs"];
+pub const TYPES: [&str; 12] =
+    ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs", "ext3", "ext2", "ext4"];
 
 /// The parameters of the file systems that can be mounted.
 static PARAMETERS: &[(&str, &[&str])] = &[
@@ -86,11 +90,22 @@ static PARAMETERS: &[(&str, &[&str])] = &[
     ("sysfs", &[]),
     ("devpts", &["uid", "gid", "mode", "ptmxmode", "max", "newinstance"]),
     ("mqueue", &[]),
+    ("ext2", ext4_mount::NAMES),
+    ("ext3", ext4_mount::NAMES),
+    ("ext4", ext4_mount::NAMES),
 ];
+
+/// Those that are on a device.
+const ON_DEVICE: [&str; 3] = ["ext2", "ext3", "ext4"];
 
 /// Whether there is a file system of this type that can be mounted.
 pub fn can_mount(kind: &str) -> bool {
     PARAMETERS.iter().any(|(known, _)| *known == kind)
+}
+
+/// Whether it is on a block device.
+pub fn is_on_device(kind: &str) -> bool {
+    ON_DEVICE.contains(&kind)
 }
 
 /// The names of its parameters.
@@ -108,20 +123,44 @@ pub fn check_options(kind: &str, data: &str) -> SysResult<()> {
     match kind {
         "tmpfs" | "ramfs" => TmpfsOptions::parse(data, half_of_memory()).map(|_| ()),
         "devpts" => DevptsOptions::parse(data).map(|_| ()),
+        "ext2" | "ext3" | "ext4" => ext4_mount::Options::parse(data).map(|_| ()),
         _ => Ok(()),
     }
 }
 
-/// A new file system of this type, or the one that all mounts of it show. `ENODEV` for an unknown type, `EINVAL` for unknown options.
-pub fn file_system(kind: &str, data: &str) -> SysResult<Arc<dyn FileSystem>> {
-    Ok(match kind {
+/// A new file system of this type, or the one that all mounts of it show. `ENODEV` for an unknown type, `EINVAL` for unknown options, and
+/// the errors of [`source_device`] for one that is on a device.
+pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: bool) -> SysResult<Arc<dyn FileSystem>> {
+    if is_on_device(kind) {
+        return Ok(ext4_mount::mount(source_device(source)?, kind, data, read_only, rng::next_u64)?);
+    }
+    let made: Arc<dyn FileSystem> = match kind {
         "tmpfs" | "ramfs" => new_tmpfs(TmpfsOptions::parse(data, half_of_memory())?)?,
         "proc" => crate::pseudo::procfs(),
         "sysfs" => crate::pseudo::sysfs(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => ::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
-    })
+    };
+    if read_only {
+        // A new file system is read-only itself, by whichever mount it is reached later.
+        made.reconfigure("", true)?;
+    }
+    Ok(made)
+}
+
+/// The block device at a path. `EINVAL` without one, `ENOTBLK` for what is none, `EACCES` on a mount that has no devices.
+fn source_device(source: Option<&[u8]>) -> SysResult<Arc<Device>> {
+    let text = source.filter(|text| !text.is_empty()).ok_or(Errno::EINVAL)?;
+    let found = with_fs(|ctx| namespace().resolve(ctx, None, text, LookupFlags::FOLLOW))?;
+    let inode = found.inode()?;
+    if inode.file_type() != FileType::Block {
+        return Err(Errno::ENOTBLK);
+    }
+    if found.mount.flags().contains(MountFlags::NODEV) {
+        return Err(Errno::EACCES);
+    }
+    registry::find(inode.metadata().rdev)
 }
 
 /// How what is no place for programs is mounted.
@@ -296,6 +335,41 @@ fn write_resolv_conf(ns: &Namespace) -> SysResult<()> {
     fs::file::write(&opened.inode, &request, &mut |page, off, n| from.take_page(page, off, n)).map(|_| ())
 }
 
+/// Makes and removes the nodes of block devices.
+struct Nodes;
+
+fn node_path(device: &Device) -> Vec<u8> {
+    format!("/dev/{}", device.name()).into_bytes()
+}
+
+impl registry::Nodes for Nodes {
+    fn added(&self, device: &Device) {
+        let ns = namespace();
+        let made = ns.mknod(&ns.kernel_context(), None, &node_path(device), fs::S_IFBLK | 0o600, device.rdev);
+        if let Err(errno) = made.map(|_| ()) {
+            kwarn!("no node for {}: {errno:?}", device.name());
+        }
+    }
+
+    fn removed(&self, device: &Device) {
+        let ns = namespace();
+        // The program may have removed it itself.
+        let _ = ns.unlink(&ns.kernel_context(), None, &node_path(device));
+    }
+}
+
+/// The nodes of the disks and of the partitions that they have.
+fn disk_nodes(ns: &Namespace) -> SysResult<()> {
+    registry::set_nodes(&Nodes);
+    for device in registry::all() {
+        ns.mknod(&ns.kernel_context(), None, &node_path(&device), fs::S_IFBLK | 0o600, device.rdev)?;
+        if let Err(errno) = registry::rescan(&device) {
+            kwarn!("{}: the partition table cannot be read: {errno:?}", device.name());
+        }
+    }
+    Ok(())
+}
+
 fn mount_standard(ns: &Namespace) -> SysResult<()> {
     let ctx = ns.kernel_context();
     for (path, mode) in DIRECTORIES {
@@ -309,6 +383,7 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     for (path, mode, major, minor) in DEVICES {
         ns.mknod(&ctx, None, path.as_bytes(), fs::S_IFCHR | mode, makedev(*major, *minor))?;
     }
+    disk_nodes(ns)?;
     for (path, target) in LINKS {
         ns.symlink(&ctx, target.as_bytes(), None, path.as_bytes())?;
     }

@@ -41,6 +41,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file that is to be a disk.
+    #[error("--disk {}: {why}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be one.
+        why: String,
+    },
     /// A port of the host cannot be had.
     #[error("port {port} of {address}: {why}: publish another (--publish PORT:GUESTPORT; port 0 is any free one)")]
     Port {

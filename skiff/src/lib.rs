@@ -7,6 +7,7 @@ pub mod background;
 mod backlog;
 pub mod control;
 pub mod core;
+pub mod disk;
 pub mod error;
 mod folder;
 pub mod frame;

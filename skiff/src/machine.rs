@@ -1,6 +1,7 @@
 //! The QEMU command line of a machine. As few devices as will do: each costs start-up time.
 
 use crate::backlog;
+use crate::disk::Held;
 use crate::error::{Error, On, Result};
 use crate::kvm;
 use crate::network::Network;
@@ -67,6 +68,8 @@ pub struct Machine {
     pub channel: Channel,
     /// How it is attached to the network, if it is.
     pub network: Option<Network>,
+    /// Its disks.
+    pub disks: Vec<Held>,
     /// Whether the watchdog needs QEMU's monitor.
     pub monitor: bool,
     /// Where QEMU offers a stub to gdb; the machine waits for it to begin.
@@ -125,6 +128,9 @@ impl Machine {
         if let Some(network) = &self.network {
             command.args(network.arguments(if self.kind == MachineType::Microvm { "device" } else { "pci" }));
             options.extend(network.options());
+        }
+        for (index, disk) in self.disks.iter().enumerate() {
+            command.args(disk.arguments(index, self.cpus, self.kind == MachineType::Microvm)?);
         }
         let monitor = if self.monitor {
             let (ours, number) = socket(&mut inherited)?;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use skiff::background::{self, Background};
 use skiff::control::{self, Place};
 use skiff::core::Cores;
+use skiff::disk::{self, Disk};
 use skiff::error::{Error, On, Result};
 use skiff::machine::{Accel, Channel, Machine, MachineType};
 use skiff::network::{Network, Publish, check_address};
@@ -240,6 +241,15 @@ struct Run {
     /// The machine's router on that tap
     #[arg(long, value_name = "ADDRESS", requires = "tap", help_heading = "Network")]
     gateway: Vec<String>,
+    /// Give the machine a disk, /dev/vda and so on: a file of the host, raw or qcow2
+    ///
+    /// More may be said behind the name: `ro`, that it is only read, by several machines if need be; `raw` or `qcow2`; `sector=4096`, the
+    /// size of its sectors; `writethrough`, that it keeps nothing in a cache; `faults=FILE`, what is to go wrong, as QEMU's blkdebug takes it.
+    #[arg(long, value_name = "FILE[:ro]", help_heading = "Disks")]
+    disk: Vec<Disk>,
+    /// Make the files of --disk that are missing, with this size
+    #[arg(long, value_name = "SIZE", value_parser = disk::parse_size, requires = "disk", help_heading = "Disks")]
+    size: Option<u64>,
     /// Directory that becomes the guest's root
     #[arg(long, value_name = "DIR", help_heading = "What goes into the image")]
     rootfs: Option<PathBuf>,
@@ -449,6 +459,7 @@ impl Run {
             options,
             channel,
             network,
+            disks: disk::take(&self.disk, self.size)?,
             monitor: timeout.is_some(),
             debugger: extras.debugger.as_ref().map(gdb::Debugger::socket),
         };

@@ -3,15 +3,18 @@
 //! Readers get a [`PageRef`] and copy outside of any lock. A page leaves the cache by truncation or hole punching; address
 //! spaces that map the file are told first ([`MappingObserver`]), so that later accesses fault.
 
+mod backing;
+mod errseq;
 mod observers;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use crate::platform::{PAGE_SHIFT, PAGE_SIZE, PageRef};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Mutex, RwLock, SleepLock};
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+pub use errseq::{ErrSeq, Told};
 use observers::Observers;
 use syscall_shim::{Errno, SysResult};
 use tree::Tree;
@@ -34,6 +37,14 @@ pub trait PageSource: Send + Sync {
     fn fill(&self, _index: u64, _page: &PageRef) -> SysResult<()> {
         Ok(())
     }
+    /// As [`Self::fill`], for pages that follow one another from `first` on.
+    fn fill_run(&self, first: u64, pages: &[PageRef]) -> SysResult<()> {
+        (first..).zip(pages).try_for_each(|(index, page)| self.fill(index, page))
+    }
+    /// How far ahead of a stream it is worth to read, in pages.
+    fn read_ahead(&self) -> u64 {
+        0
+    }
     /// True when a missing page may hold data all the same (a disk), so that reads must fill rather than see zeros.
     fn has_backing(&self) -> bool {
         false
@@ -49,6 +60,10 @@ pub trait PageSource: Send + Sync {
     /// Writes a dirty page back. May sleep.
     fn write_back(&self, _index: u64, _page: &PageRef) -> SysResult<()> {
         Ok(())
+    }
+    /// Writes dirty pages back, by ascending index: as many as it can, whatever becomes of the others. Answers the first error.
+    fn write_run(&self, pages: &[(u64, PageRef)]) -> SysResult<()> {
+        pages.iter().fold(Ok(()), |result: SysResult<()>, (index, page)| result.and(self.write_back(*index, page)))
     }
 }
 
@@ -67,6 +82,13 @@ pub struct Mapping {
     /// A leaf lock; observers are called after it is released.
     observers: Mutex<Observers>,
     source: Option<Arc<dyn PageSource>>,
+    /// Held by who writes back, so that whoever comes later finds it done. No lock is taken outside of it by the source.
+    writing: SleepLock,
+    /// What writing back has met.
+    pub errors: ErrSeq,
+    /// Where the reader of a stream would go on, in pages, and how far ahead of it was read.
+    stream_end: AtomicU64,
+    window: AtomicU64,
 }
 
 impl Mapping {
@@ -80,6 +102,10 @@ impl Mapping {
             tree: RwLock::new(Tree::default()),
             observers: Mutex::new(Observers::new()),
             source,
+            writing: SleepLock::new(),
+            errors: ErrSeq::new(),
+            stream_end: AtomicU64::new(0),
+            window: AtomicU64::new(0),
         })
     }
 
@@ -167,32 +193,31 @@ impl Mapping {
     /// Allocates, fills and inserts; `Ok(None)` when `bounded` and the file has become too short meanwhile.
     fn add_page(&self, index: u64, bounded: Option<()>) -> SysResult<Option<PageRef>> {
         self.charge(1)?;
-        let fresh = PageRef::alloc().and_then(|page| {
-            if let Some(source) = &self.source {
-                source.fill(index, &page)?;
+        let insert = |fresh: &PageRef| {
+            let mut tree = self.tree.write();
+            if bounded.is_some() && index >= pages_for(self.size()) {
+                return Ok(None);
             }
-            Ok(page)
+            match tree.insert(index, fresh.clone()) {
+                Ok(()) => Ok(Some(fresh.clone())),
+                Err(_) => Ok(tree.get(index)),
+            }
+        };
+        let result = PageRef::alloc().and_then(|fresh| {
+            let page = self.fill_page(index, &fresh, || insert(&fresh))?;
+            Ok((page.as_ref() == Some(&fresh), page))
         });
-        let fresh = match fresh {
-            Ok(page) => page,
-            Err(e) => {
+        match result {
+            Ok((true, page)) => Ok(page),
+            Ok((false, page)) => {
                 self.uncharge(1);
-                return Err(e);
+                Ok(page)
             }
-        };
-        let mut tree = self.tree.write();
-        if bounded.is_some() && index >= pages_for(self.size()) {
-            drop(tree);
-            self.uncharge(1);
-            return Ok(None);
+            Err(errno) => {
+                self.uncharge(1);
+                Err(errno)
+            }
         }
-        let result = match tree.insert(index, fresh.clone()) {
-            Ok(()) => return Ok(Some(fresh)),
-            Err(_) => tree.get(index),
-        };
-        drop(tree);
-        self.uncharge(1);
-        Ok(result)
     }
 
     /// A file that is in memory alone finds its file system full where memory is out.
@@ -219,26 +244,11 @@ impl Mapping {
         }
     }
 
-    /// Writes dirty pages of `[first, end)` back. A page dirtied meanwhile stays dirty.
-    pub fn write_back(&self, first: u64, end: u64) -> SysResult<()> {
-        let Some(source) = self.source.as_ref().filter(|s| s.has_backing()) else { return Ok(()) };
-        let mut next = first;
-        while next < end {
-            let Some((index, page)) = self.tree.write().take_dirty(next, end) else { return Ok(()) };
-            if let Err(e) = source.write_back(index, &page) {
-                self.tree.write().set_dirty(index);
-                return Err(e);
-            }
-            next = index + 1;
-        }
-        Ok(())
-    }
-
     /// Hands the content of `[off, off+len)`, cut at the end of the file, to `copy(page, offset_in_page, n)`, page by page. `None`
     /// stands for zeros. `copy` answers the bytes it took: fewer than `n` ends the read, an error ends it unless bytes were
     /// already taken. No lock is held meanwhile. Returns the bytes taken.
     pub fn read(&self, off: u64, len: usize, copy: &mut ReadPage<'_>) -> SysResult<usize> {
-        let filled = self.source.as_ref().is_some_and(|s| s.has_backing());
+        let backing = self.backing();
         let mut done = 0;
         while done < len {
             let pos = off + done as u64;
@@ -249,9 +259,12 @@ impl Mapping {
                 break;
             }
             let index = pos >> PAGE_SHIFT;
-            let page = match self.get_page(index) {
-                None if filled => self.get_or_create(index).map(Some),
-                page => Ok(page),
+            let page = match (self.get_page(index), backing) {
+                (None, Some(source)) => {
+                    let want = (in_page as u64 + (len - done) as u64).min(left + in_page as u64).div_ceil(PAGE_SIZE as u64);
+                    self.bring_in(source, index, want).map(Some)
+                }
+                (page, _) => Ok(page),
             };
             match page.and_then(|p| copy(p.as_ref(), in_page, n)) {
                 Ok(got) => {
@@ -276,11 +289,19 @@ impl Mapping {
             let in_page = (pos % PAGE_SIZE as u64) as usize;
             let n = (PAGE_SIZE - in_page).min(len - done);
             let index = pos >> PAGE_SHIFT;
-            let page = self.get_or_create(index).map_err(|errno| self.full(errno));
-            match page.and_then(|p| copy(&p, in_page, n)) {
-                Ok(got) => {
+            let step = if n == PAGE_SIZE && self.backing().is_some() && self.get_page(index).is_none() {
+                self.write_whole(index, copy)
+            } else {
+                // The page is held until it is marked: a clean one that nobody holds may be evicted.
+                self.get_or_create(index).map_err(|errno| self.full(errno)).and_then(|page| {
+                    let got = copy(&page, in_page, n)?;
                     self.mark_written(index);
                     self.mark_dirty(index);
+                    Ok(got)
+                })
+            };
+            match step {
+                Ok(got) => {
                     done += got;
                     if got > 0 {
                         self.grow(pos + got as u64);

@@ -249,3 +249,57 @@ fn seeking_data_and_holes() {
     assert_eq!(m.seek_hole(100 * PAGE), Ok(100 * PAGE + 1), "the end is a hole");
     assert_eq!((m.seek_hole(100 * PAGE + 1), m.seek_data(100 * PAGE + 1)), (Err(Errno::ENXIO), Err(Errno::ENXIO)));
 }
+
+#[test]
+fn a_page_is_evicted_when_it_is_clean_and_nobodys() {
+    crate::testing::install();
+    let disk = Arc::new(Disk { blocks: Mutex::new(vec![9; 8 * PAGE_SIZE]), room: AtomicU64::new(8) });
+    let m = Mapping::new(Some(disk.clone()), 8 * PAGE);
+    assert_eq!(read(&m, 0, 8 * PAGE_SIZE), vec![9; 8 * PAGE_SIZE]);
+    let held = m.get_page(2).unwrap();
+    write(&m, PAGE, b"new");
+    assert_eq!((m.page_count(), m.dirty_count()), (8, 1));
+    assert_eq!(m.evict(0, u64::MAX, 3), (6, None), "a chunk at a time");
+    assert!(m.get_page(1).is_some() && m.get_page(2).is_some());
+    drop(held);
+    m.write_back(0, 8).unwrap();
+    assert_eq!(m.evict(0, u64::MAX, u64::MAX), (2, None));
+    assert_eq!((m.page_count(), m.dirty_count(), disk.room.load(Ordering::Relaxed)), (0, 0, 8));
+    assert_eq!(read(&m, PAGE, 4), b"new\x09");
+}
+
+#[test]
+fn a_whole_page_is_written_without_a_look_at_the_disk() {
+    crate::testing::install();
+    let disk = Arc::new(Disk { blocks: Mutex::new(Vec::new()), room: AtomicU64::new(8) });
+    let m = Mapping::new(Some(disk), 8 * PAGE);
+    // A look at it would panic.
+    write(&m, PAGE, &[7; PAGE_SIZE]);
+    assert_eq!(read(&m, PAGE, PAGE_SIZE), [7; PAGE_SIZE]);
+    assert_eq!(m.dirty_count(), 1);
+}
+
+/// A disk that cannot write.
+struct Worn;
+
+impl PageSource for Worn {
+    fn has_backing(&self) -> bool {
+        true
+    }
+
+    fn write_back(&self, index: u64, _page: &PageRef) -> SysResult<()> {
+        if index == 1 { Err(Errno::EIO) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn an_error_of_write_back_is_kept_and_the_page_is_not() {
+    crate::testing::install();
+    let m = Mapping::new(Some(Arc::new(Worn)), 8 * PAGE);
+    let mut told = m.errors.begin();
+    (0..3).for_each(|index| write(&m, index * PAGE, b"x"));
+    assert_eq!(m.write_back(0, u64::MAX), Err(Errno::EIO));
+    assert_eq!(m.dirty_count(), 0);
+    assert_eq!(m.write_back(0, u64::MAX), Ok(()));
+    assert_eq!((m.errors.check(&mut told), m.errors.check(&mut told)), (Err(Errno::EIO), Ok(())));
+}

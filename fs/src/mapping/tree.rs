@@ -4,6 +4,7 @@ use crate::platform::PageRef;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 const CHUNK: u64 = 64;
 /// Chunks taken out in one go by [`Tree::remove_some`].
@@ -40,6 +41,7 @@ impl Chunk {
                 *to = Some(page);
                 out.used += 1;
                 self.used -= 1;
+                out.dirty |= self.dirty & 1 << i;
                 self.dirty &= !(1 << i);
                 self.unwritten &= !(1 << i);
             }
@@ -52,6 +54,11 @@ impl Chunk {
 pub(super) struct Tree {
     chunks: BTreeMap<u64, Box<Chunk>>,
     pub(super) pages: u64,
+    /// Pages that were changed and not written back.
+    pub(super) dirty: u64,
+    /// What is being read from the backing store right now. Nothing of it is evicted meanwhile: the page that comes in later would be
+    /// older than what was evicted.
+    filling: Vec<Range<u64>>,
 }
 
 impl Tree {
@@ -92,6 +99,7 @@ impl Tree {
         let bit = 1 << (index % CHUNK);
         let fresh = chunk.dirty & bit == 0;
         chunk.dirty |= bit;
+        self.dirty += u64::from(fresh);
         fresh
     }
 
@@ -119,11 +127,62 @@ impl Tree {
                 break;
             }
             chunk.dirty &= !(1 << i);
+            self.dirty = self.dirty.saturating_sub(1);
             if let Some(Some(page)) = chunk.pages.get(i as usize) {
                 return Some((base + i, page.clone()));
             }
         }
         None
+    }
+
+    /// How many pages from `index` on are missing, up to `most`.
+    pub(super) fn missing(&self, index: u64, most: u64) -> u64 {
+        (0..most).find(|n| self.get(index + n).is_some()).unwrap_or(most)
+    }
+
+    /// Notes that pages are on their way in. Pair with [`Self::filled`].
+    pub(super) fn begin_fill(&mut self, range: Range<u64>) {
+        self.filling.push(range);
+    }
+
+    /// Ends what [`Self::begin_fill`] began.
+    pub(super) fn filled(&mut self, range: &Range<u64>) {
+        if let Some(at) = self.filling.iter().position(|other| other == range) {
+            self.filling.swap_remove(at);
+        }
+    }
+
+    /// Takes up to `want` pages of `[first, end)` out that are clean, on no way in, and nobody's but this tree's. Answers them, and
+    /// where to go on: `None` at the end.
+    pub(super) fn evict(&mut self, first: u64, end: u64, want: usize) -> (Vec<PageRef>, Option<u64>) {
+        let mut out = Vec::new();
+        let mut emptied = Vec::new();
+        let mut next = None;
+        for (number, chunk) in self.chunks.range_mut(first / CHUNK..end.div_ceil(CHUNK).max(first / CHUNK)) {
+            let base = number * CHUNK;
+            if out.len() >= want {
+                next = Some(base);
+                break;
+            }
+            let (from, to) = (first.saturating_sub(base), end.saturating_sub(base).min(CHUNK));
+            let busy = |index: u64| self.filling.iter().any(|range| range.contains(&index));
+            for i in from..to {
+                let kept = chunk.dirty >> i & 1 != 0 || chunk.unwritten >> i & 1 != 0 || busy(base + i);
+                let Some(slot) = chunk.pages.get_mut(i as usize).filter(|_| !kept) else { continue };
+                if let Some(page) = slot.take_if(|page| page.references() == 1) {
+                    out.push(page);
+                    chunk.used -= 1;
+                }
+            }
+            if chunk.used == 0 {
+                emptied.push(*number);
+            }
+        }
+        for number in emptied {
+            self.chunks.remove(&number);
+        }
+        self.pages -= out.len() as u64;
+        (out, next)
     }
 
     /// Takes some of the pages in `[first, end)` out; an empty answer means that none are left.
@@ -153,6 +212,7 @@ impl Tree {
             }
             if let Some(chunk) = taken.filter(|c| c.used > 0) {
                 self.pages -= u64::from(chunk.used);
+                self.dirty -= u64::from(chunk.dirty.count_ones()).min(self.dirty);
                 out.push(chunk);
             }
         }

@@ -260,6 +260,11 @@ impl Namespace {
         result
     }
 
+    /// [`FileSystem::end`] of every file system. Answers the first error.
+    pub fn end(&self) -> SysResult<()> {
+        self.mounts().iter().fold(Ok(()), |result: SysResult<()>, mount| result.and(mount.fs.end()))
+    }
+
     /// The mounts that a process with the root directory `root` sees.
     pub fn mount_lines(&self, root: &Path) -> Vec<MountLine> {
         let line = |mount: Arc<Mount>| {

@@ -32,8 +32,8 @@ pub use syscall_shim::{Signal, SysResult, types::Siginfo};
 pub use context::{FsContext, fs_credentials, with_fs, with_fs_as};
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use link::{
-    broken_pipe, check_group, count_read, count_written, credentials, fs_context, group, is_deaf_to, is_dying, is_orphaned,
-    namespace, pid, process, raise, rlimit, send, session, set_broken_pipe, tid,
+    broken_pipe, check_group, count_blocks_read, count_blocks_written, count_read, count_written, credentials, fs_context,
+    group, is_deaf_to, is_dying, is_orphaned, namespace, pid, process, raise, rlimit, send, session, set_broken_pipe, tid,
 };
 pub use per_user::PerUser;
 
@@ -95,6 +95,12 @@ pub trait Caller {
 
     /// Counts a call that wrote so many bytes.
     fn count_written(bytes: usize);
+
+    /// Counts bytes that a disk was asked for on its behalf.
+    fn count_blocks_read(bytes: u64);
+
+    /// Counts bytes that a disk is to write on its behalf, now or later.
+    fn count_blocks_written(bytes: u64);
 
     /// Whether a signal kills the thread as soon as its call ends.
     fn is_dying() -> bool;

@@ -66,6 +66,14 @@ macro_rules! caller {
                 <$caller as Caller>::count_written(bytes)
             }
             #[unsafe(no_mangle)]
+            fn caller_count_blocks_read(bytes: u64) {
+                <$caller as Caller>::count_blocks_read(bytes)
+            }
+            #[unsafe(no_mangle)]
+            fn caller_count_blocks_written(bytes: u64) {
+                <$caller as Caller>::count_blocks_written(bytes)
+            }
+            #[unsafe(no_mangle)]
             fn caller_is_dying() -> bool {
                 <$caller as Caller>::is_dying()
             }
@@ -135,6 +143,12 @@ unsafe extern "Rust" {
     /// Counts a call that wrote so many bytes.
     #[link_name = "caller_count_written"]
     pub safe fn count_written(bytes: usize);
+    /// Counts bytes that a disk was asked for on the caller's behalf.
+    #[link_name = "caller_count_blocks_read"]
+    pub safe fn count_blocks_read(bytes: u64);
+    /// Counts bytes that a disk is to write on the caller's behalf.
+    #[link_name = "caller_count_blocks_written"]
+    pub safe fn count_blocks_written(bytes: u64);
     /// Whether a signal kills the caller as soon as its call ends.
     #[link_name = "caller_is_dying"]
     pub safe fn is_dying() -> bool;

@@ -42,6 +42,8 @@ pub struct Identity {
     pub broken_pipe: bool,
     /// Bytes read and written.
     pub counts: [u64; 2],
+    /// Bytes that disks read and wrote for it.
+    pub blocks: [u64; 2],
 }
 
 static NEXT_PID: AtomicI32 = AtomicI32::new(1);
@@ -75,6 +77,7 @@ impl Identity {
             context: Arc::new(FsContext::new(namespace.root())),
             broken_pipe: true,
             counts: [0; 2],
+            blocks: [0; 2],
         }
     }
 }
@@ -170,6 +173,12 @@ impl Caller for Running {
     }
     fn count_written(bytes: usize) {
         with(|own| own.counts[1] += bytes as u64);
+    }
+    fn count_blocks_read(bytes: u64) {
+        with(|own| own.blocks[0] += bytes);
+    }
+    fn count_blocks_written(bytes: u64) {
+        with(|own| own.blocks[1] += bytes);
     }
     fn is_dying() -> bool {
         false

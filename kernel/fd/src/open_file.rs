@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use fs::PAGE_SIZE;
 use fs::file::WriteAccess;
 use fs::notify::{self, event};
-use fs::{Cap, FileType, InodeRef, OpenFlags, Path};
+use fs::{Cap, FallocateMode, FileType, InodeRef, Mapping, OpenFlags, Path};
 use linux_raw_sys::net::MSG_DONTWAIT;
 use sync::{IrqSpinLock, SleepMutex, SpinLock};
 use syscall_shim::{Errno, SysResult};
@@ -111,6 +111,16 @@ pub trait FileOps: Any + Send + Sync {
     /// fsync(2), fdatasync(2). `EINVAL` for what cannot be synchronised.
     fn sync(&self, _file: &OpenFile, _data_only: bool) -> SysResult<()> {
         Err(Errno::EINVAL)
+    }
+
+    /// The page cache that its bytes are in, if they are in one.
+    fn mapping<'a>(&'a self, file: &'a OpenFile) -> Option<&'a Arc<Mapping>> {
+        file.inode.mapping()
+    }
+
+    /// fallocate(2), for what is no file of a file system but can do it all the same.
+    fn fallocate(&self, _file: &OpenFile, _mode: FallocateMode, _at: u64, _len: u64) -> Option<SysResult<()>> {
+        None
     }
 
     /// `F_SETFL` is about to change the status flags.
@@ -264,7 +274,7 @@ impl OpenFile {
             }
         }
         let is_fifo = self.inode.file_type() == FileType::Fifo;
-        let direct = self.inode.mapping().is_some() && !self.path.dentry.is_anonymous();
+        let direct = self.ops.mapping(self).is_some() && !self.path.dentry.is_anonymous();
         if flags.contains(OpenFlags::DIRECT) && !is_fifo && !direct {
             return Err(Errno::EINVAL);
         }

@@ -1,5 +1,6 @@
 //! Devices: virtio over MMIO and PCI.
 
+pub mod block;
 pub mod console;
 mod hal;
 mod mmio;
@@ -86,6 +87,7 @@ pub fn init() {
     while let Some(device) = take(DeviceType::EntropySource) {
         rng::init(device);
     }
+    block::init();
     if let Some(port) = crate::host_link::console_port()
         && let Some(device) = take(DeviceType::Console)
         && let Err(error) = console::init(device, port)

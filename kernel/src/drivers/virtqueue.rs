@@ -120,13 +120,28 @@ impl<const N: usize> SplitQueue<N> {
     /// The buffers must be the device's alone until [`SplitQueue::pop`] gives the token back: unmoved, not written, and, if the
     /// device writes, not read.
     pub unsafe fn add(&mut self, buffers: impl ExactSizeIterator<Item = (u64, u32)>, device_writes: bool) -> Option<u16> {
+        // SAFETY: as the caller promises.
+        unsafe { self.add_mixed(buffers.map(|(address, len)| (address, len, device_writes))) }
+    }
+
+    /// The token that the next chain will have.
+    pub fn next_token(&self) -> u16 {
+        self.free
+    }
+
+    /// As [`SplitQueue::add`], for a chain of which the device reads some buffers and then writes others: each says which.
+    ///
+    /// # Safety
+    ///
+    /// As for [`SplitQueue::add`].
+    pub unsafe fn add_mixed(&mut self, buffers: impl ExactSizeIterator<Item = (u64, u32, bool)>) -> Option<u16> {
         let count = buffers.len();
         if count == 0 || count > self.free_count {
             return None;
         }
         let head = self.free;
         let mut at = head;
-        for (i, (address, len)) in buffers.enumerate() {
+        for (i, (address, len, device_writes)) in buffers.enumerate() {
             at = self.free;
             let next = *self.next.get(usize::from(at))?;
             let descriptor = self.rings.descriptors.get(usize::from(at))?;

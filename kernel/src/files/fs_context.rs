@@ -136,10 +136,8 @@ impl FsContextFile {
             return Err(Errno::EBUSY);
         }
         state.phase = Phase::Failed;
-        let made = vfs::file_system(&self.kind, &state.options)?;
-        if state.read_only == Some(true) {
-            made.reconfigure("", true)?;
-        }
+        let source = state.source.as_deref().map(str::as_bytes);
+        let made = vfs::file_system(&self.kind, source, &state.options, state.read_only == Some(true))?;
         state.made = Some(made);
         state.phase = Phase::Mount;
         Ok(())

@@ -50,7 +50,7 @@ impl MappedFile for Mapped {
 
     fn sync(&self, start: u64, end: u64) -> SysResult<()> {
         self.mapping.write_back(start / PAGE, end.div_ceil(PAGE))?;
-        self.file.inode.sync(true)
+        self.file.ops.sync(&self.file, true)
     }
 
     fn punch_hole(&self, start: u64, end: u64) -> SysResult<()> {
@@ -61,7 +61,7 @@ impl MappedFile for Mapped {
 
 /// What mmap(2) and exec need to know of an open file.
 pub fn map_file(file: &Arc<OpenFile>, offset: u64) -> MapFile {
-    let target = match file.inode.mapping() {
+    let target = match file.ops.mapping(file) {
         Some(mapping) => {
             file::accessed(&file.path.mount, &file.inode);
             MapTarget::File(Arc::new(Mapped { file: file.clone(), mapping: mapping.clone() }))

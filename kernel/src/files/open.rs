@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use ::ipc::mqueue::QueueFile;
+use block::file::BlockFile;
 use fs::namespace::Opened;
 use fs::notify::{self, event};
 use fs::{FileType, Mount, OpenFlags, Path};
@@ -74,7 +75,7 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
         return Ok(OpenFile::new(path, inode, Arc::new(PathOnly { tree: None }), kept));
     }
-    if flags.contains(OpenFlags::DIRECT) && inode.mapping().is_none() {
+    if flags.contains(OpenFlags::DIRECT) && inode.mapping().is_none() && inode.file_type() != FileType::Block {
         return Err(Errno::EINVAL);
     }
     let ops: Arc<dyn FileOps> = match inode.file_type() {
@@ -100,7 +101,8 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
             None => Pipe::open_fifo(&inode, flags)?,
         },
         FileType::Char => devices::open(&inode, flags)?,
-        FileType::Block | FileType::Socket => return Err(Errno::ENXIO),
+        FileType::Block => BlockFile::open(inode.metadata().rdev, flags)?,
+        FileType::Socket => return Err(Errno::ENXIO),
         FileType::Symlink => return Err(Errno::ELOOP),
     };
     let file = OpenFile::opened(

@@ -4,6 +4,7 @@
 
 mod proc;
 mod sys;
+mod sys_block;
 mod sys_net;
 
 use alloc::string::String;

@@ -26,11 +26,12 @@ pub const ATTRIBUTE: u64 = 4096;
 pub fn file_system() -> Arc<dyn FileSystem> {
     PseudoFs::new("sysfs", SYSFS_MAGIC, |dev| {
         let tree = Tree { dev, size: Some(ATTRIBUTE), root: PseudoNode::dir(NodeSpec::new(dev, 0o555)) };
-        for dir in ["block", "bus", "class/block", "dev/block", "dev/char", "firmware", "fs/cgroup", "module", "power"] {
+        for dir in ["bus", "dev/char", "firmware", "fs/cgroup", "module", "power"] {
             tree.dir(dir);
         }
         let interfaces = super::sys_net::Interfaces { dev };
         tree.put("class/net", PseudoNode::dynamic(NodeSpec::new(dev, 0o755), interfaces));
+        super::sys_block::fill(&tree);
         processors(&tree);
         node(&tree);
         memory(&tree);

@@ -9,6 +9,7 @@ use crate::arch::clock;
 use crate::host_link::{self, ExitKind};
 use crate::mm::{PAGE_SIZE, frames};
 use crate::platform::rng;
+use crate::power;
 use crate::task::{current, rseq as restartable, sched, table, uts};
 use crate::usermem::{self, UserAddr, UserPtr};
 use crate::vfs;
@@ -133,7 +134,10 @@ pub fn reboot(magic: u32, magic2: u32, command: u32, _argument: UserAddr) -> Sys
     }
     match command {
         CAD_ON | CAD_OFF => Ok(0),
-        RESTART | HALT | POWER_OFF | RESTART2 => host_link::exit(0, ExitKind::Ended),
+        RESTART | HALT | POWER_OFF | RESTART2 => {
+            power::save_files();
+            host_link::exit(0, ExitKind::Ended)
+        }
         _ => Err(Errno::EINVAL),
     }
 }

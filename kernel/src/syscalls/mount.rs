@@ -95,12 +95,8 @@ pub fn mount(source: UserAddr, target: UserAddr, kind: UserAddr, flags: u64, dat
     } else {
         let kind = utf8(kind.ok_or(Errno::EINVAL)?)?;
         let data = utf8(data)?;
-        let fs = vfs::file_system(&kind, &data)?;
+        let fs = vfs::file_system(&kind, source.as_deref(), &data, flags & g::MS_RDONLY != 0)?;
         let source = utf8(source.unwrap_or_else(|| b"none".to_vec()))?;
-        // A new file system is read-only itself, by whichever mount it is reached later.
-        if flags & g::MS_RDONLY != 0 {
-            fs.reconfigure("", true)?;
-        }
         ns.mount(fs, &source, &place, mount_flags(flags, None))?;
     }
     vfs::mounts_changed();
@@ -123,6 +119,8 @@ pub fn umount2(target: UserAddr, flags: u32) -> SysResult {
     }
     // The topmost of a stack, also where the walk began in it.
     let place = namespace().cross(found);
+    // What is unmounted is on its disk; an error is its file system's to tell.
+    let _ = place.mount.fs.sync();
     namespace().umount(&place, flags & MNT_DETACH != 0, expire)?;
     vfs::mounts_changed();
     Ok(0)

@@ -172,7 +172,7 @@ pub fn pwritev2(fd: i32, vector: UserAddr, count: usize, pos: i64, _high: u64, f
         true => events::without_broken_pipe(|| write_flagged(&file, place, &mut from, flags))?,
         false => write_flagged(&file, place, &mut from, flags)?,
     };
-    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) && file.inode.mapping().is_some() {
+    if flags.intersects(RwfFlags::RWF_SYNC | RwfFlags::RWF_DSYNC) && file.ops.mapping(&file).is_some() {
         file.ops.sync(&file, !flags.contains(RwfFlags::RWF_SYNC))?;
     }
     Ok(n)
@@ -231,6 +231,9 @@ pub fn fallocate(fd: i32, mode: u32, offset: i64, len: i64) -> SysResult {
     if !file.ops.seekable() && file.inode.file_type() != FileType::Fifo {
         return Err(Errno::ENODEV);
     }
+    if let Some(result) = file.ops.fallocate(&file, mode, offset as u64, len as u64) {
+        return result.map(|()| 0);
+    }
     let keep = capable(Cap::Fsetid as u32);
     checked_size(fs::file::fallocate(&file.inode, mode, offset, len, file_size_limit(), keep))?;
     fs::notify::notify_open_file(&file.path, fs::notify::event::MODIFY);
@@ -252,6 +255,7 @@ pub fn fdatasync(fd: i32) -> SysResult {
 /// sync(2).
 pub fn sync() -> SysResult {
     let _ = namespace().sync();
+    let _ = block::registry::sync();
     Ok(0)
 }
 
@@ -270,7 +274,7 @@ pub fn sync_file_range(fd: i32, offset: i64, len: i64, flags: u32) -> SysResult 
     if !matches!(file.inode.access_attrs().mode & S_IFMT, S_IFREG | S_IFDIR | S_IFLNK | S_IFBLK) {
         return Err(Errno::ESPIPE);
     }
-    let Some(mapping) = file.inode.mapping() else { return Ok(0) };
+    let Some(mapping) = file.ops.mapping(&file) else { return Ok(0) };
     let end = if len == 0 { u64::MAX } else { (offset + len) as u64 };
     mapping.write_back(offset as u64 / PAGE, end.div_ceil(PAGE)).map(|()| 0)
 }
@@ -295,7 +299,7 @@ pub fn readahead(fd: i32, offset: i64, count: usize) -> SysResult {
         return Err(Errno::EINVAL);
     }
     // There is nothing before the file's start to be read.
-    let (Some(mapping), Ok(start)) = (file.inode.mapping(), position(offset)) else { return Ok(0) };
+    let (Some(mapping), Ok(start)) = (file.ops.mapping(&file), position(offset)) else { return Ok(0) };
     mapping.read(start, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
 }
 
@@ -312,7 +316,7 @@ pub fn cachestat(fd: i32, range: UserPtr<[u64; 2]>, out: UserPtr<[u64; 5]>, flag
     }
     let end = if len == 0 { u64::MAX } else { (offset.wrapping_add(len).wrapping_sub(1) / PAGE).saturating_add(1) };
     let mut cached = 0;
-    if let Some(mapping) = file.inode.mapping() {
+    if let Some(mapping) = file.ops.mapping(&file) {
         mapping.each_cached(offset / PAGE, end, &mut |_, _| cached += 1);
     }
     out.write([cached, 0, 0, 0, 0]).map(|()| 0)

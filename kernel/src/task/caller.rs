@@ -68,6 +68,14 @@ impl Caller for Running {
         current().count_written(bytes);
     }
 
+    fn count_blocks_read(bytes: u64) {
+        current().blocks[0].fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn count_blocks_written(bytes: u64) {
+        current().blocks[1].fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn is_dying() -> bool {
         let task = current();
         task.signal_pending.load(Ordering::Acquire) && send::is_being_killed(task)

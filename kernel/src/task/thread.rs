@@ -257,6 +257,8 @@ pub struct Task {
     pub faults: [AtomicU64; 2],
     /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of `/proc/PID/io`.
     pub io: [AtomicU64; 4],
+    /// Bytes that disks were asked to read and to write for it (`read_bytes`, `write_bytes`).
+    pub blocks: [AtomicU64; 2],
     /// When the thread started, monotonic.
     pub started_at: Instant,
     /// The last system calls, for the panic report and dumps.
@@ -368,6 +370,7 @@ impl Task {
             rt_use: RealtimeUse::default(),
             faults: [const { AtomicU64::new(0) }; 2],
             io: [const { AtomicU64::new(0) }; 4],
+            blocks: [const { AtomicU64::new(0) }; 2],
             started_at: now,
             recent_calls: RecentCalls::new(),
             no_new_privs: AtomicBool::new(false),

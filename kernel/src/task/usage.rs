@@ -7,7 +7,10 @@ use syscall_shim::types::{Rusage, Timeval};
 use super::process::Process;
 use super::thread::Task;
 
-/// Time, memory, faults and switches.
+/// The unit of `ru_inblock` and `ru_oublock`, in bytes.
+const BLOCK: u64 = 512;
+
+/// Time, memory, faults, disk transfers and switches.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     /// Nanoseconds in the application and in the kernel.
@@ -16,6 +19,8 @@ pub struct Usage {
     pub peak_rss: u64,
     /// Minor and major page faults.
     pub faults: [u64; 2],
+    /// Bytes that disks were asked to read and to write.
+    pub blocks: [u64; 2],
     /// Voluntary and involuntary context switches.
     pub switches: [u64; 2],
 }
@@ -30,9 +35,10 @@ fn add_all<const N: usize>(sum: &mut [u64; N], other: [u64; N]) {
 }
 
 impl Usage {
-    /// Counts one thread's faults and switches.
+    /// Counts one thread's faults, disk transfers and switches.
     pub fn add_thread(&mut self, task: &Task) {
         add(&mut self.faults, &task.faults);
+        add(&mut self.blocks, &task.blocks);
         add(&mut self.switches, &task.switches);
     }
 
@@ -40,6 +46,7 @@ impl Usage {
     pub fn add(&mut self, other: &Usage) {
         add_all(&mut self.cpu_ns, other.cpu_ns);
         add_all(&mut self.faults, other.faults);
+        add_all(&mut self.blocks, other.blocks);
         add_all(&mut self.switches, other.switches);
         self.peak_rss = self.peak_rss.max(other.peak_rss);
     }
@@ -52,6 +59,8 @@ impl Usage {
             ru_maxrss: (self.peak_rss / 1024) as i64,
             ru_minflt: self.faults[0] as i64,
             ru_majflt: self.faults[1] as i64,
+            ru_inblock: (self.blocks[0] / BLOCK) as i64,
+            ru_oublock: (self.blocks[1] / BLOCK) as i64,
             ru_nvcsw: self.switches[0] as i64,
             ru_nivcsw: self.switches[1] as i64,
             ..Rusage::default()

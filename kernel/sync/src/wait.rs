@@ -397,6 +397,16 @@ pub fn wait_uninterruptible<T>(queue: &WaitQueue, condition: impl FnMut() -> Opt
     }
 }
 
+/// Sleeps until `condition` gives something, or until `deadline`, whatever signals come, as one of those in each of `queues` of whom a
+/// wake-up needs only one.
+pub fn wait_uninterruptible_in<T, const N: usize>(
+    queues: [&WaitQueue; N],
+    deadline: u64,
+    condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    wait_in(queues, Some(deadline), Sleep::Uninterruptible, true, condition).ok()
+}
+
 /// As [`wait_uninterruptible`], until `deadline` at the latest.
 pub fn wait_uninterruptible_until<T>(queue: &WaitQueue, deadline: u64, condition: impl FnMut() -> Option<T>) -> Option<T> {
     wait_in([queue], Some(deadline), Sleep::Uninterruptible, false, condition).ok()

@@ -151,7 +151,7 @@ pub fn devices(characters: &[(u32, &str)], blocks: &[(u32, &str)]) -> Vec<u8> {
 }
 
 /// /proc/partitions: major, minor, 1 KiB blocks, name. Empty without any.
-pub fn partitions(list: &[(u32, u32, u64, &str)]) -> Vec<u8> {
+pub fn partitions<N: core::fmt::Display>(list: &[(u32, u32, u64, N)]) -> Vec<u8> {
     let mut out = Text::default();
     if !list.is_empty() {
         out.bytes(b"major minor  #blocks  name\n\n");

@@ -35,6 +35,25 @@ const TERMINALS: &str = "/dev/tty             /dev/tty        5       0 system:/
     pty_slave            /dev/pts      136 0-1048575 pty:slave\n\
     pty_master           /dev/ptm      128 0-1048575 pty:master\n";
 
+/// The numbers of block devices, as `devices` has them.
+const DISKS: [(u32, &str); 2] = [(block::device::MAJOR, "virtblk"), (block::device::EXTENDED_MAJOR, "blkext")];
+
+/// `diskstats`
+fn disk_stats() -> String {
+    let line = |device: &Arc<block::device::Device>| {
+        device.stats.diskstats(fs::major(device.rdev), fs::minor(device.rdev), &device.name())
+    };
+    block::registry::all().iter().map(line).collect()
+}
+
+/// `partitions`
+fn partitions() -> Vec<u8> {
+    let row = |device: &Arc<block::device::Device>| {
+        (fs::major(device.rdev), fs::minor(device.rdev), device.sectors / 2, device.name())
+    };
+    text::partitions(&block::registry::all().iter().map(row).collect::<Vec<_>>())
+}
+
 /// Puts the files into the root of procfs.
 pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     let tree = Tree { dev, size: None, root: root.clone() };
@@ -43,10 +62,12 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.line("cmdline", || String::from(boot::info().command_line()));
     tree.text("config.gz", || Ok(text::gzip(config::text().as_bytes())));
     tree.text("cpuinfo", || Ok(cpuinfo()));
-    tree.text("devices", || Ok(text::devices(&[(1, "mem"), (5, "/dev/tty"), (5, "/dev/console"), (5, "/dev/ptmx")], &[])));
-    tree.fixed("diskstats", "");
+    tree.text("devices", || {
+        Ok(text::devices(&[(1, "mem"), (5, "/dev/tty"), (5, "/dev/console"), (5, "/dev/ptmx")], &DISKS))
+    });
+    tree.text("diskstats", || Ok(disk_stats().into_bytes()));
     tree.fixed("execdomains", "0-0\tLinux           \t[kernel]\n");
-    tree.text("filesystems", || Ok(text::filesystems(&vfs::TYPES.map(|name| (name, false)))));
+    tree.text("filesystems", || Ok(text::filesystems(&vfs::TYPES.map(|name| (name, vfs::is_on_device(name))))));
     tree.dir("driver");
     tree.fixed("dma", "");
     tree.dir("fs");
@@ -63,7 +84,7 @@ pub fn fill(root: &Arc<PseudoNode>, dev: u64) {
     tree.text("meminfo", || Ok(text::meminfo(&memory_info())));
     tree.fixed("misc", "");
     tree.fixed("modules", "");
-    tree.text("partitions", || Ok(text::partitions(&[])));
+    tree.text("partitions", || Ok(partitions()));
     tree.text("softirqs", || Ok(soft_interrupts().into_bytes()));
     tree.text("skiff/stats", || Ok(crate::trace::stats().into_bytes()));
     tree.text("stat", || Ok(stat()));
@@ -114,6 +135,7 @@ pub fn memory_info() -> MemInfo {
         total,
         free: stats.free as u64 * PAGE,
         available: stats.free as u64 * PAGE,
+        buffers: block::cached_pages() * PAGE,
         cached: shmem,
         active_anon: anon,
         inactive_anon: shmem,

@@ -42,14 +42,16 @@ pub fn limits(target: &Target) -> SysResult<Vec<u8>> {
     Ok(text::limits(&limits.map(|limit| text::Limit { soft: limit.soft, hard: limit.hard })))
 }
 
-/// `io`. No storage device is behind these files, so nothing counts as read from or written to one.
+/// `io`. Nothing that is to be written is ever cancelled: only disks are behind it, and nobody cuts these short.
 pub fn io(target: &Target) -> SysResult<Vec<u8>> {
-    let [rchar, wchar, syscr, syscw] = if target.is_thread() {
-        target.task()?.io.each_ref().map(|count| count.load(Relaxed))
+    let ([rchar, wchar, syscr, syscw], [read_bytes, write_bytes]) = if target.is_thread() {
+        let task = target.task()?;
+        (task.io.each_ref().map(|count| count.load(Relaxed)), task.blocks.each_ref().map(|count| count.load(Relaxed)))
     } else {
-        target.process()?.io()
+        let process = target.process()?;
+        (process.io(), process.usage().blocks)
     };
-    Ok(text::io(&text::Io { rchar, wchar, syscr, syscw, ..text::Io::default() }))
+    Ok(text::io(&text::Io { rchar, wchar, syscr, syscw, read_bytes, write_bytes, ..text::Io::default() }))
 }
 
 /// `schedstat`: nanoseconds on a CPU; waiting for one, which is not measured; turns.

@@ -87,6 +87,9 @@ impl Platform for Frames {
     fn unref_page(&self, phys: u64) {
         frames::dec(phys);
     }
+    fn page_references(&self, phys: u64) -> u32 {
+        frames::refcount(phys)
+    }
     fn read_page(&self, phys: u64, off: usize, buf: &mut [u8]) {
         user_page::read(phys, off, buf);
     }

@@ -47,10 +47,15 @@ pub fn fill(s: &Settings) {
     s.fixed("vm/zone_reclaim_mode", "0");
 }
 
-/// Files live in memory alone, so no page of theirs can be dropped; directory entries are forgotten as they age, and frames need
+/// Of files in memory no page can be dropped, of block files those that are clean; directory entries are forgotten as they age, and frames need
 /// not lie together. Writing is for scripts that measure with cold caches.
 fn forgetting(s: &Settings) {
-    s.trigger("vm/drop_caches", 1..=4, |_| Ok(()));
+    s.trigger("vm/drop_caches", 1..=4, |what| {
+        if what & 1 != 0 {
+            block::registry::shrink(u64::MAX);
+        }
+        Ok(())
+    });
     s.trigger("vm/compact_memory", 1..=1, |_| Ok(()));
     s.kept("vm/compaction_proactiveness", 20, 0..=100);
     s.kept("vm/extfrag_threshold", 500, 0..=1000);
