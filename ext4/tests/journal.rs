@@ -1,4 +1,5 @@
-//! The journal: ours as e2fsck replays it, Linux's as we replay it, and every state that a crash may leave.
+//! The journal: ours as e2fsck replays it, Linux's as we replay it, and every state that a crash
+//! may leave.
 
 mod support;
 
@@ -18,7 +19,8 @@ fn content(fs: &Ext4, ino: u32) -> Vec<u8> {
 
 const JOURNALED: &[&str] = &["default-1k", "default-4k", "upstream", "ext3", "no-csum"];
 
-/// Blocks that begin with the journal's own number, in a directory that only the log has; removed again and reused.
+/// Blocks that begin with the journal's own number, in a directory that only the log has; removed
+/// again and reused.
 fn change(fs: &Ext4) {
     let dir = fs.create(ROOT_INO, b"dir", NewNode { mode: fs::S_IFDIR | 0o755, uid: 0, gid: 0 }).unwrap();
     for n in 0..300 {
@@ -86,8 +88,8 @@ fn others_replay_what_we_logged() {
     }
 }
 
-/// What a device that loses power after `cut` events may hold: all writes up to the last flush, and any kilobytes of those
-/// after it.
+/// What a device that loses power after `cut` events may hold: all writes up to the last flush, and
+/// any kilobytes of those after it.
 fn after_crash(before: &[u8], log: &[Event], cut: usize, chance: &mut u32) -> Vec<u8> {
     let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
     let mut bytes = before.to_vec();
@@ -167,7 +169,8 @@ fn any_crash_leaves_what_was_synced() {
     }
 }
 
-/// Has Linux change an image by a loop mount and leaves it as if the power had gone. Needs root and loop devices.
+/// Has Linux change an image by a loop mount and leaves it as if the power had gone. Needs root and
+/// loop devices.
 fn left_by_linux(image: &std::path::Path, folder: &Folder, script: &str, options: &str) -> Option<std::path::PathBuf> {
     let (at, copy) = (folder.path("mnt"), folder.path("copy"));
     std::fs::create_dir_all(&at).unwrap();

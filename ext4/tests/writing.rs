@@ -265,7 +265,8 @@ fn an_index_of_three_levels() {
                 }
             }
         }
-        // Two levels of blocks of 1 KiB are full somewhere above 20,000 such names (Linux: 21,175 with others).
+        // Two levels of blocks of 1 KiB are full somewhere above 20,000 such names (Linux: 21,175
+        // with others).
         assert!(made == count || (count == u32::MAX && made > 15_000), "{features}: {made}");
         for n in (0..made).step_by(17) {
             assert!(fs.lookup(many, &name(n)).is_ok(), "{n}");

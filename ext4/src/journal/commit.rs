@@ -47,7 +47,8 @@ impl Journal {
         self.last - self.first
     }
 
-    /// Blocks that a transaction should not pass before it is committed: operations may add as much again.
+    /// Blocks that a transaction should not pass before it is committed: operations may add as much
+    /// again.
     pub(crate) fn limit(&self) -> usize {
         self.size() as usize / 5
     }
@@ -171,7 +172,8 @@ impl Journal {
 
 /// A transaction on its way into the log, while operations go on.
 pub(crate) struct Flight {
-    /// Held by whoever writes the log; then the journal, and what became of it, for whoever comes first.
+    /// Held by whoever writes the log; then the journal, and what became of it, for whoever comes
+    /// first.
     landed: Mutex<Option<(Journal, Result<()>)>>,
     /// Its freed blocks are still not to be given out, nor what they held to be dropped.
     txn: Transaction,
@@ -188,7 +190,8 @@ pub(crate) struct Cargo {
 }
 
 impl Flight {
-    /// Keeps everybody from the journal until [`Cargo::write`] is done. To be called before the volume's lock is let go.
+    /// Keeps everybody from the journal until [`Cargo::write`] is done. To be called before the
+    /// volume's lock is let go.
     pub(crate) fn hold(&self) -> Guard<'_, Option<(Journal, Result<()>)>> {
         self.landed.lock()
     }
@@ -213,7 +216,8 @@ impl Cargo {
 }
 
 impl Volume {
-    /// Commits before an operation would find the transaction too large for the log, or the memory too full of it.
+    /// Commits before an operation would find the transaction too large for the log, or the memory
+    /// too full of it.
     pub(crate) fn make_room(&mut self) -> Result<()> {
         let limit = self.txn_limit;
         if self.txn.blocks.len() >= limit || self.txn.revoked.len() >= limit * 8 {
@@ -233,8 +237,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Takes the running transaction out, to be written by [`Cargo::write`]; the caller then calls [`Volume::land`]. `None` when
-    /// everything is durable already.
+    /// Takes the running transaction out, to be written by [`Cargo::write`]; the caller then calls
+    /// [`Volume::land`]. `None` when everything is durable already.
     pub(crate) fn launch(&mut self) -> Result<Option<Cargo>> {
         let result = self.land().and_then(|()| self.try_launch());
         if let Err(error) = &result {
@@ -280,7 +284,8 @@ impl Volume {
                 journal.write_super(&*self.device, head, sequence)?;
             }
         }
-        // From here on these are what belongs to their places, and stay in memory until they are there.
+        // From here on these are what belongs to their places, and stay in memory until they are
+        // there.
         for (block, data) in &blocks {
             if let Some(buffer) = self.cache.get(*block) {
                 buffer.home = Some(data.clone());
@@ -293,7 +298,8 @@ impl Volume {
         Ok(Some(Cargo { journal, device, blocks, revoked, time, flight }))
     }
 
-    /// Waits until a transaction that was taken out is written, and ends it. Any caller does that for all.
+    /// Waits until a transaction that was taken out is written, and ends it. Any caller does that
+    /// for all.
     pub(crate) fn land(&mut self) -> Result<()> {
         let Some(flight) = self.flight.take() else { return Ok(()) };
         let landed = flight.hold().take();
