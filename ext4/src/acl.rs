@@ -1,4 +1,5 @@
-//! POSIX ACLs: the short form on the disk, and the one that getxattr(2) gives and setxattr(2) takes.
+//! POSIX ACLs: the short form on the disk, and the one that getxattr(2) gives and setxattr(2)
+//! takes.
 
 use crate::error::{Result, corrupt};
 use crate::layout::{u16_at, u32_at};

@@ -24,7 +24,8 @@ impl Volume {
         self.sb_dirty = true;
     }
 
-    /// Where an inode's first block would best be: in its group, or after the bitmaps and inodes of the group's neighbours.
+    /// Where an inode's first block would best be: in its group, or after the bitmaps and inodes of
+    /// the group's neighbours.
     pub(crate) fn inode_goal(&self, ino: u32) -> u64 {
         let group = ino.saturating_sub(1) / self.geo.inodes_per_group;
         self.geo.group_start(group.min(self.geo.groups - 1)) + 1
@@ -66,7 +67,8 @@ impl Volume {
         Ok((block, len as u32))
     }
 
-    /// The run at `from` if that is free; else the first of `want` blocks after it or in the whole group; else the longest.
+    /// The run at `from` if that is free; else the first of `want` blocks after it or in the whole
+    /// group; else the longest.
     fn find_run(&mut self, group: u32, desc: &GroupDesc, from: usize, want: usize) -> Result<Option<(usize, usize)>> {
         let bits = self.bitmap(group, desc, Bitmap::Blocks)?;
         let start = self.geo.group_start(group);

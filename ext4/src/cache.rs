@@ -1,7 +1,8 @@
 //! Blocks of metadata in memory, bounded in number.
 //!
-//! A block is a shared, immutable buffer: readers keep it as long as they like, and a change makes a copy when anybody
-//! else (a reader, the undo list of an operation, a transaction on its way to the disk) holds it.
+//! A block is a shared, immutable buffer: readers keep it as long as they like, and a change makes
+//! a copy when anybody else (a reader, the undo list of an operation, a transaction on its way to
+//! the disk) holds it.
 
 use crate::error::Result;
 use alloc::sync::Arc;

@@ -1,4 +1,5 @@
-//! Checksums as ext4 and JBD2 use them: the register is carried from one call to the next and never inverted.
+//! Checksums as ext4 and JBD2 use them: the register is carried from one call to the next and never
+//! inverted.
 
 use crc::{CRC_16_MODBUS, CRC_32_ISCSI, CRC_32_MPEG_2, Crc, Table};
 

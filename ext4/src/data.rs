@@ -55,8 +55,9 @@ impl Volume {
         bytes.div_ceil(self.geo.block_size as u64)
     }
 
-    /// Fills holes in `[first, first + count)`, with extents that read as zeros where the file has extents. Answers how many
-    /// blocks are there from `first` on: it may be a part, to keep the operation small.
+    /// Fills holes in `[first, first + count)`, with extents that read as zeros where the file has
+    /// extents. Answers how many blocks are there from `first` on: it may be a part, to keep the
+    /// operation small.
     pub(crate) fn fill(&mut self, inode: &mut Inode, first: u64, count: u64, unwritten: bool) -> Result<u64> {
         let extents = inode.has(flag::EXTENTS);
         let limit = self.geo.max_size(extents) >> self.geo.block_bits;
@@ -154,7 +155,8 @@ impl Volume {
         Ok(cut.more)
     }
 
-    /// Frees all of `[from, to)`, an operation for each part, and has `finish` change the inode in the last one.
+    /// Frees all of `[from, to)`, an operation for each part, and has `finish` change the inode in
+    /// the last one.
     pub(crate) fn cut_all(
         &mut self,
         ino: u32,
@@ -257,8 +259,8 @@ impl Volume {
         inode.set_ctime(now);
     }
 
-    /// Moves every extent from `from` on by `shift` blocks, an operation for each part. To the right from the last one on, to
-    /// the left from the first.
+    /// Moves every extent from `from` on by `shift` blocks, an operation for each part. To the
+    /// right from the last one on, to the left from the first.
     pub(crate) fn shift(&mut self, ino: u32, from: u64, shift: i64) -> Result<()> {
         let mut low = from;
         let mut high = 1u64 << 32;

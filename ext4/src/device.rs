@@ -7,8 +7,9 @@ use fs::Timespec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceError;
 
-/// A disk. Offsets and lengths are in bytes and multiples of the device's sector, which is no larger than a block of
-/// the file system. Methods may sleep until the device has answered; they are called from many threads at once.
+/// A disk. Offsets and lengths are in bytes and multiples of the device's sector, which is no
+/// larger than a block of the file system. Methods may sleep until the device has answered; they
+/// are called from many threads at once.
 pub trait BlockDevice: Send + Sync {
     /// Size in bytes.
     fn size(&self) -> u64;

@@ -15,7 +15,8 @@ use syscall_shim::Errno;
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     pub ino: u32,
-    /// The block on the disk, and the entry's place in it. Without meaning in a directory that is within its inode.
+    /// The block on the disk, and the entry's place in it. Without meaning in a directory that is
+    /// within its inode.
     pub block: u64,
     pub at: usize,
 }
@@ -137,7 +138,8 @@ impl Volume {
         Ok((self.dir_blocks(dir)? * size).max(start) + FIRST_COOKIE)
     }
 
-    /// A directory of one block at most, in the order of hashes, so that it may get an index while it is read.
+    /// A directory of one block at most, in the order of hashes, so that it may get an index while
+    /// it is read.
     fn read_small(&mut self, dir: &Inode, cookie: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<u64> {
         let entries = if dir.has(flag::INLINE_DATA) {
             self.inline_entries(dir)?
@@ -186,7 +188,8 @@ impl Volume {
         Ok(cookie.max(u64::MAX >> 1))
     }
 
-    /// Hands entries out in the order of their hashes. `Some` is the cookie of the entry that was not taken.
+    /// Hands entries out in the order of their hashes. `Some` is the cookie of the entry that was
+    /// not taken.
     fn emit_sorted(
         &mut self,
         entries: Vec<(u32, u8, Vec<u8>)>,
@@ -217,7 +220,8 @@ impl Volume {
         Ok(None)
     }
 
-    /// A new block of names at a directory's end, empty: its number in the directory, and its place.
+    /// A new block of names at a directory's end, empty: its number in the directory, and its
+    /// place.
     pub(crate) fn append_dir_block(&mut self, dir: &mut Inode) -> Result<(u32, u64)> {
         let n = self.dir_blocks(dir)?;
         let narrow = u32::try_from(n).map_err(|_| Errno::ENOSPC)?;

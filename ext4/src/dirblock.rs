@@ -151,7 +151,8 @@ pub(crate) fn remove(data: &mut [u8], end: usize, at: usize) -> Result<()> {
     if done { Ok(()) } else { corrupt("directory entry") }
 }
 
-/// Makes one empty entry of `[0, end)`, and puts the false one for the checksum behind it if there is room.
+/// Makes one empty entry of `[0, end)`, and puts the false one for the checksum behind it if there
+/// is room.
 pub(crate) fn clear(data: &mut [u8], end: usize) -> bool {
     data.fill(0);
     let mut fits = put(data, 4, &encode_len(end).to_le_bytes());
@@ -188,8 +189,8 @@ fn has_tail(data: &[u8]) -> bool {
         && data.get(at + 6..at + 8) == Some(&[0, TAIL_TYPE])
 }
 
-/// Whether the checksum of a block of either kind is right. An empty block of a directory has the same head as one of an
-/// index, but for the false entry at its end.
+/// Whether the checksum of a block of either kind is right. An empty block of a directory has the
+/// same head as one of an index, but for the false entry at its end.
 pub(crate) fn checksum_right(data: &[u8], seed: u32) -> bool {
     let at = data.len() - TAIL;
     if has_tail(data) && index_head(data) != Some(32) {

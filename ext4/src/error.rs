@@ -7,7 +7,8 @@ use syscall_shim::Errno;
 /// Why a call did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// An answer that the caller's request earns on a sound file system: `ENOENT`, `ENOSPC`, `EROFS` and the like.
+    /// An answer that the caller's request earns on a sound file system: `ENOENT`, `ENOSPC`,
+    /// `EROFS` and the like.
     Refused(Errno),
     /// The device failed.
     Device,

@@ -1,4 +1,5 @@
-//! Extent trees: a B+ tree from blocks of the file to runs of blocks on the disk, its root in the inode.
+//! Extent trees: a B+ tree from blocks of the file to runs of blocks on the disk, its root in the
+//! inode.
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result, corrupt};
@@ -166,7 +167,8 @@ impl Volume {
         Ok(Node { depth: found, items })
     }
 
-    /// The extent that holds `block` of the file, or the hole there: `Err` of its end (2^32 when nothing follows).
+    /// The extent that holds `block` of the file, or the hole there: `Err` of its end (2^32 when
+    /// nothing follows).
     pub(crate) fn find_extent(&mut self, inode: &Inode, block: u32) -> Result<core::result::Result<Item, u64>> {
         let mut place = Place::Root;
         let mut depth = None;
@@ -244,7 +246,8 @@ impl Volume {
         self.store_node(inode, place, node, child + 1)
     }
 
-    /// Writes a node back; one with too many items is split, the root becomes a level deeper. `at` is where it grew.
+    /// Writes a node back; one with too many items is split, the root becomes a level deeper. `at`
+    /// is where it grew.
     fn store_node(&mut self, inode: &mut Inode, place: Place, mut node: Node, at: usize) -> Result<Stored> {
         let first = node.items.first().map_or(0, |item| item.first);
         match place {
@@ -302,7 +305,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Takes up to `budget` extents, the last ones of `[from, to)`, out of the tree. The blocks that they name are not freed.
+    /// Takes up to `budget` extents, the last ones of `[from, to)`, out of the tree. The blocks
+    /// that they name are not freed.
     pub(crate) fn cut_extents(&mut self, inode: &mut Inode, from: u64, to: u64, budget: usize) -> Result<Cut> {
         let mut cut = Cut { removed: Vec::new(), rest: None, budget, more: false };
         self.cut_below(inode, Place::Root, None, (from, to), &mut cut)?;

@@ -83,7 +83,8 @@ fn names(bits: u32, known: &[(u32, &str)]) -> String {
     text
 }
 
-/// Refuses a file system that cannot be read. Answers the names of what forbids writing to it, if anything does.
+/// Refuses a file system that cannot be read. Answers the names of what forbids writing to it, if
+/// anything does.
 pub(crate) fn check(sb: &Superblock) -> Result<Option<String>> {
     let incompat = sb.feature_incompat.get() & !INCOMPAT_KNOWN;
     if incompat != 0 {

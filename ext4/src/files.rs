@@ -1,4 +1,5 @@
-//! Reading and writing the content of files, with the device's waits outside of the lock where they can be.
+//! Reading and writing the content of files, with the device's waits outside of the lock where they
+//! can be.
 
 use crate::Ext4;
 use crate::cache::zeroed;
@@ -13,8 +14,9 @@ use syscall_shim::Errno;
 const WRITE_BLOCKS: u64 = 2048;
 
 impl Ext4 {
-    /// Where a file's content lies, from `block` of the file on: `max` blocks at most, all of one kind. For reading ahead
-    /// and for direct access; content within the inode is a hole here, and [`Ext4::read`] has it.
+    /// Where a file's content lies, from `block` of the file on: `max` blocks at most, all of one
+    /// kind. For reading ahead and for direct access; content within the inode is a hole here, and
+    /// [`Ext4::read`] has it.
     pub fn map_blocks(&self, ino: u32, block: u64, max: u64) -> Result<Run> {
         self.with(|vol| {
             let inode = vol.inode(ino)?;
@@ -78,9 +80,11 @@ impl Ext4 {
         Ok(())
     }
 
-    /// Writes to a file at `off`, all of it, growing the file. Content comes to the disk before anything leads to it. Calls for
-    /// the same file must not overlap: its user has a lock for that.
+    /// Writes to a file at `off`, all of it, growing the file. Content comes to the disk before
+    /// anything leads to it. The times stay: they are of when a program wrote, not of when that
+    /// comes here.
     pub fn write(&self, ino: u32, off: u64, data: &[u8]) -> Result<()> {
+        let _alone = self.content(ino).lock();
         let (bits, size) = self.block_shape();
         let end = off.checked_add(data.len() as u64).ok_or(Errno::EFBIG)?;
         let mut at = off;
@@ -109,7 +113,8 @@ impl Ext4 {
     }
 }
 
-/// Writes bytes from `within` of the blocks at `at` on; the rest of blocks that they do not fill is zeros if `fresh`, else stays.
+/// Writes bytes from `within` of the blocks at `at` on; the rest of blocks that they do not fill is
+/// zeros if `fresh`, else stays.
 fn write_bytes(device: &dyn crate::BlockDevice, at: u64, size: u64, within: u64, bytes: &[u8], fresh: bool) -> Result<()> {
     let total = within + bytes.len() as u64;
     if within == 0 && total.is_multiple_of(size) {
@@ -133,13 +138,14 @@ fn write_bytes(device: &dyn crate::BlockDevice, at: u64, size: u64, within: u64,
 /// How far a write has come.
 struct Step {
     upto: u64,
-    /// Blocks of the file with their places, to be written without the lock, and where the bytes for them end.
+    /// Blocks of the file with their places, to be written without the lock, and where the bytes
+    /// for them end.
     outside: Option<(Vec<(u64, Run)>, u64)>,
 }
 
 impl Volume {
-    /// Makes blocks for some of `bytes` at `at`. With a block map it also writes them, since nothing on the disk could tell
-    /// that they are not yet written.
+    /// Makes blocks for some of `bytes` at `at`. With a block map it also writes them, since
+    /// nothing on the disk could tell that they are not yet written.
     fn write_step(&mut self, ino: u32, at: u64, bytes: &[u8]) -> Result<Step> {
         let bits = self.geo.block_bits;
         let size = self.geo.block_size as u64;
@@ -181,7 +187,6 @@ impl Volume {
             if upto > inode.size() {
                 inode.set_size(upto);
             }
-            vol.touch(&mut inode);
             vol.put_inode(&inode)?;
             Ok(Step { upto, outside: None })
         })
@@ -199,7 +204,6 @@ impl Volume {
                 if bytes > inode.size() {
                     inode.set_size(bytes);
                 }
-                vol.touch(&mut inode);
                 vol.put_inode(&inode)?;
                 Ok(reached)
             })?;

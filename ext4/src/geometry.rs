@@ -209,7 +209,8 @@ impl Geometry {
         self.first_data_block + 1 + u64::from(n)
     }
 
-    /// Blocks at the start of a group that its superblock and descriptors take, with what is kept free for resizing.
+    /// Blocks at the start of a group that its superblock and descriptors take, with what is kept
+    /// free for resizing.
     pub(crate) fn base_blocks(&self, group: u32) -> u32 {
         let has_super = self.has_super(group);
         let per_block = self.descs_per_block();

@@ -1,10 +1,12 @@
-//! Hashes of names in indexed directories: the first form, half MD4 and TEA, each over signed or unsigned bytes.
+//! Hashes of names in indexed directories: the first form, half MD4 and TEA, each over signed or
+//! unsigned bytes.
 
 const DELTA: u32 = 0x9e37_79b9;
 /// Marks the end of a directory, so no name has it.
 const END: u32 = 0x7fff_ffff << 1;
 
-/// What an index is sorted by: bit 0 of the first word is free. `None` for a kind of hash that is not known.
+/// What an index is sorted by: bit 0 of the first word is free. `None` for a kind of hash that is
+/// not known.
 pub(crate) fn hash(name: &[u8], version: u8, unsigned: bool, seed: &[u32; 4]) -> Option<(u32, u32)> {
     let (kind, unsigned) = match version {
         0..=2 => (version, unsigned),
@@ -49,7 +51,8 @@ fn first_form(name: &[u8], unsigned: bool) -> u32 {
     now << 1
 }
 
-/// Up to `4 * N` bytes as words, the first byte highest, filled up with the length of all that is left.
+/// Up to `4 * N` bytes as words, the first byte highest, filled up with the length of all that is
+/// left.
 fn words<const N: usize>(rest: &[u8], unsigned: bool) -> [u32; N] {
     let len = rest.len() as u32;
     let pad = len | len << 8;

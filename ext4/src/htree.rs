@@ -1,4 +1,5 @@
-//! Indexed directories: a tree from hashes of names to blocks of names, its root in block 0 of the directory.
+//! Indexed directories: a tree from hashes of names to blocks of names, its root in block 0 of the
+//! directory.
 
 use crate::dirblock::{self, Entry};
 use crate::error::{Error, Result, corrupt};
@@ -19,7 +20,8 @@ pub(crate) struct Frame {
     block: u32,
     head: usize,
     limit: usize,
-    /// Hash from which on a child has names (its lowest bit: it also has some of the hash before), and its block.
+    /// Hash from which on a child has names (its lowest bit: it also has some of the hash before),
+    /// and its block.
     entries: Vec<(u32, u32)>,
     at: usize,
 }
@@ -37,7 +39,8 @@ pub(crate) struct Descent {
 }
 
 impl Volume {
-    /// The kind of hash that a directory's index uses; `None` when it has no index that can be used.
+    /// The kind of hash that a directory's index uses; `None` when it has no index that can be
+    /// used.
     pub(crate) fn index_version(&mut self, dir: &Inode) -> Result<Option<u8>> {
         if !dir.has(flag::INDEX) || dir.has(flag::INLINE_DATA) || !self.geo.has_compat(crate::features::COMPAT_DIR_INDEX) {
             return Ok(None);

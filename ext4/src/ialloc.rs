@@ -23,8 +23,9 @@ impl Volume {
         Ok(good.then_some(desc.used_dirs()))
     }
 
-    /// Orlov's rule: directories of the root are spread over the disk, those below stay near their parent while that has
-    /// room; files go to their directory's group, or to the next that has room.
+    /// Orlov's rule: directories of the root are spread over the disk, those below stay near their
+    /// parent while that has room; files go to their directory's group, or to the next that has
+    /// room.
     fn choose_group(&mut self, parent: &Inode, directory: bool) -> Result<u32> {
         let groups = self.geo.groups;
         let home = ((parent.ino - 1) / self.geo.inodes_per_group).min(groups - 1);
@@ -71,7 +72,8 @@ impl Volume {
             let low = if group == 0 { self.geo.first_ino as usize - 1 } else { 0 };
             let Some(index) = find_bit(&bits, low, self.geo.inodes_per_group as usize, false) else { continue };
             drop(bits);
-            // Before the table of the group is used, its bitmap of blocks is written, which has the table in it.
+            // Before the table of the group is used, its bitmap of blocks is written, which has the
+            // table in it.
             if desc.flags.get() & BG_BLOCK_UNINIT != 0 && self.geo.ro_compat & (RO_GDT_CSUM | RO_METADATA_CSUM) != 0 {
                 self.edit_bitmap(group, &mut desc, Bitmap::Blocks, |_| Ok(()))?;
             }

@@ -1,4 +1,5 @@
-//! Block maps of ext2 and ext3: twelve blocks in the inode, then trees of one, two and three levels of pointers.
+//! Block maps of ext2 and ext3: twelve blocks in the inode, then trees of one, two and three levels
+//! of pointers.
 
 use crate::error::{Error, Result, corrupt};
 use crate::inode::Inode;
@@ -9,7 +10,8 @@ use syscall_shim::Errno;
 
 const DIRECT: u64 = 12;
 
-/// Which pointer of `i_block` leads to a block of the file, and the index in each block of pointers on the way.
+/// Which pointer of `i_block` leads to a block of the file, and the index in each block of pointers
+/// on the way.
 struct Path {
     root: usize,
     steps: Vec<usize>,
@@ -58,7 +60,8 @@ impl Volume {
         }
     }
 
-    /// The block on the disk of `block` of the file (0: none) and how many after it are alike, up to `max`.
+    /// The block on the disk of `block` of the file (0: none) and how many after it are alike, up
+    /// to `max`.
     pub(crate) fn indirect_map(&mut self, inode: &Inode, block: u64, max: u64) -> Result<(u64, u64)> {
         let path = self.indirect_path(block)?;
         let pointer = u32_at(&inode.raw.block, path.root * 4).ok_or(Error::Corrupt("block map"))?;

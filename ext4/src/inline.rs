@@ -1,4 +1,5 @@
-//! Content within the inode (`inline_data`): the 60 bytes of `i_block`, then the attribute `system.data`.
+//! Content within the inode (`inline_data`): the 60 bytes of `i_block`, then the attribute
+//! `system.data`.
 
 use crate::dirblock;
 use crate::error::{Error, Result, corrupt};
@@ -36,7 +37,8 @@ impl Volume {
         Ok(list)
     }
 
-    /// Gives a file or directory blocks, if it has its content in the inode. The caller writes the inode.
+    /// Gives a file or directory blocks, if it has its content in the inode. The caller writes the
+    /// inode.
     pub(crate) fn leave_inline(&mut self, inode: &mut Inode) -> Result<()> {
         if !inode.has(flag::INLINE_DATA) {
             return Ok(());

@@ -1,4 +1,5 @@
-//! Structures on the disk, as kernel.org's `Documentation/filesystems/ext4` lists them. All numbers are little-endian.
+//! Structures on the disk, as kernel.org's `Documentation/filesystems/ext4` lists them. All numbers
+//! are little-endian.
 
 use zerocopy::byteorder::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -98,7 +99,8 @@ pub(crate) struct Superblock {
 
 const _: () = assert!(size_of::<Superblock>() == 1024);
 
-/// `struct ext4_group_desc`. Without `64bit` only the first 32 bytes are on the disk, and the rest counts as zeros.
+/// `struct ext4_group_desc`. Without `64bit` only the first 32 bytes are on the disk, and the rest
+/// counts as zeros.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(crate) struct GroupDesc {
@@ -134,7 +136,8 @@ pub(crate) const BG_INODE_UNINIT: u16 = 1;
 /// The same for the bitmap of blocks.
 pub(crate) const BG_BLOCK_UNINIT: u16 = 2;
 
-/// `struct ext4_inode` to the end of `i_projid`. With inodes of 128 bytes, what lies beyond counts as zeros.
+/// `struct ext4_inode` to the end of `i_projid`. With inodes of 128 bytes, what lies beyond counts
+/// as zeros.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(crate) struct RawInode {
@@ -193,7 +196,8 @@ pub(crate) mod flag {
     pub(crate) const EA_INODE: u32 = 0x20_0000;
     pub(crate) const INLINE_DATA: u32 = 0x1000_0000;
     pub(crate) const PROJINHERIT: u32 = 0x2000_0000;
-    /// What a new file takes over from its directory (`EXT4_FL_INHERITED`), of what this crate lets exist.
+    /// What a new file takes over from its directory (`EXT4_FL_INHERITED`), of what this crate lets
+    /// exist.
     pub(crate) const INHERITED: u32 = 0x01 | 0x02 | 0x08 | NODUMP | NOATIME | 0x4000 | PROJINHERIT;
 }
 

@@ -1,26 +1,31 @@
-//! ext2, ext3 and ext4 over any block device: read and written, with the journal, as pure code that is tested on the host
-//! against e2fsprogs and Linux.
+//! ext2, ext3 and ext4 over any block device: read and written, with the journal, as pure code that
+//! is tested on the host against e2fsprogs and Linux.
 //!
-//! From below to above: [`device`] is what the crate asks of the disk and the machine; `layout`, `features` and
-//! `geometry` are the format; `cache` holds blocks of metadata, `volume` makes operations of changes to them, `journal`
-//! makes operations durable; `group`, `balloc` and `ialloc` give out blocks and inodes; `extent` and `indirect` map a
-//! file's blocks, `data`, `ranges` and `files` its content; `dirblock`, `htree`, `dir` and `namei` are names; `xattr`, `acl`
-//! and `inline` what lies behind an inode. [`Ext4`] is all of that under one lock.
+//! From below to above: [`device`] is what the crate asks of the disk and the machine; `layout`,
+//! `features` and `geometry` are the format; `cache` holds blocks of metadata, `volume` makes
+//! operations of changes to them, `journal` makes operations durable; `group`, `balloc` and
+//! `ialloc` give out blocks and inodes; `extent` and `indirect` map a file's blocks, `data`,
+//! `ranges` and `files` its content; `dirblock`, `htree`, `dir` and `namei` are names; `xattr`,
+//! `acl` and `inline` what lies behind an inode. [`Ext4`] is all of that under one lock.
 //!
-//! **Locking.** One lock that sleeps guards the metadata; whoever waits for it waits for a device at most. Content and the log
-//! are read and written outside of it; who commits has the turn to do so, a lock taken before. Nothing of the page cache is known here: the layer above has one, serialises changes of the
-//! same file's content, and calls [`Ext4::release`] when the last user of a file without a name is gone.
+//! **Locking.** One lock that sleeps guards the metadata; whoever waits for it waits for a device
+//! at most. Content and the log are read and written outside of it; who commits has the turn to do
+//! so, a lock taken before. Nothing of the page cache is known here: the layer above has one,
+//! serialises changes of the same file's content, and calls [`Ext4::release`] when the last user of
+//! a file without a name is gone.
 //!
-//! **Durability.** An operation changes copies of blocks; one that fails is undone from them. Those that succeed gather in
-//! the running transaction, which [`Ext4::sync`] commits: data, then the log, a flush, the commit block, a flush. New
-//! blocks of files with extents are marked unwritten until their content is on the disk, so no crash shows old content of
-//! others; freed blocks are not given out again before the commit that frees them. After an internal error nothing more is
+//! **Durability.** An operation changes copies of blocks; one that fails is undone from them. Those
+//! that succeed gather in the running transaction, which [`Ext4::sync`] commits: data, then the
+//! log, a flush, the commit block, a flush. New blocks of files with extents are marked unwritten
+//! until their content is on the disk, so no crash shows old content of others; freed blocks are
+//! not given out again before the commit that frees them. After an internal error nothing more is
 //! written, whatever `s_errors` says: what is not understood is not made worse.
 //!
-//! **Why not a crate.** Tried in November 2026 with images of mke2fs 1.47 and 150 mutations of one, which neither panicked on.
-//! `ext4-view` 1.0.0 only reads, and refuses `inline_data` and `large_dir`. `rsext4` 0.9.2 writes, but refuses these two too,
-//! knows neither `orphan_file` nor fast commits, and takes `&mut self` for every read: one reader at a time, the wait for
-//! the disk included, with no way to map blocks for a page cache that is not its own.
+//! **Why not a crate.** Tried in November 2026 with images of mke2fs 1.47 and 150 mutations of one,
+//! which neither panicked on. `ext4-view` 1.0.0 only reads, and refuses `inline_data` and
+//! `large_dir`. `rsext4` 0.9.2 writes, but refuses these two too, knows neither `orphan_file` nor
+//! fast commits, and takes `&mut self` for every read: one reader at a time, the wait for the disk
+//! included, with no way to map blocks for a page cache that is not its own.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -83,10 +88,16 @@ pub const SUPER_MAGIC: u64 = layout::MAGIC as u64;
 const SETTABLE: u32 =
     0x01 | 0x02 | 0x08 | flag::IMMUTABLE | flag::APPEND | flag::NODUMP | flag::NOATIME | 0x1_0000 | flag::TOPDIR;
 
-/// A mounted file system. Files are named by inode number; the caller keeps to those that it got from here and has not
-/// released.
+const CONTENT_LOCKS: usize = 32;
+
+/// A mounted file system. Files are named by inode number; the caller keeps to those that it got
+/// from here and has not released.
 pub struct Ext4 {
     volume: sync::Mutex<Volume>,
+    /// Held over a change of a file's content, each for the inodes with its number modulo their
+    /// count: blocks that are being written without the volume's lock are not freed meanwhile.
+    /// Taken before all others.
+    content: [SleepLock; CONTENT_LOCKS],
     /// The turn to commit, taken before the volume's lock.
     committing: SleepLock,
     device: Arc<dyn BlockDevice>,
@@ -94,12 +105,13 @@ pub struct Ext4 {
 }
 
 impl Ext4 {
-    /// Mounts: checks the superblock, replays the journal, deletes files that lost their last name before a crash. Names the field
-    /// or feature that forbids it.
+    /// Mounts: checks the superblock, replays the journal, deletes files that lost their last name
+    /// before a crash. Names the field or feature that forbids it.
     pub fn mount(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Ext4> {
         let volume = mount::mount(device.clone(), env, options)?;
         let block_bits = volume.geo.block_bits;
-        Ok(Ext4 { volume: sync::Mutex::new(volume), committing: SleepLock::new(), device, block_bits })
+        let content = [const { SleepLock::new() }; CONTENT_LOCKS];
+        Ok(Ext4 { volume: sync::Mutex::new(volume), content, committing: SleepLock::new(), device, block_bits })
     }
 
     /// Makes everything durable, marks the file system clean. It is read-only afterwards.
@@ -116,6 +128,11 @@ impl Ext4 {
             volume.fail(error);
         }
         result
+    }
+
+    fn content(&self, ino: u32) -> &SleepLock {
+        let [first, ..] = &self.content;
+        self.content.get(ino as usize % CONTENT_LOCKS).unwrap_or(first)
     }
 
     fn bits(&self) -> u32 {
@@ -155,7 +172,8 @@ impl Ext4 {
 
     /// Makes everything durable that calls before this one have changed.
     ///
-    /// Callers that come while a commit is on its way share the next one, and other calls go on meanwhile.
+    /// Callers that come while a commit is on its way share the next one, and other calls go on
+    /// meanwhile.
     pub fn sync(&self) -> Result<()> {
         let mine = {
             let vol = self.volume.lock();
@@ -167,7 +185,8 @@ impl Ext4 {
         let _turn = self.committing.lock();
         let mut vol = self.volume.lock();
         if mine.is_some_and(|number| vol.txn_number > number) {
-            // Whoever had the turn before took it along. One that was taken out under the lock has ended there.
+            // Whoever had the turn before took it along. One that was taken out under the lock has
+            // ended there.
             return if vol.failed { Err(Error::Device) } else { Ok(()) };
         }
         let Some(cargo) = vol.launch()? else { return Ok(()) };
@@ -182,7 +201,8 @@ impl Ext4 {
         })
     }
 
-    /// Tells the device of free blocks in pieces of at least `min` bytes (FITRIM): the bytes that were told.
+    /// Tells the device of free blocks in pieces of at least `min` bytes (FITRIM): the bytes that
+    /// were told.
     pub fn trim(&self, min: u64) -> Result<u64> {
         self.with(|vol| vol.trim(min))
     }
@@ -253,20 +273,23 @@ impl Ext4 {
 
     /// Deletes a file whose last name and last user are gone; does nothing for one that has a name.
     pub fn release(&self, ino: u32) -> Result<()> {
+        let _alone = self.content(ino).lock();
         self.with(|vol| vol.evict(ino))
     }
 
     /// Sets the size of a regular file. What it gains reads as zeros.
     pub fn truncate(&self, ino: u32, size: u64) -> Result<()> {
+        let _alone = self.content(ino).lock();
         self.with(|vol| match vol.inode(ino)?.file_type() {
             Some(FileType::Regular) => vol.truncate(ino, size),
             _ => Err(Errno::EINVAL.into()),
         })
     }
 
-    /// fallocate(2). Edges of punched and zeroed ranges are zeroed on the disk: a page cache writes its pages back before, and
-    /// drops them after.
+    /// fallocate(2). Edges of punched and zeroed ranges are zeroed on the disk: a page cache writes
+    /// its pages back before, and drops them after.
     pub fn fallocate(&self, ino: u32, mode: FallocateMode, off: u64, len: u64) -> Result<()> {
+        let _alone = self.content(ino).lock();
         self.with(|vol| vol.fallocate(ino, mode, off, len))
     }
 
@@ -323,7 +346,8 @@ impl Ext4 {
         })
     }
 
-    /// Hands out entries as [`fs::Inode::readdir`] says, `.` and `..` not among them. `emit` runs under the lock.
+    /// Hands out entries as [`fs::Inode::readdir`] says, `.` and `..` not among them. `emit` runs
+    /// under the lock.
     pub fn readdir(&self, dir: u32, cookie: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<u64> {
         self.with(|vol| {
             let dir = vol.dir_inode(dir)?;
@@ -331,7 +355,8 @@ impl Ext4 {
         })
     }
 
-    /// A new regular file, directory, FIFO or socket, as `node.mode` says: its inode. `EEXIST`, `ENOSPC`, `EMLINK`.
+    /// A new regular file, directory, FIFO or socket, as `node.mode` says: its inode. `EEXIST`,
+    /// `ENOSPC`, `EMLINK`.
     pub fn create(&self, dir: u32, name: &[u8], node: NewNode) -> Result<u32> {
         self.with(|vol| vol.make(dir, name, node, NewContent::Nothing))
     }
@@ -357,7 +382,8 @@ impl Ext4 {
         self.with(|vol| vol.link(dir, name, ino))
     }
 
-    /// Removes a name of what is no directory. Answers the inode, for [`Ext4::release`] once nobody uses it.
+    /// Removes a name of what is no directory. Answers the inode, for [`Ext4::release`] once nobody
+    /// uses it.
     pub fn unlink(&self, dir: u32, name: &[u8]) -> Result<u32> {
         self.with(|vol| vol.unlink(dir, name, false))
     }
@@ -367,8 +393,9 @@ impl Ext4 {
         self.with(|vol| vol.unlink(dir, name, true))
     }
 
-    /// Moves a name, over what has the new one; the caller has seen that no directory goes below itself. `whiteout` owns what
-    /// `RENAME_WHITEOUT` leaves. Answers an inode that lost its last name, for [`Ext4::release`], or 0.
+    /// Moves a name, over what has the new one; the caller has seen that no directory goes below
+    /// itself. `whiteout` owns what `RENAME_WHITEOUT` leaves. Answers an inode that lost its last
+    /// name, for [`Ext4::release`], or 0.
     pub fn rename(&self, from: (u32, &[u8]), to: (u32, &[u8]), flags: RenameFlags, whiteout: NewNode) -> Result<u32> {
         self.with(|vol| vol.rename(from, to, flags, whiteout))
     }

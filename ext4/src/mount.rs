@@ -107,7 +107,7 @@ impl Volume {
             // The mark comes before the first transaction, past the journal.
             self.begin_mount_count();
             self.commit()?;
-            self.txn_limit = journal.limit();
+            self.txn_limit = journal.limit().min(2 * self.cache.limit());
             self.journal = Some(journal);
         } else {
             self.sb.state.set(self.sb.state.get() & !STATE_VALID);

@@ -28,7 +28,8 @@ impl Volume {
         if inode.is_dir() { Ok(inode) } else { Err(Errno::ENOTDIR.into()) }
     }
 
-    /// One subdirectory more or less. A count that would pass the limit becomes 1, which counts as 'many', for good.
+    /// One subdirectory more or less. A count that would pass the limit becomes 1, which counts as
+    /// 'many', for good.
     fn count_subdir(&self, dir: &mut Inode, more: bool) -> Result<()> {
         let links = dir.links();
         let links = match more {
@@ -151,7 +152,8 @@ impl Volume {
         })
     }
 
-    /// One name of an inode less; the last one puts it among the orphans. The caller writes the inode.
+    /// One name of an inode less; the last one puts it among the orphans. The caller writes the
+    /// inode.
     fn drop_link(&mut self, inode: &mut Inode) -> Result<()> {
         let left = if inode.is_dir() { 0 } else { inode.links().saturating_sub(1) };
         inode.raw.links_count.set(left as u16);

@@ -1,4 +1,5 @@
-//! Files without a name that are still in use, and files that are being cut: a list on the disk, for the mount after a crash.
+//! Files without a name that are still in use, and files that are being cut: a list on the disk,
+//! for the mount after a crash.
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result, corrupt};
@@ -73,10 +74,12 @@ impl Volume {
         })
     }
 
-    /// Ends what a crash left half done: deletes files without names, cuts the others to their size.
+    /// Ends what a crash left half done: deletes files without names, cuts the others to their
+    /// size.
     pub(crate) fn recover_orphans(&mut self) -> Result<()> {
         let (mut deleted, mut cut) = (0, 0);
-        // Each round takes one out; what does not go is an error, and the loop's bound is for lists that bite their tail.
+        // Each round takes one out; what does not go is an error, and the loop's bound is for lists
+        // that bite their tail.
         for _ in 0..self.geo.inodes {
             let ino = self.sb.last_orphan.get();
             if ino == 0 {

@@ -83,7 +83,8 @@ impl Volume {
             return Err(Errno::EFBIG.into());
         }
         if insert {
-            // An extent that reaches over the place is cut in two, so that the part behind it can move.
+            // An extent that reaches over the place is cut in two, so that the part behind it can
+            // move.
             if let Some(last) = self.inode(ino).and_then(|inode| self.last_extent(&inode))?
                 && last.end() + count > u64::from(u32::MAX)
             {

@@ -1,4 +1,5 @@
-//! A mounted file system under its lock: blocks through the cache, and operations that happen as a whole or not at all.
+//! A mounted file system under its lock: blocks through the cache, and operations that happen as a
+//! whole or not at all.
 
 use crate::cache::{Block, Cache, copied, zeroed};
 use crate::device::{BlockDevice, Environment};
@@ -42,13 +43,14 @@ pub(crate) struct Volume {
 pub(crate) struct Transaction {
     /// Changed blocks of metadata.
     pub blocks: BTreeSet<u64>,
-    /// Blocks of metadata that were freed: what older transactions logged of them must not be replayed.
+    /// Blocks of metadata that were freed: what older transactions logged of them must not be
+    /// replayed.
     pub revoked: BTreeSet<u64>,
-    /// Freed ranges, by first block. They are not given out before the commit: until then a crash brings back the
-    /// files that had them.
+    /// Freed ranges, by first block. They are not given out before the commit: until then a crash
+    /// brings back the files that had them.
     pub freed: BTreeMap<u64, u64>,
-    /// Freed blocks of metadata that an older transaction logged, and that are not yet at their places. Until the commit
-    /// the file that had them may come back, with what they held.
+    /// Freed blocks of metadata that an older transaction logged, and that are not yet at their
+    /// places. Until the commit the file that had them may come back, with what they held.
     pub forgotten: BTreeSet<u64>,
 }
 
@@ -208,8 +210,8 @@ impl Volume {
         own.into_iter().chain(self.txn.next_freed(block)).chain(flying).min()
     }
 
-    /// Runs `f` as one operation: what it changes reaches the disk together, and nothing of it remains when it fails. One
-    /// that runs within another is part of that.
+    /// Runs `f` as one operation: what it changes reaches the disk together, and nothing of it
+    /// remains when it fails. One that runs within another is part of that.
     pub(crate) fn transact<T>(&mut self, mut f: impl FnMut(&mut Volume) -> Result<T>) -> Result<T> {
         if self.op.is_some() {
             return f(self);

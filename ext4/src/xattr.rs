@@ -1,4 +1,5 @@
-//! Extended attributes: behind the fields of a large inode, and in one block beside it, which inodes may share.
+//! Extended attributes: behind the fields of a large inode, and in one block beside it, which
+//! inodes may share.
 
 use crate::acl;
 use crate::cache::{copied, zeroed};

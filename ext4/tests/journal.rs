@@ -1,4 +1,5 @@
-//! The journal: ours as e2fsck replays it, Linux's as we replay it, and every state that a crash may leave.
+//! The journal: ours as e2fsck replays it, Linux's as we replay it, and every state that a crash
+//! may leave.
 
 mod support;
 
@@ -18,7 +19,8 @@ fn content(fs: &Ext4, ino: u32) -> Vec<u8> {
 
 const JOURNALED: &[&str] = &["default-1k", "default-4k", "upstream", "ext3", "no-csum"];
 
-/// Blocks that begin with the journal's own number, in a directory that only the log has; removed again and reused.
+/// Blocks that begin with the journal's own number, in a directory that only the log has; removed
+/// again and reused.
 fn change(fs: &Ext4) {
     let dir = fs.create(ROOT_INO, b"dir", NewNode { mode: fs::S_IFDIR | 0o755, uid: 0, gid: 0 }).unwrap();
     for n in 0..300 {
@@ -86,7 +88,24 @@ fn others_replay_what_we_logged() {
     }
 }
 
-/// What a device that loses power may hold: all writes up to a flush, and any of those after it.
+/// What a device that loses power after `cut` events may hold: all writes up to the last flush, and
+/// any kilobytes of those after it.
+fn after_crash(before: &[u8], log: &[Event], cut: usize, chance: &mut u32) -> Vec<u8> {
+    let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
+    let mut bytes = before.to_vec();
+    for (at, event) in log[..cut].iter().enumerate() {
+        let Event::Write(offset, data) = event else { continue };
+        for (n, part) in data.chunks(1024).enumerate() {
+            *chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if at < flushed || *chance >> 31 == 0 {
+                let start = *offset as usize + n * 1024;
+                bytes[start..start + part.len()].copy_from_slice(part);
+            }
+        }
+    }
+    bytes
+}
+
 #[test]
 fn any_crash_leaves_what_was_synced() {
     let folder = Folder::new("crash");
@@ -126,19 +145,9 @@ fn any_crash_leaves_what_was_synced() {
         }
         let log = disk.log.lock().unwrap().take().unwrap();
         let mut chance = 12345u32;
-        let mut states = 0;
         let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
-        for cut in (0..count).map(|n| n * log.len() / count) {
-            let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
-            let mut bytes = before.clone();
-            for (at, event) in log[..cut].iter().enumerate() {
-                chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                if let Event::Write(offset, data) = event
-                    && (at < flushed || chance >> 31 == 0)
-                {
-                    bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
-                }
-            }
+        for (states, cut) in (0..count).map(|n| n * log.len() / count).enumerate() {
+            let bytes = after_crash(&before, &log, cut, &mut chance);
             let least = promised.iter().rev().find(|(events, _)| *events <= cut).map(|(_, n)| *n);
             let state = Memory::new(bytes);
             state.save(&image);
@@ -156,18 +165,20 @@ fn any_crash_leaves_what_was_synced() {
             fs.unmount().unwrap();
             state.save(&image);
             e2fsck(&image);
-            states += 1;
         }
     }
 }
 
-/// Has Linux change an image by a loop mount and leaves it as if the power had gone. Needs root and loop devices.
+/// Has Linux change an image by a loop mount and leaves it as if the power had gone. Needs root and
+/// loop devices.
 fn left_by_linux(image: &std::path::Path, folder: &Folder, script: &str, options: &str) -> Option<std::path::PathBuf> {
     let (at, copy) = (folder.path("mnt"), folder.path("copy"));
     std::fs::create_dir_all(&at).unwrap();
     let mounted = std::process::Command::new("mount").args(["-o", &format!("loop{options}")]).args([image, &at]).output();
     if !mounted.as_ref().is_ok_and(|out| out.status.success()) {
-        println!("not tested: this machine lets nobody mount: {mounted:?}");
+        // Past the capture of the test's output, so that it is seen.
+        let text = format!("not tested with Linux: it lets this user mount nothing: {mounted:?}\n");
+        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
         return None;
     }
     let done = std::panic::catch_unwind(|| sh(&format!("cd {} && {script}", at.display())));
@@ -327,16 +338,7 @@ fn any_crash_of_many_threads_leaves_what_each_synced() {
     let count: usize = std::env::var("EXT4_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(24);
     let mut chance = 99u32;
     for cut in (1..=count).map(|n| n * log.len() / count) {
-        let flushed = log[..cut].iter().rposition(|event| matches!(event, Event::Flush)).unwrap_or(0);
-        let mut bytes = before.clone();
-        for (at, event) in log[..cut].iter().enumerate() {
-            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            if let Event::Write(offset, data) = event
-                && (at < flushed || chance >> 31 == 0)
-            {
-                bytes[*offset as usize..*offset as usize + data.len()].copy_from_slice(data);
-            }
-        }
+        let bytes = after_crash(&before, &log, cut, &mut chance);
         let state = Memory::new(bytes);
         let fs = mount(&state, read_write()).unwrap_or_else(|e| panic!("cut {cut}: {e}"));
         for (_, t, n) in promised.lock().unwrap().iter().filter(|(events, _, _)| *events <= cut) {

@@ -1,5 +1,5 @@
-//! Random operations with a model beside them: what the file system says is what the model says, also after a mount anew, and
-//! e2fsck finds nothing.
+//! Random operations with a model beside them: what the file system says is what the model says,
+//! also after a mount anew, and e2fsck finds nothing.
 
 mod support;
 

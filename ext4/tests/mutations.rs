@@ -1,4 +1,5 @@
-//! Images with wrong bytes: an error, a refused mount or a mount that has become read-only, never a panic or a hang.
+//! Images with wrong bytes: an error, a refused mount or a mount that has become read-only, never a
+//! panic or a hang.
 
 mod support;
 
@@ -73,7 +74,8 @@ fn change(fs: &Ext4, chance: &mut Chance) {
     let _ = (fs.statfs(), fs.trim(0), fs.sync(), fs.unmount());
 }
 
-/// Blocks that hold metadata: those that differ from zero near the beginning, and those that a mount reads.
+/// Blocks that hold metadata: those that differ from zero near the beginning, and those that a
+/// mount reads.
 fn mutate(bytes: &mut [u8], used: &[usize], chance: &mut Chance) {
     for _ in 0..1 + chance.next(6) {
         let block = used[chance.next(used.len() as u64) as usize];

@@ -11,13 +11,44 @@ use zerocopy::IntoBytes;
 /// Blocks that are written to their places in one request.
 const BATCH: usize = 64;
 
+/// Most bytes of the log that are written at once.
+const LOG_BATCH: usize = 256 << 10;
+
+/// Blocks of the log that lie together on the disk, to be written at once.
+struct Batch<'a> {
+    device: &'a dyn BlockDevice,
+    start: u64,
+    data: Vec<u8>,
+}
+
+impl Batch<'_> {
+    fn add(&mut self, at: u64, block: &[u8]) -> Result<()> {
+        if at != self.start + self.data.len() as u64 || self.data.len() >= LOG_BATCH {
+            self.finish()?;
+            self.start = at;
+        }
+        self.data.try_reserve(block.len()).map_err(|_| Errno::ENOMEM)?;
+        self.data.extend_from_slice(block);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if !self.data.is_empty() {
+            self.device.write(self.start, &self.data)?;
+            self.data.clear();
+        }
+        Ok(())
+    }
+}
+
 impl Journal {
     /// Blocks of the ring.
     fn size(&self) -> u32 {
         self.last - self.first
     }
 
-    /// Blocks that a transaction should not pass before it is committed: operations may add as much again.
+    /// Blocks that a transaction should not pass before it is committed: operations may add as much
+    /// again.
     pub(crate) fn limit(&self) -> usize {
         self.size() as usize / 5
     }
@@ -43,8 +74,8 @@ impl Journal {
         if fits { Ok(data) } else { corrupt("journal") }
     }
 
-    fn append(&mut self, device: &dyn BlockDevice, data: &[u8]) -> Result<()> {
-        self.write(device, self.head, data)?;
+    fn append(&mut self, batch: &mut Batch<'_>, data: &[u8]) -> Result<()> {
+        batch.add(self.place(self.head)?, data)?;
         self.head = self.next(self.head);
         self.used += 1;
         Ok(())
@@ -63,6 +94,7 @@ impl Journal {
     fn log(&mut self, device: &dyn BlockDevice, blocks: &[(u64, Block)], revoked: &[u64], time: fs::Timespec) -> Result<()> {
         let wide = self.incompat & INCOMPAT_64BIT != 0;
         let width = if wide { 8 } else { 4 };
+        let mut batch = Batch { device, start: 0, data: Vec::new() };
         for chunk in revoked.chunks(self.revokes_per_block()) {
             let mut data = self.header(REVOKE)?;
             let mut fits = put(&mut data, 12, &((16 + chunk.len() * width) as u32).to_be_bytes());
@@ -74,7 +106,7 @@ impl Journal {
                 return corrupt("journal");
             }
             self.seal(&mut data)?;
-            self.append(device, &data)?;
+            self.append(&mut batch, &data)?;
         }
         for chunk in blocks.chunks(self.per_descriptor()) {
             let mut data = self.header(DESCRIPTOR)?;
@@ -114,11 +146,12 @@ impl Journal {
                 contents.push(content);
             }
             self.seal(&mut data)?;
-            self.append(device, &data)?;
+            self.append(&mut batch, &data)?;
             for content in contents {
-                self.append(device, &content)?;
+                self.append(&mut batch, &content)?;
             }
         }
+        batch.finish()?;
         device.flush()?;
         let mut data = self.header(COMMIT)?;
         let mut fits = put(&mut data, 48, &(time.sec as u64).to_be_bytes()) && put(&mut data, 56, &time.nsec.to_be_bytes());
@@ -129,7 +162,8 @@ impl Journal {
         if !fits {
             return corrupt("journal");
         }
-        self.append(device, &data)?;
+        self.append(&mut batch, &data)?;
+        batch.finish()?;
         device.flush()?;
         self.sequence = self.sequence.wrapping_add(1);
         Ok(())
@@ -138,7 +172,8 @@ impl Journal {
 
 /// A transaction on its way into the log, while operations go on.
 pub(crate) struct Flight {
-    /// Held by whoever writes the log; then the journal, and what became of it, for whoever comes first.
+    /// Held by whoever writes the log; then the journal, and what became of it, for whoever comes
+    /// first.
     landed: Mutex<Option<(Journal, Result<()>)>>,
     /// Its freed blocks are still not to be given out, nor what they held to be dropped.
     txn: Transaction,
@@ -155,7 +190,8 @@ pub(crate) struct Cargo {
 }
 
 impl Flight {
-    /// Keeps everybody from the journal until [`Cargo::write`] is done. To be called before the volume's lock is let go.
+    /// Keeps everybody from the journal until [`Cargo::write`] is done. To be called before the
+    /// volume's lock is let go.
     pub(crate) fn hold(&self) -> Guard<'_, Option<(Journal, Result<()>)>> {
         self.landed.lock()
     }
@@ -180,7 +216,8 @@ impl Cargo {
 }
 
 impl Volume {
-    /// Commits before an operation would find the transaction too large for the log, or the memory too full of it.
+    /// Commits before an operation would find the transaction too large for the log, or the memory
+    /// too full of it.
     pub(crate) fn make_room(&mut self) -> Result<()> {
         let limit = self.txn_limit;
         if self.txn.blocks.len() >= limit || self.txn.revoked.len() >= limit * 8 {
@@ -200,8 +237,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Takes the running transaction out, to be written by [`Cargo::write`]; the caller then calls [`Volume::land`]. `None` when
-    /// everything is durable already.
+    /// Takes the running transaction out, to be written by [`Cargo::write`]; the caller then calls
+    /// [`Volume::land`]. `None` when everything is durable already.
     pub(crate) fn launch(&mut self) -> Result<Option<Cargo>> {
         let result = self.land().and_then(|()| self.try_launch());
         if let Err(error) = &result {
@@ -247,7 +284,8 @@ impl Volume {
                 journal.write_super(&*self.device, head, sequence)?;
             }
         }
-        // From here on these are what belongs to their places, and stay in memory until they are there.
+        // From here on these are what belongs to their places, and stay in memory until they are
+        // there.
         for (block, data) in &blocks {
             if let Some(buffer) = self.cache.get(*block) {
                 buffer.home = Some(data.clone());
@@ -260,7 +298,8 @@ impl Volume {
         Ok(Some(Cargo { journal, device, blocks, revoked, time, flight }))
     }
 
-    /// Waits until a transaction that was taken out is written, and ends it. Any caller does that for all.
+    /// Waits until a transaction that was taken out is written, and ends it. Any caller does that
+    /// for all.
     pub(crate) fn land(&mut self) -> Result<()> {
         let Some(flight) = self.flight.take() else { return Ok(()) };
         let landed = flight.hold().take();
@@ -268,7 +307,8 @@ impl Volume {
             self.fail(&Error::Device);
             return Err(Error::Device);
         };
-        let full = journal.used > journal.size() / 2;
+        // What is in the log only is kept in memory too.
+        let full = journal.used > journal.size() / 2 || journal.used as usize > 2 * self.cache.limit();
         self.journal = Some(journal);
         if let Err(error) = result {
             self.fail(&error);

@@ -1,5 +1,6 @@
-//! Fast commits: behind the ring, Linux notes small changes since the last whole transaction, as tags of changed inodes, ranges
-//! and names. They are replayed on the file system that the ring's transactions leave, and can be replayed again.
+//! Fast commits: behind the ring, Linux notes small changes since the last whole transaction, as
+//! tags of changed inodes, ranges and names. They are replayed on the file system that the ring's
+//! transactions leave, and can be replayed again.
 
 use super::*;
 use crate::extent::{Item, MAX_LEN};
@@ -88,7 +89,8 @@ fn extent_of(value: &[u8]) -> Result<Item> {
 }
 
 impl Volume {
-    /// Replays fast commits, straight to their places. The journal is cleared after that, not before.
+    /// Replays fast commits, straight to their places. The journal is cleared after that, not
+    /// before.
     pub(crate) fn replay_fast(&mut self, tags: &[Tag]) -> Result<()> {
         let mut inodes = BTreeSet::new();
         let mut gone: Vec<Item> = Vec::new();
@@ -218,7 +220,8 @@ impl Volume {
         Ok(())
     }
 
-    /// Takes a range out of a file's map and puts an extent in. Answers what was there and is not the same.
+    /// Takes a range out of a file's map and puts an extent in. Answers what was there and is not
+    /// the same.
     fn replace_range(&mut self, ino: u32, from: u64, to: u64, item: Option<Item>) -> Result<Vec<Item>> {
         let mut gone: Vec<Item> = Vec::new();
         loop {

@@ -1,7 +1,8 @@
-//! JBD2, the journal of ext3 and ext4: a ring of blocks in a file of its own. All numbers in it are big-endian.
+//! JBD2, the journal of ext3 and ext4: a ring of blocks in a file of its own. All numbers in it are
+//! big-endian.
 //!
-//! A transaction is a row of descriptor blocks, each with the blocks that it names behind it, of revoke blocks, and
-//! at the end a commit block. It counts when its commit block is there.
+//! A transaction is a row of descriptor blocks, each with the blocks that it names behind it, of
+//! revoke blocks, and at the end a commit block. It counts when its commit block is there.
 
 mod commit;
 mod fast;
@@ -188,15 +189,12 @@ impl Journal {
         Ok(data)
     }
 
-    fn write(&self, device: &dyn BlockDevice, block: u32, data: &[u8]) -> Result<()> {
-        Ok(device.write(self.place(block)?, data)?)
-    }
-
     fn next(&self, block: u32) -> u32 {
         if block + 1 >= self.last { self.first } else { block + 1 }
     }
 
-    /// Writes the superblock: from which block and transaction on a replay would start, 0 for an empty log.
+    /// Writes the superblock: from which block and transaction on a replay would start, 0 for an
+    /// empty log.
     pub(crate) fn write_super(&mut self, device: &dyn BlockDevice, start: u32, sequence: u32) -> Result<()> {
         let checksums = self.checksums();
         let data = &mut self.head_block;

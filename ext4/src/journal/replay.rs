@@ -46,7 +46,8 @@ impl Journal {
         self.write_super(device, 0, self.sequence)
     }
 
-    /// Goes over up to `count` transactions. Answers the number of the one after the last whole one.
+    /// Goes over up to `count` transactions. Answers the number of the one after the last whole
+    /// one.
     fn pass(&self, device: &dyn BlockDevice, blocks: u64, count: u32, mut pass: Pass<'_>) -> Result<u32> {
         let mut at = self.start();
         let mut sequence = self.sequence;
