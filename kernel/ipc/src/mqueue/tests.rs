@@ -51,7 +51,7 @@ fn received(text: &str, priority: u32) -> SysResult<(Vec<u8>, u32)> {
 fn somebody_waits(file: &OpenFile) -> bool {
     let mut table = PollTable::collecting();
     file.poll(&mut table);
-    table.into_queues().iter().any(|queue| !queue.is_empty())
+    table.into_queues().unwrap().iter().any(|queue| !queue.is_empty())
 }
 
 #[test]
