@@ -60,7 +60,8 @@ pub fn get_mempolicy(mode: UserPtr<i32>, nodes: UserPtr<u64>, max_node: u64, add
     let (value, mask) = current().process.mm().get_mempolicy(addr, flags, policy)?;
     mode.write_if_some(value)?;
     if !nodes.is_null() {
-        let bytes = max_node.saturating_sub(1).div_ceil(64) * 8;
+        // Linux rounds up with wrap-around: the largest number asks for nothing.
+        let bytes = max_node.saturating_sub(1).checked_next_multiple_of(64).unwrap_or(0) / 8;
         if bytes > PAGE_SIZE {
             return Err(Errno::EINVAL);
         }
