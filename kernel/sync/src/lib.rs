@@ -21,6 +21,8 @@ extern crate std;
 mod arc_table;
 mod cpu;
 mod irq_spin_lock;
+#[cfg(test)]
+mod put_back;
 mod rw;
 pub mod scheduler;
 mod sleep;

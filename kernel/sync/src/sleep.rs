@@ -7,7 +7,7 @@ use core::ops::{Deref, DerefMut};
 use crate::cpu::{clock, percpu};
 use crate::order::{self, Class};
 #[cfg(test)]
-use crate::wait::put_back;
+use crate::put_back;
 use crate::wait::{Ends, WaitError, WaitQueue, wait_for_lock};
 
 /// How often a taken lock is looked at again before the caller sleeps: its holder may be about to

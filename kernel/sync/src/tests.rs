@@ -11,8 +11,8 @@ use shuttle::thread::{self, Thread};
 use crate::cpu::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::cpu::percpu;
 use crate::order::{self, Context, Held};
+use crate::put_back::{Fault, put_back};
 use crate::scheduler::{Alarm, Scheduler, Sleep};
-use crate::wait::put_back::{Fault, put_back};
 use crate::wait::{Parker, Registration, WaitError, WaitQueue, Waker, wait_exclusive, wait_until, with_waker};
 use crate::{ArcTable, IrqSpinLock, SleepMutex, SleepRwLock, SpinLock};
 
