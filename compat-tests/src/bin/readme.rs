@@ -34,6 +34,7 @@ const COMMANDS: &[(&str, Does, u16)] = &[
     ("echo 'select 1+1;' | scripts/run sqlite3", Ends(0, "2"), 0),
     ("scripts/run busybox --trace=openat,read -- cat /etc/passwd", Ends(0, "openat("), 0),
     ("scripts/run nginx", Serves("http://"), 0),
+    ("scripts/run ./database --disk data.img --size 1G", Ends(0, "1024 MiB, '', 'row 1'"), 0),
     ("scripts/run ./server --publish 8080:80", Serves("server runs"), 8080),
     ("scripts/run nginx --tap tap0 --ip 10.0.0.2/24", Skipped("it needs a tap of the host, which network/*.sh make"), 0),
     ("scripts/run redis -d", Ends(0, "redis"), 0),
@@ -72,6 +73,24 @@ const WHILE: Duration = Duration::from_secs(4);
 
 const CRASHES: &str =
     "#include <stdio.h>\nint main(void) { puts(\"a.out runs\"); fflush(stdout); *(volatile int *)8 = 1; }\n";
+/// Tells what is on a new disk, and what was written to it.
+const DATABASE: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(void) {
+    char before[512], after[512], written[512] = "row 1";
+    int disk = open("/dev/vda", O_RDWR);
+    long size = lseek(disk, 0, SEEK_END);
+    if (pread(disk, before, 512, 4096) != 512 || pwrite(disk, written, 512, 4096) != 512 || fsync(disk))
+        return 1;
+    pread(disk, after, 512, 4096);
+    printf("%ld MiB, '%s', '%s'\n", size >> 20, before, after);
+    return 0;
+}
+"#;
 const SERVER: &str = "#include <stdio.h>\n#include <arpa/inet.h>\n#include <unistd.h>\nint main(void) {\n\
     struct sockaddr_in at = {AF_INET, htons(80)};\n  int s = socket(AF_INET, SOCK_STREAM, 0);\n\
     if (bind(s, (void *)&at, sizeof at) || listen(s, 8)) return 1;\n  puts(\"server runs\"); fflush(stdout);\n\
@@ -140,7 +159,7 @@ fn prepare(checkout: &Path) -> std::io::Result<PathBuf> {
     fs::write(dir.join("scripts/run"), script)?;
     fs::set_permissions(dir.join("scripts/run"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     fs::write(dir.join("job.py"), "import sys\nprint('job:', *sys.argv[1:])\n")?;
-    for (name, source) in [("a.out", CRASHES), ("server", SERVER)] {
+    for (name, source) in [("a.out", CRASHES), ("server", SERVER), ("database", DATABASE)] {
         fs::write(dir.join("source.c"), source)?;
         Command::new("gcc").args(["-w", "-o"]).arg(dir.join(name)).arg(dir.join("source.c")).status()?;
     }
