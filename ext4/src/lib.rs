@@ -119,6 +119,17 @@ impl Ext4 {
         self.with(Volume::unmount)
     }
 
+    /// Has what was mounted to be read, or made so since, be written from now on. `EROFS` where the disk, a feature or an error
+    /// forbids it, or where the journal was left alone and is still to be replayed.
+    pub fn make_writable(&self) -> Result<()> {
+        self.with(Volume::make_writable)
+    }
+
+    /// Whether the caller may use the blocks that are kept for the super-user.
+    pub fn may_use_reserve(&self) -> bool {
+        self.volume.lock().may_use_reserve()
+    }
+
     fn with<T>(&self, f: impl FnOnce(&mut Volume) -> Result<T>) -> Result<T> {
         let mut volume = self.volume.lock();
         let result = f(&mut volume);

@@ -10,6 +10,7 @@ use crate::layout::Superblock;
 use crate::volume::Volume;
 use alloc::format;
 use alloc::sync::Arc;
+use syscall_shim::Errno;
 use zerocopy::FromBytes;
 
 /// How to mount.
@@ -121,6 +122,18 @@ impl Volume {
             }
             other => other,
         }
+    }
+
+    pub(crate) fn make_writable(&mut self) -> Result<()> {
+        if !self.read_only {
+            return Ok(());
+        }
+        let unplayed = self.sb.feature_incompat.get() & features::INCOMPAT_RECOVER != 0;
+        if self.failed || unplayed || self.device.read_only() || features::check(&self.sb)?.is_some() {
+            return Err(Errno::EROFS.into());
+        }
+        let journal = Journal::load(self)?;
+        self.begin_writing(journal)
     }
 
     /// Totals of the superblock are only written now and then: those of the groups are right.

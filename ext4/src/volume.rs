@@ -36,6 +36,8 @@ pub(crate) struct Volume {
     pub read_only: bool,
     /// An internal error has happened since the mount.
     pub failed: bool,
+    /// Content is being written: who may use what is kept for the super-user was asked before.
+    pub promised: bool,
 }
 
 /// What has changed since the last commit.
@@ -106,6 +108,7 @@ impl Volume {
             op: None,
             read_only: true,
             failed: false,
+            promised: false,
         }
     }
 

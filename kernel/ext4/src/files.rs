@@ -140,8 +140,12 @@ impl Files {
         }
     }
 
-    /// Deletes files that have gone. Whoever changes something does it: the last user may have been one that must not wait.
+    /// Deletes files that have gone. Whoever changes something, or asks what is free, does it: the last user may have been one that
+    /// must not wait.
     pub(crate) fn settle(&self) {
+        if self.released.lock().is_empty() || self.read_only() {
+            return;
+        }
         let released = core::mem::take(&mut *self.released.lock());
         for ino in released {
             if self.live(ino).is_none() && self.core.release(ino).is_err() {
@@ -161,9 +165,12 @@ impl Files {
         if self.read_only() {
             return Err(Errno::EROFS);
         }
+        self.settle();
         let dirty: u64 = self.dirty.lock().values().map(|node| node.dirty_count()).sum();
         let wanted = (dirty + 1) * fs::PAGE_SIZE as u64 + bytes;
-        let room = || self.core.statfs().map(|sizes| sizes.bavail.saturating_mul(sizes.bsize));
+        let all = self.core.may_use_reserve();
+        let room =
+            || self.core.statfs().map(|sizes| if all { sizes.bfree } else { sizes.bavail }.saturating_mul(sizes.bsize));
         let enough = if platform().has_room() { ENOUGH_DIRTY } else { ENOUGH_DIRTY_WHERE_SHORT };
         if dirty > enough || room()? < wanted {
             self.write_back()?;
@@ -207,6 +214,7 @@ impl FileSystem for Files {
     }
 
     fn statfs(&self) -> SysResult<StatFs> {
+        self.settle();
         Ok(self.core.statfs()?)
     }
 
@@ -223,8 +231,7 @@ impl FileSystem for Files {
         match (self.read_only(), read_only) {
             (false, true) if !self.nameless().is_empty() => Err(Errno::EBUSY),
             (false, true) => self.end(),
-            // What was not opened for writing would have to be mounted anew.
-            (true, false) => Err(Errno::EROFS),
+            (true, false) => Ok(self.core.make_writable()?),
             _ => Ok(()),
         }
     }
