@@ -67,6 +67,7 @@ pub use device::{BlockDevice, DeviceError, Environment};
 pub use error::{Error, Result};
 pub use mount::MountOptions;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -93,7 +94,7 @@ const CONTENT_LOCKS: usize = 32;
 /// A mounted file system. Files are named by inode number; the caller keeps to those that it got
 /// from here and has not released.
 pub struct Ext4 {
-    volume: sync::Mutex<Volume>,
+    volume: sync::Mutex<Box<Volume>>,
     /// Held over a change of a file's content, each for the inodes with its number modulo their
     /// count: blocks that are being written without the volume's lock are not freed meanwhile.
     /// Taken before all others.

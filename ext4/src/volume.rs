@@ -7,6 +7,7 @@ use crate::error::{Error, Result, corrupt};
 use crate::geometry::Geometry;
 use crate::journal::{Flight, Journal};
 use crate::layout::Superblock;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
@@ -92,8 +93,8 @@ impl Volume {
         geo: Geometry,
         sb: Superblock,
         cache_blocks: usize,
-    ) -> Volume {
-        Volume {
+    ) -> Box<Volume> {
+        Box::new(Volume {
             device,
             env,
             geo,
@@ -109,7 +110,7 @@ impl Volume {
             read_only: true,
             failed: false,
             promised: false,
-        }
+        })
     }
 
     /// Reads a block of metadata.

@@ -154,6 +154,21 @@ impl Files {
         }
     }
 
+    /// Lets go of dirty files that have neither a name nor a user, whose pages nobody will read; then deletes what has gone.
+    fn settle_all(&self) {
+        let mut from = 0;
+        loop {
+            let mut dirty = self.dirty.lock();
+            let useless = |node: &Arc<Node>| Arc::strong_count(node) == 1 && !node.has_names();
+            let found = dirty.range(from..).find(|(_, node)| useless(node)).map(|(ino, _)| *ino);
+            let node = found.and_then(|ino| dirty.remove(&ino));
+            drop(dirty);
+            let Some(node) = node else { break };
+            from = node.ino;
+        }
+        self.settle();
+    }
+
     /// A node has dirty pages.
     pub(crate) fn keep(&self, node: Arc<Node>) {
         let before = self.dirty.lock().insert(node.ino, node);
@@ -173,6 +188,7 @@ impl Files {
             || self.core.statfs().map(|sizes| if all { sizes.bfree } else { sizes.bavail }.saturating_mul(sizes.bsize));
         let enough = if platform().has_room() { ENOUGH_DIRTY } else { ENOUGH_DIRTY_WHERE_SHORT };
         if dirty > enough || room()? < wanted {
+            self.settle_all();
             self.write_back()?;
             if room()? < bytes {
                 return Err(Errno::ENOSPC);
@@ -214,7 +230,7 @@ impl FileSystem for Files {
     }
 
     fn statfs(&self) -> SysResult<StatFs> {
-        self.settle();
+        self.settle_all();
         Ok(self.core.statfs()?)
     }
 
@@ -228,6 +244,7 @@ impl FileSystem for Files {
 
     fn reconfigure(&self, options: &str, read_only: bool) -> SysResult<()> {
         Options::parse(options)?;
+        self.settle_all();
         match (self.read_only(), read_only) {
             (false, true) if !self.nameless().is_empty() => Err(Errno::EBUSY),
             (false, true) => self.end(),
@@ -244,6 +261,7 @@ impl FileSystem for Files {
         if self.read_only() {
             return Ok(());
         }
+        self.settle_all();
         let written = self.write_back();
         self.settle();
         written.and(Ok(self.core.sync()?))
@@ -253,8 +271,10 @@ impl FileSystem for Files {
         if self.read_only() {
             return Ok(());
         }
-        // Nobody comes back to a file without a name.
-        for node in self.nameless() {
+        self.settle_all();
+        // Nobody comes back to a file without a name. They are held until nothing can be deleted a second time.
+        let nameless = self.nameless();
+        for node in &nameless {
             let dirty = self.dirty.lock().remove(&node.ino);
             drop(dirty);
             self.core.release(node.ino)?;

@@ -287,6 +287,30 @@ fn a_nameless_file_gives_its_blocks_back_when_it_is_closed() {
 }
 
 #[test]
+fn a_nameless_file_with_dirty_pages_is_deleted_once() {
+    let image = Image::new("ext4");
+    let files = image.mount("ext4", false).unwrap();
+    let tree = tree(files.clone());
+    let make = |name: &str| {
+        let file = open(&tree, name, OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+        write(&file, 0, &[1; 1 << 20]).unwrap();
+        files.sync().unwrap();
+        write(&file, 0, &[2; 1 << 16]).unwrap();
+        tree.unlink(&tree.kernel_context(), None, name.as_bytes()).unwrap();
+        file
+    };
+    let before = files.statfs().unwrap().bfree;
+    drop(make("/mnt/closed"));
+    assert_eq!(files.statfs().unwrap().bfree, before);
+    // One that nobody has open at the end, and one that somebody has.
+    drop(make("/mnt/left"));
+    let open = make("/mnt/open");
+    assert_eq!(tree.end(), Ok(()));
+    drop(open);
+    image.ask("e2fsck", &["-fn"]);
+}
+
+#[test]
 fn some_blocks_are_the_super_users() {
     let image = Image::new("ext4");
     let files = image.mount("ext4", false).unwrap();
