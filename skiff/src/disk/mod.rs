@@ -198,10 +198,6 @@ impl Held {
         });
         let bus = if microvm { "device" } else { "pci" };
         let mut device = format!("virtio-blk-{bus},drive=disk{index},num-queues={}", cpus.min(MAX_QUEUES));
-        if microvm {
-            // Left to itself, QEMU takes the last transport first, and the first disk would be found last.
-            device += &format!(",bus=virtio-mmio-bus.{index}");
-        }
         if let Some(size) = disk.sector {
             device += &format!(",logical_block_size={size},physical_block_size={size}");
         }
