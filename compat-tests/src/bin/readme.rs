@@ -35,6 +35,8 @@ const COMMANDS: &[(&str, Does, u16)] = &[
     ("scripts/run busybox --trace=openat,read -- cat /etc/passwd", Ends(0, "openat("), 0),
     ("scripts/run nginx", Serves("http://"), 0),
     ("scripts/run ./database --disk data.img --size 1G", Ends(0, "1024 MiB, '', 'row 1'"), 0),
+    ("scripts/run sqlite3 --volume shop.img:/data --size 1G -- /data/shop.db 'create table sales(sum);'", Ends(0, ""), 0),
+    ("target/debug/skiff volume cp shop.img:/shop.db .", Ends(0, ""), 0),
     ("scripts/run ./server --publish 8080:80", Serves("server runs"), 8080),
     ("scripts/run nginx --tap tap0 --ip 10.0.0.2/24", Skipped("it needs a tap of the host, which network/*.sh make"), 0),
     ("scripts/run redis -d", Ends(0, "redis"), 0),

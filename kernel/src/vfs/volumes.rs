@@ -8,7 +8,6 @@ use fs::{LookupFlags, MountFlags, Namespace};
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::boot;
-use crate::vfs;
 
 /// What is mounted where.
 pub struct Volume<'a> {
@@ -45,7 +44,7 @@ fn mount(ns: &Namespace, volume: &Volume<'_>) -> SysResult<()> {
     }
     let how = LookupFlags::FOLLOW | LookupFlags::DIRECTORY;
     let place = ns.resolve(&ns.kernel_context(), None, volume.directory.as_bytes(), how)?;
-    let made = vfs::file_system("ext4", Some(volume.device.as_bytes()), "", volume.read_only)?;
+    let made = super::file_system("ext4", Some(volume.device.as_bytes()), "", volume.read_only)?;
     let flags = if volume.read_only { MountFlags::RELATIME | MountFlags::RDONLY } else { MountFlags::RELATIME };
     ns.mount(made, volume.device, &place, flags).map(|_| ())
 }
