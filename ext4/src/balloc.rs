@@ -24,6 +24,17 @@ impl Volume {
         self.sb_dirty = true;
     }
 
+    /// Blocks that are kept for the super-user.
+    pub(crate) fn reserved(&self) -> u64 {
+        let high = if self.geo.has_incompat(crate::features::INCOMPAT_64BIT) { self.sb.r_blocks_count_hi.get() } else { 0 };
+        u64::from(self.sb.r_blocks_count_lo.get()) | u64::from(high) << 32
+    }
+
+    /// Whether the caller may use them.
+    pub(crate) fn may_use_reserve(&self) -> bool {
+        self.env.may_use_reserve(self.sb.def_resuid.get().into(), self.sb.def_resgid.get().into())
+    }
+
     /// Where an inode's first block would best be: in its group, or after the bitmaps and inodes of
     /// the group's neighbours.
     pub(crate) fn inode_goal(&self, ino: u32) -> u64 {
@@ -35,6 +46,10 @@ impl Volume {
     pub(crate) fn allocate(&mut self, goal: u64, want: u32) -> Result<(u64, u32)> {
         let goal = if self.geo.valid(goal, 1) { goal } else { self.geo.first_data_block + 1 };
         let home = self.geo.group_of(goal);
+        // Content was promised its place when the program wrote it.
+        if !self.promised && self.free_blocks_count() <= self.reserved() && !self.may_use_reserve() {
+            return Err(Errno::ENOSPC.into());
+        }
         let want = want.clamp(1, self.geo.blocks_per_group);
         let mut best: Option<(u32, usize, usize)> = None;
         let mut looked = 0;

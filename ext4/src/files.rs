@@ -93,18 +93,27 @@ impl Ext4 {
             let count = (end.div_ceil(size) - first).min(WRITE_BLOCKS);
             let part_end = ((first + count) << bits).min(end);
             let part = |from: u64, to: u64| data.get((from - off) as usize..(to - off) as usize).unwrap_or(&[]);
-            let reached = self.with(|vol| vol.write_step(ino, at, part(at, part_end)))?;
+            let reached = self.promised(|vol| vol.write_step(ino, at, part(at, part_end)))?;
             if let Some((runs, upto)) = reached.outside {
                 for (from, run) in runs {
                     let start = (from << bits).max(at);
                     let stop = ((from + run.len) << bits).min(upto);
                     self.with_fresh(run, start % size, part(start, stop))?;
                 }
-                self.with(|vol| vol.wrote(ino, first, upto))?;
+                self.promised(|vol| vol.wrote(ino, first, upto))?;
             }
             at = reached.upto;
         }
         Ok(())
+    }
+
+    fn promised<T>(&self, f: impl FnOnce(&mut Volume) -> Result<T>) -> Result<T> {
+        self.with(|vol| {
+            vol.promised = true;
+            let result = f(vol);
+            vol.promised = false;
+            result
+        })
     }
 
     fn with_fresh(&self, run: Run, within: u64, bytes: &[u8]) -> Result<()> {

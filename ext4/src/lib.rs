@@ -67,6 +67,7 @@ pub use device::{BlockDevice, DeviceError, Environment};
 pub use error::{Error, Result};
 pub use mount::MountOptions;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -93,7 +94,7 @@ const CONTENT_LOCKS: usize = 32;
 /// A mounted file system. Files are named by inode number; the caller keeps to those that it got
 /// from here and has not released.
 pub struct Ext4 {
-    volume: sync::Mutex<Volume>,
+    volume: sync::Mutex<Box<Volume>>,
     /// Held over a change of a file's content, each for the inodes with its number modulo their
     /// count: blocks that are being written without the volume's lock are not freed meanwhile.
     /// Taken before all others.
@@ -117,6 +118,17 @@ impl Ext4 {
     /// Makes everything durable, marks the file system clean. It is read-only afterwards.
     pub fn unmount(&self) -> Result<()> {
         self.with(Volume::unmount)
+    }
+
+    /// Has what was mounted to be read, or made so since, be written from now on. `EROFS` where the disk, a feature or an error
+    /// forbids it, or where the journal was left alone and is still to be replayed.
+    pub fn make_writable(&self) -> Result<()> {
+        self.with(Volume::make_writable)
+    }
+
+    /// Whether the caller may use the blocks that are kept for the super-user.
+    pub fn may_use_reserve(&self) -> bool {
+        self.volume.lock().may_use_reserve()
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Volume) -> Result<T>) -> Result<T> {

@@ -8,8 +8,10 @@ use crate::geometry::Geometry;
 use crate::journal::Journal;
 use crate::layout::Superblock;
 use crate::volume::Volume;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
+use syscall_shim::Errno;
 use zerocopy::FromBytes;
 
 /// How to mount.
@@ -43,14 +45,19 @@ fn read_super(device: &dyn BlockDevice) -> Result<Superblock> {
     Superblock::read_from_bytes(bytes).map_err(|_| Error::Corrupt("superblock"))
 }
 
-pub(crate) fn mount(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Volume> {
+/// Not inlined: the superblock and the volume's copies of it are off the stack, which need not be large, when the work begins.
+#[inline(never)]
+fn read(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Box<Volume>> {
     let sb = read_super(&*device)?;
     if sb.magic.get() == crate::layout::MAGIC && sb.rev_level.get() >= 1 {
         features::check(&sb)?;
     }
     let geo = Geometry::new(&sb, device.size())?;
-    let limit = options.cache_blocks.max(64);
-    let mut vol = Volume::new(device, env, geo, sb, limit);
+    Ok(Volume::new(device, env, geo, sb, options.cache_blocks.max(64)))
+}
+
+pub(crate) fn mount(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Box<Volume>> {
+    let mut vol = read(device, env, options)?;
     let mut journal = Journal::load(&mut vol)?;
     let recover = vol.sb.feature_incompat.get() & features::INCOMPAT_RECOVER != 0;
     if let Some(journal) = journal.as_mut().filter(|_| recover && !(options.read_only && options.no_replay)) {
@@ -121,6 +128,18 @@ impl Volume {
             }
             other => other,
         }
+    }
+
+    pub(crate) fn make_writable(&mut self) -> Result<()> {
+        if !self.read_only {
+            return Ok(());
+        }
+        let unplayed = self.sb.feature_incompat.get() & features::INCOMPAT_RECOVER != 0;
+        if self.failed || unplayed || self.device.read_only() || features::check(&self.sb)?.is_some() {
+            return Err(Errno::EROFS.into());
+        }
+        let journal = Journal::load(self)?;
+        self.begin_writing(journal)
     }
 
     /// Totals of the superblock are only written now and then: those of the groups are right.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result, corrupt};
 use crate::geometry::Geometry;
 use crate::journal::{Flight, Journal};
 use crate::layout::Superblock;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
@@ -36,6 +37,8 @@ pub(crate) struct Volume {
     pub read_only: bool,
     /// An internal error has happened since the mount.
     pub failed: bool,
+    /// Content is being written: who may use what is kept for the super-user was asked before.
+    pub promised: bool,
 }
 
 /// What has changed since the last commit.
@@ -90,8 +93,8 @@ impl Volume {
         geo: Geometry,
         sb: Superblock,
         cache_blocks: usize,
-    ) -> Volume {
-        Volume {
+    ) -> Box<Volume> {
+        Box::new(Volume {
             device,
             env,
             geo,
@@ -106,7 +109,8 @@ impl Volume {
             op: None,
             read_only: true,
             failed: false,
-        }
+            promised: false,
+        })
     }
 
     /// Reads a block of metadata.

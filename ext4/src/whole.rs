@@ -19,8 +19,7 @@ impl Volume {
     }
 
     pub(crate) fn statfs(&mut self) -> Result<StatFs> {
-        let high = if self.geo.has_incompat(crate::features::INCOMPAT_64BIT) { self.sb.r_blocks_count_hi.get() } else { 0 };
-        let reserved = u64::from(self.sb.r_blocks_count_lo.get()) | u64::from(high) << 32;
+        let reserved = self.reserved();
         let free = self.free_blocks_count();
         let word = |at: usize| crate::layout::bytes_at(&self.geo.uuid, at).map_or(0, u64::from_le_bytes);
         let fsid = word(0) ^ word(8);

@@ -76,6 +76,8 @@ mod trace;
 mod vdso;
 #[cfg(target_os = "none")]
 mod vfs;
+#[cfg(target_os = "none")]
+mod volumes;
 
 /// Exit status when the program could not be started.
 #[cfg(target_os = "none")]

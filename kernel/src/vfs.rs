@@ -250,6 +250,7 @@ pub fn populate() -> Result<Manifest, String> {
         }
     }
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
+    crate::volumes::mount_all(namespace())?;
     // What the image has does not count, however much it is.
     if let Some(root) = MEMORY.lock().first().and_then(Weak::upgrade) {
         root.allow_inodes(half_of_memory());

@@ -42,8 +42,10 @@ pub enum Error {
         reason: String,
     },
     /// A file that is to be a disk.
-    #[error("--disk {}: {why}", path.display())]
+    #[error("{what} {}: {why}", path.display())]
     Disk {
+        /// `--disk` or `volume`.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why it cannot be one.

@@ -25,3 +25,4 @@ pub mod profile;
 pub mod session;
 pub mod suite;
 pub mod terminal;
+pub mod volume;

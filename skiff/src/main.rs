@@ -13,6 +13,7 @@ use skiff::network::{Network, Publish, check_address};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
+use skiff::volume::{self, Mounted};
 use skiff::{gdb, memory, metrics, outlet, profile, session, suite};
 use std::fs::File;
 use std::io::Write;
@@ -90,6 +91,11 @@ enum Command {
         /// The file
         #[arg(short, long, value_name = "FILE", default_value = "core")]
         output: PathBuf,
+    },
+    /// Make, show, check and copy volumes: what programs keep from one machine to the next (`skiff run --volume`)
+    Volume {
+        #[command(subcommand)]
+        command: volume::cli::VolumeCommand,
     },
     /// Show tasks, memory and system calls of a machine that runs, again and again
     Top {
@@ -247,8 +253,14 @@ struct Run {
     /// size of its sectors; `writethrough`, that it keeps nothing in a cache; `faults=FILE`, what is to go wrong, as QEMU's blkdebug takes it.
     #[arg(long, value_name = "FILE[:ro]", help_heading = "Disks")]
     disk: Vec<Disk>,
-    /// Make the files of --disk that are missing, with this size
-    #[arg(long, value_name = "SIZE", value_parser = disk::parse_size, requires = "disk", help_heading = "Disks")]
+    /// Mount a volume there before the program starts: a name, as of `skiff volume`, or an image of ext4, ending in .img or with a slash
+    ///
+    /// What is written to it is there for the next machine, and for any Linux. A volume is one machine's at a time; with `:ro`, it is
+    /// only read, by several if need be.
+    #[arg(long, value_name = "NAME-or-FILE.img:DIRECTORY[:ro]", help_heading = "Disks")]
+    volume: Vec<Mounted>,
+    /// Make the files of --disk and the volumes that are missing, with this size
+    #[arg(long, value_name = "SIZE", value_parser = disk::parse_size, help_heading = "Disks")]
     size: Option<u64>,
     /// Directory that becomes the guest's root
     #[arg(long, value_name = "DIR", help_heading = "What goes into the image")]
@@ -287,6 +299,7 @@ fn main() -> ExitCode {
         Command::Profile(profile) => profile.run(),
         Command::Gdb(gdb) => gdb.run(),
         Command::Core { machine, pid, output } => core(machine.as_deref(), pid, output),
+        Command::Volume { command } => command.run(),
         Command::Top { machine, interval, rounds } => top(machine.as_deref(), interval, rounds),
     };
     match done {
@@ -378,6 +391,12 @@ impl Profile {
 impl Run {
     /// What the kernel would refuse is refused before anything is built.
     fn check(&self) -> Result<()> {
+        if self.size.is_some() && self.disk.is_empty() && self.volume.is_empty() {
+            return Err(Error::Usage("--size is for --disk or --volume".into()));
+        }
+        if self.disk.len() + self.volume.len() > disk::MAX {
+            return Err(Error::Usage(format!("--disk, --volume: a machine has at most {} of them", disk::MAX)));
+        }
         self.ip.iter().try_for_each(|text| check_address(text))?;
         if let Some(text) = self.gateway.iter().find(|text| text.parse::<std::net::IpAddr>().is_err()) {
             return Err(Error::Usage(format!("--gateway {text}: expected an address")));
@@ -448,6 +467,12 @@ impl Run {
         }
         options.extend(extras.options);
         options.extend(self.append);
+        // The machine finds its disks in this order.
+        let mut disks = disk::take(&self.disk, self.size)?;
+        for volume in &self.volume {
+            options.push(volume.option(disks.len()));
+            disks.push(volume.take(self.size)?);
+        }
         let initrd = prepared.manifest.as_ref().map(write_archive).transpose()?;
         let machine = Machine {
             memory: memory::choose(&prepared.image, asked)?,
@@ -459,7 +484,7 @@ impl Run {
             options,
             channel,
             network,
-            disks: disk::take(&self.disk, self.size)?,
+            disks,
             monitor: timeout.is_some(),
             debugger: extras.debugger.as_ref().map(gdb::Debugger::socket),
         };

@@ -20,6 +20,9 @@ const CHECKS: &[Check] = &[
     ("of three machines of one name one starts", one_name),
     ("options that mean nothing are refused", refused_options),
     ("a damaged image says so on any monitor", damaged_image),
+    ("what is on a volume is there for the next machine", volume_kept),
+    ("a volume is one machine's, and is clean when it is stopped", volume_in_use),
+    ("files are copied into a volume and out of it", volume_copy),
     ("crash reports are few, and counted", crash_loop),
     ("without a clock the date is the build's", no_clock),
     ("what is typed before the serial port is set up is not lost", early_serial),
@@ -226,7 +229,9 @@ fn one_name(lab: &Lab) -> Result<(), String> {
 }
 
 fn refused_options(lab: &Lab) -> Result<(), String> {
-    let tries: [(&[&str], &str); 5] = [
+    let tries: [(&[&str], &str); 7] = [
+        (&["--volume", "nosuch.img:/x"], "add --size SIZE"),
+        (&["--size", "1G"], "--size is for"),
         (&["--ip", "x"], "--ip x"),
         (&["--trace=nosuchcall"], "nosuchcall"),
         (&["--tap", "nosuchtap", "--gateway", "x"], "--gateway x"),
@@ -240,6 +245,129 @@ fn refused_options(lab: &Lab) -> Result<(), String> {
         expect(out.status.code() == Some(125) && said.contains(says), (options, out.status, said))?;
     }
     Ok(())
+}
+
+/// `skiff volume`, with volumes that have names in the lab.
+fn volume(lab: &Lab, arguments: &[&str]) -> Result<Output, String> {
+    output(lab.skiff(&["volume"]).env("XDG_DATA_HOME", lab.dir.join("data")).args(arguments))
+}
+
+/// That there is no journal to be replayed, and e2fsck finds nothing.
+fn is_clean(lab: &Lab, image: &str) -> Result<(), String> {
+    let mut dump = Command::new("dumpe2fs");
+    let head = text(&output(dump.args(["-h", image]).current_dir(&lab.dir))?.stdout);
+    expect(head.contains("has_journal") && !head.contains("needs_recovery") && !head.contains("with errors"), &head)?;
+    let said = volume(lab, &["fsck", image])?;
+    expect(said.status.success(), text(&said.stdout))
+}
+
+/// Adds a line to a file, and tells how many there are. It leaves a file open that has no name, with pages that were not written.
+const KEEPS: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void) {
+    static char text[100000];
+    int log = open("/var/lib/keeps/log", O_RDWR | O_CREAT | O_APPEND, 0640), lines = 0;
+    if (write(log, "line\n", 5) != 5 || fsync(log)) return 1;
+    for (ssize_t n = pread(log, text, sizeof text, 0); n > 0; n--) lines += text[n - 1] == '\n';
+    int gone = open("/var/lib/keeps/gone", O_RDWR | O_CREAT, 0600);
+    write(gone, text, sizeof text);
+    unlink("/var/lib/keeps/gone");
+    printf("%d lines\n", lines);
+    return 0;
+}
+"#;
+
+fn volume_kept(lab: &Lab) -> Result<(), String> {
+    let program = compile(lab, "keeps", KEEPS)?;
+    let _ = fs::remove_file(lab.dir.join("kept.img"));
+    for (options, says) in [
+        (&["--volume=kept.img:/var/lib/keeps", "--size=16M"][..], "1 lines\n"),
+        (&["--volume=kept.img:/var/lib/keeps"], "2 lines\n"),
+        // Beside a disk, whose name comes first.
+        (&["--volume=./kept.img:/var/lib/keeps/", "--disk=kept-disk.img", "--size=1M"], "3 lines\n"),
+    ] {
+        let out = output(&mut run(lab, &program, options, &[]))?;
+        expect(text(&out.stdout) == says, (options, &out.status, text(&out.stderr)))?;
+        is_clean(lab, "kept.img")?;
+    }
+    let mut debugfs = Command::new("debugfs");
+    let said = output(debugfs.args(["-R", "cat /log", "kept.img"]).current_dir(&lab.dir))?;
+    expect(text(&said.stdout) == "line\n".repeat(3), text(&said.stdout))?;
+    // Not written to where that is not wanted.
+    let before = fs::read(lab.dir.join("kept.img")).map_err(|e| e.to_string())?;
+    let out = output(&mut run(lab, &program, &["--volume=kept.img:/var/lib/keeps:ro"], &[]))?;
+    expect(out.status.code() == Some(1), (&out.status, text(&out.stderr)))?;
+    expect(fs::read(lab.dir.join("kept.img")).is_ok_and(|after| after == before), "the image has changed")
+}
+
+fn volume_in_use(lab: &Lab) -> Result<(), String> {
+    let _ = fs::remove_file(lab.dir.join("used.img"));
+    let options = ["--volume=used.img:/data", "--size=16M"];
+    let shell = "echo kept > /data/file; echo ready; sleep 100 & trap 'exit 3' TERM; wait";
+    let mut child = spawn(&mut run(lab, "/bin/busybox", &options, &["sh", "-c", shell]))?;
+    let mut ready = [0; 6];
+    child.stdout.as_mut().ok_or("no pipe")?.read_exact(&mut ready).map_err(|e| e.to_string())?;
+    for arguments in
+        [&["rm", "used.img"][..], &["fsck", "used.img"], &["inspect", "used.img"], &["cp", "used.img:/file", "used"]]
+    {
+        let out = volume(lab, arguments)?;
+        let said = text(&out.stderr);
+        let named = said.contains("is in use by the machine busybox") && said.contains(&child.id().to_string());
+        expect(out.status.code() == Some(125) && named, (arguments, said))?;
+    }
+    let out = output(&mut run(lab, "/bin/true", &["--volume=used.img:/data"], &[]))?;
+    expect(text(&out.stderr).contains("is in use by the machine busybox"), text(&out.stderr))?;
+    let told = Command::new("kill").arg(child.id().to_string()).status();
+    expect(told.is_ok_and(|status| status.success()), "kill")?;
+    let status = ends(&mut child, PATIENCE)?;
+    expect(status == 3, status)?;
+    is_clean(lab, "used.img")?;
+    let out = output(&mut run(lab, "/bin/cat", &["--volume=used.img:/data:ro"], &["/data/file"]))?;
+    expect(out.stdout == b"kept\n", text(&out.stderr))
+}
+
+fn volume_copy(lab: &Lab) -> Result<(), String> {
+    let shell = |script: &str| {
+        let mut shell = Command::new("sh");
+        let out = output(shell.args(["-ec", script]).current_dir(&lab.dir))?;
+        expect(out.status.success(), (script, text(&out.stdout), text(&out.stderr)))
+    };
+    shell(
+        "rm -rf data tree back; mkdir -p tree/inner; seq 300000 > tree/inner/large; ln -s inner/large tree/link; \
+         touch -d 2040-01-02 tree/old; chmod 4710 tree/old; truncate -s 8M tree/hole; printf x >> tree/hole",
+    )?;
+    let done = |arguments: &[&str]| {
+        let out = volume(lab, arguments)?;
+        expect(out.status.success(), (arguments, text(&out.stderr)))?;
+        Ok::<_, String>(text(&out.stdout))
+    };
+    done(&["create", "copies", "--size", "32M"])?;
+    done(&["cp", "tree", "copies:/"])?;
+    done(&["cp", "tree/old", "copies:/tree/inner/renamed"])?;
+    is_clean(lab, "data/skiff/volumes/copies.img")?;
+    expect(done(&["ls"])?.starts_with("copies "), "ls")?;
+    expect(done(&["inspect", "copies"])?.contains("files       18 of"), done(&["inspect", "copies"])?)?;
+    let mut machine = run(
+        lab,
+        "/bin/busybox",
+        &["--volume=copies:/srv"],
+        &["sh", "-c", "cd /srv/tree; md5sum link; stat -c %a.%u.%Y old"],
+    );
+    let out = output(machine.env("XDG_DATA_HOME", lab.dir.join("data")))?;
+    let said = text(&out.stdout);
+    expect(said.contains("  link\n4710.0.2209"), (&said, text(&out.stderr)))?;
+    done(&["cp", "copies:/tree", "back"])?;
+    shell(
+        "cmp tree/old back/inner/renamed; rm back/inner/renamed; diff -r --no-dereference tree back; test back/old -nt back/inner",
+    )?;
+    let out = volume(lab, &["cp", "copies:/none", "back"])?;
+    expect(text(&out.stderr).contains("/none: there is no such file"), text(&out.stderr))?;
+    let out = volume(lab, &["create", "copies"])?;
+    expect(text(&out.stderr).contains("is there already"), text(&out.stderr))?;
+    done(&["rm", "copies"])?;
+    expect(done(&["ls"])?.is_empty(), "ls")
 }
 
 /// QEMU with an image, without skiff: its serial output, and its status.

@@ -125,6 +125,34 @@ impl Mapping {
     pub fn write_back(&self, first: u64, end: u64) -> SysResult<()> {
         let Some(source) = self.backing() else { return Ok(()) };
         let _one = self.writing.lock();
+        self.write_dirty(source, first, end)
+    }
+
+    /// Has `change` change what the disk has, size included, past the pages: dirty ones are written before, and nobody writes any
+    /// back meanwhile. `change` itself must not ask for it, so it uses [`Mapping::truncate`] and [`Mapping::discard`].
+    pub fn change_below<T>(&self, change: impl FnOnce() -> SysResult<T>) -> SysResult<T> {
+        let _one = self.writing.lock();
+        if let Some(source) = self.backing() {
+            self.write_dirty(source, 0, u64::MAX)?;
+        }
+        change()
+    }
+
+    /// Takes the pages `[first, end)` out as they are.
+    pub fn discard(&self, first: u64, end: u64) {
+        self.drop_range(first, end, false);
+    }
+
+    /// Writes dirty pages back, unless somebody is at it, who may be the one that wants memory for that. [`Mapping::errors`] keeps
+    /// the error.
+    pub(super) fn write_back_if_free(&self) {
+        if let (Some(source), Some(_one)) = (self.backing(), self.writing.try_lock()) {
+            let _ = self.write_dirty(source, 0, u64::MAX);
+        }
+    }
+
+    /// As [`Mapping::write_back`], for whoever holds `writing`.
+    fn write_dirty(&self, source: &Arc<dyn PageSource>, first: u64, end: u64) -> SysResult<()> {
         let mut result = Ok(());
         let mut next = first;
         while next < end {

@@ -140,14 +140,33 @@ impl Files {
         }
     }
 
-    /// Deletes files that have gone. Whoever changes something does it: the last user may have been one that must not wait.
+    /// Deletes files that have gone. Whoever changes something, or asks what is free, does it: the last user may have been one that
+    /// must not wait.
     pub(crate) fn settle(&self) {
+        if self.released.lock().is_empty() || self.read_only() {
+            return;
+        }
         let released = core::mem::take(&mut *self.released.lock());
         for ino in released {
             if self.live(ino).is_none() && self.core.release(ino).is_err() {
                 kwarn!("{}: file {ino} cannot be deleted: fsck will do it", self.device.0.name());
             }
         }
+    }
+
+    /// Lets go of dirty files that have neither a name nor a user, whose pages nobody will read; then deletes what has gone.
+    fn settle_all(&self) {
+        let mut from = 0;
+        loop {
+            let mut dirty = self.dirty.lock();
+            let useless = |node: &Arc<Node>| Arc::strong_count(node) == 1 && !node.has_names();
+            let found = dirty.range(from..).find(|(_, node)| useless(node)).map(|(ino, _)| *ino);
+            let node = found.and_then(|ino| dirty.remove(&ino));
+            drop(dirty);
+            let Some(node) = node else { break };
+            from = node.ino;
+        }
+        self.settle();
     }
 
     /// A node has dirty pages.
@@ -161,11 +180,15 @@ impl Files {
         if self.read_only() {
             return Err(Errno::EROFS);
         }
+        self.settle();
         let dirty: u64 = self.dirty.lock().values().map(|node| node.dirty_count()).sum();
         let wanted = (dirty + 1) * fs::PAGE_SIZE as u64 + bytes;
-        let room = || self.core.statfs().map(|sizes| sizes.bavail.saturating_mul(sizes.bsize));
+        let all = self.core.may_use_reserve();
+        let room =
+            || self.core.statfs().map(|sizes| if all { sizes.bfree } else { sizes.bavail }.saturating_mul(sizes.bsize));
         let enough = if platform().has_room() { ENOUGH_DIRTY } else { ENOUGH_DIRTY_WHERE_SHORT };
         if dirty > enough || room()? < wanted {
+            self.settle_all();
             self.write_back()?;
             if room()? < bytes {
                 return Err(Errno::ENOSPC);
@@ -207,6 +230,7 @@ impl FileSystem for Files {
     }
 
     fn statfs(&self) -> SysResult<StatFs> {
+        self.settle_all();
         Ok(self.core.statfs()?)
     }
 
@@ -220,11 +244,11 @@ impl FileSystem for Files {
 
     fn reconfigure(&self, options: &str, read_only: bool) -> SysResult<()> {
         Options::parse(options)?;
+        self.settle_all();
         match (self.read_only(), read_only) {
             (false, true) if !self.nameless().is_empty() => Err(Errno::EBUSY),
             (false, true) => self.end(),
-            // What was not opened for writing would have to be mounted anew.
-            (true, false) => Err(Errno::EROFS),
+            (true, false) => Ok(self.core.make_writable()?),
             _ => Ok(()),
         }
     }
@@ -237,6 +261,7 @@ impl FileSystem for Files {
         if self.read_only() {
             return Ok(());
         }
+        self.settle_all();
         let written = self.write_back();
         self.settle();
         written.and(Ok(self.core.sync()?))
@@ -246,8 +271,10 @@ impl FileSystem for Files {
         if self.read_only() {
             return Ok(());
         }
-        // Nobody comes back to a file without a name.
-        for node in self.nameless() {
+        self.settle_all();
+        // Nobody comes back to a file without a name. They are held until nothing can be deleted a second time.
+        let nameless = self.nameless();
+        for node in &nameless {
             let dirty = self.dirty.lock().remove(&node.ino);
             drop(dirty);
             self.core.release(node.ino)?;

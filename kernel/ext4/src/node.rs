@@ -6,6 +6,7 @@ use core::any::Any;
 
 use fs::inode::NewNode;
 use fs::mapping::Mapping;
+use fs::sync::SleepLock;
 use fs::{
     AccessAttrs, DirEntry, FallocateMode, FileType, Inode, InodeCommon, InodeRef, MODE_BITS, Metadata, PAGE_SIZE,
     RenameFlags, S_IFCHR, S_IFDIR, S_IFREG, SetAttr, XattrFlags,
@@ -35,6 +36,8 @@ pub struct Node {
     file_type: FileType,
     /// As on the disk when something last changed; the size is the mapping's. A leaf lock.
     attrs: SpinLock<Metadata>,
+    /// Held from the look at the disk until `attrs` has it, so that what is newer is not overwritten. Before the file system's locks.
+    refreshing: SleepLock,
     mapping: Option<Arc<Mapping>>,
     me: Weak<Node>,
 }
@@ -48,7 +51,17 @@ impl Node {
             let content = || Content { core: files.core.clone(), ino, node: me.clone() };
             let mapping = (file_type == FileType::Regular).then(|| Mapping::new(Some(Arc::new(content())), attrs.size));
             let attrs = SpinLock::new(attrs);
-            Node { common: InodeCommon::new(), files: Some(files), ino, file_type, attrs, mapping, me: me.clone() }
+            let refreshing = SleepLock::new();
+            Node {
+                common: InodeCommon::new(),
+                files: Some(files),
+                ino,
+                file_type,
+                attrs,
+                refreshing,
+                mapping,
+                me: me.clone(),
+            }
         }))
     }
 
@@ -56,7 +69,8 @@ impl Node {
     pub(crate) fn lost(files: Option<Arc<Files>>, ino: u32) -> Arc<Node> {
         let attrs = SpinLock::new(Metadata { ino: ino.into(), mode: S_IFDIR, nlink: 1, ..Metadata::default() });
         let me = Weak::new();
-        Arc::new(Node { common: InodeCommon::new(), files, ino, file_type: FileType::Dir, attrs, mapping: None, me })
+        let (common, refreshing) = (InodeCommon::new(), SleepLock::new());
+        Arc::new(Node { common, files, ino, file_type: FileType::Dir, attrs, refreshing, mapping: None, me })
     }
 
     fn files(&self) -> SysResult<&Arc<Files>> {
@@ -95,6 +109,7 @@ impl Node {
     /// Looks at the attributes again, after a change that leaves flags and extended attributes alone.
     pub(crate) fn refresh(&self) -> SysResult<()> {
         let files = self.files()?;
+        let _one = self.refreshing.lock();
         let fresh = files.core.metadata(self.ino)?;
         let mut attrs = self.attrs.lock();
         *attrs = Metadata { dev: attrs.dev, mode: fresh.mode | attrs.mode & !MODE_BITS, ..fresh };
@@ -103,7 +118,9 @@ impl Node {
 
     /// Looks at all of them again.
     fn reload(&self) -> SysResult<()> {
-        *self.attrs.lock() = attributes(self.files()?, self.ino)?;
+        let _one = self.refreshing.lock();
+        let fresh = attributes(self.files()?, self.ino)?;
+        *self.attrs.lock() = fresh;
         Ok(())
     }
 
@@ -280,31 +297,33 @@ impl Inode for Node {
     fn truncate(&self, size: u64) -> SysResult<()> {
         let mapping = self.mapping.as_ref().ok_or(Errno::EINVAL)?;
         let files = self.to_change()?;
-        // What is dirty and stays is on the disk before the size changes there.
-        mapping.write_back(0, u64::MAX)?;
-        files.core.truncate(self.ino, size)?;
-        mapping.truncate(size)?;
+        // What is dirty and stays is on the disk before the size changes there; what is written beside that would grow it again.
+        mapping.change_below(|| {
+            files.core.truncate(self.ino, size)?;
+            mapping.truncate(size)
+        })?;
         self.refresh()
     }
 
     fn fallocate(&self, mode: FallocateMode, off: u64, len: u64) -> SysResult<()> {
         let mapping = self.mapping.as_ref().ok_or(Errno::EOPNOTSUPP)?;
         let files = self.to_change()?;
-        mapping.write_back(0, u64::MAX)?;
-        files.core.fallocate(self.ino, mode, off, len)?;
-        let moves = FallocateMode::COLLAPSE_RANGE | FallocateMode::INSERT_RANGE;
-        if mode.intersects(moves) {
-            mapping.forget(off / PAGE, u64::MAX)?;
-        } else if mode.intersects(FallocateMode::PUNCH_HOLE | FallocateMode::ZERO_RANGE) {
-            mapping.forget(off / PAGE, (off + len).div_ceil(PAGE))?;
-        }
-        self.refresh()?;
-        let size = self.attrs.lock().size;
-        if size < mapping.size() {
-            return mapping.truncate(size);
-        }
-        mapping.grow(size);
-        Ok(())
+        mapping.change_below(|| {
+            files.core.fallocate(self.ino, mode, off, len)?;
+            let moves = FallocateMode::COLLAPSE_RANGE | FallocateMode::INSERT_RANGE;
+            if mode.intersects(moves) {
+                mapping.discard(off / PAGE, u64::MAX);
+            } else if mode.intersects(FallocateMode::PUNCH_HOLE | FallocateMode::ZERO_RANGE) {
+                mapping.discard(off / PAGE, (off + len).div_ceil(PAGE));
+            }
+            self.refresh()?;
+            let size = self.attrs.lock().size;
+            if size < mapping.size() {
+                return mapping.truncate(size);
+            }
+            mapping.grow(size);
+            Ok(())
+        })
     }
 
     fn seek_data(&self, off: u64) -> SysResult<u64> {

@@ -224,6 +224,122 @@ fn a_full_disk_is_said_in_time() {
 }
 
 #[test]
+fn a_truncation_beside_writing_back_keeps_the_size() {
+    let image = Image::new("ext4");
+    let files = image.mount("ext4", false).unwrap();
+    let tree = tree(files.clone());
+    let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                caller::testing::with(|_| ());
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    files.sync().unwrap();
+                }
+            });
+        }
+        for round in 0..200u64 {
+            write(&file, 0, &[round as u8; 200_000]).unwrap();
+            let size = round * 37 % 9000;
+            file.truncate(size).unwrap();
+            assert_eq!(files.core.metadata(file.metadata().ino as u32).unwrap().size, size, "round {round}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let size = file.metadata().size;
+    drop(file);
+    tree.end().unwrap();
+    image.ask("e2fsck", &["-fn"]);
+    assert!(image.ask("debugfs", &["-R", "stat /file"]).contains(&format!("Size: {size}")));
+}
+
+#[test]
+fn what_is_mounted_read_only_can_be_written_later() {
+    let image = Image::new("ext4");
+    let files = image.mount("ext4", true).unwrap();
+    let tree = tree(files.clone());
+    let create = OpenFlags::CREAT | OpenFlags::RDWR;
+    assert_eq!(open(&tree, "/mnt/file", create).err(), Some(Errno::EROFS));
+    for round in 0..3u8 {
+        files.reconfigure("", false).unwrap();
+        assert_eq!(write(&open(&tree, "/mnt/file", create).unwrap(), round.into(), &[b'a' + round]), Ok(1));
+        files.reconfigure("", true).unwrap();
+        assert_eq!(open(&tree, "/mnt/new", create).err(), Some(Errno::EROFS));
+        image.ask("e2fsck", &["-fn"]);
+    }
+    assert!(image.ask("debugfs", &["-R", "cat /file"]).contains("abc"));
+}
+
+#[test]
+fn a_nameless_file_gives_its_blocks_back_when_it_is_closed() {
+    let image = Image::new("ext4");
+    let files = image.mount("ext4", false).unwrap();
+    let tree = tree(files.clone());
+    let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+    let before = files.statfs().unwrap().bfree;
+    write(&file, 0, &[1; 1 << 20]).unwrap();
+    files.sync().unwrap();
+    tree.unlink(&tree.kernel_context(), None, b"/mnt/file").unwrap();
+    assert!(files.statfs().unwrap().bfree < before);
+    drop(file);
+    assert_eq!(files.statfs().unwrap().bfree, before);
+}
+
+#[test]
+fn a_nameless_file_with_dirty_pages_is_deleted_once() {
+    let image = Image::new("ext4");
+    let files = image.mount("ext4", false).unwrap();
+    let tree = tree(files.clone());
+    let make = |name: &str| {
+        let file = open(&tree, name, OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+        write(&file, 0, &[1; 1 << 20]).unwrap();
+        files.sync().unwrap();
+        write(&file, 0, &[2; 1 << 16]).unwrap();
+        tree.unlink(&tree.kernel_context(), None, name.as_bytes()).unwrap();
+        file
+    };
+    let before = files.statfs().unwrap().bfree;
+    drop(make("/mnt/closed"));
+    assert_eq!(files.statfs().unwrap().bfree, before);
+    // One that nobody has open at the end, and one that somebody has.
+    drop(make("/mnt/left"));
+    let open = make("/mnt/open");
+    assert_eq!(tree.end(), Ok(()));
+    drop(open);
+    image.ask("e2fsck", &["-fn"]);
+}
+
+#[test]
+fn some_blocks_are_the_super_users() {
+    let image = Image::new("ext4");
+    let files = image.mount("ext4", false).unwrap();
+    let tree = tree(files.clone());
+    let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
+    let fill = |from: u64| {
+        let mut at = from;
+        while let Ok(n) = write(&file, at, &[7; 4096]) {
+            at += n as u64;
+        }
+        files.sync().unwrap();
+        at
+    };
+    caller::testing::with(|caller| caller.credentials = Arc::new(caller::Credentials { fsuid: 1000, ..Default::default() }));
+    let others = fill(0);
+    let sizes = files.statfs().unwrap();
+    assert!(sizes.bfree > sizes.bavail && sizes.bavail < 16, "{sizes:?}");
+    // Nor for what is no content.
+    let fails = |n: u32| tree.mkdir(&tree.kernel_context(), None, format!("/mnt/{n}").as_bytes(), 0o755).err();
+    assert_eq!((0..20).find_map(fails), Some(Errno::ENOSPC));
+    caller::testing::with(|caller| caller.credentials = Arc::new(caller::Credentials::root()));
+    assert!(fill(others) > others);
+    assert!(files.statfs().unwrap().bfree < 16);
+    drop(file);
+    tree.end().unwrap();
+    image.ask("e2fsck", &["-fn"]);
+}
+
+#[test]
 fn what_is_no_file_system() {
     let image = Image::new("ext4");
     image.memory.bytes.lock().unwrap()[..4096].fill(0);

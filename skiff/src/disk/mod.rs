@@ -3,7 +3,7 @@
 //! A file belongs to one machine at a time, by a lock that the process of `skiff run` holds (`lock`). What a raw file holds is the
 //! guest's to say, so nothing is ever concluded from it: one that looks like qcow2 is used when its user says which it is.
 
-mod lock;
+pub(crate) mod lock;
 mod qcow2;
 
 use crate::error::{Error, On, Result};
@@ -32,6 +32,8 @@ pub enum Format {
 /// What `--disk` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
+    /// What the user calls it.
+    what: &'static str,
     /// The file.
     path: PathBuf,
     /// The guest may not write to it.
@@ -72,7 +74,7 @@ impl FromStr for Disk {
         if path.is_empty() {
             return Err(format!("{text}: expected FILE[:ro]"));
         }
-        Ok(Self { path: path.into(), read_only, format, sector, write_through, faults })
+        Ok(Self { what: "--disk", path: path.into(), read_only, format, sector, write_through, faults })
     }
 }
 
@@ -87,9 +89,6 @@ pub struct Held {
 
 /// Takes the files of all disks, and makes those that are missing, with `size` MiB.
 pub fn take(disks: &[Disk], size: Option<u64>) -> Result<Vec<Held>> {
-    if disks.len() > MAX {
-        return Err(Error::Usage(format!("--disk: a machine has at most {MAX}")));
-    }
     disks.iter().map(|disk| disk.take(size)).collect()
 }
 
@@ -99,11 +98,18 @@ pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
 }
 
 impl Disk {
-    fn wrong(&self, why: impl Into<String>) -> Error {
-        Error::Disk { path: self.path.clone(), why: why.into() }
+    /// The disk of a volume.
+    pub(crate) fn of_volume(path: PathBuf, read_only: bool) -> Self {
+        let format = Some(Format::Raw);
+        Self { what: "volume", path, read_only, format, sector: None, write_through: false, faults: None }
     }
 
-    fn take(&self, size: Option<u64>) -> Result<Held> {
+    fn wrong(&self, why: impl Into<String>) -> Error {
+        Error::Disk { what: self.what, path: self.path.clone(), why: why.into() }
+    }
+
+    /// Takes the file.
+    pub(crate) fn take(&self, size: Option<u64>) -> Result<Held> {
         let file = match self.open() {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !self.read_only => self.make(size)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.wrong("there is no such file")),
@@ -192,10 +198,6 @@ impl Held {
         });
         let bus = if microvm { "device" } else { "pci" };
         let mut device = format!("virtio-blk-{bus},drive=disk{index},num-queues={}", cpus.min(MAX_QUEUES));
-        if microvm {
-            // Left to itself, QEMU takes the last transport first, and the first disk would be found last.
-            device += &format!(",bus=virtio-mmio-bus.{index}");
-        }
         if let Some(size) = disk.sector {
             device += &format!(",logical_block_size={size},physical_block_size={size}");
         }
