@@ -77,7 +77,10 @@ pub mod ipi {
 }
 
 pub mod control {
-    pub fn serialize() {}
+    /// All CPUs have seen by now what was written to code.
+    pub fn serialize() {
+        crate::host::code::seen();
+    }
 }
 
 pub mod tlb {

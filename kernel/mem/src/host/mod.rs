@@ -5,6 +5,7 @@
 //! remembers what it finds. What it remembers must not be of use any more when a frame is freed,
 //! nor when a call has returned: what is wrong in that is in [`Machine::violations`].
 
+mod code;
 pub(crate) mod cpus;
 pub mod layout;
 mod translations;
@@ -58,6 +59,17 @@ impl Machine {
     /// The CPU goes to the byte at `addr`: its physical address, or the fault.
     pub fn access(&self, addr: u64, touch: Touch) -> Result<u64, PageFault> {
         translations::access(addr, touch)
+    }
+
+    /// From here on the states of the code at `addr`, `len` bytes, are kept in which all CPUs have seen
+    /// every change, see [`Self::watched`]. The first is what is there now.
+    pub fn watch(&self, addr: u64, len: usize) {
+        code::watch(addr, len);
+    }
+
+    /// The states of the code since [`Self::watch`], the last being what is there now.
+    pub fn watched(&self) -> Vec<Vec<u8>> {
+        code::watched()
     }
 
     /// The CPU goes on without the tables that it had.

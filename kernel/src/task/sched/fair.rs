@@ -188,6 +188,14 @@ pub fn preempts(new: u64, running: u64) -> bool {
     new + WAKEUP_GRANULARITY < running
 }
 
+/// For how long the running task, of a weight, may go on beside one that has become ready and does not take its place at once: until it
+/// has had so much more that it would. That it has just begun a turn, which is far longer, is no reason to wait for that one's end.
+#[inline(always)]
+pub fn time_left(new: u64, running: u64, weight: u64) -> u64 {
+    let lead = (new + WAKEUP_GRANULARITY).saturating_sub(running);
+    if weight == UNIT { lead } else { lead.saturating_mul(weight) / UNIT }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,10 +278,14 @@ mod tests {
             self.tasks[task].vruntime = place;
             if matches!(arrival, Arrival::Woken | Arrival::Moved) {
                 self.tasks[task].ready_since = self.now;
-                if let Some(running) = self.cpus[cpu].running
-                    && preempts(place, self.tasks[running].vruntime)
-                {
-                    self.switch(cpu, Arrival::Preempted);
+                if let Some(running) = self.cpus[cpu].running {
+                    let Sim { vruntime, weight, .. } = self.tasks[running];
+                    if preempts(place, vruntime) {
+                        self.switch(cpu, Arrival::Preempted);
+                    } else {
+                        let end = &mut self.cpus[cpu].slice_end;
+                        *end = (*end).min(self.now + time_left(place, vruntime, weight));
+                    }
                 }
             }
         }
@@ -418,6 +430,30 @@ mod tests {
                 assert!(wait <= bound, "{hogs} hogs, {burst} ns, {sleep} ns: waited {wait} ns");
             }
         }
+    }
+
+    #[test]
+    fn one_who_was_long_once_does_not_wait_for_a_turn() {
+        // The host was away while it ran: it has had as if it had computed, and the other one begins a turn.
+        let mut machine = Machine::new(1, beside(1, &[Sim::sleeper(0, 20 * US, 20 * US)]));
+        machine.run_for(100 * MS);
+        while machine.tasks[1].wakes.is_some() {
+            machine.run_for(STEP);
+        }
+        machine.tasks[1].left += TIME_SLICE + SLEEP_CREDIT / 2;
+        machine.tasks[1].worst_wait = 0;
+        machine.run_for(100 * MS);
+        let wait = machine.tasks[1].worst_wait;
+        assert!(wait <= TIME_SLICE && wait > STEP, "waited {wait} ns");
+    }
+
+    #[test]
+    fn the_running_one_has_until_it_would_be_preempted() {
+        let min = ORIGIN;
+        assert_eq!(time_left(min, min, UNIT), WAKEUP_GRANULARITY);
+        assert_eq!(time_left(min + MS, min, UNIT), MS + WAKEUP_GRANULARITY);
+        assert_eq!(time_left(min, min + WAKEUP_GRANULARITY, UNIT), 0);
+        assert_eq!(time_left(min, min, 2 * UNIT), 2 * WAKEUP_GRANULARITY);
     }
 
     #[test]

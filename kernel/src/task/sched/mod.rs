@@ -278,9 +278,15 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
     let place = queue.push(task, arrival);
     if queue.preempts(place) {
         resched(cpu);
-    } else if alone {
+        return;
+    }
+    if alone {
         // Until now the running task's turn had no end.
         queue.slice_end = queue.slice_end.max(now + WAKEUP_GRANULARITY);
+    }
+    let end = queue.turn_beside(place, now);
+    if alone || end < queue.slice_end {
+        queue.slice_end = end;
         if cpu == this_cpu().id.get() {
             timer::no_later_than(queue.slice_end);
         } else {

@@ -51,6 +51,7 @@ pub fn priority(task: &Task) -> Option<u32> {
 }
 
 /// As what a task came to a queue.
+#[derive(Clone, Copy)]
 pub struct Place {
     params: SchedParams,
     /// For fair tasks; for those with a deadline it is that.
@@ -329,6 +330,27 @@ impl RunQueue {
             return fair::preempts(new.vruntime, current.vruntime.load(Ordering::Relaxed));
         }
         self.preempts_special(new, current)
+    }
+
+    /// When the running task's turn ends now that one is ready, as `new`, which does not [preempt](Self::preempts) it.
+    #[inline(always)]
+    pub fn turn_beside(&self, new: Place, now: Instant) -> Instant {
+        let Some(current) = &self.current else { return self.slice_end };
+        if new.params == SchedParams::default() && current.sched.is_default() {
+            return self.slice_end.min(now + fair::time_left(new.vruntime, current.vruntime.load(Ordering::Relaxed), UNIT));
+        }
+        self.turn_beside_special(new, current, now)
+    }
+
+    /// [`Self::turn_beside`] by policy and nice value.
+    #[inline(never)]
+    fn turn_beside_special(&self, Place { params: new, vruntime }: Place, current: &Task, now: Instant) -> Instant {
+        let old = current.sched.get();
+        let by_time = |params: SchedParams| realtime_priority(params).is_none() && params.policy != SCHED_IDLE;
+        if !by_time(old) || !by_time(new) || new.policy == SCHED_BATCH {
+            return self.slice_end;
+        }
+        self.slice_end.min(now + fair::time_left(vruntime, current.vruntime.load(Ordering::Relaxed), weight(old)))
     }
 
     /// [`Self::preempts`] by policy, priority and nice value.

@@ -13,6 +13,7 @@ use crate::flags::{Access, PAGE_SIZE, Prot, VmFlags, page_down};
 use crate::object::Object;
 use crate::page_table::{ANON, D, Pte};
 use crate::pages::rss_kind;
+use crate::put_back::{Fault, is_back};
 use crate::{tlb, user_page};
 
 /// Calls that do not return to the instruction behind theirs.
@@ -187,7 +188,9 @@ impl Locked<'_> {
         for (at, byte) in (1..).zip(tail).filter(|(at, _)| guards.contains(at)) {
             self.poke(site + at as u64, byte);
         }
-        self.sync_cores();
+        if !is_back(Fault::JumpInOneStep) {
+            self.sync_cores();
+        }
         for (at, byte) in (1..).zip(tail).filter(|(at, _)| !guards.contains(at)) {
             self.poke(site + at as u64, byte);
         }

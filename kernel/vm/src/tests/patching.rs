@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use arch::trap::TrapFrame;
 use mem::host::{Machine, Touch};
 use mem::{frames, user_page};
-use syscall_shim::patching::{RETRY, RETURN};
+use syscall_shim::patching::{INT3, JUMP_LEN, RETRY, RETURN, is_trap};
 
 use super::env::{self, ANYONE};
 use crate::flags::{PAGE_SIZE, Prot};
@@ -37,6 +37,11 @@ fn trap(space: &AddressSpace) -> u64 {
 
 /// Runs `test` in a space with the code, whose site is a jump to the trampoline that it is given.
 fn patched(test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
+    patched_in(&CODE, test);
+}
+
+/// The same with other code, whose site is where [`CODE`] has it. The states of its jump are kept.
+fn patched_in(code: &[u8], test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
     let machine = Machine::take();
     env::install();
     let entry = Entry { pointer: KERNEL as i32, before_stack_switch: KERNEL..KERNEL + 8 };
@@ -48,8 +53,9 @@ fn patched(test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
     space.activate();
     let request = MapRequest::anonymous(AT, PAGE_SIZE, Prot::READ | Prot::WRITE, MapFlags::FIXED);
     space.mmap(request, &ANYONE).unwrap();
-    space.write_exact(AT, &CODE).unwrap();
+    space.write_exact(AT, code).unwrap();
     space.mprotect(AT, PAGE_SIZE, Prot::READ | Prot::EXEC, false, &ANYONE).unwrap();
+    machine.watch(SITE, JUMP_LEN);
     // The first calls of a program are left alone.
     let trampoline = (0..100).map(|_| trap(&space)).find(|rip| *rip != BEHIND).expect("the site is movable") - RETURN;
     test(&machine, &space, trampoline);
@@ -156,4 +162,78 @@ fn what_is_unmapped_is_forgotten() {
         space.resume(&mut frame);
         assert_eq!(frame.rip, BEHIND);
     });
+}
+
+/// Every mixture of the bytes of two states.
+fn mixtures(old: &[u8], new: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..1u32 << old.len()).map(move |mask| {
+        old.iter().zip(new).enumerate().map(|(at, (old, new))| if mask >> at & 1 == 0 { *old } else { *new }).collect()
+    })
+}
+
+/// The instructions at which a CPU traps that comes to one of those of `original` while the code goes
+/// through `states`; they begin at `starts`. Everywhere else it executes what the program has there,
+/// or the whole of `jump`.
+fn traps(states: &[Vec<u8>], original: &[u8], starts: &[usize], jump: &[u8]) -> Vec<usize> {
+    let mut traps = Vec::new();
+    for seen in states.windows(2).flat_map(|pair| mixtures(&pair[0], &pair[1])) {
+        for (n, &start) in starts.iter().enumerate() {
+            let end = starts.get(n + 1).map_or(JUMP_LEN, |next| *next);
+            if is_trap(seen[start]) {
+                traps.push(start);
+            } else if start > 0 || seen[0] != jump[0] {
+                assert_eq!(seen[start..end], original[start..end], "an instruction in part: {seen:x?}");
+            } else {
+                assert_eq!(seen, jump, "a jump in part");
+            }
+        }
+    }
+    traps.sort_unstable();
+    traps.dedup();
+    traps
+}
+
+#[test]
+fn others_execute_the_site_while_it_changes() {
+    // What follows the call, and where its instructions begin, from the call on.
+    let after: [(&[u8], &[usize]); 4] = [
+        // mov %rax, %rbx
+        (&[0x48, 0x89, 0xc3, 0xc3], &[0, 2]),
+        // cmp $-4095, %rax
+        (&[0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0xc3], &[0, 2]),
+        // push %rbx; pop %rbx; push %rax; pop %rax
+        (&[0x53, 0x5b, 0x50, 0x58, 0xc3], &[0, 2, 3, 4]),
+        // push %rbx; mov %eax, %ebx
+        (&[0x53, 0x89, 0xc3, 0x5b, 0xc3], &[0, 2, 3]),
+    ];
+    for (after, starts) in after {
+        let code = [&CODE[..7], after].concat();
+        let original = &code[5..5 + JUMP_LEN];
+        patched_in(&code, |machine, space, trampoline| {
+            let making = machine.watched();
+            let jump = making.last().unwrap();
+            assert_eq!(making[0], original);
+            let mut met = traps(&making, original, starts, jump);
+            assert_eq!(met, starts, "who comes amid a jump traps");
+            for &start in &met {
+                let rip = SITE + start as u64;
+                let Redirect::To(to) = space.redirect(rip, Some(INT3)) else { panic!("nothing is said of {rip:x}") };
+                let mut frame = TrapFrame { rip: to, ..TrapFrame::default() };
+                space.original_ip(&mut frame);
+                assert_eq!(frame.rip, rip, "it goes on at the same instruction");
+                assert!(start > 0 || to == trampoline);
+            }
+            machine.watch(SITE, JUMP_LEN);
+            space.mprotect(AT, PAGE_SIZE, Prot::READ | Prot::WRITE | Prot::EXEC, false, &ANYONE).unwrap();
+            let undoing = machine.watched();
+            assert_eq!((&undoing[0], &undoing.last().unwrap()[..]), (jump, original));
+            met.extend(traps(&undoing, original, starts, jump));
+            for start in met {
+                // It trapped before, and is asked after only when the site has its own bytes.
+                let now = Some(original[start]);
+                let rip = SITE + start as u64;
+                assert!(matches!(space.redirect(rip, now), Redirect::To(to) if to == rip), "{rip:x} is lost");
+            }
+        });
+    }
 }

@@ -1,4 +1,4 @@
-//! That the random sequences find faults: each is put back in a process of its own, where they must
+//! That the tests find faults: each is put back in a process of its own, where they must
 //! fail.
 
 use std::env;
@@ -19,7 +19,10 @@ pub fn is_back(fault: Fault) -> bool {
 }
 
 fn is_found(fault: Fault) {
-    let test = "tests::random::calls_do_what_the_model_does";
+    is_found_by("tests::random::calls_do_what_the_model_does", fault);
+}
+
+fn is_found_by(test: &str, fault: Fault) {
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", test])
         .env(VARIABLE, format!("{fault:?}"))
@@ -49,4 +52,9 @@ fn a_missing_flush_is_found() {
 #[test]
 fn a_page_that_both_may_write_after_a_fork_is_found() {
     is_found(Fault::ForkWithoutProtection);
+}
+
+#[test]
+fn a_jump_that_others_see_in_part_is_found() {
+    is_found_by("tests::patching::others_execute_the_site_while_it_changes", Fault::JumpInOneStep);
 }
