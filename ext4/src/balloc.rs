@@ -47,10 +47,14 @@ impl Volume {
         let goal = if self.geo.valid(goal, 1) { goal } else { self.geo.first_data_block + 1 };
         let home = self.geo.group_of(goal);
         // Content was promised its place when the program wrote it.
-        if !self.promised && self.free_blocks_count() <= self.reserved() && !self.may_use_reserve() {
+        let mut most = u64::from(self.geo.blocks_per_group);
+        if !self.promised && !self.may_use_reserve() {
+            most = most.min(self.free_blocks_count().saturating_sub(self.reserved()));
+        }
+        if most == 0 {
             return Err(Errno::ENOSPC.into());
         }
-        let want = want.clamp(1, self.geo.blocks_per_group);
+        let want = want.clamp(1, most as u32);
         let mut best: Option<(u32, usize, usize)> = None;
         let mut looked = 0;
         for step in 0..self.geo.groups {

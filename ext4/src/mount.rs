@@ -139,7 +139,15 @@ impl Volume {
             return Err(Errno::EROFS.into());
         }
         let journal = Journal::load(self)?;
-        self.begin_writing(journal)
+        let begun = self.begin_writing(journal);
+        if let Err(error) = &begun {
+            // What was begun may be half on the disk: it stays as it is until it is mounted anew.
+            if error.is_internal() {
+                self.fail(error);
+            }
+            (self.failed, self.read_only) = (true, true);
+        }
+        begun
     }
 
     /// Totals of the superblock are only written now and then: those of the groups are right.

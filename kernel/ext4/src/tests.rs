@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use block::device::Device;
 use block::driver::{Driver, Properties};
@@ -16,7 +17,7 @@ use block::request::{Batch, Operation, Outcome, Request};
 use fs::file::WriteRequest;
 use fs::namespace::OpenHow;
 use fs::tmpfs::Tmpfs;
-use fs::{FileSystem, InodeRef, LookupFlags, MountFlags, Namespace, OpenFlags};
+use fs::{FallocateMode, FileSystem, InodeRef, LookupFlags, MountFlags, Namespace, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
 use crate::{Files, Options, mount};
@@ -223,18 +224,28 @@ fn a_full_disk_is_said_in_time() {
     image.ask("e2fsck", &["-fn"]);
 }
 
+/// Tells others to stop, also where the test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_truncation_beside_writing_back_keeps_the_size() {
     let image = Image::new("ext4");
     let files = image.mount("ext4", false).unwrap();
     let tree = tree(files.clone());
     let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = StopAtEnd(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
                 caller::testing::with(|_| ());
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) {
                     files.sync().unwrap();
                 }
             });
@@ -245,7 +256,6 @@ fn a_truncation_beside_writing_back_keeps_the_size() {
             file.truncate(size).unwrap();
             assert_eq!(files.core.metadata(file.metadata().ino as u32).unwrap().size, size, "round {round}");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     let size = file.metadata().size;
     drop(file);
@@ -325,6 +335,15 @@ fn some_blocks_are_the_super_users() {
         at
     };
     caller::testing::with(|caller| caller.credentials = Arc::new(caller::Credentials { fsuid: 1000, ..Default::default() }));
+    // Nor does a long piece reach into the reserve.
+    let before = files.statfs().unwrap();
+    let piece = 300 * before.bsize;
+    let fails = |n: u64| file.fallocate(FallocateMode::empty(), n * piece, piece).err();
+    assert_eq!((0..100).find_map(fails), Some(Errno::ENOSPC));
+    let after = files.statfs().unwrap();
+    assert!(after.bavail < 300 && after.bfree >= before.bfree - before.bavail, "{after:?}");
+    file.truncate(0).unwrap();
+    files.sync().unwrap();
     let others = fill(0);
     let sizes = files.statfs().unwrap();
     assert!(sizes.bfree > sizes.bavail && sizes.bavail < 16, "{sizes:?}");

@@ -4,12 +4,13 @@
 //! the states in which all of them have seen everything are kept: between two of them, each byte that
 //! differs may be the old or the new one.
 
+use core::sync::atomic::Ordering;
 use std::cell::RefCell;
 use std::vec::Vec;
 
+use super::layout::entry;
 use super::translations::{self, Touch};
 use crate::size::PAGE as PAGE_SIZE;
-use crate::user_page;
 
 struct Watch {
     at: u64,
@@ -38,10 +39,9 @@ pub(super) fn seen() {
     WATCH.with_borrow_mut(|watch| {
         let Some(Watch { at, len, states }) = watch else { return };
         let byte = |addr: u64| {
-            let mut byte = [0];
             let phys = translations::access(addr, Touch::Execute).expect("code is mapped while it is watched");
-            user_page::read(phys & !(PAGE_SIZE - 1), (addr % PAGE_SIZE) as usize, &mut byte);
-            byte[0]
+            let word = entry(phys & !(PAGE_SIZE - 1), (addr % PAGE_SIZE / 8) as usize).load(Ordering::Relaxed);
+            word.to_le_bytes()[(addr % 8) as usize]
         };
         let state: Vec<u8> = (*at..).take(*len).map(byte).collect();
         states.push(state);
