@@ -122,7 +122,11 @@ impl Files {
         }
         drop(nodes);
         if !has_names {
-            self.released.lock().push(ino);
+            let mut released = self.released.lock();
+            // Without memory for it the disk's own list of orphans remembers it, until the next mount.
+            if released.try_reserve(1).is_ok() {
+                released.push(ino);
+            }
         }
     }
 

@@ -240,6 +240,7 @@ fn a_truncation_beside_writing_back_keeps_the_size() {
     let tree = tree(files.clone());
     let file = open(&tree, "/mnt/file", OpenFlags::CREAT | OpenFlags::RDWR).unwrap();
     let stop = AtomicBool::new(false);
+    let mut wrong = Vec::new();
     std::thread::scope(|scope| {
         let _stop = StopAtEnd(&stop);
         for _ in 0..2 {
@@ -250,13 +251,23 @@ fn a_truncation_beside_writing_back_keeps_the_size() {
                 }
             });
         }
-        for round in 0..200u64 {
+        // As who has it mapped does, whom no lock of the file keeps out.
+        scope.spawn(|| {
+            caller::testing::with(|_| ());
+            let mapping = file.mapping().unwrap();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                (0..48).for_each(|index| drop(mapping.fault(index, true)));
+            }
+        });
+        for round in 0..100u64 {
             write(&file, 0, &[round as u8; 200_000]).unwrap();
             let size = round * 37 % 9000;
             file.truncate(size).unwrap();
-            assert_eq!(files.core.metadata(file.metadata().ino as u32).unwrap().size, size, "round {round}");
+            let there = files.core.metadata(file.metadata().ino as u32).unwrap().size;
+            wrong.extend((there != size).then_some((round, size, there)));
         }
     });
+    assert_eq!(wrong, []);
     let size = file.metadata().size;
     drop(file);
     tree.end().unwrap();
