@@ -13,10 +13,10 @@ use frame::{Control, Outgoing, Parser, Stream};
 use syscall_shim::Errno;
 
 use crate::arch::{boot, clock, serial};
-use crate::drivers::console;
-use crate::platform::ioapic;
-use crate::platform::poweroff::poweroff;
 use crate::sync::IrqSpinLock;
+use drivers::console;
+use platform::ioapic;
+use platform::poweroff::poweroff;
 
 /// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
 const HOST_TIMEOUT_NS: u64 = 20_000_000_000;

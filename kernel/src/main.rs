@@ -29,8 +29,6 @@ extern crate vm;
 #[cfg(target_os = "none")]
 mod counters;
 #[cfg(target_os = "none")]
-mod drivers;
-#[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
 mod files;
@@ -56,8 +54,6 @@ mod net_platform;
 mod options;
 #[cfg(target_os = "none")]
 mod panic;
-#[cfg(target_os = "none")]
-mod platform;
 #[cfg(target_os = "none")]
 mod power;
 #[cfg(target_os = "none")]
@@ -129,7 +125,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     platform::init_apic();
     arch::clock::start();
     platform::rng::init();
-    drivers::init();
+    drivers::init(host_link::console_port());
     arch::clock::init(BUILT);
     vdso::publish_clock();
     arch::timer::init();
@@ -154,7 +150,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
-        platform::smp::start_others();
+        platform::smp::start_others(entry::further_cpus());
         if task::sched::online_cpus() != 1 {
             task::watchdog::start();
         }

@@ -5,12 +5,11 @@ use alloc::vec::Vec;
 
 use crate::arch::boot;
 use crate::arch::percpu::this_cpu;
-use crate::drivers;
 use crate::net::machine::Machine;
 use crate::net::netlink::LocalSocket;
 use crate::net::{self, Options};
-use crate::platform::rng;
 use crate::task::{Instant, sched, timer};
+use platform::rng;
 
 struct Kernel;
 

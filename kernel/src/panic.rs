@@ -10,8 +10,8 @@ use crate::arch::hook::Hook;
 use crate::arch::{backtrace, ipi, irq};
 use crate::host_link::{self, ExitKind};
 use crate::mm::heap;
-use crate::platform::poweroff;
 use crate::symbols::{ReturnAddress, Symbolised};
+use platform::poweroff;
 
 /// The status that tells the host of a kernel panic.
 const PANIC_STATUS: i32 = 120;

@@ -26,9 +26,9 @@ use crate::files::with_fs;
 use crate::fs_platform;
 use crate::mm::{boot_pages, frames};
 use crate::net::ResolvConf;
-use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::current;
+use platform::rng;
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();
 /// The tmpfs instances of the start, whose pages /proc/meminfo counts.

@@ -11,5 +11,5 @@ mod flow;
 mod frame;
 #[path = "../src/symbols/table.rs"]
 mod table;
-#[path = "../src/drivers/virtqueue.rs"]
+#[path = "../drivers/src/virtqueue.rs"]
 mod virtqueue;

@@ -7,7 +7,7 @@ pub mod traps;
 
 use crate::arch::trap::TrapFrame;
 use crate::arch::upcalls::Upcalls;
-use crate::task::sched;
+use crate::task::{sched, watchdog};
 use crate::{arch, counters};
 
 /// Gives this CPU its tables, its interrupt stacks, its FPU, its system-call entry and its counts. The heap is up.
@@ -39,8 +39,17 @@ impl Upcalls for Kernel {
     }
 
     fn cpu_started(index: u32) -> ! {
-        crate::platform::smp::run_cpu(index)
+        platform::smp::run_cpu(index)
     }
 }
 
 crate::arch::upcalls!(Kernel);
+
+/// What becomes of further CPUs.
+pub fn further_cpus() -> platform::smp::Further {
+    let up = || {
+        sched::cpu_is_up();
+        watchdog::start();
+    };
+    platform::smp::Further { prepare: sched::prepare_cpu, init_entry: init_cpu, up, idle: sched::idle }
+}

@@ -6,8 +6,8 @@ use syscall_shim::{Errno, SysResult};
 use super::io::{Sink, Source};
 use super::poll::{PollTable, ev};
 use super::{FileOps, OpenFile, capable};
-use crate::platform::rng;
 use crate::usermem::UserAddr;
+use platform::rng;
 
 /// Bits that the pool has, and holds (`POOL_BITS`).
 const POOL_BITS: i32 = 256;

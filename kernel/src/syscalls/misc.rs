@@ -8,11 +8,11 @@ use syscall_shim::{Errno, GetrandomFlags, SysResult};
 use crate::arch::clock;
 use crate::host_link::{self, ExitKind};
 use crate::mm::{PAGE_SIZE, frames};
-use crate::platform::rng;
 use crate::power;
 use crate::task::{current, rseq as restartable, sched, table, uts};
 use crate::usermem::{self, UserAddr, UserPtr};
 use crate::vfs;
+use platform::rng;
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_BOOT: u32 = 22;

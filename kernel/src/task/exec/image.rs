@@ -13,9 +13,9 @@ use super::program::{self, Program, ProgramFile};
 use crate::arch::{boot, fpu, msr};
 use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
 use crate::mmap_events;
-use crate::platform::rng;
 use crate::task::credentials::Credentials;
 use crate::task::current;
+use platform::rng;
 
 /// What the new program starts with.
 pub struct Image {

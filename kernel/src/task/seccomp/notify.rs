@@ -13,10 +13,10 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::files::OpenFile;
 use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::platform::rng;
 use crate::sync::SpinLock;
 use crate::task::thread::Task;
 use crate::task::wait::{WaitQueue, wait_killable, wait_until};
+use platform::rng;
 
 /// What a supervisor says of a call.
 #[derive(Clone, Copy)]

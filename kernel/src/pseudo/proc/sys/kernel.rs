@@ -11,11 +11,11 @@ use syscall_shim::Errno;
 use super::setting::Settings;
 use crate::arch::boot;
 use crate::files::{capable, inotify};
-use crate::platform::rng;
 use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
 use crate::task::{core_dump, seccomp, table, uts, watchdog};
 use ipc::limits;
+use platform::rng;
 
 const INT_MAX: i64 = i32::MAX as i64;
 const CAP_SYS_ADMIN: u32 = 21;

@@ -4,9 +4,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::acpi::{self, Register};
-use crate::arch::port::{outb, outw};
-use crate::arch::{boot, ipi, irq, percpu};
-use crate::mm::vmalloc;
+use arch::port::{outb, outw};
+use arch::{boot, ipi, irq, percpu};
+use mem::vmalloc;
 
 /// QEMU's `isa-debug-exit`: ends QEMU with status `(value << 1) | 1`.
 const ISA_DEBUG_EXIT: u16 = 0xf4;

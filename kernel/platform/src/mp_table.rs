@@ -7,9 +7,9 @@ use core::ptr;
 use base::addr::PhysRange;
 
 use super::acpi::checksum_holds;
-use crate::arch::boot::List;
-use crate::arch::percpu::LISTED_CPUS;
-use crate::mm::{phys_to_virt, vmalloc};
+use arch::boot::List;
+use arch::percpu::LISTED_CPUS;
+use mem::{phys_to_virt, vmalloc};
 
 /// The word in the BIOS data area that tells the segment of the extended BIOS data area.
 const EBDA_SEGMENT: u64 = 0x40e;

@@ -9,8 +9,8 @@ use virtio_drivers::transport::SomeTransport;
 use virtio_drivers::transport::mmio::MmioTransport;
 
 use super::{Device, Interrupt};
-use crate::arch::boot;
-use crate::mm::vmalloc;
+use arch::boot;
+use mem::vmalloc;
 
 /// Device type of a slot with nothing in it.
 const DEVICE_ID_OFFSET: usize = 8;

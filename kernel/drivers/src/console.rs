@@ -18,7 +18,7 @@ use ports::Control;
 use super::Device;
 use super::queue::{located, new_queue};
 use super::virtqueue::{EVENT_IDX, SplitQueue};
-use crate::sync::IrqSpinLock;
+use sync::IrqSpinLock;
 
 const RECEIVE_BUFFERS: usize = 4;
 const TRANSMIT_BUFFERS: usize = 8;

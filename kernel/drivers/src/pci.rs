@@ -10,10 +10,10 @@ use virtio_drivers::transport::pci::{PciTransport, VIRTIO_PCI_CAP_COMMON_CFG, vi
 
 use super::hal::SkiffHal;
 use super::{Device, Interrupt};
-use crate::arch::port::{inl, outl};
-use crate::arch::{apic, boot};
-use crate::mm::vmalloc;
-use crate::sync::IrqSpinLock;
+use arch::port::{inl, outl};
+use arch::{apic, boot};
+use mem::vmalloc;
+use sync::IrqSpinLock;
 
 const CONFIG_ADDRESS: u16 = 0xcf8;
 const CONFIG_DATA: u16 = 0xcfc;

@@ -3,9 +3,9 @@
 //! Source: 82093AA datasheet; ACPI 6.5, 5.2.12 for what the MADT says of them.
 
 use super::acpi::{self, IoApic};
-use crate::arch::{apic, vectors};
-use crate::mm::vmalloc;
-use crate::sync::IrqSpinLock;
+use arch::{apic, vectors};
+use mem::vmalloc;
+use sync::IrqSpinLock;
 
 /// Where the I/O APIC is when no table says so; QEMU's microvm has its first there (its second, if any, follows at 24).
 const DEFAULT_IO_APIC: IoApic = IoApic { phys: 0xfec0_0000, gsi_base: 0 };

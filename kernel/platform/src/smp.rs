@@ -8,13 +8,13 @@
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use spin::Once;
+
 use super::{acpi, fw_cfg, mp_table, tsc_sync};
-use crate::arch::boot::{self, List};
-use crate::arch::percpu::{self, LISTED_CPUS, MAX_CPUS};
-use crate::arch::{apic, clock, control, irq, timer};
-use crate::entry;
-use crate::mm::{frames, kernel_pml4_phys, phys_to_virt};
-use crate::task::{sched, watchdog};
+use arch::boot::{self, List};
+use arch::percpu::{self, LISTED_CPUS, MAX_CPUS};
+use arch::{apic, clock, control, irq, timer};
+use mem::{frames, kernel_pml4_phys, phys_to_virt};
 
 /// What a CPU that starts loads: page table, stack, its index. Read by boot.s.
 #[unsafe(export_name = "ap_page_table")]
@@ -24,6 +24,21 @@ static STACK_TOP: AtomicU64 = AtomicU64::new(0);
 static STACK_BOTTOM: AtomicU64 = AtomicU64::new(0);
 #[unsafe(export_name = "ap_index")]
 static INDEX: AtomicU32 = AtomicU32::new(0);
+
+/// What the layers above do for a CPU that starts.
+pub struct Further {
+    /// Makes its idle task: the lowest and the highest address of that one's stack. `None` without
+    /// memory.
+    pub prepare: fn(u32) -> Option<(u64, u64)>,
+    /// Gives it the tables of entry; the first thing after it has been accepted.
+    pub init_entry: fn(),
+    /// Tells that it may run tasks; its timer runs.
+    pub up: fn(),
+    /// Becomes its idle task.
+    pub idle: fn() -> !,
+}
+
+static FURTHER: Once<Further> = Once::new();
 
 /// How far the CPU that starts has come: one of the steps below.
 static STEP: AtomicU32 = AtomicU32::new(0);
@@ -73,7 +88,8 @@ fn apic_ids() -> List<u32, LISTED_CPUS> {
 }
 
 /// Starts all CPUs but this one, and returns when they run. One that does not come up is reported and left out.
-pub fn start_others() {
+pub fn start_others(further: Further) {
+    let further = FURTHER.call_once(|| further);
     let own = apic::id();
     let ids = apic_ids();
     if ids.as_slice().len() > MAX_CPUS {
@@ -84,7 +100,7 @@ pub fn start_others() {
     let mut next = 1;
     let mut missing = false;
     for &apic_id in ids.as_slice().iter().filter(|id| **id != own).take(MAX_CPUS - 1) {
-        let Some(stack) = sched::prepare_cpu(next) else {
+        let Some(stack) = (further.prepare)(next) else {
             kwarn!("CPU with APIC id {apic_id}: no memory to start it");
             break;
         };
@@ -177,12 +193,13 @@ pub fn run_cpu(index: u32) -> ! {
             _ => core::hint::spin_loop(),
         }
     }
+    // Set before the first of them was called.
+    let Some(further) = FURTHER.get() else { irq::halt_forever() };
     control::init();
-    entry::init_cpu();
+    (further.init_entry)();
     super::init_apic();
     timer::init();
-    sched::cpu_is_up();
-    watchdog::start();
+    (further.up)();
     STEP.store(RUNNING, Ordering::Release);
-    sched::idle()
+    (further.idle)()
 }

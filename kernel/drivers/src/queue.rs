@@ -5,7 +5,7 @@ use virtio_drivers::transport::{SomeTransport, Transport};
 use virtio_drivers::{Error, PAGE_SIZE};
 
 use super::virtqueue::{Rings, SplitQueue};
-use crate::mm::{frames, phys_to_virt, physical_pieces};
+use mem::{frames, phys_to_virt, physical_pieces};
 
 /// Sets queue `index` of a device up, with `N` descriptors. Its memory is the device's for good.
 pub fn new_queue<const N: usize>(

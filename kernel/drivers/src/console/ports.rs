@@ -9,9 +9,9 @@ use alloc::boxed::Box;
 use virtio_drivers::transport::{SomeTransport, Transport};
 use virtio_drivers::{Error, Result};
 
-use crate::drivers::answer_in_time;
-use crate::drivers::queue::{located, new_queue};
-use crate::drivers::virtqueue::SplitQueue;
+use crate::answer_in_time;
+use crate::queue::{located, new_queue};
+use crate::virtqueue::SplitQueue;
 
 const CONTROL_RECEIVE_QUEUE: u16 = 2;
 const CONTROL_TRANSMIT_QUEUE: u16 = 3;

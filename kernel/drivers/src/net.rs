@@ -19,10 +19,10 @@ use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 use super::Device;
 use super::queue::{located, new_queue};
 use super::virtqueue::{EVENT_IDX, SplitQueue};
-use crate::arch::hook::Hook;
-use crate::net::device::{self as card, Card, Frame, HEADER_LEN, Received, Traffic};
-use crate::sync::{IrqSpinLock, SpinLock};
-use crate::usermem::buffer;
+use arch::hook::Hook;
+use net::device::{self as card, Card, Frame, HEADER_LEN, Received, Traffic};
+use sync::{IrqSpinLock, SpinLock};
+use usermem::buffer;
 
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
@@ -247,7 +247,7 @@ impl Card for Nic {
 
 /// A locally administered address, for a device that has none.
 fn random_mac() -> [u8; 6] {
-    let [_, b, c, d, e, f, ..] = crate::platform::rng::next_u64().to_le_bytes();
+    let [_, b, c, d, e, f, ..] = platform::rng::next_u64().to_le_bytes();
     [0x02, b, c, d, e, f]
 }
 

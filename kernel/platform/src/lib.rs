@@ -1,5 +1,11 @@
 //! The machine round the processors: what its firmware tells of it, its interrupt lines, its other CPUs, its sources of chance, and how
 //! it is switched off.
+// There is no such machine on a host.
+#![cfg(target_os = "none")]
+#![no_std]
+
+#[macro_use]
+extern crate base;
 
 mod acpi;
 mod fw_cfg;
@@ -10,8 +16,8 @@ pub mod rng;
 pub mod smp;
 mod tsc_sync;
 
-use crate::arch::apic;
-use crate::mm::{PAGE_SIZE, vmalloc};
+use arch::apic;
+use mem::{PAGE_SIZE, vmalloc};
 
 /// Sets up this CPU's local APIC.
 pub fn init_apic() {

@@ -2,8 +2,8 @@
 //!
 //! Source: QEMU, docs/specs/fw_cfg.rst.
 
-use crate::arch::cpuid;
-use crate::arch::port::{inb, outw};
+use arch::cpuid;
+use arch::port::{inb, outw};
 
 const SELECTOR: u16 = 0x510;
 const DATA: u16 = 0x511;

@@ -7,9 +7,9 @@ use core::ptr;
 
 use spin::Once;
 
-use crate::arch::boot::{self, List};
-use crate::arch::percpu::LISTED_CPUS;
-use crate::mm::{phys_to_virt, vmalloc};
+use arch::boot::{self, List};
+use arch::percpu::LISTED_CPUS;
+use mem::{phys_to_virt, vmalloc};
 
 const HEADER_SIZE: u32 = 36;
 /// No table we read is near this size.

@@ -23,11 +23,11 @@ use virtio_drivers::{Error, PAGE_SIZE};
 use super::Device;
 use super::queue::new_queue;
 use super::virtqueue::{EVENT_IDX, SplitQueue};
-use crate::arch::clock;
-use crate::arch::percpu::this_cpu;
-use crate::mm::{frames, phys_to_virt};
-use crate::sync::wait::{WaitQueue, wait_uninterruptible_in};
-use crate::sync::{IrqSpinLock, SpinLock};
+use arch::clock;
+use arch::percpu::this_cpu;
+use mem::{frames, phys_to_virt};
+use sync::wait::{WaitQueue, wait_uninterruptible_in};
+use sync::{IrqSpinLock, SpinLock};
 
 /// Descriptors of each queue: what all known devices offer.
 const QUEUE_SIZE: usize = 128;

@@ -1,4 +1,15 @@
 //! Devices: virtio over MMIO and PCI.
+//!
+//! Found devices wait in a list until a driver takes them. What a driver drives, the layer above
+//! sees by that layer's trait: disks by those of `block`, network cards by `net::device::Card`.
+//! Unsafe code is only where memory of a device is touched.
+// There are no such devices on a host; `kernel/tests` runs what needs none.
+#![cfg(target_os = "none")]
+#![no_std]
+
+extern crate alloc;
+#[macro_use]
+extern crate base;
 
 pub mod block;
 pub mod console;
@@ -16,8 +27,8 @@ use virtio_drivers::transport::{DeviceType, SomeTransport, Transport};
 
 use virtqueue::SplitQueue;
 
-use crate::arch::{clock, vectors};
-use crate::sync::IrqSpinLock;
+use arch::{clock, vectors};
+use sync::IrqSpinLock;
 
 /// A virtio device that no driver has taken yet.
 pub struct Device {
@@ -49,7 +60,7 @@ impl DeviceInterrupt {
     /// driver has set up. False when the machine cannot deliver it.
     pub fn connect(&self, queues: u16, handler: fn()) -> bool {
         match &self.0 {
-            Interrupt::Line(gsi) => crate::platform::ioapic::connect(*gsi, handler),
+            Interrupt::Line(gsi) => platform::ioapic::connect(*gsi, handler),
             Interrupt::Message(messages) => vectors::allocate(handler).is_some_and(|vector| messages.enable(queues, vector)),
         }
     }
@@ -78,8 +89,9 @@ fn answer_in_time<const N: usize>(queue: &mut SplitQueue<N>) -> Option<(u16, u32
 /// Devices found and not taken.
 static DEVICES: IrqSpinLock<Vec<Device>> = IrqSpinLock::new(Vec::new());
 
-/// Finds the virtio devices, and starts those that the kernel itself uses.
-pub fn init() {
+/// Finds the virtio devices, and starts those that the kernel itself uses: of a console the port
+/// `console_port`, where one is wanted.
+pub fn init(console_port: Option<u16>) {
     let mut found = mmio::probe();
     found.extend(pci::probe());
     *DEVICES.lock() = found;
@@ -87,8 +99,8 @@ pub fn init() {
     while let Some(device) = take(DeviceType::EntropySource) {
         rng::init(device);
     }
-    block::init();
-    if let Some(port) = crate::host_link::console_port()
+    self::block::init();
+    if let Some(port) = console_port
         && let Some(device) = take(DeviceType::Console)
         && let Err(error) = console::init(device, port)
     {

@@ -5,8 +5,8 @@ use core::arch::asm;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::arch::clock;
-use crate::sync::IrqSpinLock;
+use arch::clock;
+use sync::IrqSpinLock;
 
 const SEED_SIZE: usize = 32;
 /// Tries before RDRAND counts as exhausted (SDM volume 1, 7.3.17).

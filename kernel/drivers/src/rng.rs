@@ -9,7 +9,7 @@ use virtio_drivers::{Error, Result};
 use super::queue::{located, new_queue};
 use super::virtqueue::SplitQueue;
 use super::{Device, answer_in_time};
-use crate::platform::rng;
+use platform::rng;
 
 const REQUEST_QUEUE: u16 = 0;
 /// Bytes asked for: a whole seed.

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
-use crate::mm::vmalloc;
+use mem::vmalloc;
 
 /// The kernel's side of `virtio-drivers`.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::clock;
-use crate::sync::SpinLock;
+use arch::clock;
+use sync::SpinLock;
 
 /// Readings of the CPU that starts; the other reads for as long.
 const READINGS: usize = 500;
