@@ -136,7 +136,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     fd::set_caller_table(|| task::current().files());
     tty::set_opener(files::open::open);
     files::console::init();
-    files::fd_table::after_close(unix::in_flight::closed);
+    fd::fd_table::after_close(unix::in_flight::closed);
     unix::set_pidfd_opener(files::pidfd::open_for);
     net_platform::init();
     trace::init();

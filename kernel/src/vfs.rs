@@ -20,14 +20,14 @@ use syscall_shim::{Errno, SysResult};
 use tty::DevptsOptions;
 
 use crate::arch::boot;
-use crate::files::io::Source;
-use crate::files::poll::{PollQueue, ev, poll_queue};
-use crate::files::with_fs;
 use crate::fs_platform;
 use crate::mm::{boot_pages, frames};
 use crate::net::ResolvConf;
 use crate::sync::SpinLock;
 use crate::task::current;
+use fd::io::Source;
+use fd::poll::{PollQueue, ev, poll_queue};
+use fd::with_fs;
 use platform::rng;
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();

@@ -7,9 +7,9 @@ use syscall_shim::SysResult;
 use tty::{Driver, Tty};
 
 use crate::files::host_stream;
-use crate::files::poll::{PollQueue, PollTable};
 use crate::host_link;
 use crate::host_link::frame::Outgoing;
+use fd::poll::{PollQueue, PollTable};
 
 struct Host;
 

@@ -5,11 +5,11 @@ use alloc::sync::Arc;
 use fs::{InodeRef, OpenFlags, major, minor};
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Sink, Source};
 use super::random::Random;
-use super::{FileOps, OpenFile};
 use crate::task::current;
 use core::sync::atomic::Ordering;
+use fd::io::{Sink, Source};
+use fd::{FileOps, OpenFile};
 
 /// The memory devices of major 1, by minor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

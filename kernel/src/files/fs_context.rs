@@ -9,10 +9,10 @@ use fs::namespace::MountChange;
 use fs::{FileSystem, MountFlags, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Sink, put_all};
-use super::{FileOps, OpenFile, anon};
 use crate::sync::SpinLock;
 use crate::vfs::{self, namespace};
+use fd::io::{Sink, put_all};
+use fd::{FileOps, OpenFile, anon};
 
 /// Messages that are kept until somebody reads them.
 const MAX_MESSAGES: usize = 8;

@@ -8,10 +8,7 @@ use fs::OpenFlags;
 use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Sink, Source};
 use super::open::SharedOps;
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon, events};
 use crate::host_link;
 use crate::host_link::Stdio;
 use crate::host_link::frame::Outgoing;
@@ -19,6 +16,9 @@ use crate::sync::IrqSpinLock;
 use crate::task::current;
 use crate::task::wait::{wait_uninterruptible, wait_until};
 use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::{FileOps, OpenFile, anon, events};
 
 /// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)). The host sends as many at first, then what
 /// it is told that there is room for: all else that it says must find the way free.

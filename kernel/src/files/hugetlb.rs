@@ -7,12 +7,12 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use fs::{FallocateMode, Inode, InodeCommon, InodeRef, Metadata, OpenFlags, Path, Seals, SetAttr};
 use syscall_shim::{Errno, SysResult};
 
-use super::anon::AnonInode;
-use super::io::{Sink, Source};
 use super::memfd;
-use super::regular::seek_to;
-use super::{FileOps, OpenFile};
 use crate::task::current;
+use fd::anon::AnonInode;
+use fd::io::{Sink, Source};
+use fd::regular::seek_to;
+use fd::{FileOps, OpenFile};
 
 /// The sizes of pages that there are pools of, by their logarithms.
 pub const SIZES: [u32; 2] = [21, 30];

@@ -7,10 +7,10 @@ use fs::file;
 use fs::{FallocateMode, Mapping, MountFlags, Seals, SetAttr};
 use syscall_shim::{Errno, SysResult};
 
-use super::OpenFile;
 use super::hugetlb::HugeFile;
 use crate::mm::{MapFile, MapTarget, MappedFile};
 use crate::net::packet::PacketSocket;
+use fd::OpenFile;
 
 const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 
@@ -31,7 +31,7 @@ impl MappedFile for Mapped {
     }
 
     fn path(&self) -> Vec<u8> {
-        super::with_fs(|ctx| Ok(self.file.path.display(&ctx.root))).unwrap_or_default()
+        fd::with_fs(|ctx| Ok(self.file.path.display(&ctx.root))).unwrap_or_default()
     }
 
     fn is_shmem(&self) -> bool {

@@ -6,9 +6,9 @@ use fs::tmpfs::{Tmpfs, TmpfsOptions};
 use fs::{Mount, MountFlags, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
-use super::OpenFile;
-use super::regular::Regular;
 use crate::task::current;
+use fd::OpenFile;
+use fd::regular::Regular;
 
 struct Internal {
     fs: Arc<Tmpfs>,

@@ -18,8 +18,4 @@ pub mod seccomp_notify;
 pub mod stdio;
 pub mod timerfd;
 
-pub use fd::{
-    FdTable, FileOps, FsContext, OpenFile, anon, capable, dir, dnotify, epoll, eventfd, events, fd_table, fileattr, inotify,
-    io, lease, locks, open_file, owner, pipe, pipe_share, poll, pseudo_file, regular, socket, splice, with_fs,
-};
 pub use stdio::open_standard_files;

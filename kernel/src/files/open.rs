@@ -10,14 +10,15 @@ use fs::notify::{self, event};
 use fs::{FileType, Mount, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
-use super::dir::Dir;
-use super::io::{Sink, Source};
-use super::pipe::Pipe;
-use super::poll::{PollTable, ev};
-use super::pseudo_file::PseudoFile;
-use super::regular::Regular;
-use super::{FileOps, OpenFile, devices};
+use super::devices;
 use crate::vfs::namespace;
+use fd::dir::Dir;
+use fd::io::{Sink, Source};
+use fd::pipe::Pipe;
+use fd::poll::{PollTable, ev};
+use fd::pseudo_file::PseudoFile;
+use fd::regular::Regular;
+use fd::{FileOps, OpenFile};
 
 /// `O_PATH`: a place only.
 struct PathOnly {

@@ -3,10 +3,10 @@
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Sink, Source};
-use super::poll::{PollTable, ev};
-use super::{FileOps, OpenFile, capable};
 use crate::usermem::UserAddr;
+use fd::io::{Sink, Source};
+use fd::poll::{PollTable, ev};
+use fd::{FileOps, OpenFile, capable};
 use platform::rng;
 
 /// Bits that the pool has, and holds (`POOL_BITS`).

@@ -7,12 +7,13 @@ use fs::namespace::OpenHow;
 use syscall_shim::types::Siginfo;
 use syscall_shim::{Signal, SysResult};
 
-use super::{OpenFile, console, host_stream, with_fs};
+use super::{console, host_stream};
 use crate::host_link::frame::{Control, Outgoing, Stream};
 use crate::host_link::{self, Handlers, Stdio};
 use crate::task::signal::send;
 use crate::task::{core_dump, current, dump, table};
 use crate::vfs::namespace;
+use fd::{OpenFile, with_fs};
 
 /// Id of the first process, which gets the host's signals.
 const FIRST_PROCESS: i32 = 1;

@@ -11,14 +11,14 @@ use fs::OpenFlags;
 use syscall_shim::types::{Itimerspec, Timespec};
 use syscall_shim::{Errno, SysResult};
 
-use super::io::{Sink, put_all};
-use super::poll::{PollQueue, PollTable, ev, poll_queue};
-use super::{FileOps, OpenFile, anon, capable};
 use crate::sync::IrqSpinLock;
 use crate::task::clock::{self, Clock};
 use crate::task::timer::{self, TimerId};
 use crate::task::wait::{Waker, wait_exclusive};
 use crate::usermem::UserAddr;
+use fd::io::{Sink, put_all};
+use fd::poll::{PollQueue, PollTable, ev, poll_queue};
+use fd::{FileOps, OpenFile, anon, capable};
 
 const CAP_WAKE_ALARM: u32 = 35;
 /// ioctl(2): sets the count of expirations.

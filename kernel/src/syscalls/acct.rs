@@ -6,10 +6,11 @@ use linux_raw_sys::general::CAP_SYS_PACCT;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::name;
-use crate::files::{capable, open, with_fs};
+use crate::files::open;
 use crate::task::accounting;
 use crate::usermem::UserAddr;
 use crate::vfs::namespace;
+use fd::{capable, with_fs};
 
 /// acct(2): records of the processes that end go to the file, or, without a name, nowhere.
 pub fn acct(path: UserAddr) -> SysResult {

@@ -7,9 +7,9 @@ use syscall_shim::types::DirentWriter;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::file;
-use crate::files::dir::read_entries;
-use crate::files::io;
 use crate::usermem::{UserAddr, copy_out_partial};
+use fd::dir::read_entries;
+use fd::io;
 
 /// The most that one call fills: beyond it the caller asks again.
 const CHUNK: usize = 64 * 1024;

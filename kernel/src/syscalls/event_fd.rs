@@ -6,12 +6,13 @@ use syscall_shim::types::Itimerspec;
 use syscall_shim::{Errno, MemfdFlags, SigSet, SysResult};
 
 use super::paths::file;
-use crate::files::eventfd::EventFd;
 use crate::files::timerfd::TimerFd;
-use crate::files::{OpenFile, hugetlb, memfd};
+use crate::files::{hugetlb, memfd};
 use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, read_cstr_bounded};
 use alloc::sync::Arc;
+use fd::OpenFile;
+use fd::eventfd::EventFd;
 use fd::signalfd::SignalFd;
 
 /// `O_CLOEXEC` and `O_NONBLOCK`, which all these calls take under names of their own.

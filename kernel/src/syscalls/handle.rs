@@ -7,10 +7,11 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at, of_descriptor};
-use crate::files::{capable, open as open_files, open_file, with_fs};
+use crate::files::open as open_files;
 use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, copy_in, copy_out};
 use crate::vfs::namespace;
+use fd::{capable, open_file, with_fs};
 
 /// Longest handle (`MAX_HANDLE_SZ`).
 const MAX_HANDLE: u32 = 128;

@@ -5,9 +5,9 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{lookup_flags, name_at, name_or_descriptor};
-use crate::files::with_fs;
 use crate::usermem::{UserAddr, copy_out, read_path};
 use crate::vfs::namespace;
+use fd::with_fs;
 
 /// linkat(2).
 pub fn linkat(old_dirfd: i32, old: UserAddr, new_dirfd: i32, new: UserAddr, flags: u32) -> SysResult {

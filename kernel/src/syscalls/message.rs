@@ -6,11 +6,12 @@ use linux_raw_sys::net;
 use syscall_shim::{Errno, SysResult};
 
 use super::socket::{open_socket, read_address, socket_of, write_address};
-use crate::files::io::{Segments, Sink, Source};
-use crate::files::socket::{Ancillary, Control, PeerCredentials, Received};
-use crate::files::{OpenFile, capable, events, pidfd};
+use crate::files::pidfd;
 use crate::task::{current, table};
 use crate::usermem::{self, UserAddr, UserPtr};
+use fd::io::{Segments, Sink, Source};
+use fd::socket::{Ancillary, Control, PeerCredentials, Received};
+use fd::{OpenFile, capable, events};
 
 /// Segments of one message (`UIO_MAXIOV`), and bytes of control messages that are read.
 const SEGMENTS_MAX: u64 = 1024;

@@ -9,9 +9,9 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{Name, find, name};
-use crate::files::capable;
 use crate::usermem::{UserAddr, read_cstr_bounded};
 use crate::vfs::{self, namespace};
+use fd::capable;
 
 /// Flags of mount(2) that change an existing mount instead of making one.
 const CHANGES: u32 = g::MS_SHARED | g::MS_PRIVATE | g::MS_SLAVE | g::MS_UNBINDABLE;

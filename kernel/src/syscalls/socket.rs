@@ -10,11 +10,11 @@ use syscall_shim::{Errno, SysResult};
 use unix::{Kind, UnixSocket};
 
 use super::paths;
-use crate::files::OpenFile;
-use crate::files::socket::Socket;
 use crate::net::socket::Family;
 use crate::task::current;
 use crate::usermem::{self, UserAddr, UserPtr};
+use fd::OpenFile;
+use fd::socket::Socket;
 
 const SOCK_TYPE_MASK: u32 = 0xf;
 /// `sizeof(struct sockaddr_storage)`.

@@ -9,11 +9,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at};
 use super::statmount::unique_id;
-use crate::files::fileattr;
 use crate::task::current;
 use crate::usermem::{PATH_MAX, UserAddr, UserPtr};
 use crate::vfs::namespace;
 use caller::{fs_credentials, with_fs, with_fs_as};
+use fd::fileattr;
 
 fn timespec(t: fs::Timespec) -> Timespec {
     Timespec { tv_sec: t.sec, tv_nsec: i64::from(t.nsec) }
@@ -197,7 +197,7 @@ pub fn fchdir(fd: i32) -> SysResult {
 pub fn chroot(path: UserAddr) -> SysResult {
     let found = find_at(g::AT_FDCWD, path, 0, 0)?;
     let dir = enter(found)?;
-    if !crate::files::capable(fs::Cap::SysChroot as u32) {
+    if !fd::capable(fs::Cap::SysChroot as u32) {
         return Err(Errno::EPERM);
     }
     current().fs().set_root(dir);

@@ -4,10 +4,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::io::Sink;
 use crate::files::kmsg;
 use crate::log::{CONSOLE_LEVEL, DEFAULT_CONSOLE_LEVEL, DEFAULT_MESSAGE_LEVEL, reader};
 use crate::usermem::{self, UserAddr};
+use fd::io::Sink;
 
 const CLOSE: i32 = 0;
 const OPEN: i32 = 1;

@@ -4,10 +4,10 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::file;
-use crate::files::io::{MAX_RW_COUNT, Segments};
-use crate::files::pipe::PipeEnd;
-use crate::files::splice::{self, Place};
 use crate::usermem::{UserAddr, UserPtr};
+use fd::io::{MAX_RW_COUNT, Segments};
+use fd::pipe::PipeEnd;
+use fd::splice::{self, Place};
 
 /// The offset argument of a call: none means the file's own position. A negative one is a very large one.
 fn raw_place(at: UserPtr<i64>) -> SysResult<Place> {
@@ -122,7 +122,7 @@ pub fn splice(
     }
     let (from, to) = (file(in_fd)?, file(out_fd)?);
     let nonblock = flags & g::SPLICE_F_NONBLOCK != 0;
-    let is_pipe = |fd: &crate::files::OpenFile| fd.ops_as::<PipeEnd>().is_some();
+    let is_pipe = |fd: &fd::OpenFile| fd.ops_as::<PipeEnd>().is_some();
     if (is_pipe(&from) && !in_offset.is_null()) || (is_pipe(&to) && !out_offset.is_null()) {
         return Err(Errno::ESPIPE);
     }

@@ -6,10 +6,10 @@ use syscall_shim::{CloneFlags, Errno, SysResult};
 
 use super::identity::may_inspect;
 use super::paths;
-use crate::files::epoll::Epoll;
 use crate::sync::Use;
 use crate::task::{Task, current, table};
 use crate::usermem::UserPtr;
+use fd::epoll::Epoll;
 
 /// What a thread can stop to share with others.
 const OWN: CloneFlags = CloneFlags::CLONE_FS.union(CloneFlags::CLONE_FILES).union(CloneFlags::CLONE_SYSVSEM);

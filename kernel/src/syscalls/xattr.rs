@@ -9,9 +9,9 @@ use syscall_shim::types::XattrArgs;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{file, find_at};
-use crate::files::with_fs;
 use crate::usermem::{UserAddr, copy_out, read_bytes, read_cstr_bounded, read_extensible, read_path};
 use crate::vfs::namespace;
+use fd::with_fs;
 
 /// `XATTR_SIZE_MAX`.
 const SIZE_MAX: usize = 65536;

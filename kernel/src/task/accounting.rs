@@ -8,9 +8,9 @@ use zerocopy::IntoBytes;
 
 use super::{Process, Task};
 use crate::arch::clock;
-use crate::files::OpenFile;
-use crate::files::io::Source;
 use crate::sync::SpinLock;
+use fd::OpenFile;
+use fd::io::Source;
 
 /// Ticks in a second, and nanoseconds of one (`AHZ`).
 const TICK: u64 = 10_000_000;

@@ -12,12 +12,12 @@ use super::process::{Process, RLIM_INFINITY};
 use super::signal::SigHand;
 use super::thread::{NewTask, Task, with_frame};
 use super::{current, sched, table};
-use crate::files::FdTable;
-use crate::files::fd_table::ReservedFd;
 use crate::files::pidfd::PidFd;
 use crate::mm::{AddressSpace, heap};
 use crate::mmap_events;
 use crate::usermem::{USER_END, UserPtr};
+use fd::FdTable;
+use fd::fd_table::ReservedFd;
 use ipc::sem::UndoList;
 
 /// `struct clone_args` of clone(2).

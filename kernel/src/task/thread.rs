@@ -18,10 +18,10 @@ use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
-use crate::files::{FdTable, FsContext, OpenFile};
 use crate::mm::flags::Policy;
 use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqSpinLock, SpinLock, Use};
+use fd::{FdTable, FsContext, OpenFile};
 use ipc::sem::UndoSlot;
 
 /// Size in bytes of a thread's kernel stack.

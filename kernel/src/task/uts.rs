@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::LazyLock;
 
-use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::sync::SpinLock;
+use fd::poll::{PollQueue, ev, poll_queue};
 
 /// Longest name (`__NEW_UTS_LEN`).
 pub const NAME_MAX: usize = 64;

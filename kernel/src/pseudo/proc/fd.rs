@@ -10,7 +10,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::{Class, Target};
 use super::{access, number};
-use crate::files::{FdTable, OpenFile, locks};
+use fd::{FdTable, OpenFile, locks};
 
 fn table(target: &Target) -> SysResult<Arc<FdTable>> {
     target.task().and_then(|task| task.files()).map_err(|_| Errno::ENOENT)

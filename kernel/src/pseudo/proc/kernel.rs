@@ -6,9 +6,9 @@ use alloc::string::String;
 use syscall_shim::SysResult;
 
 use crate::arch::boot;
-use crate::files::capable;
 use crate::mm::{direct, frames};
 use crate::symbols;
+use fd::capable;
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYSLOG: u32 = 34;

@@ -5,12 +5,12 @@ use syscall_shim::{Errno, SysResult};
 
 use super::memory;
 use super::target::Target;
-use crate::files::io::Sink;
-use crate::files::pseudo_file::Text;
-use crate::files::{FileOps, OpenFile};
 use crate::mm::maps::MapsEntry;
 use crate::mm::{PAGE_SIZE, Prot};
 use crate::usermem::UserAddr;
+use fd::io::Sink;
+use fd::pseudo_file::Text;
+use fd::{FileOps, OpenFile};
 
 /// `_IOWR('f', 17, struct procmap_query)`
 const PROCMAP_QUERY: u32 = 0xc068_6611;
@@ -114,7 +114,7 @@ impl FileOps for Maps {
     }
 
     fn seek(&self, _file: &OpenFile, pos: u64, offset: i64, whence: u32) -> SysResult<u64> {
-        crate::files::pseudo_file::seek_text(pos, offset, whence)
+        fd::pseudo_file::seek_text(pos, offset, whence)
     }
 
     fn pollable(&self) -> bool {

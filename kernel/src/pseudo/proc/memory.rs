@@ -12,11 +12,11 @@ use fs::pseudo::format as text;
 use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
-use crate::files::capable;
 use crate::mm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
 use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
 use crate::mm::{AddressSpace, Prot};
 use crate::mm::{heap, huge_policy, vsyscall};
+use fd::capable;
 
 const CAP_SYS_ADMIN: u32 = 21;
 

@@ -8,11 +8,11 @@ use fs::Path;
 use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
-use crate::files::io::Sink;
-use crate::files::poll::{PollTable, ev};
-use crate::files::pseudo_file::{Text, seek_text};
-use crate::files::{FileOps, OpenFile};
 use crate::vfs;
+use fd::io::Sink;
+use fd::poll::{PollTable, ev};
+use fd::pseudo_file::{Text, seek_text};
+use fd::{FileOps, OpenFile};
 
 type Read = fn(&Path) -> SysResult<Vec<u8>>;
 

@@ -9,10 +9,10 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
 use crate::arch::backtrace;
-use crate::files::capable;
 use crate::symbols;
 use crate::task::current;
 use crate::task::thread::state;
+use fd::capable;
 
 const CAP_SYS_ADMIN: u32 = 21;
 

@@ -7,11 +7,12 @@ use fs::namespace::OpenHow;
 use fs::{FileType, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::io::Source;
-use crate::files::{OpenFile, host_stream, open, with_fs};
+use crate::files::{host_stream, open};
 use crate::host_link::frame::Outgoing;
 use crate::task::current;
 use crate::vfs::namespace;
+use fd::io::Source;
+use fd::{OpenFile, with_fs};
 
 /// Zeroes that are kept back, to be left out.
 pub struct Output {

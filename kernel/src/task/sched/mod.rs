@@ -25,11 +25,11 @@ pub use crate::arch::percpu::MAX_CPUS;
 use crate::arch::percpu::{self, this_cpu};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{clock, ipi, irq, msr, switch};
-use crate::files::{FdTable, FsContext};
 use crate::mm::AddressSpace;
 use crate::sync::{IrqSpinGuard, IrqSpinLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
 pub use fair::TIME_SLICE;
+use fd::{FdTable, FsContext};
 use queue::{Arrival, RunQueue};
 pub use realtime::rr_slice;
 

@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 use inet::bpf::seccomp::Call;
 use syscall_shim::{Errno, SysResult};
 
-use crate::files::OpenFile;
-use crate::files::poll::{PollQueue, ev, poll_queue};
 use crate::sync::SpinLock;
 use crate::task::thread::Task;
 use crate::task::wait::{WaitQueue, wait_killable, wait_until};
+use fd::OpenFile;
+use fd::poll::{PollQueue, ev, poll_queue};
 use platform::rng;
 
 /// What a supervisor says of a call.

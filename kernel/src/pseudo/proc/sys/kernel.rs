@@ -10,10 +10,10 @@ use syscall_shim::Errno;
 
 use super::setting::Settings;
 use crate::arch::boot;
-use crate::files::{capable, inotify};
 use crate::syscalls::{printk, set_printk};
 use crate::task::sched::realtime;
 use crate::task::{core_dump, seccomp, table, uts, watchdog};
+use fd::{capable, inotify};
 use ipc::limits;
 use platform::rng;
 
