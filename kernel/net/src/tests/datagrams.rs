@@ -156,8 +156,15 @@ fn ports_are_given_out() {
             socket.send_to(b"x", "127.0.0.1:5212").unwrap();
         }
     }
-    let heard: Vec<usize> = shared.iter().map(|socket| core::iter::from_fn(|| socket.recv_now(10).ok()).count()).collect();
-    assert!(heard.iter().sum::<usize>() == 200 && heard.iter().all(|count| *count > 0 && count % 4 == 0), "{heard:?}");
+    // Another test may be at the network's work, and what was sent last arrives with that.
+    let mut heard = [0; 3];
+    eventually("all datagrams are heard", || {
+        for (socket, heard) in shared.iter().zip(&mut heard) {
+            *heard += core::iter::from_fn(|| socket.recv_now(10).ok()).count();
+        }
+        heard.iter().sum::<usize>() == 200
+    });
+    assert!(heard.iter().all(|count| *count > 0 && count % 4 == 0), "{heard:?}");
 }
 
 #[test]
