@@ -445,7 +445,7 @@ fn missed_library(lab: &Lab) -> Result<(), String> {
 }
 
 fn learn(lab: &Lab) -> Result<(), String> {
-    let data = lab.dir.join("data");
+    let data = lab.dir.join("learned");
     fs::create_dir_all(data.join("empty")).and_then(|()| fs::write(data.join("named"), "x")).map_err(|e| e.to_string())?;
     let script = "ls; test -d empty && test -s named && echo both";
     let command = format!("cd {} && {script}", data.display());
