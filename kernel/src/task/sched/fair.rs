@@ -182,14 +182,9 @@ impl<T> FairQueue<T> {
     }
 }
 
-/// Whether one who has just become ready with `new` takes the place of the running one, which has had `running`.
-#[inline(always)]
-pub fn preempts(new: u64, running: u64) -> bool {
-    new + WAKEUP_GRANULARITY < running
-}
-
-/// For how long the running task, of a weight, may go on beside one that has become ready and does not take its place at once: until it
-/// has had so much more that it would. That it has just begun a turn, which is far longer, is no reason to wait for that one's end.
+/// For how long the running task, which has had `running` and is of a weight, may go on beside one that has become ready with `new`:
+/// until it has had so much more that it gives way, at once if it has already. That it has just begun a turn, which is far longer, is
+/// no reason to wait for that one's end.
 #[inline(always)]
 pub fn time_left(new: u64, running: u64, weight: u64) -> u64 {
     let lead = (new + WAKEUP_GRANULARITY).saturating_sub(running);
@@ -280,11 +275,12 @@ mod tests {
                 self.tasks[task].ready_since = self.now;
                 if let Some(running) = self.cpus[cpu].running {
                     let Sim { vruntime, weight, .. } = self.tasks[running];
-                    if preempts(place, vruntime) {
-                        self.switch(cpu, Arrival::Preempted);
-                    } else {
-                        let end = &mut self.cpus[cpu].slice_end;
-                        *end = (*end).min(self.now + time_left(place, vruntime, weight));
+                    match time_left(place, vruntime, weight) {
+                        0 => self.switch(cpu, Arrival::Preempted),
+                        left => {
+                            let end = &mut self.cpus[cpu].slice_end;
+                            *end = (*end).min(self.now + left);
+                        }
                     }
                 }
             }
@@ -448,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_one_has_until_it_would_be_preempted() {
+    fn the_running_one_has_until_it_gives_way() {
         let min = ORIGIN;
         assert_eq!(time_left(min, min, UNIT), WAKEUP_GRANULARITY);
         assert_eq!(time_left(min + MS, min, UNIT), MS + WAKEUP_GRANULARITY);

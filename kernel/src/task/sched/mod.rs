@@ -276,15 +276,15 @@ fn enqueue(queue: &mut RunQueue, cpu: u32, task: Arc<Task>, arrival: Arrival, no
     let alone = queue.is_empty();
     queue.count(now);
     let place = queue.push(task, arrival);
-    if queue.preempts(place) {
-        resched(cpu);
-        return;
+    let left = queue.time_left(place);
+    if left == Some(0) {
+        return resched(cpu);
     }
     if alone {
         // Until now the running task's turn had no end.
         queue.slice_end = queue.slice_end.max(now + WAKEUP_GRANULARITY);
     }
-    let end = queue.turn_beside(place, now);
+    let end = left.map_or(queue.slice_end, |left| queue.slice_end.min(now + left));
     if alone || end < queue.slice_end {
         queue.slice_end = end;
         if cpu == this_cpu().id.get() {

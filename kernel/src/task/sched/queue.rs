@@ -51,7 +51,6 @@ pub fn priority(task: &Task) -> Option<u32> {
 }
 
 /// As what a task came to a queue.
-#[derive(Clone, Copy)]
 pub struct Place {
     params: SchedParams,
     /// For fair tasks; for those with a deadline it is that.
@@ -318,55 +317,34 @@ impl RunQueue {
         true
     }
 
-    /// Whether a task that has just become ready, as `new`, is to run before the running one's turn ends. That one's time is
-    /// counted.
+    /// For how long the running task may go on beside one that has just become ready, as `new`: 0 where that takes its place at once,
+    /// `None` to the end of its turn. Its time is counted.
     #[inline(always)]
-    pub fn preempts(&self, new: Place) -> bool {
-        let Some(current) = &self.current else { return false };
+    pub fn time_left(&self, new: Place) -> Option<u64> {
+        let current = self.current.as_ref()?;
         if current.idle {
-            return true;
+            return Some(0);
         }
         if new.params == SchedParams::default() && current.sched.is_default() {
-            return fair::preempts(new.vruntime, current.vruntime.load(Ordering::Relaxed));
+            return Some(fair::time_left(new.vruntime, current.vruntime.load(Ordering::Relaxed), UNIT));
         }
-        self.preempts_special(new, current)
+        self.time_left_special(new, current)
     }
 
-    /// When the running task's turn ends now that one is ready, as `new`, which does not [preempt](Self::preempts) it.
-    #[inline(always)]
-    pub fn turn_beside(&self, new: Place, now: Instant) -> Instant {
-        let Some(current) = &self.current else { return self.slice_end };
-        if new.params == SchedParams::default() && current.sched.is_default() {
-            return self.slice_end.min(now + fair::time_left(new.vruntime, current.vruntime.load(Ordering::Relaxed), UNIT));
-        }
-        self.turn_beside_special(new, current, now)
-    }
-
-    /// [`Self::turn_beside`] by policy and nice value.
+    /// [`Self::time_left`] by policy, priority and nice value.
     #[inline(never)]
-    fn turn_beside_special(&self, Place { params: new, vruntime }: Place, current: &Task, now: Instant) -> Instant {
-        let old = current.sched.get();
-        let by_time = |params: SchedParams| realtime_priority(params).is_none() && params.policy != SCHED_IDLE;
-        if !by_time(old) || !by_time(new) || new.policy == SCHED_BATCH {
-            return self.slice_end;
-        }
-        self.slice_end.min(now + fair::time_left(vruntime, current.vruntime.load(Ordering::Relaxed), weight(old)))
-    }
-
-    /// [`Self::preempts`] by policy, priority and nice value.
-    #[inline(never)]
-    fn preempts_special(&self, Place { params: new, vruntime }: Place, current: &Task) -> bool {
+    fn time_left_special(&self, Place { params: new, vruntime }: Place, current: &Task) -> Option<u64> {
         let old = current.sched.get();
         let (rank, rank_now) = (realtime_priority(new), realtime_priority(old));
         if rank.is_some() || rank_now.is_some() {
             let earlier = rank == Some(DEADLINE_PRIORITY) && rank == rank_now && vruntime < current.deadline.at();
-            return (rank > rank_now || earlier) && !self.is_throttled();
+            return ((rank > rank_now || earlier) && !self.is_throttled()).then_some(0);
         }
         match (new.policy, old.policy) {
-            (SCHED_IDLE, _) => false,
-            (_, SCHED_IDLE) => true,
-            (SCHED_BATCH, _) => false,
-            _ => fair::preempts(vruntime, current.vruntime.load(Ordering::Relaxed)),
+            (SCHED_IDLE, _) => None,
+            (_, SCHED_IDLE) => Some(0),
+            (SCHED_BATCH, _) => None,
+            _ => Some(fair::time_left(vruntime, current.vruntime.load(Ordering::Relaxed), weight(old))),
         }
     }
 }
