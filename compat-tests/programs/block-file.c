@@ -15,12 +15,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define SHOW(call)                                                                                                     \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        long result = (long)(call);                                                                                    \
-        printf("%s = %ld %s\n", #call, result, result < 0 ? strerrorname_np(errno) : "");                              \
-    } while (0)
+#include "show.h"
+
 #define GET(type, request)                                                                                             \
     do {                                                                                                               \
         type value = 0;                                                                                                \

@@ -15,14 +15,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const char *path;
+#include "show.h"
 
-#define SHOW(call)                                                                                                     \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        long result = (long)(call);                                                                                    \
-        printf("%s = %ld %s\n", #call, result, result < 0 ? strerrorname_np(errno) : "");                              \
-    } while (0)
+static const char *path;
 
 static const char *part(int number)
 {

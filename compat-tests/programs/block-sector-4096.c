@@ -10,12 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define SHOW(call)                                                                                                     \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        long result = (long)(call);                                                                                    \
-        printf("%s = %ld %s\n", #call, result, result < 0 ? strerrorname_np(errno) : "");                              \
-    } while (0)
+#include "show.h"
 
 int main(int argc, char **argv)
 {

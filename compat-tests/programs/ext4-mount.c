@@ -15,12 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define SHOW(call)                                                                                                     \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        long result = (long)(call);                                                                                    \
-        printf("%s = %ld %s\n", #call, result, result < 0 ? strerrorname_np(errno) : "");                              \
-    } while (0)
+#include "show.h"
 
 static const char *disk;
 static char place[] = "/tmp/ext4-mount-XXXXXX";
