@@ -22,6 +22,7 @@ const CHECKS: &[Check] = &[
     ("a damaged image says so on any monitor", damaged_image),
     ("what is on a volume is there for the next machine", volume_kept),
     ("a volume is one machine's, and is clean when it is stopped", volume_in_use),
+    ("a volume of a machine that was killed has what was synced", volume_killed),
     ("files are copied into a volume and out of it", volume_copy),
     ("crash reports are few, and counted", crash_loop),
     ("without a clock the date is the build's", no_clock),
@@ -328,6 +329,22 @@ fn volume_in_use(lab: &Lab) -> Result<(), String> {
     expect(out.stdout == b"kept\n", text(&out.stderr))
 }
 
+fn volume_killed(lab: &Lab) -> Result<(), String> {
+    let _ = fs::remove_file(lab.dir.join("killed.img"));
+    let volume = "--volume=killed.img:/data";
+    let shell = "echo kept > /data/file; sync; echo ready; sleep 100";
+    let mut child = spawn(&mut run(lab, "/bin/busybox", &[volume, "--size=16M"], &["sh", "-c", shell]))?;
+    let mut ready = [0; 6];
+    child.stdout.as_mut().ok_or("no pipe")?.read_exact(&mut ready).map_err(|e| e.to_string())?;
+    child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
+    let mut dump = Command::new("dumpe2fs");
+    let head = text(&output(dump.args(["-h", "killed.img"]).current_dir(&lab.dir))?.stdout);
+    expect(head.contains("needs_recovery"), &head)?;
+    let out = output(&mut run(lab, "/bin/cat", &[volume], &["/data/file"]))?;
+    expect(out.stdout == b"kept\n", text(&out.stderr))?;
+    is_clean(lab, "killed.img")
+}
+
 fn volume_copy(lab: &Lab) -> Result<(), String> {
     let shell = |script: &str| {
         let mut shell = Command::new("sh");
@@ -360,7 +377,7 @@ fn volume_copy(lab: &Lab) -> Result<(), String> {
     expect(said.contains("  link\n4710.0.2209"), (&said, text(&out.stderr)))?;
     done(&["cp", "copies:/tree", "back"])?;
     shell(
-        "cmp tree/old back/inner/renamed; rm back/inner/renamed; diff -r --no-dereference tree back; test back/old -nt back/inner",
+        "cmp tree/old back/inner/renamed; rm back/inner/renamed; diff -r --no-dereference tree back; test back/old -nt back/inner; test $(stat -c %Y tree) = $(stat -c %Y back)",
     )?;
     let out = volume(lab, &["cp", "copies:/none", "back"])?;
     expect(text(&out.stderr).contains("/none: there is no such file"), text(&out.stderr))?;

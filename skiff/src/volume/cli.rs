@@ -35,7 +35,7 @@ pub enum VolumeCommand {
     },
     /// Copy files or directories into a volume that no machine uses, or out of it; nobody need be root
     ///
-    /// One side is VOLUME:/PATH, the other a path of the host. Modes, times and symbolic links stay; what comes in is the guest's
+    /// One side is VOLUME:/PATH, the other a path of the host. Modes, times of change of files and directories, and symbolic links stay; what comes in is the guest's
     /// root's, what comes out the user's own.
     #[command(after_help = "Examples:\n  skiff volume cp data:/dump.rdb .\n  skiff volume cp ./site data:/www")]
     Cp {

@@ -69,11 +69,7 @@ fn out_one(image: &Image, ino: u32, place: &str, to: &Path, depth: usize) -> Res
                 at += n as u64;
             }
             file.set_permissions(Permissions::from_mode(about.mode & 0o777)).on(&said)?;
-            let seconds = Duration::from_secs(about.mtime.sec.max(0) as u64) + Duration::from_nanos(about.mtime.nsec as u64);
-            if let Some(time) = UNIX_EPOCH.checked_add(seconds) {
-                file.set_times(FileTimes::new().set_modified(time)).on(&said)?;
-            }
-            Ok(())
+            set_time(&file, about.mtime).on(&said)
         }
         Some(FileType::Dir) => {
             if depth > MAX_DEPTH {
@@ -86,7 +82,9 @@ fn out_one(image: &Image, ino: u32, place: &str, to: &Path, depth: usize) -> Res
                 let inner = format!("{place}/{}", String::from_utf8_lossy(&name));
                 out_one(image, ino, &inner, &to.join(std::ffi::OsString::from_vec(name)), depth + 1)?;
             }
-            std::fs::set_permissions(to, Permissions::from_mode(about.mode & 0o777)).on(&said)
+            let dir = File::open(to).on(&said)?;
+            set_time(&dir, about.mtime).on(&said)?;
+            dir.set_permissions(Permissions::from_mode(about.mode & 0o777)).on(&said)
         }
         Some(FileType::Symlink) => {
             let text = image.files.readlink(ino).map_err(|e| image.wrong(place, e))?;
@@ -95,6 +93,12 @@ fn out_one(image: &Image, ino: u32, place: &str, to: &Path, depth: usize) -> Res
         // Sockets, FIFOs and devices have nothing to be copied.
         _ => Ok(()),
     }
+}
+
+/// Sets the time of change of a file of the host's; one before 1970 becomes that, one that the host cannot have is left out.
+fn set_time(file: &File, time: Timespec) -> std::io::Result<()> {
+    let since = Duration::from_secs(time.sec.max(0) as u64) + Duration::from_nanos(time.nsec as u64);
+    UNIX_EPOCH.checked_add(since).map_or(Ok(()), |time| file.set_times(FileTimes::new().set_modified(time)))
 }
 
 /// Names and inodes of a directory. A name with a slash, as only a damaged disk has it, would lead elsewhere.
