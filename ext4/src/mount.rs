@@ -144,8 +144,9 @@ impl Volume {
             // What was begun may be half on the disk: it stays as it is until it is mounted anew.
             if error.is_internal() {
                 self.fail(error);
+            } else {
+                (self.failed, self.read_only) = (true, true);
             }
-            (self.failed, self.read_only) = (true, true);
         }
         begun
     }

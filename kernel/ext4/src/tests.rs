@@ -255,7 +255,7 @@ fn a_truncation_beside_writing_back_keeps_the_size() {
         scope.spawn(|| {
             caller::testing::with(|_| ());
             let mapping = file.mapping().unwrap();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 (0..48).for_each(|index| drop(mapping.fault(index, true)));
             }
         });

@@ -37,10 +37,13 @@ fn trap(space: &AddressSpace) -> u64 {
 
 /// Runs `test` in a space with the code, whose site is a jump to the trampoline that it is given.
 fn patched(test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
-    patched_in(&CODE, test);
+    patched_in(&CODE, |machine, space, trampoline| {
+        machine.watched();
+        test(machine, space, trampoline);
+    });
 }
 
-/// The same with other code, whose site is where [`CODE`] has it. The states of its jump are kept.
+/// The same with other code, whose site is where [`CODE`] has it. The states in which its jump was made are kept.
 fn patched_in(code: &[u8], test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
     let machine = Machine::take();
     env::install();
