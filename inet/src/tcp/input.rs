@@ -316,6 +316,8 @@ impl Tcb {
             let in_order = if len > 0 { self.queue.insert(ahead, payload) as u32 } else { 0 };
             self.rcv_nxt += in_order;
             self.unacknowledged += in_order;
+            let short = in_order < self.mss || segment.flags.contains(Flags::PSH);
+            self.pushed = self.pushed.saturating_add(short.into());
             if in_order > 0 {
                 self.events |= Events::READABLE;
                 self.look_for_urgent();

@@ -208,7 +208,7 @@ impl Tcb {
         let window = window.min(0xffff);
         self.advertised = self.advertised.max(self.rcv_nxt + (window << self.receive_shift));
         self.ack_now = false;
-        self.unacknowledged = 0;
+        (self.unacknowledged, self.pushed) = (0, 0);
         self.timers.delayed_ack = None;
         let urgent = self.urgent_pointer(seq);
         let header = Header {

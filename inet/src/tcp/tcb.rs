@@ -75,6 +75,9 @@ pub struct Tcb {
     pub(super) ack_now: bool,
     /// Bytes that arrived since the last `ACK`.
     pub(super) unacknowledged: u32,
+    /// Ends of what the other side had to send that arrived since the last `ACK` (Linux's
+    /// `ICSK_ACK_PUSHED` and `ICSK_ACK_PUSHED2`).
+    pub(super) pushed: u8,
     /// When bytes last came.
     pub(super) data_at: Instant,
     /// Answers go both ways, so that `ACK`s may wait for one (Linux's `pingpong`).
@@ -162,6 +165,7 @@ impl Tcb {
             fin_received: false,
             urgent: Urgent::default(),
             ack_now: false,
+            pushed: 0,
             unacknowledged: 0,
             data_at: 0,
             answering: false,
@@ -336,6 +340,15 @@ impl Tcb {
         if open.saturating_sub(offered) >= step && open >= offered.saturating_mul(2) && !self.fin_received {
             self.ack_now = true;
         }
+        self.ack_what_was_read();
+    }
+
+    /// What was read to its end is acknowledged at once, unless an answer is likely to follow: the
+    /// other side may wait for that before it sends the next small piece (RFC 9293, 3.7.4).
+    fn ack_what_was_read(&mut self) {
+        let ended = self.pushed > u8::from(self.answering) && self.queue.len() == 0;
+        let much = self.unacknowledged > self.mss;
+        self.ack_now |= self.unacknowledged > 0 && (ended || much);
     }
 
     /// An application that reads a whole window within two round trips is held up by the window: it grows.

@@ -350,6 +350,34 @@ fn corks_and_no_delay() {
 }
 
 #[test]
+fn what_was_read_is_acknowledged() {
+    // Nagle's rule holds back the next small piece until then.
+    let mut ends = pair(CONFIG);
+    let mut now = 3 * MS;
+    for round in 0..100 {
+        now += MS;
+        ends[0].tcb.write(vec![round].into());
+        settle(&mut ends, now);
+        assert_eq!(ends[1].tcb.readable(), 1, "round {round}");
+        ends[1].read(now);
+        settle(&mut ends, now);
+    }
+    // Where answers go the other way, they take it along.
+    ends[1].tcb.write(vec![1].into());
+    settle(&mut ends, now);
+    ends[0].tcb.write(vec![2].into());
+    settle(&mut ends, now);
+    ends[1].read(now);
+    assert!(ends[1].output(now).is_empty());
+    // But of two pieces, the second tells that the other side does not wait for one.
+    ends[0].tcb.settings.no_delay = true;
+    ends[0].tcb.write(vec![3].into());
+    settle(&mut ends, now);
+    ends[1].read(now);
+    assert_eq!(ends[1].output(now).len(), 1);
+}
+
+#[test]
 fn little_is_promised_while_memory_is_short() {
     let [a, b] = &mut pair(CONFIG);
     b.tcb.set_short(true);
