@@ -2,13 +2,14 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use sync::SpinLock;
 
 use super::interface::{self, Interface, Link, Port};
 use super::tcp::Connection;
-use super::{input, packet, timers};
+use super::{input, machine, packet, timers};
 use crate::clock;
 use crate::device::Received;
 
@@ -19,13 +20,14 @@ const ROUNDS: usize = 16;
 
 /// There is something to do.
 static PENDING: AtomicBool = AtomicBool::new(false);
-/// Somebody does it: one CPU at a time, which sees to it that packets stay in order.
-static BUSY: AtomicBool = AtomicBool::new(false);
+/// The CPU that does it: one at a time, which sees to it that packets stay in order.
+static WORKER: AtomicU32 = AtomicU32::new(NOBODY);
+const NOBODY: u32 = u32::MAX;
 /// Less memory is free than a sixteenth of all: connections hold little, and new ones have to wait.
 static MEMORY_LOW: AtomicBool = AtomicBool::new(false);
 /// Connections that have something to send when the batch is done. A leaf lock.
 static DIRTY: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
-/// Memory for the batches, which whoever is [`BUSY`] takes out while at work: frames, and the other half of [`DIRTY`].
+/// Memory for the batches, which the [`WORKER`] takes out while at work: frames, and the other half of [`DIRTY`].
 static FRAMES: SpinLock<Vec<Received>> = SpinLock::new(Vec::new());
 static FLUSHING: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
 
@@ -55,14 +57,14 @@ pub fn send_later(connection: Arc<Connection>) {
 pub fn poll() {
     let mut rounds = 0;
     while PENDING.load(Ordering::Acquire) && rounds < ROUNDS {
-        if BUSY.swap(true, Ordering::AcqRel) {
+        if WORKER.compare_exchange(NOBODY, machine::cpu(), Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
         }
         PENDING.store(false, Ordering::SeqCst);
         if round() {
             request();
         }
-        BUSY.store(false, Ordering::SeqCst);
+        WORKER.store(NOBODY, Ordering::SeqCst);
         rounds += 1;
     }
 }
@@ -131,8 +133,21 @@ fn take_from_link(interface: &Arc<Interface>) -> bool {
     }
 }
 
-/// Tells the devices of what a system call has sent, and lets the loopback's packets arrive.
+/// Tells the devices of what a system call has sent, and lets the loopback's packets arrive: whoever
+/// looks after the call finds them, as on Linux, also if another CPU is at work and delivers them.
 pub fn sent() {
     interface::all().iter().for_each(|interface| interface.kick());
-    poll();
+    // Another CPU's present round may have begun too early for them; the next is then this CPU's, or has them all.
+    for _ in 0..2 {
+        poll();
+        wait_for_round();
+    }
+}
+
+/// Lets another CPU's present round end. It is a batch of packets long, and sleeps for nobody.
+/// Without effect within a round.
+fn wait_for_round() {
+    while ![NOBODY, machine::cpu()].contains(&WORKER.load(Ordering::Acquire)) {
+        spin_loop();
+    }
 }

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -57,7 +57,11 @@ impl Machine for Host {
     }
 
     fn cpu(&self) -> u32 {
-        1
+        static THREADS: AtomicU32 = AtomicU32::new(0);
+        std::thread_local! {
+            static CPU: u32 = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+        CPU.with(|cpu| *cpu)
     }
 
     fn cpus(&self) -> u32 {
