@@ -13,6 +13,9 @@ use syscall_shim::Errno;
 /// Blocks that one step of a write allocates at most.
 const WRITE_BLOCKS: u64 = 2048;
 
+/// Where no file reaches: offsets are signed (off_t).
+const MAX_OFFSET: u64 = i64::MAX as u64;
+
 impl Ext4 {
     /// Where a file's content lies, from `block` of the file on: `max` blocks at most, all of one
     /// kind. For reading ahead and for direct access; content within the inode is a hole here, and
@@ -86,7 +89,7 @@ impl Ext4 {
     pub fn write(&self, ino: u32, off: u64, data: &[u8]) -> Result<()> {
         let _alone = self.content(ino).lock();
         let (bits, size) = self.block_shape();
-        let end = off.checked_add(data.len() as u64).ok_or(Errno::EFBIG)?;
+        let end = off.checked_add(data.len() as u64).filter(|end| *end <= MAX_OFFSET).ok_or(Errno::EFBIG)?;
         let mut at = off;
         while at < end {
             let first = at >> bits;

@@ -327,3 +327,17 @@ fn threads_share_commits() {
     disk.save(&image);
     e2fsck(&image);
 }
+
+#[test]
+fn no_file_reaches_beyond_the_last_offset() {
+    let folder = Folder::new("offsets");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -b 1024", "4M");
+    let fs = mount(&Memory::of(&image), read_write()).unwrap();
+    let ino = fs.create(ROOT_INO, b"file", NewNode { mode: fs::S_IFREG | 0o600, uid: 0, gid: 0 }).unwrap();
+    for off in [u64::MAX, u64::MAX - 700, i64::MAX as u64, i64::MAX as u64 - 3] {
+        assert_eq!(fs.write(ino, off, b"four").unwrap_err().errno(), Errno::EFBIG, "{off:#x}");
+        assert_eq!(fs.read(ino, off, &mut [0; 4]).unwrap(), 0);
+    }
+    assert_eq!(fs.metadata(ino).unwrap().size, 0);
+}
