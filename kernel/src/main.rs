@@ -20,6 +20,8 @@ extern crate mem;
 #[cfg(target_os = "none")]
 extern crate net;
 #[cfg(target_os = "none")]
+extern crate observe;
+#[cfg(target_os = "none")]
 extern crate sync;
 #[cfg(target_os = "none")]
 extern crate usermem;
@@ -35,33 +37,19 @@ mod files;
 #[cfg(target_os = "none")]
 mod fs_platform;
 #[cfg(target_os = "none")]
-mod host_link;
-#[cfg(target_os = "none")]
 mod ipc;
 #[cfg(target_os = "none")]
-mod latency;
-#[cfg(target_os = "none")]
-mod log;
-#[cfg(target_os = "none")]
 mod metrics;
-#[cfg(target_os = "none")]
-mod mm;
-#[cfg(target_os = "none")]
-mod mmap_events;
 #[cfg(target_os = "none")]
 mod net_platform;
 #[cfg(target_os = "none")]
 mod options;
-#[cfg(target_os = "none")]
-mod panic;
 #[cfg(target_os = "none")]
 mod power;
 #[cfg(target_os = "none")]
 mod profile;
 #[cfg(target_os = "none")]
 mod pseudo;
-#[cfg(target_os = "none")]
-mod symbols;
 #[cfg(target_os = "none")]
 mod syscalls;
 #[cfg(target_os = "none")]
@@ -107,31 +95,31 @@ fn image_is_whole() -> bool {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     arch::serial::init();
-    log::start();
+    observe::log::start();
     arch::percpu::init(0, arch::boot_stack());
     // SAFETY: first of all, with the loader's own values and the boot page tables.
     let boot = unsafe { arch::boot::init(protocol, info) };
-    log::init();
+    observe::log::init();
     if !image_is_whole() {
         kerr!("the kernel in the image is damaged (its checksum is wrong): build it again with mkimage, or copy it again");
-        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
+        observe::host_link::exit(i32::from(STATUS_NOT_STARTED), observe::host_link::ExitKind::NotStarted);
     }
-    mm::init(boot);
+    mem::init(boot);
     arch::control::init();
-    symbols::init();
+    observe::symbols::init();
     entry::init_cpu();
-    kinfo!("{} KiB free of {} KiB", mm::frames::stats().free * 4, mm::frames::stats().total * 4);
+    kinfo!("{} KiB free of {} KiB", mem::frames::stats().free * 4, mem::frames::stats().total * 4);
     platform::poweroff::init();
     platform::init_apic();
     arch::clock::start();
     platform::rng::init();
-    drivers::init(host_link::console_port());
+    drivers::init(observe::host_link::console_port());
     arch::clock::init(BUILT);
     vdso::publish_clock();
     arch::timer::init();
-    host_link::init();
+    observe::host_link::init();
     if !options::check() {
-        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
+        observe::host_link::exit(i32::from(STATUS_NOT_STARTED), observe::host_link::ExitKind::NotStarted);
     }
     fd::set_caller_table(|| task::current().files());
     tty::set_opener(files::open::open);
@@ -140,14 +128,17 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     unix::set_pidfd_opener(files::pidfd::open_for);
     net_platform::init();
     trace::init();
-    profile::init();
-    mmap_events::init();
-    mm::patching::init(
+    observe::sampling::init();
+    observe::mmap_events::init();
+    if observe::mmap_events::is_debugged() {
+        task::debugger_view::start();
+    }
+    vm::patching::init(
         entry::patched_call::for_trampolines(),
         boot.command_line().split_ascii_whitespace().any(|word| word == "no-patch"),
     );
-    mm::heap::set_shortage_hook(task::oom::call_for);
-    panic::register_dump_hook(task::dump::current_task);
+    mem::heap::set_shortage_hook(task::oom::call_for);
+    observe::panic::register_dump_hook(task::dump::current_task);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
         platform::smp::start_others(entry::further_cpus());
@@ -160,7 +151,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     });
     if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");
-        host_link::exit(i32::from(STATUS_NOT_STARTED), host_link::ExitKind::NotStarted);
+        observe::host_link::exit(i32::from(STATUS_NOT_STARTED), observe::host_link::ExitKind::NotStarted);
     }
     task::sched::idle()
 }

@@ -8,11 +8,13 @@ use core::sync::atomic::Ordering;
 use syscall_shim::table;
 
 use crate::arch::{clock, percpu};
-use crate::host_link::{self, frame::Outgoing};
-use crate::mm::{PAGE_SIZE, account::RssKind, frames, patching};
+use observe::host_link::{self, frame::Outgoing};
 use crate::task::thread::state;
 use crate::task::{Task, sched};
-use crate::{counters, latency};
+use crate::counters;
+use observe::latency;
+use mem::{PAGE_SIZE, account::RssKind, frames};
+use vm::patching;
 
 /// Sends all of it.
 pub fn send() {

@@ -1,6 +1,6 @@
 //! The end of the virtual machine.
 
-use crate::host_link::{self, ExitKind};
+use observe::host_link::{self, ExitKind};
 use crate::vfs::namespace;
 
 /// Writes to the disks what they do not have yet, and says so where that fails.

@@ -5,13 +5,12 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::TrapFrame;
-use crate::arch::{backtrace, boot, clock};
-use crate::host_link::{self, frame::Outgoing};
-use crate::task::{Instant, current, timer};
+use crate::arch::{backtrace, clock};
+use observe::{host_link, host_link::frame::Outgoing, sampling};
+use crate::task::{current, timer};
 use crate::usermem::{self, UserAddr};
 
 /// Return addresses of the kernel in a sample.
@@ -21,40 +20,10 @@ const STACK_SIZE: usize = 12 * 1024;
 /// Of those, in one frame, so that it fits into a buffer of the console.
 const PIECE: usize = 3072;
 
-/// Nanoseconds between samples of a CPU; 0 when nothing is sampled.
-static PERIOD: AtomicU64 = AtomicU64::new(0);
-
-/// Whether the command line asks for samples.
-pub fn wanted() -> bool {
-    boot::option("profile").is_some()
-}
-
-/// Reads the command line.
-pub fn init() {
-    let Some(hertz) = boot::option("profile") else { return };
-    match hertz.parse::<u64>() {
-        Ok(hertz @ 1..=10_000) => PERIOD.store(1_000_000_000 / hertz, Ordering::Relaxed),
-        _ => kwarn!("profile={hertz}: expected 1 to 10000"),
-    }
-}
-
-fn period() -> u64 {
-    if cfg!(feature = "bare") { 0 } else { PERIOD.load(Ordering::Relaxed) }
-}
-
-/// When this CPU's next sample is due.
-#[inline]
-pub fn next() -> Option<Instant> {
-    match period() {
-        0 => None,
-        period => Some(this_cpu().next_sample.get().min(clock::monotonic_ns() + period)),
-    }
-}
-
 /// A timer interrupt has come: takes a sample, if one is due, and sees to the next.
 #[inline]
 pub fn tick(frame: &TrapFrame) {
-    if period() != 0 {
+    if sampling::period() != 0 {
         sample_if_due(frame);
     }
 }
@@ -66,7 +35,7 @@ fn sample_if_due(frame: &TrapFrame) {
     if now < cpu.next_sample.get() {
         return;
     }
-    let next = now + PERIOD.load(Ordering::Relaxed);
+    let next = now + sampling::period();
     cpu.next_sample.set(next);
     timer::no_later_than(next);
     let task = current();

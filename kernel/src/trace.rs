@@ -12,7 +12,7 @@ use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 
 use crate::arch::{boot, percpu, serial};
 use crate::counters;
-use crate::host_link::{self, frame::Outgoing};
+use observe::host_link::{self, frame::Outgoing};
 use crate::sync::IrqSpinLock;
 use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};
@@ -36,7 +36,7 @@ pub fn init() {
         }
     }
     SIGNALS.store(is_active(), Ordering::Relaxed);
-    if crate::latency::init() {
+    if observe::latency::init() {
         ACTIVE.store(true, Ordering::Relaxed);
     }
     if is_active() {
@@ -58,10 +58,10 @@ pub fn stats() -> String {
     line(direct, format_args!("calls direct"));
     line(trapped, format_args!("calls trapped"));
     line(vdso, format_args!("calls answered by the vDSO"));
-    let (patched, restored) = crate::mm::patching::patched();
+    let (patched, restored) = vm::patching::patched();
     line(patched, format_args!("call sites patched"));
     line(restored, format_args!("call sites given back"));
-    for (why, count) in crate::mm::patching::refused() {
+    for (why, count) in vm::patching::refused() {
         line(count, format_args!("call sites refused: {why}"));
     }
     for row in rows {
@@ -75,7 +75,7 @@ pub fn stats() -> String {
     }
     let cpus = || percpu::each(crate::task::sched::online_cpus());
     let sum = |count: fn(&percpu::PerCpu) -> &AtomicU64| cpus().map(|cpu| count(cpu).load(Ordering::Relaxed)).sum();
-    let memory = crate::mm::frames::stats();
+    let memory = mem::frames::stats();
     line(sum(|cpu| &cpu.interrupts), format_args!("interrupts"));
     line(sum(|cpu| &cpu.flushes), format_args!("interrupts to drop translations"));
     line(sum(|cpu| &cpu.kicks), format_args!("interrupts to look at the run queue"));
@@ -200,7 +200,7 @@ fn output(kind: Outgoing, text: &str) {
 
 /// With `stats`: prints what was counted, at the end; and what was timed.
 pub fn print_stats() {
-    output(Outgoing::Log, &crate::latency::report());
+    output(Outgoing::Log, &observe::latency::report());
     if !boot::info().command_line().split_ascii_whitespace().any(|word| word == "stats") {
         return;
     }

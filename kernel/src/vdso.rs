@@ -9,9 +9,10 @@ use syscall_shim::{Errno, SysResult};
 use zerocopy::IntoBytes;
 
 use crate::arch::{clock, percpu};
-use crate::mm::{AddressSpace, PAGE_SIZE, Prot, SpecialPages, frames, phys_to_virt};
 use crate::sync::IrqSpinLock;
 use crate::task::Task;
+use mem::{PAGE_SIZE, frames, phys_to_virt};
+use vm::{AddressSpace, Prot, SpecialPages};
 
 /// What clock_getres(2) tells of the coarse clocks: Linux's tick at 250 Hz.
 pub const COARSE_RESOLUTION_NS: u32 = 4_000_000;
@@ -67,10 +68,8 @@ pub fn map(mm: &AddressSpace, by: &Task, hint: impl FnOnce(u64) -> Option<u64>) 
     let frames = frames_or_load().ok_or(Errno::ENOMEM)?;
     let len = ((1 + IMAGE_PAGES) * PAGE_SIZE) as u64;
     // One place for both: reserve it, then put the two areas there.
-    let place = mm.mmap(
-        crate::mm::MapRequest::anonymous(hint(len).unwrap_or(0), len, Prot::empty(), crate::mm::MapFlags::NORESERVE),
-        by,
-    )?;
+    let place =
+        mm.mmap(vm::MapRequest::anonymous(hint(len).unwrap_or(0), len, Prot::empty(), vm::MapFlags::NORESERVE), by)?;
     mm.munmap(place, len)?;
     let data = mm.mmap_special(place, Prot::READ, frames.data.clone())?;
     let image = mm.mmap_special(data + PAGE_SIZE as u64, Prot::READ | Prot::EXEC, frames.image.clone())?;

@@ -21,13 +21,13 @@ use tty::DevptsOptions;
 
 use crate::arch::boot;
 use crate::fs_platform;
-use crate::mm::{boot_pages, frames};
 use crate::net::ResolvConf;
 use crate::sync::SpinLock;
 use crate::task::current;
 use fd::io::Source;
 use fd::poll::{PollQueue, ev, poll_queue};
 use fd::with_fs;
+use mem::{boot_pages, frames};
 use platform::rng;
 
 static NAMESPACE: Once<Arc<Namespace>> = Once::new();

@@ -5,11 +5,11 @@ extern crate alloc;
 
 #[path = "../src/task/sched/fair.rs"]
 mod fair;
-#[path = "../src/host_link/flow.rs"]
+#[path = "../observe/src/host_link/flow.rs"]
 mod flow;
-#[path = "../src/host_link/frame.rs"]
+#[path = "../observe/src/host_link/frame.rs"]
 mod frame;
-#[path = "../src/symbols/table.rs"]
+#[path = "../observe/src/symbols/table.rs"]
 mod table;
 #[path = "../drivers/src/virtqueue.rs"]
 mod virtqueue;

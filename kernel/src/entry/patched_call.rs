@@ -19,8 +19,8 @@ use super::syscall::SYSCALL_FLAG_MASK;
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::percpu::{COUNTS, CURRENT, STACK_TOP};
 use crate::arch::trap::TrapFrame;
-use crate::mm::patching::Entry;
 use crate::task::{Process, Task, thread};
+use vm::patching::Entry;
 
 global_asm!(
     ".section .text.patched_call, \"ax\"",

@@ -88,7 +88,7 @@ pub unsafe extern "C" fn syscall_entry() {
         single_step = const 0x100,
         current = const CURRENT,
         process = const crate::task::thread::OFF_PROCESS,
-        known = sym crate::mm::patching::KNOWN,
+        known = sym vm::patching::KNOWN,
         counts = const COUNTS,
         trapped = const offset_of!(CallCounts, trapped),
         off_rip = const offset_of!(TrapFrame, rip),

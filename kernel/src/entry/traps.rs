@@ -9,13 +9,14 @@ use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
 use crate::arch::{apic, ipi, irq, vectors};
 use crate::fs_platform;
-use crate::mm::patching::{self, Redirect};
-use crate::mm::vmalloc::pieces;
-use crate::mm::{Access, FaultError};
 use crate::task::signal::{self, Fault};
 use crate::task::{Process, Task, current, dump, oom, sched, timer};
 use crate::usermem::{self, USER_END};
-use crate::{counters, panic};
+use crate::counters;
+use observe::panic;
+use mem::vmalloc::pieces;
+use vm::patching::{self, Redirect};
+use vm::{Access, FaultError};
 
 const RFLAGS_TF: u64 = 1 << 8;
 const RFLAGS_IF: u64 = 1 << 9;

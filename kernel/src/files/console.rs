@@ -7,8 +7,8 @@ use syscall_shim::SysResult;
 use tty::{Driver, Tty};
 
 use crate::files::host_stream;
-use crate::host_link;
-use crate::host_link::frame::Outgoing;
+use observe::host_link;
+use observe::host_link::frame::Outgoing;
 use fd::poll::{PollQueue, PollTable};
 
 struct Host;

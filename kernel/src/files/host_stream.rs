@@ -9,9 +9,9 @@ use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
 use super::open::SharedOps;
-use crate::host_link;
-use crate::host_link::Stdio;
-use crate::host_link::frame::Outgoing;
+use observe::host_link;
+use observe::host_link::Stdio;
+use observe::host_link::frame::Outgoing;
 use crate::sync::IrqSpinLock;
 use crate::task::current;
 use crate::task::wait::{wait_uninterruptible, wait_until};

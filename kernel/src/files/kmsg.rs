@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use fs::OpenFlags;
 use syscall_shim::{Errno, SysResult};
 
-use crate::log::reader;
-use crate::log::ring::TEXT_MAX;
-use crate::log::write_from_program;
+use observe::log::reader;
+use observe::log::ring::TEXT_MAX;
+use observe::log::write_from_program;
 use crate::syscalls::printk;
 use crate::task::current;
 use crate::task::wait::wait_exclusive;

@@ -8,9 +8,9 @@ use fs::{FallocateMode, Mapping, MountFlags, Seals, SetAttr};
 use syscall_shim::{Errno, SysResult};
 
 use super::hugetlb::HugeFile;
-use crate::mm::{MapFile, MapTarget, MappedFile};
 use crate::net::packet::PacketSocket;
 use fd::OpenFile;
+use vm::{MapFile, MapTarget, MappedFile};
 
 const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 

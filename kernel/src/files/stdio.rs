@@ -8,8 +8,8 @@ use syscall_shim::types::Siginfo;
 use syscall_shim::{Signal, SysResult};
 
 use super::{console, host_stream};
-use crate::host_link::frame::{Control, Outgoing, Stream};
-use crate::host_link::{self, Handlers, Stdio};
+use observe::host_link::frame::{Control, Outgoing, Stream};
+use observe::host_link::{self, Handlers, Stdio};
 use crate::task::signal::send;
 use crate::task::{core_dump, current, dump, table};
 use crate::vfs::namespace;

@@ -7,9 +7,10 @@ use fs::Mapping;
 use ipc::shm::{self, Attachment, Memory};
 use syscall_shim::{Errno, SysResult};
 
-use crate::mm::object::SharedMemory;
-use crate::mm::{MapFile, MapFlags, MapRequest, MapTarget, MappedFile, PAGE_SIZE, Prot};
 use crate::task::current;
+use mem::PAGE_SIZE;
+use vm::object::SharedMemory;
+use vm::{MapFile, MapFlags, MapRequest, MapTarget, MappedFile, Prot};
 
 const SHM_RDONLY: u32 = 0o10000;
 const SHM_RND: u32 = 0o20000;
@@ -56,7 +57,7 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
     let request = MapRequest { addr, len, prot, flags: place | MapFlags::SHARED, file: Some(file) };
     let mm = current().process.mm();
     let at = mm.mmap(request, current()).map_err(|errno| if errno == Errno::EEXIST { Errno::EINVAL } else { errno })?;
-    crate::mmap_events::mapped(&mm, at, len, prot);
+    observe::mmap_events::mapped(&mm, at, len, prot);
     Ok(at)
 }
 

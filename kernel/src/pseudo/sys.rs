@@ -15,9 +15,9 @@ use super::Tree;
 use super::proc::memory_info;
 use crate::arch::cpuid;
 use crate::files::hugetlb;
-use crate::mm::flags::HUGE_SIZE;
-use crate::mm::huge_policy;
 use crate::task::sched::{MAX_CPUS, online_cpus};
+use vm::flags::HUGE_SIZE;
+use vm::huge_policy;
 
 /// The size that every attribute is said to have: a page.
 pub const ATTRIBUTE: u64 = 4096;

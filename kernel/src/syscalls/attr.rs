@@ -8,10 +8,10 @@ use syscall_shim::{Errno, SysResult};
 use zerocopy::IntoBytes;
 
 use super::paths::{file, find_at};
-use crate::mm::flags::PAGE_SIZE;
 use crate::usermem::{UserAddr, UserPtr, copy_out, read_extensible, zero_partial};
 use crate::vfs::namespace;
 use fd::{fileattr, with_fs};
+use vm::flags::PAGE_SIZE;
 
 fn change_mode(path: &Path, mode: u32) -> SysResult {
     with_fs(|ctx| namespace().chmod(ctx, path, mode)).map(|()| 0)

@@ -3,16 +3,16 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::pidfd::process_or_self;
-use crate::mm::address_space::{SLACK, memory_is_short};
-use crate::mm::flags::{PAGE_SIZE, page_up};
-use crate::mm::limits::Rights;
-use crate::mm::madvise::{Advice, mincore_pages};
-use crate::mm::mremap::RemapFlags;
-use crate::mm::numa;
-use crate::mm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
-use crate::mmap_events;
+use observe::mmap_events;
 use crate::task::{credentials, current, oom, rseq, table};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
+use vm::address_space::{SLACK, memory_is_short};
+use vm::flags::{PAGE_SIZE, page_up};
+use vm::limits::Rights;
+use vm::madvise::{Advice, mincore_pages};
+use vm::mremap::RemapFlags;
+use vm::numa;
+use vm::{AddressSpace, MapFile, MapFlags, MapRequest, Prot};
 
 const PROT_SEM: u32 = 8;
 const PROT_GROWSDOWN: u32 = 0x0100_0000;
@@ -317,5 +317,5 @@ fn process_vm(
     let other = inspectable(pid)?;
     let own = mm();
     let (from, to) = if write { ((&own, local), (&other, remote)) } else { ((&other, remote), (&own, local)) };
-    crate::mm::remote::copy_vectors(from.0, &from.1, to.0, &to.1)
+    vm::remote::copy_vectors(from.0, &from.1, to.0, &to.1)
 }

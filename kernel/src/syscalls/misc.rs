@@ -6,12 +6,12 @@ use syscall_shim::types::{NSEC_PER_SEC, Sysinfo, Utsname};
 use syscall_shim::{Errno, GetrandomFlags, SysResult};
 
 use crate::arch::clock;
-use crate::host_link::{self, ExitKind};
-use crate::mm::{PAGE_SIZE, frames};
+use observe::host_link::{self, ExitKind};
 use crate::power;
 use crate::task::{current, rseq as restartable, sched, table, uts};
 use crate::usermem::{self, UserAddr, UserPtr};
 use crate::vfs;
+use mem::{PAGE_SIZE, frames};
 use platform::rng;
 
 const CAP_SYS_ADMIN: u32 = 21;

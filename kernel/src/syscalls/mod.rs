@@ -101,7 +101,8 @@ use crate::arch::trap::TrapFrame;
 use crate::entry::patched_call;
 use crate::task::Task;
 use crate::usermem::{UserAddr, UserPtr};
-use crate::{counters, latency, task, trace};
+use crate::{counters, task, trace};
+use observe::latency;
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
 /// `int` parameter ignores the upper half.

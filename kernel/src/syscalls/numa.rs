@@ -3,10 +3,10 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::memory::inspectable;
-use crate::mm::flags::{PAGE_SIZE, Policy, page_up_wrapping};
-use crate::mm::numa::{Nodes, check_mode};
 use crate::task::current;
 use crate::usermem::{UserPtr, zero_partial};
+use vm::flags::{PAGE_SIZE, Policy, page_up_wrapping};
+use vm::numa::{Nodes, check_mode};
 
 const MPOL_MF_MOVE: u32 = 2;
 const MPOL_MF_MOVE_ALL: u32 = 4;

@@ -7,12 +7,12 @@ use linux_raw_sys::prctl as p;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths;
-use crate::mm::Layout;
-use crate::mm::flags::MMAP_MIN_ADDR;
 use crate::task::current;
 use crate::usermem::{USER_END, UserPtr};
 use crate::vfs::namespace;
 use fd::{capable, with_fs};
+use vm::Layout;
+use vm::flags::MMAP_MIN_ADDR;
 
 /// Words of an auxiliary vector at most (`AT_VECTOR_SIZE`).
 const AUXV_WORDS: usize = 56;

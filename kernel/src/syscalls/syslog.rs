@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::kmsg;
-use crate::log::{CONSOLE_LEVEL, DEFAULT_CONSOLE_LEVEL, DEFAULT_MESSAGE_LEVEL, reader};
+use observe::log::{CONSOLE_LEVEL, DEFAULT_CONSOLE_LEVEL, DEFAULT_MESSAGE_LEVEL, reader};
 use crate::usermem::{self, UserAddr};
 use fd::io::Sink;
 

@@ -13,12 +13,13 @@ use super::signal::SigHand;
 use super::thread::{NewTask, Task, with_frame};
 use super::{current, sched, table};
 use crate::files::pidfd::PidFd;
-use crate::mm::{AddressSpace, heap};
-use crate::mmap_events;
+use observe::mmap_events;
 use crate::usermem::{USER_END, UserPtr};
 use fd::FdTable;
 use fd::fd_table::ReservedFd;
 use ipc::sem::UndoList;
+use mem::heap;
+use vm::AddressSpace;
 
 /// `struct clone_args` of clone(2).
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use super::process::Process;
 use super::thread::{OFF_PROCESS, Task};
 use crate::arch::trap::TrapFrame;
-use crate::mm::AddressSpace;
+use vm::AddressSpace;
 
 /// Tasks that are listed; of more, the first, which the reader says.
 const SLOTS: usize = 16_384;

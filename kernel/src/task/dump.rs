@@ -7,7 +7,7 @@ use super::table;
 use super::thread::{Task, state};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{ipi, percpu};
-use crate::panic::print_backtrace;
+use observe::panic::print_backtrace;
 
 fn state_name(task: &Task) -> &'static str {
     match task.run_state() {

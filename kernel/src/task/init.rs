@@ -12,10 +12,10 @@ use super::thread::{NewTask, Task};
 use super::{current, sched, table};
 use crate::arch::trap_entry;
 use crate::arch::{irq, switch};
-use crate::host_link::{self, ExitKind};
-use crate::mm::AddressSpace;
+use observe::host_link::{self, ExitKind};
 use crate::vfs::{self, Manifest};
 use fd::{FdTable, FsContext};
+use vm::AddressSpace;
 
 /// Exit statuses as a shell gives them: the program cannot be set up, is there but cannot be executed, is not there.
 const STATUS_NOT_SET_UP: i32 = 125;

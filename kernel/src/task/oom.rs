@@ -14,8 +14,8 @@ use super::wait::{WaitQueue, wait_uninterruptible_until};
 use super::{Instant, current, exit, family, table};
 use crate::arch::clock;
 use crate::arch::percpu::this_cpu;
-use crate::mm::{PAGE_SIZE, frames, user_page};
 use crate::sync::SleepMutex;
+use mem::{PAGE_SIZE, frames, user_page};
 
 /// `oom_score_adj` of what is never chosen (`OOM_SCORE_ADJ_MIN`, linux/oom.h).
 const NEVER: i32 = -1000;

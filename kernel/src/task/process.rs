@@ -16,9 +16,9 @@ use super::signal::{SharedSignals, SigHand};
 use super::thread::Task;
 use super::usage::{Usage, add};
 use super::wait::WaitQueue;
-use crate::mm::AddressSpace;
 use crate::sync::{IrqSpinLock, SpinLock};
 use fd::poll::{PollQueue, poll_queue};
+use vm::AddressSpace;
 
 /// Number of `RLIMIT_*` resources.
 pub const RLIMITS: usize = 16;

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK};
 
 use super::Task;
-use crate::mm::limits::{Execution, INFINITY, Limits, Rights};
+use vm::limits::{Execution, INFINITY, Limits, Rights};
 
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_RAWIO: u32 = 17;

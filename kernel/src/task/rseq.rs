@@ -10,8 +10,8 @@ use syscall_shim::{Errno, Signal, SysResult};
 use super::thread::Task;
 use super::{current, table};
 use crate::arch::trap::TrapFrame;
-use crate::mm::AddressSpace;
 use crate::usermem::{UserAddr, UserPtr};
+use vm::AddressSpace;
 
 /// `RSEQ_FLAG_UNREGISTER`.
 const UNREGISTER: u32 = 1;

@@ -11,8 +11,8 @@ use syscall_shim::{Errno, SysResult};
 use super::ordered::{Batch, in_batches};
 use super::process::Process;
 use super::thread::{KERNEL_STACK_SIZE, Task};
-use crate::mm::{PAGE_SIZE, frames};
 use crate::sync::IrqSpinLock;
+use mem::{PAGE_SIZE, frames};
 
 /// Highest id plus one, at most (`PID_MAX_LIMIT`).
 pub const PID_LIMIT: i32 = 4_194_304;

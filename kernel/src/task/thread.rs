@@ -18,11 +18,11 @@ use super::seccomp::Seccomp;
 use super::signal::ThreadSignals;
 use crate::arch::fpu::FpuArea;
 use crate::arch::trap::TrapFrame;
-use crate::mm::flags::Policy;
-use crate::mm::vmalloc::KernelStack;
 use crate::sync::{IrqSpinLock, SpinLock, Use};
 use fd::{FdTable, FsContext, OpenFile};
 use ipc::sem::UndoSlot;
+use mem::vmalloc::KernelStack;
+use vm::flags::Policy;
 
 /// Size in bytes of a thread's kernel stack.
 pub const KERNEL_STACK_SIZE: usize = 32 * 1024;

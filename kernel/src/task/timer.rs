@@ -67,7 +67,7 @@ pub fn reprogram() {
     let interrupts = irq::save_and_disable();
     let next = queue_of(this_cpu().id.get()).lock().first_key_value().map(|(id, _)| id.deadline);
     let running = sched::interrupt_at();
-    if let Some(soonest) = next.into_iter().chain(running).chain(crate::profile::next()).min() {
+    if let Some(soonest) = next.into_iter().chain(running).chain(observe::sampling::next()).min() {
         no_later_than(soonest);
     }
     irq::restore(interrupts);

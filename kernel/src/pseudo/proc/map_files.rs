@@ -8,7 +8,7 @@ use fs::{FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
 use super::target::{Class, Target};
-use crate::mm::maps::MapsEntry;
+use vm::maps::MapsEntry;
 
 /// Links can be read, and that is all.
 const MODE: u32 = 0o400;

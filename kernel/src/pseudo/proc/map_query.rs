@@ -5,12 +5,13 @@ use syscall_shim::{Errno, SysResult};
 
 use super::memory;
 use super::target::Target;
-use crate::mm::maps::MapsEntry;
-use crate::mm::{PAGE_SIZE, Prot};
 use crate::usermem::UserAddr;
 use fd::io::Sink;
 use fd::pseudo_file::Text;
 use fd::{FileOps, OpenFile};
+use mem::PAGE_SIZE;
+use vm::Prot;
+use vm::maps::MapsEntry;
 
 /// `_IOWR('f', 17, struct procmap_query)`
 const PROCMAP_QUERY: u32 = 0xc068_6611;

@@ -12,11 +12,12 @@ use fs::pseudo::format as text;
 use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
-use crate::mm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
-use crate::mm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
-use crate::mm::{AddressSpace, Prot};
-use crate::mm::{heap, huge_policy, vsyscall};
 use fd::capable;
+use mem::{heap, vsyscall};
+use vm::flags::{HUGE_SIZE, PAGE_SIZE, USER_END};
+use vm::huge_policy;
+use vm::maps::{MapsEntry, MemoryUse, SmapsCounts, vm_flags_line};
+use vm::{AddressSpace, Prot};
 
 const CAP_SYS_ADMIN: u32 = 21;
 

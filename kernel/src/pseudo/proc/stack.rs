@@ -9,7 +9,7 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
 use crate::arch::backtrace;
-use crate::symbols;
+use observe::symbols;
 use crate::task::current;
 use crate::task::thread::state;
 use fd::capable;

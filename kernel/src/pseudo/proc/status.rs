@@ -13,9 +13,9 @@ use syscall_shim::{Errno, SysResult};
 use super::memory::vm_status;
 use super::target::Target;
 use crate::arch::boot;
-use crate::mm::flags::PAGE_SIZE;
 use crate::task::thread::state;
 use crate::task::{Process, Task, current, sched, signal};
+use vm::flags::PAGE_SIZE;
 
 /// Nanoseconds of a clock tick (`USER_HZ`).
 pub const TICK: u64 = 10_000_000;

@@ -20,12 +20,12 @@ use crate::arch::percpu::{self, PerCpu};
 use crate::arch::{boot, clock, cpu_flags};
 use crate::files::kmsg;
 use crate::files::open::SharedOps;
-use crate::mm::{account, direct, frames, huge};
 use crate::pseudo::Tree;
 use crate::task::thread::{KERNEL_STACK_SIZE, state};
 use crate::task::{dump, sched, table, uts};
 use crate::vfs;
 use fd::locks;
+use mem::{account, direct, frames, huge};
 
 const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 

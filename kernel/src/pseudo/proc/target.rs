@@ -5,9 +5,9 @@ use alloc::sync::{Arc, Weak};
 use fs::pseudo::NodeSpec;
 use syscall_shim::{Errno, SysResult};
 
-use crate::mm::AddressSpace;
 use crate::task::thread::state;
 use crate::task::{Process, Task, credentials, current, table};
+use vm::AddressSpace;
 
 const CAP_SYS_PTRACE: u32 = 19;
 

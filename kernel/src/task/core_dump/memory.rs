@@ -7,9 +7,9 @@ use syscall_shim::SysResult;
 use syscall_shim::core_file::{FileMapping, PF_R, PF_W, PF_X, Segment};
 
 use super::output::Output;
-use crate::mm::flags::{PAGE_SIZE, VmFlags};
-use crate::mm::maps::{MapsEntry, SmapsCounts};
-use crate::mm::{AddressSpace, Prot};
+use vm::flags::{PAGE_SIZE, VmFlags};
+use vm::maps::{MapsEntry, SmapsCounts};
+use vm::{AddressSpace, Prot};
 
 /// Bits of `coredump_filter`.
 mod filter {

@@ -22,9 +22,9 @@ use super::thread::Task;
 use super::{current_arc, exit, uts};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{boot, clock};
-use crate::host_link::{self, frame::Outgoing};
-use crate::mm::PAGE_SIZE;
+use observe::host_link::{self, frame::Outgoing};
 use crate::sync::{SleepMutex, SpinLock};
+use mem::PAGE_SIZE;
 
 /// Longest `core_pattern` (`CORENAME_MAX_SIZE`).
 pub const PATTERN_MAX: usize = 127;

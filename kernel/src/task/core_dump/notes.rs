@@ -7,10 +7,10 @@ use syscall_shim::types::Siginfo;
 
 use crate::arch::trap::TrapFrame;
 use crate::arch::{fpu, msr, xstate};
-use crate::mm::AddressSpace;
 use crate::task::process::Process;
 use crate::task::sched;
 use crate::task::thread::{Task, fpu_state};
+use vm::AddressSpace;
 
 fn registers(frame: &TrapFrame, fs_base: u64) -> UserRegs {
     let orig_rax = if frame.in_syscall() { frame.error } else { u64::MAX };

@@ -8,7 +8,7 @@ use fs::{FileType, OpenFlags};
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::{host_stream, open};
-use crate::host_link::frame::Outgoing;
+use observe::host_link::frame::Outgoing;
 use crate::task::current;
 use crate::vfs::namespace;
 use fd::io::Source;

@@ -11,11 +11,11 @@ use syscall_shim::{Errno, SysResult};
 use super::ExecError;
 use super::program::{self, Program, ProgramFile};
 use crate::arch::{boot, fpu, msr};
-use crate::mm::{self, AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
-use crate::mmap_events;
+use observe::mmap_events;
 use crate::task::credentials::Credentials;
 use crate::task::current;
 use platform::rng;
+use vm::{AddressSpace, MapFile, MapFlags, MapRequest, MapTarget, Prot};
 
 /// What the new program starts with.
 pub struct Image {
@@ -51,7 +51,7 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
     let stack_limit = current().process.rlimit(RLIMIT_STACK);
     let layout = Layout::new(random(), stack_limit);
     // mmap places below this already while the program is being mapped.
-    mm.set_layout(mm::Layout { mmap_base: layout.mmap_base, ..mm::Layout::default() });
+    mm.set_layout(vm::Layout { mmap_base: layout.mmap_base, ..vm::Layout::default() });
 
     let plan = &program.plan;
     let unmappable = |errno| ExecError::mapping(errno, &program.name);
@@ -103,7 +103,7 @@ pub fn build(program: &Program, envp: &[Vec<u8>], credentials: &Credentials, sec
     let stack = stack_with(&aux)?;
     mm.write_exact(stack.sp, &stack.bytes).map_err(|_| fail(Errno::ENOMEM))?;
 
-    mm.set_layout(mm::Layout {
+    mm.set_layout(vm::Layout {
         mmap_base: layout.mmap_base,
         start_brk,
         start_code: bias.wrapping_add(plan.code.0),

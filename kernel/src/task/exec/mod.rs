@@ -21,10 +21,10 @@ use super::thread::{Task, set_fpu, with_frame};
 use super::{current, current_arc, exit, sched, signal, table};
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::trap::TrapFrame;
-use crate::mm::heap;
 use crate::sync::{HasUsers, Use};
 use crate::vfs::namespace;
 use fd::with_fs;
+use mem::heap;
 use privileges::Privileges;
 use program::Program;
 

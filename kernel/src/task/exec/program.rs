@@ -9,9 +9,9 @@ use fs::{AccessMask, InodeRef, LookupFlags, Mapping, MountFlags};
 use syscall_shim::{Errno, SysResult};
 
 use super::{ExecError, Request};
-use crate::mm::MappedFile;
 use crate::vfs;
 use fd::with_fs;
+use vm::MappedFile;
 
 /// An ELF file to load, and the arguments that its program gets.
 pub struct Program {

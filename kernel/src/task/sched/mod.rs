@@ -25,13 +25,13 @@ pub use crate::arch::percpu::MAX_CPUS;
 use crate::arch::percpu::{self, this_cpu};
 use crate::arch::trap::TrapFrame;
 use crate::arch::{clock, ipi, irq, msr, switch};
-use crate::mm::AddressSpace;
 use crate::sync::{IrqSpinGuard, IrqSpinLock, order};
 pub use cpu_time::{CpuTime, cpu_time, enter_kernel, leave_kernel};
 pub use fair::TIME_SLICE;
 use fd::{FdTable, FsContext};
 use queue::{Arrival, RunQueue};
 pub use realtime::rr_slice;
+use vm::AddressSpace;
 
 /// What a task that ran alone keeps of its turn when another one comes.
 const WAKEUP_GRANULARITY: Instant = 1_000_000;
@@ -424,7 +424,7 @@ fn switch(arrival: Arrival) {
         // is armed at all is rare where the CPU is woken often, for an idle one leaves the last as it is.
         timer::no_later_than(if queue.is_empty() { now + CHECK_INTERVAL } else { queue.slice_end });
     }
-    if let Some(sample) = crate::profile::next() {
+    if let Some(sample) = observe::sampling::next() {
         timer::no_later_than(sample);
     }
     if core::ptr::eq(prev, next_task) {

@@ -13,7 +13,7 @@ pub use super::fair::Arrival;
 use super::fair::{self, FairQueue, UNIT};
 use super::{TIME_SLICE, realtime};
 use crate::arch::percpu;
-use crate::mm::AddressSpace;
+use vm::AddressSpace;
 
 const SCHED_FIFO: u32 = 1;
 const SCHED_RR: u32 = 2;

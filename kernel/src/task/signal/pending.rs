@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use syscall_shim::types::{Siginfo, si_code};
 use syscall_shim::{SigSet, Signal};
 
-use crate::mm::heap;
 use crate::task::posix_timer::PosixTimer;
 use caller::PerUser;
+use mem::heap;
 
 /// How many queued signals and timers count against each user's `RLIMIT_SIGPENDING`.
 static CHARGED: PerUser = PerUser::new();

@@ -13,10 +13,11 @@ use syscall_shim::{Errno, Signal, table};
 use super::deliver::is_fault;
 use crate::arch::clock::monotonic_ns;
 use crate::arch::trap::TrapFrame;
-use crate::mm::{AddressSpace, MappedFile, PAGE_SIZE};
 use crate::task::current;
 use crate::task::recent_calls::Call;
 use crate::usermem::UserPtr;
+use mem::PAGE_SIZE;
+use vm::{AddressSpace, MappedFile};
 
 /// Frames that a backtrace goes up.
 const DEPTH: usize = 32;

@@ -12,10 +12,10 @@ use fs::{FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
 use super::setting::Settings;
-use crate::mm::PAGE_SIZE;
 use crate::net::sysctl::{self, Place, V4, V6};
 use crate::net::{interface, tcp, udp};
 use crate::pseudo::Tree;
+use mem::PAGE_SIZE;
 
 const INT: i64 = i32::MAX as i64;
 const UNSIGNED: i64 = u32::MAX as i64;

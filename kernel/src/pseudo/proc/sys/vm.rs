@@ -3,8 +3,8 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::setting::Settings;
-use crate::mm::account::{self, OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
-use crate::mm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
+use mem::account::{self, OVERCOMMIT_MEMORY, OVERCOMMIT_RATIO};
+use vm::flags::{MAX_MAP_COUNT, MMAP_MIN_ADDR};
 
 const INT_MAX: i64 = i32::MAX as i64;
 

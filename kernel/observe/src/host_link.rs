@@ -12,8 +12,8 @@ use flow::Flow;
 use frame::{Control, Outgoing, Parser, Stream};
 use syscall_shim::Errno;
 
-use crate::arch::{boot, clock, serial};
-use crate::sync::IrqSpinLock;
+use arch::{boot, clock, serial};
+use sync::IrqSpinLock;
 use drivers::console;
 use platform::ioapic;
 use platform::poweroff::poweroff;

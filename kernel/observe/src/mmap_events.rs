@@ -5,9 +5,10 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::arch::boot;
+use arch::boot;
 use crate::host_link::{self, frame::Outgoing};
-use crate::mm::{AddressSpace, PAGE_SIZE, Prot};
+use mem::PAGE_SIZE;
+use vm::{AddressSpace, Prot};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// It is a debugger.
@@ -29,11 +30,13 @@ const PATH_MAX: usize = 1024;
 /// Reads the command line.
 pub fn init() {
     let debugged = boot::info().command_line().split_ascii_whitespace().any(|word| word == "gdb");
-    if debugged {
-        crate::task::debugger_view::start();
-    }
     DEBUGGED.store(debugged, Ordering::Relaxed);
-    ACTIVE.store(debugged || crate::profile::wanted(), Ordering::Relaxed);
+    ACTIVE.store(debugged || crate::sampling::wanted(), Ordering::Relaxed);
+}
+
+/// Whether it is a debugger who looks on.
+pub fn is_debugged() -> bool {
+    DEBUGGED.load(Ordering::Relaxed)
 }
 
 /// Whether somebody looks on.
@@ -43,7 +46,7 @@ pub fn is_active() -> bool {
 
 fn tell(event: u8, words: &[u64], path: &[u8]) {
     if DEBUGGED.load(Ordering::Relaxed) {
-        return skiff_watched(event.into(), words.as_ptr(), words.len(), path.as_ptr(), path.len());
+        return watched(event.into(), words.as_ptr(), words.len(), path.as_ptr(), path.len());
     }
     let mut payload: Vec<u8> = Vec::from([event]);
     payload.extend(words.iter().flat_map(|word| word.to_le_bytes()));
@@ -85,8 +88,7 @@ fn code_mapped(space: &AddressSpace, start: u64, end: u64) {
 }
 
 /// Where a debugger stops to learn of it (skiff/src/gdb/skiff.py): its arguments tell.
-#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn skiff_watched(event: u64, words: *const u64, count: usize, path: *const u8, len: usize) {
+extern "C" fn watched(event: u64, words: *const u64, count: usize, path: *const u8, len: usize) {
     core::hint::black_box((event, words, count, path, len));
 }

@@ -5,12 +5,12 @@ use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::control::ControlRegisters;
-use crate::arch::hook::Hook;
-use crate::arch::{backtrace, ipi, irq};
+use arch::control::ControlRegisters;
+use arch::hook::Hook;
+use arch::{backtrace, ipi, irq};
 use crate::host_link::{self, ExitKind};
-use crate::mm::heap;
 use crate::symbols::{ReturnAddress, Symbolised};
+use mem::heap;
 use platform::poweroff;
 
 /// The status that tells the host of a kernel panic.
@@ -50,7 +50,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     irq::save_and_disable();
     match PANICS.fetch_add(1, Ordering::AcqRel) {
         // The others stop before they can see what is broken, or mix their output with this.
-        0 => ipi::stop_others(crate::task::sched::online_cpus()),
+        0 => ipi::stop_others(arch::percpu::online()),
         1 => {
             emergency!("skiff: panic within a panic: {message}");
             poweroff::poweroff(PANIC_STATUS as u8);

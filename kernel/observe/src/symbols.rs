@@ -8,9 +8,9 @@ mod table;
 pub use base::symbol::{ReturnAddress, Symbolised};
 use spin::Once;
 
-use crate::arch::boot;
-use crate::mm::{self, frames};
+use arch::boot;
 use base::addr::PhysRange;
+use mem::frames;
 
 const MEMBER: &str = ".skiff/symbols";
 
@@ -19,7 +19,7 @@ static TABLE: Once<&'static str> = Once::new();
 /// Finds the symbols in the payload, and keeps the frames they lie in from being given away with the rest of it.
 pub fn init() {
     let payload = boot::Image::read().payload;
-    let Some(archive) = mm::boot_memory(payload) else { return };
+    let Some(archive) = mem::boot_memory(payload) else { return };
     let Some(table) = table::cpio_member(archive, MEMBER).and_then(|data| core::str::from_utf8(data).ok()) else { return };
     let start = payload.start + (table.as_ptr().addr() - archive.as_ptr().addr()) as u64;
     for page in (PhysRange { start, end: start + table.len() as u64 }).pages() {
@@ -39,7 +39,7 @@ pub fn function(addr: u64) -> Option<(&'static str, u64, u64)> {
     let (name, offset) = lookup(addr)?;
     let start = addr - offset;
     let mut later = all().skip_while(|(at, _)| *at <= start);
-    Some((name, start, later.next().map_or(mm::direct::kernel_text().end, |(at, _)| at)))
+    Some((name, start, later.next().map_or(mem::direct::kernel_text().end, |(at, _)| at)))
 }
 
 /// All functions, by address.

@@ -12,8 +12,8 @@ use base::log::Output;
 pub use base::ring;
 use base::ring::Ring;
 
-use crate::arch::{clock, serial};
-use crate::sync::IrqSpinLock;
+use arch::{clock, serial};
+use sync::IrqSpinLock;
 
 /// Level of the console without `loglevel=N`: warnings are shown.
 pub const DEFAULT_CONSOLE_LEVEL: u32 = Level::Warning as u32 + 1;
@@ -42,7 +42,7 @@ pub fn start() {
 
 /// Takes the console's level from the command line: with `loglevel=N`, messages of levels below N are shown.
 pub fn init() {
-    if let Some(level) = crate::arch::boot::option("loglevel").and_then(|value| value.parse().ok()) {
+    if let Some(level) = arch::boot::option("loglevel").and_then(|value| value.parse().ok()) {
         CONSOLE_LEVEL.store(level, Ordering::Relaxed);
     }
 }

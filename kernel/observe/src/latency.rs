@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 use syscall_shim::{NR_SYSCALLS, table};
 
-use crate::arch::boot;
+use arch::boot;
 
 /// Bucket N has the calls that took less than 2^N nanoseconds, and no less than half of that; the last all others.
 pub const BUCKETS: usize = 36;

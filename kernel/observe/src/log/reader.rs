@@ -8,7 +8,7 @@ use spin::Once;
 
 use super::ring::{self, Record, TEXT_MAX, Text};
 use super::{Bytes, RING};
-use crate::sync::IrqSpinLock;
+use sync::IrqSpinLock;
 use fd::poll::{PollQueue, poll_queue};
 
 /// Bytes that the log holds, as `SYSLOG_ACTION_SIZE_BUFFER` tells.
