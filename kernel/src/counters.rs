@@ -10,7 +10,7 @@ use syscall_shim::{NR_SYSCALLS, Status, table};
 
 use crate::arch::percpu::{self, this_cpu};
 use crate::sync::IrqSpinLock;
-use crate::task::current;
+use task::current;
 
 /// Every CPU's counts. The host may ask in an interrupt.
 static CPUS: IrqSpinLock<Vec<&'static CallCounts>> = IrqSpinLock::new(Vec::new());
@@ -70,7 +70,7 @@ pub fn calls() -> Vec<Count> {
             sum.trapped += trapped.load(Ordering::Relaxed);
         }
     }
-    for cpu in percpu::each(crate::task::sched::online_cpus()) {
+    for cpu in percpu::each(task::sched::online_cpus()) {
         for (nr, answers) in COUNTED.iter().zip(&cpu.vdso_answers) {
             if let Some(sum) = sums.get_mut(*nr as usize) {
                 sum.vdso += answers.load(Ordering::Relaxed);

@@ -5,8 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use fs::{Platform, Timespec};
 
 use crate::arch::clock;
-use crate::task::wait::{WaitQueue, wait_uninterruptible};
 use mem::{PAGE_SIZE, frames, heap, user_page};
+use task::wait::{WaitQueue, wait_uninterruptible};
 
 /// Queues for sleepers on words; a word's address chooses one.
 const QUEUES: usize = 64;

@@ -37,6 +37,8 @@ mod files;
 #[cfg(target_os = "none")]
 mod fs_platform;
 #[cfg(target_os = "none")]
+mod init;
+#[cfg(target_os = "none")]
 mod ipc;
 #[cfg(target_os = "none")]
 mod metrics;
@@ -53,11 +55,9 @@ mod pseudo;
 #[cfg(target_os = "none")]
 mod syscalls;
 #[cfg(target_os = "none")]
-mod task;
+mod task_upcalls;
 #[cfg(target_os = "none")]
 mod trace;
-#[cfg(target_os = "none")]
-mod vdso;
 #[cfg(target_os = "none")]
 mod vfs;
 
@@ -115,19 +115,26 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     platform::rng::init();
     drivers::init(observe::host_link::console_port());
     arch::clock::init(BUILT);
-    vdso::publish_clock();
+    task::vdso::publish_clock();
     arch::timer::init();
     observe::host_link::init();
     if !options::check() {
         observe::host_link::exit(i32::from(STATUS_NOT_STARTED), observe::host_link::ExitKind::NotStarted);
     }
+    task::upcalls::init(&task_upcalls::Kernel);
     fd::set_caller_table(|| task::current().files());
     tty::set_opener(files::open::open);
     files::console::init();
     fd::fd_table::after_close(unix::in_flight::closed);
+    vfs::set_pseudo(pseudo::procfs, pseudo::sysfs);
+    files::pidfd_info::set_namespace_opener(pseudo::open_namespace);
     unix::set_pidfd_opener(files::pidfd::open_for);
     net_platform::init();
+    syscalls::set_disable_quick(entry::patched_call::disable_quick);
     trace::init();
+    if trace::is_active() {
+        syscalls::inspect_calls(&|_| false);
+    }
     observe::sampling::init();
     observe::mmap_events::init();
     if observe::mmap_events::is_debugged() {
@@ -147,7 +154,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
         }
         #[cfg(debug_assertions)]
         task::held_locks::check();
-        task::start_init(root)
+        init::start(root)
     });
     if let Err(errno) = started {
         kerr!("no memory to start the first process ({errno:?}): raise --memory");

@@ -8,12 +8,12 @@ use core::sync::atomic::Ordering;
 use syscall_shim::table;
 
 use crate::arch::{clock, percpu};
-use observe::host_link::{self, frame::Outgoing};
-use crate::task::thread::state;
-use crate::task::{Task, sched};
 use crate::counters;
-use observe::latency;
 use mem::{PAGE_SIZE, account::RssKind, frames};
+use observe::host_link::{self, frame::Outgoing};
+use observe::latency;
+use task::thread::state;
+use task::{Task, sched};
 use vm::patching;
 
 /// Sends all of it.
@@ -49,7 +49,7 @@ fn text() -> String {
         });
         line(format_args!("latency {} {} {}{buckets}", table::name(row.nr).unwrap_or("unknown"), row.errors, row.total));
     }
-    for task in crate::task::table::tasks() {
+    for task in task::table::tasks() {
         let process = &task.process;
         let mm = process.mm();
         let rss: u64 = [RssKind::Anon, RssKind::File, RssKind::Shmem].into_iter().map(|kind| mm.resident(kind)).sum();

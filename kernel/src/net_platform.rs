@@ -8,8 +8,8 @@ use crate::arch::percpu::this_cpu;
 use crate::net::machine::Machine;
 use crate::net::netlink::LocalSocket;
 use crate::net::{self, Options};
-use crate::task::{Instant, sched, timer};
 use platform::rng;
+use task::{Instant, sched, timer};
 
 struct Kernel;
 

@@ -1,7 +1,7 @@
 //! The end of the virtual machine.
 
 use observe::host_link::{self, ExitKind};
-use crate::vfs::namespace;
+use task::namespace;
 
 /// Writes to the disks what they do not have yet, and says so where that fails.
 pub fn save_files() {
@@ -18,7 +18,7 @@ pub fn program_ended(status: u32) -> ! {
     if code != 0 {
         crate::files::missing_paths::report();
     }
-    crate::task::signal::report::print_suppressed();
+    task::signal::report::print_suppressed();
     crate::trace::print_stats();
     save_files();
     host_link::exit(code as i32, ExitKind::Ended)

@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::TrapFrame;
 use crate::arch::{backtrace, clock};
-use observe::{host_link, host_link::frame::Outgoing, sampling};
-use crate::task::{current, timer};
 use crate::usermem::{self, UserAddr};
+use observe::{host_link, host_link::frame::Outgoing, sampling};
+use task::{current, timer};
 
 /// Return addresses of the kernel in a sample.
 const KERNEL_DEPTH: usize = 40;

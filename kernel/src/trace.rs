@@ -12,10 +12,10 @@ use syscall_shim::{NR_SYSCALLS, Signal, SysResult, table};
 
 use crate::arch::{boot, percpu, serial};
 use crate::counters;
-use observe::host_link::{self, frame::Outgoing};
 use crate::sync::IrqSpinLock;
-use crate::task::{self, Task};
 use crate::usermem::{self, UserAddr};
+use observe::host_link::{self, frame::Outgoing};
+use task::{self, Task};
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// Signals and ends of threads are shown.
@@ -38,9 +38,6 @@ pub fn init() {
     SIGNALS.store(is_active(), Ordering::Relaxed);
     if observe::latency::init() {
         ACTIVE.store(true, Ordering::Relaxed);
-    }
-    if is_active() {
-        crate::syscalls::inspect_calls(|_| false);
     }
 }
 
@@ -73,7 +70,7 @@ pub fn stats() -> String {
             line(row.trapped + row.direct, format_args!("{name} (trapped {})", row.trapped));
         }
     }
-    let cpus = || percpu::each(crate::task::sched::online_cpus());
+    let cpus = || percpu::each(task::sched::online_cpus());
     let sum = |count: fn(&percpu::PerCpu) -> &AtomicU64| cpus().map(|cpu| count(cpu).load(Ordering::Relaxed)).sum();
     let memory = mem::frames::stats();
     line(sum(|cpu| &cpu.interrupts), format_args!("interrupts"));

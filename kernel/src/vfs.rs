@@ -23,14 +23,13 @@ use crate::arch::boot;
 use crate::fs_platform;
 use crate::net::ResolvConf;
 use crate::sync::SpinLock;
-use crate::task::current;
 use fd::io::Source;
 use fd::poll::{PollQueue, ev, poll_queue};
 use fd::with_fs;
 use mem::{boot_pages, frames};
 use platform::rng;
+use task::{current, namespace};
 
-static NAMESPACE: Once<Arc<Namespace>> = Once::new();
 /// The tmpfs instances of the start, whose pages /proc/meminfo counts.
 static MEMORY: SpinLock<Vec<Weak<Tmpfs>>> = SpinLock::new(Vec::new());
 
@@ -69,14 +68,22 @@ const LINKS: &[(&str, &str)] = &[
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
 
-/// The mounts. One namespace serves all processes.
-///
-/// # Panics
-/// Before [`init`]: a mistake in the order of boot.
-pub fn namespace() -> &'static Arc<Namespace> {
-    match NAMESPACE.get() {
-        Some(namespace) => namespace,
-        None => panic!("the file system is used before it is there"),
+/// The one file system of a type, or the same anew.
+pub type Maker = fn() -> Arc<dyn FileSystem>;
+
+/// Those of procfs and sysfs, which lie above.
+static PSEUDO: Once<(Maker, Maker)> = Once::new();
+
+/// Says how procfs and sysfs are made.
+pub fn set_pseudo(procfs: Maker, sysfs: Maker) {
+    PSEUDO.call_once(|| (procfs, sysfs));
+}
+
+/// Panics before [`set_pseudo`]: a mistake in the order of boot.
+fn pseudo() -> (Maker, Maker) {
+    match PSEUDO.get() {
+        Some(makers) => *makers,
+        None => panic!("file systems are mounted before procfs and sysfs are known"),
     }
 }
 
@@ -138,8 +145,8 @@ pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: boo
     }
     let made: Arc<dyn FileSystem> = match kind {
         "tmpfs" | "ramfs" => new_tmpfs(TmpfsOptions::parse(data, half_of_memory())?)?,
-        "proc" => crate::pseudo::procfs(),
-        "sysfs" => crate::pseudo::sysfs(),
+        "proc" => pseudo().0(),
+        "sysfs" => pseudo().1(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => ::ipc::mqueue::file_system(),
         _ => return Err(Errno::ENODEV),
@@ -221,7 +228,7 @@ pub fn init() -> SysResult<Path> {
     let options =
         TmpfsOptions { name: "rootfs", size: Some(memory()), nr_inodes: Some(0), mode: 0o755, ..TmpfsOptions::default() };
     let root = new_tmpfs(options)?;
-    Ok(NAMESPACE.call_once(|| Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
+    Ok(task::set_namespace(Namespace::new(root, "rootfs", MountFlags::RELATIME)).root())
 }
 
 /// What the image says about the program to run.
@@ -259,7 +266,7 @@ pub fn populate() -> Result<Manifest, String> {
     }
     write_resolv_conf(namespace()).map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?;
     if let Some(hostname) = manifest.hostname.take() {
-        crate::task::uts::set_hostname(&hostname);
+        task::uts::set_hostname(&hostname);
     }
     let (exec, argv) = match (manifest.exec, manifest.args) {
         (Some(exec), Some(argv)) if !argv.is_empty() => (exec, argv),
@@ -378,8 +385,8 @@ fn mount_standard(ns: &Namespace) -> SysResult<()> {
     for (path, mode) in DIRECTORIES {
         make_dir(ns, path, *mode)?;
     }
-    mount(ns, crate::pseudo::procfs(), "proc", "/proc", SECURE)?;
-    mount(ns, crate::pseudo::sysfs(), "sysfs", "/sys", SECURE)?;
+    mount(ns, pseudo().0(), "proc", "/proc", SECURE)?;
+    mount(ns, pseudo().1(), "sysfs", "/sys", SECURE)?;
     let dev = new_tmpfs(TmpfsOptions { name: "devtmpfs", mode: 0o755, ..TmpfsOptions::default() })?;
     mount(ns, dev, "devtmpfs", "/dev", MountFlags::NOSUID | MountFlags::RELATIME)?;
     make_dir(ns, "/dev/net", 0o755)?;

@@ -3,7 +3,7 @@
 
 extern crate alloc;
 
-#[path = "../src/task/sched/fair.rs"]
+#[path = "../task/src/sched/fair.rs"]
 mod fair;
 #[path = "../observe/src/host_link/flow.rs"]
 mod flow;

@@ -13,10 +13,10 @@ use frame::{Control, Outgoing, Parser, Stream};
 use syscall_shim::Errno;
 
 use arch::{boot, clock, serial};
-use sync::IrqSpinLock;
 use drivers::console;
 use platform::ioapic;
 use platform::poweroff::poweroff;
+use sync::IrqSpinLock;
 
 /// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
 const HOST_TIMEOUT_NS: u64 = 20_000_000_000;

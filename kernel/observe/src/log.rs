@@ -23,6 +23,10 @@ pub const DEFAULT_MESSAGE_LEVEL: u16 = 4;
 /// Messages of lower levels than this are shown on the console, as in Linux.
 pub static CONSOLE_LEVEL: AtomicU32 = AtomicU32::new(DEFAULT_CONSOLE_LEVEL);
 
+/// The numbers of `/proc/sys/kernel/printk` behind the console's level: that of messages without one, the console's lowest, which it
+/// has while `CONSOLE_OFF` holds, and its default.
+static REST: [AtomicU32; 3] =
+    [AtomicU32::new(DEFAULT_MESSAGE_LEVEL as u32), AtomicU32::new(1), AtomicU32::new(DEFAULT_CONSOLE_LEVEL)];
 /// What was logged. Taken inside any other lock.
 static RING: IrqSpinLock<Ring> = IrqSpinLock::new(Ring::new());
 
@@ -45,6 +49,19 @@ pub fn init() {
     if let Some(level) = arch::boot::option("loglevel").and_then(|value| value.parse().ok()) {
         CONSOLE_LEVEL.store(level, Ordering::Relaxed);
     }
+}
+
+/// `/proc/sys/kernel/printk`: the console's level, and what [`REST`] says.
+pub fn printk() -> [u32; 4] {
+    let [message, least, usual] = REST.each_ref().map(|level| level.load(Ordering::Relaxed));
+    [CONSOLE_LEVEL.load(Ordering::Relaxed), message, least, usual]
+}
+
+/// Sets the four of them.
+pub fn set_printk(levels: [u32; 4]) {
+    let [console, rest @ ..] = levels;
+    CONSOLE_LEVEL.store(console, Ordering::Relaxed);
+    REST.iter().zip(rest).for_each(|(slot, level)| slot.store(level, Ordering::Relaxed));
 }
 
 /// Sends messages to `sink` from now on.

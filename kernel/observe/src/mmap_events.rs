@@ -5,8 +5,8 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use arch::boot;
 use crate::host_link::{self, frame::Outgoing};
+use arch::boot;
 use mem::PAGE_SIZE;
 use vm::{AddressSpace, Prot};
 

@@ -5,11 +5,11 @@ use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::host_link::{self, ExitKind};
+use crate::symbols::{ReturnAddress, Symbolised};
 use arch::control::ControlRegisters;
 use arch::hook::Hook;
 use arch::{backtrace, ipi, irq};
-use crate::host_link::{self, ExitKind};
-use crate::symbols::{ReturnAddress, Symbolised};
 use mem::heap;
 use platform::poweroff;
 

@@ -7,8 +7,8 @@ pub mod traps;
 
 use crate::arch::trap::TrapFrame;
 use crate::arch::upcalls::Upcalls;
-use crate::task::{sched, watchdog};
 use crate::{arch, counters};
+use task::{sched, watchdog};
 
 /// Gives this CPU its tables, its interrupt stacks, its FPU, its system-call entry and its counts. The heap is up.
 pub fn init_cpu() {

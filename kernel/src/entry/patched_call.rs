@@ -19,7 +19,7 @@ use super::syscall::SYSCALL_FLAG_MASK;
 use crate::arch::gdt::{KERNEL_CS, KERNEL_SS};
 use crate::arch::percpu::{COUNTS, CURRENT, STACK_TOP};
 use crate::arch::trap::TrapFrame;
-use crate::task::{Process, Task, thread};
+use task::{Process, Task, thread};
 use vm::patching::Entry;
 
 global_asm!(
@@ -181,7 +181,7 @@ pub(super) static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
 static PATCHED_CALL: Code = patched_call;
 
 /// Has every call take the long way, where it is traced or filtered, but for those that `passes` says.
-pub fn disable_quick(passes: impl Fn(u64) -> bool) {
+pub fn disable_quick(passes: &dyn Fn(u64) -> bool) {
     for (nr, _) in QUICK.into_iter().filter(|(nr, _)| !passes((*nr).into())) {
         ENTRIES[nr as usize].store(patched_call_general as *const () as *mut (), Ordering::Relaxed);
     }

@@ -10,8 +10,8 @@ use syscall_shim::halt::{self, HLT, Interrupted, Memory};
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
 use crate::arch::{apic, clock, msr, vectors};
-use crate::task::{current, sched};
 use crate::usermem::{self, UserAddr};
+use task::{current, sched};
 
 /// `int n` without the number.
 const INT: u8 = 0xcd;

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn syscall_entry() {
         general = sym super::patched_call::patched_call_general,
         single_step = const 0x100,
         current = const CURRENT,
-        process = const crate::task::thread::OFF_PROCESS,
+        process = const task::thread::OFF_PROCESS,
         known = sym vm::patching::KNOWN,
         counts = const COUNTS,
         trapped = const offset_of!(CallCounts, trapped),

@@ -8,13 +8,13 @@ use super::privileged;
 use crate::arch::percpu::this_cpu;
 use crate::arch::trap::{TrapFrame, vector};
 use crate::arch::{apic, ipi, irq, vectors};
-use crate::fs_platform;
-use crate::task::signal::{self, Fault};
-use crate::task::{Process, Task, current, dump, oom, sched, timer};
-use crate::usermem::{self, USER_END};
 use crate::counters;
-use observe::panic;
+use crate::fs_platform;
+use crate::usermem::{self, USER_END};
 use mem::vmalloc::pieces;
+use observe::panic;
+use task::signal::{self, Fault};
+use task::{Process, Task, current, dump, oom, sched, timer};
 use vm::patching::{self, Redirect};
 use vm::{Access, FaultError};
 
@@ -211,7 +211,7 @@ fn debug_code() -> u32 {
 
 /// `FPE_*` for the exception that the x87 or SSE state shows unmasked (SDM vol. 1, 8.1.3 and 10.2.3).
 fn fpu_code(number: u64) -> u32 {
-    let area = crate::task::thread::fpu_state();
+    let area = task::thread::fpu_state();
     let bytes = area.bytes();
     let half = |at: usize| u32::from(bytes[at]) | u32::from(bytes[at + 1]) << 8;
     let raised = if number == vector::X87 {
@@ -357,14 +357,14 @@ fn handle_work(task: &Task, frame: &mut TrapFrame) {
         if pieces::want_cleaning() {
             pieces::clean();
         }
-        crate::task::schedule();
+        task::schedule();
     }
     // Within a system call there is no critical section of rseq(2).
     let moved = task.moved.load(Ordering::Relaxed);
     if moved || resched && !frame.in_syscall() {
         // Cleared first: to write the number of the CPU may take a page fault, and that a move.
         task.moved.store(false, Ordering::Relaxed);
-        crate::task::rseq::abort_section(frame);
+        task::rseq::abort_section(frame);
     }
     if pending {
         task.process.mm().original_ip(frame);

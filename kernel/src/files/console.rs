@@ -7,9 +7,9 @@ use syscall_shim::SysResult;
 use tty::{Driver, Tty};
 
 use crate::files::host_stream;
+use fd::poll::{PollQueue, PollTable};
 use observe::host_link;
 use observe::host_link::frame::Outgoing;
-use fd::poll::{PollQueue, PollTable};
 
 struct Host;
 

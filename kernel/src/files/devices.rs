@@ -6,10 +6,10 @@ use fs::{InodeRef, OpenFlags, major, minor};
 use syscall_shim::{Errno, SysResult};
 
 use super::random::Random;
-use crate::task::current;
 use core::sync::atomic::Ordering;
 use fd::io::{Sink, Source};
 use fd::{FileOps, OpenFile};
+use task::current;
 
 /// The memory devices of major 1, by minor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

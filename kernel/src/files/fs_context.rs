@@ -10,9 +10,10 @@ use fs::{FileSystem, MountFlags, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
 use crate::sync::SpinLock;
-use crate::vfs::{self, namespace};
+use crate::vfs;
 use fd::io::{Sink, put_all};
 use fd::{FileOps, OpenFile, anon};
+use task::namespace;
 
 /// Messages that are kept until somebody reads them.
 const MAX_MESSAGES: usize = 8;

@@ -9,16 +9,16 @@ use linux_raw_sys::ioctl::FIONREAD;
 use syscall_shim::{Errno, SysResult};
 
 use super::open::SharedOps;
-use observe::host_link;
-use observe::host_link::Stdio;
-use observe::host_link::frame::Outgoing;
 use crate::sync::IrqSpinLock;
-use crate::task::current;
-use crate::task::wait::{wait_uninterruptible, wait_until};
 use crate::usermem::UserAddr;
 use fd::io::{Sink, Source};
 use fd::poll::{PollQueue, PollTable, ev, poll_queue};
 use fd::{FileOps, OpenFile, anon, events};
+use observe::host_link;
+use observe::host_link::Stdio;
+use observe::host_link::frame::Outgoing;
+use task::current;
+use task::wait::{wait_uninterruptible, wait_until};
 
 /// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)). The host sends as many at first, then what
 /// it is told that there is room for: all else that it says must find the way free.

@@ -8,11 +8,11 @@ use fs::{FallocateMode, Inode, InodeCommon, InodeRef, Metadata, OpenFlags, Path,
 use syscall_shim::{Errno, SysResult};
 
 use super::memfd;
-use crate::task::current;
 use fd::anon::AnonInode;
 use fd::io::{Sink, Source};
 use fd::regular::seek_to;
 use fd::{FileOps, OpenFile};
+use task::current;
 
 /// The sizes of pages that there are pools of, by their logarithms.
 pub const SIZES: [u32; 2] = [21, 30];

@@ -6,15 +6,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use fs::OpenFlags;
 use syscall_shim::{Errno, SysResult};
 
-use observe::log::reader;
-use observe::log::ring::TEXT_MAX;
-use observe::log::write_from_program;
-use crate::syscalls::printk;
-use crate::task::current;
-use crate::task::wait::wait_exclusive;
 use fd::io::{Sink, Source, put_all};
 use fd::poll::{PollTable, ev};
 use fd::{FileOps, OpenFile};
+use observe::log::printk;
+use observe::log::reader;
+use observe::log::ring::TEXT_MAX;
+use observe::log::write_from_program;
+use task::current;
+use task::wait::wait_exclusive;
 
 const CAP_SYSLOG: u32 = 34;
 /// Longest text of a write (`LOG_LINE_MAX`).

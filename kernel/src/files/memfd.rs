@@ -6,9 +6,9 @@ use fs::tmpfs::{Tmpfs, TmpfsOptions};
 use fs::{Mount, MountFlags, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::current;
 use fd::OpenFile;
 use fd::regular::Regular;
+use task::current;
 
 struct Internal {
     fs: Arc<Tmpfs>,

@@ -12,7 +12,7 @@ pub mod memfd;
 pub mod missing_paths;
 pub mod open;
 pub mod pidfd;
-mod pidfd_info;
+pub mod pidfd_info;
 mod random;
 pub mod seccomp_notify;
 pub mod stdio;

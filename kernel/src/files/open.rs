@@ -11,7 +11,6 @@ use fs::{FileType, Mount, OpenFlags, Path};
 use syscall_shim::{Errno, SysResult};
 
 use super::devices;
-use crate::vfs::namespace;
 use fd::dir::Dir;
 use fd::io::{Sink, Source};
 use fd::pipe::Pipe;
@@ -19,6 +18,7 @@ use fd::poll::{PollTable, ev};
 use fd::pseudo_file::PseudoFile;
 use fd::regular::Regular;
 use fd::{FileOps, OpenFile};
+use task::namespace;
 
 /// `O_PATH`: a place only.
 struct PathOnly {

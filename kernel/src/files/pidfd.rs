@@ -8,10 +8,10 @@ use core::sync::atomic::Ordering;
 use fs::OpenFlags;
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::{Process, Task, table};
 use crate::usermem::UserAddr;
 use fd::poll::{PollTable, ev};
 use fd::{FileOps, OpenFile, anon};
+use task::{Process, Task, table};
 
 /// A pidfd. It keeps what is left of an ended process, so that the number cannot come to mean another.
 pub struct PidFd {

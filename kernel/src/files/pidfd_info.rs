@@ -6,9 +6,9 @@ use core::sync::atomic::Ordering;
 use syscall_shim::types::PidfdInfo;
 use syscall_shim::{Errno, SysResult};
 
-use crate::pseudo;
-use crate::task::{Process, table};
 use crate::usermem::UserAddr;
+use spin::Once;
+use task::{Process, table};
 
 /// `PIDFS_IOCTL_MAGIC`
 const MAGIC: u32 = 0xff;
@@ -42,7 +42,16 @@ pub fn ioctl(process: &Arc<Process>, id: i32, request: u32, arg: UserAddr) -> Sy
     if !is_listed(process) || process.thread_count() == 0 {
         return Err(Errno::ESRCH);
     }
-    pseudo::open_namespace(name)
+    let open = OPEN_NAMESPACE.get().ok_or(Errno::EOPNOTSUPP)?;
+    open(name)
+}
+
+/// What [`set_namespace_opener`] was told.
+static OPEN_NAMESPACE: Once<fn(&str) -> SysResult> = Once::new();
+
+/// Says how a descriptor is made for the namespace of a name, as in `/proc/PID/ns`.
+pub fn set_namespace_opener(open: fn(&str) -> SysResult) {
+    OPEN_NAMESPACE.call_once(|| open);
 }
 
 /// Whether it has not been waited for.

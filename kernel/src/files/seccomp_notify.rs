@@ -7,12 +7,12 @@ use syscall_shim::types::{SeccompAddfd, SeccompData, SeccompNotif, SeccompRespon
 use syscall_shim::{Errno, SysResult};
 use zerocopy::IntoBytes;
 
-use crate::task::current;
-use crate::task::seccomp::ARCH;
-use crate::task::seccomp::notify::{Answer, Descriptor, Notifier};
 use crate::usermem::{UserAddr, copy_out, read_extensible};
 use fd::poll::PollTable;
 use fd::{FileOps, OpenFile, anon};
+use task::current;
+use task::seccomp::ARCH;
+use task::seccomp::notify::{Answer, Descriptor, Notifier};
 
 /// `SECCOMP_IOCTL_NOTIF_*`
 const RECV: u32 = 0xc050_2100;

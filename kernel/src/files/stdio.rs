@@ -8,12 +8,12 @@ use syscall_shim::types::Siginfo;
 use syscall_shim::{Signal, SysResult};
 
 use super::{console, host_stream};
+use fd::{OpenFile, with_fs};
 use observe::host_link::frame::{Control, Outgoing, Stream};
 use observe::host_link::{self, Handlers, Stdio};
-use crate::task::signal::send;
-use crate::task::{core_dump, current, dump, table};
-use crate::vfs::namespace;
-use fd::{OpenFile, with_fs};
+use task::namespace;
+use task::signal::send;
+use task::{core_dump, current, dump, table};
 
 /// Id of the first process, which gets the host's signals.
 const FIRST_PROCESS: i32 = 1;

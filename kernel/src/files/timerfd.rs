@@ -12,13 +12,13 @@ use syscall_shim::types::{Itimerspec, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use crate::sync::IrqSpinLock;
-use crate::task::clock::{self, Clock};
-use crate::task::timer::{self, TimerId};
-use crate::task::wait::{Waker, wait_exclusive};
 use crate::usermem::UserAddr;
 use fd::io::{Sink, put_all};
 use fd::poll::{PollQueue, PollTable, ev, poll_queue};
 use fd::{FileOps, OpenFile, anon, capable};
+use task::clock::{self, Clock};
+use task::timer::{self, TimerId};
+use task::wait::{Waker, wait_exclusive};
 
 const CAP_WAKE_ALARM: u32 = 35;
 /// ioctl(2): sets the count of expirations.

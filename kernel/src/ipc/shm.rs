@@ -7,8 +7,8 @@ use fs::Mapping;
 use ipc::shm::{self, Attachment, Memory};
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::current;
 use mem::PAGE_SIZE;
+use task::current;
 use vm::object::SharedMemory;
 use vm::{MapFile, MapFlags, MapRequest, MapTarget, MappedFile, Prot};
 

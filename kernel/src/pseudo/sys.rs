@@ -15,7 +15,7 @@ use super::Tree;
 use super::proc::memory_info;
 use crate::arch::cpuid;
 use crate::files::hugetlb;
-use crate::task::sched::{MAX_CPUS, online_cpus};
+use task::sched::{MAX_CPUS, online_cpus};
 use vm::flags::HUGE_SIZE;
 use vm::huge_policy;
 

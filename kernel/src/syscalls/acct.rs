@@ -7,10 +7,10 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::name;
 use crate::files::open;
-use crate::task::accounting;
 use crate::usermem::UserAddr;
-use crate::vfs::namespace;
 use fd::{capable, with_fs};
+use task::accounting;
+use task::namespace;
 
 /// acct(2): records of the processes that end go to the file, or, without a name, nowhere.
 pub fn acct(path: UserAddr) -> SysResult {

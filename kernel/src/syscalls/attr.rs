@@ -9,8 +9,8 @@ use zerocopy::IntoBytes;
 
 use super::paths::{file, find_at};
 use crate::usermem::{UserAddr, UserPtr, copy_out, read_extensible, zero_partial};
-use crate::vfs::namespace;
 use fd::{fileattr, with_fs};
+use task::namespace;
 use vm::flags::PAGE_SIZE;
 
 fn change_mode(path: &Path, mode: u32) -> SysResult {

@@ -8,10 +8,10 @@ use syscall_shim::{Errno, SysResult};
 use super::paths::file;
 use super::poll::sigmask;
 use super::time_left::{Timeout, after_ms};
-use crate::task::signal::with_mask;
-use crate::task::{Instant, current};
 use crate::usermem::UserPtr;
 use fd::epoll::Epoll;
+use task::signal::with_mask;
+use task::{Instant, current};
 
 /// epoll_create1(2).
 pub fn epoll_create1(flags: u32) -> SysResult {

@@ -8,12 +8,12 @@ use syscall_shim::{Errno, MemfdFlags, SigSet, SysResult};
 use super::paths::file;
 use crate::files::timerfd::TimerFd;
 use crate::files::{hugetlb, memfd};
-use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, read_cstr_bounded};
 use alloc::sync::Arc;
 use fd::OpenFile;
 use fd::eventfd::EventFd;
 use fd::signalfd::SignalFd;
+use task::current;
 
 /// `O_CLOEXEC` and `O_NONBLOCK`, which all these calls take under names of their own.
 fn common_flags(flags: u32, others: u32) -> SysResult<(OpenFlags, bool)> {

@@ -10,11 +10,11 @@ use syscall_shim::types::FOwnerEx;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, file};
-use crate::task::{current, group, table};
 use crate::usermem::UserAddr;
 use fd::owner::{Owner, OwnerKind};
 use fd::pipe::PipeEnd;
 use fd::{OpenFile, capable, dnotify, lease};
+use task::{current, group, table};
 
 /// Linux 6.10: whether two descriptors are of one description.
 const F_DUPFD_QUERY: u32 = g::F_LINUX_SPECIFIC_BASE + 3;

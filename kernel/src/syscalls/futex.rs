@@ -8,10 +8,10 @@ use syscall_shim::types::{FutexWaitv, RobustListHead, Timespec};
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock::monotonic_ns;
-use crate::task::clock::Clock;
-use crate::task::futex::{self, MATCH_ANY, Timeout, pi, waitv};
-use crate::task::{current, table};
 use crate::usermem::{UserAddr, UserPtr};
+use task::clock::Clock;
+use task::futex::{self, MATCH_ANY, Timeout, pi, waitv};
+use task::{current, table};
 
 /// `FUTEX_WAITV_MAX`.
 const WAITV_MAX: u32 = 128;

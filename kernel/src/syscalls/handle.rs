@@ -8,10 +8,10 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at, of_descriptor};
 use crate::files::open as open_files;
-use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, copy_in, copy_out};
-use crate::vfs::namespace;
 use fd::{capable, open_file, with_fs};
+use task::current;
+use task::namespace;
 
 /// Longest handle (`MAX_HANDLE_SZ`).
 const MAX_HANDLE: u32 = 128;

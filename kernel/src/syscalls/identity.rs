@@ -6,9 +6,9 @@ use core::sync::atomic::Ordering;
 use syscall_shim::types::{CapData, CapHeader};
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::credentials::{self, ALL_CAPABILITIES, Credentials};
-use crate::task::{Process, Task, current, current_arc, group, table};
 use crate::usermem::UserPtr;
+use task::credentials::{self, ALL_CAPABILITIES, Credentials};
+use task::{Process, Task, current, current_arc, group, table};
 
 /// `NGROUPS_MAX`.
 const NGROUPS_MAX: i32 = 65536;

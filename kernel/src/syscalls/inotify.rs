@@ -5,11 +5,11 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths::{file, find, name};
-use crate::task::current;
 use crate::usermem::UserAddr;
-use crate::vfs::namespace;
 use fd::inotify::Inotify;
 use fd::with_fs;
+use task::current;
+use task::namespace;
 
 /// inotify_init1(2).
 pub fn inotify_init1(flags: u32) -> SysResult {

@@ -4,8 +4,9 @@ use syscall_shim::types::Ustat;
 use syscall_shim::{Errno, SysResult};
 
 use crate::usermem::{UserAddr, UserPtr, copy_out, read_path};
-use crate::vfs::{self, namespace};
+use crate::vfs;
 use fd::capable;
+use task::namespace;
 
 /// ustat(2): what is free on the file system with this number. `EINVAL` where none is mounted.
 pub fn ustat(dev: u32, out: UserPtr<Ustat>) -> SysResult {

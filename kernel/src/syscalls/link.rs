@@ -6,8 +6,8 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{lookup_flags, name_at, name_or_descriptor};
 use crate::usermem::{UserAddr, copy_out, read_path};
-use crate::vfs::namespace;
 use fd::with_fs;
+use task::namespace;
 
 /// linkat(2).
 pub fn linkat(old_dirfd: i32, old: UserAddr, new_dirfd: i32, new: UserAddr, flags: u32) -> SysResult {

@@ -7,9 +7,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::fd::lock_kind;
 use super::paths::file;
-use crate::task::current;
 use crate::usermem::UserAddr;
 use fd::{OpenFile, locks};
+use task::current;
 
 /// flock(2). Of mandatory locks there is nothing left but the flag, which asks for nothing.
 pub fn flock(fd: i32, operation: u32) -> SysResult {

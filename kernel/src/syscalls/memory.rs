@@ -3,9 +3,9 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::pidfd::process_or_self;
-use observe::mmap_events;
-use crate::task::{credentials, current, oom, rseq, table};
 use crate::usermem::{UserAddr, UserPtr, buffer, copy_out};
+use observe::mmap_events;
+use task::{credentials, current, oom, rseq, table};
 use vm::address_space::{SLACK, memory_is_short};
 use vm::flags::{PAGE_SIZE, page_up};
 use vm::limits::Rights;

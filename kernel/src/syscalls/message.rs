@@ -7,11 +7,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::socket::{open_socket, read_address, socket_of, write_address};
 use crate::files::pidfd;
-use crate::task::{current, table};
 use crate::usermem::{self, UserAddr, UserPtr};
 use fd::io::{Segments, Sink, Source};
 use fd::socket::{Ancillary, Control, PeerCredentials, Received};
 use fd::{OpenFile, capable, events};
+use task::{current, table};
 
 /// Segments of one message (`UIO_MAXIOV`), and bytes of control messages that are read.
 const SEGMENTS_MAX: u64 = 1024;

@@ -6,13 +6,13 @@ use syscall_shim::types::{NSEC_PER_SEC, Sysinfo, Utsname};
 use syscall_shim::{Errno, GetrandomFlags, SysResult};
 
 use crate::arch::clock;
-use observe::host_link::{self, ExitKind};
 use crate::power;
-use crate::task::{current, rseq as restartable, sched, table, uts};
 use crate::usermem::{self, UserAddr, UserPtr};
 use crate::vfs;
 use mem::{PAGE_SIZE, frames};
+use observe::host_link::{self, ExitKind};
 use platform::rng;
+use task::{current, rseq as restartable, sched, table, uts};
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_BOOT: u32 = 22;

@@ -86,7 +86,6 @@ use stat::*;
 use statmount::*;
 use syscall_shim::{Errno, NR_SYSCALLS, SysResult};
 use syslog::*;
-pub use syslog::{printk, set_printk};
 use sysv::*;
 use time::*;
 use timer::*;
@@ -98,11 +97,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::clock;
 use crate::arch::trap::TrapFrame;
-use crate::entry::patched_call;
-use crate::task::Task;
 use crate::usermem::{UserAddr, UserPtr};
-use crate::{counters, task, trace};
+use crate::{counters, trace};
 use observe::latency;
+use spin::Once;
+use task::Task;
 
 /// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
 /// `int` parameter ignores the upper half.
@@ -212,18 +211,27 @@ fn dispatch(nr: u64, frame: &TrapFrame) -> i64 {
     result
 }
 
+/// What [`set_disable_quick`] was told.
+static DISABLE_QUICK: Once<fn(&dyn Fn(u64) -> bool)> = Once::new();
 /// Whether calls are looked at before they are made: traced, timed, or filtered.
 static INSPECTING: AtomicBool = AtomicBool::new(false);
 
 /// Has the calls of the machine take the long way from now on, as what is traced or filtered must, but for those that
 /// nobody looks at (`passes`): they may still be answered on the spot.
-pub fn inspect_calls(passes: impl Fn(u64) -> bool) {
+pub fn inspect_calls(passes: &dyn Fn(u64) -> bool) {
     INSPECTING.store(true, Ordering::Release);
-    patched_call::disable_quick(passes);
+    if let Some(disable) = DISABLE_QUICK.get() {
+        disable(passes);
+    }
+}
+
+/// Says how calls that are answered on the spot, before they come here, are made to come here, but for those that pass.
+pub fn set_disable_quick(disable: fn(&dyn Fn(u64) -> bool)) {
+    DISABLE_QUICK.call_once(|| disable);
 }
 
 /// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is wanted: what the entry code calls. Returns
-/// what the caller finds in rax. (A handler that changes the frame does so by [`crate::task::thread::with_frame`].)
+/// what the caller finds in rax. (A handler that changes the frame does so by [`task::thread::with_frame`].)
 #[inline]
 pub fn call(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
     if INSPECTING.load(Ordering::Relaxed) {

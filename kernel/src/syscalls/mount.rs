@@ -10,8 +10,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{Name, find, name};
 use crate::usermem::{UserAddr, read_cstr_bounded};
-use crate::vfs::{self, namespace};
+use crate::vfs;
 use fd::capable;
+use task::namespace;
 
 /// Flags of mount(2) that change an existing mount instead of making one.
 const CHANGES: u32 = g::MS_SHARED | g::MS_PRIVATE | g::MS_SLAVE | g::MS_UNBINDABLE;

@@ -11,11 +11,11 @@ use syscall_shim::types::{MqAttr, Sigevent, Timespec};
 use syscall_shim::{Errno, Signal, SysResult};
 
 use super::paths::file;
-use crate::task::clock::Clock;
-use crate::task::{Instant, current};
 use crate::usermem::{UserAddr, UserPtr, copy_in, copy_out, read_bytes, read_path};
 use fd::OpenFile;
 use mem::heap;
+use task::clock::Clock;
+use task::{Instant, current};
 
 /// mq_open(2), as the C library calls it: the name has lost its slash.
 pub fn mq_open(name: UserAddr, flags: u32, mode: u32, attributes: UserPtr<MqAttr>) -> SysResult {

@@ -11,10 +11,11 @@ use super::mount::propagation;
 use super::paths::{self, find, find_at, name};
 use crate::files::fs_context::{FsContextFile, Value, attributes};
 use crate::files::open;
-use crate::task::{current, table};
 use crate::usermem::{UserAddr, read_bytes, read_cstr_bounded, read_extensible, read_path};
-use crate::vfs::{self, namespace};
+use crate::vfs;
 use fd::{OpenFile, capable};
+use task::namespace;
+use task::{current, table};
 
 /// `FSOPEN_CLOEXEC`, `FSMOUNT_CLOEXEC`, `FSPICK_CLOEXEC`
 const CLOEXEC: u32 = 1;

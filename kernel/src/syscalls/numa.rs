@@ -3,8 +3,8 @@
 use syscall_shim::{Errno, SysResult};
 
 use super::memory::inspectable;
-use crate::task::current;
 use crate::usermem::{UserPtr, zero_partial};
+use task::current;
 use vm::flags::{PAGE_SIZE, Policy, page_up_wrapping};
 use vm::numa::{Nodes, check_mode};
 

@@ -7,10 +7,10 @@ use syscall_shim::{Errno, PAGE_SIZE, ResolveFlags, SysResult, types};
 
 use super::paths::{Name, name_at};
 use crate::files::{missing_paths, open as open_files};
-use crate::task::{current, exec};
 use crate::usermem::UserAddr;
-use crate::vfs::namespace;
 use fd::{open_file, with_fs};
+use task::namespace;
+use task::{current, exec};
 
 /// Flags that openat2(2) knows (`VALID_OPEN_FLAGS`).
 const VALID_OPEN_FLAGS: u32 = 0o37777703 | g::O_CREAT;

@@ -7,10 +7,10 @@ use fs::{LookupFlags, Path};
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::{Task, current};
 use crate::usermem::{UserAddr, read_path};
-use crate::vfs::namespace;
 use fd::{OpenFile, with_fs};
+use task::namespace;
+use task::{Task, current};
 
 /// A path from the application, with the directory that it starts from if that is not the working directory.
 pub struct Name {

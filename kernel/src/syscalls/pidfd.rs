@@ -12,9 +12,9 @@ use super::paths;
 use super::signal::{info_from_user, kill_group, kill_process, send_checked, send_to_thread_checked, tgkill};
 use crate::files::pidfd::PidFd;
 use crate::pseudo::process_of_directory;
-use crate::task::table::Receivers;
-use crate::task::{Process, Task, current, current_arc, table};
 use crate::usermem::UserPtr;
+use task::table::Receivers;
+use task::{Process, Task, current, current_arc, table};
 
 /// pidfd_open(2). The descriptor is close-on-exec.
 pub fn pidfd_open(pid: i32, flags: u32) -> SysResult {

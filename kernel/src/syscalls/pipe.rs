@@ -3,9 +3,9 @@
 use fs::OpenFlags;
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::current;
 use crate::usermem::UserPtr;
 use fd::pipe::Pipe;
+use task::current;
 
 /// pipe2(2).
 pub fn pipe2(out: UserPtr<[i32; 2]>, flags: u32) -> SysResult {

@@ -12,12 +12,12 @@ use syscall_shim::types::{Pollfd, SigsetArg, Timespec, Timeval};
 use syscall_shim::{Errno, SigSet, SysResult};
 
 use super::time_left::{Timeout, after_ms};
-use crate::task::signal::with_mask;
-use crate::task::wait::{WaitError, WaitQueue, wait_until_any};
-use crate::task::{Instant, current};
 use crate::usermem::{UserAddr, UserPtr};
 use fd::poll::{PollTable, ev};
 use fd::{FdTable, OpenFile};
+use task::signal::with_mask;
+use task::wait::{WaitError, WaitQueue, wait_until_any};
+use task::{Instant, current};
 
 /// Bits of an fd_set word.
 const WORD: usize = 64;

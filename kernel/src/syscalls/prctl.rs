@@ -6,9 +6,9 @@ use linux_raw_sys::prctl as p;
 use syscall_shim::{Errno, Signal, SysResult};
 
 use crate::arch::{fpu, msr};
-use crate::task::credentials::{ALL_CAPABILITIES, Credentials};
-use crate::task::{Process, Task, current};
 use crate::usermem::{self, USER_END, UserAddr, UserPtr};
+use task::credentials::{ALL_CAPABILITIES, Credentials};
+use task::{Process, Task, current};
 
 /// Highest capability that there is (`/proc/sys/kernel/cap_last_cap`).
 const CAP_LAST: u64 = 40;

@@ -7,10 +7,10 @@ use linux_raw_sys::prctl as p;
 use syscall_shim::{Errno, SysResult};
 
 use super::paths;
-use crate::task::current;
 use crate::usermem::{USER_END, UserPtr};
-use crate::vfs::namespace;
 use fd::{capable, with_fs};
+use task::current;
+use task::namespace;
 use vm::Layout;
 use vm::flags::MMAP_MIN_ADDR;
 

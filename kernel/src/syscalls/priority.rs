@@ -8,9 +8,9 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};
 
 use super::sched::{CAP_SYS_NICE, may_be_nice, may_change};
-use crate::task::io_context::IoContext;
-use crate::task::thread::SchedParams;
-use crate::task::{Task, current, current_arc, sched, table};
+use task::io_context::IoContext;
+use task::thread::SchedParams;
+use task::{Task, current, current_arc, sched, table};
 
 const CAP_SYS_ADMIN: u32 = g::CAP_SYS_ADMIN;
 

@@ -11,10 +11,10 @@ use syscall_shim::{CloneFlags, Errno, Signal, SysResult, WaitOptions};
 
 use super::paths;
 use crate::files::pidfd::PidFd;
-use crate::task::clone::{self, CloneArgs};
-use crate::task::reap::{self, Report, Wanted, Which};
-use crate::task::{current, exec, exit, family, signal};
 use crate::usermem::{self, USER_END, UserAddr, UserPtr};
+use task::clone::{self, CloneArgs};
+use task::reap::{self, Report, Wanted, Which};
+use task::{current, exec, exit, family, signal};
 
 /// `CSIGNAL`: the exit signal within clone(2)'s flags.
 const CSIGNAL: u64 = 0xff;

@@ -7,10 +7,10 @@ use linux_raw_sys::general::{RLIMIT_CPU, RLIMIT_NOFILE, RLIMIT_RTTIME};
 use syscall_shim::types::Rlimit;
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::process::{self, RLIMITS};
-use crate::task::{Process, current, rt_limit, table};
 use crate::usermem::UserPtr;
 use fd::fd_table::NR_OPEN;
+use task::process::{self, RLIMITS};
+use task::{Process, current, rt_limit, table};
 
 const CAP_SYS_RESOURCE: u32 = 24;
 

@@ -5,13 +5,13 @@ use linux_raw_sys::general as g;
 use syscall_shim::{Errno, RwfFlags, SysResult};
 
 use super::paths::{self, file, name};
-use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr};
-use crate::vfs::namespace;
 use fd::io::{Segments, Sink, Source};
 use fd::regular::{checked_size, file_size_limit};
 use fd::{OpenFile, capable, events, splice, with_fs};
 use fs::LookupFlags;
+use task::current;
+use task::namespace;
 
 const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 

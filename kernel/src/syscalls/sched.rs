@@ -8,10 +8,10 @@ use syscall_shim::types::{SchedAttr, SchedParam, Timespec};
 use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
 use crate::arch::percpu::this_cpu;
-use crate::task::sched::deadline::Budget;
-use crate::task::thread::SchedParams;
-use crate::task::{Task, current, current_arc, sched, table, yield_now};
 use crate::usermem::{self, UserAddr, UserPtr};
+use task::sched::deadline::Budget;
+use task::thread::SchedParams;
+use task::{Task, current, current_arc, sched, table, yield_now};
 
 pub(super) const CAP_SYS_NICE: u32 = 23;
 /// `SCHED_RESET_ON_FORK`, or-ed to a policy.

@@ -5,9 +5,9 @@ use syscall_shim::types::{SeccompData, SeccompNotif, SeccompResponse};
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::seccomp_notify;
-use crate::task::current;
-use crate::task::seccomp::{self, notify::Notifier};
 use crate::usermem::UserPtr;
+use task::current;
+use task::seccomp::{self, notify::Notifier};
 
 /// What the call knows. That calls are let through is logged nowhere, and no filter changes what the CPU speculates.
 const FLAGS: u32 = p::SECCOMP_FILTER_FLAG_TSYNC

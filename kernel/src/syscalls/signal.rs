@@ -7,13 +7,13 @@ use syscall_shim::types::{Sigaction, Siginfo, StackT, Timespec, si_code};
 use syscall_shim::{Errno, SaFlags, SigSet, Signal, SysResult};
 
 use crate::arch::clock::monotonic_ns;
-use crate::task::family::FIRST_PID;
-use crate::task::signal::send::{may_signal, send_to_process, send_to_task};
-use crate::task::signal::{frame, wait};
-use crate::task::table::Receivers;
-use crate::task::thread::{Task, with_frame};
-use crate::task::{Process, current, current_arc, table};
 use crate::usermem::UserPtr;
+use task::family::FIRST_PID;
+use task::signal::send::{may_signal, send_to_process, send_to_task};
+use task::signal::{frame, wait};
+use task::table::Receivers;
+use task::thread::{Task, with_frame};
+use task::{Process, current, current_arc, table};
 
 /// Size of the kernel's `sigset_t`.
 const SIGSET_SIZE: usize = 8;

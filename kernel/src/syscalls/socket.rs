@@ -11,10 +11,10 @@ use unix::{Kind, UnixSocket};
 
 use super::paths;
 use crate::net::socket::Family;
-use crate::task::current;
 use crate::usermem::{self, UserAddr, UserPtr};
 use fd::OpenFile;
 use fd::socket::Socket;
+use task::current;
 
 const SOCK_TYPE_MASK: u32 = 0xf;
 /// `sizeof(struct sockaddr_storage)`.

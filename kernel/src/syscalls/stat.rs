@@ -9,11 +9,11 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{any_file, find_at};
 use super::statmount::unique_id;
-use crate::task::current;
 use crate::usermem::{PATH_MAX, UserAddr, UserPtr};
-use crate::vfs::namespace;
 use caller::{fs_credentials, with_fs, with_fs_as};
 use fd::fileattr;
+use task::current;
+use task::namespace;
 
 fn timespec(t: fs::Timespec) -> Timespec {
     Timespec { tv_sec: t.sec, tv_nsec: i64::from(t.nsec) }

@@ -8,10 +8,10 @@ use linux_raw_sys::general as g;
 use syscall_shim::types::{MntIdReq, StatMount};
 use syscall_shim::{Errno, PAGE_SIZE, SysResult};
 
-use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr, read_extensible};
-use crate::vfs::namespace;
 use fd::capable;
+use task::current;
+use task::namespace;
 
 /// Numbers of mounts that are never used again begin behind this (`MNT_UNIQUE_ID_OFFSET`), so that nobody takes one for a number of
 /// the old kind.

@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use syscall_shim::{Errno, SysResult};
 
 use crate::files::kmsg;
-use observe::log::{CONSOLE_LEVEL, DEFAULT_CONSOLE_LEVEL, DEFAULT_MESSAGE_LEVEL, reader};
 use crate::usermem::{self, UserAddr};
 use fd::io::Sink;
+use observe::log::{CONSOLE_LEVEL, printk, reader};
 
 const CLOSE: i32 = 0;
 const OPEN: i32 = 1;
@@ -21,10 +21,6 @@ const CONSOLE_LEVEL_SET: i32 = 8;
 const SIZE_UNREAD: i32 = 9;
 const SIZE_BUFFER: i32 = 10;
 
-/// The numbers of `/proc/sys/kernel/printk` behind the console's level: that of messages without one, the console's lowest, which it
-/// has while `CONSOLE_OFF` holds, and its default.
-static REST: [AtomicU32; 3] =
-    [AtomicU32::new(DEFAULT_MESSAGE_LEVEL as u32), AtomicU32::new(1), AtomicU32::new(DEFAULT_CONSOLE_LEVEL)];
 /// What `CONSOLE_ON` restores; 0 for none.
 static SAVED_LEVEL: AtomicU32 = AtomicU32::new(0);
 
@@ -53,7 +49,7 @@ pub fn syslog(action: i32, buffer: UserAddr, len: i32) -> SysResult {
             Ok(0)
         }
         CONSOLE_OFF => {
-            let level = CONSOLE_LEVEL.swap(REST[1].load(Ordering::Relaxed), Ordering::Relaxed);
+            let level = CONSOLE_LEVEL.swap(printk()[2], Ordering::Relaxed);
             let _ = SAVED_LEVEL.compare_exchange(0, level, Ordering::Relaxed, Ordering::Relaxed);
             Ok(0)
         }
@@ -66,7 +62,7 @@ pub fn syslog(action: i32, buffer: UserAddr, len: i32) -> SysResult {
         }
         CONSOLE_LEVEL_SET => {
             let level = u32::try_from(len).ok().filter(|level| (1..=8).contains(level)).ok_or(Errno::EINVAL)?;
-            let level = level.max(REST[1].load(Ordering::Relaxed));
+            let level = level.max(printk()[2]);
             CONSOLE_LEVEL.store(level, Ordering::Relaxed);
             SAVED_LEVEL.store(0, Ordering::Relaxed);
             Ok(0)
@@ -75,17 +71,4 @@ pub fn syslog(action: i32, buffer: UserAddr, len: i32) -> SysResult {
         SIZE_BUFFER => Ok(reader::SIZE),
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// `/proc/sys/kernel/printk`: the console's level, and what [`REST`] says.
-pub fn printk() -> [u32; 4] {
-    let [message, least, usual] = REST.each_ref().map(|level| level.load(Ordering::Relaxed));
-    [CONSOLE_LEVEL.load(Ordering::Relaxed), message, least, usual]
-}
-
-/// Sets the four of them.
-pub fn set_printk(levels: [u32; 4]) {
-    let [console, rest @ ..] = levels;
-    CONSOLE_LEVEL.store(console, Ordering::Relaxed);
-    REST.iter().zip(rest).for_each(|(slot, level)| slot.store(level, Ordering::Relaxed));
 }

@@ -8,8 +8,8 @@ use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock::monotonic_ns;
 use crate::ipc::shm as attach;
-use crate::task::current;
 use crate::usermem::{UserAddr, UserPtr};
+use task::current;
 
 /// Programs of old pass it along with the command; on x86-64 it changes nothing.
 const IPC_64: u32 = 0x100;

@@ -7,11 +7,11 @@ use syscall_shim::types::{NSEC_PER_SEC, Rusage, Timespec, Timeval, Timex, Timezo
 use syscall_shim::{Errno, SysResult};
 
 use crate::arch::clock::{monotonic_ns, realtime_ns};
-use crate::task::clock::{self, Clock};
-use crate::task::usage::Usage;
-use crate::task::{current, ntp, sched};
 use crate::usermem::UserPtr;
-use crate::vdso;
+use task::clock::{self, Clock};
+use task::usage::Usage;
+use task::vdso;
+use task::{current, ntp, sched};
 
 /// Nanoseconds of a clock tick (`sysconf(_SC_CLK_TCK)` is 100).
 const TICK: u64 = 10_000_000;
@@ -28,7 +28,7 @@ pub fn clock_gettime(id: i32, time: UserPtr<Timespec>) -> SysResult {
 /// clock_getres(2): all clocks count nanoseconds, and the coarse ones are no coarser here than they have to be; they say what
 /// Linux says, a tick.
 pub fn clock_getres(id: i32, resolution: UserPtr<Timespec>) -> SysResult {
-    let tick = u64::from(crate::vdso::COARSE_RESOLUTION_NS);
+    let tick = u64::from(task::vdso::COARSE_RESOLUTION_NS);
     Clock::from_id(id)?;
     let coarse = id >= 0 && matches!(id as u32, g::CLOCK_REALTIME_COARSE | g::CLOCK_MONOTONIC_COARSE);
     resolution.write_if_some(Timespec::from_ns(if coarse { tick } else { 1 }))?;

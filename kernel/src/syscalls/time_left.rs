@@ -6,8 +6,8 @@ use syscall_shim::SysResult;
 use syscall_shim::types::{Timespec, Timeval};
 
 use crate::arch::clock::monotonic_ns;
-use crate::task::{Instant, current};
 use crate::usermem::UserPtr;
+use task::{Instant, current};
 
 /// Where the time that is left goes.
 #[derive(Clone, Copy)]

@@ -4,10 +4,10 @@ use linux_raw_sys::general as g;
 use syscall_shim::types::{Itimerspec, Itimerval, NSEC_PER_SEC, Sigevent, Timespec, Timeval};
 use syscall_shim::{Errno, Signal, SysResult};
 
-use crate::task::clock::Clock;
-use crate::task::current;
-use crate::task::posix_timer::{Notify, Setting, default_notify, thread_of_process};
 use crate::usermem::UserPtr;
+use task::clock::Clock;
+use task::current;
+use task::posix_timer::{Notify, Setting, default_notify, thread_of_process};
 
 const TIMER_ABSTIME: u32 = 1;
 

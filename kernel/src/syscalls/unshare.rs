@@ -7,9 +7,9 @@ use syscall_shim::{CloneFlags, Errno, SysResult};
 use super::identity::may_inspect;
 use super::paths;
 use crate::sync::Use;
-use crate::task::{Task, current, table};
 use crate::usermem::UserPtr;
 use fd::epoll::Epoll;
+use task::{Task, current, table};
 
 /// What a thread can stop to share with others.
 const OWN: CloneFlags = CloneFlags::CLONE_FS.union(CloneFlags::CLONE_FILES).union(CloneFlags::CLONE_SYSVSEM);
@@ -22,7 +22,7 @@ pub fn unshare(flags: u64) -> SysResult {
     let new_time = flags & CLONE_NEWTIME != 0;
     let flags = CloneFlags::from_bits(flags & !CLONE_NEWTIME).ok_or(Errno::EINVAL)?;
     let others = flags - OWN - OF_PROCESS;
-    if !(others - crate::task::clone::NAMESPACES).is_empty() {
+    if !(others - task::clone::NAMESPACES).is_empty() {
         return Err(Errno::EINVAL);
     }
     let task = current();
@@ -40,7 +40,7 @@ pub fn unshare(flags: u64) -> SysResult {
         drop(shared);
     }
     if flags.contains(CloneFlags::CLONE_FILES) {
-        crate::task::exec::unshare_files(task)?;
+        task::exec::unshare_files(task)?;
     }
     if flags.contains(CloneFlags::CLONE_SYSVSEM) {
         ipc::sem::leave(&task.undo, task.process.pid);

@@ -10,8 +10,8 @@ use syscall_shim::{Errno, SysResult};
 
 use super::paths::{file, find_at};
 use crate::usermem::{UserAddr, copy_out, read_bytes, read_cstr_bounded, read_extensible, read_path};
-use crate::vfs::namespace;
 use fd::with_fs;
+use task::namespace;
 
 /// `XATTR_SIZE_MAX`.
 const SIZE_MAX: usize = 65536;

@@ -109,6 +109,12 @@ pub struct Parser {
     control_len: usize,
 }
 
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Parser {
     /// At the start of a frame.
     pub const fn new() -> Self {

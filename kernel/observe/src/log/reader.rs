@@ -8,8 +8,8 @@ use spin::Once;
 
 use super::ring::{self, Record, TEXT_MAX, Text};
 use super::{Bytes, RING};
-use sync::IrqSpinLock;
 use fd::poll::{PollQueue, poll_queue};
+use sync::IrqSpinLock;
 
 /// Bytes that the log holds, as `SYSLOG_ACTION_SIZE_BUFFER` tells.
 pub const SIZE: usize = ring::SIZE;

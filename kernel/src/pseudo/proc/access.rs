@@ -10,9 +10,8 @@ use fs::pseudo::format as text;
 use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
-use crate::task::current;
 use crate::usermem::PATH_MAX;
-use crate::vfs;
+use task::current;
 
 /// A path as the reader's root shows it; `ENAMETOOLONG` if it is longer than a path may be.
 pub fn shown(path: &Path) -> SysResult<Vec<u8>> {
@@ -41,7 +40,7 @@ pub fn exe(target: &Target) -> SysResult<Path> {
 }
 
 fn lines(root: &Path) -> Vec<MountLine> {
-    vfs::namespace().mount_lines(root)
+    task::namespace().mount_lines(root)
 }
 
 /// `mounts`

@@ -5,8 +5,8 @@ use alloc::string::String;
 
 use syscall_shim::table::{self, Status};
 
-use crate::task::uts;
-use crate::vdso::COARSE_RESOLUTION_NS;
+use task::uts;
+use task::vdso::COARSE_RESOLUTION_NS;
 
 /// Those that a system call stands for, which is there or not.
 const BY_CALL: &[(&str, &str)] = &[

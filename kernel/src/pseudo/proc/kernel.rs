@@ -6,9 +6,9 @@ use alloc::string::String;
 use syscall_shim::SysResult;
 
 use crate::arch::boot;
-use observe::symbols;
 use fd::capable;
 use mem::{direct, frames};
+use observe::symbols;
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYSLOG: u32 = 34;

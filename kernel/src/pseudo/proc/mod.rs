@@ -31,8 +31,8 @@ use fs::pseudo::{DirSource, NodeSpec, PROC_MAGIC, PseudoEntry, PseudoFs, PseudoN
 use fs::{FileSystem, FileType, InodeRef};
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::{current, table};
 use target::{Class, Target};
+use task::{current, table};
 
 pub use ns::{is_user as is_user_namespace, open as open_namespace};
 pub use pid::process_of_directory;
@@ -86,7 +86,7 @@ impl DirSource for Processes {
 
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>> {
         let processes = i32::try_from(from).into_iter().flat_map(table::processes_from);
-        let entry = |process: Arc<crate::task::Process>| {
+        let entry = |process: Arc<task::Process>| {
             let target = Target::process_of(self.dev, process.pid).ok()?;
             Some(PseudoEntry {
                 key: process.pid as u32,

@@ -12,9 +12,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::{Class, Target};
 use crate::files::open::SharedOps;
-use crate::task::current;
 use crate::usermem::UserAddr;
 use fd::{FileOps, OpenFile};
+use task::current;
 
 /// `NSFS_MAGIC` (linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;

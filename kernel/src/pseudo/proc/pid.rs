@@ -16,8 +16,8 @@ use super::mount_table::MountTable;
 use super::target::{Class, Target};
 use super::{access, attributes, fd, map_files, memory, net, ns, number, schedule, stack, status, usage};
 use crate::files::open::OpenedBy;
-use crate::task::Process;
 use ::fd::FileOps;
+use task::Process;
 
 type Read = fn(&Target) -> SysResult<Vec<u8>>;
 type Write = fn(&Target, &[u8]) -> SysResult<()>;

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
-use crate::task::sched;
+use task::sched;
 
 /// Columns of a name, and of a value.
 const NAME: usize = 45;

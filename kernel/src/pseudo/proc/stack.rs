@@ -9,10 +9,10 @@ use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
 use crate::arch::backtrace;
-use observe::symbols;
-use crate::task::current;
-use crate::task::thread::state;
 use fd::capable;
+use observe::symbols;
+use task::current;
+use task::thread::state;
 
 const CAP_SYS_ADMIN: u32 = 21;
 

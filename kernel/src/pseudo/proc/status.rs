@@ -13,8 +13,8 @@ use syscall_shim::{Errno, SysResult};
 use super::memory::vm_status;
 use super::target::Target;
 use crate::arch::boot;
-use crate::task::thread::state;
-use crate::task::{Process, Task, current, sched, signal};
+use task::thread::state;
+use task::{Process, Task, current, sched, signal};
 use vm::flags::PAGE_SIZE;
 
 /// Nanoseconds of a clock tick (`USER_HZ`).

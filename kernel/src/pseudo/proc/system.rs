@@ -21,11 +21,11 @@ use crate::arch::{boot, clock, cpu_flags};
 use crate::files::kmsg;
 use crate::files::open::SharedOps;
 use crate::pseudo::Tree;
-use crate::task::thread::{KERNEL_STACK_SIZE, state};
-use crate::task::{dump, sched, table, uts};
 use crate::vfs;
 use fd::locks;
 use mem::{account, direct, frames, huge};
+use task::thread::{KERNEL_STACK_SIZE, state};
+use task::{dump, sched, table, uts};
 
 const PAGE: u64 = base::addr::PAGE_SIZE as u64;
 

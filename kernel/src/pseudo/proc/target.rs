@@ -5,8 +5,8 @@ use alloc::sync::{Arc, Weak};
 use fs::pseudo::NodeSpec;
 use syscall_shim::{Errno, SysResult};
 
-use crate::task::thread::state;
-use crate::task::{Process, Task, credentials, current, table};
+use task::thread::state;
+use task::{Process, Task, credentials, current, table};
 use vm::AddressSpace;
 
 const CAP_SYS_PTRACE: u32 = 19;

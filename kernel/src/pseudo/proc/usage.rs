@@ -8,9 +8,9 @@ use fs::pseudo::format as text;
 use syscall_shim::{Errno, SysResult};
 
 use super::target::Target;
-use crate::task::{current, sched, table};
 use fd::capable;
 use mem::frames;
+use task::{current, sched, table};
 
 const CAP_SYS_NICE: u32 = 23;
 const CAP_SYS_RESOURCE: u32 = 24;

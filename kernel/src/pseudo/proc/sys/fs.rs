@@ -5,9 +5,9 @@ use alloc::format;
 use ::fs::namespace::protection;
 
 use super::setting::Settings;
-use crate::task::core_dump;
 use ::ipc::mqueue;
 use fd::{dnotify, epoll, fd_table, inotify, lease, open_file, pipe, pipe_share};
+use task::core_dump;
 
 pub fn fill(s: &Settings) {
     s.fixed("fs/aio-max-nr", "65536");

@@ -10,12 +10,12 @@ use syscall_shim::Errno;
 
 use super::setting::Settings;
 use crate::arch::boot;
-use crate::syscalls::{printk, set_printk};
-use crate::task::sched::realtime;
-use crate::task::{core_dump, seccomp, table, uts, watchdog};
 use fd::{capable, inotify};
 use ipc::limits;
+use observe::log::{printk, set_printk};
 use platform::rng;
+use task::sched::realtime;
+use task::{core_dump, seccomp, table, uts, watchdog};
 
 const INT_MAX: i64 = i32::MAX as i64;
 const CAP_SYS_ADMIN: u32 = 21;

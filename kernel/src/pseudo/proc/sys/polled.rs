@@ -7,11 +7,11 @@ use fs::inode::FileHandle;
 use fs::pseudo::sysctl::{Row, WRITE_MAX};
 use syscall_shim::SysResult;
 
-use crate::task::uts::Changes;
 use fd::io::{Sink, Source};
 use fd::poll::{PollTable, ev};
 use fd::pseudo_file::seek_file;
 use fd::{FileOps, OpenFile};
+use task::uts::Changes;
 
 /// One, open.
 pub struct Polled {

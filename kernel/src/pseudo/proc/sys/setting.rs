@@ -18,7 +18,7 @@ use syscall_shim::SysResult;
 use super::polled::Polled;
 use crate::files::open::OpenedBy;
 use crate::pseudo::Tree;
-use crate::task::uts::Changes;
+use task::uts::Changes;
 
 /// Who reads and who writes a setting, unless something else is said.
 const WRITABLE: u32 = 0o644;
