@@ -6,7 +6,7 @@
 // The link is a device's; `kernel/tests` runs what needs none.
 #![cfg(target_os = "none")]
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 #[macro_use]

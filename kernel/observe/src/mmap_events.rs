@@ -46,7 +46,7 @@ pub fn is_active() -> bool {
 
 fn tell(event: u8, words: &[u64], path: &[u8]) {
     if DEBUGGED.load(Ordering::Relaxed) {
-        return watched(event.into(), words.as_ptr(), words.len(), path.as_ptr(), path.len());
+        return skiff_watched(event.into(), words.as_ptr(), words.len(), path.as_ptr(), path.len());
     }
     let mut payload: Vec<u8> = Vec::from([event]);
     payload.extend(words.iter().flat_map(|word| word.to_le_bytes()));
@@ -88,7 +88,9 @@ fn code_mapped(space: &AddressSpace, start: u64, end: u64) {
 }
 
 /// Where a debugger stops to learn of it (skiff/src/gdb/skiff.py): its arguments tell.
+#[allow(unsafe_code, reason = "a name that debuggers find; nothing else has it")]
+#[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn watched(event: u64, words: *const u64, count: usize, path: *const u8, len: usize) {
+extern "C" fn skiff_watched(event: u64, words: *const u64, count: usize, path: *const u8, len: usize) {
     core::hint::black_box((event, words, count, path, len));
 }

@@ -11,7 +11,7 @@ import gdb
 
 PAGE = 4096
 PT_LOAD = 1
-# kernel/observe/src/mmap_events.rs: what `watched` is called for.
+# kernel/observe/src/mmap_events.rs: what skiff_watched is called for.
 NEW, MAPPED, COPIED = 0, 1, 2
 STATES = {0: "ready", 1: "asleep", 2: "asleep (D)", 4: "stopped", 8: "dead", 16: "asleep (D)"}
 # The order of a TrapFrame's words (kernel/arch/src/trap.rs).
@@ -386,7 +386,7 @@ gdb.execute("set breakpoint pending on")
 gdb.execute("set confirm off")
 # Code that has not been paged in yet is in its file.
 gdb.execute("set trust-readonly-sections on")
-Watched(f"*{kernel_symbol('observe::mmap_events::watched'):#x}", internal=True)
+Watched(f"*{kernel_symbol('skiff_watched'):#x}", internal=True)
 gdb.events.stop.connect(stopped)
 SkiffCommand()
 TasksCommand()
