@@ -1,5 +1,6 @@
 //! The one tree of files: the root, unpacked from the image, and what is mounted on it.
 
+pub mod root;
 pub mod volumes;
 
 use alloc::format;
@@ -251,13 +252,18 @@ pub fn populate() -> Result<Manifest, String> {
             manifest.merge(later);
         }
     }
+    let on_disk = root::mount(namespace(), manifest.root.as_deref())?;
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
     volumes::mount_all(namespace())?;
     // What the image has does not count, however much it is.
     if let Some(root) = MEMORY.lock().first().and_then(Weak::upgrade) {
         root.allow_inodes(half_of_memory());
     }
-    write_resolv_conf(namespace()).map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?;
+    match write_resolv_conf(namespace()) {
+        // A disk says itself what is in its /etc.
+        Err(Errno::EROFS) if on_disk => {}
+        written => written.map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?,
+    }
     if let Some(hostname) = manifest.hostname.take() {
         crate::task::uts::set_hostname(&hostname);
     }
@@ -366,7 +372,9 @@ fn disk_nodes(ns: &Namespace) -> SysResult<()> {
     registry::set_nodes(&Nodes);
     for device in registry::all() {
         ns.mknod(&ns.kernel_context(), None, &node_path(&device), fs::S_IFBLK | 0o600, device.rdev)?;
-        if let Err(errno) = registry::rescan(&device) {
+        // Where the root is on a partition, they are known by now.
+        let known = device.number != 0 || !registry::partitions(&device.disk).is_empty();
+        if !known && let Err(errno) = registry::rescan(&device) {
             kwarn!("{}: the partition table cannot be read: {errno:?}", device.name());
         }
     }

@@ -13,7 +13,7 @@ use skiff::network::{Network, Publish, check_address};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
-use skiff::volume::{self, Mounted};
+use skiff::volume::{self, Mounted, Root};
 use skiff::{gdb, memory, metrics, outlet, profile, session, suite};
 use std::fs::File;
 use std::io::Write;
@@ -172,7 +172,7 @@ struct Extras {
 /// The options of `skiff run`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  skiff run sqlite3\n  skiff run python3 --add job.py -- job.py --fast\n  skiff run /usr/bin/redis-server --memory 512M --cpus 2\n  skiff run ./nginx.img --trace=openat,read"
+    after_help = "Examples:\n  skiff run sqlite3\n  skiff run python3 --add job.py -- job.py --fast\n  skiff run /usr/bin/redis-server --memory 512M --cpus 2\n  skiff run redis-server --root-disk redis.img --size 1G\n  skiff run ./nginx.img --trace=openat,read"
 )]
 struct Run {
     /// Application, program or image
@@ -259,7 +259,13 @@ struct Run {
     /// only read, by several if need be.
     #[arg(long, value_name = "NAME-or-FILE.img:DIRECTORY[:ro]", help_heading = "Disks")]
     volume: Vec<Mounted>,
-    /// Make the files of --disk and the volumes that are missing, with this size
+    /// Start from a disk: the program's files are put on it when it is made, and it is the guest's root, in which programs keep what they write
+    ///
+    /// A name, as of `skiff volume`, or an image of ext4, ending in .img or with a slash; with `:ro`, it is only read. What is on it stays: a
+    /// machine that is started from it again finds it as the last one left it. Without it, the files are in memory.
+    #[arg(long, value_name = "NAME-or-FILE.img[:ro]", help_heading = "Disks")]
+    root_disk: Option<Root>,
+    /// Make the files of --disk, --root-disk and the volumes that are missing, with this size
     #[arg(long, value_name = "SIZE", value_parser = disk::parse_size, help_heading = "Disks")]
     size: Option<u64>,
     /// Directory that becomes the guest's root
@@ -391,11 +397,12 @@ impl Profile {
 impl Run {
     /// What the kernel would refuse is refused before anything is built.
     fn check(&self) -> Result<()> {
-        if self.size.is_some() && self.disk.is_empty() && self.volume.is_empty() {
-            return Err(Error::Usage("--size is for --disk or --volume".into()));
+        let disks = self.disk.len() + self.volume.len() + usize::from(self.root_disk.is_some());
+        if self.size.is_some() && disks == 0 {
+            return Err(Error::Usage("--size is for --disk, --volume or --root-disk".into()));
         }
-        if self.disk.len() + self.volume.len() > disk::MAX {
-            return Err(Error::Usage(format!("--disk, --volume: a machine has at most {} of them", disk::MAX)));
+        if disks > disk::MAX {
+            return Err(Error::Usage(format!("--disk, --volume, --root-disk: a machine has at most {} of them", disk::MAX)));
         }
         self.ip.iter().try_for_each(|text| check_address(text))?;
         if let Some(text) = self.gateway.iter().find(|text| text.parse::<std::net::IpAddr>().is_err()) {
@@ -427,6 +434,7 @@ impl Run {
             packages: self.package,
             learn: self.learn,
             kernel: self.kernel,
+            root: self.root_disk.clone().map(|root| (root, self.size)),
             term: std::env::var("TERM").ok().filter(|_| streams.tty.contains(&true)),
         };
         let prepared = prepare::prepare(&request)?;
@@ -472,6 +480,14 @@ impl Run {
         for volume in &self.volume {
             options.push(volume.option(disks.len()));
             disks.push(volume.take(self.size)?);
+        }
+        // Behind the user's own, which keep their names.
+        if let Some(root) = &self.root_disk {
+            options.extend(root.options(disks.len()));
+            disks.push(root.take()?);
+        }
+        if let Some(disk) = prepared.disk()? {
+            disks.push(disk.take(None)?);
         }
         let initrd = prepared.manifest.as_ref().map(write_archive).transpose()?;
         let machine = Machine {
