@@ -1,5 +1,6 @@
 //! The one tree of files: the root, unpacked from the image, and what is mounted on it.
 
+pub mod overlay;
 pub mod root;
 pub mod volumes;
 
@@ -82,8 +83,9 @@ pub fn namespace() -> &'static Arc<Namespace> {
 }
 
 /// The types of file systems, as /proc/filesystems lists them.
-pub const TYPES: [&str; 12] =
-    ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs", "ext3", "ext2", "ext4"];
+pub const TYPES: [&str; 13] = [
+    "sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs", "ext3", "ext2", "ext4", "overlay",
+];
 
 /// The parameters of the file systems that can be mounted.
 static PARAMETERS: &[(&str, &[&str])] = &[
@@ -96,6 +98,7 @@ static PARAMETERS: &[(&str, &[&str])] = &[
     ("ext2", ext4_mount::NAMES),
     ("ext3", ext4_mount::NAMES),
     ("ext4", ext4_mount::NAMES),
+    ("overlay", fs::overlay::options::NAMES),
 ];
 
 /// Those that are on a device.
@@ -118,7 +121,7 @@ pub fn parameters(kind: &str) -> &'static [&'static str] {
 
 /// Whether a parameter stands alone.
 pub fn is_flag(key: &str) -> bool {
-    matches!(key, "inode32" | "inode64" | "newinstance")
+    matches!(key, "inode32" | "inode64" | "newinstance" | "userxattr" | "volatile")
 }
 
 /// Whether the file system takes these options. `EINVAL`.
@@ -127,6 +130,7 @@ pub fn check_options(kind: &str, data: &str) -> SysResult<()> {
         "tmpfs" | "ramfs" => TmpfsOptions::parse(data, half_of_memory()).map(|_| ()),
         "devpts" => DevptsOptions::parse(data).map(|_| ()),
         "ext2" | "ext3" | "ext4" => ext4_mount::Options::parse(data).map(|_| ()),
+        "overlay" => fs::overlay::Options::parse(data).map(|_| ()),
         _ => Ok(()),
     }
 }
@@ -143,6 +147,7 @@ pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: boo
         "sysfs" => crate::pseudo::sysfs(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => ::ipc::mqueue::file_system(),
+        "overlay" => overlay::make(data)?,
         _ => return Err(Errno::ENODEV),
     };
     if read_only {
@@ -253,6 +258,7 @@ pub fn populate() -> Result<Manifest, String> {
         }
     }
     let on_disk = root::mount(namespace(), manifest.root.as_deref())?;
+    overlay::over_root(namespace())?;
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
     volumes::mount_all(namespace())?;
     // What the image has does not count, however much it is.

@@ -60,11 +60,11 @@ pub struct Prepared {
 
 impl Prepared {
     /// The disk that the image's files are on, beside it.
-    pub fn disk(&self) -> Result<Option<Disk>> {
+    pub fn disk(&self, read_only: bool) -> Result<Option<Disk>> {
         let Some(name) = &self.image.manifest.disk else { return Ok(None) };
         let path = self.image.path.with_file_name(OsStr::from_bytes(name));
         match path.exists() {
-            true => Ok(Some(Disk::of_image(path))),
+            true => Ok(Some(Disk::of_image(path, read_only))),
             false => {
                 let image = self.image.path.display();
                 Err(Error::Usage(format!(

@@ -90,8 +90,8 @@ pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
 
 impl Disk {
     /// The disk that an image's files are on.
-    pub fn of_image(path: PathBuf) -> Self {
-        Self { what: "the image's disk", format: None, ..Self::of_volume(path, false) }
+    pub fn of_image(path: PathBuf, read_only: bool) -> Self {
+        Self { what: "the image's disk", format: None, ..Self::of_volume(path, read_only) }
     }
 
     /// The disk of a volume.

@@ -74,6 +74,11 @@ impl Root {
         Ok(true)
     }
 
+    /// The same, only read if that is so or `read_only`.
+    pub fn only_read(self, read_only: bool) -> Self {
+        Self { read_only: self.read_only || read_only, ..self }
+    }
+
     /// Takes the disk.
     pub fn take(&self) -> Result<Held> {
         Disk::of_volume(self.volume.path()?, self.read_only).take(None)
@@ -86,6 +91,48 @@ impl Root {
     }
 }
 
+/// What `--overlay` says: the volume that has what changes in the root, if not memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer(Option<Named>);
+
+impl FromStr for Layer {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        Ok(Self((!text.is_empty()).then(|| text.parse()).transpose()?))
+    }
+}
+
+impl Layer {
+    /// Whether it is there for the next machine.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Takes its volume, which is made with `size` MiB if it is missing.
+    pub fn take(&self, size: Option<u64>) -> Result<Option<Held>> {
+        self.0.as_ref().map(|volume| take(volume, false, size)).transpose()
+    }
+
+    /// What the kernel is told of it, where its volume is the machine's disk number `index`.
+    pub fn option(&self, index: usize) -> String {
+        self.0.as_ref().map_or("overlay".into(), |_| format!("overlay=/dev/vd{}", letter(index)))
+    }
+}
+
+/// Takes a volume's image, which is made with `size` MiB if it is missing.
+fn take(volume: &Named, read_only: bool, size: Option<u64>) -> Result<Held> {
+    let path = volume.path()?;
+    if !path.exists() {
+        match size {
+            _ if read_only => return Err(wrong(path, "there is no such volume")),
+            None => return Err(wrong(path, "there is no such volume: add --size SIZE to make it")),
+            Some(size) => volume.make(size)?,
+        }
+    }
+    Disk::of_volume(path, read_only).take(None)
+}
+
 fn letter(index: usize) -> char {
     char::from(b'a' + index as u8)
 }
@@ -93,15 +140,7 @@ fn letter(index: usize) -> char {
 impl Mounted {
     /// Takes the volume's image, which is made with `size` MiB if it is missing.
     pub fn take(&self, size: Option<u64>) -> Result<Held> {
-        let path = self.volume.path()?;
-        if !path.exists() {
-            match size {
-                _ if self.read_only => return Err(wrong(path, "there is no such volume")),
-                None => return Err(wrong(path, "there is no such volume: add --size SIZE to make it")),
-                Some(size) => self.volume.make(size)?,
-            }
-        }
-        Disk::of_volume(path, self.read_only).take(None)
+        take(&self.volume, self.read_only, size)
     }
 
     /// What the kernel is told of it, where it is the machine's disk number `index`.
