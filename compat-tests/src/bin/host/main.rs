@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod roots;
+
 use compat_tests::lab::{self, Check, Lab, output};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -24,6 +26,11 @@ const CHECKS: &[Check] = &[
     ("a volume is one machine's, and is clean when it is stopped", volume_in_use),
     ("a volume of a machine that was killed has what was synced", volume_killed),
     ("files are copied into a volume and out of it", volume_copy),
+    ("the same files make the same disk, with all that they are", roots::reproducible),
+    ("what a program writes to its root on a disk is there when it is started again", roots::kept),
+    ("a disk that cannot be the root is refused", roots::wrong_disks),
+    ("whichever way a machine ends, its root is unmounted", roots::every_end),
+    ("three disks on q35 leave the program its arguments", roots::many_disks),
     ("crash reports are few, and counted", crash_loop),
     ("without a clock the date is the build's", no_clock),
     ("what is typed before the serial port is set up is not lost", early_serial),
