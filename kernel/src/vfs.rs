@@ -250,7 +250,10 @@ pub fn populate() -> Result<Manifest, String> {
         let sealed = archive.bytes();
         let bytes =
             cpio::seal::unsealed(sealed, archive.is_payload(), !boot::verified()).map_err(|error| error.to_string())?;
-        let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
+        // Copies are what it is measured against that there are none.
+        let copies = boot::options("archive").any(|how| how == "copy");
+        let mut take = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
+        let mut in_place = |offset| if copies { None } else { take(offset) };
         let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
         kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
         if let Some(later) = unpacked.manifest {
