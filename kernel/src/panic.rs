@@ -59,6 +59,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     if let Some(size) = lacking {
         emergency!("\nskiff: out of memory: the kernel needs {size} bytes more; give the machine more memory (--memory)");
+        crate::power::tell_of_losses();
         host_link::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
     }
     emergency!("\nskiff: kernel panic: {message}");
@@ -71,6 +72,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     emergency!("{}", ControlRegisters::read());
     HOOKS.iter().for_each(Hook::call);
+    crate::power::tell_of_losses();
     host_link::exit(PANIC_STATUS, ExitKind::Panic)
 }
 

@@ -61,7 +61,7 @@ impl World {
 
     fn read(&self, path: &str) -> SysResult<String> {
         let found = self.at(path)?;
-        let mut bytes = vec![0; 100];
+        let mut bytes = [0; 100];
         let n = crate::file::read(found.inode()?, 0, 100, &mut |page, off, n| {
             page.unwrap().read(off, &mut bytes[..n]);
             Ok(n)

@@ -43,7 +43,7 @@ pub fn pack(raw: &File, file: &File) -> io::Result<()> {
     let mut append = |bytes: &[u8]| {
         let at = next;
         next += 1;
-        file.write_all_at(bytes, at * CLUSTER).map(|()| COPIED | at * CLUSTER)
+        file.write_all_at(bytes, at * CLUSTER).map(|()| COPIED | (at * CLUSTER))
     };
     let mut l1 = Vec::new();
     let mut cluster = vec![0; CLUSTER as usize];
