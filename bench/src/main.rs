@@ -89,7 +89,7 @@ fn run(what: What, how: &How) -> Result<()> {
         What::Calls(calls) => calls::run(&calls, how),
         What::Cost(cost) => cost::run(&cost, how),
         What::Fork(fork) => fork::run(&fork, how),
-        What::Memory => memory::run(how),
+        What::Memory => memory::run(how.runs, how.quick),
         What::Net(net) => net::run(&net, how),
         What::Sched(sched) => sched::run(&sched, how),
         What::Smp(smp) => smp::run(&smp, how),

@@ -1,7 +1,6 @@
 //! `bench memory`: the least memory in which programs do their work, from a disk and from an archive in memory; and what it is worth that an
 //! archive's files are used where it lies, against copying them.
 
-use crate::How;
 use crate::build;
 use crate::error::{On, Result, fail};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -53,8 +52,8 @@ const WORKS: &[Work] = &[
     Work { app: "python3", disk: 256, job: Job::Prints(&["-c", PYTHON], PYTHON_SAYS) },
 ];
 
-/// Prints them.
-pub fn run(how: &How) -> Result<()> {
+/// Prints them; the time by the median of that many `runs`. With `quick`, nothing is sought.
+pub fn run(runs: u32, quick: bool) -> Result<()> {
     let skiff = std::env::current_exe().on("this program")?.with_file_name("skiff");
     let dir = build::dir()?;
     println!("least memory in MiB       from a disk   from an archive");
@@ -63,11 +62,12 @@ pub fn run(how: &How) -> Result<()> {
         // One from before has the files of before.
         let _ = std::fs::remove_file(&disk);
         let root = [format!("--root-disk={}", disk.display()), format!("--size={}M", work.disk)];
-        let [from_disk, from_archive] = [&root[..], &[]].map(|options| least(how, |mib| works(&skiff, work, mib, options)));
+        let [from_disk, from_archive] =
+            [&root[..], &[]].map(|options| least(quick, |mib| works(&skiff, work, mib, options)));
         println!("{:<25} {:>11} {:>17}", work.app, shown(from_disk?), shown(from_archive?));
         std::fs::remove_file(&disk).on(disk.display())?;
     }
-    archives(&skiff, how)
+    archives(&skiff, runs, quick)
 }
 
 fn shown(mib: Option<u64>) -> String {
@@ -75,12 +75,12 @@ fn shown(mib: Option<u64>) -> String {
 }
 
 /// The least memory with which something works.
-fn least(how: &How, mut works: impl FnMut(u64) -> Result<bool>) -> Result<Option<u64>> {
+fn least(quick: bool, mut works: impl FnMut(u64) -> Result<bool>) -> Result<Option<u64>> {
     // That it works at all, and makes the disk.
     if !works(MOST)? {
         return Ok(None);
     }
-    let (mut fails, mut runs) = (1, if how.quick { 2 } else { MOST });
+    let (mut fails, mut runs) = (1, if quick { 2 } else { MOST });
     while runs - fails > 1 {
         let middle = (fails + runs) / 2;
         if works(middle)? { runs = middle } else { fails = middle }
@@ -151,11 +151,11 @@ fn talk(stream: TcpStream) -> std::io::Result<bool> {
 }
 
 /// What files that are used where the archive lies cost, and copies of them.
-fn archives(skiff: &Path, how: &How) -> Result<()> {
+fn archives(skiff: &Path, turns: u32, quick: bool) -> Result<()> {
     println!("\npython3 from an archive     least memory, MiB   in use, MiB   to its first line, ms");
     for (name, options) in [("used where it lies", vec![]), ("copied", vec!["--append=archive=copy".to_string()])] {
         let (mut free, mut times) = (0, Vec::new());
-        for _ in 0..how.runs {
+        for _ in 0..turns {
             let start = Instant::now();
             let mut child = machine(skiff, "python3", MOST, &options, &["-c", FREE]).spawn().on(skiff.display())?;
             let Some(out) = child.stdout.take() else { fail!("no pipe") };
@@ -169,7 +169,7 @@ fn archives(skiff: &Path, how: &How) -> Result<()> {
         }
         times.sort();
         let work = Work { app: "python3", disk: 0, job: Job::Prints(&["-c", PYTHON], PYTHON_SAYS) };
-        let least = shown(least(how, |mib| works(skiff, &work, mib, &options))?);
+        let least = shown(least(quick, |mib| works(skiff, &work, mib, &options))?);
         let median = times.get(times.len() / 2).map_or(0, |time| time.as_millis());
         println!("{name:<27} {least:>17} {:>13} {median:>23}", MOST - free / 1024);
     }

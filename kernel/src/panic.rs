@@ -59,7 +59,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     if let Some(size) = lacking {
         emergency!("\nskiff: out of memory: the kernel needs {size} bytes more; give the machine more memory (--memory)");
-        crate::power::tell_of_losses();
+        tell_of_losses();
         host_link::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
     }
     emergency!("\nskiff: kernel panic: {message}");
@@ -72,8 +72,17 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     emergency!("{}", ControlRegisters::read());
     HOOKS.iter().for_each(Hook::call);
-    crate::power::tell_of_losses();
+    tell_of_losses();
     host_link::exit(PANIC_STATUS, ExitKind::Panic)
+}
+
+/// Says what has become of disks that are mounted, which nothing can be written to any more.
+fn tell_of_losses() {
+    if ext4_mount::has_written() {
+        emergency!(
+            "skiff: the disks do not have what was not synced; the next machine that mounts them replays their journals"
+        );
+    }
 }
 
 /// Prints a backtrace to the serial port: `rip` where it is known, then the return addresses from `rbp` up.

@@ -11,15 +11,6 @@ pub fn save_files() {
     }
 }
 
-/// Says, where the kernel has failed and can write nothing any more, what has become of disks that are mounted. Takes no lock.
-pub fn tell_of_losses() {
-    if crate::vfs::has_disks() {
-        emergency!(
-            "skiff: the disks do not have what was not synced; the next machine that mounts them replays their journals"
-        );
-    }
-}
-
 /// Ends the virtual machine because its first process ended with wait status `status`. Other processes end with it.
 pub fn program_ended(status: u32) -> ! {
     let signal = status & 0x7f;

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use block::device::Device;
 use block::registry;
@@ -135,28 +135,11 @@ pub fn check_options(kind: &str, data: &str) -> SysResult<()> {
     }
 }
 
-/// Whether a disk has been mounted to be written to.
-static HAS_DISKS: AtomicBool = AtomicBool::new(false);
-
-/// Whether what programs have written may not be on a disk yet.
-pub fn has_disks() -> bool {
-    HAS_DISKS.load(Ordering::Relaxed)
-}
-
-/// Mounts what is on a device. See [`file_system`].
-fn on_device(device: Arc<Device>, kind: &str, data: &str, read_only: bool) -> SysResult<Arc<dyn FileSystem>> {
-    let files = ext4_mount::mount(device, kind, data, read_only, rng::next_u64)?;
-    if !files.read_only() {
-        HAS_DISKS.store(true, Ordering::Relaxed);
-    }
-    Ok(files)
-}
-
 /// A new file system of this type, or the one that all mounts of it show. `ENODEV` for an unknown type, `EINVAL` for unknown options, and
 /// the errors of [`source_device`] for one that is on a device.
 pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: bool) -> SysResult<Arc<dyn FileSystem>> {
     if is_on_device(kind) {
-        return on_device(source_device(source)?, kind, data, read_only);
+        return Ok(ext4_mount::mount(source_device(source)?, kind, data, read_only, rng::next_u64)?);
     }
     let made: Arc<dyn FileSystem> = match kind {
         "tmpfs" | "ramfs" => new_tmpfs(TmpfsOptions::parse(data, half_of_memory())?)?,

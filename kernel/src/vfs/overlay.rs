@@ -14,6 +14,7 @@ use super::{namespace, new_tmpfs};
 use crate::arch::boot;
 use crate::task::current;
 use fd::with_fs;
+use platform::rng;
 
 /// Whether a value of the option means something.
 pub fn is_device(text: &str) -> bool {
@@ -45,7 +46,7 @@ pub fn over_root(ns: &Arc<Namespace>) -> Result<(), String> {
         Some(name) => {
             let found = block::registry::all().into_iter().find(|device| device.name() == name);
             let device = found.ok_or_else(|| format!("overlay={device}: there is no such disk"))?;
-            super::on_device(device, "ext4", "", false).map_err(|errno| wrong(what, errno))?
+            ext4_mount::mount(device, "ext4", "", false, rng::next_u64).map_err(|errno| wrong(what, errno))?
         }
     };
     lay(ns, files).map_err(|errno| wrong(what, errno))

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use block::device::Device;
 use block::registry;
 use fs::{MountFlags, Namespace};
+use platform::rng;
 use syscall_shim::Errno;
 
 use crate::arch::boot;
@@ -37,7 +38,8 @@ pub fn mount(ns: &Namespace, from_image: Option<&[u8]>) -> Result<bool, String> 
     }
     let device = find(&devices, wanted).ok_or_else(|| missing(&devices, wanted))?;
     let read_only = boot::options("ro").next().is_some();
-    let files = super::on_device(device.clone(), "ext4", "", read_only).map_err(|errno| refused(device, errno))?;
+    let files =
+        ext4_mount::mount(device.clone(), "ext4", "", read_only, rng::next_u64).map_err(|errno| refused(device, errno))?;
     let flags = if read_only { MountFlags::RELATIME | MountFlags::RDONLY } else { MountFlags::RELATIME };
     let source = format!("/dev/{}", device.name());
     ns.mount(files, &source, &ns.root(), flags).map_err(|errno| format!("{source} cannot be mounted at /: {errno:?}"))?;

@@ -1,6 +1,6 @@
 //! Machines whose root is on a disk, or under an overlay.
 
-use super::{KEEPS, PATIENCE, ends, expect, is_clean, kill, run, spawn, text};
+use crate::machine::{KEEPS, PATIENCE, ends, expect, is_clean, kill, run, spawn, text};
 use compat_tests::lab::{Lab, output};
 use std::fs;
 use std::io::Read;
