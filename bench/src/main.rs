@@ -15,6 +15,7 @@ mod error;
 mod fork;
 mod guest;
 mod linux;
+mod memory;
 mod net;
 mod profile;
 mod report;
@@ -61,6 +62,8 @@ enum What {
     Cost(cost::Cost),
     /// Making, executing and ending processes, in time and guest instructions
     Fork(fork::Fork),
+    /// The least memory in which programs work, from disks and from archives, and what not copying an archive saves
+    Memory,
     /// Servers under load from outside, with a table and a plot
     Net(net::Net),
     /// How soon a task runs that is woken beside others that compute, and how late sleeps end
@@ -86,6 +89,7 @@ fn run(what: What, how: &How) -> Result<()> {
         What::Calls(calls) => calls::run(&calls, how),
         What::Cost(cost) => cost::run(&cost, how),
         What::Fork(fork) => fork::run(&fork, how),
+        What::Memory => memory::run(how.runs, how.quick),
         What::Net(net) => net::run(&net, how),
         What::Sched(sched) => sched::run(&sched, how),
         What::Smp(smp) => smp::run(&smp, how),

@@ -197,6 +197,11 @@ pub trait Inode: Any + Send + Sync {
         None
     }
 
+    /// Called before the file is opened to be written, under no lock; `truncates`: its content goes.
+    fn before_writing(&self, _truncates: bool) -> SysResult<()> {
+        Ok(())
+    }
+
     /// Called by open(2) of a file without page cache after all checks. `Some` replaces `read_at`/`write_at` for this open.
     fn open(&self, _flags: OpenFlags) -> SysResult<Option<Arc<dyn FileHandle>>> {
         Ok(None)

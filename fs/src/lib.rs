@@ -3,7 +3,7 @@
 //! From below to above: [`platform`] is what the crate asks of its host (page frames, time, sleeping locks);
 //! [`inode`] and [`mapping`] are one file and its page cache; [`dentry`], [`mount`] and [`walk`] turn names into
 //! [`Path`]s; [`namespace`] offers the path-based system calls as methods; [`mod@file`] is the data path of an open file.
-//! [`tmpfs`] and [`pseudo`] are file systems; [`acl`], [`locks`] and [`cpio`] stand alone.
+//! [`tmpfs`], [`overlay`] and [`pseudo`] are file systems; [`acl`], [`locks`] and [`cpio`] stand alone.
 //!
 //! Locking. Three levels, taken in this order: the rename lock of a file system, then inode locks
 //! ([`sync::SleepLock`], parents before children), which may sleep; then spin locks inside dentries, mount tables,
@@ -27,6 +27,7 @@ pub mod mapping;
 pub mod mount;
 pub mod namespace;
 pub mod notify;
+pub mod overlay;
 pub mod path;
 pub mod platform;
 pub mod pseudo;

@@ -146,6 +146,7 @@ unsafe extern "C" fn kmain(protocol: u64, info: u64) -> ! {
     );
     mem::heap::set_shortage_hook(task::oom::call_for);
     observe::panic::register_dump_hook(task::dump::current_task);
+    observe::panic::set_last_words(power::tell_of_losses);
     let started = vfs::init().and_then(|root| {
         task::sched::init_cpu(root.clone())?;
         platform::smp::start_others(entry::further_cpus());

@@ -26,6 +26,9 @@ const RULES: &[Rule] = &[
     ("profile", |text| text.parse::<u32>().is_ok_and(|hertz| hertz > 0), "samples a second"),
     ("aslr", |text| matches!(text, "on" | "off"), "on or off"),
     ("core", |text| text == "host", "host"),
+    ("root", crate::vfs::root::is_name, "/dev/NAME or UUID=..."),
+    ("archive", |text| text == "copy", "copy"),
+    ("overlay", crate::vfs::overlay::is_device, "/dev/NAME, or nothing"),
     ("volume", |text| crate::vfs::volumes::parse(text).is_some(), "DEVICE:DIRECTORY or DEVICE:DIRECTORY:ro, whole paths"),
     ("stdio", |text| text.len() == 3 && text.bytes().all(|b| b"tpfd".contains(&b)), "three of the letters t, p, f and d"),
 ];

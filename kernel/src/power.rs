@@ -23,3 +23,12 @@ pub fn program_ended(status: u32) -> ! {
     save_files();
     host_link::exit(code as i32, ExitKind::Ended)
 }
+
+/// Says what has become of disks that are mounted, which nothing can be written to any more.
+pub fn tell_of_losses() {
+    if ext4_mount::has_written() {
+        emergency!(
+            "skiff: the disks do not have what was not synced; the next machine that mounts them replays their journals"
+        );
+    }
+}

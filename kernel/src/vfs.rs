@@ -1,5 +1,7 @@
 //! The one tree of files: the root, unpacked from the image, and what is mounted on it.
 
+pub mod overlay;
+pub mod root;
 pub mod volumes;
 
 use alloc::format;
@@ -88,8 +90,9 @@ fn pseudo() -> (Maker, Maker) {
 }
 
 /// The types of file systems, as /proc/filesystems lists them.
-pub const TYPES: [&str; 12] =
-    ["sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs", "ext3", "ext2", "ext4"];
+pub const TYPES: [&str; 13] = [
+    "sysfs", "tmpfs", "proc", "devtmpfs", "pipefs", "sockfs", "mqueue", "devpts", "ramfs", "ext3", "ext2", "ext4", "overlay",
+];
 
 /// The parameters of the file systems that can be mounted.
 static PARAMETERS: &[(&str, &[&str])] = &[
@@ -102,6 +105,7 @@ static PARAMETERS: &[(&str, &[&str])] = &[
     ("ext2", ext4_mount::NAMES),
     ("ext3", ext4_mount::NAMES),
     ("ext4", ext4_mount::NAMES),
+    ("overlay", fs::overlay::options::NAMES),
 ];
 
 /// Those that are on a device.
@@ -124,7 +128,7 @@ pub fn parameters(kind: &str) -> &'static [&'static str] {
 
 /// Whether a parameter stands alone.
 pub fn is_flag(key: &str) -> bool {
-    matches!(key, "inode32" | "inode64" | "newinstance")
+    matches!(key, "inode32" | "inode64" | "newinstance" | "userxattr" | "volatile")
 }
 
 /// Whether the file system takes these options. `EINVAL`.
@@ -133,6 +137,7 @@ pub fn check_options(kind: &str, data: &str) -> SysResult<()> {
         "tmpfs" | "ramfs" => TmpfsOptions::parse(data, half_of_memory()).map(|_| ()),
         "devpts" => DevptsOptions::parse(data).map(|_| ()),
         "ext2" | "ext3" | "ext4" => ext4_mount::Options::parse(data).map(|_| ()),
+        "overlay" => fs::overlay::Options::parse(data).map(|_| ()),
         _ => Ok(()),
     }
 }
@@ -149,6 +154,7 @@ pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: boo
         "sysfs" => pseudo().1(),
         "devpts" => tty::devpts(DevptsOptions::parse(data)?),
         "mqueue" => ::ipc::mqueue::file_system(),
+        "overlay" => overlay::make(data)?,
         _ => return Err(Errno::ENODEV),
     };
     if read_only {
@@ -251,20 +257,29 @@ pub fn populate() -> Result<Manifest, String> {
         let sealed = archive.bytes();
         let bytes =
             cpio::seal::unsealed(sealed, archive.is_payload(), !boot::verified()).map_err(|error| error.to_string())?;
-        let mut in_place = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
+        // Copies are what it is measured against that there are none.
+        let copies = boot::options("archive").any(|how| how == "copy");
+        let mut take = |offset| archive.take(offset).map(|frame| PageRef::from_raw(frame.into_raw()));
+        let mut in_place = |offset| if copies { None } else { take(offset) };
         let unpacked = cpio::unpack(namespace(), bytes, &mut in_place).map_err(|error| error.to_string())?;
         kinfo!("unpacked {} files, {} pages in place", unpacked.members, unpacked.pages_in_place);
         if let Some(later) = unpacked.manifest {
             manifest.merge(later);
         }
     }
+    let on_disk = root::mount(namespace(), manifest.root.as_deref())?;
+    overlay::over_root(namespace())?;
     mount_standard(namespace()).map_err(|errno| format!("cannot set up /dev, /proc and /sys: {errno:?}"))?;
     volumes::mount_all(namespace())?;
     // What the image has does not count, however much it is.
     if let Some(root) = MEMORY.lock().first().and_then(Weak::upgrade) {
         root.allow_inodes(half_of_memory());
     }
-    write_resolv_conf(namespace()).map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?;
+    match write_resolv_conf(namespace()) {
+        // A disk says itself what is in its /etc.
+        Err(Errno::EROFS) if on_disk => {}
+        written => written.map_err(|errno| format!("cannot write /etc/resolv.conf: {errno:?}"))?,
+    }
     if let Some(hostname) = manifest.hostname.take() {
         task::uts::set_hostname(&hostname);
     }
@@ -373,7 +388,9 @@ fn disk_nodes(ns: &Namespace) -> SysResult<()> {
     registry::set_nodes(&Nodes);
     for device in registry::all() {
         ns.mknod(&ns.kernel_context(), None, &node_path(&device), fs::S_IFBLK | 0o600, device.rdev)?;
-        if let Err(errno) = registry::rescan(&device) {
+        // Where the root is on a partition, they are known by now.
+        let known = device.number != 0 || !registry::partitions(&device.disk).is_empty();
+        if !known && let Err(errno) = registry::rescan(&device) {
             kwarn!("{}: the partition table cannot be read: {errno:?}", device.name());
         }
     }

@@ -87,6 +87,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A disk that cannot be made.
+    #[error("{}: {why}", path.display())]
+    Disk {
+        /// Its file.
+        path: PathBuf,
+        /// What is in the way, and the remedy.
+        why: String,
+    },
     /// An option with a value that means nothing.
     #[error("{0}")]
     Usage(String),

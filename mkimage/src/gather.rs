@@ -150,6 +150,7 @@ pub fn gather(options: &Options) -> Result<Gathered> {
         env: Some(env.into_iter().map(String::into_bytes).collect()),
         cwd: Some(cwd.into_bytes()),
         hostname: Some(b"skiff".to_vec()),
+        ..Manifest::default()
     };
     Ok(Gathered { tree, manifest, warnings })
 }

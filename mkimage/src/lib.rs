@@ -4,6 +4,7 @@
 
 mod closure;
 pub mod cpio;
+pub mod disk;
 mod elf;
 mod error;
 mod gather;
@@ -13,13 +14,14 @@ mod learn;
 pub mod manifest;
 mod pack;
 mod packages;
+pub mod size;
 mod tree;
 
 pub use error::{Error, Result};
 pub use gather::{DEFAULT_ENV, Gathered, Options, environment, gather};
 pub use image::{Image, Kernel};
 pub use manifest::Manifest;
-pub use pack::{build, build_split, key, override_archive, plain_archive};
+pub use pack::{build, build_split, key, on_disk, override_archive, plain_archive};
 pub use tree::{Kind, Node, Tree};
 
 use std::path::{Path, PathBuf};

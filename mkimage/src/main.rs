@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use mkimage::{Kernel, Options};
+use mkimage::disk::Format;
+use mkimage::{Kernel, Options, size};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  mkimage /usr/bin/sqlite3 -o sqlite3.img\n  mkimage nginx --rootfs ./root -o nginx.img -- -g 'daemon off;'\n  mkimage python3 --package libpython3.11-stdlib --add app.py -o app.img -- app.py"
+    after_help = "Examples:\n  mkimage /usr/bin/sqlite3 -o sqlite3.img\n  mkimage nginx --rootfs ./root -o nginx.img -- -g 'daemon off;'\n  mkimage redis-server --disk 1G -o redis.img\n  mkimage python3 --package libpython3.11-stdlib --add app.py -o app.img -- app.py"
 )]
 struct Cli {
     /// Path of the program, or its name on PATH
@@ -37,6 +38,15 @@ struct Cli {
     /// Write the kernel and the archive apart, as OUT.kernel and OUT.initrd
     #[arg(long)]
     split: bool,
+    /// Put the files on a disk of that size, which becomes the guest's root, and not into the image: NAME.disk beside it
+    ///
+    /// The disk is a sparse file with an ext4, in which programs keep what they write. It is made by mke2fs, and the same files make the
+    /// same bytes. `skiff run` finds it beside the image; other monitors are to give it to the machine as a virtio disk.
+    #[arg(long, value_name = "SIZE", value_parser = size::disk)]
+    disk: Option<u64>,
+    /// How the disk's file holds it
+    #[arg(long, value_enum, default_value_t = DiskFormat::Raw, requires = "disk")]
+    format: DiskFormat,
     /// The image to write [default: NAME.img]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -49,6 +59,15 @@ struct Cli {
     /// The kernel [default: the checkout's, or $SKIFF_KERNEL]
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
+}
+
+/// Values of `--format`.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum DiskFormat {
+    /// Byte for byte: any monitor takes it, and a Linux mounts it
+    Raw,
+    /// QEMU's own: NAME.qcow2
+    Qcow2,
 }
 
 fn main() -> ExitCode {
@@ -72,7 +91,7 @@ fn run(cli: Cli) -> mkimage::Result<()> {
         packages: cli.package,
         learn: cli.learn,
     };
-    let gathered = mkimage::gather(&options)?;
+    let mut gathered = mkimage::gather(&options)?;
     for warning in &gathered.warnings {
         eprintln!("mkimage: note: {warning}");
     }
@@ -81,6 +100,16 @@ fn run(cli: Cli) -> mkimage::Result<()> {
         let name = Path::new(&options.program).file_name().unwrap_or("image".as_ref());
         PathBuf::from(name).with_added_extension("img")
     });
+    if let Some(mib) = cli.disk {
+        let (format, extension) = match cli.format {
+            DiskFormat::Raw => (Format::Raw, "disk"),
+            DiskFormat::Qcow2 => (Format::Qcow2, "qcow2"),
+        };
+        let disk = out.with_extension(extension);
+        let root = mkimage::disk::make(&gathered, &disk, mib, format)?;
+        eprintln!("mkimage: wrote {} ({mib} MiB, {root})", disk.display());
+        gathered = mkimage::on_disk(&gathered, Some(root), disk.file_name());
+    }
     if cli.split {
         let [kernel_out, initrd_out] = ["kernel", "initrd"].map(|e| out.with_added_extension(e));
         mkimage::build_split(&kernel, &gathered, &kernel_out, &initrd_out)?;

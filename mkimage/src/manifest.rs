@@ -19,7 +19,8 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
         out.extend_from_slice(value);
         out.push(0);
     };
-    for (key, value) in [("exec", &manifest.exec), ("cwd", &manifest.cwd), ("hostname", &manifest.hostname)] {
+    let Manifest { exec, cwd, hostname, root, disk, .. } = manifest;
+    for (key, value) in [("exec", exec), ("cwd", cwd), ("hostname", hostname), ("root", root), ("disk", disk)] {
         if let Some(value) = value {
             line(key, value);
         }
@@ -43,7 +44,8 @@ mod tests {
             args: Some(vec![b"x".to_vec(), b"a=b".to_vec(), b"".to_vec()]),
             env: Some(vec![b"K=V=W".to_vec()]),
             cwd: Some(b"/".to_vec()),
-            hostname: None,
+            root: Some(b"UUID=1".to_vec()),
+            ..Manifest::default()
         };
         assert_eq!(Manifest::parse(&encode(&m)).unwrap(), m);
     }

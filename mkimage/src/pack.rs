@@ -8,6 +8,7 @@ use crate::manifest::{self, Manifest};
 use crate::tree::{Kind, Node, Tree, archive_name};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -34,6 +35,13 @@ pub fn build_split(kernel: &Kernel, gathered: &Gathered, kernel_out: &Path, init
         archive(kernel, gathered, &mut sink)?;
         sink.flush().at(part)
     })
+}
+
+/// What an image holds whose files are on a disk: nothing but how to start. `root` names the disk's file system, `disk` its file.
+pub fn on_disk(gathered: &Gathered, root: Option<String>, disk: Option<&OsStr>) -> Gathered {
+    let disk = disk.map(|name| name.as_bytes().to_vec());
+    let manifest = Manifest { root: root.map(String::into_bytes), disk, ..gathered.manifest.clone() };
+    Gathered { tree: Tree::new(Vec::new()), manifest, warnings: Vec::new() }
 }
 
 /// Writes a tree and further nodes, in their order, as an archive that Linux takes as its initial file system.
@@ -76,7 +84,7 @@ pub fn key(kernel: &Path, gathered: &Gathered) -> Result<u64> {
 }
 
 /// Writes beside the target and renames, so that a half-written image is never taken for one.
-fn atomically(out: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn atomically(out: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let name = out.file_name().ok_or_else(|| Error::Usage(format!("-o {}: not a file name", out.display())))?;
     let part = out.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
     write(&part).and_then(|()| fs::rename(&part, out).at(out)).inspect_err(|_| drop(fs::remove_file(&part)))

@@ -50,6 +50,8 @@ pub struct Node {
     pub size: u64,
     /// Device and inode on the host of a file with several links.
     pub hard_link: Option<(u64, u64)>,
+    /// Extended attributes; those that only the host's kernel makes sense of are left out. Archives have no place for them.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Node {
@@ -66,7 +68,7 @@ impl Node {
     }
 
     fn made(kind: Kind, mode: u32, size: u64) -> Self {
-        Self { kind, mode, uid: 0, gid: 0, mtime: 0, nanoseconds: 0, size, hard_link: None }
+        Self { kind, mode, uid: 0, gid: 0, mtime: 0, nanoseconds: 0, size, hard_link: None, xattrs: Vec::new() }
     }
 
     /// The node that stands for a host file.
@@ -86,8 +88,9 @@ impl Node {
         // The files of whoever builds the image belong to root in it, so that it does not depend on who that is.
         let mine = |id: u32, my: u32| if id == my { 0 } else { id };
         Ok(Self {
+            xattrs: xattrs(host),
             size: if ft.is_file() { meta.len() } else { 0 },
-            hard_link: (ft.is_file() && meta.nlink() > 1).then(|| (meta.dev(), meta.ino())),
+            hard_link: (!ft.is_dir() && meta.nlink() > 1).then(|| (meta.dev(), meta.ino())),
             kind,
             mode: meta.mode() & 0o7777,
             uid: mine(meta.uid(), own.0),
@@ -96,6 +99,30 @@ impl Node {
             nanoseconds: u32::try_from(meta.mtime_nsec()).unwrap_or(0),
         })
     }
+}
+
+/// The extended attributes of a file itself, by name. Those that cannot be read, as others' file systems may have, are none.
+fn xattrs(host: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let travels = |name: &&[u8]| {
+        let space = [&b"user."[..], b"trusted.", b"system.posix_acl_"].iter().any(|space| name.starts_with(space));
+        space || *name == b"security.capability"
+    };
+    // listxattr(2): no list is longer, no value either.
+    let mut names = vec![0; 65536];
+    let len = match rustix::fs::llistxattr(host, &mut names[..0]) {
+        Ok(0) | Err(_) => return Vec::new(),
+        Ok(_) => rustix::fs::llistxattr(host, &mut names[..]).unwrap_or(0),
+    };
+    let value = |name: &[u8]| {
+        let mut value = vec![0; 65536];
+        let len = rustix::fs::lgetxattr(host, name, &mut value[..]).ok()?;
+        value.truncate(len);
+        Some((name.to_vec(), value))
+    };
+    let listed = names.get(..len).unwrap_or_default().split(|byte| *byte == 0).filter(travels);
+    let mut all: Vec<_> = listed.filter_map(value).collect();
+    all.sort();
+    all
 }
 
 // gnu_dev_major/minor: glibc's 64-bit dev_t.

@@ -13,7 +13,7 @@ use skiff::network::{Network, Publish, check_address};
 use skiff::prepare::{self, Prepared, Request};
 use skiff::session::{ProfileEvent, Settings};
 use skiff::terminal::Streams;
-use skiff::volume::{self, Mounted};
+use skiff::volume::{self, Layer, Mounted, Root};
 use skiff::{gdb, memory, metrics, outlet, profile, session, suite};
 use std::fs::File;
 use std::io::Write;
@@ -172,7 +172,7 @@ struct Extras {
 /// The options of `skiff run`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  skiff run sqlite3\n  skiff run python3 --add job.py -- job.py --fast\n  skiff run /usr/bin/redis-server --memory 512M --cpus 2\n  skiff run ./nginx.img --trace=openat,read"
+    after_help = "Examples:\n  skiff run sqlite3\n  skiff run python3 --add job.py -- job.py --fast\n  skiff run /usr/bin/redis-server --memory 512M --cpus 2\n  skiff run redis-server --root-disk redis.img --size 1G\n  skiff run ./nginx.img --trace=openat,read"
 )]
 struct Run {
     /// Application, program or image
@@ -259,7 +259,19 @@ struct Run {
     /// only read, by several if need be.
     #[arg(long, value_name = "NAME-or-FILE.img:DIRECTORY[:ro]", help_heading = "Disks")]
     volume: Vec<Mounted>,
-    /// Make the files of --disk and the volumes that are missing, with this size
+    /// Start from a disk: the program's files are put on it when it is made, and it is the guest's root, in which programs keep what they write
+    ///
+    /// A name, as of `skiff volume`, or an image of ext4, ending in .img or with a slash; with `:ro`, it is only read. What is on it stays: a
+    /// machine that is started from it again finds it as the last one left it. Without it, the files are in memory.
+    #[arg(long, value_name = "NAME-or-FILE.img[:ro]", help_heading = "Disks")]
+    root_disk: Option<Root>,
+    /// Leave the root as it is: what programs change in it is kept in memory, or on a volume for the next machine
+    ///
+    /// The files of the image, or the disk with them, are only read, by several machines if need be; a layer above has what changes, as
+    /// Linux's overlayfs does it.
+    #[arg(long, value_name = "VOLUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Disks")]
+    overlay: Option<Layer>,
+    /// Make the files of --disk, --root-disk and the volumes that are missing, with this size
     #[arg(long, value_name = "SIZE", value_parser = disk::parse_size, help_heading = "Disks")]
     size: Option<u64>,
     /// Directory that becomes the guest's root
@@ -391,11 +403,16 @@ impl Profile {
 impl Run {
     /// What the kernel would refuse is refused before anything is built.
     fn check(&self) -> Result<()> {
-        if self.size.is_some() && self.disk.is_empty() && self.volume.is_empty() {
-            return Err(Error::Usage("--size is for --disk or --volume".into()));
+        let layer = self.overlay.as_ref().is_some_and(Layer::is_kept);
+        let disks = self.disk.len() + self.volume.len() + usize::from(self.root_disk.is_some()) + usize::from(layer);
+        if self.size.is_some() && disks == 0 {
+            return Err(Error::Usage("--size is for --disk, --volume, --root-disk or --overlay=VOLUME".into()));
         }
-        if self.disk.len() + self.volume.len() > disk::MAX {
-            return Err(Error::Usage(format!("--disk, --volume: a machine has at most {} of them", disk::MAX)));
+        if disks > disk::MAX {
+            return Err(Error::Usage(format!(
+                "--disk, --volume, --root-disk, --overlay: a machine has at most {} of them",
+                disk::MAX
+            )));
         }
         self.ip.iter().try_for_each(|text| check_address(text))?;
         if let Some(text) = self.gateway.iter().find(|text| text.parse::<std::net::IpAddr>().is_err()) {
@@ -427,6 +444,7 @@ impl Run {
             packages: self.package,
             learn: self.learn,
             kernel: self.kernel,
+            root: self.root_disk.clone().map(|root| (root, self.size)),
             term: std::env::var("TERM").ok().filter(|_| streams.tty.contains(&true)),
         };
         let prepared = prepare::prepare(&request)?;
@@ -472,6 +490,21 @@ impl Run {
         for volume in &self.volume {
             options.push(volume.option(disks.len()));
             disks.push(volume.take(self.size)?);
+        }
+        // Behind the user's own, which keep their names.
+        let stays = self.overlay.is_some();
+        if let Some(root) = &self.root_disk {
+            let root = root.clone().only_read(stays);
+            options.extend(root.options(disks.len()));
+            disks.push(root.take()?);
+        }
+        if let Some(disk) = prepared.disk(stays)? {
+            options.extend(stays.then(|| "ro".into()));
+            disks.push(disk.take(None)?);
+        }
+        if let Some(layer) = &self.overlay {
+            options.push(layer.option(disks.len()));
+            disks.extend(layer.take(self.size)?);
         }
         let initrd = prepared.manifest.as_ref().map(write_archive).transpose()?;
         let machine = Machine {

@@ -1,7 +1,7 @@
 //! Memory sizes: as a user writes them, and how much an image needs.
 
 use crate::error::{Error, Result};
-use mkimage::Image;
+use mkimage::{Image, size};
 
 const MIB: u64 = 1 << 20;
 /// What the kernel needs beside the image at the very least: page tables, heap, a program's first pages.
@@ -11,18 +11,7 @@ const DEFAULT_MIB: u64 = 128;
 
 /// A size such as `512M`, `2G`, `65536K`; a bare number counts MiB, as for QEMU's `-m`. The result is in MiB.
 pub fn parse(text: &str) -> std::result::Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
-        "k" => 1 << 10,
-        "" | "m" => MIB,
-        "g" => 1 << 30,
-        _ => return Err(format!("{text}: expected a size such as 64M or 2G")),
-    };
-    let number: u64 = digits.parse().map_err(|_| format!("{text}: expected a size such as 64M or 2G"))?;
-    match number.checked_mul(unit).map(|bytes| bytes.div_ceil(MIB)) {
-        Some(mib) if mib > 0 => Ok(mib),
-        _ => Err(format!("{text}: not a possible memory size")),
-    }
+    size::bytes(text).map(|bytes| bytes.div_ceil(MIB))
 }
 
 /// The memory to give a machine, in MiB: what was asked for if the image fits, else enough for it.

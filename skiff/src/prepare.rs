@@ -1,11 +1,15 @@
 //! From what the user named to an image that boots: an image file, an application, or a program; built images are kept.
 
 use crate::app::App;
+use crate::disk::Disk;
 use crate::error::{Error, On, Result};
 use crate::folder;
 use crate::outlet;
+use crate::volume::Root;
 use mkimage::{Image, Kernel, Manifest, Options};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -33,6 +37,8 @@ pub struct Request {
     pub learn: bool,
     /// The kernel to build with.
     pub kernel: Option<PathBuf>,
+    /// The disk that is to have the files, and the size to make it with if it is missing.
+    pub root: Option<(Root, Option<u64>)>,
     /// The terminal's type, for the guest's environment.
     pub term: Option<String>,
 }
@@ -52,6 +58,24 @@ pub struct Prepared {
     pub url: Option<String>,
 }
 
+impl Prepared {
+    /// The disk that the image's files are on, beside it.
+    pub fn disk(&self, read_only: bool) -> Result<Option<Disk>> {
+        let Some(name) = &self.image.manifest.disk else { return Ok(None) };
+        let path = self.image.path.with_file_name(OsStr::from_bytes(name));
+        match path.exists() {
+            true => Ok(Some(Disk::of_image(path, read_only))),
+            false => {
+                let image = self.image.path.display();
+                Err(Error::Usage(format!(
+                    "{image}: its disk {} is missing: put it beside the image, or make both again",
+                    path.display()
+                )))
+            }
+        }
+    }
+}
+
 /// Finds or builds the image.
 pub fn prepare(request: &Request) -> Result<Prepared> {
     let path = Path::new(&request.target);
@@ -63,6 +87,10 @@ pub fn prepare(request: &Request) -> Result<Prepared> {
     let image = match app {
         Some(app) => build(request, from_app(request, app))?,
         None if path.is_file() && mkimage::image::is_image(path) => {
+            if request.root.is_some() {
+                let why = "an image brings its root: make one with mkimage --disk";
+                return Err(Error::Usage(format!("--root-disk: {}: {why}", path.display())));
+            }
             if request.rootfs.is_some() || !request.add.is_empty() || !request.packages.is_empty() || request.learn {
                 return Err(Error::Usage(format!(
                     "{}: an image is complete: give --rootfs, --add, --package and --learn to mkimage",
@@ -106,7 +134,7 @@ fn from_app(request: &Request, app: App) -> Options {
 
 fn build(request: &Request, options: Options) -> Result<Image> {
     let kernel_path = request.kernel.clone().unwrap_or_else(mkimage::default_kernel);
-    let gathered = mkimage::gather(&options)?;
+    let mut gathered = mkimage::gather(&options)?;
     for warning in &gathered.warnings {
         outlet::tell(format_args!("skiff: note: {warning}\n"));
     }
@@ -117,6 +145,16 @@ fn build(request: &Request, options: Options) -> Result<Image> {
                 "skiff: note: {arg} is not in the image: if the program is to read it, give --add {arg}\n"
             ));
         }
+    }
+    if let Some((root, size)) = &request.root {
+        // Not a disk that is of no use without a kernel.
+        Kernel::open(&kernel_path)?;
+        let made = root.make(&gathered, *size)?;
+        if !made && (request.rootfs.is_some() || !request.add.is_empty() || !request.packages.is_empty() || request.learn) {
+            let text = "--root-disk is there already: what --rootfs, --add, --package and --learn bring is not put on it";
+            outlet::tell(format_args!("skiff: note: {text}\n"));
+        }
+        gathered = mkimage::on_disk(&gathered, None, None);
     }
     // Where the kernel is missing, its own error says how to get one.
     let key = mkimage::key(&kernel_path, &gathered).or_else(|e| Kernel::open(&kernel_path).and(Err(e)))?;
@@ -205,7 +243,7 @@ mod tests {
             args: Some(vec![b"x".to_vec()]),
             env: Some(mkimage::environment(&[]).into_iter().map(String::into_bytes).collect()),
             cwd: Some(b"/".to_vec()),
-            hostname: None,
+            ..Manifest::default()
         };
         Image { path: "x".into(), memory_end: 0, manifest, payload: (0, 0) }
     }

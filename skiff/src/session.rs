@@ -12,7 +12,7 @@ use crate::outlet::{Account, Outlets, Stream, last_words};
 use crate::terminal::{self, RawMode, Streams};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ExitStatus};
@@ -31,6 +31,8 @@ pub const TIMED_OUT: u8 = 124;
 const SIGNALLED: u8 = 128;
 /// How long a machine may take to power off after its exit frame, or to write its state after the watchdog's NMI.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a machine may take to unmount its disks when its program is killed.
+const UNMOUNT_GRACE: Duration = Duration::from_secs(5);
 /// How long a program may take to end after SIGTERM.
 const TERM_GRACE: Duration = Duration::from_secs(5);
 /// Ctrl-]: ends the machine from the keyboard when its terminal has all other keys.
@@ -139,6 +141,7 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
         watchdog: timeout.map(|timeout| start + timeout),
         grace: None,
         asked: false,
+        ending: false,
         killed: false,
         readers: readers.len(),
         writers,
@@ -223,6 +226,8 @@ struct Session {
     grace: Option<Instant>,
     /// Somebody wants it to end.
     asked: bool,
+    /// Its program was sent SIGKILL.
+    ending: bool,
     /// Nothing is left but what is still to be written.
     killed: bool,
     /// Threads that read from the machine, and that write what it said.
@@ -273,7 +278,7 @@ impl Session {
                 Ok(Event::Signal(number)) => {
                     if self.asked || !self.send(&ToGuest::Signal(number as u32)) {
                         ended.status = Some(SIGNALLED + number as u8);
-                        self.kill(child);
+                        self.give_up(child);
                     } else if number == SIGTERM || number == SIGHUP {
                         // Whoever sends these will not ask twice.
                         ended.status = Some(SIGNALLED + number as u8);
@@ -284,7 +289,7 @@ impl Session {
                 }
                 Ok(Event::Escape) => {
                     ended.status = Some(SIGNALLED + SIGINT as u8);
-                    self.kill(child);
+                    self.give_up(child);
                 }
                 Ok(Event::Broken(e)) => {
                     self.say(&format!("skiff: {e}\n"));
@@ -315,17 +320,33 @@ impl Session {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.grace = None;
-                    end(child);
-                    if ended.exit.is_none() || self.asked {
-                        self.kill(child);
+                    if ended.exit.is_none() {
+                        self.give_up(child);
+                    } else {
+                        end(child);
+                        if self.asked {
+                            self.kill(child);
+                        }
                     }
                 }
             }
         }
-        if ended.status == Some(TIMED_OUT) {
+        // What the host decided counts, not what it did to bring it about.
+        let forced = self.ending && ended.exit.is_some_and(|exit| exit.status == i32::from(SIGNALLED) + SIGKILL);
+        if ended.status == Some(TIMED_OUT) || forced && ended.status.is_some() {
             ended.exit = None;
         }
         ended
+    }
+
+    /// Has the kernel kill the program, unmount the disks and end the machine. Whoever has not the patience for that, or finds the
+    /// kernel stuck, ends the machine as it is.
+    fn give_up(&mut self, child: &Child) {
+        if self.ending || !self.send(&ToGuest::Signal(SIGKILL as u32)) {
+            return self.kill(child);
+        }
+        self.ending = true;
+        self.grace = Some(Instant::now() + UNMOUNT_GRACE);
     }
 
     fn kill(&mut self, child: &Child) {

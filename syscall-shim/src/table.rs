@@ -208,7 +208,7 @@ macro_rules! for_each_syscall {
             162, sync, [], done;
             163, acct, [Path], partial("not suspended where the file system is nearly full");
             164, settimeofday, [Timeval Ptr], done;
-            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, ramfs, ext2, ext3, ext4, proc, sysfs, devpts and mqueue; no overlay");
+            165, mount, [Path Path Str Hex Ptr], partial("tmpfs, ramfs, ext2, ext3, ext4, proc, sysfs, devpts, mqueue and overlay");
             166, umount2, [Path Hex], done;
             167, swapon, [Path Hex], absent;
             168, swapoff, [Path], absent;

@@ -16,6 +16,10 @@ pub struct Manifest {
     pub cwd: Option<Vec<u8>>,
     /// `hostname=`.
     pub hostname: Option<Vec<u8>>,
+    /// `root=`: the disk that is `/`, as on the kernel's command line.
+    pub root: Option<Vec<u8>>,
+    /// `disk=`: the file beside the image that is this disk, for whoever starts the machine.
+    pub disk: Option<Vec<u8>>,
 }
 
 impl Manifest {
@@ -33,6 +37,8 @@ impl Manifest {
                 b"env" => out.env.get_or_insert_default().push(value),
                 b"cwd" => out.cwd = Some(value),
                 b"hostname" => out.hostname = Some(value),
+                b"root" => out.root = Some(value),
+                b"disk" => out.disk = Some(value),
                 _ => return Err(bad()),
             }
         }
@@ -51,5 +57,7 @@ impl Manifest {
         put(&mut self.env, later.env);
         put(&mut self.cwd, later.cwd);
         put(&mut self.hostname, later.hostname);
+        put(&mut self.root, later.root);
+        put(&mut self.disk, later.disk);
     }
 }

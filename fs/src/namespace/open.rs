@@ -181,6 +181,9 @@ impl Namespace {
         if file_type == FileType::Socket {
             return Err(Errno::ENXIO);
         }
+        if file_type == FileType::Regular && (truncate || writes) {
+            opened.inode.before_writing(truncate)?;
+        }
         if flags.writable() && file_type == FileType::Regular {
             opened.write_access = Some(WriteAccess::get(&opened.inode)?);
         }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use block::device::Device;
 use ext4::{Ext4, MountOptions};
@@ -24,6 +25,14 @@ const CACHE_BLOCKS: usize = 1024;
 /// Dirty pages beyond which writers write back themselves; and where memory is short.
 const ENOUGH_DIRTY: u64 = 4096;
 const ENOUGH_DIRTY_WHERE_SHORT: u64 = 256;
+
+/// Whether one has been mounted to be written to.
+static WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether what programs have written may not be on a disk yet: for a kernel that has failed. Takes no lock.
+pub fn has_written() -> bool {
+    WRITTEN.load(Ordering::Relaxed)
+}
 
 /// A mounted file system.
 pub struct Files {
@@ -52,6 +61,7 @@ pub fn mount(device: Arc<Device>, kind: &str, options: &str, read_only: bool, ra
     device.claim()?;
     let device = Claimed(device);
     let core = Arc::new(open(&device.0, options, read_only, random)?);
+    WRITTEN.fetch_or(!core.read_only(), Ordering::Relaxed);
     let files = Arc::new_cyclic(|me| Files {
         core,
         kind,

@@ -21,5 +21,5 @@ mod options;
 #[cfg(test)]
 mod tests;
 
-pub use files::{Files, mount};
+pub use files::{Files, has_written, mount};
 pub use options::{NAMES, Options};

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::direct::boot_memory;
 use super::frames::{self, Frame};
+use super::vmalloc;
 use arch::boot;
 use base::addr::PAGE_SIZE;
 use base::addr::PhysRange;
@@ -32,11 +33,25 @@ pub fn archives() -> Vec<BootPages> {
     let payload = core::iter::once((boot::Image::read().payload, true));
     let ranges = payload.chain(modules.iter().map(|range| (*range, false)));
     let pages = |(range, payload): (PhysRange, bool)| {
-        let archive = boot_memory(range)?;
-        let taken = vec![false; range.pages().count()];
+        // QEMU puts a module at the end of RAM, of which the firmware has kept some for itself by then. That is read where it lies,
+        // and none of its frames is given away.
+        let found = boot_memory(range).map(|archive| (archive, false));
+        let Some((archive, reserved)) = found.or_else(|| reserved_memory(range).map(|archive| (archive, true))) else {
+            base::kerr!("the archive at {:#x}, of {} bytes, cannot be read", range.start, range.len());
+            return None;
+        };
+        let taken = vec![reserved; range.pages().count()];
         Some(BootPages { range, payload, archive, taken })
     };
     ranges.filter(|(range, _)| !range.is_empty()).filter_map(pages).collect()
+}
+
+/// What lies outside of the RAM that is ours to use.
+fn reserved_memory(range: PhysRange) -> Option<&'static [u8]> {
+    let len = usize::try_from(range.len()).ok()?;
+    let start = vmalloc::map_device(range.start, len)?;
+    // SAFETY: mapped for good, and what the loader has put there changes no more.
+    Some(unsafe { core::slice::from_raw_parts(start, len) })
 }
 
 impl BootPages {

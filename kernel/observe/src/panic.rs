@@ -22,6 +22,7 @@ const MAX_HOOKS: usize = 4;
 /// Panics so far; all after the first are inside it, or on other CPUs.
 static PANICS: AtomicU32 = AtomicU32::new(0);
 static HOOKS: [Hook; MAX_HOOKS] = [const { Hook::new() }; MAX_HOOKS];
+static LAST_WORDS: Hook = Hook::new();
 
 /// Where the CPU was when it met a fault that the kernel cannot survive.
 pub struct Context<'a> {
@@ -38,6 +39,12 @@ pub struct Context<'a> {
 pub fn register_dump_hook(hook: fn()) {
     let kept = HOOKS.iter().any(|slot| slot.set_if_empty(hook));
     debug_assert!(kept, "more than {MAX_HOOKS} dump hooks");
+}
+
+/// Has `hook` called last of all, whichever way the kernel ends early; it does as those of [`register_dump_hook`].
+pub fn set_last_words(hook: fn()) {
+    let kept = LAST_WORDS.set_if_empty(hook);
+    debug_assert!(kept, "who has the last word is set twice");
 }
 
 /// Ends the kernel because of a fault.
@@ -59,6 +66,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     if let Some(size) = lacking {
         emergency!("\nskiff: out of memory: the kernel needs {size} bytes more; give the machine more memory (--memory)");
+        LAST_WORDS.call();
         host_link::exit(OUT_OF_MEMORY_STATUS, ExitKind::OutOfMemory);
     }
     emergency!("\nskiff: kernel panic: {message}");
@@ -71,6 +79,7 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     }
     emergency!("{}", ControlRegisters::read());
     HOOKS.iter().for_each(Hook::call);
+    LAST_WORDS.call();
     host_link::exit(PANIC_STATUS, ExitKind::Panic)
 }
 

@@ -4,10 +4,10 @@
 //! guest's to say, so nothing is ever concluded from it: one that looks like qcow2 is used when its user says which it is.
 
 pub(crate) mod lock;
-mod qcow2;
 
 use crate::error::{Error, On, Result};
-use crate::memory;
+pub use mkimage::disk::Format;
+use mkimage::disk::qcow2;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -19,15 +19,6 @@ pub const MAX: usize = 16;
 const MAX_QUEUES: u32 = 16;
 /// The unit of disks' sizes, in bytes.
 const SECTOR: u64 = 512;
-
-/// How a file holds a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Byte for byte.
-    Raw,
-    /// QEMU's own, which grows.
-    Qcow2,
-}
 
 /// What `--disk` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,10 +85,15 @@ pub fn take(disks: &[Disk], size: Option<u64>) -> Result<Vec<Held>> {
 
 /// A size for `--size`, in MiB.
 pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
-    memory::parse(text).map_err(|_| format!("{text}: expected a size such as 64M or 2G"))
+    mkimage::size::disk(text)
 }
 
 impl Disk {
+    /// The disk that an image's files are on.
+    pub fn of_image(path: PathBuf, read_only: bool) -> Self {
+        Self { what: "the image's disk", format: None, ..Self::of_volume(path, read_only) }
+    }
+
     /// The disk of a volume.
     pub(crate) fn of_volume(path: PathBuf, read_only: bool) -> Self {
         let format = Some(Format::Raw);
@@ -109,7 +105,7 @@ impl Disk {
     }
 
     /// Takes the file.
-    pub(crate) fn take(&self, size: Option<u64>) -> Result<Held> {
+    pub fn take(&self, size: Option<u64>) -> Result<Held> {
         let file = match self.open() {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !self.read_only => self.make(size)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.wrong("there is no such file")),

@@ -5,6 +5,7 @@ use super::{Image, copy, wrong};
 use crate::disk::{self, lock};
 use crate::error::{Error, Result};
 use crate::outlet;
+use mkimage::disk::tool;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -124,7 +125,7 @@ fn inspect(volume: &Named) -> Result<u8> {
 fn check(volume: &Named) -> Result<u8> {
     let _held = volume.open(false)?;
     let path = volume.path()?;
-    let done = store::tool("e2fsck").arg("-fn").arg(&path).stdin(Stdio::null()).status();
+    let done = tool::e2fsprogs("e2fsck").arg("-fn").arg(&path).stdin(Stdio::null()).status();
     match done {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             Err(wrong(path, "cannot be checked without e2fsck: apt-get install e2fsprogs"))

@@ -3,11 +3,10 @@
 use super::{Named, wrong};
 use crate::error::{Error, Result};
 use crate::outlet;
-use ext4::{BlockDevice, DeviceError, Environment, Ext4, MountOptions};
+use ext4::{Environment, Ext4, MountOptions};
 use fs::Timespec;
-use std::fs::File;
+use mkimage::disk::FileDevice;
 use std::hash::{BuildHasher, Hasher};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,35 +16,6 @@ pub struct Image {
     /// Its files.
     pub files: Ext4,
     path: PathBuf,
-}
-
-/// A disk in a file.
-struct Backed {
-    file: File,
-    size: u64,
-    read_only: bool,
-}
-
-impl BlockDevice for Backed {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_only(&self) -> bool {
-        self.read_only
-    }
-
-    fn read(&self, offset: u64, buf: &mut [u8]) -> std::result::Result<(), DeviceError> {
-        self.file.read_exact_at(buf, offset).map_err(|_| DeviceError)
-    }
-
-    fn write(&self, offset: u64, buf: &[u8]) -> std::result::Result<(), DeviceError> {
-        self.file.write_all_at(buf, offset).map_err(|_| DeviceError)
-    }
-
-    fn flush(&self) -> std::result::Result<(), DeviceError> {
-        self.file.sync_data().map_err(|_| DeviceError)
-    }
 }
 
 /// The host.
@@ -76,9 +46,8 @@ impl Image {
             Err(e) if !write && denied(&e) => (volume.open(false)?, true),
             file => (file?, false),
         };
-        let size = file.metadata().map_err(|e| wrong(path.clone(), e.to_string()))?.len();
         let options = MountOptions { read_only: !write, ..MountOptions::default() };
-        let device = Arc::new(Backed { file, size, read_only });
+        let device = Arc::new(FileDevice::new(file, read_only).map_err(|e| wrong(path.clone(), e.to_string()))?);
         match Ext4::mount(device, Arc::new(Host), options) {
             Ok(files) => Ok(Self { files, path }),
             Err(e) => Err(wrong(path, e.to_string())),

@@ -3,10 +3,10 @@
 use super::wrong;
 use crate::disk::lock;
 use crate::error::{Error, On, Result};
+use mkimage::disk::tool;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 /// A volume, by what its user calls it.
@@ -76,41 +76,26 @@ impl Named {
         Ok(file)
     }
 
+    /// Makes the folder that it is in, if that is the user's own.
+    pub fn make_folder(&self) -> Result<()> {
+        match self {
+            Self::Name(_) => fs::create_dir_all(folder()?).on(folder()?.display().to_string()),
+            Self::File(_) => Ok(()),
+        }
+    }
+
     /// Makes it, with a new ext4 of `size` MiB: a sparse file, which nobody sees before it is whole.
     pub fn make(&self, size: u64) -> Result<()> {
         let path = self.path()?;
-        if let Self::Name(_) = self {
-            fs::create_dir_all(folder()?).on(folder()?.display().to_string())?;
-        }
+        self.make_folder()?;
         let bytes = size.checked_mul(1 << 20).ok_or_else(|| wrong(path.clone(), "is too large"))?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let fresh = tempfile::Builder::new().prefix(".volume").tempfile_in(parent).on(parent.display().to_string())?;
         fresh.as_file().set_len(bytes).on(path.display().to_string())?;
-        make_file_system(fresh.path()).map_err(|why| wrong(path.clone(), why))?;
+        tool::make_ext4(fresh.path(), &[], None).map_err(|why| wrong(path.clone(), why))?;
         match fresh.persist_noclobber(&path) {
             Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(wrong(path, "is there already")),
             made => made.map(|_| ()).map_err(|e| e.error).on(path.display().to_string()),
         }
     }
-}
-
-/// mke2fs's, as there is nobody else's: nothing is kept back for a super-user, tables are written when they are used.
-fn make_file_system(path: &Path) -> std::result::Result<(), String> {
-    let options = ["-q", "-F", "-t", "ext4", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"];
-    let said = tool("mke2fs").args(options).arg(path).stdin(Stdio::null()).output();
-    match said {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Err("cannot be made without mke2fs: apt-get install e2fsprogs".into())
-        }
-        Err(e) => Err(format!("cannot be made: mke2fs: {e}")),
-        Ok(said) if said.status.success() => Ok(()),
-        Ok(said) => Err(format!("cannot be made: {}", String::from_utf8_lossy(&said.stderr).trim())),
-    }
-}
-
-/// A program of e2fsprogs, which may be where only the super-user's shells look.
-pub fn tool(name: &str) -> Command {
-    let places = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
-    let found = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists());
-    Command::new(found.unwrap_or_else(|| name.into()))
 }
