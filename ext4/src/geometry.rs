@@ -110,6 +110,10 @@ impl Geometry {
         if sb.log_groups_per_flex > 31 {
             return corrupt("s_log_groups_per_flex");
         }
+        let descriptor_blocks = groups.div_ceil((block_size / desc_size) as u32);
+        if incompat & INCOMPAT_META_BG != 0 && sb.first_meta_bg.get() > descriptor_blocks {
+            return corrupt("s_first_meta_bg");
+        }
         let csum_seed = match incompat & INCOMPAT_CSUM_SEED != 0 {
             true => sb.checksum_seed.get(),
             false => crc32c(!0, &sb.uuid),

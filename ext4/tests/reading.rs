@@ -92,3 +92,15 @@ fn trees_of_mke2fs() {
         assert_eq!(fs.seek_hole(sparse, 9 << 20).unwrap(), (9 << 20) + 4, "{kind}");
     }
 }
+
+#[test]
+fn descriptors_are_where_there_are_groups() {
+    let folder = Folder::new("meta-bg");
+    let image = folder.path("image");
+    mke2fs(&image, "-t ext4 -b 1024 -O meta_bg,^resize_inode,^metadata_csum", "8M");
+    let disk = Memory::of(&image);
+    // s_first_meta_bg, which counts blocks of descriptors.
+    disk.bytes.lock().unwrap()[1024 + 0x104..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let Err(error) = mount(&disk, read_write()) else { panic!("mounted") };
+    assert!(error.to_string().contains("s_first_meta_bg"), "{error}");
+}
