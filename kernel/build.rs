@@ -1,9 +1,11 @@
-//! Tells the kernel when it was built, and hands the linker script to the linker when the kernel itself, and not a host test of it, is built.
+//! Tells the kernel when it was built, and hands the linker script to the linker when the kernel
+//! itself, and not a host test of it, is built.
 
 fn main() {
     println!("cargo:rerun-if-changed=link.ld");
     println!("cargo:rerun-if-changed=build.rs");
-    // What the clock of a machine without one begins at: with each change a new one, unless the build is to be reproducible.
+    // What the clock of a machine without one begins at: with each change a new one, unless the
+    // build is to be reproducible.
     println!("cargo:rerun-if-changed=src");
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());

@@ -1,4 +1,5 @@
-//! `bench calls`: system calls one by one (`programs/calls.c`), by a static and by a dynamic program.
+//! `bench calls`: system calls one by one (`programs/calls.c`), by a static and by a dynamic
+//! program.
 
 use crate::How;
 use crate::build::Link;
@@ -8,7 +9,8 @@ use crate::linux::Linux;
 use crate::report;
 use crate::vm::Vm;
 
-/// Two runs of an operation so often: what they differ by has no start and no end of the machine in it.
+/// Two runs of an operation so often: what they differ by has no start and no end of the machine in
+/// it.
 const FEW: u32 = 2000;
 const MANY: u32 = 12_000;
 

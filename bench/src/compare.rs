@@ -1,4 +1,5 @@
-//! One measuring program on both systems: for instructions, then for time, Skiff and Linux in turn; a row per operation.
+//! One measuring program on both systems: for instructions, then for time, Skiff and Linux in turn;
+//! a row per operation.
 
 use crate::How;
 use crate::build::{self, Link};
@@ -60,8 +61,9 @@ impl Program<'_> {
         Ok(table(title, &time, &count))
     }
 
-    /// Prints in which functions of Skiff's kernel the instructions of one operation are: what two runs differ by that do it
-    /// `times` often, so that no start and no end of the machine is in it.
+    /// Prints in which functions of Skiff's kernel the instructions of one operation are: what two
+    /// runs differ by that do it `times` often, so that no start and no end of the machine is in
+    /// it.
     pub fn profile(&self, operation: &str, times: [u32; 2], linux: &Linux) -> Result<()> {
         let [few, many] = times;
         let (before, after) = (self.blocks(operation, few, linux)?, self.blocks(operation, many, linux)?);

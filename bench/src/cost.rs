@@ -1,6 +1,7 @@
-//! `bench cost`: what it costs to be able to explain, while nobody asks. Traces, histograms, samples and the watch of debuggers are
-//! in every kernel; counted instructions of system calls on the kernel as it is, beside one that was built without (`bare`), tell.
-//! `--limits` holds the counts of the kernel as it is against a list, and so finds a path that has become longer.
+//! `bench cost`: what it costs to be able to explain, while nobody asks. Traces, histograms,
+//! samples and the watch of debuggers are in every kernel; counted instructions of system calls on
+//! the kernel as it is, beside one that was built without (`bare`), tell. `--limits` holds the
+//! counts of the kernel as it is against a list, and so finds a path that has become longer.
 
 use crate::How;
 use crate::build::{self, Link};
@@ -16,7 +17,8 @@ use std::process::Command;
 /// What `bench cost` can be asked for instead.
 #[derive(clap::Args)]
 pub struct Cost {
-    /// Build no other kernel, and fail where an operation takes more instructions than this list says: name, tab, number
+    /// Build no other kernel, and fail where an operation takes more instructions than this list
+    /// says: name, tab, number
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
 }
@@ -41,7 +43,8 @@ pub fn run(cost: &Cost, how: &How) -> Result<()> {
     }
 }
 
-/// Builds the kernel without them, in a directory of its own so that neither build undoes the other.
+/// Builds the kernel without them, in a directory of its own so that neither build undoes the
+/// other.
 fn bare() -> Result<PathBuf> {
     let Some(root) = mkimage::checkout() else { fail!("not in a Skiff checkout") };
     let target = root.join("target/bare");

@@ -1,6 +1,6 @@
-//! Counts of what a guest does, live: instructions and halts by a plugin (`programs/count.c`), accesses to devices and to
-//! the interrupt controller by QEMU's own trace. What is counted is what leaves the guest under KVM; of the accesses to the
-//! interrupt controller, newer CPUs spare most.
+//! Counts of what a guest does, live: instructions and halts by a plugin (`programs/count.c`),
+//! accesses to devices and to the interrupt controller by QEMU's own trace. What is counted is what
+//! leaves the guest under KVM; of the accesses to the interrupt controller, newer CPUs spare most.
 
 use crate::build;
 use crate::error::{On, Result, fail};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// End-of-interrupt register of the local APIC (SDM 3A, 10.8.5): each interrupt is acknowledged there once.
+/// End-of-interrupt register of the local APIC (SDM 3A, 10.8.5): each interrupt is acknowledged
+/// there once.
 const EOI: &str = "addr 0xfee000b0";
 const APIC: &str = "addr 0xfee";
 /// The trace is written by another process: it is complete after this.
@@ -53,7 +54,8 @@ impl Counts {
         }
     }
 
-    /// A line of the trace: `memory_region_ops_write cpu 0 mr 0x... addr 0xfee000b0 value 0x0 size 4 name 'apic-msi'`.
+    /// A line of the trace: `memory_region_ops_write cpu 0 mr 0x... addr 0xfee000b0 value 0x0 size
+    /// 4 name 'apic-msi'`.
     fn trace(&mut self, line: &str) {
         if !line.starts_with("memory_region_ops_") || line.contains("name 'serial'") {
             return;

@@ -1,4 +1,5 @@
-//! `bench fork`: making, executing and ending processes (`programs/fork.c`), small ones and one with much memory.
+//! `bench fork`: making, executing and ending processes (`programs/fork.c`), small ones and one
+//! with much memory.
 
 use crate::How;
 use crate::build::{self, Link};

@@ -35,7 +35,8 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// Packs a program with all it needs, once for each system. `name` tells the files of different programs apart.
+    /// Packs a program with all it needs, once for each system. `name` tells the files of different
+    /// programs apart.
     pub fn new(name: &str, options: &Options, linux: &Linux) -> Result<Self> {
         Self::of(name, &mkimage::gather(options)?, linux)
     }

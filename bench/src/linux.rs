@@ -1,5 +1,6 @@
-//! The Linux guest: Debian's kernel for virtual machines, as it is shipped, with an initial file system that holds the same
-//! files as Skiff's image and an init that does the least (`programs/init.c`).
+//! The Linux guest: Debian's kernel for virtual machines, as it is shipped, with an initial file
+//! system that holds the same files as Skiff's image and an init that does the least
+//! (`programs/init.c`).
 //!
 //! The kernel comes from the archive that apt knows; it is unpacked under `build/`, not installed.
 

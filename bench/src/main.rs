@@ -1,7 +1,9 @@
-//! `bench`: figures that are measured, not claimed, and beside a Linux guest where there is one to compare with.
+//! `bench`: figures that are measured, not claimed, and beside a Linux guest where there is one to
+//! compare with.
 //!
-//! Every comparison runs the same program files in the same machine (`vm`), Skiff and Linux in turn, and prints the
-//! median. Times depend on the host; instructions are counted by QEMU and repeat on any.
+//! Every comparison runs the same program files in the same machine (`vm`), Skiff and Linux in
+//! turn, and prints the median. Times depend on the host; instructions are counted by QEMU and
+//! repeat on any.
 
 #![forbid(unsafe_code)]
 
@@ -62,7 +64,8 @@ enum What {
     Cost(cost::Cost),
     /// Making, executing and ending processes, in time and guest instructions
     Fork(fork::Fork),
-    /// The least memory in which programs work, from disks and from archives, and what not copying an archive saves
+    /// The least memory in which programs work, from disks and from archives, and what not copying
+    /// an archive saves
     Memory,
     /// Servers under load from outside, with a table and a plot
     Net(net::Net),

@@ -1,5 +1,6 @@
-//! `bench memory`: the least memory in which programs do their work, from a disk and from an archive in memory; and what it is worth that an
-//! archive's files are used where it lies, against copying them.
+//! `bench memory`: the least memory in which programs do their work, from a disk and from an
+//! archive in memory; and what it is worth that an archive's files are used where it lies, against
+//! copying them.
 
 use crate::build;
 use crate::error::{On, Result, fail};

@@ -1,4 +1,5 @@
-//! Where the instructions go, by function of Skiff's kernel: exact, as each translated block is counted.
+//! Where the instructions go, by function of Skiff's kernel: exact, as each translated block is
+//! counted.
 
 use crate::error::Result;
 use mkimage::Kernel;

@@ -19,7 +19,8 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Takes up the lines of one run; others than `bench NAME OPERATIONS NANOSECONDS TICKS` are passed over.
+    /// Takes up the lines of one run; others than `bench NAME OPERATIONS NANOSECONDS TICKS` are
+    /// passed over.
     pub fn add(&mut self, lines: &[String]) {
         for line in lines {
             if let Some((name, round)) = parse(line) {

@@ -1,5 +1,6 @@
-//! `bench sched`: how soon a task runs that is woken beside others that compute, and how late sleeps end (`programs/sched.c`), with
-//! one CPU and with two, on both systems. Without a busy host in the way: with `--count`.
+//! `bench sched`: how soon a task runs that is woken beside others that compute, and how late
+//! sleeps end (`programs/sched.c`), with one CPU and with two, on both systems. Without a busy host
+//! in the way: with `--count`.
 
 use crate::How;
 use crate::build::{self, Link};
@@ -17,7 +18,8 @@ pub struct Sched {
     /// CPUs of the larger machine
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=64))]
     cpus: u32,
-    /// Measure on one CPU, by a clock that counts its instructions: quick, and the same on every machine
+    /// Measure on one CPU, by a clock that counts its instructions: quick, and the same on every
+    /// machine
     #[arg(long)]
     count: bool,
 }

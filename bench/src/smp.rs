@@ -1,4 +1,5 @@
-//! `bench smp`: the same work with one CPU and with two, and by how much the second speeds it up; on both systems.
+//! `bench smp`: the same work with one CPU and with two, and by how much the second speeds it up;
+//! on both systems.
 
 use crate::How;
 use crate::build::{self, Link};
@@ -59,7 +60,8 @@ pub fn run(smp: &Smp, how: &How) -> Result<()> {
     report::publish(&[table(&samples, &linux, smp.cpus)], how.tsv.as_deref())
 }
 
-/// The line of a sample from what `openssl speed -mr` prints at its end: `+F:number:algorithm:bytes a second`.
+/// The line of a sample from what `openssl speed -mr` prints at its end: `+F:number:algorithm:bytes
+/// a second`.
 fn speed(lines: &[String]) -> Result<Vec<String>> {
     let total = lines.iter().rev().find_map(|l| l.strip_prefix("+F:")?.rsplit(':').next()?.parse::<f64>().ok());
     match total.filter(|rate| *rate > 0.0) {

@@ -1,4 +1,5 @@
-//! The machine that both guests get: one QEMU command line, apart from kernel, initial file system and kernel options.
+//! The machine that both guests get: one QEMU command line, apart from kernel, initial file system
+//! and kernel options.
 
 use crate::build;
 use crate::error::{On, Result, fail};
@@ -24,7 +25,8 @@ pub struct Kernel {
     pub initrd: Option<PathBuf>,
     /// The kernel's command line.
     pub options: String,
-    /// The option that tells it the frequency of the time-stamp counter in kHz, where it cannot measure that by itself.
+    /// The option that tells it the frequency of the time-stamp counter in kHz, where it cannot
+    /// measure that by itself.
     pub tsc_option: Option<&'static str>,
 }
 
@@ -35,7 +37,8 @@ pub struct Vm {
     pub cpus: u32,
     /// Memory in MiB.
     pub memory: u32,
-    /// One instruction is one virtual nanosecond, so that the guest's own clock counts instructions.
+    /// One instruction is one virtual nanosecond, so that the guest's own clock counts
+    /// instructions.
     pub icount: bool,
     /// Further arguments for QEMU.
     pub extra: Vec<String>,
@@ -53,7 +56,8 @@ pub struct Running {
 }
 
 impl Vm {
-    /// One CPU and 1 GiB, for at most five minutes. (With less than 512 MiB, Linux goes without huge pages.)
+    /// One CPU and 1 GiB, for at most five minutes. (With less than 512 MiB, Linux goes without
+    /// huge pages.)
     pub fn new() -> Self {
         Self { cpus: 1, memory: 1024, icount: false, extra: Vec::new(), limit: Duration::from_secs(300) }
     }
@@ -115,7 +119,8 @@ impl Running {
         }
     }
 
-    /// Reads to the line that a program ends its report with; a machine that ends without it has failed.
+    /// Reads to the line that a program ends its report with; a machine that ends without it has
+    /// failed.
     pub fn report(&mut self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         while let Some(line) = self.line()? {

@@ -34,7 +34,8 @@ fn main() {
     ]);
 }
 
-/// Every choice of options that the library lets pass, for a file that is there and for one that is not.
+/// Every choice of options that the library lets pass, for a file that is there and for one that is
+/// not.
 fn open() {
     for bits in 0..64u32 {
         let on = |bit: u32| bits & 1 << bit != 0;

@@ -1,4 +1,5 @@
-//! An HTTP server for clients outside the machine: threads that share a listener, connections that are kept.
+//! An HTTP server for clients outside the machine: threads that share a listener, connections that
+//! are kept.
 // compat: client=http-server.client.sh publish=8080 timeout=90
 use std::io::{BufRead, BufReader, Result, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,5 @@
-//! Servers on Skiff and their clients on the host: the script says what is right, by its exit status.
+//! Servers on Skiff and their clients on the host: the script says what is right, by its exit
+//! status.
 
 use crate::case::{Case, Client};
 use crate::run::drain;
@@ -23,7 +24,8 @@ pub fn free_port() -> Result<u16, String> {
     Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
 }
 
-/// Starts the machine, runs the script with `PORT` (and `PORT2` and so on) in its environment, and ends the machine.
+/// Starts the machine, runs the script with `PORT` (and `PORT2` and so on) in its environment, and
+/// ends the machine.
 pub fn run(case: &Case, client: &Client, mut machine: Command) -> Result<(), String> {
     let published: Vec<String> = machine
         .get_args()
@@ -52,7 +54,8 @@ pub fn run(case: &Case, client: &Client, mut machine: Command) -> Result<(), Str
     result.map_err(|e| format!("{e}\n  the machine said: {}", tail(&text)))
 }
 
-/// Runs a script that starts the machines by itself, with `SKIFF` in its environment, in a network of its own.
+/// Runs a script that starts the machines by itself, with `SKIFF` in its environment, in a network
+/// of its own.
 pub fn run_alone(case: &Case, client: &Client, skiff: &Path) -> Result<(), String> {
     let mut script = fresh::command("unshare");
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);

@@ -1,5 +1,5 @@
-//! Disks of a test (`disk=SIZE[:OPTION...],...` in its settings): on Linux loop devices, on Skiff those of `--disk`. The program is given
-//! their paths, after its own arguments.
+//! Disks of a test (`disk=SIZE[:OPTION...],...` in its settings): on Linux loop devices, on Skiff
+//! those of `--disk`. The program is given their paths, after its own arguments.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

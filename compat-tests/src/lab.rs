@@ -1,4 +1,5 @@
-//! What the checks of `skiff` as a tool share: named checks one after the other, in a folder of their own.
+//! What the checks of `skiff` as a tool share: named checks one after the other, in a folder of
+//! their own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -40,7 +41,8 @@ impl Lab {
     }
 }
 
-/// Runs the checks whose names contain one of the program's arguments, or all, and prints a line for each. `name` is the program's.
+/// Runs the checks whose names contain one of the program's arguments, or all, and prints a line
+/// for each. `name` is the program's.
 pub fn run(name: &str, checks: &[Check]) -> ExitCode {
     let filters: Vec<String> = std::env::args().skip(1).collect();
     let lab = match Lab::new(name) {

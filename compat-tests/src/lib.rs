@@ -1,4 +1,5 @@
-//! What the measuring, mutating and checking tools share: a machine's boot without a user, and the run of checks ([`lab`]).
+//! What the measuring, mutating and checking tools share: a machine's boot without a user, and the
+//! run of checks ([`lab`]).
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +22,8 @@ pub struct Boot {
     pub exit: Option<Exit>,
 }
 
-/// Boots an image on microvm under TCG with so many MiB. A program that is silent for `limit` is killed.
+/// Boots an image on microvm under TCG with so many MiB. A program that is silent for `limit` is
+/// killed.
 pub fn boot(image: &Path, memory: u64, limit: Duration) -> skiff::error::Result<Boot> {
     let machine = Machine {
         image: image.into(),

@@ -29,8 +29,8 @@ struct Cli {
     /// How many CPUs of machines run at the same time
     #[arg(short, long, default_value_t = 2)]
     jobs: usize,
-    /// Give Skiff that many CPUs where a test does not say; with several numbers, all tests with each of them in turn, and Linux
-    /// is asked but once
+    /// Give Skiff that many CPUs where a test does not say; with several numbers, all tests with
+    /// each of them in turn, and Linux is asked but once
     #[arg(long, value_name = "N", value_delimiter = ',')]
     cpus: Vec<u32>,
     /// Have every system call trap: no call site becomes a jump
@@ -39,7 +39,8 @@ struct Cli {
     /// Print the names only
     #[arg(long)]
     list: bool,
-    /// Write `result TAB name` lines here; for the second number of CPUs, N, into a file with `-N` in its name, and so on
+    /// Write `result TAB name` lines here; for the second number of CPUs, N, into a file with `-N`
+    /// in its name, and so on
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -93,7 +94,8 @@ impl Cli {
     /// Runs all cases with the context's number of CPUs. Returns whether none failed.
     fn pass(&self, cases: &[Case], context: &Context, turn: usize) -> Result<bool, String> {
         let cpus = context.cpus.unwrap_or(1).max(1);
-        // CPUs that the host does not have take turns, and one that spins for another waits for that one's turn.
+        // CPUs that the host does not have take turns, and one that spins for another waits for
+        // that one's turn.
         let host = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
         let patience = u64::from(cpus).div_ceil(host);
         let cases: Vec<Case> = cases.iter().cloned().map(|case| Case { timeout: case.timeout * patience, ..case }).collect();
@@ -111,7 +113,8 @@ impl Cli {
             }
         });
         let mut outcomes = outcomes.into_inner().unwrap_or_else(|e| e.into_inner());
-        // Programs that look at the clock may fail beside another machine: those that failed get the host to themselves.
+        // Programs that look at the clock may fail beside another machine: those that failed get
+        // the host to themselves.
         for (name, outcome) in outcomes.iter_mut().filter(|(_, o)| matches!(o, Outcome::Failed)) {
             if let Some(case) = cases.iter().find(|c| c.name == *name) {
                 println!("again, alone:");

@@ -22,9 +22,10 @@ const NATIVE_LIMIT: Duration = Duration::from_secs(60);
 const SPARE: Duration = Duration::from_secs(60);
 /// How much of the two outputs a report shows from where they part.
 const EXCERPT: usize = 400;
-/// Java's option for a machine of several CPUs under TCG. QEMU's translator reads an instruction byte by byte, also while another
-/// CPU replaces it; processors fetch it whole. Java replaces the entry of a method, while others may be calling it, each time
-/// that its second compiler made a better one; then half of the old and half of the new instruction is run, in a Linux guest as
+/// Java's option for a machine of several CPUs under TCG. QEMU's translator reads an instruction
+/// byte by byte, also while another CPU replaces it; processors fetch it whole. Java replaces the
+/// entry of a method, while others may be calling it, each time that its second compiler made a
+/// better one; then half of the old and half of the new instruction is run, in a Linux guest as
 /// well as here. With one CPU both compilers are tested.
 const FIRST_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 
@@ -168,8 +169,8 @@ fn native(case: &Case, program: &Path) -> Result<Output, String> {
     output(command, case, NATIVE_LIMIT).map_err(|e| format!("on Linux: {e}"))
 }
 
-/// A command in a session of its own, as the first program of a machine is; what called the tests may be out of sight in another
-/// PID namespace.
+/// A command in a session of its own, as the first program of a machine is; what called the tests
+/// may be out of sight in another PID namespace.
 fn in_session(program: impl AsRef<OsStr>) -> Command {
     let mut command = fresh::command("setsid");
     command.arg(program);

@@ -1,4 +1,5 @@
-//! Runs a program at a terminal: waits for what it shows, and types. The terminal is one of script(1)'s.
+//! Runs a program at a terminal: waits for what it shows, and types. The terminal is one of
+//! script(1)'s.
 
 use crate::run::Output;
 use skiff::app::Talk;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 /// The type of terminal that programs are told of.
 const TERM: &str = "xterm";
 
-/// `command` under script(1), which gives it a terminal. Where the command sets variables, they are its whole environment.
+/// `command` under script(1), which gives it a terminal. Where the command sets variables, they are
+/// its whole environment.
 fn at_terminal(command: &Command) -> Command {
     let mut words: Vec<String> = Vec::new();
     if command.get_envs().len() > 0 {
@@ -68,8 +70,8 @@ impl Screen {
     }
 }
 
-/// Runs `command` and types the `send` of each step once its `expect` is shown. The output starts with the first `expect`:
-/// before it stand messages of the tools.
+/// Runs `command` and types the `send` of each step once its `expect` is shown. The output starts
+/// with the first `expect`: before it stand messages of the tools.
 pub fn talk(command: &Command, steps: &[Talk], limit: Duration) -> Result<Output, String> {
     let mut script = at_terminal(command);
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -19,8 +19,8 @@ macro_rules! elf_errors {
                 match self { $(Self::$name => Errno::$errno,)* Self::Read(errno) => errno }
             }
 
-            /// Whether Linux finds it only when the old program is gone already: what asked for the new one is then ended by
-            /// `SIGSEGV`, and no errno is told.
+            /// Whether Linux finds it only when the old program is gone already: what asked for the
+            /// new one is then ended by `SIGSEGV`, and no errno is told.
             pub fn is_found_late(self) -> bool {
                 matches!(
                     self,
@@ -33,8 +33,8 @@ macro_rules! elf_errors {
                 )
             }
 
-            /// The errno when the file is a `PT_INTERP`: where an executable is "not of a known format", a bad
-            /// interpreter is a "corrupted shared library".
+            /// The errno when the file is a `PT_INTERP`: where an executable is "not of a known
+            /// format", a bad interpreter is a "corrupted shared library".
             pub fn interpreter_errno(self) -> Errno {
                 match self.errno() { Errno::ENOEXEC => Errno::ELIBBAD, errno => errno }
             }

@@ -1,5 +1,5 @@
-//! Where a new address space has its parts, with and without address-space randomisation (`arch/x86/mm/mmap.c`,
-//! `fs/binfmt_elf.c` of Linux).
+//! Where a new address space has its parts, with and without address-space randomisation
+//! (`arch/x86/mm/mmap.c`, `fs/binfmt_elf.c` of Linux).
 
 use crate::{PAGE_SIZE, USER_TOP};
 
@@ -49,8 +49,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Plans an address space; `None` for `random` gives Linux's fixed places (`--no-aslr`). `stack_limit` is the soft
-    /// `RLIMIT_STACK`: the gap kept free for the stack's growth.
+    /// Plans an address space; `None` for `random` gives Linux's fixed places (`--no-aslr`).
+    /// `stack_limit` is the soft `RLIMIT_STACK`: the gap kept free for the stack's growth.
     pub fn new(random: Option<Random>, stack_limit: u64) -> Self {
         let (mmap, pie, stack) = random.map_or((0, 0, 0), |r| (r.mmap, r.pie, r.stack));
         let bits = |word: u64| (word & ((1 << MMAP_RANDOM_BITS) - 1)) * PAGE_SIZE;
@@ -69,8 +69,8 @@ impl Layout {
         self.pie_base & !(align.max(PAGE_SIZE) - 1)
     }
 
-    /// Start of the heap of a program that ends at `end`. `in_mmap_area` says that the program is a static PIE: its heap
-    /// goes where a PIE would be, lest it meets the mappings above it.
+    /// Start of the heap of a program that ends at `end`. `in_mmap_area` says that the program is a
+    /// static PIE: its heap goes where a PIE would be, lest it meets the mappings above it.
     pub fn brk_start(&self, end: u64, in_mmap_area: bool) -> u64 {
         let end = if in_mmap_area { PIE_BASE } else { end.next_multiple_of(PAGE_SIZE) };
         match self.random {
@@ -79,8 +79,8 @@ impl Layout {
         }
     }
 
-    /// Where to put a vDSO (with its data pages) of `len` bytes, given the stack pointer at the program's start: a hint
-    /// above the stack. `None`: wherever mmap finds room.
+    /// Where to put a vDSO (with its data pages) of `len` bytes, given the stack pointer at the
+    /// program's start: a hint above the stack. `None`: wherever mmap finds room.
     pub fn vdso_hint(&self, start_stack: u64, len: u64) -> Option<u64> {
         let r = self.random?;
         let start = start_stack.checked_next_multiple_of(PAGE_SIZE)?;
@@ -89,7 +89,8 @@ impl Layout {
         Some(start + r.vdso % slots * PAGE_SIZE)
     }
 
-    /// How far the first stack pointer lies below the strings, before alignment (`arch_align_stack`).
+    /// How far the first stack pointer lies below the strings, before alignment
+    /// (`arch_align_stack`).
     pub fn stack_offset(&self) -> u64 {
         self.random.map_or(0, |r| r.stack_offset % 8192)
     }

@@ -1,9 +1,11 @@
-//! Turns a program file into a plan the kernel can carry out: which parts of the file to map where, where to start, and
-//! what the new stack holds. Nothing here maps or allocates pages, so all of it is tested on the host.
+//! Turns a program file into a plan the kernel can carry out: which parts of the file to map where,
+//! where to start, and what the new stack holds. Nothing here maps or allocates pages, so all of it
+//! is tested on the host.
 //!
-//! The way of `execve(2)` through this crate: [`identify`] looks at the file's first bytes; a `#!` line goes through
-//! [`script`] and starts over with its interpreter; an ELF file becomes a [`LoadPlan`], and so does its `PT_INTERP`.
-//! [`layout`] chooses addresses, [`stack`] builds the first stack.
+//! The way of `execve(2)` through this crate: [`identify`] looks at the file's first bytes; a `#!`
+//! line goes through [`script`] and starts over with its interpreter; an ELF file becomes a
+//! [`LoadPlan`], and so does its `PT_INTERP`. [`layout`] chooses addresses, [`stack`] builds the
+//! first stack.
 #![no_std]
 #![forbid(unsafe_code)]
 

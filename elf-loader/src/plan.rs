@@ -1,4 +1,5 @@
-//! From an ELF file to a list of mappings (`load_elf_binary` of Linux is the oracle; ELF-64 object file format 1.5).
+//! From an ELF file to a list of mappings (`load_elf_binary` of Linux is the oracle; ELF-64 object
+//! file format 1.5).
 
 use crate::{ElfError, PAGE_SIZE, ReadAt, USER_TOP};
 use alloc::vec::Vec;
@@ -14,19 +15,21 @@ const PHENTSIZE: usize = 56;
 
 pub use syscall_shim::flags::Prot;
 
-/// One mapping of a plan, in whole pages. Addresses of a position-independent file are relative to its base.
+/// One mapping of a plan, in whole pages. Addresses of a position-independent file are relative to
+/// its base.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mapping {
     /// First address.
     pub vaddr: u64,
     /// Length in bytes, a multiple of the page size.
     pub len: u64,
-    /// Offset in the file (a multiple of the page size) of a private file mapping; `None` for anonymous zeroes.
+    /// Offset in the file (a multiple of the page size) of a private file mapping; `None` for
+    /// anonymous zeroes.
     pub offset: Option<u64>,
     /// Page protection. Writable and executable together is allowed: some programs ask for it.
     pub prot: Prot,
-    /// The last bytes of a file mapping that belong to `.bss` and are zeroed once mapped: address and length, within
-    /// the last page.
+    /// The last bytes of a file mapping that belong to `.bss` and are zeroed once mapped: address
+    /// and length, within the last page.
     pub zero: Option<(u64, u64)>,
 }
 
@@ -35,13 +38,14 @@ pub struct Mapping {
 pub enum BaseChoice {
     /// `ET_EXEC`: the addresses are final.
     Fixed,
-    /// `ET_DYN` with an interpreter: near two thirds of the address space ([`crate::layout::Layout::pie_base`]), a
-    /// multiple of this alignment.
+    /// `ET_DYN` with an interpreter: near two thirds of the address space
+    /// ([`crate::layout::Layout::pie_base`]), a multiple of this alignment.
     Pie {
         /// A power of two, at least a page.
         align: u64,
     },
-    /// `ET_DYN` without one (`ld.so`, a static PIE): wherever `mmap` puts it, a multiple of this alignment.
+    /// `ET_DYN` without one (`ld.so`, a static PIE): wherever `mmap` puts it, a multiple of this
+    /// alignment.
     Mmap {
         /// A power of two, at least a page.
         align: u64,
@@ -55,7 +59,8 @@ pub struct LoadPlan {
     pub mappings: Vec<Mapping>,
     /// Who chooses the base.
     pub base: BaseChoice,
-    /// Page of the first segment, which the base is for. Segments that the file has later may lie below.
+    /// Page of the first segment, which the base is for. Segments that the file has later may lie
+    /// below.
     pub start: u64,
     /// First page above the mappings; for the program itself the heap begins here (`brk(2)`).
     pub end: u64,
@@ -71,8 +76,8 @@ pub struct LoadPlan {
     pub phent: u64,
     /// `PT_INTERP`, up to its first NUL; empty where that is its first byte.
     pub interp: Option<Vec<u8>>,
-    /// `PT_GNU_STACK` asks for an executable stack, as does its absence (Linux on x86-64 ignores the absence, and so
-    /// does this).
+    /// `PT_GNU_STACK` asks for an executable stack, as does its absence (Linux on x86-64 ignores
+    /// the absence, and so does this).
     pub exec_stack: bool,
     /// Code and data ranges for /proc/self/stat: start and end of code, start and end of data.
     pub code: (u64, u64),
@@ -171,7 +176,8 @@ fn protection(flags: u32) -> Prot {
     prot
 }
 
-/// Checks one `PT_LOAD` by itself. Where the file ends before the segment does, the pages behind it are `SIGBUS` once touched.
+/// Checks one `PT_LOAD` by itself. Where the file ends before the segment does, the pages behind it
+/// are `SIGBUS` once touched.
 fn check_segment(p: &ProgramHeader) -> Result<(), ElfError> {
     if p.p_filesz > p.p_memsz {
         return Err(ElfError::FileSizeAboveMemorySize);
@@ -198,7 +204,8 @@ fn push_segment(p: &ProgramHeader, mappings: &mut Vec<Mapping>) {
         let file_end = p.p_vaddr + p.p_filesz;
         let first = page_down(p.p_vaddr);
         anonymous_from = page_up(file_end);
-        // Where the segment is read-only Linux cannot clear the tail either, and the file's bytes stay visible.
+        // Where the segment is read-only Linux cannot clear the tail either, and the file's bytes
+        // stay visible.
         mappings.push(Mapping {
             vaddr: first,
             len: anonymous_from - first,
@@ -222,8 +229,8 @@ fn push_segment(p: &ProgramHeader, mappings: &mut Vec<Mapping>) {
     }
 }
 
-/// Adjacent segments may meet inside one page; the later one owns it, as its mapping replaces it. To map it for the earlier one
-/// would be wasted.
+/// Adjacent segments may meet inside one page; the later one owns it, as its mapping replaces it.
+/// To map it for the earlier one would be wasted.
 fn resolve_shared_pages(mappings: &mut Vec<Mapping>) {
     for i in 1..mappings.len() {
         let (Some(earlier), Some(later)) = (mappings.get(i - 1).copied(), mappings.get(i).copied()) else { continue };
@@ -290,7 +297,8 @@ impl LoadPlan {
         })
     }
 
-    /// What to add to the plan's addresses when its first page goes to `address` (0 for a fixed file).
+    /// What to add to the plan's addresses when its first page goes to `address` (0 for a fixed
+    /// file).
     pub fn bias(&self, address: u64) -> u64 {
         match self.base {
             BaseChoice::Fixed => 0,

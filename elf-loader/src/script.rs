@@ -3,8 +3,8 @@
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
-/// How many scripts may follow each other, a script being the interpreter of the next; beyond it is `ELOOP`
-/// (`exec_binprm`).
+/// How many scripts may follow each other, a script being the interpreter of the next; beyond it is
+/// `ELOOP` (`exec_binprm`).
 pub const MAX_DEPTH: usize = 5;
 
 /// A script's interpreter.
@@ -21,8 +21,8 @@ fn is_blank(b: u8) -> bool {
 }
 
 impl Script {
-    /// Parses the window of a file that starts with `#!`, padded with NUL if the file is shorter. `None` where Linux
-    /// answers `ENOEXEC`: no interpreter, or one that the window cuts off.
+    /// Parses the window of a file that starts with `#!`, padded with NUL if the file is shorter.
+    /// `None` where Linux answers `ENOEXEC`: no interpreter, or one that the window cuts off.
     pub fn parse(window: &[u8]) -> Option<Self> {
         let text = window.strip_prefix(b"#!")?;
         // The text ends where the path should begin, which is an empty path.
@@ -33,7 +33,8 @@ impl Script {
         let line = match c_string.iter().position(|b| *b == b'\n') {
             Some(end) => c_string.get(..end)?,
             None => {
-                // No end of line within the window: the last byte does not count, and the path must have ended.
+                // No end of line within the window: the last byte does not count, and the path must
+                // have ended.
                 let cut = c_string.len() + 2 == window.len();
                 let visible = if cut { c_string.get(..c_string.len() - 1)? } else { c_string };
                 let path = visible.trim_ascii_start_blank();
@@ -55,8 +56,8 @@ impl Script {
         Some(Self { interpreter: interpreter.to_vec(), argument: (!argument.is_empty()).then(|| argument.to_vec()) })
     }
 
-    /// The interpreter's argument list: itself, its argument, the script's path, and the caller's arguments without the
-    /// first. Fails where there is no memory for the longer list.
+    /// The interpreter's argument list: itself, its argument, the script's path, and the caller's
+    /// arguments without the first. Fails where there is no memory for the longer list.
     pub fn argv(&self, script_path: &[u8], mut argv: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, TryReserveError> {
         argv.try_reserve(3)?;
         let replaced = argv.len().min(1);

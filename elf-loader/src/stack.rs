@@ -1,6 +1,7 @@
-//! The first stack of a program, byte for byte as Linux lays it out (`create_elf_tables`, `copy_strings`; System V ABI
-//! for x86-64, 3.4.1). From high to low: eight zero bytes, the path executed, environment strings, argument
-//! strings, a random gap, the platform's name, 16 random bytes, the auxiliary vector, `envp`, `argv`, `argc`.
+//! The first stack of a program, byte for byte as Linux lays it out (`create_elf_tables`,
+//! `copy_strings`; System V ABI for x86-64, 3.4.1). From high to low: eight zero bytes, the path
+//! executed, environment strings, argument strings, a random gap, the platform's name, 16 random
+//! bytes, the auxiliary vector, `envp`, `argv`, `argc`.
 
 use crate::PAGE_SIZE;
 use alloc::vec::Vec;
@@ -88,7 +89,8 @@ pub struct Aux {
 /// What the stack is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec<'a> {
-    /// Arguments, without their NULs. Linux gives a program with none an empty first argument, and so does this.
+    /// Arguments, without their NULs. Linux gives a program with none an empty first argument, and
+    /// so does this.
     pub argv: &'a [Vec<u8>],
     /// Environment.
     pub envp: &'a [Vec<u8>],

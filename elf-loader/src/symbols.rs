@@ -1,11 +1,12 @@
-//! Names for addresses: the function of an ELF file that holds an offset of the file, for backtraces. A file that is not as it
-//! should be has no names; that is no error.
+//! Names for addresses: the function of an ELF file that holds an offset of the file, for
+//! backtraces. A file that is not as it should be has no names; that is no error.
 
 use crate::ReadAt;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Bytes of symbols and names that are read at a time, and the most that is looked at of each table.
+/// Bytes of symbols and names that are read at a time, and the most that is looked at of each
+/// table.
 const CHUNK: usize = 16 * 1024;
 const MAX_TABLE: u64 = 64 << 20;
 /// Longest name; C++ and Rust mangle to long ones.
@@ -53,7 +54,8 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|b| u64::from_le_bytes(*b))
 }
 
-/// The function at `file_offset`. `.symtab` is preferred, `.dynsym` serves where a file is stripped.
+/// The function at `file_offset`. `.symtab` is preferred, `.dynsym` serves where a file is
+/// stripped.
 pub fn lookup<R: ReadAt + ?Sized>(file: &R, file_offset: u64) -> Option<Symbol> {
     let header: [u8; 64] = bytes(file, 0)?;
     if !header.starts_with(b"\x7fELF\x02\x01") {
@@ -98,7 +100,8 @@ fn sections<R: ReadAt + ?Sized>(file: &R, header: &[u8; 64]) -> Option<Vec<Secti
     Some(out)
 }
 
-/// Place of the name and start of the function that holds `address`; one without a size reaches to the next.
+/// Place of the name and start of the function that holds `address`; one without a size reaches to
+/// the next.
 fn find<R: ReadAt + ?Sized>(file: &R, table: &Section, address: u64) -> Option<(u32, u64)> {
     let mut best: Option<(u32, u64)> = None;
     let mut chunk = alloc::vec![0; CHUNK / SYMBOL_SIZE * SYMBOL_SIZE];

@@ -42,8 +42,8 @@ pub trait Environment: Send + Sync {
     /// A random number, for generations of inodes and for the spread of directories.
     fn random(&self) -> u32;
 
-    /// Whether the caller may use the blocks that are kept for user `uid` (`s_def_resuid`), for members of group `gid` where that is
-    /// not 0, and for the super-user.
+    /// Whether the caller may use the blocks that are kept for user `uid` (`s_def_resuid`), for
+    /// members of group `gid` where that is not 0, and for the super-user.
     fn may_use_reserve(&self, _uid: u32, _gid: u32) -> bool {
         true
     }

@@ -120,8 +120,9 @@ impl Ext4 {
         self.with(Volume::unmount)
     }
 
-    /// Has what was mounted to be read, or made so since, be written from now on. `EROFS` where the disk, a feature or an error
-    /// forbids it, or where the journal was left alone and is still to be replayed.
+    /// Has what was mounted to be read, or made so since, be written from now on. `EROFS` where the
+    /// disk, a feature or an error forbids it, or where the journal was left alone and is still to
+    /// be replayed.
     pub fn make_writable(&self) -> Result<()> {
         self.with(Volume::make_writable)
     }

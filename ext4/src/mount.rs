@@ -45,7 +45,8 @@ fn read_super(device: &dyn BlockDevice) -> Result<Superblock> {
     Superblock::read_from_bytes(bytes).map_err(|_| Error::Corrupt("superblock"))
 }
 
-/// Not inlined: the superblock and the volume's copies of it are off the stack, which need not be large, when the work begins.
+/// Not inlined: the superblock and the volume's copies of it are off the stack, which need not be
+/// large, when the work begins.
 #[inline(never)]
 fn read(device: Arc<dyn BlockDevice>, env: Arc<dyn Environment>, options: MountOptions) -> Result<Box<Volume>> {
     let sb = read_super(&*device)?;

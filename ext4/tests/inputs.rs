@@ -1,5 +1,5 @@
-//! Inputs of the fuzzer (`scripts/test-fuzz`) without its search: chance alone, and those that found
-//! something once.
+//! Inputs of the fuzzer (`scripts/test-fuzz`) without its search: chance alone, and those that
+//! found something once.
 
 #[path = "../fuzz/src/harness/mod.rs"]
 mod harness;

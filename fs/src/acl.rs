@@ -1,5 +1,6 @@
-//! POSIX access control lists (acl(5)): what they grant, and how they go with the mode. A list is kept as the extended attribute that
-//! programs set, in the form of linux/posix_acl_xattr.h; a bit beside the mode says that there is one ([`crate::types::HAS_ACL`]).
+//! POSIX access control lists (acl(5)): what they grant, and how they go with the mode. A list is
+//! kept as the extended attribute that programs set, in the form of linux/posix_acl_xattr.h; a bit
+//! beside the mode says that there is one ([`crate::types::HAS_ACL`]).
 
 use crate::creds::{Cap, Credentials};
 use crate::inode::{Inode, InodeRef};
@@ -38,8 +39,8 @@ struct Entry {
 pub struct Acl(Vec<Entry>);
 
 impl Acl {
-    /// Reads the attribute; `None` for one without entries, which stands for no list. `EINVAL` for what is no list, `EOPNOTSUPP` for
-    /// another version.
+    /// Reads the attribute; `None` for one without entries, which stands for no list. `EINVAL` for
+    /// what is no list, `EOPNOTSUPP` for another version.
     pub fn parse(value: &[u8]) -> SysResult<Option<Acl>> {
         if value.is_empty() {
             return Ok(None);
@@ -81,8 +82,8 @@ impl Acl {
         out
     }
 
-    /// One owner, users, one group, groups, at most one mask, one for all others, in this order; a mask where there are users or
-    /// groups (`posix_acl_valid`).
+    /// One owner, users, one group, groups, at most one mask, one for all others, in this order; a
+    /// mask where there are users or groups (`posix_acl_valid`).
     fn is_valid(&self) -> bool {
         let rank = |tag| match tag {
             USER_OBJ => 0,
@@ -115,7 +116,8 @@ impl Acl {
         self.0.iter().find(|entry| entry.tag == tag).map(|entry| entry.perm)
     }
 
-    /// The permission bits that go with the list, and whether they say all that it says (`posix_acl_equiv_mode`).
+    /// The permission bits that go with the list, and whether they say all that it says
+    /// (`posix_acl_equiv_mode`).
     pub fn mode(&self) -> (u32, bool) {
         let perm = |tag| u32::from(self.perm(tag).unwrap_or(0));
         let class = self.perm(MASK).map_or_else(|| perm(GROUP_OBJ), u32::from);
@@ -139,13 +141,15 @@ impl Acl {
         self.change(|tag, _| class_of(tag, mode));
     }
 
-    /// Becomes the list of a new file that is created with `mode`; answers its mode (`posix_acl_create_masq`).
+    /// Becomes the list of a new file that is created with `mode`; answers its mode
+    /// (`posix_acl_create_masq`).
     fn restrict(&mut self, mode: u32) -> u32 {
         self.change(|tag, perm| perm & class_of(tag, mode));
         mode & !0o777 | self.mode().0
     }
 
-    /// Whether the list grants `want` to somebody who does not own the file (`posix_acl_permission`).
+    /// Whether the list grants `want` to somebody who does not own the file
+    /// (`posix_acl_permission`).
     fn grants(&self, creds: &Credentials<'_>, gid: u32, want: AccessMask) -> bool {
         let want = want.bits() as u16 & 7;
         let mask = self.perm(MASK).unwrap_or(7);
@@ -194,7 +198,8 @@ fn by_list(creds: &Credentials<'_>, inode: &InodeRef, attrs: &AccessAttrs, want:
     if granted {
         return Ok(());
     }
-    // Without the bits of the mode only capabilities are left; whether somebody may execute it at all counts for them.
+    // Without the bits of the mode only capabilities are left; whether somebody may execute it at
+    // all counts for them.
     let closed = AccessAttrs { uid: NO_ID, gid: NO_ID, mode: attrs.mode & !0o007 };
     creds.permission(&closed, want)
 }
@@ -268,7 +273,8 @@ pub struct Inherited {
     default: Option<Acl>,
 }
 
-/// What a new file of `mode` (with its type) gets from `dir`, and its mode then. `None`: nothing, so that the umask counts.
+/// What a new file of `mode` (with its type) gets from `dir`, and its mode then. `None`: nothing,
+/// so that the umask counts.
 pub fn inherit(dir: &InodeRef, dir_attrs: &AccessAttrs, mode: u32) -> SysResult<Option<(Inherited, u32)>> {
     if dir_attrs.mode & HAS_DEFAULT_ACL == 0 || mode & S_IFMT == S_IFLNK {
         return Ok(None);

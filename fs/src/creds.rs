@@ -62,8 +62,9 @@ impl<'a> Credentials<'a> {
         self.fsuid == attrs.uid || self.capable(Cap::Fowner)
     }
 
-    /// Linux's `generic_permission`: mode bits of the first class that matches, then `CAP_DAC_OVERRIDE` (not for executing a
-    /// file without any x bit) and `CAP_DAC_READ_SEARCH`. `EACCES` on refusal. No read-only check: that is the mount's.
+    /// Linux's `generic_permission`: mode bits of the first class that matches, then
+    /// `CAP_DAC_OVERRIDE` (not for executing a file without any x bit) and `CAP_DAC_READ_SEARCH`.
+    /// `EACCES` on refusal. No read-only check: that is the mount's.
     pub fn permission(&self, attrs: &AccessAttrs, want: AccessMask) -> SysResult<()> {
         let class = if self.fsuid == attrs.uid {
             attrs.mode >> 6

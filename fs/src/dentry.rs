@@ -1,7 +1,8 @@
 //! The dentry cache: names already looked up, found and not found.
 //!
-//! A dentry is immutable in what it names: creating a file replaces a negative dentry by a positive one. Each directory
-//! dentry holds its cached children; children hold their parent. What nobody uses is evicted, least recently used first.
+//! A dentry is immutable in what it names: creating a file replaces a negative dentry by a positive
+//! one. Each directory dentry holds its cached children; children hold their parent. What nobody
+//! uses is evicted, least recently used first.
 
 use crate::inode::InodeRef;
 use crate::notify::{self, event};
@@ -30,7 +31,8 @@ pub struct Dentry {
     hook: RwLock<Hook>,
     /// Cached children. A leaf lock.
     children: RwLock<HashMap<Box<[u8]>, Arc<Dentry>>>,
-    /// Counts changes of this directory, so that a lookup that raced with one does not cache what is no longer true.
+    /// Counts changes of this directory, so that a lookup that raced with one does not cache what
+    /// is no longer true.
     version: AtomicU64,
     /// Mounts on this dentry in any mount of its file system.
     mounts: AtomicU32,
@@ -42,13 +44,15 @@ pub struct Dentry {
     referenced: AtomicBool,
 }
 
-/// Read while a chain of parents must hold still, written while a dentry moves. Taken before any `hook`.
+/// Read while a chain of parents must hold still, written while a dentry moves. Taken before any
+/// `hook`.
 pub(crate) static TREE: RwLock<()> = RwLock::new(());
 
 /// Cached dentries in the order of the evicting hand. A leaf lock.
 static LRU: Mutex<VecDeque<Weak<Dentry>>> = Mutex::new(VecDeque::new());
 static LIMIT: AtomicUsize = AtomicUsize::new(16384);
-/// How many entries of [`LRU`] have lost their dentry since it was last gone through, and still keep its memory.
+/// How many entries of [`LRU`] have lost their dentry since it was last gone through, and still
+/// keep its memory.
 static DEAD: AtomicUsize = AtomicUsize::new(0);
 /// So many are put up with.
 const MAX_DEAD: usize = 256;
@@ -84,7 +88,8 @@ impl Dentry {
         Dentry::make(Some(inode), None, b"/", false, false)
     }
 
-    /// A file without a directory (a pipe, a socket, a memfd), shown as `name`; with `deleted`, as `name (deleted)`.
+    /// A file without a directory (a pipe, a socket, a memfd), shown as `name`; with `deleted`, as
+    /// `name (deleted)`.
     pub fn anonymous(inode: InodeRef, name: &[u8], deleted: bool) -> Arc<Dentry> {
         Dentry::make(Some(inode), None, name, true, deleted)
     }
@@ -175,8 +180,9 @@ impl Dentry {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Caches the answer of a lookup begun at `version`. Answers the dentry to go on with: another thread's, if it was first. When
-    /// the directory changed meanwhile, the new dentry is not cached.
+    /// Caches the answer of a lookup begun at `version`. Answers the dentry to go on with: another
+    /// thread's, if it was first. When the directory changed meanwhile, the new dentry is not
+    /// cached.
     pub(crate) fn cache_lookup(self: &Arc<Self>, name: &[u8], inode: Option<InodeRef>, version: u64) -> Arc<Dentry> {
         let keep = self.inode.as_ref().is_some_and(|i| i.cache_children()) && !self.is_unlinked();
         let fresh = Dentry::make(inode, Some(self.clone()), name, false, false);
@@ -196,7 +202,8 @@ impl Dentry {
         fresh
     }
 
-    /// Records that `name` now stands for `inode` (it was created) and answers its dentry. The directory's inode lock is held.
+    /// Records that `name` now stands for `inode` (it was created) and answers its dentry. The
+    /// directory's inode lock is held.
     pub(crate) fn attach(self: &Arc<Self>, name: &[u8], inode: InodeRef) -> Arc<Dentry> {
         let fresh = Dentry::make(Some(inode), Some(self.clone()), name, false, false);
         let old = {
@@ -228,8 +235,8 @@ impl Dentry {
         forget_dead();
     }
 
-    /// Records a rename: `child` of `self` becomes `new_name` of `new_parent`, whose dentry of that name `replaced` is gone. Both
-    /// directories' inode locks are held.
+    /// Records a rename: `child` of `self` becomes `new_name` of `new_parent`, whose dentry of that
+    /// name `replaced` is gone. Both directories' inode locks are held.
     pub(crate) fn move_child(
         &self,
         child: &Arc<Dentry>,
@@ -281,7 +288,8 @@ impl Dentry {
         }
     }
 
-    /// Forgets a child whose file changed behind the cache's back (a device node that the kernel made or removed), if cached.
+    /// Forgets a child whose file changed behind the cache's back (a device node that the kernel
+    /// made or removed), if cached.
     pub fn invalidate(&self, name: &[u8]) {
         let old = {
             let mut children = self.children.write();
@@ -305,7 +313,8 @@ impl Dentry {
         }
     }
 
-    /// Drops every cached descendant, so that a directory that is removed, or a file system that is unmounted, can go.
+    /// Drops every cached descendant, so that a directory that is removed, or a file system that is
+    /// unmounted, can go.
     pub(crate) fn shrink(&self) {
         let mut work: Vec<Arc<Dentry>> = core::mem::take(&mut *self.children.write()).into_values().collect();
         while let Some(dentry) = work.pop() {
@@ -332,7 +341,8 @@ impl Drop for Dentry {
         {
             notify::notify(inode, None, b"", event::DELETE_SELF, 0);
         }
-        // Parents that only this dentry kept go one by one: a long path must not become a deep recursion.
+        // Parents that only this dentry kept go one by one: a long path must not become a deep
+        // recursion.
         let mut parent = self.hook.get_mut().parent.take();
         while let Some(mut last) = parent.and_then(Arc::into_inner) {
             parent = last.hook.get_mut().parent.take();

@@ -1,5 +1,5 @@
-//! The data path of an open file: reads and writes through the page cache, with everything that goes along (append,
-//! limits, seals, timestamps, set-id bits).
+//! The data path of an open file: reads and writes through the page cache, with everything that
+//! goes along (append, limits, seals, timestamps, set-id bits).
 
 use crate::inode::InodeRef;
 use crate::mapping::{ReadPage, WritePage};
@@ -17,19 +17,22 @@ pub struct WriteRequest {
     pub len: usize,
     /// Write at the end of the file (`O_APPEND`, `RWF_APPEND`).
     pub append: bool,
-    /// `RLIMIT_FSIZE`; `u64::MAX` for none. `EFBIG` when the write starts at or past it (the caller sends `SIGXFSZ`).
+    /// `RLIMIT_FSIZE`; `u64::MAX` for none. `EFBIG` when the write starts at or past it (the caller
+    /// sends `SIGXFSZ`).
     pub fsize_limit: u64,
     /// The writer has `CAP_FSETID`, so set-id bits stay.
     pub keep_setid: bool,
 }
 
-/// Reads a file with page cache. See [`crate::Mapping::read`] for `copy`; `None` is a page of zeros. `ENODEV` without page cache.
+/// Reads a file with page cache. See [`crate::Mapping::read`] for `copy`; `None` is a page of
+/// zeros. `ENODEV` without page cache.
 pub fn read(inode: &InodeRef, pos: u64, len: usize, copy: &mut ReadPage<'_>) -> SysResult<usize> {
     let mapping = inode.mapping().ok_or(Errno::ENODEV)?;
     mapping.read(pos, len, copy)
 }
 
-/// Writes a file with page cache, under its lock. Answers the bytes written and the position behind them.
+/// Writes a file with page cache, under its lock. Answers the bytes written and the position behind
+/// them.
 pub fn write(inode: &InodeRef, req: &WriteRequest, copy: &mut WritePage<'_>) -> SysResult<(usize, u64)> {
     let mapping = inode.mapping().ok_or(Errno::ENODEV)?;
     let _guard = inode.common().lock.lock();
@@ -68,13 +71,15 @@ fn touch_for_write(inode: &InodeRef, keep_setid: bool) -> SysResult<()> {
     inode.setattr(&attr)
 }
 
-/// A mode without set-user-ID, and without set-group-ID where the group may execute (without that it meant mandatory locking).
+/// A mode without set-user-ID, and without set-group-ID where the group may execute (without that
+/// it meant mandatory locking).
 pub fn without_setid(mode: u32) -> u32 {
     let group_exec = mode & 0o010 != 0;
     mode & !(S_ISUID | if group_exec { S_ISGID } else { 0 })
 }
 
-/// Records a read of `inode` through `mount` (`touch_atime`): `noatime`, `nodiratime`, `relatime` as mounted.
+/// Records a read of `inode` through `mount` (`touch_atime`): `noatime`, `nodiratime`, `relatime`
+/// as mounted.
 pub fn accessed(mount: &Mount, inode: &InodeRef) {
     let flags = mount.flags();
     if flags.contains(MountFlags::NOATIME) || mount.read_only() {
@@ -107,7 +112,8 @@ pub fn truncate(inode: &InodeRef, size: u64, fsize_limit: u64, keep_setid: bool)
     strip_privileges(inode, keep_setid)
 }
 
-/// Takes away what the content was trusted with: set-id bits unless `keep_setid`, and `security.capability`.
+/// Takes away what the content was trusted with: set-id bits unless `keep_setid`, and
+/// `security.capability`.
 fn strip_privileges(inode: &InodeRef, keep_setid: bool) -> SysResult<()> {
     let mode = inode.access_attrs().mode;
     let kept = if keep_setid { mode } else { without_setid(mode) };
@@ -118,8 +124,9 @@ fn strip_privileges(inode: &InodeRef, keep_setid: bool) -> SysResult<()> {
     inode.setattr(&SetAttr { mode, kill_capability: true, ..SetAttr::default() })
 }
 
-/// fallocate(2) after the descriptor checks. `EOPNOTSUPP` for modes that do not go together, `EINVAL` for the range,
-/// `EFBIG` past `fsize_limit`, `ENODEV`/`ESPIPE` for other types. `keep_setid` as in [`WriteRequest`].
+/// fallocate(2) after the descriptor checks. `EOPNOTSUPP` for modes that do not go together,
+/// `EINVAL` for the range, `EFBIG` past `fsize_limit`, `ENODEV`/`ESPIPE` for other types.
+/// `keep_setid` as in [`WriteRequest`].
 pub fn fallocate(
     inode: &InodeRef,
     mode: FallocateMode,
@@ -169,7 +176,8 @@ pub fn fallocate(
     strip_privileges(inode, keep_setid)
 }
 
-/// The write access of an open file description (`ETXTBSY` while the file executes), given back on drop. Regular files only.
+/// The write access of an open file description (`ETXTBSY` while the file executes), given back on
+/// drop. Regular files only.
 pub struct WriteAccess(InodeRef);
 
 impl WriteAccess {
@@ -192,7 +200,8 @@ impl Drop for WriteAccess {
     }
 }
 
-/// The hold of an executing program on its file (`ETXTBSY` while it is open for writing), given back on drop.
+/// The hold of an executing program on its file (`ETXTBSY` while it is open for writing), given
+/// back on drop.
 pub struct ExecAccess(InodeRef);
 
 impl ExecAccess {

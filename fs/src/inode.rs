@@ -30,7 +30,8 @@ pub fn same_inode(a: &InodeRef, b: &InodeRef) -> bool {
 pub enum Link {
     /// A path to go on with.
     Text(Vec<u8>),
-    /// A magic link (proc(5), `/proc/PID/fd/N`, `exe`, `cwd`, `root`): straight to a place, whatever its name is by now.
+    /// A magic link (proc(5), `/proc/PID/fd/N`, `exe`, `cwd`, `root`): straight to a place,
+    /// whatever its name is by now.
     Magic(Path),
 }
 
@@ -52,11 +53,13 @@ pub enum Seeking {
     File,
     /// A text whose end is not known before it is read, so that nothing can go there.
     Text,
-    /// A memory, of which every address can be gone to, also those that are negative as offsets, and which has no end.
+    /// A memory, of which every address can be gone to, also those that are negative as offsets,
+    /// and which has no end.
     Memory,
 }
 
-/// An open pseudo file: its own state (a snapshot of generated text, say) lives as long as the open file description.
+/// An open pseudo file: its own state (a snapshot of generated text, say) lives as long as the open
+/// file description.
 pub trait FileHandle: Send + Sync {
     /// Reads at `off`; 0 is end of file. May sleep.
     fn read_at(&self, off: u64, buf: &mut [u8]) -> SysResult<usize>;
@@ -68,12 +71,13 @@ pub trait FileHandle: Send + Sync {
     }
 }
 
-/// A file of any type. Methods that do not fit the type answer what Linux answers, which the defaults give for a node
-/// that is not a directory, not a link and has no page cache.
+/// A file of any type. Methods that do not fit the type answer what Linux answers, which the
+/// defaults give for a node that is not a directory, not a link and has no page cache.
 ///
-/// Callers (this crate's [`crate::Namespace`] and [`crate::file`]) check permissions, read-only mounts, name lengths and
-/// `.`/`..`; methods check what only the file system knows. Directory changes are called with the
-/// directory's [`InodeCommon::lock`] held, content changes with the file's.
+/// Callers (this crate's [`crate::Namespace`] and [`crate::file`]) check permissions, read-only
+/// mounts, name lengths and `.`/`..`; methods check what only the file system knows. Directory
+/// changes are called with the directory's [`InodeCommon::lock`] held, content changes with the
+/// file's.
 pub trait Inode: Any + Send + Sync {
     /// Per-inode state that every file system has.
     fn common(&self) -> &InodeCommon;
@@ -97,8 +101,8 @@ pub trait Inode: Any + Send + Sync {
         false
     }
 
-    /// Sets those of [`IMMUTABLE`], [`APPEND_ONLY`], [`NODUMP`] and [`NOATIME`] that `flags` has and clears the others; they are told
-    /// beside the mode. `ENOTTY` where there are none.
+    /// Sets those of [`IMMUTABLE`], [`APPEND_ONLY`], [`NODUMP`] and [`NOATIME`] that `flags` has
+    /// and clears the others; they are told beside the mode. `ENOTTY` where there are none.
     fn set_fileattr(&self, _flags: u32) -> SysResult<()> {
         Err(Errno::ENOTTY)
     }
@@ -120,7 +124,8 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::ENOTDIR)
     }
 
-    /// False when children come and go by themselves (`/proc/PID`): their dentries are not kept, and every walk asks `lookup`.
+    /// False when children come and go by themselves (`/proc/PID`): their dentries are not kept,
+    /// and every walk asks `lookup`.
     fn cache_children(&self) -> bool {
         true
     }
@@ -165,15 +170,16 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EPERM)
     }
 
-    /// Moves `old_name` to `new_name` in `new_dir` (same file system, perhaps the same directory), replacing what is there.
-    /// `flags` is empty, `NOREPLACE` or `EXCHANGE`.
+    /// Moves `old_name` to `new_name` in `new_dir` (same file system, perhaps the same directory),
+    /// replacing what is there. `flags` is empty, `NOREPLACE` or `EXCHANGE`.
     fn rename(&self, _old_name: &[u8], _new_dir: &InodeRef, _new_name: &[u8], _flags: RenameFlags) -> SysResult<()> {
         Err(Errno::EPERM)
     }
 
-    /// Hands entries from `cookie` on to `emit` (`.` and `..` are not among them) until it answers false, which leaves that entry
-    /// for the next time. The first cookie is 2; cookies stay valid whatever is created or removed meanwhile. Returns the
-    /// cookie to go on from. `emit` runs under a spin lock: it fills a kernel buffer and does not sleep.
+    /// Hands entries from `cookie` on to `emit` (`.` and `..` are not among them) until it answers
+    /// false, which leaves that entry for the next time. The first cookie is 2; cookies stay valid
+    /// whatever is created or removed meanwhile. Returns the cookie to go on from. `emit` runs
+    /// under a spin lock: it fills a kernel buffer and does not sleep.
     fn readdir(&self, _cookie: u64, _emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> SysResult<u64> {
         Err(Errno::ENOTDIR)
     }
@@ -192,22 +198,26 @@ pub trait Inode: Any + Send + Sync {
 
     // Content.
 
-    /// The page cache, for files that have one. Files without answer through [`Inode::open`] or `read_at`/`write_at`.
+    /// The page cache, for files that have one. Files without answer through [`Inode::open`] or
+    /// `read_at`/`write_at`.
     fn mapping(&self) -> Option<&Arc<Mapping>> {
         None
     }
 
-    /// Called before the file is opened to be written, under no lock; `truncates`: its content goes.
+    /// Called before the file is opened to be written, under no lock; `truncates`: its content
+    /// goes.
     fn before_writing(&self, _truncates: bool) -> SysResult<()> {
         Ok(())
     }
 
-    /// Called by open(2) of a file without page cache after all checks. `Some` replaces `read_at`/`write_at` for this open.
+    /// Called by open(2) of a file without page cache after all checks. `Some` replaces
+    /// `read_at`/`write_at` for this open.
     fn open(&self, _flags: OpenFlags) -> SysResult<Option<Arc<dyn FileHandle>>> {
         Ok(None)
     }
 
-    /// The kernel's own object behind this node (a pseudo terminal, an anonymous inode's file), if it is such a node.
+    /// The kernel's own object behind this node (a pseudo terminal, an anonymous inode's file), if
+    /// it is such a node.
     fn special(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         None
     }
@@ -222,13 +232,14 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
-    /// Asks leave to write `[off, off+len)` of the page cache (seals, room), called with the lock held before the bytes move.
-    /// Answers how many of the bytes may be written.
+    /// Asks leave to write `[off, off+len)` of the page cache (seals, room), called with the lock
+    /// held before the bytes move. Answers how many of the bytes may be written.
     fn prepare_write(&self, _off: u64, len: u64) -> SysResult<u64> {
         Ok(len)
     }
 
-    /// Sets the size; `EINVAL` for what has none, `EPERM` when sealed. Updates ctime, and mtime when the size changes.
+    /// Sets the size; `EINVAL` for what has none, `EPERM` when sealed. Updates ctime, and mtime
+    /// when the size changes.
     fn truncate(&self, _size: u64) -> SysResult<()> {
         Err(Errno::EINVAL)
     }
@@ -243,7 +254,8 @@ pub trait Inode: Any + Send + Sync {
         if off < self.metadata().size { Ok(off) } else { Err(Errno::ENXIO) }
     }
 
-    /// `SEEK_HOLE`: the next offset >= `off` in a hole (the end counts as one); `ENXIO` at or past the end.
+    /// `SEEK_HOLE`: the next offset >= `off` in a hole (the end counts as one); `ENXIO` at or past
+    /// the end.
     fn seek_hole(&self, off: u64) -> SysResult<u64> {
         let size = self.metadata().size;
         if off < size { Ok(size) } else { Err(Errno::ENXIO) }
@@ -259,12 +271,14 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
-    /// Adds seals; `EPERM` once `SEAL` is set. `writable_maps` tells whether a shared writable mapping exists (`EBUSY` for `WRITE`).
+    /// Adds seals; `EPERM` once `SEAL` is set. `writable_maps` tells whether a shared writable
+    /// mapping exists (`EBUSY` for `WRITE`).
     fn add_seals(&self, _seals: Seals, _writable_maps: bool) -> SysResult<()> {
         Err(Errno::EINVAL)
     }
 
-    /// What names the file beyond its names (name_to_handle_at(2)): the kind of handle, and the handle. `EOPNOTSUPP` without.
+    /// What names the file beyond its names (name_to_handle_at(2)): the kind of handle, and the
+    /// handle. `EOPNOTSUPP` without.
     fn handle(&self) -> SysResult<(i32, Vec<u8>)> {
         Err(Errno::EOPNOTSUPP)
     }
@@ -300,9 +314,11 @@ pub trait Inode: Any + Send + Sync {
 /// State that the VFS and the kernel keep with each inode.
 #[derive(Default)]
 pub struct InodeCommon {
-    /// Linux's `i_rwsem`: serialises writers of the content, and changes of a directory. May be held across sleeping.
+    /// Linux's `i_rwsem`: serialises writers of the content, and changes of a directory. May be
+    /// held across sleeping.
     pub lock: SleepLock,
-    /// inotify's cheap answer to 'does anybody watch this inode': the kernel keeps the union of the watch masks here.
+    /// inotify's cheap answer to 'does anybody watch this inode': the kernel keeps the union of the
+    /// watch masks here.
     pub notify_mask: AtomicU32,
     /// Open-for-write count when positive, executing count when negative (`ETXTBSY`).
     write_count: AtomicI32,
@@ -326,13 +342,15 @@ impl InodeCommon {
         }
     }
 
-    /// The kernel's object of type `T` that hangs on this inode (the pipe of a FIFO, the lock list, the socket bound here).
+    /// The kernel's object of type `T` that hangs on this inode (the pipe of a FIFO, the lock list,
+    /// the socket bound here).
     pub fn get_ext<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let slot = self.slots.lock().iter().find(|s| (***s).is::<T>()).cloned()?;
         slot.downcast().ok()
     }
 
-    /// The object of type `T`, made by `make` if there is none yet. `make` runs without the lock; a racing loser's object is dropped.
+    /// The object of type `T`, made by `make` if there is none yet. `make` runs without the lock; a
+    /// racing loser's object is dropped.
     pub fn ext_or_insert<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         if let Some(found) = self.get_ext::<T>() {
             return found;
@@ -385,7 +403,8 @@ impl InodeCommon {
         (self.readers.load(Ordering::Acquire), self.write_count.load(Ordering::Acquire).max(0) as u32)
     }
 
-    /// Counts an open for writing; `ETXTBSY` while the file is being executed. Pair with [`Self::put_write_access`].
+    /// Counts an open for writing; `ETXTBSY` while the file is being executed. Pair with
+    /// [`Self::put_write_access`].
     pub fn get_write_access(&self) -> SysResult<()> {
         self.shift_write_count(1, |n| n >= 0)
     }
@@ -395,7 +414,8 @@ impl InodeCommon {
         self.write_count.fetch_sub(1, Ordering::Release);
     }
 
-    /// Counts an execution; `ETXTBSY` while the file is open for writing. Pair with [`Self::allow_write_access`].
+    /// Counts an execution; `ETXTBSY` while the file is open for writing. Pair with
+    /// [`Self::allow_write_access`].
     pub fn deny_write_access(&self) -> SysResult<()> {
         self.shift_write_count(-1, |n| n <= 0)
     }
@@ -431,11 +451,13 @@ pub trait FileSystem: Send + Sync {
     fn read_only(&self) -> bool {
         false
     }
-    /// Whether a name that is not there is the error of whoever would make it (`ENOENT`), before others are looked for: procfs.
+    /// Whether a name that is not there is the error of whoever would make it (`ENOENT`), before
+    /// others are looked for: procfs.
     fn has_fixed_names(&self) -> bool {
         false
     }
-    /// Takes new options of this type, and whether it is read-only (`MS_REMOUNT`). One that has no options takes any.
+    /// Takes new options of this type, and whether it is read-only (`MS_REMOUNT`). One that has no
+    /// options takes any.
     fn reconfigure(&self, _options: &str, _read_only: bool) -> SysResult<()> {
         Ok(())
     }
@@ -449,7 +471,8 @@ pub trait FileSystem: Send + Sync {
     fn sync(&self) -> SysResult<()> {
         Ok(())
     }
-    /// Makes everything durable for the last time: the machine ends, and what is on the disk is to say so.
+    /// Makes everything durable for the last time: the machine ends, and what is on the disk is to
+    /// say so.
     fn end(&self) -> SysResult<()> {
         self.sync()
     }
@@ -458,7 +481,8 @@ pub trait FileSystem: Send + Sync {
 static NEXT_DEV: AtomicU64 = AtomicU64::new(1);
 static NEXT_INO: AtomicU64 = AtomicU64::new(1);
 
-/// A fresh device number with major 0, for a file system without a device (Linux's `get_anon_bdev`).
+/// A fresh device number with major 0, for a file system without a device (Linux's
+/// `get_anon_bdev`).
 pub fn alloc_anon_dev() -> u64 {
     makedev(0, NEXT_DEV.fetch_add(1, Ordering::Relaxed) as u32)
 }

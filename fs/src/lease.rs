@@ -1,4 +1,5 @@
-//! Where an open or a truncation asks those who hold a lease on the file (fcntl(2), `F_SETLEASE`). Leases themselves are the kernel's.
+//! Where an open or a truncation asks those who hold a lease on the file (fcntl(2), `F_SETLEASE`).
+//! Leases themselves are the kernel's.
 
 use crate::inode::InodeRef;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -6,8 +7,8 @@ use syscall_shim::SysResult;
 
 /// Whoever knows the leases.
 pub trait LeaseBreaker: Send + Sync {
-    /// Tells the holders of leases that `write` access (or reading) conflicts with, and waits until none is left, unless `nonblock`
-    /// (`EAGAIN`). May sleep.
+    /// Tells the holders of leases that `write` access (or reading) conflicts with, and waits until
+    /// none is left, unless `nonblock` (`EAGAIN`). May sleep.
     fn break_leases(&self, inode: &InodeRef, write: bool, nonblock: bool) -> SysResult<()>;
 }
 

@@ -1,13 +1,15 @@
 //! VFS, page cache, tmpfs and the formats of the pseudo file systems, as pure, host-tested code.
 //!
-//! From below to above: [`platform`] is what the crate asks of its host (page frames, time, sleeping locks);
-//! [`inode`] and [`mapping`] are one file and its page cache; [`dentry`], [`mount`] and [`walk`] turn names into
-//! [`Path`]s; [`namespace`] offers the path-based system calls as methods; [`mod@file`] is the data path of an open file.
-//! [`tmpfs`], [`overlay`] and [`pseudo`] are file systems; [`acl`], [`locks`] and [`cpio`] stand alone.
+//! From below to above: [`platform`] is what the crate asks of its host (page frames, time,
+//! sleeping locks); [`inode`] and [`mapping`] are one file and its page cache; [`dentry`],
+//! [`mount`] and [`walk`] turn names into [`Path`]s; [`namespace`] offers the path-based system
+//! calls as methods; [`mod@file`] is the data path of an open file. [`tmpfs`], [`overlay`] and
+//! [`pseudo`] are file systems; [`acl`], [`locks`] and [`cpio`] stand alone.
 //!
 //! Locking. Three levels, taken in this order: the rename lock of a file system, then inode locks
-//! ([`sync::SleepLock`], parents before children), which may sleep; then spin locks inside dentries, mount tables,
-//! mappings and tmpfs nodes, which are leaves: nothing sleeps, allocates a page or calls out with one held.
+//! ([`sync::SleepLock`], parents before children), which may sleep; then spin locks inside
+//! dentries, mount tables, mappings and tmpfs nodes, which are leaves: nothing sleeps, allocates a
+//! page or calls out with one held.
 #![no_std]
 #![forbid(unsafe_code)]
 

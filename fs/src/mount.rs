@@ -48,7 +48,8 @@ pub struct Mount {
     /// First field of /proc/mounts.
     pub source: String,
     flags: AtomicU32,
-    /// Number of its peer group, 0 for none. This and the two below change under the lock of the namespace's table.
+    /// Number of its peer group, 0 for none. This and the two below change under the lock of the
+    /// namespace's table.
     group: AtomicU32,
     /// Number of the group that it is a slave of, 0 for none.
     master: AtomicU32,
@@ -57,7 +58,8 @@ pub struct Mount {
     detached: AtomicBool,
     /// Files open for writing.
     writers: AtomicU32,
-    /// Since `MNT_EXPIRE` marked it: one more than how often somebody has come into it; 0 for not marked.
+    /// Since `MNT_EXPIRE` marked it: one more than how often somebody has come into it; 0 for not
+    /// marked.
     expiry: AtomicU32,
     /// Where it is mounted; `None` for the root, internal mounts, and once unmounted. A leaf lock.
     pub(crate) place: RwLock<Option<Path>>,

@@ -26,7 +26,8 @@ pub mod event {
 pub struct FsEvent<'a> {
     /// The file that it happened to.
     pub inode: &'a InodeRef,
-    /// The directory that holds `name`, when known. Watches on it get the event with the name; watches on `inode` get it without.
+    /// The directory that holds `name`, when known. Watches on it get the event with the name;
+    /// watches on `inode` get it without.
     pub parent: Option<&'a InodeRef>,
     /// Name in `parent`.
     pub name: &'a [u8],
@@ -40,8 +41,8 @@ pub struct FsEvent<'a> {
 
 /// The receiver of events. Called after the change, with no spin lock held; it must not sleep.
 ///
-/// `CREATE`, `DELETE`, `MOVED_FROM` and `MOVED_TO` concern watches on the parent only; `DELETE_SELF` and `MOVE_SELF` watches on
-/// the inode only; all others both.
+/// `CREATE`, `DELETE`, `MOVED_FROM` and `MOVED_TO` concern watches on the parent only;
+/// `DELETE_SELF` and `MOVE_SELF` watches on the inode only; all others both.
 pub trait FsNotify: Send + Sync {
     /// False when nobody watches anything: spares the work of building events.
     fn active(&self) -> bool;

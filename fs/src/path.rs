@@ -71,8 +71,9 @@ impl Path {
         }
     }
 
-    /// The name from `root` down, as `d_path` writes it into /proc/PID/fd and maps: ` (deleted)` behind a removed name, the whole name
-    /// of what does not lie below `root`, an anonymous file's own name.
+    /// The name from `root` down, as `d_path` writes it into /proc/PID/fd and maps: ` (deleted)`
+    /// behind a removed name, the whole name of what does not lie below `root`, an anonymous file's
+    /// own name.
     pub fn display(&self, root: &Path) -> Vec<u8> {
         self.describe(root).1
     }
@@ -97,7 +98,8 @@ impl Path {
         (reached, out)
     }
 
-    /// What getcwd(2) answers: `ENOENT` for a removed directory, `(unreachable)` before one that does not lie below `root`.
+    /// What getcwd(2) answers: `ENOENT` for a removed directory, `(unreachable)` before one that
+    /// does not lie below `root`.
     pub fn getcwd(&self, root: &Path) -> SysResult<Vec<u8>> {
         if self.dentry.is_unlinked() {
             return Err(Errno::ENOENT);
@@ -130,8 +132,8 @@ impl Path {
         reached
     }
 
-    /// Entries for getdents64(2) from `cookie` on: `.`, `..` (as seen from `root`), then the file system's. See
-    /// [`crate::Inode::readdir`] for `emit` and the answer.
+    /// Entries for getdents64(2) from `cookie` on: `.`, `..` (as seen from `root`), then the file
+    /// system's. See [`crate::Inode::readdir`] for `emit` and the answer.
     pub fn readdir(&self, root: &Path, cookie: u64, emit: &mut dyn FnMut(crate::DirEntry<'_>) -> bool) -> SysResult<u64> {
         let inode = self.inode()?;
         if self.dentry.is_unlinked() {

@@ -1,6 +1,8 @@
-//! What this crate needs from the machine it runs on: page frames, the wall clock, and a way to sleep.
+//! What this crate needs from the machine it runs on: page frames, the wall clock, and a way to
+//! sleep.
 //!
-//! The kernel registers one [`Platform`] at boot; host tests register one over `std` (`testing::install`).
+//! The kernel registers one [`Platform`] at boot; host tests register one over `std`
+//! (`testing::install`).
 
 use crate::types::Timespec;
 use core::num::NonZeroU64;
@@ -12,11 +14,14 @@ pub use syscall_shim::PAGE_SIZE;
 /// log2 of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = 12;
 
-/// The host of this crate. Page frames are named by physical address (page aligned, never 0) and reference counted.
+/// The host of this crate. Page frames are named by physical address (page aligned, never 0) and
+/// reference counted.
 pub trait Platform: Send + Sync {
-    /// A zeroed frame with reference count 1, or `None` when memory is exhausted. Called with no spin lock held.
+    /// A zeroed frame with reference count 1, or `None` when memory is exhausted. Called with no
+    /// spin lock held.
     fn alloc_page(&self) -> Option<u64>;
-    /// As [`Platform::alloc_page`], for bytes that are on their way: where files may have no more, these still may.
+    /// As [`Platform::alloc_page`], for bytes that are on their way: where files may have no more,
+    /// these still may.
     fn alloc_buffer_page(&self) -> Option<u64> {
         self.alloc_page()
     }
@@ -44,8 +49,9 @@ pub trait Platform: Send + Sync {
     fn copy_page(&self, src: u64, dst: u64);
     /// `CLOCK_REALTIME`, as file timestamps use it (Linux's coarse clock is enough).
     fn now(&self) -> Timespec;
-    /// Sleeps (not interruptible by signals) while `*word == expected`, until [`Platform::wake`] for the same word. Spurious returns are allowed;
-    /// a change of `word` between the caller's test and the sleep must not be missed (futex semantics).
+    /// Sleeps (not interruptible by signals) while `*word == expected`, until [`Platform::wake`]
+    /// for the same word. Spurious returns are allowed; a change of `word` between the caller's
+    /// test and the sleep must not be missed (futex semantics).
     fn wait(&self, word: &AtomicU32, expected: u32);
     /// Wakes every sleeper of `word`.
     fn wake(&self, word: &AtomicU32);
@@ -58,7 +64,8 @@ pub fn set_platform(platform: &'static dyn Platform) {
     PLATFORM.call_once(|| platform);
 }
 
-/// The registered platform. Panics when none is: that is a mistake in the boot order, not in any input.
+/// The registered platform. Panics when none is: that is a mistake in the boot order, not in any
+/// input.
 pub fn platform() -> &'static dyn Platform {
     match PLATFORM.get() {
         Some(p) => *p,

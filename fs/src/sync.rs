@@ -1,5 +1,6 @@
-//! Locks: one that sleeps, for what is held across page allocation, copying to application memory, or a disk; and spinning
-//! ones for the rest, under which nothing sleeps. Each has its class in the order of locks ([`lock_order`]).
+//! Locks: one that sleeps, for what is held across page allocation, copying to application memory,
+//! or a disk; and spinning ones for the rest, under which nothing sleeps. Each has its class in the
+//! order of locks ([`lock_order`]).
 
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +13,8 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const CONTENDED: u32 = 2;
 
-/// A mutual-exclusion lock in four bytes. Uncontended it is one atomic operation; contended it sleeps in
-/// [`crate::Platform::wait`]. Not recursive; not for interrupt handlers.
+/// A mutual-exclusion lock in four bytes. Uncontended it is one atomic operation; contended it
+/// sleeps in [`crate::Platform::wait`]. Not recursive; not for interrupt handlers.
 pub struct SleepLock {
     state: AtomicU32,
     class: Class,
@@ -99,7 +100,8 @@ impl<T> Mutex<T> {
     }
 }
 
-/// A spinning lock under which many may read. Nothing sleeps while it is held, and no interrupt handler takes it.
+/// A spinning lock under which many may read. Nothing sleeps while it is held, and no interrupt
+/// handler takes it.
 pub struct RwLock<T> {
     class: Class,
     inner: spin::RwLock<T>,

@@ -34,7 +34,8 @@ pub const S_ISGID: u32 = 0o2000;
 /// Sticky bit.
 pub const S_ISVTX: u32 = 0o1000;
 
-/// Beside the mode in [`AccessAttrs`], so that permission checks see it with one look: there is an access control list.
+/// Beside the mode in [`AccessAttrs`], so that permission checks see it with one look: there is an
+/// access control list.
 pub const HAS_ACL: u32 = 1 << 16;
 /// Beside the mode: there is a list that new files of the directory get.
 pub const HAS_DEFAULT_ACL: u32 = 1 << 17;
@@ -173,7 +174,8 @@ pub struct AccessAttrs {
     pub gid: u32,
 }
 
-/// A change of attributes. `None` leaves one alone. File systems set ctime to now unless `ctime` is given.
+/// A change of attributes. `None` leaves one alone. File systems set ctime to now unless `ctime` is
+/// given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetAttr {
     /// New permission bits (type bits are ignored).
@@ -334,7 +336,8 @@ bitflags! {
         const NOREPLACE = 1;
         /// Swap both names.
         const EXCHANGE = 2;
-        /// Leave a whiteout, a character device 0:0: refused with `EINVAL` by file systems without it.
+        /// Leave a whiteout, a character device 0:0: refused with `EINVAL` by file systems without
+        /// it.
         const WHITEOUT = 4;
         const _ = !0;
     }

@@ -72,8 +72,8 @@ pub(crate) struct Parent<'a> {
     pub(crate) trailing: bool,
 }
 
-/// A walk under way. Where it begins, and the mount that it stays in, are borrowed: to count references to what all CPUs walk through
-/// costs more than the rest of a step.
+/// A walk under way. Where it begins, and the mount that it stays in, are borrowed: to count
+/// references to what all CPUs walk through costs more than the rest of a step.
 pub(crate) struct Walker<'a> {
     ns: &'a Namespace,
     creds: &'a Credentials<'a>,
@@ -273,7 +273,8 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Goes on with what the symbolic link says. `trailing`: a slash stood behind it at the end of the path.
+    /// Goes on with what the symbolic link says. `trailing`: a slash stood behind it at the end of
+    /// the path.
     pub(crate) fn follow(&mut self, link: &Path, trailing: bool) -> SysResult<()> {
         self.links += 1;
         let refused = link.mount.flags().contains(MountFlags::NOSYMFOLLOW);
@@ -332,9 +333,10 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// The dentry of `name` in `dir`, perhaps negative, from the cache or the file system. `cached` asks the cache only (`EAGAIN`).
-/// The file system is asked under the directory's lock, so that no name gets a second dentry while a rename or a creation is
-/// between the file system and the cache: two dentries of one directory would each cache their own idea of what is in it.
+/// The dentry of `name` in `dir`, perhaps negative, from the cache or the file system. `cached`
+/// asks the cache only (`EAGAIN`). The file system is asked under the directory's lock, so that no
+/// name gets a second dentry while a rename or a creation is between the file system and the cache:
+/// two dentries of one directory would each cache their own idea of what is in it.
 pub(crate) fn lookup_child(dir: &Arc<Dentry>, name: &[u8], cached: bool) -> SysResult<Arc<Dentry>> {
     if name.len() > NAME_MAX {
         return Err(Errno::ENAMETOOLONG);

@@ -1,4 +1,5 @@
-//! Threads that change one tree at once: no deadlock, no lost file, and a dentry cache that agrees with the file system.
+//! Threads that change one tree at once: no deadlock, no lost file, and a dentry cache that agrees
+//! with the file system.
 
 use fs::namespace::OpenHow;
 use fs::tmpfs::{Tmpfs, TmpfsOptions};
@@ -44,7 +45,8 @@ fn churn(ns: &Namespace, mut seed: u64, steps: usize) {
     }
 }
 
-/// Walks the tree by listing, and checks each name against a walk through the cache. Counts names by inode.
+/// Walks the tree by listing, and checks each name against a walk through the cache. Counts names
+/// by inode.
 fn check(ns: &Namespace, dir: &Path, links: &mut BTreeMap<u64, (u32, u32)>) -> u32 {
     let ctx = ns.kernel_context();
     let mut names = Vec::new();

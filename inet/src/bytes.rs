@@ -1,10 +1,12 @@
-//! Shared pieces of memory: a packet as the device filled it, what the application wrote, and every part of these.
+//! Shared pieces of memory: a packet as the device filled it, what the application wrote, and every
+//! part of these.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-/// A part of a buffer that others may hold too. Nobody changes it, except the sole owner at its end.
+/// A part of a buffer that others may hold too. Nobody changes it, except the sole owner at its
+/// end.
 #[derive(Clone, Debug, Default)]
 pub struct Bytes {
     /// `None` for nothing at all.
@@ -38,7 +40,8 @@ impl Bytes {
         self.data.as_ref().map_or(0, |data| data.capacity())
     }
 
-    /// Appends to the buffer where nobody else holds it, nothing stands behind this part, and there is room already. Whether it did.
+    /// Appends to the buffer where nobody else holds it, nothing stands behind this part, and there
+    /// is room already. Whether it did.
     pub fn try_append(&mut self, more: &[u8]) -> bool {
         let end = self.end;
         match self.data.as_mut().and_then(Arc::get_mut) {

@@ -1,6 +1,7 @@
 //! The Internet checksum (RFC 1071).
 
-/// A sum in the making. Pieces are added one after the other; all but the last have an even length, or [`Sum::add`] is told.
+/// A sum in the making. Pieces are added one after the other; all but the last have an even length,
+/// or [`Sum::add`] is told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
     total: u64,
@@ -39,7 +40,8 @@ impl Sum {
         self.total = total;
     }
 
-    /// Adds the pseudo header of an upper protocol (RFC 9293, 3.1; RFC 8200, 8.1). The addresses have 4 or 16 bytes.
+    /// Adds the pseudo header of an upper protocol (RFC 9293, 3.1; RFC 8200, 8.1). The addresses
+    /// have 4 or 16 bytes.
     pub fn add_pseudo_header(&mut self, source: &[u8], destination: &[u8], protocol: u8, len: usize) {
         match (source, destination) {
             (&[a, b, c, d], &[e, f, g, h]) => {
@@ -53,7 +55,8 @@ impl Sum {
         self.total += u64::from((len as u32).to_be()) + u64::from(u16::from_le_bytes([0, protocol]));
     }
 
-    /// The sum folded into 16 bits, not complemented: what a device that completes checksums starts from.
+    /// The sum folded into 16 bits, not complemented: what a device that completes checksums starts
+    /// from.
     pub fn folded(self) -> [u8; 2] {
         let sum = (self.total & 0xffff_ffff) + (self.total >> 32);
         let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);

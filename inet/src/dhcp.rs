@@ -151,7 +151,8 @@ impl Client {
                 self.message(REQUEST, now, Some(offer), Ipv4Addr::UNSPECIFIED)
             }
             State::Bound(lease, since) => {
-                // Half of the time that is left, but not more often than once a minute (RFC 2131, 4.4.5).
+                // Half of the time that is left, but not more often than once a minute (RFC 2131,
+                // 4.4.5).
                 let [_, rebinding, end] = lease.times.map(|seconds| since + seconds * SECOND);
                 let limit = if now < rebinding { rebinding } else { end };
                 self.deadline = (now + (limit.saturating_sub(now) / 2).max(60 * SECOND)).min(limit);
@@ -217,7 +218,8 @@ impl Client {
                 self.tries = 0;
                 self.state = State::Bound(lease.clone(), now);
                 match before {
-                    // An answer to a request for one address that grants another: nothing that a server should do.
+                    // An answer to a request for one address that grants another: nothing that a
+                    // server should do.
                     Some(before) => {
                         self.restart(now);
                         (None, Some(Event::Lost(before)))

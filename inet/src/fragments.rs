@@ -1,4 +1,5 @@
-//! Putting fragments of IP packets together again (RFC 791, 3.2; RFC 8200, 4.5), with bounds on what is held for strangers.
+//! Putting fragments of IP packets together again (RFC 791, 3.2; RFC 8200, 4.5), with bounds on
+//! what is held for strangers.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -76,8 +77,9 @@ impl Fragments {
         }
     }
 
-    /// Takes a fragment: its bytes belong at `offset`, and more follow or not. The whole packet's bytes once the last is there.
-    /// A packet with pieces that overlap, contradict each other or reach too far is thrown away (RFC 5722).
+    /// Takes a fragment: its bytes belong at `offset`, and more follow or not. The whole packet's
+    /// bytes once the last is there. A packet with pieces that overlap, contradict each other or
+    /// reach too far is thrown away (RFC 5722).
     pub fn insert(&mut self, key: Key, offset: usize, more: bool, bytes: &[u8], now: u64) -> Option<Vec<u8>> {
         let end = offset + bytes.len();
         let whole_units = bytes.len().is_multiple_of(8);

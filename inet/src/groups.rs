@@ -1,4 +1,5 @@
-//! Telling routers which groups we listen to: IGMPv3 (RFC 3376) and MLDv2 (RFC 3810), as whole IP packets.
+//! Telling routers which groups we listen to: IGMPv3 (RFC 3376) and MLDv2 (RFC 3810), as whole IP
+//! packets.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -40,7 +41,8 @@ pub fn is_reported(group: &IpAddr) -> bool {
     }
 }
 
-/// The packet that reports groups of one family, at most [`MAX_GROUPS`]. Its source is ours, of that family.
+/// The packet that reports groups of one family, at most [`MAX_GROUPS`]. Its source is ours, of
+/// that family.
 pub fn report(source: &IpAddr, record: Record, groups: &[IpAddr]) -> Vec<u8> {
     let groups = groups.get(..groups.len().min(MAX_GROUPS)).unwrap_or_default();
     match source {
@@ -59,7 +61,8 @@ fn igmp(source: &Ipv4Addr, record: Record, groups: &[IpAddr]) -> Vec<u8> {
     const HEADER: usize = 24;
     let len = (HEADER + 8 + 8 * groups.len()) as u16;
     let [l0, l1] = len.to_be_bytes();
-    // Precedence 'internetwork control', time to live 1, and the option that makes routers look (RFC 2113).
+    // Precedence 'internetwork control', time to live 1, and the option that makes routers look
+    // (RFC 2113).
     let mut out = alloc::vec![0x46, 0xc0, l0, l1, 0, 0, 0x40, 0, 1, IGMP, 0, 0];
     out.extend_from_slice(&source.octets());
     out.extend_from_slice(&ROUTERS_V4.octets());
@@ -101,7 +104,8 @@ fn mld(source: &Ipv6Addr, record: Record, groups: &[IpAddr]) -> Vec<u8> {
     out
 }
 
-/// What a router asks: after which group, `None` for all, and within how many milliseconds it wants to know.
+/// What a router asks: after which group, `None` for all, and within how many milliseconds it wants
+/// to know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Query {
     /// The group.

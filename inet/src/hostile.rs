@@ -13,7 +13,8 @@ use crate::tcp::{Config, Header, Limits, MS, Settings, Tcb};
 /// What a connection may hold for either direction.
 const LIMIT: usize = 64 << 10;
 
-/// Feeds the bytes, cut into packets by their own lengths, and checks what must hold whatever they are.
+/// Feeds the bytes, cut into packets by their own lengths, and checks what must hold whatever they
+/// are.
 pub fn feed(bytes: &[u8]) {
     let packets = cut(bytes);
     segments(&packets);
@@ -54,7 +55,8 @@ fn cut(mut bytes: &[u8]) -> Vec<&[u8]> {
     packets
 }
 
-/// Segments to a connection: first one that opens it, then some that are where they should be but for what the packet says.
+/// Segments to a connection: first one that opens it, then some that are where they should be but
+/// for what the packet says.
 fn segments(packets: &[&[u8]]) {
     let limits = Limits { receive: LIMIT, receive_max: LIMIT, send: LIMIT };
     let config = Config { mss: 1460, default_mss: 536, limits };

@@ -40,7 +40,8 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 impl Flow {
-    /// The keyed hash of the flow, for what an outsider learns from: it costs more than [`Flow::place`].
+    /// The keyed hash of the flow, for what an outsider learns from: it costs more than
+    /// [`Flow::place`].
     pub fn hash(&self, key: Key) -> u64 {
         let [a, b] = words(&self.local.ip());
         let [c, d] = words(&self.remote.ip());
@@ -51,7 +52,8 @@ impl Flow {
         u64::from(self.local.port()) << 16 | u64::from(self.remote.port())
     }
 
-    /// Where the flow is in a table: a hash that nobody can steer who does not know the key and does not see it.
+    /// Where the flow is in a table: a hash that nobody can steer who does not know the key and
+    /// does not see it.
     pub fn place(&self, key: Key) -> u64 {
         let ports = self.ports();
         let [local, remote] = [self.local.ip(), self.remote.ip()];
@@ -153,7 +155,8 @@ mod tests {
                 remote.set_port(port);
                 let local = if remote.is_ipv4() { "10.0.0.2:80" } else { "[fec0::2]:80" };
                 let place = Flow { local: local.parse().unwrap(), remote }.place(key);
-                // Both ends of the hash are used: one for the part of the table, one for the place in it.
+                // Both ends of the hash are used: one for the part of the table, one for the place
+                // in it.
                 counts[(place >> 32) as usize % 64] += 1;
                 counts[place as usize % 64] += 1;
             }

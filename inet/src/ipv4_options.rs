@@ -1,7 +1,9 @@
-//! The options of IPv4 packets (RFC 791, 3.1; RFC 1812, 5.2.4): what a program asks to be sent, what has come, and the answer to it.
+//! The options of IPv4 packets (RFC 791, 3.1; RFC 1812, 5.2.4): what a program asks to be sent,
+//! what has come, and the answer to it.
 //!
-//! As on Linux, options keep the form in which they leave: each pointer is behind the place that is filled in as the packet is made, and
-//! a source route begins with its second address, as the first is the packet's destination.
+//! As on Linux, options keep the form in which they leave: each pointer is behind the place that is
+//! filled in as the packet is made, and a source route begins with its second address, as the first
+//! is the packet's destination.
 
 use arrayvec::ArrayVec;
 use core::net::Ipv4Addr;
@@ -69,8 +71,8 @@ fn byte(bytes: &[u8], at: usize) -> usize {
 }
 
 impl Ipv4Options {
-    /// Options that a program asks to be sent, padded. `None` for what is malformed, or what only the `privileged` may send. `elsewhere`
-    /// says whether an address is somebody else's.
+    /// Options that a program asks to be sent, padded. `None` for what is malformed, or what only
+    /// the `privileged` may send. `elsewhere` says whether an address is somebody else's.
     pub fn to_send(bytes: &[u8], privileged: bool, elsewhere: impl Fn(Ipv4Addr) -> bool) -> Option<Self> {
         let mut padded = OptionBytes::new();
         padded.try_extend_from_slice(bytes).ok()?;
@@ -81,7 +83,8 @@ impl Ipv4Options {
         options.read(None, privileged, &elsewhere).ok().map(|()| options)
     }
 
-    /// Options that have come, with our own entries made. `Err` with the place in them that is wrong.
+    /// Options that have come, with our own entries made. `Err` with the place in them that is
+    /// wrong.
     pub fn arrived(bytes: &[u8], here: Here, elsewhere: impl Fn(Ipv4Addr) -> bool) -> Result<Self, usize> {
         let mut own = OptionBytes::new();
         own.try_extend_from_slice(bytes).map_err(|_| 0_usize)?;
@@ -113,7 +116,8 @@ impl Ipv4Options {
                 TIMESTAMP => self.read_stamps(at, len, here, privileged, elsewhere)?,
                 ROUTER_ALERT if len < 4 => return Err(at + 1),
                 ROUTER_ALERT => self.router_alert |= self.bytes.get(at + 2..at + 4) == Some(&[0, 0]),
-                // A security label is for those who have rules about them; others are for the privileged.
+                // A security label is for those who have rules about them; others are for the
+                // privileged.
                 COMMERCIAL_SECURITY => return Err(at),
                 _ if !privileged => return Err(at),
                 _ => {}
@@ -325,7 +329,8 @@ impl Ipv4Options {
         out
     }
 
-    /// The options of an answer to a packet from `sender` that had these. `None` where they leave no room for what is to be recorded.
+    /// The options of an answer to a packet from `sender` that had these. `None` where they leave
+    /// no room for what is to be recorded.
     pub fn answer(&self, sender: Ipv4Addr, elsewhere: impl Fn(Ipv4Addr) -> bool) -> Option<Self> {
         let mut out = Self::default();
         if let Some(at) = self.record_route {

@@ -1,4 +1,5 @@
-//! The extension headers of IPv6 packets (RFC 8200, 4): what a program asks to be sent, and what has come.
+//! The extension headers of IPv6 packets (RFC 8200, 4): what a program asks to be sent, and what
+//! has come.
 
 use alloc::vec::Vec;
 
@@ -59,18 +60,21 @@ impl Headers {
         self.in_order().map(|(_, header)| header.len()).sum()
     }
 
-    /// How many of them each fragment of a packet has: all before the options for the destination alone.
+    /// How many of them each fragment of a packet has: all before the options for the destination
+    /// alone.
     pub fn repeated(&self) -> usize {
         self.len() - self.destination.len()
     }
 
-    /// Where a packet with a segment routing header goes first (RFC 8754, 4.1), in place of its destination.
+    /// Where a packet with a segment routing header goes first (RFC 8754, 4.1), in place of its
+    /// destination.
     pub fn first_hop(&self) -> Option<[u8; 16]> {
         let last = usize::from(*self.routing.get(4)?);
         self.routing.get(UNIT + 16 * last..)?.first_chunk().copied()
     }
 
-    /// The chain before an upper `protocol` to `destination`: what kind the first is, and all their bytes. `None` without memory.
+    /// The chain before an upper `protocol` to `destination`: what kind the first is, and all their
+    /// bytes. `None` without memory.
     pub fn chain(&self, protocol: u8, destination: [u8; 16]) -> Option<(u8, Vec<u8>)> {
         let mut out = Vec::new();
         out.try_reserve_exact(self.len()).ok()?;
@@ -90,7 +94,8 @@ impl Headers {
     }
 }
 
-/// Whether a segment routing header is sound (RFC 8754, 2): the only routing header that a program may have sent.
+/// Whether a segment routing header is sound (RFC 8754, 2): the only routing header that a program
+/// may have sent.
 pub fn is_segment_routing(header: &[u8]) -> bool {
     const TYPE: u8 = 4;
     const TLV_HEADER: usize = 2;
@@ -109,7 +114,8 @@ pub fn is_segment_routing(header: &[u8]) -> bool {
     true
 }
 
-/// The headers of a packet that has come: `first` says of which kind the first is, `bytes` are those before the upper protocol.
+/// The headers of a packet that has come: `first` says of which kind the first is, `bytes` are
+/// those before the upper protocol.
 pub fn of_packet(first: u8, bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
     let (mut kind, mut rest) = (first, bytes);
     core::iter::from_fn(move || {
@@ -134,8 +140,8 @@ pub struct Refusal {
     pub of_many: bool,
 }
 
-/// Whether the options of a hop-by-hop or destination header let the packet go on (RFC 8200, 4.2; Linux's bounds): what is not known
-/// says so itself, and padding is short and empty.
+/// Whether the options of a hop-by-hop or destination header let the packet go on (RFC 8200, 4.2;
+/// Linux's bounds): what is not known says so itself, and padding is short and empty.
 pub fn check_options(header: &[u8]) -> Result<(), Refusal> {
     const SILENT: Refusal = Refusal { told: None, of_many: false };
     const PAD1: u8 = 0;

@@ -1,12 +1,15 @@
-//! Internet protocols without a kernel: what a segment does to a connection, and what a connection sends.
+//! Internet protocols without a kernel: what a segment does to a connection, and what a connection
+//! sends.
 //!
-//! Nothing here does input or output, reads a clock or takes a lock. The kernel hands in segments and the time, and asks what is to
-//! be sent; so everything here is tested, and fuzzed, on the host.
+//! Nothing here does input or output, reads a clock or takes a lock. The kernel hands in segments
+//! and the time, and asks what is to be sent; so everything here is tested, and fuzzed, on the
+//! host.
 //!
-//! Why not smoltcp's sockets: its interface offers every packet, and every wake-up, to each socket of a set in turn, its sockets
-//! have buffers of a fixed size from the start, a listening socket is the one connection it becomes, and a socket does not tell a
-//! reset from a time-out. A server with a thousand connections needs none of these, and the state machine that has none of them is
-//! what this crate is.
+//! Why not smoltcp's sockets: its interface offers every packet, and every wake-up, to each socket
+//! of a set in turn, its sockets have buffers of a fixed size from the start, a listening socket is
+//! the one connection it becomes, and a socket does not tell a reset from a time-out. A server with
+//! a thousand connections needs none of these, and the state machine that has none of them is what
+//! this crate is.
 #![no_std]
 #![forbid(unsafe_code)]
 

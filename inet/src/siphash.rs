@@ -1,5 +1,6 @@
-//! SipHash-2-4 (Aumasson, Bernstein 2012): a keyed hash that an outsider cannot steer, for tables that packets are looked up in,
-//! initial sequence numbers (RFC 6528), ports (RFC 6056) and SYN cookies.
+//! SipHash-2-4 (Aumasson, Bernstein 2012): a keyed hash that an outsider cannot steer, for tables
+//! that packets are looked up in, initial sequence numbers (RFC 6528), ports (RFC 6056) and SYN
+//! cookies.
 
 use core::hash::Hasher;
 

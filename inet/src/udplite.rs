@@ -10,13 +10,15 @@ pub const PROTOCOL: u8 = 136;
 /// Length of the header, which is always covered.
 pub const HEADER: usize = 8;
 
-/// The header's third field, for a datagram of `len` bytes whose sender asks for `asked` bytes; 0 stands for all of them.
+/// The header's third field, for a datagram of `len` bytes whose sender asks for `asked` bytes; 0
+/// stands for all of them.
 pub fn field(asked: Option<u16>, len: usize) -> u16 {
     let all = u16::try_from(len).unwrap_or(0);
     asked.filter(|asked| usize::from(*asked) < len).unwrap_or(all)
 }
 
-/// How many of a datagram's `len` bytes a header's field says are covered. `None` where a datagram with it is to be dropped.
+/// How many of a datagram's `len` bytes a header's field says are covered. `None` where a datagram
+/// with it is to be dropped.
 pub fn covered(field: u16, len: usize) -> Option<usize> {
     match usize::from(field) {
         0 => Some(len),
@@ -25,8 +27,8 @@ pub fn covered(field: u16, len: usize) -> Option<usize> {
     }
 }
 
-/// The checksum of a datagram that goes from `source` to `destination`: over the pseudo header, which has the whole length, and the
-/// first `covered` bytes of the pieces.
+/// The checksum of a datagram that goes from `source` to `destination`: over the pseudo header,
+/// which has the whole length, and the first `covered` bytes of the pieces.
 pub fn checksum<'a>(
     (source, destination): (&IpAddr, &IpAddr),
     covered: usize,

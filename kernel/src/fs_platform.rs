@@ -17,12 +17,14 @@ struct Machine;
 /// One part in so many of memory is left for programs by caches, which others must give up first.
 const LEFT_BY_CACHES: u64 = 8;
 
-/// Files leave the kernel its reserve, as programs do, and programs so many pages to go on with: a full disk is no reason to end.
+/// Files leave the kernel its reserve, as programs do, and programs so many pages to go on with: a
+/// full disk is no reason to end.
 fn left_by_files() -> u64 {
     frames::total() as u64 / 32
 }
 
-/// How many pages a fault had to find that found none: where there are some for programs, it was one of a file.
+/// How many pages a fault had to find that found none: where there are some for programs, it was
+/// one of a file.
 pub fn pages_wanted() -> u64 {
     if user_page::available(1) { left_by_files() } else { 1 }
 }

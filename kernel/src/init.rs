@@ -17,13 +17,14 @@ use task::thread::{NewTask, Task};
 use task::{current, sched, table};
 use vm::AddressSpace;
 
-/// Exit statuses as a shell gives them: the program cannot be set up, is there but cannot be executed, is not there.
+/// Exit statuses as a shell gives them: the program cannot be set up, is there but cannot be
+/// executed, is not there.
 const STATUS_NOT_SET_UP: i32 = 125;
 const STATUS_NOT_EXECUTABLE: i32 = 126;
 const STATUS_NOT_FOUND: i32 = 127;
 
-/// Makes the first process and lets it run: its thread unpacks the root file system, executes the program and becomes it.
-/// `ENOMEM`.
+/// Makes the first process and lets it run: its thread unpacks the root file system, executes the
+/// program and becomes it. `ENOMEM`.
 pub fn start(root: fs::Path) -> SysResult<()> {
     let pid = table::allocate_id();
     let process = Arc::new(Process::new(pid, AddressSpace::new()?, Arc::new(SigHand::default())));
@@ -52,8 +53,8 @@ extern "C" fn become_program(_: usize) -> ! {
     let task = current();
     irq::disable();
     let frame = task.frame_ptr();
-    // SAFETY: execve has laid the program's registers out there, at the top of this thread's own stack, above everything that
-    // this function still uses; interrupts are off.
+    // SAFETY: execve has laid the program's registers out there, at the top of this thread's own
+    // stack, above everything that this function still uses; interrupts are off.
     unsafe {
         crate::entry::traps::leave_to_application(&mut *frame);
         trap_entry::enter_application(frame)

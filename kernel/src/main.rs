@@ -72,7 +72,8 @@ const BUILT: u64 = match u64::from_str_radix(env!("SKIFF_BUILT"), 10) {
     Err(_) => panic!("build.rs writes a number"),
 };
 
-/// Whether code, constants and what is said of the payload are as mkimage made them. Nothing of that has been written to yet.
+/// Whether code, constants and what is said of the payload are as mkimage made them. Nothing of
+/// that has been written to yet.
 #[cfg(target_os = "none")]
 fn image_is_whole() -> bool {
     let image = arch::boot::Image::read();

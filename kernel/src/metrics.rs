@@ -1,5 +1,6 @@
-//! What was counted and who runs, for the host: `skiff top` and the metrics endpoint. A line each, a word that says what it
-//! is, then its values; `end` is the last. Made in interrupt context, where the host's question arrives.
+//! What was counted and who runs, for the host: `skiff top` and the metrics endpoint. A line each,
+//! a word that says what it is, then its values; `end` is the last. Made in interrupt context,
+//! where the host's question arrives.
 
 use alloc::string::String;
 use core::fmt::Write;

@@ -1,5 +1,5 @@
-//! What the kernel's command line may say. A value that means nothing ends the machine at once: whoever wrote it wants something
-//! else than what would come of it.
+//! What the kernel's command line may say. A value that means nothing ends the machine at once:
+//! whoever wrote it wants something else than what would come of it.
 
 use core::net::IpAddr;
 

@@ -11,7 +11,8 @@ pub fn save_files() {
     }
 }
 
-/// Ends the virtual machine because its first process ended with wait status `status`. Other processes end with it.
+/// Ends the virtual machine because its first process ended with wait status `status`. Other
+/// processes end with it.
 pub fn program_ended(status: u32) -> ! {
     let signal = status & 0x7f;
     let code = if signal != 0 { 128 + signal } else { status >> 8 & 0xff };

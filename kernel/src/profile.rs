@@ -1,5 +1,6 @@
-//! `profile=HZ`: what the CPUs do, asked that many times a second. A sample goes to the host, which knows of symbols and of
-//! unwind tables: the kernel's own return addresses, the application's place, and a piece of its stack.
+//! `profile=HZ`: what the CPUs do, asked that many times a second. A sample goes to the host, which
+//! knows of symbols and of unwind tables: the kernel's own return addresses, the application's
+//! place, and a piece of its stack.
 //!
 //! Off, it costs a timer interrupt and a context switch one load.
 

@@ -1,4 +1,5 @@
-//! `trace`, `trace=CALLS`: system calls in strace's format, sent to the host; and the counts of calls for `stats`.
+//! `trace`, `trace=CALLS`: system calls in strace's format, sent to the host; and the counts of
+//! calls for `stats`.
 //!
 //! When nothing is traced, that costs a call one load.
 
@@ -41,7 +42,8 @@ pub fn init() {
     }
 }
 
-/// The counters, as `stats` prints them and `/proc/skiff/stats` shows them: a number and what it counts.
+/// The counters, as `stats` prints them and `/proc/skiff/stats` shows them: a number and what it
+/// counts.
 pub fn stats() -> String {
     let mut rows = counters::calls();
     rows.sort_by_key(|row| (Reverse(row.trapped + row.direct + row.vdso), row.nr));
@@ -84,12 +86,14 @@ pub fn stats() -> String {
     text
 }
 
-/// A line that has been begun: its text is with [`OPEN`], unless another thread's line came between.
+/// A line that has been begun: its text is with [`OPEN`], unless another thread's line came
+/// between.
 pub struct Line {
     pending: Pending,
 }
 
-/// The line that has been begun last, while nothing came after it: only then it can go on where it is.
+/// The line that has been begun last, while nothing came after it: only then it can go on where it
+/// is.
 struct Open {
     tid: i32,
     text: String,

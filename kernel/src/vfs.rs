@@ -142,8 +142,9 @@ pub fn check_options(kind: &str, data: &str) -> SysResult<()> {
     }
 }
 
-/// A new file system of this type, or the one that all mounts of it show. `ENODEV` for an unknown type, `EINVAL` for unknown options, and
-/// the errors of [`source_device`] for one that is on a device.
+/// A new file system of this type, or the one that all mounts of it show. `ENODEV` for an unknown
+/// type, `EINVAL` for unknown options, and the errors of [`source_device`] for one that is on a
+/// device.
 pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: bool) -> SysResult<Arc<dyn FileSystem>> {
     if is_on_device(kind) {
         return Ok(ext4_mount::mount(source_device(source)?, kind, data, read_only, rng::next_u64)?);
@@ -164,7 +165,8 @@ pub fn file_system(kind: &str, source: Option<&[u8]>, data: &str, read_only: boo
     Ok(made)
 }
 
-/// The block device at a path. `EINVAL` without one, `ENOTBLK` for what is none, `EACCES` on a mount that has no devices.
+/// The block device at a path. `EINVAL` without one, `ENOTBLK` for what is none, `EACCES` on a
+/// mount that has no devices.
 fn source_device(source: Option<&[u8]>) -> SysResult<Arc<Device>> {
     let text = source.filter(|text| !text.is_empty()).ok_or(Errno::EINVAL)?;
     let found = with_fs(|ctx| namespace().resolve(ctx, None, text, LookupFlags::FOLLOW))?;
@@ -181,8 +183,8 @@ fn source_device(source: Option<&[u8]>) -> SysResult<Arc<Device>> {
 /// How what is no place for programs is mounted.
 const SECURE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC).union(MountFlags::RELATIME);
 
-/// A tmpfs that is counted in [`shmem_pages`]. Where nothing else is said it may have half of memory, and as many inodes as that has
-/// pages.
+/// A tmpfs that is counted in [`shmem_pages`]. Where nothing else is said it may have half of
+/// memory, and as many inodes as that has pages.
 pub fn new_tmpfs(options: TmpfsOptions) -> SysResult<Arc<Tmpfs>> {
     let fs = Tmpfs::new(TmpfsOptions { default_limit: half_of_memory(), ..options })?;
     let mut all = MEMORY.lock();
@@ -249,8 +251,8 @@ pub struct Manifest {
     pub cwd: Vec<u8>,
 }
 
-/// Unpacks the payload of the image and the boot modules over it, mounts what every Linux system has, and tells which program to
-/// run. The error is a message for the user.
+/// Unpacks the payload of the image and the boot modules over it, mounts what every Linux system
+/// has, and tells which program to run. The error is a message for the user.
 pub fn populate() -> Result<Manifest, String> {
     let mut manifest = ArchiveManifest::default();
     for mut archive in boot_pages::archives() {

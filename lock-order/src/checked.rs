@@ -12,7 +12,8 @@ pub trait Context: Sync {
     /// Calls `f` with what this CPU holds of spinning locks, with interrupts off.
     fn with_cpu(&self, f: &mut dyn FnMut(&Held));
 
-    /// Calls `f` with what the running task holds of sleeping locks; not at all where there is none.
+    /// Calls `f` with what the running task holds of sleeping locks; not at all where there is
+    /// none.
     fn with_task(&self, f: &mut dyn FnMut(&Held));
 
     /// Whether this CPU takes interrupts.
@@ -138,14 +139,15 @@ pub fn release(class: &Class) {
     context.with_cpu(&mut |held| held.remove(id));
 }
 
-/// A spinning lock is about to be taken that must not be taken with interrupts off: they may be off because of a lock that
-/// the handler wants which interrupts the holder of this one.
+/// A spinning lock is about to be taken that must not be taken with interrupts off: they may be off
+/// because of a lock that the handler wants which interrupts the holder of this one.
 pub fn interrupts_may_come(class: &Class) {
     let Some(context) = context() else { return };
     assert!(context.interrupts_are_on(), "the spin lock {class} is taken with interrupts off");
 }
 
-/// A sleeping lock is about to be taken; [`acquired_sleeping`] follows, unless a signal ends the wait.
+/// A sleeping lock is about to be taken; [`acquired_sleeping`] follows, unless a signal ends the
+/// wait.
 pub fn acquire_sleeping(class: &Class) {
     may_sleep();
     let Some(context) = context() else { return };
@@ -187,7 +189,8 @@ pub fn may_wait_for_others() {
     }
 }
 
-/// The caller is about to wait for an answer of other CPUs: one of them may wait for a spinning lock with interrupts off.
+/// The caller is about to wait for an answer of other CPUs: one of them may wait for a spinning
+/// lock with interrupts off.
 pub fn may_wait_for_cpus() {
     may_sleep();
 }

@@ -52,7 +52,8 @@ pub(crate) struct Graph {
     known: [[u64; MAX_CLASSES / 64]; MAX_CLASSES],
     edges: [Edge; MAX_EDGES],
     len: usize,
-    /// For the search: classes to visit, and by which edge the way to each began. Not on the stack, which is small.
+    /// For the search: classes to visit, and by which edge the way to each began. Not on the stack,
+    /// which is small.
     open: [u16; MAX_CLASSES + 1],
     first: [Option<u16>; MAX_CLASSES],
 }
@@ -84,7 +85,8 @@ impl Graph {
         self.classes.get(class.index()).copied().flatten()
     }
 
-    /// Notes that `to` is taken with `from` held, by whom `stack` tells. The opposite order is an error.
+    /// Notes that `to` is taken with `from` held, by whom `stack` tells. The opposite order is an
+    /// error.
     pub fn note(&mut self, from: ClassId, to: ClassId, stack: impl FnOnce() -> Stack) -> Result<(), Opposite> {
         let (a, b) = (from.index(), to.index());
         if a == b || self.known[a][b / 64] >> (b % 64) & 1 != 0 {

@@ -7,8 +7,8 @@ use crate::graph::ClassId;
 /// Most locks that one holds at a time. What is taken beyond that is not checked.
 const DEPTH: usize = 24;
 
-/// The locks that a CPU or a task holds, in the order of taking. Only its owner uses it (a CPU with interrupts off), so
-/// that no order between its parts matters.
+/// The locks that a CPU or a task holds, in the order of taking. Only its owner uses it (a CPU with
+/// interrupts off), so that no order between its parts matters.
 pub struct Held {
     classes: [AtomicU16; DEPTH],
     len: AtomicUsize,
@@ -29,7 +29,8 @@ impl Held {
         }
     }
 
-    /// The last one of a class is freed. It need not be there: it may have been taken before anything was checked.
+    /// The last one of a class is freed. It need not be there: it may have been taken before
+    /// anything was checked.
     pub(crate) fn remove(&self, class: ClassId) {
         let len = self.len.load(Ordering::Relaxed);
         let Some(held) = self.classes.get(..len) else { return };

@@ -1,4 +1,5 @@
-//! The closure of a program: its interpreter, and the shared libraries that its loader will find, by that loader's own rules.
+//! The closure of a program: its interpreter, and the shared libraries that its loader will find,
+//! by that loader's own rules.
 //!
 //! glibc: ld.so(8). musl: ldso/dynlink.c and the page "Functional differences from glibc".
 
@@ -18,7 +19,8 @@ const MUSL_DIRS: &str = "/lib:/usr/local/lib:/usr/lib";
 const MUSL_PATH_FILE: &str = "/etc/ld-musl-x86_64.path";
 /// Library names that musl's loader answers itself: `lib` + one of these + `.`.
 const MUSL_BUILT_IN: [&str; 8] = ["c", "pthread", "rt", "m", "dl", "util", "xnet", "c.musl-x86_64"];
-/// glibc opens it by dlopen(3) for pthread_exit(3) and pthread_cancel(3), and aborts where it is not there.
+/// glibc opens it by dlopen(3) for pthread_exit(3) and pthread_cancel(3), and aborts where it is
+/// not there.
 const GLIBC_UNWINDER: &str = "libgcc_s.so.1";
 const LD_SO_CACHE: &str = "/etc/ld.so.cache";
 /// Where glibc has locales that are directories, and the variables that name one (locale(7)).

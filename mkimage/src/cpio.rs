@@ -1,8 +1,10 @@
-//! The archive that a kernel unpacks as its root: cpio "newc" (cpio(5)), with the data of larger files on page boundaries.
+//! The archive that a kernel unpacks as its root: cpio "newc" (cpio(5)), with the data of larger
+//! files on page boundaries.
 //!
-//! A member is a 110-byte header of hexadecimal fields, the name with a closing NUL, padding to 4 bytes, the data, padding
-//! to 4 bytes. A name may be followed by further NUL bytes that count into `namesize`: this is how data is moved to a
-//! page boundary, which lets the kernel use it in place as page-cache pages. The kernel's reader is `fs::cpio`.
+//! A member is a 110-byte header of hexadecimal fields, the name with a closing NUL, padding to 4
+//! bytes, the data, padding to 4 bytes. A name may be followed by further NUL bytes that count into
+//! `namesize`: this is how data is moved to a page boundary, which lets the kernel use it in place
+//! as page-cache pages. The kernel's reader is `fs::cpio`.
 
 use fs::cpio::seal::{self, Sum};
 use std::io::{self, Read, Write};
@@ -28,7 +30,8 @@ pub struct Header {
     pub nlink: u32,
     /// Modification time in seconds since 1970.
     pub mtime: u32,
-    /// Its nanoseconds. They stand in the field that a format with checksums has these in, which readers of this one pass over.
+    /// Its nanoseconds. They stand in the field that a format with checksums has these in, which
+    /// readers of this one pass over.
     pub nanoseconds: u32,
     /// Device number of a device node: major, minor.
     pub rdev: (u32, u32),
@@ -65,7 +68,8 @@ impl<W: Write> Writer<W> {
         Self { out: Summed { inner: out, sum: Sum::new() }, offset: 0, align: true }
     }
 
-    /// Starts an archive without page alignment, for readers that bound the length of a name (Linux: PATH_MAX).
+    /// Starts an archive without page alignment, for readers that bound the length of a name
+    /// (Linux: PATH_MAX).
     pub fn plain(out: W) -> Self {
         Self { out: Summed { inner: out, sum: Sum::new() }, offset: 0, align: false }
     }
@@ -97,7 +101,8 @@ impl<W: Write> Writer<W> {
         self.pad(4)
     }
 
-    /// Writes the trailer and, where it is for Skiff's kernel, the seal; returns the sink and the archive's length in bytes.
+    /// Writes the trailer and, where it is for Skiff's kernel, the seal; returns the sink and the
+    /// archive's length in bytes.
     pub fn finish(mut self) -> io::Result<(W, u64)> {
         self.member(TRAILER.as_bytes(), Header { nlink: 1, ..Header::default() }, 0, &mut io::empty())?;
         let mut out = self.out.inner;

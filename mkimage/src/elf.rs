@@ -1,6 +1,7 @@
 //! What an ELF file asks of its surroundings: interpreter, libraries, and where to look for them.
 //!
-//! Only the headers and the dynamic section are read, so that a 100 MB program costs no more than a small one.
+//! Only the headers and the dynamic section are read, so that a 100 MB program costs no more than a
+//! small one.
 
 use crate::error::{At, Error, Result};
 use goblin::container::{Container, Ctx, Endian};
@@ -33,7 +34,8 @@ pub struct Object {
     pub soname: Option<String>,
     /// It names a function that takes the environment's locale.
     pub localised: bool,
-    /// A segment ends behind the file, as where it was cut off: it starts, and its missing pages are `SIGBUS`.
+    /// A segment ends behind the file, as where it was cut off: it starts, and its missing pages
+    /// are `SIGBUS`.
     pub cut_off: bool,
 }
 
@@ -89,7 +91,8 @@ pub fn read(path: &Path) -> Result<Object> {
         return Err(Error::elf(path, "no ELF header"));
     }
     let wrong = |found: String| Error::WrongArchitecture { path: path.into(), found };
-    // A 32-bit header is shorter than ours: its machine field is at the same place (ELF spec, figure 1-3).
+    // A 32-bit header is shorter than ours: its machine field is at the same place (ELF spec,
+    // figure 1-3).
     let machine = head.get(18..20).map_or(0, |m| {
         let raw = [m[0], m[1]];
         if head[EI_DATA] == ELFDATA2MSB { u16::from_be_bytes(raw) } else { u16::from_le_bytes(raw) }

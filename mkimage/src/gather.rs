@@ -1,4 +1,5 @@
-//! From options to a root file system: the program, its closure, added files and packages, and the little that every guest has.
+//! From options to a root file system: the program, its closure, added files and packages, and the
+//! little that every guest has.
 
 use crate::closure::Closure;
 use crate::error::{At, Error, Result};
@@ -10,7 +11,8 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The environment that a program gets where nothing else is said: as from login(1), with the locale that every Debian has.
+/// The environment that a program gets where nothing else is said: as from login(1), with the
+/// locale that every Debian has.
 pub const DEFAULT_ENV: [&str; 5] = [
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME=/root",
@@ -137,7 +139,8 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     }
     closure.locale()?;
     let (missing, cut_off) = (std::mem::take(&mut closure.missing), std::mem::take(&mut closure.cut_off));
-    // A library that is there, if not where its user's own loader would look, is loaded by other means first.
+    // A library that is there, if not where its user's own loader would look, is loaded by other
+    // means first.
     let absent = missing.into_iter().filter(|(_, name)| !tree.iter().any(|(p, _)| p.ends_with(name)));
     warnings.extend(absent.map(|(path, name)| format!("{} needs {name}, which is not there", path.display())));
     warnings.extend(cut_off.iter().map(|path| format!("{} ends before its last segment (is it cut off?)", path.display())));
@@ -155,8 +158,8 @@ pub fn gather(options: &Options) -> Result<Gathered> {
     Ok(Gathered { tree, manifest, warnings })
 }
 
-/// Decides which program is meant and whose files it runs with: a program in the root file system with those alone, one
-/// of the host with the host's behind them.
+/// Decides which program is meant and whose files it runs with: a program in the root file system
+/// with those alone, one of the host with the host's behind them.
 fn locate(options: &Options, env: &[String]) -> Result<(Tree, PathBuf)> {
     let program = Path::new(&options.program);
     let bare_name = !options.program.contains('/');
@@ -202,7 +205,8 @@ fn locate_on_host(options: &Options, env: &[String], layers: Vec<PathBuf>) -> Re
     }
 }
 
-/// `--add PATH[:GUESTPATH]`. An absolute path keeps its place, a relative one goes below the guest's working directory.
+/// `--add PATH[:GUESTPATH]`. An absolute path keeps its place, a relative one goes below the
+/// guest's working directory.
 fn add(tree: &mut Tree, spec: &str, cwd: &str, warnings: &mut Vec<String>) -> Result<Vec<PathBuf>> {
     let (spec, optional) = optional(spec);
     let (host, guest) = match spec.split_once(':') {
@@ -223,7 +227,8 @@ fn add(tree: &mut Tree, spec: &str, cwd: &str, warnings: &mut Vec<String>) -> Re
     Ok(below.map(|(p, _)| p.to_path_buf()).collect())
 }
 
-/// Brings what links lead to that were placed with `host` at `guest`, and would lead nowhere in the guest.
+/// Brings what links lead to that were placed with `host` at `guest`, and would lead nowhere in the
+/// guest.
 fn targets(tree: &mut Tree, host: &Path, guest: &Path, warnings: &mut Vec<String>) -> Result<()> {
     let mut pending = vec![(host.to_path_buf(), guest.to_path_buf())];
     let mut seen = HashSet::new();
@@ -269,7 +274,8 @@ fn optional(text: &str) -> (&str, bool) {
     text.strip_suffix('?').map_or((text, false), |rest| (rest, true))
 }
 
-/// Directories, links and files of /etc that every guest has, where the root file system brings none.
+/// Directories, links and files of /etc that every guest has, where the root file system brings
+/// none.
 fn base(tree: &mut Tree) -> Result<()> {
     for link in MERGED_USR {
         if tree.find(Path::new(link))?.is_some() {

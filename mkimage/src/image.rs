@@ -1,7 +1,9 @@
-//! The image file: the kernel's ELF with the archive as one more segment, so that the one file boots by itself.
+//! The image file: the kernel's ELF with the archive as one more segment, so that the one file
+//! boots by itself.
 //!
-//! The kernel has a 32-byte record, [`MAGIC`] followed by the archive's physical address and length, that is filled in
-//! here. Sections are dropped: what the kernel needs of its own symbols travels in the archive.
+//! The kernel has a 32-byte record, [`MAGIC`] followed by the archive's physical address and
+//! length, that is filled in here. Sections are dropped: what the kernel needs of its own symbols
+//! travels in the archive.
 
 use crate::cpio;
 use crate::error::{At, Error, Result};
@@ -17,9 +19,10 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Opens the kernel's payload record; five little-endian u64 follow it: physical address and length of the archive, the sum of
-/// the file before the archive (with zeros in its own place), the sum of what the kernel checks of itself, and the length of its
-/// constants. The last byte is the version of all this.
+/// Opens the kernel's payload record; five little-endian u64 follow it: physical address and length
+/// of the archive, the sum of the file before the archive (with zeros in its own place), the sum of
+/// what the kernel checks of itself, and the length of its constants. The last byte is the version
+/// of all this.
 pub const MAGIC: &[u8; 16] = b"SKIFFPAYLOAD\0\0\0\x02";
 const RECORD_LEN: usize = 56;
 /// Offsets in the record.
@@ -90,7 +93,8 @@ impl Kernel {
         std::fs::write(out, &self.stripped).at(out)
     }
 
-    /// Writes kernel and archive into one file; `archive` writes the archive and returns its length.
+    /// Writes kernel and archive into one file; `archive` writes the archive and returns its
+    /// length.
     pub fn write_image(&self, out: &Path, archive: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<()> {
         let table_at = (self.stripped.len() as u64).next_multiple_of(8);
         let table_len = (self.phdrs.len() + 1) * SIZEOF_PHDR;
@@ -123,7 +127,8 @@ impl Kernel {
             p_memsz: len,
             p_align: cpio::PAGE,
         };
-        // Loaders that want segments in ascending order get them so: the payload comes after every other PT_LOAD.
+        // Loaders that want segments in ascending order get them so: the payload comes after every
+        // other PT_LOAD.
         let last_load = self.phdrs.iter().rposition(|p| p.p_type == PT_LOAD).map_or(0, |i| i + 1);
         let mut phdrs = self.phdrs.clone();
         phdrs.insert(last_load, payload);
@@ -142,8 +147,8 @@ impl Kernel {
         file.write_all_at(&head, 0).at(out)
     }
 
-    /// What the kernel finds when it adds up code and constants as they are loaded, and where its payload is; and the length of
-    /// the constants.
+    /// What the kernel finds when it adds up code and constants as they are loaded, and where its
+    /// payload is; and the length of the constants.
     fn kernel_sum(&self, payload: u64, len: u64) -> (u64, u64) {
         let mut sum = Sum::new();
         let mut last = 0;
@@ -223,7 +228,8 @@ pub fn is_image(path: &Path) -> bool {
     phdrs.iter().any(|p| p.p_type == PT_NOTE) && phdrs.iter().any(|p| p.p_type == PT_LOAD && p.p_vaddr >= KERNEL_BASE)
 }
 
-/// Reads all of an image; which part is not as it was written, if one is not. A bare kernel has no sums.
+/// Reads all of an image; which part is not as it was written, if one is not. A bare kernel has no
+/// sums.
 fn check_sums(file: &File, (payload_at, payload_len): (u64, u64)) -> std::io::Result<std::result::Result<(), &'static str>> {
     let mut head = vec![0; payload_at as usize];
     file.read_exact_at(&mut head, 0)?;
@@ -269,7 +275,8 @@ impl Image {
         let ctx = goblin::container::Ctx::new(goblin::container::Container::Big, goblin::container::Endian::Little);
         let phdrs = ProgramHeader::parse(&table, 0, header.e_phnum as usize, ctx).map_err(|_| bad("damaged image"))?;
         let mut payload = (0, 0);
-        // mkimage puts it behind all other segments, and the table of these before it; a bare kernel's table is at its start.
+        // mkimage puts it behind all other segments, and the table of these before it; a bare
+        // kernel's table is at its start.
         let last = phdrs.iter().filter(|p| p.p_type == PT_LOAD).map(|p| p.p_offset).max().unwrap_or(0);
         let bare = header.e_phoff < 4096;
         for p in &phdrs {

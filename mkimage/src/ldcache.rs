@@ -1,6 +1,7 @@
 //! `/etc/ld.so.cache`, the index that glibc's loader searches before the default directories.
 //!
-//! Format: glibc `sysdeps/generic/dl-cache.h`. A file may open with the old table ("ld.so-1.7.0"), which is stepped over.
+//! Format: glibc `sysdeps/generic/dl-cache.h`. A file may open with the old table ("ld.so-1.7.0"),
+//! which is stepped over.
 
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0\0";
 const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
@@ -11,14 +12,16 @@ const NEW_ENTRY: usize = 24;
 /// FLAG_ELF_LIBC6 | FLAG_X8664_LIB64.
 const X86_64_LIBC6: u32 = 0x0303;
 
-/// The x86-64 entries of a cache: library name and path, in the file's order, for any x86-64 CPU (no hwcaps variant).
+/// The x86-64 entries of a cache: library name and path, in the file's order, for any x86-64 CPU
+/// (no hwcaps variant).
 #[derive(Debug, Default)]
 pub struct LdCache {
     entries: Vec<(String, String)>,
 }
 
 impl LdCache {
-    /// Reads a cache; one that is damaged or of an unknown format has no entries, as for the loader.
+    /// Reads a cache; one that is damaged or of an unknown format has no entries, as for the
+    /// loader.
     pub fn parse(bytes: &[u8]) -> Self {
         Self { entries: entries(bytes).unwrap_or_default() }
     }

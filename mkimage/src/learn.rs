@@ -34,8 +34,8 @@ pub struct Learned {
     pub warnings: Vec<String>,
 }
 
-/// Runs `program args` with this environment, and tells what it opened, executed, looked for or listed. A name in a directory
-/// that it listed counts as looked for.
+/// Runs `program args` with this environment, and tells what it opened, executed, looked for or
+/// listed. A name in a directory that it listed counts as looked for.
 pub fn run(program: &Path, args: &[String], env: &[String]) -> Result<Learned> {
     // Without a name, so that nobody need remove it; strace finds it through this process.
     let log = tempfile::tempfile().at("temporary file")?;
@@ -65,7 +65,8 @@ pub fn run(program: &Path, args: &[String], env: &[String]) -> Result<Learned> {
     Ok(learned)
 }
 
-/// What a listed directory shows: its directories empty, its files whole, for who lists them reads them next.
+/// What a listed directory shows: its directories empty, its files whole, for who lists them reads
+/// them next.
 fn list(dir: &Path, learned: &mut Learned) {
     let entries: Vec<(PathBuf, fs::Metadata)> = fs::read_dir(dir)
         .into_iter()
@@ -149,7 +150,8 @@ struct Call<'a> {
     rest: &'a [u8],
 }
 
-/// `PID call(3</dir>, "path", rest` of a trace line. Calls that another thread's line interrupts show their path in the first half.
+/// `PID call(3</dir>, "path", rest` of a trace line. Calls that another thread's line interrupts
+/// show their path in the first half.
 fn parse(line: &[u8]) -> Option<Call<'_>> {
     let open = line.iter().position(|b| *b == b'(')?;
     let name = line[..open].rsplit(|b| *b == b' ').next()?;

@@ -1,4 +1,5 @@
-//! Makes a bootable image from a Linux program: gathers the files it needs, packs them, and joins them to the kernel.
+//! Makes a bootable image from a Linux program: gathers the files it needs, packs them, and joins
+//! them to the kernel.
 
 #![forbid(unsafe_code)]
 
@@ -29,7 +30,8 @@ use std::path::{Path, PathBuf};
 /// Where `cargo kbuild` puts the kernel, from the checkout's root.
 const KERNEL: &str = "target/x86_64-unknown-none/release/skiff-kernel";
 
-/// The kernel that images are made from: `$SKIFF_KERNEL`, or that of the checkout this program was built in or runs in.
+/// The kernel that images are made from: `$SKIFF_KERNEL`, or that of the checkout this program was
+/// built in or runs in.
 pub fn default_kernel() -> PathBuf {
     if let Some(path) = std::env::var_os("SKIFF_KERNEL") {
         return path.into();

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 /// Build a bootable image from an unmodified Linux program.
 ///
-/// The program's interpreter and shared libraries come along by themselves. Files that it opens when it runs do not:
-/// name them with --add or --package, or let --learn watch a native run.
+/// The program's interpreter and shared libraries come along by themselves. Files that it opens
+/// when it runs do not: name them with --add or --package, or let --learn watch a native run.
 #[derive(Parser)]
 #[command(
     version,
@@ -23,7 +23,8 @@ struct Cli {
     /// Arguments of the program
     #[arg(last = true)]
     args: Vec<String>,
-    /// Directory that becomes the guest's root; the program and its libraries are looked up in it first
+    /// Directory that becomes the guest's root; the program and its libraries are looked up in it
+    /// first
     #[arg(long, value_name = "DIR")]
     rootfs: Option<PathBuf>,
     /// Add a file or directory; a relative PATH goes below the guest's working directory
@@ -38,10 +39,12 @@ struct Cli {
     /// Write the kernel and the archive apart, as OUT.kernel and OUT.initrd
     #[arg(long)]
     split: bool,
-    /// Put the files on a disk of that size, which becomes the guest's root, and not into the image: NAME.disk beside it
+    /// Put the files on a disk of that size, which becomes the guest's root, and not into the
+    /// image: NAME.disk beside it
     ///
-    /// The disk is a sparse file with an ext4, in which programs keep what they write. It is made by mke2fs, and the same files make the
-    /// same bytes. `skiff run` finds it beside the image; other monitors are to give it to the machine as a virtio disk.
+    /// The disk is a sparse file with an ext4, in which programs keep what they write. It is made
+    /// by mke2fs, and the same files make the same bytes. `skiff run` finds it beside the image;
+    /// other monitors are to give it to the machine as a virtio disk.
     #[arg(long, value_name = "SIZE", value_parser = size::disk)]
     disk: Option<u64>,
     /// How the disk's file holds it

@@ -1,13 +1,15 @@
 //! The manifest: which program an image starts, and how. `fs::cpio::Manifest` reads it.
 //!
-//! It travels as the archive member [`MEMBER`]: NUL-terminated `key=value` strings. `exec`, all `arg`, all `env` and `cwd` of
-//! a later archive replace an earlier one's.
+//! It travels as the archive member [`MEMBER`]: NUL-terminated `key=value` strings. `exec`, all
+//! `arg`, all `env` and `cwd` of a later archive replace an earlier one's.
 
 pub use fs::cpio::Manifest;
 
-/// Name of the archive member that holds the manifest. It does not appear in the guest's file system.
+/// Name of the archive member that holds the manifest. It does not appear in the guest's file
+/// system.
 pub const MEMBER: &str = ".skiff/manifest";
-/// Name of the archive member with the kernel's symbols, `hexaddress name` lines sorted by address, for its backtraces.
+/// Name of the archive member with the kernel's symbols, `hexaddress name` lines sorted by address,
+/// for its backtraces.
 pub const SYMBOLS: &str = ".skiff/symbols";
 
 /// The member's bytes.

@@ -37,14 +37,16 @@ pub fn build_split(kernel: &Kernel, gathered: &Gathered, kernel_out: &Path, init
     })
 }
 
-/// What an image holds whose files are on a disk: nothing but how to start. `root` names the disk's file system, `disk` its file.
+/// What an image holds whose files are on a disk: nothing but how to start. `root` names the disk's
+/// file system, `disk` its file.
 pub fn on_disk(gathered: &Gathered, root: Option<String>, disk: Option<&OsStr>) -> Gathered {
     let disk = disk.map(|name| name.as_bytes().to_vec());
     let manifest = Manifest { root: root.map(String::into_bytes), disk, ..gathered.manifest.clone() };
     Gathered { tree: Tree::new(Vec::new()), manifest, warnings: Vec::new() }
 }
 
-/// Writes a tree and further nodes, in their order, as an archive that Linux takes as its initial file system.
+/// Writes a tree and further nodes, in their order, as an archive that Linux takes as its initial
+/// file system.
 pub fn plain_archive(tree: &Tree, more: &[(PathBuf, Node)], sink: &mut dyn Write) -> Result<()> {
     let mut writer = Writer::plain(sink);
     let mut inodes = Inodes::count(tree);
@@ -61,7 +63,8 @@ pub fn override_archive(manifest: &Manifest) -> io::Result<Vec<u8>> {
     writer.finish().map(|(bytes, _)| bytes)
 }
 
-/// A number that changes when the image would: from the files' paths, attributes, sizes and times, and the kernel's.
+/// A number that changes when the image would: from the files' paths, attributes, sizes and times,
+/// and the kernel's.
 pub fn key(kernel: &Path, gathered: &Gathered) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = fs::metadata(kernel).at(kernel)?;

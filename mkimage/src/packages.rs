@@ -25,7 +25,8 @@ pub fn files(layers: &[PathBuf], package: &str) -> Result<Vec<PathBuf>> {
     Err(Error::NoPackage(package.into()))
 }
 
-/// The byte code that the package's installation made of a Python module: start-up takes several times as long without.
+/// The byte code that the package's installation made of a Python module: start-up takes several
+/// times as long without.
 fn compiled(layer: &Path, module: &Path) -> Vec<PathBuf> {
     let (Some(dir), Some(stem)) = (module.parent(), module.file_stem()) else {
         return Vec::new();
@@ -46,7 +47,8 @@ fn compiled(layer: &Path, module: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The installed package that has a file of this name in some directory, and its path, as `dpkg -S '*/NAME'` finds it.
+/// The installed package that has a file of this name in some directory, and its path, as `dpkg -S
+/// '*/NAME'` finds it.
 pub fn owner_of(layer: &Path, name: &str) -> Option<(String, PathBuf)> {
     let suffix = format!("/{name}");
     let mut lists: Vec<_> = fs::read_dir(layer.join(INFO)).ok()?.flatten().map(|e| e.path()).collect();

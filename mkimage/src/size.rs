@@ -15,7 +15,8 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).filter(|bytes| *bytes > 0).ok_or_else(|| format!("{text}: not a possible size"))
 }
 
-/// MiB of a disk. It has a whole number of them: another size would become one that nobody asked for.
+/// MiB of a disk. It has a whole number of them: another size would become one that nobody asked
+/// for.
 pub fn disk(text: &str) -> Result<u64, String> {
     match bytes(text)? {
         bytes if bytes.is_multiple_of(MIB) => Ok(bytes / MIB),

@@ -1,4 +1,5 @@
-//! The guest's root file system as it is gathered: a tree of nodes, over the host directories that it is taken from.
+//! The guest's root file system as it is gathered: a tree of nodes, over the host directories that
+//! it is taken from.
 
 use crate::error::{At, Error, Result};
 use std::collections::{BTreeMap, VecDeque};
@@ -50,7 +51,8 @@ pub struct Node {
     pub size: u64,
     /// Device and inode on the host of a file with several links.
     pub hard_link: Option<(u64, u64)>,
-    /// Extended attributes; those that only the host's kernel makes sense of are left out. Archives have no place for them.
+    /// Extended attributes; those that only the host's kernel makes sense of are left out. Archives
+    /// have no place for them.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -85,7 +87,8 @@ impl Node {
             let rdev = if device { (major(meta.rdev()), minor(meta.rdev())) } else { (0, 0) };
             Kind::Special { file_type: meta.mode() & 0o170000, rdev }
         };
-        // The files of whoever builds the image belong to root in it, so that it does not depend on who that is.
+        // The files of whoever builds the image belong to root in it, so that it does not depend on
+        // who that is.
         let mine = |id: u32, my: u32| if id == my { 0 } else { id };
         Ok(Self {
             xattrs: xattrs(host),
@@ -101,7 +104,8 @@ impl Node {
     }
 }
 
-/// The extended attributes of a file itself, by name. Those that cannot be read, as others' file systems may have, are none.
+/// The extended attributes of a file itself, by name. Those that cannot be read, as others' file
+/// systems may have, are none.
 fn xattrs(host: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let travels = |name: &&[u8]| {
         let space = [&b"user."[..], b"trusted.", b"system.posix_acl_"].iter().any(|space| name.starts_with(space));
@@ -134,7 +138,8 @@ fn minor(dev: u64) -> u32 {
     (dev & 0xff | (dev >> 12) & 0xffff_ff00) as u32
 }
 
-/// The tree, and the host directories ("layers") that missing paths are looked up in, first one first.
+/// The tree, and the host directories ("layers") that missing paths are looked up in, first one
+/// first.
 #[derive(Debug)]
 pub struct Tree {
     nodes: BTreeMap<PathBuf, Node>,
@@ -168,7 +173,8 @@ impl Tree {
         Self { nodes: BTreeMap::new(), layers, own }
     }
 
-    /// The nodes, parents before children, by absolute guest path. The root itself is not among them.
+    /// The nodes, parents before children, by absolute guest path. The root itself is not among
+    /// them.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Node)> {
         self.nodes.iter().map(|(p, n)| (p.as_path(), n))
     }
@@ -188,8 +194,8 @@ impl Tree {
             let host = layer.join(relative);
             if let Ok(meta) = fs::symlink_metadata(&host) {
                 let mut node = Node::from_host(&host, &meta, self.own)?;
-                // A directory of the host's root is taken in part: the time of its last change says nothing here,
-                // and would make the image depend on what else the machine does.
+                // A directory of the host's root is taken in part: the time of its last change says
+                // nothing here, and would make the image depend on what else the machine does.
                 if layer == Path::new("/") && node.kind == Kind::Dir {
                     (node.mtime, node.nanoseconds) = (0, 0);
                 }
@@ -242,7 +248,8 @@ impl Tree {
         self.walk(path, |_, _| {})
     }
 
-    /// Takes a guest path along: its directories, every symbolic link on the way, and what it leads to.
+    /// Takes a guest path along: its directories, every symbolic link on the way, and what it leads
+    /// to.
     pub fn take(&mut self, path: &Path) -> Result<Option<Found>> {
         let mut met = Vec::new();
         let found = self.walk(path, |p, n| met.push((p.to_path_buf(), n.clone())))?;
@@ -254,7 +261,8 @@ impl Tree {
         Ok(found)
     }
 
-    /// Takes a path as it is: its directories, and itself even where it is a link that leads nowhere.
+    /// Takes a path as it is: its directories, and itself even where it is a link that leads
+    /// nowhere.
     pub fn take_link(&mut self, path: &Path) -> Result<Option<PathBuf>> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(None);
@@ -270,7 +278,8 @@ impl Tree {
         Ok(Some(at))
     }
 
-    /// Puts a node at a guest path, in the place of what was there; directories that do not exist are made.
+    /// Puts a node at a guest path, in the place of what was there; directories that do not exist
+    /// are made.
     pub fn place(&mut self, path: &Path, node: Node) -> Result<PathBuf> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(path.into());

@@ -1,4 +1,5 @@
-//! Closures of programs that are built here, with gcc and musl-gcc as the linkers' own rules make them.
+//! Closures of programs that are built here, with gcc and musl-gcc as the linkers' own rules make
+//! them.
 
 use mkimage::{Gathered, Options, gather};
 use std::fs;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 const BASE: u64 = 0xffff_ffff_8000_0000;
 
-/// An ELF file with one PT_LOAD that holds the payload record at its start, and a note; no sections.
+/// An ELF file with one PT_LOAD that holds the payload record at its start, and a note; no
+/// sections.
 fn kernel(dir: &Path) -> PathBuf {
     let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
     elf.resize(16, 0);

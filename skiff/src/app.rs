@@ -1,4 +1,5 @@
-//! Applications: `apps/NAME/app.toml` says which program one is and which files it needs beyond its libraries.
+//! Applications: `apps/NAME/app.toml` says which program one is and which files it needs beyond its
+//! libraries.
 
 use crate::error::{Error, On, Result};
 use serde::Deserialize;
@@ -30,7 +31,8 @@ pub struct App {
     pub cwd: Option<String>,
     /// Memory, as for `--memory`.
     pub memory: Option<String>,
-    /// Ports that are published where the user publishes none, as for `--publish`. Where the host's is taken, another is found.
+    /// Ports that are published where the user publishes none, as for `--publish`. Where the host's
+    /// is taken, another is found.
     #[serde(default)]
     pub publish: Vec<String>,
     /// How the first of these is written for a user, `{}` standing for address and port.

@@ -1,7 +1,8 @@
 //! Machines in the background: `skiff run --detach`, and `ps`, `stop`, `logs` and `rm` for them.
 //!
-//! A machine in the background is an ordinary `skiff run` in a session of its own. Each has a directory, by its name, with what
-//! it is (`machine.toml`), what it and its program print (`log`), and its exit status once it has ended (`status`).
+//! A machine in the background is an ordinary `skiff run` in a session of its own. Each has a
+//! directory, by its name, with what it is (`machine.toml`), what it and its program print (`log`),
+//! and its exit status once it has ended (`status`).
 
 use crate::error::{Error, On, Result, STDOUT};
 use crate::outlet;
@@ -18,7 +19,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the process in the background which machine it is.
 const MARK: &str = "SKIFF_BACKGROUND_MACHINE";
-/// How long a machine may take to end by itself before it is killed: longer than [`crate::session`] gives its program.
+/// How long a machine may take to end by itself before it is killed: longer than [`crate::session`]
+/// gives its program.
 const STOP_GRACE: Duration = Duration::from_secs(12);
 /// What the machine says of itself, and what is said of it before.
 const RECORD: &str = "machine.toml";
@@ -75,7 +77,8 @@ fn lock() -> Result<File> {
     Ok(folder)
 }
 
-/// When a process started: field 22 of its `stat` (proc(5)), behind the name, which may hold anything.
+/// When a process started: field 22 of its `stat` (proc(5)), behind the name, which may hold
+/// anything.
 fn start_of(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -174,8 +177,8 @@ impl Background {
         self.record().ok_or_else(|| Error::Usage(format!("no machine {}: `skiff ps` lists them", self.name)))
     }
 
-    /// Starts this program again, with the same arguments, as a machine of that name, or of one made from what it runs, and
-    /// returns once it runs.
+    /// Starts this program again, with the same arguments, as a machine of that name, or of one
+    /// made from what it runs, and returns once it runs.
     pub fn start(name: Option<&str>, target: &str, arguments: Vec<std::ffi::OsString>) -> Result<()> {
         let lock = lock()?;
         let machine = match name {

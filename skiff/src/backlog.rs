@@ -1,8 +1,9 @@
 //! How many clients may wait at a published port.
 //!
-//! QEMU's user networking listens with a backlog of one: of a burst of clients, all but a few have their connection requests
-//! dropped by the host's kernel, and try again a second later, then two, then four. The backlog belongs to the socket, not to the
-//! process that made it, so it is raised from here, through a duplicate of QEMU's descriptor.
+//! QEMU's user networking listens with a backlog of one: of a burst of clients, all but a few have
+//! their connection requests dropped by the host's kernel, and try again a second later, then two,
+//! then four. The backlog belongs to the socket, not to the process that made it, so it is raised
+//! from here, through a duplicate of QEMU's descriptor.
 
 use crate::network::Publish;
 use rustix::fd::OwnedFd;
@@ -19,8 +20,8 @@ const BACKLOG: i32 = 4096;
 const TRIES: u32 = 50;
 const STEP: Duration = Duration::from_millis(40);
 
-/// Raises the backlogs of `ports` as soon as QEMU, whose process is `pid`, listens there. Where the host does not allow it, all
-/// stays as it is: bursts are served slowly.
+/// Raises the backlogs of `ports` as soon as QEMU, whose process is `pid`, listens there. Where the
+/// host does not allow it, all stays as it is: bursts are served slowly.
 pub fn raise(pid: u32, ports: &[Publish]) {
     let mut wanted: Vec<SocketAddr> =
         ports.iter().filter(|port| !port.udp).map(|port| SocketAddr::new(port.address, port.host)).collect();

@@ -1,6 +1,8 @@
-//! Talking to machines that run: each `skiff run` has a directory with a socket, on which others ask it for things.
+//! Talking to machines that run: each `skiff run` has a directory with a socket, on which others
+//! ask it for things.
 //!
-//! A request is a line; the answer is text up to the end of the stream, the first word of which is `ok` or `error`.
+//! A request is a line; the answer is text up to the end of the stream, the first word of which is
+//! `ok` or `error`.
 
 use crate::core::Cores;
 use crate::error::{Error, On, Result};
@@ -111,8 +113,8 @@ impl Desk {
 pub struct Place(Scratch);
 
 impl Place {
-    /// Makes it, for a machine that goes by `name`. `None` where there is nowhere to put it: the machine runs without, then, and
-    /// the reason is said.
+    /// Makes it, for a machine that goes by `name`. `None` where there is nowhere to put it: the
+    /// machine runs without, then, and the reason is said.
     pub fn make(name: &str) -> Option<Self> {
         let place = Scratch::new("").and_then(|own| fs::write(own.at("name"), name).map(|()| Self(own)));
         place
@@ -143,7 +145,8 @@ impl Place {
     }
 }
 
-/// Asks a machine, by its name or the id of its `skiff run`; without either, the only one that runs.
+/// Asks a machine, by its name or the id of its `skiff run`; without either, the only one that
+/// runs.
 pub fn ask(machine: Option<&str>, request: &str) -> Result<String> {
     let mut stream = connect(machine)?;
     stream.write_all(format!("{request}\n").as_bytes()).on("control socket")?;

@@ -1,7 +1,9 @@
-//! The user's own folder for what lives only as long as a machine runs: sockets, and files for other programs.
+//! The user's own folder for what lives only as long as a machine runs: sockets, and files for
+//! other programs.
 //!
-//! In a folder that all may write to, somebody else may have put something else there first, or a link to it: so it is opened
-//! without following a link, checked, and used only through what was opened.
+//! In a folder that all may write to, somebody else may have put something else there first, or a
+//! link to it: so it is opened without following a link, checked, and used only through what was
+//! opened.
 
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
@@ -28,7 +30,8 @@ pub fn path() -> PathBuf {
     }
 }
 
-/// Where caches go (XDG Base Directory Specification). Without HOME, the user's entry in the password file says where that is.
+/// Where caches go (XDG Base Directory Specification). Without HOME, the user's entry in the
+/// password file says where that is.
 pub fn cache() -> Option<PathBuf> {
     let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
     Some(set.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?.join("skiff"))
@@ -62,7 +65,8 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// Makes a folder in it that is this process's as long as it is held, and removes those of processes that are gone.
+    /// Makes a folder in it that is this process's as long as it is held, and removes those of
+    /// processes that are gone.
     pub fn make(&self, name: &str) -> io::Result<Folder> {
         self.sweep();
         let _ = fs::remove_dir_all(self.at(name));
@@ -78,8 +82,8 @@ impl Folder {
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
-    /// Removes what was left behind by processes that were killed: they hold no lock any more. A name begins with the number of
-    /// its process.
+    /// Removes what was left behind by processes that were killed: they hold no lock any more. A
+    /// name begins with the number of its process.
     fn sweep(&self) {
         for name in self.names() {
             let pid: Option<u32> = name.split('.').next().and_then(|pid| pid.parse().ok());
@@ -96,7 +100,8 @@ impl Folder {
     }
 }
 
-/// A folder of this process's in the user's own; gone when it is dropped, and when another process starts after this one was killed.
+/// A folder of this process's in the user's own; gone when it is dropped, and when another process
+/// starts after this one was killed.
 #[derive(Debug)]
 pub struct Scratch {
     all: Folder,

@@ -70,7 +70,8 @@ pub struct Exit {
     pub status: i32,
     /// Why.
     pub kind: ExitKind,
-    /// A bit for each output stream of which the program knows that something was lost, as [`crate::outlet::Stream`] has them.
+    /// A bit for each output stream of which the program knows that something was lost, as
+    /// [`crate::outlet::Stream`] has them.
     pub told: u8,
 }
 

@@ -1,5 +1,5 @@
-//! Children that ignore no signal, whatever the shell that called had them ignore: one in the background of a script has
-//! SIGINT and SIGQUIT ignored, and a program under test would tell.
+//! Children that ignore no signal, whatever the shell that called had them ignore: one in the
+//! background of a script has SIGINT and SIGQUIT ignored, and a program under test would tell.
 
 use std::ffi::OsStr;
 use std::process::Command;

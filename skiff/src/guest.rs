@@ -1,6 +1,8 @@
-//! The way to the guest: frames wait in a queue for it, so that nobody who has something to say waits.
+//! The way to the guest: frames wait in a queue for it, so that nobody who has something to say
+//! waits.
 //!
-//! Standard input is the one stream that can be long; of it, no more is sent than the guest has room for.
+//! Standard input is the one stream that can be long; of it, no more is sent than the guest has
+//! room for.
 
 use crate::frame::ToGuest;
 use std::io::Write;

@@ -1,9 +1,10 @@
 //! Does KVM really work here?
 //!
-//! That /dev/kvm opens says little: a nested KVM without hardware behind it interprets ring 0, where all of Skiff runs,
-//! and is far slower than QEMU's own translator. So a tiny guest is timed, from its own first sign to its last: how long QEMU
-//! takes to start says nothing. That KVM works holds until the host boots anew; that it does not may come of a busy host, and is
-//! tried again after a while.
+//! That /dev/kvm opens says little: a nested KVM without hardware behind it interprets ring 0,
+//! where all of Skiff runs, and is far slower than QEMU's own translator. So a tiny guest is timed,
+//! from its own first sign to its last: how long QEMU takes to start says nothing. That KVM works
+//! holds until the host boots anew; that it does not may come of a busy host, and is tried again
+//! after a while.
 
 use std::fs;
 use std::io::{Read, Write};

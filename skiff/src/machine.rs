@@ -90,7 +90,8 @@ impl Machine {
     /// Starts QEMU.
     pub fn start(&self) -> Result<Running> {
         let qemu = find(QEMU).ok_or(Error::NoQemu)?;
-        // QEMU dies with this process, even if that is killed. The terminal's Ctrl-C is for us alone.
+        // QEMU dies with this process, even if that is killed. The terminal's Ctrl-C is for us
+        // alone.
         let mut command = match find("setpriv") {
             Some(setpriv) => {
                 let mut c = Command::new(setpriv);

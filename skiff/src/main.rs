@@ -40,16 +40,18 @@ struct Cli {
 enum Command {
     /// Run an application, a program or an image, and exit with its status
     ///
-    /// TARGET is an application of apps/, a program (a path, or a name on PATH), or an image that mkimage made. What a
-    /// program needs is gathered and packed first; images are kept and used again.
+    /// TARGET is an application of apps/, a program (a path, or a name on PATH), or an image that
+    /// mkimage made. What a program needs is gathered and packed first; images are kept and used
+    /// again.
     ///
-    /// Ctrl-C goes to the program, a second one ends the machine; at a terminal Ctrl-] ends it. The exit status is the
-    /// program's (128 + N if signal N killed it), 120 after a kernel panic, 121 if the machine vanished, 124 after
-    /// --timeout, 125 if it could not be started.
+    /// Ctrl-C goes to the program, a second one ends the machine; at a terminal Ctrl-] ends it. The
+    /// exit status is the program's (128 + N if signal N killed it), 120 after a kernel panic, 121
+    /// if the machine vanished, 124 after --timeout, 125 if it could not be started.
     Run(Box<Run>),
     /// List the machines in the background, those that have ended too
     Ps,
-    /// End machines in the background: their programs get SIGTERM, and are killed if that does not help
+    /// End machines in the background: their programs get SIGTERM, and are killed if that does not
+    /// help
     Stop {
         /// Names, as `skiff ps` lists them
         #[arg(required = true)]
@@ -73,13 +75,15 @@ enum Command {
     ///
     /// Without --dir: the suite of system calls in compat-tests/cases.
     Test(Box<suite::cli::TestArgs>),
-    /// Run as `skiff run` does, and draw at the end where the time went: a flame graph of kernel and program
+    /// Run as `skiff run` does, and draw at the end where the time went: a flame graph of kernel
+    /// and program
     Profile(Box<Profile>),
     /// Run as `skiff run` does, under gdb: kernel and programs together
     ///
-    /// The machine waits: set breakpoints, then `continue`. Symbols of programs and libraries come as these are mapped. gdb's
-    /// threads are the machine's CPUs; `skiff tasks` lists the programs' threads, `skiff bt [TID]` shows where they are.
-    /// The program has no standard input, ASLR is off, and its code is left as it is, as with --no-patch.
+    /// The machine waits: set breakpoints, then `continue`. Symbols of programs and libraries come
+    /// as these are mapped. gdb's threads are the machine's CPUs; `skiff tasks` lists the programs'
+    /// threads, `skiff bt [TID]` shows where they are. The program has no standard input, ASLR is
+    /// off, and its code is left as it is, as with --no-patch.
     Gdb(Box<Gdb>),
     /// Write a core file of a process in a machine that runs, which goes on
     Core {
@@ -92,7 +96,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "core")]
         output: PathBuf,
     },
-    /// Make, show, check and copy volumes: what programs keep from one machine to the next (`skiff run --volume`)
+    /// Make, show, check and copy volumes: what programs keep from one machine to the next (`skiff
+    /// run --volume`)
     Volume {
         #[command(subcommand)]
         command: volume::cli::VolumeCommand,
@@ -113,7 +118,8 @@ enum Command {
 /// The options of `skiff profile`.
 #[derive(Args)]
 struct Profile {
-    /// Where the graph goes; a name that does not end in .svg gets stacks as flamegraph.pl takes them
+    /// Where the graph goes; a name that does not end in .svg gets stacks as flamegraph.pl takes
+    /// them
     #[arg(short, long, value_name = "FILE", default_value = "profile.svg")]
     output: PathBuf,
     /// Samples a second of each CPU
@@ -183,7 +189,8 @@ struct Run {
     /// Memory of the machine [default: by the image's size, at least 128M]
     #[arg(long, value_name = "SIZE", value_parser = memory::parse)]
     memory: Option<u64>,
-    /// Run it in the background: print its name, and leave it running (`skiff ps`, `skiff logs`, `skiff stop`)
+    /// Run it in the background: print its name, and leave it running (`skiff ps`, `skiff logs`,
+    /// `skiff stop`)
     #[arg(short, long)]
     detach: bool,
     /// Name of a machine in the background [default: by what it runs]
@@ -213,14 +220,15 @@ struct Run {
     /// Print at the end how often each system call was made, and which call sites became jumps
     #[arg(long)]
     stats: bool,
-    /// Write a core file to FILE on the host when a signal like SIGSEGV kills a process (of others than the first, to
-    /// FILE.PID) [default FILE: core]
+    /// Write a core file to FILE on the host when a signal like SIGSEGV kills a process (of others
+    /// than the first, to FILE.PID) [default FILE: core]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "core")]
     core: Option<PathBuf>,
     /// End the machine after that many seconds, with the state of every task
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
-    /// Show the kernel's messages of levels below N, of syslog(3)'s: 7 shows all but those for debugging [default: 5]
+    /// Show the kernel's messages of levels below N, of syslog(3)'s: 7 shows all but those for
+    /// debugging [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=8))]
     loglevel: Option<u8>,
     /// Load program, libraries and stack at fixed addresses
@@ -232,7 +240,8 @@ struct Run {
     /// Who executes the guest's code
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
-    /// Let a port of the host lead to one of the guest's, over QEMU's user networking; port 0 is any free one
+    /// Let a port of the host lead to one of the guest's, over QEMU's user networking; port 0 is
+    /// any free one
     #[arg(long, value_name = "[ADDRESS:]PORT:GUESTPORT[/udp]", help_heading = "Network")]
     publish: Vec<Publish>,
     /// Give the machine a network card, even if no port is published
@@ -249,26 +258,31 @@ struct Run {
     gateway: Vec<String>,
     /// Give the machine a disk, /dev/vda and so on: a file of the host, raw or qcow2
     ///
-    /// More may be said behind the name: `ro`, that it is only read, by several machines if need be; `raw` or `qcow2`; `sector=4096`, the
-    /// size of its sectors; `writethrough`, that it keeps nothing in a cache; `faults=FILE`, what is to go wrong, as QEMU's blkdebug takes it.
+    /// More may be said behind the name: `ro`, that it is only read, by several machines if need
+    /// be; `raw` or `qcow2`; `sector=4096`, the size of its sectors; `writethrough`, that it keeps
+    /// nothing in a cache; `faults=FILE`, what is to go wrong, as QEMU's blkdebug takes it.
     #[arg(long, value_name = "FILE[:ro]", help_heading = "Disks")]
     disk: Vec<Disk>,
-    /// Mount a volume there before the program starts: a name, as of `skiff volume`, or an image of ext4, ending in .img or with a slash
+    /// Mount a volume there before the program starts: a name, as of `skiff volume`, or an image of
+    /// ext4, ending in .img or with a slash
     ///
-    /// What is written to it is there for the next machine, and for any Linux. A volume is one machine's at a time; with `:ro`, it is
-    /// only read, by several if need be.
+    /// What is written to it is there for the next machine, and for any Linux. A volume is one
+    /// machine's at a time; with `:ro`, it is only read, by several if need be.
     #[arg(long, value_name = "NAME-or-FILE.img:DIRECTORY[:ro]", help_heading = "Disks")]
     volume: Vec<Mounted>,
-    /// Start from a disk: the program's files are put on it when it is made, and it is the guest's root, in which programs keep what they write
+    /// Start from a disk: the program's files are put on it when it is made, and it is the guest's
+    /// root, in which programs keep what they write
     ///
-    /// A name, as of `skiff volume`, or an image of ext4, ending in .img or with a slash; with `:ro`, it is only read. What is on it stays: a
-    /// machine that is started from it again finds it as the last one left it. Without it, the files are in memory.
+    /// A name, as of `skiff volume`, or an image of ext4, ending in .img or with a slash; with
+    /// `:ro`, it is only read. What is on it stays: a machine that is started from it again finds
+    /// it as the last one left it. Without it, the files are in memory.
     #[arg(long, value_name = "NAME-or-FILE.img[:ro]", help_heading = "Disks")]
     root_disk: Option<Root>,
-    /// Leave the root as it is: what programs change in it is kept in memory, or on a volume for the next machine
+    /// Leave the root as it is: what programs change in it is kept in memory, or on a volume for
+    /// the next machine
     ///
-    /// The files of the image, or the disk with them, are only read, by several machines if need be; a layer above has what changes, as
-    /// Linux's overlayfs does it.
+    /// The files of the image, or the disk with them, are only read, by several machines if need
+    /// be; a layer above has what changes, as Linux's overlayfs does it.
     #[arg(long, value_name = "VOLUME", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Disks")]
     overlay: Option<Layer>,
     /// Make the files of --disk, --root-disk and the volumes that are missing, with this size
@@ -368,7 +382,8 @@ fn top(machine: Option<&str>, interval: f64, rounds: Option<u64>) -> Result<u8> 
 
 impl Profile {
     fn run(self) -> Result<u8> {
-        // Samples must not wait for those before them to be unwound; the machine waits where far too many do.
+        // Samples must not wait for those before them to be unwound; the machine waits where far
+        // too many do.
         const WAITING: usize = 10_000;
         let kernel = self.run.kernel.clone().unwrap_or_else(mkimage::default_kernel);
         let kernel = mkimage::Kernel::open(&kernel)?;
@@ -541,7 +556,8 @@ impl Run {
     }
 }
 
-/// How the machine is attached: as the user says, else by the application's own ports; and what there is to say of these.
+/// How the machine is attached: as the user says, else by the application's own ports; and what
+/// there is to say of these.
 fn network(
     publish: Vec<Publish>,
     always: bool,

@@ -4,12 +4,14 @@ use crate::error::{Error, Result};
 use mkimage::{Image, size};
 
 const MIB: u64 = 1 << 20;
-/// What the kernel needs beside the image at the very least: page tables, heap, a program's first pages.
+/// What the kernel needs beside the image at the very least: page tables, heap, a program's first
+/// pages.
 const KERNEL: u64 = 128 << 10;
 /// The default is at least this.
 const DEFAULT_MIB: u64 = 128;
 
-/// A size such as `512M`, `2G`, `65536K`; a bare number counts MiB, as for QEMU's `-m`. The result is in MiB.
+/// A size such as `512M`, `2G`, `65536K`; a bare number counts MiB, as for QEMU's `-m`. The result
+/// is in MiB.
 pub fn parse(text: &str) -> std::result::Result<u64, String> {
     size::bytes(text).map(|bytes| bytes.div_ceil(MIB))
 }

@@ -1,4 +1,5 @@
-//! What a machine has counted: `skiff top` shows it, and `--metrics` offers it to Prometheus (text format 0.0.4).
+//! What a machine has counted: `skiff top` shows it, and `--metrics` offers it to Prometheus (text
+//! format 0.0.4).
 
 use crate::control::{self, Desk};
 use crate::error::{On, Result};
@@ -28,7 +29,8 @@ pub struct Task {
     pub name: String,
 }
 
-/// Errors, nanoseconds and the histogram of one system call: bucket N counts calls of less than 2^N ns.
+/// Errors, nanoseconds and the histogram of one system call: bucket N counts calls of less than 2^N
+/// ns.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Latency {
     /// Calls that failed.

@@ -8,7 +8,8 @@ use std::str::FromStr;
 /// The guest's addresses in QEMU's user networking, which has them fixed.
 const USER_OPTIONS: [&str; 5] = ["ip=10.0.2.15/24", "gateway=10.0.2.2", "dns=10.0.2.3", "ip=fec0::15/64", "gateway=fe80::2"];
 
-/// A port of the host that leads to one of the guest's: `[ADDRESS:]PORT:GUESTPORT[/udp]`. Port 0 of the host is any free one.
+/// A port of the host that leads to one of the guest's: `[ADDRESS:]PORT:GUESTPORT[/udp]`. Port 0 of
+/// the host is any free one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
     /// Where the host listens.

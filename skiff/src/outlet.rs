@@ -1,7 +1,8 @@
-//! Standard output, standard error and the terminal, each with a thread that writes: one that nobody reads holds back neither
-//! the others nor what decides about the machine.
+//! Standard output, standard error and the terminal, each with a thread that writes: one that
+//! nobody reads holds back neither the others nor what decides about the machine.
 //!
-//! The guest is told of what was written, and of what could not be, by [`ToGuest::PassedOn`]; it keeps what is on its way short.
+//! The guest is told of what was written, and of what could not be, by [`ToGuest::PassedOn`]; it
+//! keeps what is on its way short.
 
 use crate::error::{On, Result, STDOUT};
 use crate::frame::ToGuest;
@@ -101,8 +102,8 @@ pub struct Outlets {
 pub struct Account(Arc<Shared>);
 
 impl Outlets {
-    /// The ways out of a machine; `ended` is called as often as the second result says, when all is written. With `guest`, it is
-    /// told what was.
+    /// The ways out of a machine; `ended` is called as often as the second result says, when all is
+    /// written. With `guest`, it is told what was.
     pub fn new(
         streams: Streams,
         raw: bool,
@@ -152,7 +153,8 @@ impl Outlets {
         self.put(&self.stderr, Piece { bytes: lines(text, self.raw), stream: None, done: None });
     }
 
-    /// Bytes of a serial port, which has no other way to be held back: returns when they are written. False if they cannot be.
+    /// Bytes of a serial port, which has no other way to be held back: returns when they are
+    /// written. False if they cannot be.
     pub fn serial(&self, to_stdout: bool, bytes: &[u8]) -> bool {
         let (done, written) = sync_channel(1);
         let (queue, bytes, stream) = match to_stdout {
@@ -183,7 +185,8 @@ impl Account {
         self.0.written.load(Ordering::Relaxed)
     }
 
-    /// Streams of which something was lost without the program's knowing, and why. `told` has a bit for each that it knows of.
+    /// Streams of which something was lost without the program's knowing, and why. `told` has a bit
+    /// for each that it knows of.
     pub fn lost(&self, told: u8) -> Vec<(&'static str, Errno)> {
         let Ok(lost) = self.0.lost.lock() else { return Vec::new() };
         let unknown = Stream::ALL.into_iter().zip(*lost).filter(|(stream, _)| told & 1 << (*stream as u8 - 1) == 0);
@@ -262,7 +265,8 @@ fn same(one: BorrowedFd, other: BorrowedFd) -> bool {
     }
 }
 
-/// Says something on standard error, and goes on where that cannot be written: what is only told must not end what is done.
+/// Says something on standard error, and goes on where that cannot be written: what is only told
+/// must not end what is done.
 pub fn tell(text: std::fmt::Arguments<'_>) {
     let _ = io::stderr().write_fmt(text);
 }
@@ -273,7 +277,8 @@ pub fn print(text: std::fmt::Arguments<'_>) -> Result<()> {
     out.write_fmt(text).and_then(|()| out.flush()).on(STDOUT)
 }
 
-/// Says something on standard error, unless nobody takes it: for the end, when no other thread does.
+/// Says something on standard error, unless nobody takes it: for the end, when no other thread
+/// does.
 pub fn last_words(text: &str) {
     let fd = stderr();
     let mut fds = [PollFd::new(&fd, PollFlags::OUT)];

@@ -1,4 +1,5 @@
-//! From what the user named to an image that boots: an image file, an application, or a program; built images are kept.
+//! From what the user named to an image that boots: an image file, an application, or a program;
+//! built images are kept.
 
 use crate::app::App;
 use crate::disk::Disk;

@@ -1,4 +1,5 @@
-//! A machine's run, from its start to its end: streams, signals, the time limit, and the exit status.
+//! A machine's run, from its start to its end: streams, signals, the time limit, and the exit
+//! status.
 
 use crate::control::{Desk, Place};
 use crate::core::{Cores, Progress};
@@ -29,7 +30,8 @@ pub const NO_EXIT: u8 = 121;
 pub const TIMED_OUT: u8 = 124;
 /// Shells report a program that died of signal N as this plus N.
 const SIGNALLED: u8 = 128;
-/// How long a machine may take to power off after its exit frame, or to write its state after the watchdog's NMI.
+/// How long a machine may take to power off after its exit frame, or to write its state after the
+/// watchdog's NMI.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a machine may take to unmount its disks when its program is killed.
 const UNMOUNT_GRACE: Duration = Duration::from_secs(5);
@@ -171,7 +173,8 @@ pub fn run(machine: &Machine, streams: Streams, settings: Settings) -> Result<u8
     Ok(with_losses(status, &account.lost(ended.exit.map_or(0, |exit| exit.told))))
 }
 
-/// The status where a part of the output was lost and the program did not learn of it, as it would have natively.
+/// The status where a part of the output was lost and the program did not learn of it, as it would
+/// have natively.
 fn with_losses(status: u8, lost: &[(&'static str, Errno)]) -> u8 {
     let mut own = 0;
     for (stream, errno) in lost {
@@ -237,8 +240,8 @@ struct Session {
 }
 
 impl Session {
-    /// Handles events until the machine is gone and what it said is written; kills it where it must be. Output that nobody takes
-    /// holds up the end only as long as nobody asks for it.
+    /// Handles events until the machine is gone and what it said is written; kills it where it must
+    /// be. Output that nobody takes holds up the end only as long as nobody asks for it.
     fn watch(mut self, child: &mut Child, mut monitor: Option<UnixStream>) -> Ended {
         let mut ended = Ended::default();
         let mut progress = 0;
@@ -339,8 +342,8 @@ impl Session {
         ended
     }
 
-    /// Has the kernel kill the program, unmount the disks and end the machine. Whoever has not the patience for that, or finds the
-    /// kernel stuck, ends the machine as it is.
+    /// Has the kernel kill the program, unmount the disks and end the machine. Whoever has not the
+    /// patience for that, or finds the kernel stuck, ends the machine as it is.
     fn give_up(&mut self, child: &Child) {
         if self.ending || !self.send(&ToGuest::Signal(SIGKILL as u32)) {
             return self.kill(child);
@@ -373,8 +376,8 @@ fn end(child: &Child) {
     }
 }
 
-/// Waits for the end of a child that was killed; `None` where it does not come: a process that hangs in the host's kernel (in KVM, say)
-/// must not keep this one.
+/// Waits for the end of a child that was killed; `None` where it does not come: a process that
+/// hangs in the host's kernel (in KVM, say) must not keep this one.
 fn gone(child: &mut Child) -> io::Result<Option<ExitStatus>> {
     const STEPS: u32 = 5000;
     for step in 0..STEPS {
@@ -510,7 +513,8 @@ impl Channels {
         }
     }
 
-    /// Passes a frame on, and says what came of it. A file that cannot be written must not end the machine.
+    /// Passes a frame on, and says what came of it. A file that cannot be written must not end the
+    /// machine.
     fn core(&self, take: impl FnOnce(&mut Cores) -> io::Result<Progress>) {
         let result = match self.desk.cores.lock() {
             Ok(mut cores) => take(&mut cores),

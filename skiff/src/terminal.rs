@@ -22,8 +22,9 @@ impl Streams {
         Self { tty, kind: ['p', kind(stdout()), kind(stderr())] }
     }
 
-    /// The kernel's `stdio=` option: `t` for a terminal, `p` for what takes all that is written (a pipe), `f` for a file, whose
-    /// disk may be full, `d` for another device, which answers each write.
+    /// The kernel's `stdio=` option: `t` for a terminal, `p` for what takes all that is written (a
+    /// pipe), `f` for a file, whose disk may be full, `d` for another device, which answers each
+    /// write.
     pub fn option(&self) -> String {
         self.tty.iter().zip(self.kind).map(|(tty, kind)| if *tty { 't' } else { kind }).collect()
     }

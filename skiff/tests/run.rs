@@ -1,4 +1,5 @@
-//! `skiff run` as a user sees it, with a stand-in for QEMU that speaks the control channel, and a kernel of a few bytes.
+//! `skiff run` as a user sees it, with a stand-in for QEMU that speaks the control channel, and a
+//! kernel of a few bytes.
 
 use std::fs;
 use std::io::Write;
@@ -102,7 +103,8 @@ fn the_watchdog_ends_a_machine_that_hangs() {
 
 #[test]
 fn the_first_interrupt_goes_to_the_program_and_the_second_ends_the_machine() {
-    // The end of standard input is 8 bytes, what became of the output 17, and SIGINT 12; after it the program goes on.
+    // The end of standard input is 8 bytes, what became of the output 17, and SIGINT 12; after it
+    // the program goes on.
     let lab = Lab::new("frame 01 ready; head -c 37 <&$channel >/dev/null; frame 01 asked; exec sleep 60");
     let mut child = lab.command(&[]).arg(&lab.image).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take());
@@ -160,7 +162,8 @@ fn qemus_own_refusal_is_passed_on() {
 
 #[test]
 fn a_terminal_is_raw_for_the_guest_and_restored_after_it() {
-    // The machine says what it was started with, then waits for its window size (12 bytes) and a key (9 bytes).
+    // The machine says what it was started with, then waits for its window size (12 bytes) and a
+    // key (9 bytes).
     let lab = Lab::new(
         "size=$(head -c 12 <&$channel | od -An -tx1 | tr -d ' \\n'); key=$(head -c 9 <&$channel | od -An -tx1 | tr -d ' \\n')\n\
          frame 03 \"${*: -1}\"; frame 03 \" $size \"; frame 03 \" $key\"; leave 00 0",

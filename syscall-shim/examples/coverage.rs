@@ -1,4 +1,5 @@
-//! Prints how many system calls are done, partial and absent, and which: docs/status.md has the same.
+//! Prints how many system calls are done, partial and absent, and which: docs/status.md has the
+//! same.
 
 use syscall_shim::table::{ROWS, Status};
 

@@ -1,7 +1,9 @@
-//! Core files: the ELF format that debuggers read (core(5); `fs/binfmt_elf.c`, `include/linux/elfcore.h`).
+//! Core files: the ELF format that debuggers read (core(5); `fs/binfmt_elf.c`,
+//! `include/linux/elfcore.h`).
 //!
-//! A header, one `PT_NOTE` and a `PT_LOAD` for each mapping; the notes; then, from a page boundary on, the contents of the
-//! mappings one after the other, as far as they are in the file. The notes of the thread that was killed come first.
+//! A header, one `PT_NOTE` and a `PT_LOAD` for each mapping; the notes; then, from a page boundary
+//! on, the contents of the mappings one after the other, as far as they are in the file. The notes
+//! of the thread that was killed come first.
 
 use alloc::vec::Vec;
 use zerocopy::IntoBytes;
@@ -143,8 +145,8 @@ impl Notes {
         }
     }
 
-    /// The FPU and vector registers of the thread before: the XSAVE area in the standard format, or the 512 bytes of FXSAVE
-    /// (`xcr0` is not looked at then).
+    /// The FPU and vector registers of the thread before: the XSAVE area in the standard format, or
+    /// the 512 bytes of FXSAVE (`xcr0` is not looked at then).
     pub fn floating_point(&mut self, area: &[u8], xcr0: u64) {
         let legacy = area.get(..FPREGS_SIZE).unwrap_or(area);
         self.put(b"CORE\0", NT_FPREGSET, legacy);
@@ -230,7 +232,8 @@ pub struct Name<'a> {
 }
 
 impl Name<'_> {
-    /// Fills in the `%` specifiers of `pattern`. With `uses_pid`, a pattern without `%p` gets `.PID` at its end.
+    /// Fills in the `%` specifiers of `pattern`. With `uses_pid`, a pattern without `%p` gets
+    /// `.PID` at its end.
     pub fn expand(&self, pattern: &[u8], uses_pid: bool) -> Vec<u8> {
         let mut name = Vec::new();
         let mut has_pid = false;

@@ -41,7 +41,8 @@ pub fn from_rax(rax: i64) -> SysResult {
 }
 
 impl Errno {
-    /// Interrupted; restart the call if the handler has `SA_RESTART` (or no handler ran), else `EINTR`.
+    /// Interrupted; restart the call if the handler has `SA_RESTART` (or no handler ran), else
+    /// `EINTR`.
     pub const ERESTARTSYS: Errno = Errno(512);
     /// Interrupted; always restart the call.
     pub const ERESTARTNOINTR: Errno = Errno(513);

@@ -1,6 +1,6 @@
-//! Flag words of system calls, by the names of their man pages. Each type is a `bitflags` set over the register's
-//! width; `from_bits` refuses unknown bits (where Linux answers `EINVAL`), `from_bits_truncate` ignores them (where
-//! Linux does, as in open(2)).
+//! Flag words of system calls, by the names of their man pages. Each type is a `bitflags` set over
+//! the register's width; `from_bits` refuses unknown bits (where Linux answers `EINVAL`),
+//! `from_bits_truncate` ignores them (where Linux does, as in open(2)).
 
 use linux_raw_sys::general as raw;
 
@@ -23,8 +23,8 @@ macro_rules! flag_value {
 }
 
 flag_words! {
-    /// open(2). The access mode is a two-bit number, not flags: see [`OpenFlags::access`]. Flags of several bits come
-    /// before the single bits they contain, so that they print as one name.
+    /// open(2). The access mode is a two-bit number, not flags: see [`OpenFlags::access`]. Flags of
+    /// several bits come before the single bits they contain, so that they print as one name.
     OpenFlags: u32 {
         O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND, O_NONBLOCK, O_SYNC, O_DSYNC, O_ASYNC = raw::FASYNC, O_DIRECT,
         O_LARGEFILE, O_NOFOLLOW, O_NOATIME, O_CLOEXEC, O_PATH, O_TMPFILE, O_DIRECTORY,
@@ -82,7 +82,8 @@ flag_words! {
     /// mlockall(2).
     MlockallFlags: u32 { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, }
 
-    /// clone(2), clone3(2), unshare(2). The low byte of clone's own word is the signal sent at exit.
+    /// clone(2), clone3(2), unshare(2). The low byte of clone's own word is the signal sent at
+    /// exit.
     CloneFlags: u64 {
         CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND, CLONE_PIDFD, CLONE_PTRACE, CLONE_VFORK, CLONE_PARENT, CLONE_THREAD, CLONE_NEWNS,
         CLONE_SYSVSEM, CLONE_SETTLS, CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_UNTRACED, CLONE_CHILD_SETTID,
@@ -118,7 +119,8 @@ flag_words! {
     SignalfdFlags: u32 { SFD_CLOEXEC = raw::O_CLOEXEC, SFD_NONBLOCK = raw::O_NONBLOCK, }
     /// timerfd_create(2).
     TimerfdFlags: u32 { TFD_CLOEXEC, TFD_NONBLOCK, }
-    /// clock_nanosleep(2), timer_settime(2); the second bit is timerfd_settime(2)'s `TFD_TIMER_CANCEL_ON_SET`.
+    /// clock_nanosleep(2), timer_settime(2); the second bit is timerfd_settime(2)'s
+    /// `TFD_TIMER_CANCEL_ON_SET`.
     TimerFlags: u32 { TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET, }
     /// inotify_init1(2) and inotify_add_watch(2): `mask`.
     InotifyMask: u32 {
@@ -158,7 +160,8 @@ impl OpenFlags {
 }
 
 impl MapFlags {
-    /// The sharing type, one of `MAP_SHARED`, `MAP_PRIVATE`, `MAP_SHARED_VALIDATE`, `MAP_DROPPABLE`.
+    /// The sharing type, one of `MAP_SHARED`, `MAP_PRIVATE`, `MAP_SHARED_VALIDATE`,
+    /// `MAP_DROPPABLE`.
     pub fn sharing(self) -> u32 {
         self.bits() & raw::MAP_TYPE
     }

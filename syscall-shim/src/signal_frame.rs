@@ -1,11 +1,13 @@
-//! The frame that a signal handler finds on its stack: `struct rt_sigframe` of `arch/x86/include/asm/sigframe.h`, to
-//! the byte, because programs read and change it (`ucontext_t`), and unwinders know it.
+//! The frame that a signal handler finds on its stack: `struct rt_sigframe` of
+//! `arch/x86/include/asm/sigframe.h`, to the byte, because programs read and change it
+//! (`ucontext_t`), and unwinders know it.
 //!
-//! From low to high addresses: return address (`sa_restorer`), `ucontext_t`, `siginfo_t`, a gap for alignment, the
-//! XSAVE area with Linux's software bytes. The kernel calls [`place`], writes [`build`]'s bytes at the frame's address,
-//! the XSAVE area (after [`seal_xstate`]) at its own, and starts the handler with `rsp` at the frame, `rdi` the
-//! signal, `rsi` and `rdx` at [`INFO_OFFSET`] and [`UCONTEXT_OFFSET`], `rax` 0. rt_sigreturn(2) goes the other way:
-//! [`parse`] and [`check_xstate`], with `rsp` eight bytes above the frame.
+//! From low to high addresses: return address (`sa_restorer`), `ucontext_t`, `siginfo_t`, a gap for
+//! alignment, the XSAVE area with Linux's software bytes. The kernel calls [`place`], writes
+//! [`build`]'s bytes at the frame's address, the XSAVE area (after [`seal_xstate`]) at its own, and
+//! starts the handler with `rsp` at the frame, `rdi` the signal, `rsi` and `rdx` at [`INFO_OFFSET`]
+//! and [`UCONTEXT_OFFSET`], `rax` 0. rt_sigreturn(2) goes the other way: [`parse`] and
+//! [`check_xstate`], with `rsp` eight bytes above the frame.
 
 use crate::types::{Siginfo, StackT};
 use zerocopy::{FromBytes, IntoBytes};
@@ -16,7 +18,8 @@ abi_structs! {
         r8: u64, r9: u64, r10: u64, r11: u64, r12: u64, r13: u64, r14: u64, r15: u64, rdi: u64, rsi: u64, rbp: u64, rbx: u64,
         rdx: u64, rax: u64, rcx: u64, rsp: u64, rip: u64, rflags: u64,
     }
-    /// `struct sigcontext`. The segment selectors are those of a Linux process whatever the kernel runs on.
+    /// `struct sigcontext`. The segment selectors are those of a Linux process whatever the kernel
+    /// runs on.
     Sigcontext [256] {
         regs: Registers, cs: u16, gs: u16, fs: u16, ss: u16, err: u64, trapno: u64, oldmask: u64, cr2: u64, fpstate: u64,
         reserved1: [u64; 8],
@@ -25,7 +28,8 @@ abi_structs! {
     Ucontext [304] { uc_flags: u64, uc_link: u64, uc_stack: StackT, uc_mcontext: Sigcontext, uc_sigmask: u64, }
     /// `struct rt_sigframe`.
     RtSigframe [440] { pretcode: u64, uc: Ucontext, info: Siginfo, }
-    /// `struct _fpx_sw_bytes`: the last 48 bytes of the legacy FXSAVE area, which the CPU leaves to software.
+    /// `struct _fpx_sw_bytes`: the last 48 bytes of the legacy FXSAVE area, which the CPU leaves to
+    /// software.
     FpxSwBytes [48] { magic1: u32, extended_size: u32, xfeatures: u64, xstate_size: u32, padding: [u32; 7], }
 }
 
@@ -56,7 +60,8 @@ const MAGIC2_SIZE: usize = 4;
 
 const USER_CS: u16 = 0x33;
 const USER_DS: u16 = 0x2b;
-/// Flags that rt_sigreturn(2) takes from the frame (`FIX_EFLAGS`): AC, OF, DF, TF, SF, ZF, AF, PF, CF, RF.
+/// Flags that rt_sigreturn(2) takes from the frame (`FIX_EFLAGS`): AC, OF, DF, TF, SF, ZF, AF, PF,
+/// CF, RF.
 pub const FIX_EFLAGS: u64 = 1 << 18 | 1 << 11 | 1 << 10 | 1 << 8 | 1 << 7 | 1 << 6 | 1 << 4 | 1 << 2 | 1 | 1 << 16;
 /// Flags cleared when a handler starts: DF, RF, TF.
 pub const HANDLER_CLEARS: u64 = 1 << 10 | 1 << 16 | 1 << 8;
@@ -70,9 +75,9 @@ pub struct Placement {
     pub fpstate: u64,
 }
 
-/// Places a frame below `top`: the interrupted `rsp`, or the alternate stack's end (`on_altstack_entry`, which has no red
-/// zone to spare). `xsave_size` is the size of the standard-format area; `None` when the frame would leave the address
-/// space.
+/// Places a frame below `top`: the interrupted `rsp`, or the alternate stack's end
+/// (`on_altstack_entry`, which has no red zone to spare). `xsave_size` is the size of the
+/// standard-format area; `None` when the frame would leave the address space.
 pub fn place(top: u64, on_altstack_entry: bool, xsave_size: usize) -> Option<Placement> {
     let top = if on_altstack_entry { top } else { top.checked_sub(RED_ZONE)? };
     let fpstate = top.checked_sub((xsave_size + MAGIC2_SIZE) as u64)? & !63;
@@ -80,8 +85,9 @@ pub fn place(top: u64, on_altstack_entry: bool, xsave_size: usize) -> Option<Pla
     Some(Placement { frame, fpstate })
 }
 
-/// What `AT_MINSIGSTKSZ` tells programs: the room a frame needs at worst. Linux adds this much to the XSAVE area for its
-/// largest frame and all alignment (`get_sigframe_size`: 1776 for AVX, 3376 for AVX-512).
+/// What `AT_MINSIGSTKSZ` tells programs: the room a frame needs at worst. Linux adds this much to
+/// the XSAVE area for its largest frame and all alignment (`get_sigframe_size`: 1776 for AVX, 3376
+/// for AVX-512).
 pub const fn min_sigstksz(xsave_size: usize) -> usize {
     const FRAME_AND_PADDING: usize = 940;
     xsave_size + MAGIC2_SIZE + FRAME_AND_PADDING
@@ -138,8 +144,8 @@ pub fn parse(bytes: &[u8; FRAME_SIZE]) -> RtSigframe {
     RtSigframe::read_from_bytes(bytes).unwrap_or_default()
 }
 
-/// Fills in the software bytes of an XSAVE image. `image` holds the area and four bytes more, for the second magic
-/// number; `xfeatures` are the components the area has room for (XCR0).
+/// Fills in the software bytes of an XSAVE image. `image` holds the area and four bytes more, for
+/// the second magic number; `xfeatures` are the components the area has room for (XCR0).
 pub fn seal_xstate(image: &mut [u8], xfeatures: u64) {
     let Some(size) = image.len().checked_sub(MAGIC2_SIZE) else { return };
     let sw = FpxSwBytes {
@@ -166,8 +172,9 @@ pub enum Restore {
     Extended(u64),
 }
 
-/// Judges the image a program hands back (`check_xstate_in_sigframe`): `image` is what could be read at `fpstate`, the
-/// area and the four bytes of the second magic number. Anything odd means "legacy only", as on Linux.
+/// Judges the image a program hands back (`check_xstate_in_sigframe`): `image` is what could be
+/// read at `fpstate`, the area and the four bytes of the second magic number. Anything odd means
+/// "legacy only", as on Linux.
 pub fn check_xstate(image: &[u8], user_xfeatures: u64) -> Restore {
     let Some((sw, _)) = image.get(SW_BYTES_OFFSET..).and_then(|b| FpxSwBytes::read_from_prefix(b).ok()) else {
         return Restore::Legacy;
@@ -183,8 +190,8 @@ pub fn check_xstate(image: &[u8], user_xfeatures: u64) -> Restore {
     }
 }
 
-/// Makes an XSAVE image safe for XRSTOR, which faults on reserved bits: clears components outside `allowed` in
-/// `xstate_bv`, the rest of the header (standard format), and reserved bits of MXCSR.
+/// Makes an XSAVE image safe for XRSTOR, which faults on reserved bits: clears components outside
+/// `allowed` in `xstate_bv`, the rest of the header (standard format), and reserved bits of MXCSR.
 pub fn sanitize_xstate(image: &mut [u8], allowed: u64, mxcsr_mask: u32) {
     if let Some(mxcsr) = image.get_mut(24..28) {
         let value = u32::from_le_bytes([mxcsr[0], mxcsr[1], mxcsr[2], mxcsr[3]]) & mxcsr_mask;

@@ -1,15 +1,16 @@
 //! The one table of system calls: number, name, kinds of its arguments, and how far Skiff has it.
 //!
-//! A row is `number, name, [kinds], status;`, one per line so that two people who finish two calls do not
-//! meet in a merge. Numbers and names are those of `arch/x86/entry/syscalls/syscall_64.tbl`. The status is
+//! A row is `number, name, [kinds], status;`, one per line so that two people who finish two calls
+//! do not meet in a merge. Numbers and names are those of `arch/x86/entry/syscalls/syscall_64.tbl`.
+//! The status is
 //!
 //! - `absent`: there is no handler; the call answers `ENOSYS` and is counted;
 //! - `partial("what is missing")`: a handler exists and says here what it does not do;
 //! - `done`: the call behaves as its man page says.
 //!
-//! [`for_each_syscall!`](crate::for_each_syscall) hands all rows to a callback macro. The kernel's callback makes the
-//! dispatcher: rows that are `absent` need no handler to exist, and the number of arguments passed is the
-//! number of kinds in the row.
+//! [`for_each_syscall!`](crate::for_each_syscall) hands all rows to a callback macro. The kernel's
+//! callback makes the dispatcher: rows that are `absent` need no handler to exist, and the number
+//! of arguments passed is the number of kinds in the row.
 //!
 //! ```
 //! use syscall_shim::{Errno, SysResult};
@@ -36,7 +37,8 @@
 //! assert_eq!(dispatch(9999, [0; 6]), Err(Errno::ENOSYS));
 //! ```
 //!
-//! The kinds are those of [`Arg`]; `BufIn(2)` says that argument 2 (counted from 0) holds the length.
+//! The kinds are those of [`Arg`]; `BufIn(2)` says that argument 2 (counted from 0) holds the
+//! length.
 
 /// Hands every row of the table to the macro named: see the [module](crate::table).
 #[macro_export]
@@ -431,8 +433,8 @@ macro_rules! for_each_syscall {
 
 macro_rules! arg_kinds {
     ($($(#[$doc:meta])* $kind:ident $(($len:ident))?,)*) => {
-        /// What an argument is, for the trace. A kind that ends in `Out` is filled in by the kernel and can be shown
-        /// only after the call has returned.
+        /// What an argument is, for the trace. A kind that ends in `Out` is filled in by the kernel
+        /// and can be shown only after the call has returned.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Arg { $($(#[$doc])* $kind $(($len))?,)* }
     };

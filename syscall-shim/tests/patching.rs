@@ -1,4 +1,5 @@
-//! Windows and trampolines of call sites: shapes written by hand, and every `syscall` of the programs on this machine.
+//! Windows and trampolines of call sites: shapes written by hand, and every `syscall` of the
+//! programs on this machine.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use std::collections::BTreeMap;
@@ -74,7 +75,8 @@ fn displacements_are_fixed() {
     let w = behind(&[0x83, 0x3d, 0x10, 0x00, 0x00, 0x00, 0x07]).unwrap();
     let s = trampoline(&w);
     assert_eq!((body(&s)[0].ip_rel_memory_address(), body(&s)[0].immediate(1)), (SITE + 9 + 0x10, 7));
-    // vpcmpeqb xmm0, xmm0, [rip + 0x20], and the same with an immediate behind: vpcmpistri xmm0, [rip + 0x20], 0.
+    // vpcmpeqb xmm0, xmm0, [rip + 0x20], and the same with an immediate behind: vpcmpistri xmm0,
+    // [rip + 0x20], 0.
     for code in [&[0xc5, 0xf9, 0x74, 0x05, 0x20, 0, 0, 0][..], &[0xc4, 0xe3, 0x79, 0x63, 0x05, 0x20, 0, 0, 0, 0]] {
         let w = behind(code).unwrap();
         let s = trampoline(&w);
@@ -159,7 +161,8 @@ fn bytes_at(file: &[u8], elf: &goblin::elf::Elf<'_>, address: u64) -> Vec<u8> {
 #[test]
 fn sites_of_real_programs_have_windows() {
     let musl = "/usr/lib/x86_64-linux-musl/libc.so";
-    // A C library of each kind, the dynamic linker, Go, and programs that carry a library with them.
+    // A C library of each kind, the dynamic linker, Go, and programs that carry a library with
+    // them.
     let paths = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2", musl, "/usr/bin/go", "/sbin/ldconfig"];
     for path in paths {
         let Ok(file) = std::fs::read(path) else {

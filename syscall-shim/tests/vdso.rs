@@ -229,7 +229,8 @@ fn without_a_tsc_it_asks_the_kernel() {
 fn with_a_tsc_it_reckons_as_the_kernel_does() {
     // SAFETY: every x86-64 CPU has it.
     let tsc = || unsafe { core::arch::x86_64::_rdtsc() };
-    // Half a nanosecond, one and four per tick or so; the figures are checked through the same arithmetic in Rust.
+    // Half a nanosecond, one and four per tick or so; the figures are checked through the same
+    // arithmetic in Rust.
     for shift in [-1, 0, 2] {
         let data = VdsoData {
             mode: MODE_TSC,

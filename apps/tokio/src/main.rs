@@ -1,7 +1,8 @@
-//! An HTTP server on tokio: a task for each connection on the runtime's threads, bodies both ways, timers, files on the threads for
-//! blocking work, and an orderly end by SIGTERM.
+//! An HTTP server on tokio: a task for each connection on the runtime's threads, bodies both ways,
+//! timers, files on the threads for blocking work, and an orderly end by SIGTERM.
 //!
-//! `/` says hello, `/sleep` does so after a while, `/program` is this program's own file, and a `POST` comes back.
+//! `/` says hello, `/sleep` does so after a while, `/program` is this program's own file, and a
+//! `POST` comes back.
 
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;

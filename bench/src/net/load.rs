@@ -133,7 +133,8 @@ fn redis_csv(text: &str, requests: f64) -> Option<Figure> {
     Some(Figure { rate, p50_us: Some(p50 * 1e3), p99_us: Some(p99 * 1e3), requests })
 }
 
-/// `  50%  1.23ms` and so on, `  1234 requests in 5.00s, ...`, `Requests/sec: 1234.56`. A load with errors has no figure.
+/// ` 50% 1.23ms` and so on, ` 1234 requests in 5.00s, ...`, `Requests/sec: 1234.56`. A load with
+/// errors has no figure.
 fn wrk_text(text: &str) -> Option<Figure> {
     if text.contains("Socket errors") || text.contains("Non-2xx") {
         return None;

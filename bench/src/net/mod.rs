@@ -1,6 +1,8 @@
-//! `bench net`: servers in both guests, asked by load generators on the host over the same tap device, in turn.
+//! `bench net`: servers in both guests, asked by load generators on the host over the same tap
+//! device, in turn.
 //!
-//! It runs in a network namespace of its own, so that nothing of the host's network is touched or in the way.
+//! It runs in a network namespace of its own, so that nothing of the host's network is touched or
+//! in the way.
 
 mod load;
 mod plot;

@@ -60,8 +60,9 @@ pub fn qemu_args() -> Vec<String> {
     .to_vec()
 }
 
-/// Where the device is. With ACPI on, which Linux needs to find it, QEMU leaves the command line alone: the first device
-/// takes the last of 24 slots of 512 bytes from 0xfeb00000, whose interrupts are those from 24.
+/// Where the device is. With ACPI on, which Linux needs to find it, QEMU leaves the command line
+/// alone: the first device takes the last of 24 slots of 512 bytes from 0xfeb00000, whose
+/// interrupts are those from 24.
 pub fn skiff_options() -> String {
     format!(" virtio_mmio.device=512@0xfeb02e00:47 ip={GUEST}/24")
 }

@@ -1,5 +1,5 @@
-//! What the programs of cases in Rust share, in the form that `case.h` says: each group runs in a process and an empty directory of
-//! its own, each case prints one line and says what it expects.
+//! What the programs of cases in Rust share, in the form that `case.h` says: each group runs in a
+//! process and an empty directory of its own, each case prints one line and says what it expects.
 #![allow(dead_code, unused_macros)]
 
 use std::fmt::Debug;
@@ -71,7 +71,8 @@ pub fn eventually(mut so: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Runs all groups, or those that are named, but those in `SKIP_GROUPS`, which have ended a machine.
+/// Runs all groups, or those that are named, but those in `SKIP_GROUPS`, which have ended a
+/// machine.
 pub fn run(groups: &[Group]) {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [inside, name] = &args[..]

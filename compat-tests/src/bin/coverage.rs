@@ -1,8 +1,9 @@
 //! `coverage`: which lines of the kernel the tests on the host run.
 //!
-//! It builds the tests of all crates that the kernel is made of with LLVM's counters, runs them, and prints for each crate how many
-//! lines it has, and how many of those that can be counted were run. Lines of tests are not counted. At the end stands what share of
-//! the kernel's lines lies in crates that build and test on the host. With names of crates only their tests run.
+//! It builds the tests of all crates that the kernel is made of with LLVM's counters, runs them,
+//! and prints for each crate how many lines it has, and how many of those that can be counted were
+//! run. Lines of tests are not counted. At the end stands what share of the kernel's lines lies in
+//! crates that build and test on the host. With names of crates only their tests run.
 
 #![forbid(unsafe_code)]
 
@@ -290,7 +291,8 @@ fn rust_files(root: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of a file, without those of its tests: what follows a `#[cfg(test)]` that begins a line, to the line that ends the item.
+/// The lines of a file, without those of its tests: what follows a `#[cfg(test)]` that begins a
+/// line, to the line that ends the item.
 fn lines_of(text: &str, counts: Option<&BTreeMap<usize, u64>>) -> Lines {
     let mut lines = Lines::default();
     let mut in_tests = false;

@@ -1,4 +1,5 @@
-//! `debugging`: what `skiff` offers to those who look for a fault, tried with the tools that they would use.
+//! `debugging`: what `skiff` offers to those who look for a fault, tried with the tools that they
+//! would use.
 
 #![forbid(unsafe_code)]
 
@@ -477,7 +478,8 @@ fn trace(lab: &Lab) -> Result<(), String> {
     }
 }
 
-/// The page table of a running program, the kernel's half: W^X, the alias of its code, guard pages; CR0.WP, EFER.NXE.
+/// The page table of a running program, the kernel's half: W^X, the alias of its code, guard pages;
+/// CR0.WP, EFER.NXE.
 fn pages(lab: &Lab) -> Result<(), String> {
     const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
     const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;

@@ -1,4 +1,5 @@
-//! `mutants [COUNT]`: boots COUNT damaged copies of a program. Each must be refused or run; the kernel must neither panic nor hang.
+//! `mutants [COUNT]`: boots COUNT damaged copies of a program. Each must be refused or run; the
+//! kernel must neither panic nor hang.
 
 #![forbid(unsafe_code)]
 

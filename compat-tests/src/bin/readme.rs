@@ -1,4 +1,5 @@
-//! `readme`: every command of README.md, run as it stands there, in a folder that has what a user of it would have.
+//! `readme`: every command of README.md, run as it stands there, in a folder that has what a user
+//! of it would have.
 
 #![forbid(unsafe_code)]
 
@@ -154,7 +155,8 @@ fn commands(readme: &str) -> impl Iterator<Item = &str> {
     lines.map(|line| line.split(" #").next().unwrap_or(line).trim())
 }
 
-/// A folder with what the commands name. `scripts/run` is the checkout's, called by its path, as everything else here.
+/// A folder with what the commands name. `scripts/run` is the checkout's, called by its path, as
+/// everything else here.
 fn prepare(checkout: &Path) -> std::io::Result<PathBuf> {
     let dir = checkout.join("build/readme");
     let _ = fs::remove_dir_all(&dir);

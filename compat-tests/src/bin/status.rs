@@ -1,5 +1,5 @@
-//! `status REPORT PAGE README`: writes the results of the last test run and the state of the system-call table to a page, and their
-//! sum into the README, between its markers.
+//! `status REPORT PAGE README`: writes the results of the last test run and the state of the
+//! system-call table to a page, and their sum into the README, between its markers.
 
 #![forbid(unsafe_code)]
 

@@ -45,7 +45,8 @@ impl Manifest {
         Ok(out)
     }
 
-    /// Lets a later archive's manifest replace what it mentions: arguments and environment as whole lists.
+    /// Lets a later archive's manifest replace what it mentions: arguments and environment as whole
+    /// lists.
     pub fn merge(&mut self, later: Manifest) {
         fn put<T>(slot: &mut Option<T>, value: Option<T>) {
             if value.is_some() {

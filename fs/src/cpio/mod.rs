@@ -1,7 +1,8 @@
-//! The initrd: a cpio archive in "newc" format (Linux Documentation/driver-api/early-userspace/buffer-format.rst).
+//! The initrd: a cpio archive in "newc" format (Linux
+//! Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
-//! A member's name may be followed by any number of NULs (mkimage pads it so that the data falls on a page boundary). Archives
-//! may follow one another, with zeros between.
+//! A member's name may be followed by any number of NULs (mkimage pads it so that the data falls on
+//! a page boundary). Archives may follow one another, with zeros between.
 
 pub mod manifest;
 pub mod seal;
@@ -131,7 +132,8 @@ pub struct Member<'a> {
     pub nlink: u32,
     /// Seconds since the epoch.
     pub mtime: u32,
-    /// Nanoseconds of that time: mkimage puts them where the format has a checksum that nobody computes.
+    /// Nanoseconds of that time: mkimage puts them where the format has a checksum that nobody
+    /// computes.
     pub nanoseconds: u32,
     /// Device that held the file when it was archived.
     pub dev: (u32, u32),

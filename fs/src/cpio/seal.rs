@@ -1,7 +1,8 @@
 //! The seal behind an archive: what tells a damaged one.
 //!
-//! 24 bytes after the trailer: [`MAGIC`], the archive's length, and XXH64 of it (seed 0), both little-endian. The sum is quick to
-//! compute without the CPU's help, which the kernel has not got: it keeps its hands off vector registers.
+//! 24 bytes after the trailer: [`MAGIC`], the archive's length, and XXH64 of it (seed 0), both
+//! little-endian. The sum is quick to compute without the CPU's help, which the kernel has not got:
+//! it keeps its hands off vector registers.
 
 use super::CpioError;
 use xxhash_rust::xxh64::Xxh64;
@@ -53,8 +54,8 @@ pub fn read(last: &[u8]) -> Option<(u64, u64)> {
     (last.len() == LEN && last.starts_with(&MAGIC)).then(|| word(8).zip(word(16))).flatten()
 }
 
-/// An archive without its seal. One that was not made by mkimage has none, unless it is `required`. With `check`, the sum must be
-/// right.
+/// An archive without its seal. One that was not made by mkimage has none, unless it is `required`.
+/// With `check`, the sum must be right.
 pub fn unsealed(bytes: &[u8], required: bool, check: bool) -> Result<&[u8], CpioError> {
     let Some((archive, last)) = bytes.len().checked_sub(LEN).and_then(|at| bytes.split_at_checked(at)) else {
         return if required { Err(CpioError::Damaged) } else { Ok(bytes) };

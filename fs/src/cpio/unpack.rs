@@ -27,9 +27,9 @@ pub struct Unpacked<'a> {
     pub pages_in_place: usize,
 }
 
-/// Unpacks `archive` over what `ns` holds already, replacing files, keeping directories. Missing parent directories are made
-/// with mode 0755. `in_place(offset)` may offer the page that holds `archive[offset..offset + PAGE_SIZE]` for the page
-/// cache; without it the bytes are copied.
+/// Unpacks `archive` over what `ns` holds already, replacing files, keeping directories. Missing
+/// parent directories are made with mode 0755. `in_place(offset)` may offer the page that holds
+/// `archive[offset..offset + PAGE_SIZE]` for the page cache; without it the bytes are copied.
 pub fn unpack<'a>(
     ns: &Namespace,
     archive: &'a [u8],
@@ -175,7 +175,8 @@ impl Job<'_, '_, '_> {
         Ok(())
     }
 
-    /// A further name of a file. The archiver puts the data with the last name (GNU cpio) or the first.
+    /// A further name of a file. The archiver puts the data with the last name (GNU cpio) or the
+    /// first.
     fn hard_link(&mut self, first: Path, dir: Option<&Path>, name: &[u8], member: &Member<'_>) -> SysResult<()> {
         let inode = first.inode()?.clone();
         self.replacing(dir, name, |ns, ctx| ns.link(ctx, Some(&first), b"", dir, name, LookupFlags::EMPTY))?;

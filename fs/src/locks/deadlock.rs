@@ -6,8 +6,9 @@ use litemap::LiteMap;
 /// How far a chain is followed (`MAX_DEADLK_ITERATIONS`).
 const MAX_STEPS: usize = 10;
 
-/// The sleeping owners of all files and the owner each waits for. Locks of open file descriptions are left out, as on
-/// Linux: such a lock can be released by any process that shares the description.
+/// The sleeping owners of all files and the owner each waits for. Locks of open file descriptions
+/// are left out, as on Linux: such a lock can be released by any process that shares the
+/// description.
 #[derive(Default, Debug)]
 pub struct Deadlocks {
     waits: LiteMap<Owner, Owner>,
@@ -19,8 +20,8 @@ impl Deadlocks {
         Deadlocks { waits: LiteMap::new_vec() }
     }
 
-    /// Records that `waiter` is about to sleep for `blocker`. False (`EDEADLK`) when `blocker` waits, however indirectly, for
-    /// `waiter`; then nothing is recorded.
+    /// Records that `waiter` is about to sleep for `blocker`. False (`EDEADLK`) when `blocker`
+    /// waits, however indirectly, for `waiter`; then nothing is recorded.
     pub fn wait(&mut self, waiter: Owner, blocker: Owner) -> bool {
         if !matches!(waiter, Owner::Process(_)) {
             return true;

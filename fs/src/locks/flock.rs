@@ -33,8 +33,9 @@ impl Flocks {
         self.held.iter().find(|h| h.description == description).map(|h| h.kind)
     }
 
-    /// Sets or converts a lock. A conversion gives the old lock up before it asks for the new one, so a refused one loses it
-    /// (flock(2), NOTES). `granted` is false when another description is in the way; `released`: waiters may try again.
+    /// Sets or converts a lock. A conversion gives the old lock up before it asks for the new one,
+    /// so a refused one loses it (flock(2), NOTES). `granted` is false when another description is
+    /// in the way; `released`: waiters may try again.
     pub fn set(&mut self, description: u64, pid: i32, kind: LockKind) -> FlockOutcome {
         if self.kind(description) == Some(kind) {
             return FlockOutcome { granted: true, released: false };

@@ -1,7 +1,9 @@
-//! Advisory file locks as pure data: fcntl(2) byte ranges (of processes and of open file descriptions) and flock(2).
+//! Advisory file locks as pure data: fcntl(2) byte ranges (of processes and of open file
+//! descriptions) and flock(2).
 //!
-//! The kernel hangs one [`FileLocks`] on each inode that has locks ([`crate::InodeCommon::ext_or_insert`]) next to a wait queue, tries
-//! again whenever a call reports that something was released, and asks [`Deadlocks`] before a process sleeps.
+//! The kernel hangs one [`FileLocks`] on each inode that has locks
+//! ([`crate::InodeCommon::ext_or_insert`]) next to a wait queue, tries again whenever a call
+//! reports that something was released, and asks [`Deadlocks`] before a process sleeps.
 
 mod deadlock;
 mod flock;
@@ -53,8 +55,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// The range of a `struct flock` whose `l_whence` stands for the position `base` (`flock_to_posix_lock`). `EOVERFLOW` and `EINVAL`
-    /// for what leaves 0..=[`OFFSET_MAX`].
+    /// The range of a `struct flock` whose `l_whence` stands for the position `base`
+    /// (`flock_to_posix_lock`). `EOVERFLOW` and `EINVAL` for what leaves 0..=[`OFFSET_MAX`].
     pub fn from_flock(base: u64, l_start: i64, l_len: i64) -> SysResult<Range> {
         let base = i64::try_from(base).map_err(|_| Errno::EOVERFLOW)?;
         let start = base.checked_add(l_start).ok_or(Errno::EOVERFLOW)?;

@@ -3,7 +3,8 @@
 use super::{Lock, LockKind, Owner, Range};
 use alloc::vec::Vec;
 
-/// The byte-range locks on one file, in the order of their first byte. Locks of one owner never overlap.
+/// The byte-range locks on one file, in the order of their first byte. Locks of one owner never
+/// overlap.
 #[derive(Default, Debug)]
 pub struct RangeLocks {
     held: Vec<Lock>,
@@ -26,8 +27,8 @@ impl RangeLocks {
         self.held.iter().find(clash).copied()
     }
 
-    /// `F_SETLK` with `F_RDLCK` or `F_WRLCK`. `Err` is the lock in the way. `Ok(true)`: a write lock of the owner was weakened, so
-    /// waiters may try again.
+    /// `F_SETLK` with `F_RDLCK` or `F_WRLCK`. `Err` is the lock in the way. `Ok(true)`: a write
+    /// lock of the owner was weakened, so waiters may try again.
     pub fn set(&mut self, want: Lock) -> Result<bool, Lock> {
         if let Some(blocker) = self.conflict(&want) {
             return Err(blocker);
@@ -44,7 +45,8 @@ impl RangeLocks {
         self.cut(owner, range)
     }
 
-    /// Drops all locks of an owner (a process closed the file, a description went away). True when there were any.
+    /// Drops all locks of an owner (a process closed the file, a description went away). True when
+    /// there were any.
     pub fn remove_owner(&mut self, owner: Owner) -> bool {
         let before = self.held.len();
         self.held.retain(|l| l.owner != owner);

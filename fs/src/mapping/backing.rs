@@ -1,4 +1,5 @@
-//! Files behind whose pages there is a disk: pages come in runs, go out in batches, and can be had again, so that they may be evicted.
+//! Files behind whose pages there is a disk: pages come in runs, go out in batches, and can be had
+//! again, so that they may be evicted.
 
 use super::reclaim::new_page;
 use super::{Mapping, PageSource, WritePage, pages_for};
@@ -43,8 +44,9 @@ impl Mapping {
         self.source.as_ref().filter(|source| source.has_backing())
     }
 
-    /// The page at `index`, which a reader of `want` pages from there on misses: it comes in together with those behind it that are
-    /// missing too, and with some more where the reader has come from before it.
+    /// The page at `index`, which a reader of `want` pages from there on misses: it comes in
+    /// together with those behind it that are missing too, and with some more where the reader has
+    /// come from before it.
     pub(super) fn bring_in(&self, source: &Arc<dyn PageSource>, index: u64, want: u64) -> SysResult<PageRef> {
         let mut most = want.clamp(1, MAX_RUN) + self.ahead(index, want, source.read_ahead());
         most = most.min(pages_for(self.size()).saturating_sub(index)).max(1);
@@ -120,16 +122,18 @@ impl Mapping {
         self.tree.read().dirty
     }
 
-    /// Writes dirty pages of `[first, end)` back, and waits for others who are at it. A page dirtied meanwhile stays dirty. One that cannot be
-    /// written is clean all the same: the error, which is answered here, is what [`Mapping::errors`] keeps of it.
+    /// Writes dirty pages of `[first, end)` back, and waits for others who are at it. A page
+    /// dirtied meanwhile stays dirty. One that cannot be written is clean all the same: the error,
+    /// which is answered here, is what [`Mapping::errors`] keeps of it.
     pub fn write_back(&self, first: u64, end: u64) -> SysResult<()> {
         let Some(source) = self.backing() else { return Ok(()) };
         let _one = self.writing.lock();
         self.write_dirty(source, first, end)
     }
 
-    /// Has `change` change what the disk has, size included, past the pages: dirty ones are written before, and nobody writes any
-    /// back meanwhile. `change` itself must not ask for it, so it uses [`Mapping::truncate`] and [`Mapping::discard`].
+    /// Has `change` change what the disk has, size included, past the pages: dirty ones are written
+    /// before, and nobody writes any back meanwhile. `change` itself must not ask for it, so it
+    /// uses [`Mapping::truncate`] and [`Mapping::discard`].
     pub fn change_below<T>(&self, change: impl FnOnce() -> SysResult<T>) -> SysResult<T> {
         let _one = self.writing.lock();
         if let Some(source) = self.backing() {
@@ -143,8 +147,8 @@ impl Mapping {
         self.drop_range(first, end, false);
     }
 
-    /// Writes dirty pages back, unless somebody is at it, who may be the one that wants memory for that. [`Mapping::errors`] keeps
-    /// the error.
+    /// Writes dirty pages back, unless somebody is at it, who may be the one that wants memory for
+    /// that. [`Mapping::errors`] keeps the error.
     pub(super) fn write_back_if_free(&self) {
         if let (Some(source), Some(_one)) = (self.backing(), self.writing.try_lock()) {
             let _ = self.write_dirty(source, 0, u64::MAX);
@@ -174,7 +178,8 @@ impl Mapping {
                 result = result.and(Err(errno));
             }
             if self.has_writable_maps() {
-                // What is mapped writable changes without a word, and may have changed while it was written.
+                // What is mapped writable changes without a word, and may have changed while it was
+                // written.
                 let mut tree = self.tree.write();
                 for (index, _) in batch.iter().filter(|(_, page)| page.references() > 2) {
                     tree.set_dirty(*index);
@@ -184,8 +189,8 @@ impl Mapping {
         result
     }
 
-    /// Frees up to `want` pages from page `first` to before `end` that are clean and that nobody uses. Answers how many, and where
-    /// to go on; `None` at the end.
+    /// Frees up to `want` pages from page `first` to before `end` that are clean and that nobody
+    /// uses. Answers how many, and where to go on; `None` at the end.
     pub fn evict(&self, first: u64, end: u64, want: u64) -> (u64, Option<u64>) {
         let (mut count, mut next) = (0, Some(first));
         while let Some(from) = next.filter(|_| count < want) {
@@ -197,14 +202,16 @@ impl Mapping {
         (count, next)
     }
 
-    /// Takes the pages `[first, end)` out, mapped or not: what the disk has was changed past them. They are written back first.
+    /// Takes the pages `[first, end)` out, mapped or not: what the disk has was changed past them.
+    /// They are written back first.
     pub fn forget(&self, first: u64, end: u64) -> SysResult<()> {
         let result = self.write_back(first, end);
         self.drop_range(first, end, false);
         result
     }
 
-    /// Has `copy` write a page that is not in the cache as a whole, without asking the source for what it was.
+    /// Has `copy` write a page that is not in the cache as a whole, without asking the source for
+    /// what it was.
     pub(super) fn write_whole(&self, index: u64, copy: &mut WritePage<'_>) -> SysResult<usize> {
         let page = new_page()?;
         let got = copy(&page, 0, PAGE_SIZE)?;

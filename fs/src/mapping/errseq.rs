@@ -1,4 +1,5 @@
-//! Errors of writing back, each of which every open file that was open then is told of once (Linux's `errseq_t`).
+//! Errors of writing back, each of which every open file that was open then is told of once
+//! (Linux's `errseq_t`).
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use syscall_shim::{Errno, SysResult};

@@ -1,7 +1,8 @@
 //! The page cache of one file: which page frames hold which 4 KiB of its content, and its size.
 //!
-//! Readers get a [`PageRef`] and copy outside of any lock. A page leaves the cache by truncation or hole punching; address
-//! spaces that map the file are told first ([`MappingObserver`]), so that later accesses fault.
+//! Readers get a [`PageRef`] and copy outside of any lock. A page leaves the cache by truncation or
+//! hole punching; address spaces that map the file are told first ([`MappingObserver`]), so that
+//! later accesses fault.
 
 mod backing;
 mod errseq;
@@ -21,21 +22,24 @@ pub use reclaim::{cached_pages, evict_clean, reclaim};
 use syscall_shim::{Errno, SysResult};
 use tree::Tree;
 
-/// Takes `n` bytes from `offset` of a page that is read (`None` is a page of zeros); answers how many it took.
+/// Takes `n` bytes from `offset` of a page that is read (`None` is a page of zeros); answers how
+/// many it took.
 pub type ReadPage<'a> = dyn FnMut(Option<&PageRef>, usize, usize) -> SysResult<usize> + 'a;
 /// Puts `n` bytes at `offset` of a page that is written; answers how many it put.
 pub type WritePage<'a> = dyn FnMut(&PageRef, usize, usize) -> SysResult<usize> + 'a;
 
 /// Told when pages leave a mapping. An address space implements it.
 pub trait MappingObserver: Send + Sync {
-    /// Unmap the pages `[first, end)` of `mapping` (`end` may be `u64::MAX`). `even_cow`: private copies too (truncation), else
-    /// only the shared pages (hole punching). Called with no spin lock held.
+    /// Unmap the pages `[first, end)` of `mapping` (`end` may be `u64::MAX`). `even_cow`: private
+    /// copies too (truncation), else only the shared pages (hole punching). Called with no spin
+    /// lock held.
     fn invalidate(&self, mapping: &Mapping, first: u64, end: u64, even_cow: bool);
 }
 
 /// Where pages come from and who pays for them.
 pub trait PageSource: Send + Sync {
-    /// Fills a zeroed page with the content of page `index`; nothing to do for memory file systems. May sleep.
+    /// Fills a zeroed page with the content of page `index`; nothing to do for memory file systems.
+    /// May sleep.
     fn fill(&self, _index: u64, _page: &PageRef) -> SysResult<()> {
         Ok(())
     }
@@ -47,7 +51,8 @@ pub trait PageSource: Send + Sync {
     fn read_ahead(&self) -> u64 {
         0
     }
-    /// True when a missing page may hold data all the same (a disk), so that reads must fill rather than see zeros.
+    /// True when a missing page may hold data all the same (a disk), so that reads must fill rather
+    /// than see zeros.
     fn has_backing(&self) -> bool {
         false
     }
@@ -63,7 +68,8 @@ pub trait PageSource: Send + Sync {
     fn write_back(&self, _index: u64, _page: &PageRef) -> SysResult<()> {
         Ok(())
     }
-    /// Writes dirty pages back, by ascending index: as many as it can, whatever becomes of the others. Answers the first error.
+    /// Writes dirty pages back, by ascending index: as many as it can, whatever becomes of the
+    /// others. Answers the first error.
     fn write_run(&self, pages: &[(u64, PageRef)]) -> SysResult<()> {
         let mut result = Ok(());
         for (index, page) in pages {
@@ -75,7 +81,8 @@ pub trait PageSource: Send + Sync {
 
 /// The page cache of one file.
 pub struct Mapping {
-    /// Bytes. Changed only with `tree` locked, so that a page is never added beyond an end that has just moved.
+    /// Bytes. Changed only with `tree` locked, so that a page is never added beyond an end that has
+    /// just moved.
     size: AtomicU64,
     /// Counts invalidations: see [`Mapping::invalidate_seq`].
     seq: AtomicU64,
@@ -88,7 +95,8 @@ pub struct Mapping {
     /// A leaf lock; observers are called after it is released.
     observers: Mutex<Observers>,
     source: Option<Arc<dyn PageSource>>,
-    /// Held by who writes back, so that whoever comes later finds it done. No lock is taken outside of it by the source.
+    /// Held by who writes back, so that whoever comes later finds it done. No lock is taken outside
+    /// of it by the source.
     writing: SleepLock,
     /// What writing back has met.
     pub errors: ErrSeq,
@@ -98,7 +106,8 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// An empty cache of a file of `size` bytes. Without a source, missing pages are zeros and cost nothing.
+    /// An empty cache of a file of `size` bytes. Without a source, missing pages are zeros and cost
+    /// nothing.
     pub fn new(source: Option<Arc<dyn PageSource>>, size: u64) -> Arc<Mapping> {
         let mapping = Arc::new(Mapping {
             size: AtomicU64::new(size),
@@ -129,9 +138,9 @@ impl Mapping {
         self.tree.read().pages
     }
 
-    /// Changes with every invalidation. A page fault reads it first, gets the page, and with its page-table lock held installs
-    /// the page only if the number is still the same; else it starts again. That closes the race with truncation, whose
-    /// observers take the same page-table lock.
+    /// Changes with every invalidation. A page fault reads it first, gets the page, and with its
+    /// page-table lock held installs the page only if the number is still the same; else it starts
+    /// again. That closes the race with truncation, whose observers take the same page-table lock.
     pub fn invalidate_seq(&self) -> u64 {
         self.seq.load(Ordering::Acquire)
     }
@@ -141,12 +150,14 @@ impl Mapping {
         self.tree.read().get(index)
     }
 
-    /// Calls `visit` with those of the pages `[first, end)` that are in the cache, ascending. It must not come back to this mapping.
+    /// Calls `visit` with those of the pages `[first, end)` that are in the cache, ascending. It
+    /// must not come back to this mapping.
     pub fn each_cached(&self, first: u64, end: u64, visit: &mut dyn FnMut(u64, &PageRef)) {
         self.tree.read().each(first, end, visit);
     }
 
-    /// The page at `index`, filled from the source or zeroed. Does not look at the size. `ENOMEM`, `ENOSPC`, or the source's error.
+    /// The page at `index`, filled from the source or zeroed. Does not look at the size. `ENOMEM`,
+    /// `ENOSPC`, or the source's error.
     pub fn get_or_create(&self, index: u64) -> SysResult<PageRef> {
         match self.get_page(index) {
             Some(page) => Ok(page),
@@ -154,7 +165,8 @@ impl Mapping {
         }
     }
 
-    /// The page for a page fault; `Ok(None)` at or past the end of the file (the program gets `SIGBUS`). `write` marks it dirty.
+    /// The page for a page fault; `Ok(None)` at or past the end of the file (the program gets
+    /// `SIGBUS`). `write` marks it dirty.
     pub fn fault(&self, index: u64, write: bool) -> SysResult<Option<PageRef>> {
         if index >= pages_for(self.size()) {
             return Ok(None);
@@ -172,8 +184,8 @@ impl Mapping {
         Ok(page)
     }
 
-    /// Makes sure of a page for later (fallocate(2)): it reads as zeros and counts as a hole until it is written. True when it was
-    /// missing.
+    /// Makes sure of a page for later (fallocate(2)): it reads as zeros and counts as a hole until
+    /// it is written. True when it was missing.
     pub fn preallocate(&self, index: u64) -> SysResult<bool> {
         if self.get_page(index).is_some() {
             return Ok(false);
@@ -190,7 +202,8 @@ impl Mapping {
         }
     }
 
-    /// Puts a page into an empty slot without copying (a page of the initrd). Charged like any other. `EEXIST` when the slot is taken.
+    /// Puts a page into an empty slot without copying (a page of the initrd). Charged like any
+    /// other. `EEXIST` when the slot is taken.
     pub fn insert_page(&self, index: u64, page: PageRef) -> SysResult<()> {
         self.charge(1)?;
         if self.tree.write().insert(index, page).is_err() {
@@ -200,7 +213,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Allocates, fills and inserts; `Ok(None)` when `bounded` and the file has become too short meanwhile.
+    /// Allocates, fills and inserts; `Ok(None)` when `bounded` and the file has become too short
+    /// meanwhile.
     fn add_page(&self, index: u64, bounded: Option<()>) -> SysResult<Option<PageRef>> {
         self.charge(1)?;
         let insert = |fresh: &PageRef| {
@@ -263,9 +277,10 @@ impl Mapping {
         }
     }
 
-    /// Hands the content of `[off, off+len)`, cut at the end of the file, to `copy(page, offset_in_page, n)`, page by page. `None`
-    /// stands for zeros. `copy` answers the bytes it took: fewer than `n` ends the read, an error ends it unless bytes were
-    /// already taken. No lock is held meanwhile. Returns the bytes taken.
+    /// Hands the content of `[off, off+len)`, cut at the end of the file, to `copy(page,
+    /// offset_in_page, n)`, page by page. `None` stands for zeros. `copy` answers the bytes it
+    /// took: fewer than `n` ends the read, an error ends it unless bytes were already taken. No
+    /// lock is held meanwhile. Returns the bytes taken.
     pub fn read(&self, off: u64, len: usize, copy: &mut ReadPage<'_>) -> SysResult<usize> {
         let backing = self.backing();
         let mut done = 0;
@@ -299,8 +314,9 @@ impl Mapping {
         Ok(done)
     }
 
-    /// Has `copy(page, offset_in_page, n)` write `[off, off+len)` page by page, growing the file. Same rules as [`Mapping::read`]. The
-    /// caller holds the inode's lock and has checked limits and seals.
+    /// Has `copy(page, offset_in_page, n)` write `[off, off+len)` page by page, growing the file.
+    /// Same rules as [`Mapping::read`]. The caller holds the inode's lock and has checked limits
+    /// and seals.
     pub fn write(&self, off: u64, len: usize, copy: &mut WritePage<'_>) -> SysResult<usize> {
         let mut done = 0;
         while done < len {
@@ -311,7 +327,8 @@ impl Mapping {
             let step = if n == PAGE_SIZE && self.backing().is_some() && self.get_page(index).is_none() {
                 self.write_whole(index, copy)
             } else {
-                // The page is held until it is marked: a clean one that nobody holds may be evicted.
+                // The page is held until it is marked: a clean one that nobody holds may be
+                // evicted.
                 self.get_or_create(index).map_err(|errno| self.full(errno)).and_then(|page| {
                     let got = copy(&page, in_page, n)?;
                     self.mark_written(index);
@@ -344,8 +361,8 @@ impl Mapping {
         }
     }
 
-    /// Sets the size; when it shrinks, unmaps and frees what lies beyond and zeroes the rest of the last page. The caller holds
-    /// the inode's lock.
+    /// Sets the size; when it shrinks, unmaps and frees what lies beyond and zeroes the rest of the
+    /// last page. The caller holds the inode's lock.
     pub fn truncate(&self, size: u64) -> SysResult<()> {
         let old = {
             let _tree = self.tree.write();
@@ -359,7 +376,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes `[off, off+len)` read as zeros, freeing whole pages. The size stays. The caller holds the inode's lock.
+    /// Makes `[off, off+len)` read as zeros, freeing whole pages. The size stays. The caller holds
+    /// the inode's lock.
     pub fn punch(&self, off: u64, len: u64) -> SysResult<()> {
         let end = off.saturating_add(len);
         let first = pages_for(off);
@@ -403,8 +421,8 @@ impl Mapping {
             drop(batch);
             self.uncharge(n);
         }
-        // A fault that came between the first call and the removal has mapped a page that is no longer the file's (Linux unmaps
-        // twice for the same reason).
+        // A fault that came between the first call and the removal has mapped a page that is no
+        // longer the file's (Linux unmaps twice for the same reason).
         self.seq.fetch_add(1, Ordering::AcqRel);
         self.invalidate(first, end, even_cow);
     }
@@ -412,7 +430,8 @@ impl Mapping {
     fn invalidate(&self, first: u64, end: u64, even_cow: bool) {
         let mut last = None;
         loop {
-            // The lock is free again where they are called, and where the last reference to one may be dropped.
+            // The lock is free again where they are called, and where the last reference to one may
+            // be dropped.
             let next = self.observers.lock().behind(last);
             let Some((reached, observers)) = next else { return };
             last = Some(reached);
@@ -422,7 +441,8 @@ impl Mapping {
         }
     }
 
-    /// Registers an address space. Registering twice is registering once; dead ones fall out by themselves.
+    /// Registers an address space. Registering twice is registering once; dead ones fall out by
+    /// themselves.
     pub fn add_observer(&self, observer: Weak<dyn MappingObserver>) {
         self.observers.lock().add(observer);
     }

@@ -11,8 +11,8 @@ const BATCH: usize = 32;
 /// So few may be dead without being looked for.
 const MIN_PURGE: usize = 16;
 
-/// The list: each by its address, which stays its own as long as it is listed. Dead ones are taken out when the list has doubled, so
-/// that one more costs the same however many there are.
+/// The list: each by its address, which stays its own as long as it is listed. Dead ones are taken
+/// out when the list has doubled, so that one more costs the same however many there are.
 pub(super) struct Observers {
     entries: BTreeMap<usize, Weak<dyn MappingObserver>>,
     purge_at: usize,
@@ -42,7 +42,8 @@ impl Observers {
         self.entries.remove(&key(observer));
     }
 
-    /// Some of those behind `last` that live, and the last key that was looked at; `None` at the end.
+    /// Some of those behind `last` that live, and the last key that was looked at; `None` at the
+    /// end.
     pub(super) fn behind(&self, last: Option<usize>) -> Option<(usize, Vec<Arc<dyn MappingObserver>>)> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         let mut last = None;

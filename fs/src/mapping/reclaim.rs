@@ -54,7 +54,8 @@ pub fn evict_clean(want: u64) -> u64 {
     all().iter().fold(0, |freed, cache| if freed < want { freed + cache.evict(0, u64::MAX, want - freed).0 } else { freed })
 }
 
-/// Frees up to `want` pages, writing dirty ones back where the clean ones are not enough. Answers how many.
+/// Frees up to `want` pages, writing dirty ones back where the clean ones are not enough. Answers
+/// how many.
 pub fn reclaim(want: u64) -> u64 {
     let mut freed = evict_clean(want);
     for cache in all().iter().filter(|cache| cache.dirty_count() > 0) {
@@ -67,7 +68,8 @@ pub fn reclaim(want: u64) -> u64 {
     freed
 }
 
-/// A page for a cache. Others give theirs before memory is out, and before nothing is left for programs.
+/// A page for a cache. Others give theirs before memory is out, and before nothing is left for
+/// programs.
 pub(super) fn new_page() -> SysResult<PageRef> {
     if !platform().has_room() {
         evict_clean(BATCH);

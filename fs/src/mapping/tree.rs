@@ -15,7 +15,8 @@ pub(super) struct Chunk {
     pages: [Option<PageRef>; CHUNK as usize],
     /// Bit n: page n was changed since it was written back.
     dirty: u64,
-    /// Bit n: page n was allocated ahead (fallocate(2)) and not written yet, so it still counts as a hole.
+    /// Bit n: page n was allocated ahead (fallocate(2)) and not written yet, so it still counts as
+    /// a hole.
     unwritten: u64,
     /// Slots in use.
     pub(super) used: u32,
@@ -56,8 +57,8 @@ pub(super) struct Tree {
     pub(super) pages: u64,
     /// Pages that were changed and not written back.
     pub(super) dirty: u64,
-    /// What is being read from the backing store right now. Nothing of it is evicted meanwhile: the page that comes in later would be
-    /// older than what was evicted.
+    /// What is being read from the backing store right now. Nothing of it is evicted meanwhile: the
+    /// page that comes in later would be older than what was evicted.
     filling: Vec<Range<u64>>,
 }
 
@@ -152,8 +153,8 @@ impl Tree {
         }
     }
 
-    /// Takes up to `want` pages of `[first, end)` out that are clean, on no way in, and nobody's but this tree's. Answers them, and
-    /// where to go on: `None` at the end.
+    /// Takes up to `want` pages of `[first, end)` out that are clean, on no way in, and nobody's
+    /// but this tree's. Answers them, and where to go on: `None` at the end.
     pub(super) fn evict(&mut self, first: u64, end: u64, want: usize) -> (Vec<PageRef>, Option<u64>) {
         let mut out = Vec::new();
         let mut emptied = Vec::new();
@@ -194,7 +195,8 @@ impl Tree {
         if first >= end {
             return out;
         }
-        // The chunks at both ends may keep pages outside of the range, and are then met again without effect.
+        // The chunks at both ends may keep pages outside of the range, and are then met again
+        // without effect.
         let numbers: Vec<u64> = self.chunks.range(first / CHUNK..=last).map(|(n, _)| *n).take(BATCH + 2).collect();
         for number in numbers {
             if out.len() == BATCH {

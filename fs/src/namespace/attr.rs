@@ -24,7 +24,8 @@ pub enum SetTime {
 }
 
 impl Namespace {
-    /// access(2) of a place already found, with the credentials of `ctx` (the caller puts the real ids in).
+    /// access(2) of a place already found, with the credentials of `ctx` (the caller puts the real
+    /// ids in).
     pub fn access(&self, ctx: &FsContext<'_>, path: &Path, mask: AccessMask) -> SysResult<()> {
         let inode = path.inode()?;
         let file_type = inode.file_type();
@@ -39,7 +40,8 @@ impl Namespace {
         if mask.contains(AccessMask::WRITE) && !special { want_write(&path.mount) } else { Ok(()) }
     }
 
-    /// The check that execve(2) makes of its file: regular (`EACCES`), executable, not on a `noexec` mount.
+    /// The check that execve(2) makes of its file: regular (`EACCES`), executable, not on a
+    /// `noexec` mount.
     pub fn may_exec(&self, ctx: &FsContext<'_>, path: &Path) -> SysResult<()> {
         let inode = path.inode()?;
         if inode.file_type() != FileType::Regular {
@@ -72,7 +74,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// chown(2); `None` leaves the id alone. Takes the set-id bits of what is not a directory away, root's too.
+    /// chown(2); `None` leaves the id alone. Takes the set-id bits of what is not a directory away,
+    /// root's too.
     pub fn chown(&self, ctx: &FsContext<'_>, path: &Path, uid: Option<u32>, gid: Option<u32>) -> SysResult<()> {
         want_write(&path.mount)?;
         let inode = path.inode()?;
@@ -132,7 +135,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// truncate(2). `EFBIG` past `fsize_limit` (the caller sends `SIGXFSZ`). ftruncate(2) is [`crate::file::truncate`].
+    /// truncate(2). `EFBIG` past `fsize_limit` (the caller sends `SIGXFSZ`). ftruncate(2) is
+    /// [`crate::file::truncate`].
     pub fn truncate(&self, ctx: &FsContext<'_>, path: &Path, size: u64, fsize_limit: u64) -> SysResult<()> {
         let inode = path.inode()?;
         match inode.file_type() {
@@ -142,7 +146,8 @@ impl Namespace {
         }
         want_write(&path.mount)?;
         inode_permission(ctx.creds, &path.mount, inode, AccessMask::WRITE)?;
-        // What has no size to set (a file of procfs) is left as it is, as Linux's `simple_setattr` does.
+        // What has no size to set (a file of procfs) is left as it is, as Linux's `simple_setattr`
+        // does.
         if inode.mapping().is_none() {
             return Ok(());
         }
@@ -194,7 +199,8 @@ fn may_chown(creds: &Credentials<'_>, attrs: &AccessAttrs, uid: Option<u32>, gid
     uid_ok && gid_ok
 }
 
-/// The mode after chown(2): no set-user-ID; no set-group-ID where the group may execute or the caller is not of the group.
+/// The mode after chown(2): no set-user-ID; no set-group-ID where the group may execute or the
+/// caller is not of the group.
 fn chowned_mode(creds: &Credentials<'_>, attrs: &AccessAttrs) -> u32 {
     let mode = crate::file::without_setid(attrs.mode);
     if creds.in_group(attrs.gid) || creds.capable(Cap::Fsetid) { mode } else { mode & !S_ISGID }

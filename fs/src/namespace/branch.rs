@@ -1,7 +1,9 @@
-//! Trees of mounts that are made, copied and joined to the tree of all, with what shared subtrees ask (mount_namespaces(7)).
+//! Trees of mounts that are made, copied and joined to the tree of all, with what shared subtrees
+//! ask (mount_namespaces(7)).
 //!
-//! Mounts of one peer group have the same number in `group`; a slave has the number of its master's group in `master`. What is
-//! mounted on one of a group is mounted on its peers and slaves too, and so down.
+//! Mounts of one peer group have the same number in `group`; a slave has the number of its master's
+//! group in `master`. What is mounted on one of a group is mounted on its peers and slaves too, and
+//! so down.
 
 use crate::dentry::{Dentry, TREE};
 use crate::mount::Mount;
@@ -13,14 +15,16 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::{HashMap, HashSet};
 use syscall_shim::{Errno, SysResult};
 
-/// Mounts that there may be (`/proc/sys/fs/mount-max`): fewer than on Linux, since a mount on one of many peers looks at all.
+/// Mounts that there may be (`/proc/sys/fs/mount-max`): fewer than on Linux, since a mount on one
+/// of many peers looks at all.
 pub static MAX_MOUNTS: AtomicU32 = AtomicU32::new(10_000);
 
 fn max_mounts() -> usize {
     MAX_MOUNTS.load(Ordering::Relaxed) as usize
 }
 
-/// Mounts by the place they cover: mount id and address of the dentry, which the covering mount keeps alive.
+/// Mounts by the place they cover: mount id and address of the dentry, which the covering mount
+/// keeps alive.
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) by_place: HashMap<(u32, usize), Arc<Mount>>,
@@ -46,7 +50,8 @@ pub enum Propagation {
     Unbindable,
 }
 
-/// Mounts that hang together and are not (or not there) in the tree: each with its place in another, by number; the first without.
+/// Mounts that hang together and are not (or not there) in the tree: each with its place in
+/// another, by number; the first without.
 pub(super) struct Branch(Vec<(Arc<Mount>, Option<(usize, Arc<Dentry>)>)>);
 
 /// How a copy of a branch relates to what it is a copy of.
@@ -234,8 +239,8 @@ impl Table {
         out
     }
 
-    /// Joins a branch to the tree at `place`, and copies of it wherever that propagates (`attach_recursive_mnt`). `ENOSPC` when there
-    /// would be too many mounts.
+    /// Joins a branch to the tree at `place`, and copies of it wherever that propagates
+    /// (`attach_recursive_mnt`). `ENOSPC` when there would be too many mounts.
     pub(super) fn attach(&mut self, branch: Branch, place: Path) -> SysResult<()> {
         let targets = self.targets(&place.mount, &place.dentry);
         if self.order.len() + branch.0.len() * (targets.len() + 1) > max_mounts() {
@@ -328,12 +333,13 @@ impl Table {
         Some(branch)
     }
 
-    /// What goes along when the mounts `going` (above before below) are unmounted: what they propagated, unless more hangs on it
-    /// than one mount right on top.
+    /// What goes along when the mounts `going` (above before below) are unmounted: what they
+    /// propagated, unless more hangs on it than one mount right on top.
     pub(super) fn with_propagated(&self, going: Vec<Arc<Mount>>) -> Vec<Arc<Mount>> {
         let mut ids: HashSet<u32> = going.iter().map(|m| m.id).collect();
         let mut all = going.clone();
-        // Places of which all that is mounted on a group's peers and slaves goes: most mounts of a large group have the same.
+        // Places of which all that is mounted on a group's peers and slaves goes: most mounts of a
+        // large group have the same.
         let mut done: HashSet<(u32, usize)> = HashSet::new();
         for mount in going.iter().rev() {
             let Some(place) = mount.place() else { continue };

@@ -21,8 +21,8 @@ enum Creates {
 }
 
 impl Namespace {
-    /// `filename_create` and the call that follows it: finds the directory, insists that the name is free, and has `make` create
-    /// it under the directory's lock.
+    /// `filename_create` and the call that follows it: finds the directory, insists that the name
+    /// is free, and has `make` create it under the directory's lock.
     fn create_with(
         &self,
         ctx: &FsContext<'_>,
@@ -65,8 +65,8 @@ impl Namespace {
         })
     }
 
-    /// mknod(2): regular files, FIFOs, sockets (also for bind(2) of `AF_UNIX`, which turns `EEXIST` into `EADDRINUSE`), devices
-    /// (`CAP_MKNOD`, but for 0:0, the whiteout of an overlay).
+    /// mknod(2): regular files, FIFOs, sockets (also for bind(2) of `AF_UNIX`, which turns `EEXIST`
+    /// into `EADDRINUSE`), devices (`CAP_MKNOD`, but for 0:0, the whiteout of an overlay).
     pub fn mknod(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], mode: u32, rdev: u64) -> SysResult<Path> {
         let mode = match mode & S_IFMT {
             0 => mode | S_IFREG,
@@ -106,7 +106,8 @@ impl Namespace {
         })
     }
 
-    /// linkat(2) with `FOLLOW` for `AT_SYMLINK_FOLLOW` and `EMPTY` for `AT_EMPTY_PATH` (which needs `CAP_DAC_READ_SEARCH`, else `ENOENT`).
+    /// linkat(2) with `FOLLOW` for `AT_SYMLINK_FOLLOW` and `EMPTY` for `AT_EMPTY_PATH` (which needs
+    /// `CAP_DAC_READ_SEARCH`, else `ENOENT`).
     pub fn link(
         &self,
         ctx: &FsContext<'_>,
@@ -191,7 +192,8 @@ impl Namespace {
         if !is_dir {
             notify::notify(&inode, None, b"", event::ATTRIB, 0);
         }
-        // If nobody else has it, this tells of the end of the file: before its directory is told, as on Linux.
+        // If nobody else has it, this tells of the end of the file: before its directory is told,
+        // as on Linux.
         drop(victim);
         notify::notify(&inode, Some(dir_inode), &name, event::DELETE, 0);
         Ok(())

@@ -1,4 +1,5 @@
-//! Mounts that hang in no tree yet (fsmount(2), open_tree(2)), where they come to hang, and what changes a mount in place.
+//! Mounts that hang in no tree yet (fsmount(2), open_tree(2)), where they come to hang, and what
+//! changes a mount in place.
 
 use super::Namespace;
 use super::branch::{Branch, Propagation, Table};
@@ -21,7 +22,8 @@ pub struct MountChange {
 }
 
 impl Namespace {
-    /// A mount of `fs` by itself: its root. It goes by [`Namespace::dissolve`], unless it is moved into a tree before.
+    /// A mount of `fs` by itself: its root. It goes by [`Namespace::dissolve`], unless it is moved
+    /// into a tree before.
     pub fn mount_detached(&self, fs: Arc<dyn FileSystem>, source: &str, flags: MountFlags) -> Path {
         self.settle(Branch::new(Mount::new(fs, None, source, flags)))
     }
@@ -58,7 +60,8 @@ impl Namespace {
         self.let_go(gone);
     }
 
-    /// Puts the mount at `from` under the topmost one whose root `target` is (`MOVE_MOUNT_BENEATH`).
+    /// Puts the mount at `from` under the topmost one whose root `target` is
+    /// (`MOVE_MOUNT_BENEATH`).
     pub fn move_beneath(&self, from: &Path, target: &Path) -> SysResult<()> {
         let top = self.cross(target.clone());
         if !top.is_mount_root() {
@@ -68,7 +71,8 @@ impl Namespace {
         self.move_to(from, place)
     }
 
-    /// Puts the mount at `to` into the peer group of that at `from`, and among the slaves that it is of (`MOVE_MOUNT_SET_GROUP`).
+    /// Puts the mount at `to` into the peer group of that at `from`, and among the slaves that it
+    /// is of (`MOVE_MOUNT_SET_GROUP`).
     pub fn join_group(&self, from: &Path, to: &Path) -> SysResult<()> {
         let (of, mount) = (self.mount_at(from)?, self.mount_at(to)?);
         let _table = self.table.write();
@@ -82,8 +86,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Changes the mount whose root `target` is, with `recurse` all that hang on it too. `EBUSY`, and nothing changes, where one of them
-    /// would be read-only with a file open for writing.
+    /// Changes the mount whose root `target` is, with `recurse` all that hang on it too. `EBUSY`,
+    /// and nothing changes, where one of them would be read-only with a file open for writing.
     pub fn change_mount(&self, target: &Path, change: &MountChange, recurse: bool) -> SysResult<()> {
         let mount = self.mount_at(target)?;
         let mut table = self.table.write();
@@ -101,8 +105,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Makes the mount at `new` the root of all that have `root` as theirs, and hangs that at `old` (pivot_root(2)). The caller moves
-    /// the processes.
+    /// Makes the mount at `new` the root of all that have `root` as theirs, and hangs that at `old`
+    /// (pivot_root(2)). The caller moves the processes.
     pub fn pivot_root(&self, root: &Path, new: &Path, old: &Path) -> SysResult<()> {
         let parent_group = |mount: &Arc<Mount>| mount.place().map_or(0, |place| place.mount.group());
         if old.mount.group() != 0 || parent_group(&new.mount) != 0 || parent_group(&root.mount) != 0 {
@@ -135,7 +139,8 @@ impl Namespace {
         self.mounts().into_iter().find(|mount| mount.id == id && self.is_member(mount))
     }
 
-    /// The mounts that hang on what is below `root`, in order of their numbers: not that which `root` is in.
+    /// The mounts that hang on what is below `root`, in order of their numbers: not that which
+    /// `root` is in.
     pub fn mounts_below(&self, root: &Path) -> Vec<Arc<Mount>> {
         let below = |mount: &Arc<Mount>| {
             let top = Path { mount: mount.clone(), dentry: mount.root.clone() };
@@ -146,7 +151,8 @@ impl Namespace {
         all
     }
 
-    /// Changes a file system that is mounted. `EBUSY` to make it read-only while any of its files is open for writing.
+    /// Changes a file system that is mounted. `EBUSY` to make it read-only while any of its files
+    /// is open for writing.
     pub fn reconfigure_file_system(&self, fs: &Arc<dyn FileSystem>, options: &str, read_only: bool) -> SysResult<()> {
         let busy = |other: &Arc<Mount>| Arc::ptr_eq(&other.fs, fs) && other.has_writers();
         if read_only && !fs.read_only() && self.mounts().iter().any(busy) {

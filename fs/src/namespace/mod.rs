@@ -1,7 +1,8 @@
 //! A mount namespace, with the path-based system calls as methods.
 //!
-//! In each, `ctx` says who acts and from where, and `at` is the place that a directory descriptor names (`None`: the current
-//! directory; it is not looked at for absolute paths). Errors and their order are those of Linux's `fs/namei.c`.
+//! In each, `ctx` says who acts and from where, and `at` is the place that a directory descriptor
+//! names (`None`: the current directory; it is not looked at for absolute paths). Errors and their
+//! order are those of Linux's `fs/namei.c`.
 
 mod attr;
 mod branch;
@@ -65,8 +66,8 @@ impl Namespace {
         Ok(handle)
     }
 
-    /// The place of the file that a handle names, in the mount of `anchor`. `ESTALE` where it is gone, and for a directory that the
-    /// cache has forgotten: it must not get a second dentry.
+    /// The place of the file that a handle names, in the mount of `anchor`. `ESTALE` where it is
+    /// gone, and for a directory that the cache has forgotten: it must not get a second dentry.
     pub fn by_handle(&self, anchor: &Path, kind: i32, handle: &[u8]) -> SysResult<Path> {
         let mount = anchor.mount.clone();
         let inode = mount.fs.by_handle(kind, handle)?;
@@ -84,7 +85,8 @@ impl Namespace {
         self.finish_open(ctx, path, open::checked_flags(flags)?, false, None)
     }
 
-    /// readlinkat(2), whole text. An empty path reads the link that `at` names (an `O_PATH` descriptor).
+    /// readlinkat(2), whole text. An empty path reads the link that `at` names (an `O_PATH`
+    /// descriptor).
     pub fn readlink(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8]) -> SysResult<Vec<u8>> {
         let found = self.resolve(ctx, at, path, LookupFlags::EMPTY)?;
         let inode = found.inode()?;
@@ -122,7 +124,8 @@ fn may_create(creds: &Credentials<'_>, dir: &Path) -> SysResult<()> {
     inode_permission(creds, &dir.mount, dir.inode()?, AccessMask::WRITE | AccessMask::EXEC)
 }
 
-/// `may_delete`: the removal (or replacement) of `victim` in `dir` by a directory (`is_dir`) or something else.
+/// `may_delete`: the removal (or replacement) of `victim` in `dir` by a directory (`is_dir`) or
+/// something else.
 fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool) -> SysResult<()> {
     let inode = victim.inode().ok_or(Errno::ENOENT)?;
     let dir_inode = dir.inode()?;
@@ -143,8 +146,8 @@ fn may_delete(creds: &Credentials<'_>, dir: &Path, victim: &Dentry, is_dir: bool
     if dir.dentry.is_unlinked() { Err(Errno::ENOENT) } else { Ok(()) }
 }
 
-/// `inode_init_owner` and `posix_acl_create`: who owns a new file in `dir`, its mode after umask or the directory's list and the
-/// set-group-ID rules, and its lists. `mode` has type bits.
+/// `inode_init_owner` and `posix_acl_create`: who owns a new file in `dir`, its mode after umask or
+/// the directory's list and the set-group-ID rules, and its lists. `mode` has type bits.
 fn new_node(ctx: &FsContext<'_>, dir: &InodeRef, mode: u32) -> SysResult<(NewNode, Inherited)> {
     let attrs = dir.access_attrs();
     let creds = ctx.creds;

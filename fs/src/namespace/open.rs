@@ -71,8 +71,8 @@ pub(super) fn checked_flags(mut flags: OpenFlags) -> SysResult<OpenFlags> {
 }
 
 impl Namespace {
-    /// open(2), openat(2), openat2(2): finds or creates, checks permissions, truncates. [`crate::Inode::open`] and the `OPEN` event
-    /// are the caller's, once it has a descriptor.
+    /// open(2), openat(2), openat2(2): finds or creates, checks permissions, truncates.
+    /// [`crate::Inode::open`] and the `OPEN` event are the caller's, once it has a descriptor.
     pub fn open(&self, ctx: &FsContext<'_>, at: Option<&Path>, path: &[u8], how: &OpenHow) -> SysResult<Opened> {
         let flags = checked_flags(how.flags)?;
         let mut lookup = how.resolve;
@@ -90,8 +90,9 @@ impl Namespace {
         self.finish_open(ctx, found, flags, false, None)
     }
 
-    /// The walk with `O_CREAT`: follows links in the last component, also those that dangle, and creates what is missing. Answers
-    /// the file, whether it is new, and the attributes of the directory of one that is not.
+    /// The walk with `O_CREAT`: follows links in the last component, also those that dangle, and
+    /// creates what is missing. Answers the file, whether it is new, and the attributes of the
+    /// directory of one that is not.
     fn find_or_create(
         &self,
         ctx: &FsContext<'_>,
@@ -193,7 +194,8 @@ impl Namespace {
         }
         if truncate {
             let _access = if opened.write_access.is_none() { Some(WriteAccess::get(&opened.inode)?) } else { None };
-            // A file without a size to set (a control file of procfs) is opened all the same, as Linux's `simple_setattr` does.
+            // A file without a size to set (a control file of procfs) is opened all the same, as
+            // Linux's `simple_setattr` does.
             if opened.inode.mapping().is_some() {
                 crate::file::truncate(&opened.inode, 0, u64::MAX, ctx.creds.capable(Cap::Fsetid))?;
                 // Unlike truncate(2), O_TRUNC counts as a modification even of an empty file.

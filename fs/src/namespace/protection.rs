@@ -1,5 +1,6 @@
-//! What guards the users of a directory like /tmp from each other (`/proc/sys/fs/protected_*`, proc(5)). Hard links are
-//! guarded from the start, as distributions have it; the rest are off, as in a kernel that nobody has told otherwise.
+//! What guards the users of a directory like /tmp from each other (`/proc/sys/fs/protected_*`,
+//! proc(5)). Hard links are guarded from the start, as distributions have it; the rest are off, as
+//! in a kernel that nobody has told otherwise.
 
 use crate::creds::Credentials;
 use crate::types::*;
@@ -16,7 +17,8 @@ pub static FIFOS: AtomicU32 = AtomicU32::new(0);
 /// `protected_regular`
 pub static REGULAR: AtomicU32 = AtomicU32::new(0);
 
-/// `may_linkat`: others' files get names only by those who may use them, and only if they give no privileges. `EPERM`.
+/// `may_linkat`: others' files get names only by those who may use them, and only if they give no
+/// privileges. `EPERM`.
 pub(super) fn may_link(creds: &Credentials<'_>, attrs: &AccessAttrs, usable: bool) -> SysResult<()> {
     if HARDLINKS.load(Relaxed) == 0 || creds.owner_or_capable(attrs) {
         return Ok(());
@@ -26,8 +28,8 @@ pub(super) fn may_link(creds: &Credentials<'_>, attrs: &AccessAttrs, usable: boo
     if regular && !privileged && usable { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// `may_follow_link`: in a sticky directory that everybody may write to only the own links are followed, and the directory's owner's.
-/// `EACCES`.
+/// `may_follow_link`: in a sticky directory that everybody may write to only the own links are
+/// followed, and the directory's owner's. `EACCES`.
 pub(crate) fn may_follow(creds: &Credentials<'_>, dir: &AccessAttrs, link: &AccessAttrs) -> SysResult<()> {
     let open_to_all = dir.mode & (S_ISVTX | 0o002) == S_ISVTX | 0o002;
     if SYMLINKS.load(Relaxed) == 0 || !open_to_all || creds.fsuid == link.uid || dir.uid == link.uid {
@@ -36,8 +38,8 @@ pub(crate) fn may_follow(creds: &Credentials<'_>, dir: &AccessAttrs, link: &Acce
     Err(Errno::EACCES)
 }
 
-/// `may_create_in_sticky`: `O_CREAT` does not open what others have laid into such a directory: links, sockets and devices never, FIFOs
-/// and regular files where they are protected. `EACCES`.
+/// `may_create_in_sticky`: `O_CREAT` does not open what others have laid into such a directory:
+/// links, sockets and devices never, FIFOs and regular files where they are protected. `EACCES`.
 pub(super) fn may_open_existing(creds: &Credentials<'_>, dir: &AccessAttrs, attrs: &AccessAttrs) -> SysResult<()> {
     let level = match attrs.mode & S_IFMT {
         S_IFREG => REGULAR.load(Relaxed),

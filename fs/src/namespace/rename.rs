@@ -38,7 +38,8 @@ struct Locks<'a> {
     _tree: Option<SleepGuard<'a>>,
 }
 
-/// The rename lock of the file system, then the ancestor before the descendant; one lock when both are one directory.
+/// The rename lock of the file system, then the ancestor before the descendant; one lock when both
+/// are one directory.
 fn lock_both<'a>(old: &'a End, new: &'a End) -> Locks<'a> {
     let (a, b) = (&old.dir_inode.common().lock, &new.dir_inode.common().lock);
     if same_inode(&old.dir_inode, &new.dir_inode) {

@@ -76,8 +76,8 @@ impl Namespace {
         path
     }
 
-    /// Mounts `fs` on `target`. `ENOTDIR` unless both are directories or neither is; `ENOENT` on a removed place, `EBUSY` where it is
-    /// mounted already.
+    /// Mounts `fs` on `target`. `ENOTDIR` unless both are directories or neither is; `ENOENT` on a
+    /// removed place, `EBUSY` where it is mounted already.
     pub fn mount(&self, fs: Arc<dyn FileSystem>, source: &str, target: &Path, flags: MountFlags) -> SysResult<Arc<Mount>> {
         let top = self.cross(target.clone());
         if top.is_mount_root() && Arc::ptr_eq(&top.mount.fs, &fs) {
@@ -88,8 +88,9 @@ impl Namespace {
         Ok(mount)
     }
 
-    /// Mounts the tree at `from` on `target` too (`MS_BIND`), with the flags of `from`'s mount; with `recurse`, what is mounted in it
-    /// as well (`MS_REC`). `EINVAL` for what is in no tree or may not be bound.
+    /// Mounts the tree at `from` on `target` too (`MS_BIND`), with the flags of `from`'s mount;
+    /// with `recurse`, what is mounted in it as well (`MS_REC`). `EINVAL` for what is in no tree or
+    /// may not be bound.
     pub fn bind(&self, from: &Path, target: &Path, recurse: bool) -> SysResult<()> {
         if !self.may_copy(from) {
             return Err(Errno::EINVAL);
@@ -122,8 +123,8 @@ impl Namespace {
         self.table.write().attach(branch, target)
     }
 
-    /// Moves the mount at `from` to `target` (`MS_MOVE`). `EINVAL` unless `from` is a mount on one that is not shared, `ELOOP` for a
-    /// target in what moves.
+    /// Moves the mount at `from` to `target` (`MS_MOVE`). `EINVAL` unless `from` is a mount on one
+    /// that is not shared, `ELOOP` for a target in what moves.
     pub fn move_mount(&self, from: &Path, target: &Path) -> SysResult<()> {
         self.move_to(from, self.cross(target.clone()))
     }
@@ -156,7 +157,8 @@ impl Namespace {
         table.attach(branch, target)
     }
 
-    /// Changes how the mount whose root `target` is propagates, with `recurse` all that hang on it too. `EINVAL` for other places.
+    /// Changes how the mount whose root `target` is propagates, with `recurse` all that hang on it
+    /// too. `EINVAL` for other places.
     pub fn set_propagation(&self, target: &Path, to: Propagation, recurse: bool) -> SysResult<()> {
         let target = self.mount_at(target)?;
         let mut table = self.table.write();
@@ -167,8 +169,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Changes the flags of the mount whose root `target` is (`MS_REMOUNT` with `MS_BIND`). `EBUSY` to make it read-only while a file of
-    /// it is open for writing.
+    /// Changes the flags of the mount whose root `target` is (`MS_REMOUNT` with `MS_BIND`). `EBUSY`
+    /// to make it read-only while a file of it is open for writing.
     pub fn remount(&self, target: &Path, flags: MountFlags) -> SysResult<()> {
         let mount = self.mount_at(target)?;
         if flags.contains(MountFlags::RDONLY) && mount.has_writers() {
@@ -178,8 +180,9 @@ impl Namespace {
         Ok(())
     }
 
-    /// Changes the options of the file system whose mount `target` is the root of, and that mount's flags (`MS_REMOUNT`). `EBUSY` to
-    /// make it read-only while any of its files is open for writing, by whichever mount.
+    /// Changes the options of the file system whose mount `target` is the root of, and that mount's
+    /// flags (`MS_REMOUNT`). `EBUSY` to make it read-only while any of its files is open for
+    /// writing, by whichever mount.
     pub fn reconfigure(&self, target: &Path, flags: MountFlags, options: &str) -> SysResult<()> {
         let mount = self.mount_at(target)?;
         let read_only = flags.contains(MountFlags::RDONLY);
@@ -198,9 +201,10 @@ impl Namespace {
         if target.is_mount_root() && (self.is_member(mount) || mount.is_detached()) { Ok(mount) } else { Err(Errno::EINVAL) }
     }
 
-    /// Unmounts the mount whose root `target` is; `EINVAL` when it is none or the root of all. `EBUSY` when something is mounted on it or
-    /// a file of it is in use, beyond the one reference that `target` is, unless `detach` (`MNT_DETACH`). With `expire`
-    /// (`MNT_EXPIRE`) only if nobody came into it since the last such call, else `EAGAIN`.
+    /// Unmounts the mount whose root `target` is; `EINVAL` when it is none or the root of all.
+    /// `EBUSY` when something is mounted on it or a file of it is in use, beyond the one reference
+    /// that `target` is, unless `detach` (`MNT_DETACH`). With `expire` (`MNT_EXPIRE`) only if
+    /// nobody came into it since the last such call, else `EAGAIN`.
     pub fn umount(&self, target: &Path, detach: bool, expire: bool) -> SysResult<()> {
         if !target.is_mount_root() {
             return Err(Errno::EINVAL);
@@ -241,7 +245,8 @@ impl Namespace {
             if !shown_elsewhere {
                 crate::notify::unmounted(mount.fs.dev());
             }
-            // A device that is full or gone must not keep the mount; the file system reports through its next fsync.
+            // A device that is full or gone must not keep the mount; the file system reports
+            // through its next fsync.
             let _ = mount.fs.sync();
         }
     }

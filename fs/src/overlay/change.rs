@@ -11,7 +11,8 @@ use core::sync::atomic::Ordering;
 use syscall_shim::{Errno, SysResult};
 
 impl Node {
-    /// Makes a file. Where a whiteout has its name, it is made aside and takes that place in one step.
+    /// Makes a file. Where a whiteout has its name, it is made aside and takes that place in one
+    /// step.
     pub(super) fn add(&self, name: &[u8], new: &New<'_>, node: NewNode) -> SysResult<InodeRef> {
         let dir = self.copy_up(false)?;
         let is_dir = matches!(new, New::Dir);
@@ -75,7 +76,8 @@ impl Node {
         if self.is_below(name)? {
             let aside = self.layers.whiteout_aside()?;
             if is_dir && victim.upper.get().is_some() {
-                // It goes with the whiteouts that are in it, and nothing of what they hide is seen in between.
+                // It goes with the whiteouts that are in it, and nothing of what they hide is seen
+                // in between.
                 self.layers.put(&aside, dir, name, RenameFlags::EXCHANGE)?;
                 self.layers.drop_aside(&aside);
             } else {

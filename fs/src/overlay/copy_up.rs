@@ -1,4 +1,5 @@
-//! Bringing a file into the writable layer, before it changes: made in the work directory, and moved to its place when it is whole.
+//! Bringing a file into the writable layer, before it changes: made in the work directory, and
+//! moved to its place when it is whole.
 
 use super::layers::{New, Place};
 use super::node::Node;
@@ -13,8 +14,8 @@ use syscall_shim::{Errno, SysResult};
 const CHUNK: usize = 64 << 10;
 
 impl Node {
-    /// The file in the writable layer, copied there if it is not yet, `without_content` if that goes anyway. `EROFS`, and the errors
-    /// of the file systems.
+    /// The file in the writable layer, copied there if it is not yet, `without_content` if that
+    /// goes anyway. `EROFS`, and the errors of the file systems.
     pub(super) fn copy_up(&self, without_content: bool) -> SysResult<&Place> {
         if self.upper.get().is_none() {
             // Directories first, from the topmost down.

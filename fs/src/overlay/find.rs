@@ -12,7 +12,8 @@ use syscall_shim::{Errno, SysResult};
 /// The first cookie of a directory.
 const FIRST: u64 = 2;
 
-/// The names of a merged directory. A name keeps its cookie as long as it is there, whatever comes and goes beside it.
+/// The names of a merged directory. A name keeps its cookie as long as it is there, whatever comes
+/// and goes beside it.
 #[derive(Default)]
 pub(super) struct Listing {
     cookies: BTreeMap<Vec<u8>, u64>,

@@ -64,7 +64,8 @@ pub(super) enum Child {
 pub(super) enum Key {
     /// The file of a layer that it begins with.
     File(u64, u64),
-    /// A name in a directory: files below with several names become several when they are copied up.
+    /// A name in a directory: files below with several names become several when they are copied
+    /// up.
     Name(u64, Vec<u8>),
 }
 
@@ -217,7 +218,8 @@ impl Layers {
         name.strip_prefix(self.prefix).is_some_and(|rest| !rest.starts_with(ESCAPED))
     }
 
-    /// The name that an attribute has in the layers: one that would be a mark is escaped, so that an overlay can be a layer's content.
+    /// The name that an attribute has in the layers: one that would be a mark is escaped, so that
+    /// an overlay can be a layer's content.
     pub fn name_below<'a>(&self, name: &'a [u8]) -> Cow<'a, [u8]> {
         match name.strip_prefix(self.prefix) {
             Some(rest) => Cow::Owned([self.prefix, ESCAPED, rest].concat()),

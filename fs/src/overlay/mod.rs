@@ -1,13 +1,17 @@
-//! overlayfs: a layer that is written to over layers that are only read (Linux Documentation/filesystems/overlayfs.rst). What it leaves in
-//! the writable layer is what Linux's leaves: whiteouts are character devices 0/0, directories that hide those below have the attribute
-//! `trusted.overlay.opaque`, so that either goes on where the other has stopped.
+//! overlayfs: a layer that is written to over layers that are only read (Linux
+//! Documentation/filesystems/overlayfs.rst). What it leaves in the writable layer is what Linux's
+//! leaves: whiteouts are character devices 0/0, directories that hide those below have the
+//! attribute `trusted.overlay.opaque`, so that either goes on where the other has stopped.
 //!
-//! [`layers`] is what a mount knows of its layers and does in them, by the namespace's own calls, so that whoever sees a layer elsewhere sees
-//! it change. [`node`] is a file, `find` puts directories together, `copy_up` brings a file into the writable layer before it changes,
-//! `change` makes, removes and renames. Not there, as without Linux's options for them: renamed directories that are below (`EXDEV`), one
-//! index for hard links that are copied up, content that stays below.
+//! [`layers`] is what a mount knows of its layers and does in them, by the namespace's own calls,
+//! so that whoever sees a layer elsewhere sees it change. [`node`] is a file, `find` puts
+//! directories together, `copy_up` brings a file into the writable layer before it changes,
+//! `change` makes, removes and renames. Not there, as without Linux's options for them: renamed
+//! directories that are below (`EXDEV`), one index for hard links that are copied up, content that
+//! stays below.
 //!
-//! Locks: an overlay's inode is locked before those of its layers, and a layer may be an overlay only once.
+//! Locks: an overlay's inode is locked before those of its layers, and a layer may be an overlay
+//! only once.
 
 mod change;
 mod copy_up;
@@ -54,8 +58,9 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// An overlay of these layers. `shown` are its options for /proc/mounts. `ENOTDIR` for what is no directory; `EINVAL` where the writable
-    /// layer cannot be written, its work directory is elsewhere or one lies in the other, or a layer is an overlay of overlays.
+    /// An overlay of these layers. `shown` are its options for /proc/mounts. `ENOTDIR` for what is
+    /// no directory; `EINVAL` where the writable layer cannot be written, its work directory is
+    /// elsewhere or one lies in the other, or a layer is an overlay of overlays.
     pub fn new(ns: &Arc<Namespace>, places: Places, user_xattr: bool, shown: String) -> SysResult<Arc<Overlay>> {
         let layers = Layers::new(ns, places, user_xattr)?;
         let root = Node::root(&layers);

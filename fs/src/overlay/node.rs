@@ -23,15 +23,18 @@ pub struct Node {
     base: Place,
     /// The writable layer's, from when it is there.
     pub(super) upper: Once<Place>,
-    /// Those below: of directories all that are put together, of other files the one that is, or was, shown.
+    /// Those below: of directories all that are put together, of other files the one that is, or
+    /// was, shown.
     pub(super) lower: Vec<Place>,
     /// The directory and the name of a file that is not in the writable layer.
     pub(super) home: Option<(Arc<Node>, Vec<u8>)>,
-    /// Device and number that its own number is of, as long as it is not another file in the writable layer.
+    /// Device and number that its own number is of, as long as it is not another file in the
+    /// writable layer.
     origin: (u64, u64),
     /// It has lost its name.
     pub(super) gone: AtomicBool,
-    /// Held while it is copied up. After the locks of inodes of the overlay, before those of the layers.
+    /// Held while it is copied up. After the locks of inodes of the overlay, before those of the
+    /// layers.
     pub(super) copying: SleepLock,
     pub(super) listing: Mutex<Listing>,
 }

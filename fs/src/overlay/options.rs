@@ -1,4 +1,5 @@
-//! The options of a mount (Linux Documentation/filesystems/overlayfs.rst, "Mount options" there and in mount(8)).
+//! The options of a mount (Linux Documentation/filesystems/overlayfs.rst, "Mount options" there and
+//! in mount(8)).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,7 +38,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads a list with commas. `EINVAL` for an option that is not known, asks for what there is not, or lacks another.
+    /// Reads a list with commas. `EINVAL` for an option that is not known, asks for what there is
+    /// not, or lacks another.
     pub fn parse(text: &str) -> SysResult<Options> {
         let mut options = Options::default();
         for option in split(text, ',').iter().filter(|option| !option.is_empty()) {

@@ -13,7 +13,8 @@ struct World {
 }
 
 impl World {
-    /// `/l` is below, `/u` above, `/m` the overlay; `files` are paths that end in a slash, or have their own name as content.
+    /// `/l` is below, `/u` above, `/m` the overlay; `files` are paths that end in a slash, or have
+    /// their own name as content.
     fn new(files: &[&str]) -> World {
         crate::testing::install();
         let fs = Tmpfs::new(TmpfsOptions { mode: 0o755, ..Default::default() }).unwrap();

@@ -1,7 +1,7 @@
 //! Building blocks for procfs, sysfs and the like: nodes whose content the kernel generates.
 //!
-//! A file system is a [`PseudoFs`] around a root [`PseudoNode`]. Nodes are made from closures; [`format`](mod@format) has the texts of
-//! proc(5) over plain structures.
+//! A file system is a [`PseudoFs`] around a root [`PseudoNode`]. Nodes are made from closures;
+//! [`format`](mod@format) has the texts of proc(5) over plain structures.
 
 pub mod format;
 mod node;

@@ -33,7 +33,8 @@ pub struct NodeSpec {
     pub dev: u64,
     /// Inode number.
     pub ino: u64,
-    /// Permission bits (the type bits are the constructor's), and [`IMMUTABLE`] for what nobody opens for writing.
+    /// Permission bits (the type bits are the constructor's), and [`IMMUTABLE`] for what nobody
+    /// opens for writing.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
@@ -41,7 +42,8 @@ pub struct NodeSpec {
     pub gid: u32,
     /// Whether chmod(2) and its like change it.
     pub changeable: bool,
-    /// Of a file the size that stat(2) tells and by which lseek(2) finds the end. Without one it is 0, and a text has no end.
+    /// Of a file the size that stat(2) tells and by which lseek(2) finds the end. Without one it is
+    /// 0, and a text has no end.
     pub size: Option<u64>,
 }
 
@@ -89,17 +91,20 @@ pub struct PseudoEntry {
 pub trait DirSource: Any + Send + Sync {
     /// The entry called `name`; `ENOENT`.
     fn lookup(&self, name: &[u8]) -> SysResult<InodeRef>;
-    /// The entries with a key of at least `from`, in the order of keys. `ENOENT` once the process is gone.
+    /// The entries with a key of at least `from`, in the order of keys. `ENOENT` once the process
+    /// is gone.
     fn list(&self, from: u32) -> SysResult<Vec<PseudoEntry>>;
     /// How many directories are in it, as far as stat(2) tells by the count of links.
     fn directories(&self) -> u32 {
         0
     }
-    /// Why no file can be made there: procfs looks a name up before it sees that nothing can be created.
+    /// Why no file can be made there: procfs looks a name up before it sees that nothing can be
+    /// created.
     fn refuses_creation(&self) -> Errno {
         Errno::ENOENT
     }
-    /// Whether the caller may list and search it whoever owns it, as one's own descriptors (`proc_fd_permission`).
+    /// Whether the caller may list and search it whoever owns it, as one's own descriptors
+    /// (`proc_fd_permission`).
     fn is_own(&self) -> bool {
         false
     }
@@ -192,8 +197,8 @@ impl PseudoNode {
         source.downcast_ref()
     }
 
-    /// A read-only file. `read` runs at the first read of each open file and whenever that reads from offset 0 again;
-    /// other reads see the same text (Linux's seq_file).
+    /// A read-only file. `read` runs at the first read of each open file and whenever that reads
+    /// from offset 0 again; other reads see the same text (Linux's seq_file).
     pub fn text(spec: NodeSpec, read: impl Fn() -> SysResult<Vec<u8>> + Send + Sync + 'static) -> Arc<PseudoNode> {
         PseudoNode::new(spec, FileType::Regular, Kind::Text { read: Some(Box::new(read)), write: None })
     }
@@ -212,7 +217,8 @@ impl PseudoNode {
         PseudoNode::text(spec, move || Ok(text.as_bytes().to_vec()))
     }
 
-    /// A file that is read and written. `write` gets the bytes of each write(2) whole, whatever the offset.
+    /// A file that is read and written. `write` gets the bytes of each write(2) whole, whatever the
+    /// offset.
     pub fn control(
         spec: NodeSpec,
         read: impl Fn() -> SysResult<Vec<u8>> + Send + Sync + 'static,
@@ -258,8 +264,9 @@ impl PseudoNode {
         PseudoNode::new(spec, file_type, Kind::Special(rdev, object))
     }
 
-    /// Puts an entry into a directory, replacing one of the same name, and answers the directory, for chaining. No effect on
-    /// other nodes. Insert before the directory is first walked, or tell the dentry ([`crate::Dentry::invalidate`]).
+    /// Puts an entry into a directory, replacing one of the same name, and answers the directory,
+    /// for chaining. No effect on other nodes. Insert before the directory is first walked, or tell
+    /// the dentry ([`crate::Dentry::invalidate`]).
     pub fn insert(&self, name: &str, node: InodeRef) -> Arc<PseudoNode> {
         if let Kind::Dir { fixed, .. } = &self.kind {
             let mut fixed = fixed.write();

@@ -1,8 +1,10 @@
-//! The rows of /proc/sys: what a setting may be, and how reading and writing it goes (`proc_dointvec` and its kin in kernel/sysctl.c).
+//! The rows of /proc/sys: what a setting may be, and how reading and writing it goes
+//! (`proc_dointvec` and its kin in kernel/sysctl.c).
 //!
-//! A read of numbers that does not begin at offset 0 finds the end, also behind a short read. A write takes as many numbers as the
-//! setting has and answers how many bytes those took; what is written at another offset than 0 is taken for the rest of an earlier
-//! write and dropped (`sysctl_writes_strict`).
+//! A read of numbers that does not begin at offset 0 finds the end, also behind a short read. A
+//! write takes as many numbers as the setting has and answers how many bytes those took; what is
+//! written at another offset than 0 is taken for the rest of an earlier write and dropped
+//! (`sysctl_writes_strict`).
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -146,7 +148,8 @@ impl Name {
     }
 }
 
-/// A number in C's notation with a blank or nothing behind it, and what follows (`proc_get_long`). `EINVAL`.
+/// A number in C's notation with a blank or nothing behind it, and what follows (`proc_get_long`).
+/// `EINVAL`.
 fn parse(text: &[u8]) -> SysResult<(i128, &[u8])> {
     let (negative, digits) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),

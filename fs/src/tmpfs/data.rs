@@ -44,8 +44,8 @@ impl FileData {
         Ok(())
     }
 
-    /// `shmem_write_begin`: sealed against writing refuses all; sealed against growth lets through the pages that end within the
-    /// file.
+    /// `shmem_write_begin`: sealed against writing refuses all; sealed against growth lets through
+    /// the pages that end within the file.
     pub(super) fn prepare_write(&self, off: u64, len: u64) -> SysResult<u64> {
         let seals = self.seals();
         if seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE) {

@@ -142,8 +142,8 @@ pub(super) fn rename(
     }
     let target = there.get(new_name).cloned();
     let swap = flags.contains(RenameFlags::EXCHANGE);
-    // The caller checks this on the names it walked; a directory that moved meanwhile must not become its own ancestor, nor be
-    // locked twice below.
+    // The caller checks this on the names it walked; a directory that moved meanwhile must not
+    // become its own ancestor, nor be locked twice below.
     if core::ptr::eq(&*source, new_dir) {
         return Err(Errno::EINVAL);
     }
@@ -173,7 +173,8 @@ pub(super) fn rename(
     Ok(())
 }
 
-/// The target of a plain rename must be of the same kind, and empty if a directory, which is dead from then on.
+/// The target of a plain rename must be of the same kind, and empty if a directory, which is dead
+/// from then on.
 fn may_replace(source: &TmpNode, target: &TmpNode) -> SysResult<()> {
     match (source.is_dir(), target.is_dir()) {
         (true, true) => target.dir()?.kill(),

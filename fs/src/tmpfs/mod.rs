@@ -1,4 +1,5 @@
-//! tmpfs(5): files that live in the page cache alone. The root file system, /tmp, /dev, /dev/shm and memfd_create(2).
+//! tmpfs(5): files that live in the page cache alone. The root file system, /tmp, /dev, /dev/shm
+//! and memfd_create(2).
 
 mod data;
 mod dir;
@@ -94,7 +95,8 @@ impl Super {
         })
     }
 
-    /// Counts so many bytes of inodes, names or attributes. `ENOSPC`, also where memory has no room for more of them.
+    /// Counts so many bytes of inodes, names or attributes. `ENOSPC`, also where memory has no room
+    /// for more of them.
     fn take_space(&self, bytes: u64) -> SysResult<()> {
         if !platform().may_keep() {
             return Err(Errno::ENOSPC);
@@ -130,8 +132,9 @@ impl Tmpfs {
         Ok(Arc::new(Tmpfs { sup, root, options: Mutex::new(options) }))
     }
 
-    /// A file without a name: memfd_create(2), shared anonymous memory, System V segments. It can be sealed with `sealing`
-    /// (`MFD_ALLOW_SEALING`). `mode`: permission bits, 0o777 for a memfd (0o666 with `MFD_NOEXEC_SEAL`).
+    /// A file without a name: memfd_create(2), shared anonymous memory, System V segments. It can
+    /// be sealed with `sealing` (`MFD_ALLOW_SEALING`). `mode`: permission bits, 0o777 for a memfd
+    /// (0o666 with `MFD_NOEXEC_SEAL`).
     pub fn unnamed_file(&self, mode: u32, uid: u32, gid: u32, sealing: bool) -> SysResult<InodeRef> {
         let seals = if sealing { Seals::empty() } else { Seals::SEAL };
         let node = TmpNode::new_file(&self.sup, NewNode { mode: S_IFREG | (mode & 0o7777), uid, gid }, 0, seals)?;
@@ -192,8 +195,8 @@ impl FileSystem for Tmpfs {
         self.sup.read_only.load(Ordering::Relaxed)
     }
 
-    /// `shmem_reconfigure`: limits may change where there were some, but not fall below what is used. The root keeps its owner and
-    /// permissions.
+    /// `shmem_reconfigure`: limits may change where there were some, but not fall below what is
+    /// used. The root keeps its owner and permissions.
     fn reconfigure(&self, data: &str, read_only: bool) -> SysResult<()> {
         let mut options = self.options.lock();
         let new = TmpfsOptions::parse(data, options.default_limit)?;

@@ -60,8 +60,9 @@ fn attribute_space(name: &[u8], value: &[u8]) -> u64 {
     (ATTRIBUTE_SPACE + name.len() + 1 + value.len()) as u64
 }
 
-/// What permission checks look at. Walks do so at every step, so they take no lock and may see half of a change, as in Linux;
-/// whoever wants all attributes of one moment holds the lock of [`Attrs`], under which these are written.
+/// What permission checks look at. Walks do so at every step, so they take no lock and may see half
+/// of a change, as in Linux; whoever wants all attributes of one moment holds the lock of
+/// [`Attrs`], under which these are written.
 struct Access {
     mode: AtomicU32,
     uid: AtomicU32,
@@ -425,7 +426,8 @@ impl Inode for TmpNode {
     }
 
     fn handle(&self) -> SysResult<(i32, Vec<u8>)> {
-        /// As Linux's tmpfs: a generation and the number. Numbers are not used again, so one generation will do.
+        /// As Linux's tmpfs: a generation and the number. Numbers are not used again, so one
+        /// generation will do.
         const KIND: i32 = 1;
         const GENERATION: u32 = 1;
         self.sup.handles.lock().insert(self.ino, self.me.clone());

@@ -14,7 +14,8 @@ pub struct TmpfsOptions {
     pub size: Option<u64>,
     /// Limit of the number of inodes (`nr_inodes=`); 0 for none.
     pub nr_inodes: Option<u64>,
-    /// What holds for either where it is not given, in pages and in inodes: half of memory. 0 for no limit.
+    /// What holds for either where it is not given, in pages and in inodes: half of memory. 0 for
+    /// no limit.
     pub default_limit: u64,
     /// Permissions of the root directory (`mode=`).
     pub mode: u32,
@@ -31,7 +32,8 @@ impl Default for TmpfsOptions {
 }
 
 impl TmpfsOptions {
-    /// The data of mount(2). `half_of_memory` is [`TmpfsOptions::default_limit`], by which percentages count. `EINVAL`.
+    /// The data of mount(2). `half_of_memory` is [`TmpfsOptions::default_limit`], by which
+    /// percentages count. `EINVAL`.
     pub fn parse(data: &str, half_of_memory: u64) -> SysResult<TmpfsOptions> {
         let mut options = TmpfsOptions { default_limit: half_of_memory, ..TmpfsOptions::default() };
         for option in data.split(',').filter(|o| !o.is_empty()) {

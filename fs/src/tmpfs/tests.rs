@@ -1,4 +1,5 @@
-//! What the comparison with Linux (tests/oracle) does not reach: limits, seals, names that come and go during a listing.
+//! What the comparison with Linux (tests/oracle) does not reach: limits, seals, names that come and
+//! go during a listing.
 
 use super::*;
 use crate::file::{self, WriteRequest};
@@ -109,7 +110,8 @@ fn a_listing_survives_changes() {
         if seen.len() == before {
             break;
         }
-        // Removed: one already seen, one still to come. Created: comes last. Renamed in place: must not come twice.
+        // Removed: one already seen, one still to come. Created: comes last. Renamed in place: must
+        // not come twice.
         ns.unlink(&ctx, None, (round * 2).to_string().as_bytes()).ok();
         if round < 3 {
             create(&ns, &std::format!("new{round}")).unwrap();

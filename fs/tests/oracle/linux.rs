@@ -61,11 +61,13 @@ fn closing(fd: i32) -> String {
 }
 
 impl Linux {
-    /// Confines this thread to the jail: its root directory is the jail's, its current directory /proc/thread-self/fd.
+    /// Confines this thread to the jail: its root directory is the jail's, its current directory
+    /// /proc/thread-self/fd.
     pub fn enter(jail: &Jail) -> Linux {
         let root = c(jail.0.to_str().unwrap());
         let ok = |r: i32| assert!(r >= 0, "{}", Error::last_os_error());
-        // SAFETY: plain calls; after unshare the root and current directories are this thread's own.
+        // SAFETY: plain calls; after unshare the root and current directories are this thread's
+        // own.
         unsafe {
             libc::umask(0o022);
             ok(libc::unshare(libc::CLONE_FS));
@@ -123,7 +125,8 @@ impl Linux {
     }
 
     fn list(&self, path: &str) -> String {
-        // SAFETY: a directory stream is used by this thread alone; entries are copied before the next call.
+        // SAFETY: a directory stream is used by this thread alone; entries are copied before the
+        // next call.
         unsafe {
             let fd = libc::openat(self.base, c(path).as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY);
             if fd < 0 {
@@ -178,7 +181,8 @@ impl System for Linux {
                     plain(libc::fchownat(at, c(path).as_ptr(), *uid, *gid, flags))
                 }
                 Op::Truncate { path, size } => self.by_fd(path, |p| libc::truncate(p, *size).into(), |_| String::new()),
-                // With AT_EACCESS, because the test changes the file-system ids only; then it is faccessat2(2).
+                // With AT_EACCESS, because the test changes the file-system ids only; then it is
+                // faccessat2(2).
                 Op::Access { path, mask } => {
                     let p = c(path);
                     plain(libc::syscall(libc::SYS_faccessat2, at, p.as_ptr(), *mask, libc::AT_EACCESS))
@@ -270,7 +274,8 @@ impl System for Linux {
     }
 
     fn drop_privileges(&mut self) {
-        // SAFETY: of this thread alone; setfsuid away from 0 also drops the capabilities that concern files.
+        // SAFETY: of this thread alone; setfsuid away from 0 also drops the capabilities that
+        // concern files.
         unsafe {
             libc::fchownat(self.base, c"".as_ptr(), 1000, 1000, libc::AT_EMPTY_PATH);
             libc::syscall(libc::SYS_setgroups, 0usize, null::<libc::gid_t>());

@@ -1,7 +1,9 @@
-//! The same calls on this crate's tmpfs and on the tmpfs of the Linux that runs the tests must give the same answers.
+//! The same calls on this crate's tmpfs and on the tmpfs of the Linux that runs the tests must give
+//! the same answers.
 //!
-//! Random sequences over few names meet most corners: existing and missing names, each file type, trailing slashes, dots,
-//! links that dangle or go round, directories in use. Half of them run without privileges. Root is needed, to confine the test.
+//! Random sequences over few names meet most corners: existing and missing names, each file type,
+//! trailing slashes, dots, links that dangle or go round, directories in use. Half of them run
+//! without privileges. Root is needed, to confine the test.
 
 mod linux;
 mod ops;
@@ -36,7 +38,8 @@ fn compare(linux: &mut Linux, seed: u64, steps: usize, unprivileged: bool) {
     }
 }
 
-/// Runs the seeds, each in a thread that is confined to a directory of its own: no path of any sequence reaches the machine.
+/// Runs the seeds, each in a thread that is confined to a directory of its own: no path of any
+/// sequence reaches the machine.
 fn compare_all(seeds: std::ops::Range<u64>, steps: usize, unprivileged: bool) {
     for seed in seeds {
         let Some(jail) = Jail::new(seed) else {

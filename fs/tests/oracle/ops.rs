@@ -78,9 +78,10 @@ fn path(rng: &mut Rng) -> String {
     if climbs(&out) { path(rng) } else { out }
 }
 
-/// True when the path may lead out of the base directory, where the rest of the machine is. Names may be symbolic links to the
-/// base directory's own entries, so each name counts for one level at most from where it stands: a `..` is allowed only
-/// directly behind a name, where at worst it leads from an entry of the base directory to that directory.
+/// True when the path may lead out of the base directory, where the rest of the machine is. Names
+/// may be symbolic links to the base directory's own entries, so each name counts for one level at
+/// most from where it stands: a `..` is allowed only directly behind a name, where at worst it
+/// leads from an entry of the base directory to that directory.
 fn climbs(path: &str) -> bool {
     let inner = path.strip_prefix("../base/").unwrap_or(path);
     let mut behind_name = false;

@@ -61,7 +61,8 @@ impl Skiff {
     fn open(&self, path: &str, flags: i32, mode: u32, resolve: LookupFlags) -> SysResult<Opened> {
         let flags = OpenFlags::from_bits_retain(flags as u32);
         let opened = self.ns.open(&self.ctx(), None, path.as_bytes(), &OpenHow { flags, mode, resolve })?;
-        // The kernel's part: a FIFO opened for writing without a reader, and devices without a driver.
+        // The kernel's part: a FIFO opened for writing without a reader, and devices without a
+        // driver.
         let special = opened.inode.file_type();
         if special == FileType::Fifo && flags.bits() & 3 == 1 && !flags.contains(OpenFlags::PATH) {
             return Err(Errno::ENXIO);

@@ -1,5 +1,5 @@
-//! `cargo +nightly fuzz run packets` in `inet/`: any bytes as packets to every protocol of the crate. With a stable compiler, in
-//! `inet/fuzz`:
+//! `cargo +nightly fuzz run packets` in `inet/`: any bytes as packets to every protocol of the
+//! crate. With a stable compiler, in `inet/fuzz`:
 //!
 //!     RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cdebug-assertions --cfg fuzzing \
 //!       -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table" \

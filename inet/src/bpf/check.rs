@@ -78,7 +78,8 @@ fn jumps_inside(instruction: &Instruction, behind: usize) -> bool {
 
 /// Whatever way leads to a read of the scratch memory, it leads past a write of the same word.
 fn memory_is_written_first(program: &[Instruction]) -> Result<(), Invalid> {
-    // Words that are written on all ways to an instruction. As jumps lead forward, one pass sees them all.
+    // Words that are written on all ways to an instruction. As jumps lead forward, one pass sees
+    // them all.
     let mut written = vec![u16::MAX; program.len()];
     let mut now: u16 = 0;
     for (at, instruction) in program.iter().enumerate() {

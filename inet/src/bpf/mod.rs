@@ -1,7 +1,9 @@
-//! Classic BPF (bpf(4) of the BSDs, Linux's Documentation/networking/filter.rst): the programs that sockets filter packets by.
+//! Classic BPF (bpf(4) of the BSDs, Linux's Documentation/networking/filter.rst): the programs that
+//! sockets filter packets by.
 //!
-//! [`Program::new`] refuses what Linux's checker refuses, so that [`Program::run`] ends after at most as many steps as there are
-//! instructions: jumps lead forward, and the last instruction returns.
+//! [`Program::new`] refuses what Linux's checker refuses, so that [`Program::run`] ends after at
+//! most as many steps as there are instructions: jumps lead forward, and the last instruction
+//! returns.
 
 mod check;
 mod run;
@@ -134,8 +136,8 @@ mod ancillary {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program(Vec<Instruction>);
 
-/// The program is refused: it is too long or empty, has an instruction that there is not, jumps out of itself, does not end with a
-/// return, divides by zero, or reads memory that it has not written.
+/// The program is refused: it is too long or empty, has an instruction that there is not, jumps out
+/// of itself, does not end with a return, divides by zero, or reads memory that it has not written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Invalid;
 

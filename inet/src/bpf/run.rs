@@ -108,7 +108,8 @@ pub fn run(program: &[Instruction], packet: &Packet<'_>) -> u32 {
 }
 
 impl Machine {
-    /// One instruction that does not return: how many are left out behind it, or `None` if the packet is to be dropped.
+    /// One instruction that does not return: how many are left out behind it, or `None` if the
+    /// packet is to be dropped.
     fn step(&mut self, instruction: &Instruction, packet: &Packet<'_>) -> Option<usize> {
         let (code, k) = (instruction.code, instruction.k);
         let word = self.memory.get_mut(k as usize);
@@ -222,7 +223,8 @@ fn find_nested(view: &View<'_>, at: usize, kind: u32) -> u32 {
     }
 }
 
-/// Where the payload begins behind the headers of TCP, UDP, ICMP or what else there is, from the network header on.
+/// Where the payload begins behind the headers of TCP, UDP, ICMP or what else there is, from the
+/// network header on.
 fn payload_offset(packet: &Packet<'_>) -> Option<u32> {
     let (view, at) = (&packet.view, packet.view.network);
     let (protocol, transport) = match packet.protocol {

@@ -1,7 +1,8 @@
-//! Programs that filter system calls (seccomp(2)): what they may do is less than what filters of packets may.
+//! Programs that filter system calls (seccomp(2)): what they may do is less than what filters of
+//! packets may.
 //!
-//! They read `struct seccomp_data`, whose words they see as they lie in memory. [`Program::run`] reads words as a packet has them, the
-//! high byte first: so the data is laid out that way for it.
+//! They read `struct seccomp_data`, whose words they see as they lie in memory. [`Program::run`]
+//! reads words as a packet has them, the high byte first: so the data is laid out that way for it.
 
 use super::{Instruction, Invalid, Packet, Program, RET_A, View, X, class, mode, op, size};
 
@@ -38,13 +39,14 @@ impl Call {
 }
 
 impl Program {
-    /// Refuses what may not be in a filter of system calls (`seccomp_check_filter`): it reads whole words inside the data alone, and does
-    /// not divide for a rest.
+    /// Refuses what may not be in a filter of system calls (`seccomp_check_filter`): it reads whole
+    /// words inside the data alone, and does not divide for a rest.
     pub fn check_for_calls(&self) -> Result<(), Invalid> {
         if self.instructions().iter().all(may_be_in_filter) { Ok(()) } else { Err(Invalid) }
     }
 
-    /// How many instructions Linux makes of the program, which it counts where filters follow each other.
+    /// How many instructions Linux makes of the program, which it counts where filters follow each
+    /// other.
     pub fn weight_in_chain(&self) -> usize {
         /// What comes before the program's own.
         const PROLOGUE: usize = 3;
@@ -56,8 +58,9 @@ impl Program {
         PROLOGUE + self.instructions().iter().map(weight).sum::<usize>()
     }
 
-    /// Whether the program lets every call `nr` through, whatever its arguments, as far as that can be told without them
-    /// (`seccomp_is_const_allow`). It is followed as long as it looks at the number and at `arch` alone.
+    /// Whether the program lets every call `nr` through, whatever its arguments, as far as that can
+    /// be told without them (`seccomp_is_const_allow`). It is followed as long as it looks at the
+    /// number and at `arch` alone.
     pub fn allows_always(&self, nr: u32, arch: u32) -> bool {
         const ALLOW: u32 = 0x7fff_0000;
         const NR: u32 = 0;

@@ -1,5 +1,5 @@
-//! Congestion control: slow start, congestion avoidance, fast recovery (RFC 5681, RFC 6582), and CUBIC's growth (RFC 9438). Windows
-//! are in bytes.
+//! Congestion control: slow start, congestion avoidance, fast recovery (RFC 5681, RFC 6582), and
+//! CUBIC's growth (RFC 9438). Windows are in bytes.
 
 use super::cubic::Cubic;
 use super::{Instant, Seq};
@@ -58,8 +58,8 @@ impl Congestion {
         self.recover.is_some()
     }
 
-    /// `bytes` more have arrived, up to `ack`, with round trips of `rtt`. Whether the segment that is now first is lost too (a partial
-    /// acknowledgement).
+    /// `bytes` more have arrived, up to `ack`, with round trips of `rtt`. Whether the segment that
+    /// is now first is lost too (a partial acknowledgement).
     pub fn acknowledged(&mut self, bytes: u32, ack: Seq, now: Instant, rtt: u64) -> bool {
         if let Some(recover) = self.recover {
             if ack >= recover {
@@ -93,7 +93,8 @@ impl Congestion {
         half.max(2 * self.mss)
     }
 
-    /// The third duplicate acknowledgement, with `flight` bytes on their way and everything before `sent` sent.
+    /// The third duplicate acknowledgement, with `flight` bytes on their way and everything before
+    /// `sent` sent.
     pub fn lost(&mut self, flight: u32, sent: Seq) {
         self.threshold = self.reduced(flight);
         self.window = self.threshold + 3 * self.mss;

@@ -3,7 +3,8 @@
 use super::output::Transmit;
 use super::{Flags, Seq};
 
-/// Segments and bytes that went both ways. What the device cut or put together counts as what was on the wire.
+/// Segments and bytes that went both ways. What the device cut or put together counts as what was
+/// on the wire.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counts {
     /// Segments sent.

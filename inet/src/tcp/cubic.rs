@@ -1,4 +1,5 @@
-//! CUBIC (RFC 9438): the window is a cubic function of the time since the last loss. All in integers: bytes and milliseconds.
+//! CUBIC (RFC 9438): the window is a cubic function of the time since the last loss. All in
+//! integers: bytes and milliseconds.
 
 use super::{Instant, MS};
 
@@ -16,7 +17,8 @@ const MAX_EPOCH: i64 = 100_000;
 pub struct Cubic {
     /// The window at the last loss.
     most: u32,
-    /// When this period of growth began, and how long the curve takes to come back to `most`, in milliseconds.
+    /// When this period of growth began, and how long the curve takes to come back to `most`, in
+    /// milliseconds.
     epoch: Option<(Instant, i64)>,
     /// The window that Reno would have, and what of a byte is owed to it.
     estimate: u32,
@@ -82,7 +84,8 @@ mod tests {
         }
     }
 
-    /// The window of a path with round trips of 200 ms, `seconds` after a loss at a window of 100 segments.
+    /// The window of a path with round trips of 200 ms, `seconds` after a loss at a window of 100
+    /// segments.
     fn after(seconds: u64) -> u32 {
         let mut cubic = Cubic::default();
         let mut window = cubic.lost(100_000);

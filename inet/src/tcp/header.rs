@@ -71,8 +71,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header of a segment, and tells where its payload begins. `None` if it is cut short. The checksum is the caller's
-    /// business.
+    /// Reads the header of a segment, and tells where its payload begins. `None` if it is cut
+    /// short. The checksum is the caller's business.
     pub fn parse(bytes: &[u8]) -> Option<(Header, usize)> {
         let fixed: &[u8; MIN_LEN] = bytes.first_chunk()?;
         let [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, off, flags, w0, w1, _, _, u0, u1] = *fixed;
@@ -113,7 +113,8 @@ impl Header {
 }
 
 impl Options {
-    /// Reads what is known and well-formed; the rest is passed over, and nothing after a broken length is read.
+    /// Reads what is known and well-formed; the rest is passed over, and nothing after a broken
+    /// length is read.
     fn parse(mut bytes: &[u8]) -> Options {
         let mut options = Options::default();
         while let [kind, rest @ ..] = bytes {
@@ -144,7 +145,8 @@ impl Options {
         options
     }
 
-    /// Writes the options, padded to whole words. At most 40 bytes: all four kinds take 4 + 4 + 4 + 28.
+    /// Writes the options, padded to whole words. At most 40 bytes: all four kinds take 4 + 4 + 4 +
+    /// 28.
     fn emit(&self, out: &mut [u8]) -> usize {
         let mut list: ArrayVec<u8, 40> = ArrayVec::new();
         let mut put = |bytes: &[u8]| {

@@ -24,7 +24,8 @@ pub fn reset_for(segment: &Header, len: usize) -> Option<Header> {
 }
 
 impl Tcb {
-    /// Takes a segment of this connection. The answer is a `RST` to send; all else is asked of [`Tcb::poll_transmit`].
+    /// Takes a segment of this connection. The answer is a `RST` to send; all else is asked of
+    /// [`Tcb::poll_transmit`].
     pub fn receive(&mut self, segment: &Header, payload: Bytes, now: Instant) -> Option<Header> {
         self.counts.came(payload.len(), self.mss);
         match self.state {
@@ -56,7 +57,8 @@ impl Tcb {
         // The window of a SYN is never shifted.
         self.set_window(u32::from(segment.window));
         if !acks {
-            // Both sides open at once, or they are one and the same (RFC 9293, 3.5): our SYN goes again, as an answer.
+            // Both sides open at once, or they are one and the same (RFC 9293, 3.5): our SYN goes
+            // again, as an answer.
             self.state = State::SynReceived;
             self.nxt = self.una;
             self.rtt.forget();
@@ -327,7 +329,8 @@ impl Tcb {
             }
             self.data_at = now;
             let quick = !self.answering && self.quick_acks > 0;
-            // What is old, ahead, or closes a gap is told at once (RFC 5681, 4.2), as is every second full segment.
+            // What is old, ahead, or closes a gap is told at once (RFC 5681, 4.2), as is every
+            // second full segment.
             if in_order == 0 || had_gaps || self.unacknowledged >= 2 * self.mss || quick {
                 self.quick_acks = self.quick_acks.saturating_sub(quick.into());
                 self.ack_now = true;

@@ -1,11 +1,12 @@
 //! TCP (RFC 9293), one connection at a time.
 //!
-//! [`Tcb`] is a connection from its `SYN` to `CLOSED`. [`Tcb::receive`] takes a segment, [`Tcb::poll_transmit`] gives the next
-//! segment to send, [`Tcb::deadline`] tells when [`Tcb::on_timer`] is to be called. What has not answered our `SYN,ACK` yet is no
-//! connection but a [`request::Request`], which is small, or a cookie, which is nothing at all (RFC 4987).
+//! [`Tcb`] is a connection from its `SYN` to `CLOSED`. [`Tcb::receive`] takes a segment,
+//! [`Tcb::poll_transmit`] gives the next segment to send, [`Tcb::deadline`] tells when
+//! [`Tcb::on_timer`] is to be called. What has not answered our `SYN,ACK` yet is no connection but
+//! a [`request::Request`], which is small, or a cookie, which is nothing at all (RFC 4987).
 //!
-//! Loss recovery is NewReno (RFC 6582) with the initial window of RFC 6928; the other side is told what arrived out of order
-//! (RFC 2018). Times are nanoseconds of a clock that never steps.
+//! Loss recovery is NewReno (RFC 6582) with the initial window of RFC 6928; the other side is told
+//! what arrived out of order (RFC 2018). Times are nanoseconds of a clock that never steps.
 
 mod congestion;
 mod counts;

@@ -21,8 +21,8 @@ pub struct Transmit {
 const CORK: u64 = 200_000_000;
 
 impl Tcb {
-    /// The next segment that is due, carrying at most `max_payload` bytes (more than a segment where the device cuts it) in at most
-    /// `max_pieces` pieces. To be called until there is none.
+    /// The next segment that is due, carrying at most `max_payload` bytes (more than a segment
+    /// where the device cuts it) in at most `max_pieces` pieces. To be called until there is none.
     pub fn poll_transmit(&mut self, now: Instant, max_payload: usize, max_pieces: usize) -> Option<Transmit> {
         if self.is_quiet() {
             return None;
@@ -154,13 +154,15 @@ impl Tcb {
         Some(self.segment(seq, flags, payload, len))
     }
 
-    /// Whether a segment of less than full size may go: Nagle's rule, corks, and the sender's side of silly windows.
+    /// Whether a segment of less than full size may go: Nagle's rule, corks, and the sender's side
+    /// of silly windows.
     fn may_send_short(&mut self, now: Instant, len: usize, unsent: usize, offset: usize) -> bool {
         if self.nxt < self.max {
             return true;
         }
         if len < unsent {
-            // The window is the limit: half of the largest one ever seen will do, or nothing at all on its way and time passing.
+            // The window is the limit: half of the largest one ever seen will do, or nothing at all
+            // on its way and time passing.
             let will_do = len * 2 >= self.window_max as usize;
             if !will_do && offset == 0 {
                 self.arm_probe(now, offset);

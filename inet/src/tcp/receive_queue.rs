@@ -1,4 +1,5 @@
-//! Bytes that have arrived: those in order, which the application may read, and those that wait for a gap to close.
+//! Bytes that have arrived: those in order, which the application may read, and those that wait for
+//! a gap to close.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -6,8 +7,8 @@ use arrayvec::ArrayVec;
 
 use crate::Bytes;
 
-/// A payload of less than this share of its packet's memory is copied, so that few bytes do not hold a large buffer; not where the
-/// memory is small anyway.
+/// A payload of less than this share of its packet's memory is copied, so that few bytes do not
+/// hold a large buffer; not where the memory is small anyway.
 const WORTH_KEEPING: usize = 2;
 const SMALL: usize = 256;
 /// Size of the pieces that small payloads are gathered in.
@@ -55,7 +56,8 @@ impl ReceiveQueue {
         !self.waiting.is_empty()
     }
 
-    /// Takes bytes that begin `ahead` behind the last byte in order. Answers how many more are in order now.
+    /// Takes bytes that begin `ahead` behind the last byte in order. Answers how many more are in
+    /// order now.
     pub fn insert(&mut self, ahead: u32, payload: Bytes) -> usize {
         if ahead > 0 {
             self.put_aside(self.next + u64::from(ahead), payload);

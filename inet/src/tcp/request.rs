@@ -1,7 +1,8 @@
 //! Connections that are half open: our `SYN,ACK` has no answer yet.
 //!
-//! A request is all that a listener remembers of one. When it has too many it remembers none: the `SYN,ACK`'s own number is a
-//! cookie (RFC 4987, 3.6), from which the answer brings back what matters, except for window scaling and SACK.
+//! A request is all that a listener remembers of one. When it has too many it remembers none: the
+//! `SYN,ACK`'s own number is a cookie (RFC 4987, 3.6), from which the answer brings back what
+//! matters, except for window scaling and SACK.
 
 use super::tcb::window_shift;
 use super::{Flags, Header, Instant, Options, SECOND, Seq};
@@ -53,7 +54,8 @@ impl Request {
         }
     }
 
-    /// The `SYN,ACK`, to the sender of `ports` (ours first). `mss` is ours, `receive_max` the most that the window may grow to.
+    /// The `SYN,ACK`, to the sender of `ports` (ours first). `mss` is ours, `receive_max` the most
+    /// that the window may grow to.
     pub fn syn_ack(&self, ports: (u16, u16), mss: u16, receive_max: usize) -> Header {
         let options = Options {
             mss: Some(mss),
@@ -87,7 +89,8 @@ impl Request {
             && segment.seq <= self.irs + 1 + u32::from(self.window)
     }
 
-    /// The deadline has passed. Whether the `SYN,ACK` is to be sent again; if not, the request is forgotten.
+    /// The deadline has passed. Whether the `SYN,ACK` is to be sent again; if not, the request is
+    /// forgotten.
     pub fn try_again(&mut self, now: Instant) -> bool {
         self.tries += 1;
         self.sent = None;
@@ -106,7 +109,8 @@ impl Request {
     }
 }
 
-/// The first number of a connection of ours (RFC 6528): it grows by 250 a millisecond, from a start that outsiders do not know.
+/// The first number of a connection of ours (RFC 6528): it grows by 250 a millisecond, from a start
+/// that outsiders do not know.
 pub fn initial_number(key: Key, flow: &Flow, now: Instant) -> Seq {
     Seq((flow.hash(key) as u32).wrapping_add((now / 4000) as u32))
 }

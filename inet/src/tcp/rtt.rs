@@ -18,7 +18,8 @@ pub struct Rtt {
     pub variation: u64,
     /// Doublings since the last sample.
     backoff: u32,
-    /// The segment that is timed: the number behind it, and when it left. One at a time, never one that was sent twice (Karn).
+    /// The segment that is timed: the number behind it, and when it left. One at a time, never one
+    /// that was sent twice (Karn).
     timed: Option<(Seq, Instant)>,
 }
 

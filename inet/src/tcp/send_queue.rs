@@ -34,7 +34,8 @@ impl SendQueue {
         {
             return;
         }
-        // The first of a row of small writes may well be the only one: no room for more is taken before there is a second.
+        // The first of a row of small writes may well be the only one: no room for more is taken
+        // before there is a second.
         if self.pieces.is_empty() {
             self.pieces.push_back(bytes);
         } else {
@@ -57,7 +58,8 @@ impl SendQueue {
         }
     }
 
-    /// Up to `len` bytes from `offset` on, in at most `max_pieces` pieces. Answers how many there are.
+    /// Up to `len` bytes from `offset` on, in at most `max_pieces` pieces. Answers how many there
+    /// are.
     pub fn read(&self, mut offset: usize, len: usize, max_pieces: usize, out: &mut Pieces) -> usize {
         // The usual case: all of it is in the first piece.
         if let Some(first) = self.pieces.front()

@@ -1,4 +1,5 @@
-//! Sequence numbers: a circle, on which one is before another if the way to it is the shorter one forward.
+//! Sequence numbers: a circle, on which one is before another if the way to it is the shorter one
+//! forward.
 
 use core::cmp::Ordering;
 use core::ops::{Add, AddAssign, Sub};

@@ -1,4 +1,5 @@
-//! What a connection is told and tells: its states, errors and events, and what the interface and the application set.
+//! What a connection is told and tells: its states, errors and events, and what the interface and
+//! the application set.
 
 use bitflags::bitflags;
 
@@ -6,8 +7,8 @@ use super::congestion::Algorithm;
 use super::tcb::DELAYED_ACK;
 use super::{Instant, SECOND, TIME_WAIT, rtt};
 
-/// States of RFC 9293, 3.3.2, except `LISTEN`. What a listener receives is in `SYN-RECEIVED` as a [`Request`], so that only a
-/// simultaneous open brings a connection there.
+/// States of RFC 9293, 3.3.2, except `LISTEN`. What a listener receives is in `SYN-RECEIVED` as a
+/// [`Request`], so that only a simultaneous open brings a connection there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub enum State {

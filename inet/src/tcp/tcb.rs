@@ -98,7 +98,8 @@ pub struct Tcb {
     /// Segments sent again, in all.
     pub(super) retransmits: u32,
     pub(super) counts: Counts,
-    /// Memory is short: little is promised to the other side, and little taken from the application.
+    /// Memory is short: little is promised to the other side, and little taken from the
+    /// application.
     pub(super) short: bool,
 }
 
@@ -183,7 +184,8 @@ impl Tcb {
         }
     }
 
-    /// An active open: the next segment to send is the `SYN`. `ports` are ours and the other side's.
+    /// An active open: the next segment to send is the `SYN`. `ports` are ours and the other
+    /// side's.
     pub fn connect(ports: (u16, u16), iss: Seq, config: Config, settings: Settings, now: Instant) -> Tcb {
         Tcb::new(State::SynSent, ports, iss, config, settings, now)
     }
@@ -313,13 +315,15 @@ impl Tcb {
         self.wants_room = true;
     }
 
-    /// Whether a write would be taken, by Linux's measure (`sk_stream_is_writeable`): a third of the buffer is free.
+    /// Whether a write would be taken, by Linux's measure (`sk_stream_is_writeable`): a third of
+    /// the buffer is free.
     pub fn is_writable(&self) -> bool {
         let not_sent = self.send.len().saturating_sub(self.flight() as usize);
         self.room() >= self.send.len() / 2 && self.room() > 0 && not_sent < self.settings.not_sent_low_water as usize
     }
 
-    /// Takes bytes to send; the caller has looked for [`Tcb::room`], which may be overdrawn by one write.
+    /// Takes bytes to send; the caller has looked for [`Tcb::room`], which may be overdrawn by one
+    /// write.
     pub fn write(&mut self, bytes: Bytes) {
         self.send.push(bytes);
     }
@@ -351,7 +355,8 @@ impl Tcb {
         self.ack_now |= self.unacknowledged > 0 && (ended || much);
     }
 
-    /// An application that reads a whole window within two round trips is held up by the window: it grows.
+    /// An application that reads a whole window within two round trips is held up by the window: it
+    /// grows.
     fn grow_window(&mut self, n: usize, now: Instant) {
         let (count, since) = &mut self.measured;
         *count += n;
@@ -405,8 +410,9 @@ impl Tcb {
         self.events |= Events::ENDED;
     }
 
-    /// The socket is closed: what was written is still sent, and an orphan does not wait for ever. Answers whether the connection
-    /// must be reset because bytes are left unread (RFC 2525, 2.17); then [`Tcb::abort`] follows.
+    /// The socket is closed: what was written is still sent, and an orphan does not wait for ever.
+    /// Answers whether the connection must be reset because bytes are left unread (RFC 2525, 2.17);
+    /// then [`Tcb::abort`] follows.
     pub fn release(&mut self, now: Instant) -> bool {
         self.orphan = true;
         if self.queue.len() > 0 {
@@ -420,7 +426,8 @@ impl Tcb {
         false
     }
 
-    /// Ends the connection at once. The `RST` to send, where the other side knows of the connection.
+    /// Ends the connection at once. The `RST` to send, where the other side knows of the
+    /// connection.
     pub fn abort(&mut self) -> Option<Header> {
         let known = !matches!(self.state, State::SynSent | State::TimeWait | State::Closed);
         let header = Header {
@@ -435,14 +442,16 @@ impl Tcb {
         known.then_some(header)
     }
 
-    /// The network says that the other side cannot be reached. Only what is not established yet gives up (RFC 1122, 4.2.3.9).
+    /// The network says that the other side cannot be reached. Only what is not established yet
+    /// gives up (RFC 1122, 4.2.3.9).
     pub fn unreachable(&mut self, error: Error) {
         if self.is_connecting() {
             self.finish(Some(error));
         }
     }
 
-    /// The path bears segments of this size only: what is on its way is cut anew (RFC 1191, 6.5). Whether that changes anything.
+    /// The path bears segments of this size only: what is on its way is cut anew (RFC 1191, 6.5).
+    /// Whether that changes anything.
     pub fn narrow(&mut self, mss: u16) -> bool {
         let mss = u32::from(mss.max(MIN_MSS));
         if mss >= self.mss || self.is_connecting() || self.state == State::Closed {
@@ -488,8 +497,9 @@ impl Tcb {
         self.orphan
     }
 
-    /// Ready for what `TCP_INFO` tells: round trip and its variation in nanoseconds, congestion window in segments, slow start
-    /// threshold, segment size, retransmissions, unacknowledged segments.
+    /// Ready for what `TCP_INFO` tells: round trip and its variation in nanoseconds, congestion
+    /// window in segments, slow start threshold, segment size, retransmissions, unacknowledged
+    /// segments.
     pub fn info(&self) -> [u64; 7] {
         let mss = u64::from(self.mss.max(1));
         [
@@ -503,7 +513,8 @@ impl Tcb {
         ]
     }
 
-    /// For `TCP_INFO` too: bytes acknowledged and received in all, bytes written and not sent, and both windows.
+    /// For `TCP_INFO` too: bytes acknowledged and received in all, bytes written and not sent, and
+    /// both windows.
     pub fn totals(&self) -> [u64; 5] {
         let not_sent = self.send.len().saturating_sub(self.flight() as usize);
         let offered = self.advertised.max(self.rcv_nxt) - self.rcv_nxt;

@@ -65,7 +65,8 @@ fn pair(config: Config) -> [End; 2] {
     [End::new(a), End::new(b)]
 }
 
-/// Lets packets and time pass until both are quiet or `until`; `fate` tells how often a packet arrives, and whether late.
+/// Lets packets and time pass until both are quiet or `until`; `fate` tells how often a packet
+/// arrives, and whether late.
 fn run(ends: &mut [End; 2], now: &mut Instant, until: Instant, fate: &mut impl FnMut() -> (usize, bool)) {
     while *now < until {
         let mut moved = false;

@@ -4,7 +4,8 @@ use super::settings::{Error, State};
 use super::tcb::Tcb;
 use super::{Instant, SECOND};
 
-/// Tries before an established connection is given up (`net.ipv4.tcp_retries2`), and an orphan (`tcp_orphan_retries`).
+/// Tries before an established connection is given up (`net.ipv4.tcp_retries2`), and an orphan
+/// (`tcp_orphan_retries`).
 const RETRIES: u32 = 15;
 const ORPHAN_RETRIES: u32 = 8;
 /// The longest time between two probes of a closed window.

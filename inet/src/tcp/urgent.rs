@@ -1,4 +1,5 @@
-//! Urgent data (RFC 9293, 3.8.5), of which there is one byte at a time, as on Linux: the one before the urgent pointer.
+//! Urgent data (RFC 9293, 3.8.5), of which there is one byte at a time, as on Linux: the one before
+//! the urgent pointer.
 
 use super::settings::{Events, State};
 use super::tcb::Tcb;
@@ -67,7 +68,8 @@ impl Tcb {
         (!self.urgent.is_none() && self.urgent.at >= unread).then(|| (self.urgent.at - unread) as usize)
     }
 
-    /// Where the urgent byte makes a hole in what is read, if it has arrived and is not read with the rest.
+    /// Where the urgent byte makes a hole in what is read, if it has arrived and is not read with
+    /// the rest.
     pub(super) fn urgent_hole(&self) -> Option<usize> {
         if self.urgent.is_none() || self.urgent.inline {
             return None;
@@ -93,7 +95,8 @@ impl Tcb {
         matches!(self.urgent.mark, Mark::Arrived(_))
     }
 
-    /// The urgent byte (`MSG_OOB`). `None`: it is on its way. An error: there is none to be had this way.
+    /// The urgent byte (`MSG_OOB`). `None`: it is on its way. An error: there is none to be had
+    /// this way.
     #[allow(clippy::result_unit_err)]
     pub fn take_urgent(&mut self, peek: bool) -> Result<Option<u8>, ()> {
         match self.urgent.mark {
@@ -117,7 +120,8 @@ impl Tcb {
         if old || matches!(self.state, State::TimeWait | State::Closed) {
             return;
         }
-        // The one before loses its standing: it is read like any other byte, unless it is next, and gone.
+        // The one before loses its standing: it is read like any other byte, unless it is next, and
+        // gone.
         if self.urgent_hole() == Some(0) {
             self.queue.consume(1);
         }

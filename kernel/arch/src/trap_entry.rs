@@ -1,9 +1,11 @@
 //! The entry of exceptions and interrupts, and the way back.
 //!
-//! An exception or interrupt arrives on an IST stack with interrupts off. The stub saves the registers there and moves the
-//! frame: to the top of the thread's kernel stack where the application was running, else below the interrupted kernel frame.
-//! From then on the IST stack is free again, interrupts may be on, and the handler may sleep or be switched away.
-//! Which of the two was running is told by the stack pointer: the kernel's lies within the running task's kernel stack.
+//! An exception or interrupt arrives on an IST stack with interrupts off. The stub saves the
+//! registers there and moves the frame: to the top of the thread's kernel stack where the
+//! application was running, else below the interrupted kernel frame. From then on the IST stack is
+//! free again, interrupts may be on, and the handler may sleep or be switched away. Which of the
+//! two was running is told by the stack pointer: the kernel's lies within the running task's kernel
+//! stack.
 
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
@@ -12,7 +14,8 @@ use super::percpu::{STACK_BOTTOM, STACK_TOP};
 use super::trap::TrapFrame;
 use super::upcalls::{upcall_stack_overflow, upcall_trap};
 
-// One 16-byte stub per vector: push a zero where the CPU pushes no error code, push the vector, go on in common.
+// One 16-byte stub per vector: push a zero where the CPU pushes no error code, push the vector, go
+// on in common.
 global_asm!(
     ".section .text.trap_stubs, \"ax\"",
     ".balign 16",
@@ -94,23 +97,26 @@ const OFF_RSP: usize = offset_of!(TrapFrame, rsp);
 #[unsafe(naked)]
 unsafe extern "C" fn trap_common() {
     naked_asm!(
-        // `int n` pushes no error code, whatever n. The IST stacks are aligned to 16 bytes, so the stack pointer tells where one
-        // is missing: that becomes the general-protection fault which the instruction is in ring 3.
+        // `int n` pushes no error code, whatever n. The IST stacks are aligned to 16 bytes, so the
+        // stack pointer tells where one is missing: that becomes the general-protection fault which
+        // the instruction is in ring 3.
         "test spl, 8",
         "jz 7f",
         "8:",
         push_registers!(),
         "cld",
-        // A CPU may leave a null selector in SS where an interrupt changes the stack by IST; QEMU does. What it allows is the same
-        // in 64-bit mode, but a translator keeps the code that it has translated by SS's attributes too, and would translate the
-        // kernel twice: whoever is switched to from here goes on in code that was run after a system call before.
+        // A CPU may leave a null selector in SS where an interrupt changes the stack by IST; QEMU
+        // does. What it allows is the same in 64-bit mode, but a translator keeps the code that it
+        // has translated by SS's attributes too, and would translate the kernel twice: whoever is
+        // switched to from here goes on in code that was run after a system call before.
         "mov eax, ss",
         "test eax, eax",
         "jnz 9f",
         "mov eax, {ss}",
         "mov ss, eax",
         "9:",
-        // NMI, double fault and machine check have IST stacks of their own and stay there: they may have hit anywhere.
+        // NMI, double fault and machine check have IST stacks of their own and stay there: they may
+        // have hit anywhere.
         "mov rax, [rsp + {off_vector}]",
         "cmp rax, 2",
         "je 5f",
@@ -132,7 +138,8 @@ unsafe extern "C" fn trap_common() {
         "jb 6f",
         "jmp 3f",
         "2:",
-        // The application was running, unless both stack and code are the kernel's: then the kernel stack is lost.
+        // The application was running, unless both stack and code are the kernel's: then the kernel
+        // stack is lost.
         "test rdx, rdx",
         "jns 4f",
         "mov rax, [rsp + {off_rip}]",

@@ -24,8 +24,8 @@ impl TscScale {
         Self { base_tsc, base_ns: 0, mult: mult.try_into().unwrap_or(u64::MAX) }
     }
 
-    /// The scale that KVM's paravirtual clock tells: `base_ns + (((tsc - base_tsc) << shift) * mult >> 32)`, where a negative shift
-    /// goes right.
+    /// The scale that KVM's paravirtual clock tells: `base_ns + (((tsc - base_tsc) << shift) * mult
+    /// >> 32)`, where a negative shift goes right.
     pub fn from_pvclock(base_tsc: u64, base_ns: u64, mult: u32, shift: i8) -> Self {
         let places = (PLACES as i32 - 32 + i32::from(shift)).clamp(0, 31);
         Self { base_tsc, base_ns, mult: u64::from(mult) << places }

@@ -15,7 +15,8 @@ const PAGE: u64 = PAGE_SIZE as u64;
 const SECTORS: u64 = PAGE / SECTOR;
 /// How far ahead of a stream is read, in pages.
 const READ_AHEAD: u64 = 32;
-/// What the caches of all block devices may have of memory, and what of that may be dirty: one part in so many.
+/// What the caches of all block devices may have of memory, and what of that may be dirty: one part
+/// in so many.
 const SHARE: u64 = 4;
 const DIRTY_SHARE: u64 = 8;
 

@@ -1,4 +1,5 @@
-//! A block device: a disk as a whole, or a partition of one. It has a number, a page cache, and users.
+//! A block device: a disk as a whole, or a partition of one. It has a number, a page cache, and
+//! users.
 
 use alloc::format;
 use alloc::string::String;
@@ -105,15 +106,16 @@ impl Device {
         Plan::new(&self.disk, (self.number != 0).then(|| self.stats.clone()))
     }
 
-    /// Reads or writes `bytes` bytes at byte `at`, both multiples of a sector and within the device, past the cache.
+    /// Reads or writes `bytes` bytes at byte `at`, both multiples of a sector and within the
+    /// device, past the cache.
     pub fn transfer(&self, operation: Operation, at: u64, pages: &[fs::PageRef], bytes: u64) -> SysResult<()> {
         let mut plan = self.plan();
         plan.transfer(operation, self.start + (at >> SECTOR_SHIFT), pages, bytes)?;
         plan.run()
     }
 
-    /// Discards, or fills with zeros where the disk can do that by itself: `len` bytes from byte `at` on. The cache's pages are gone
-    /// before and after. `EOPNOTSUPP`.
+    /// Discards, or fills with zeros where the disk can do that by itself: `len` bytes from byte
+    /// `at` on. The cache's pages are gone before and after. `EOPNOTSUPP`.
     pub fn clear(&self, operation: Operation, at: u64, len: u64) -> SysResult<()> {
         let pages = at / PAGE_SIZE as u64..(at + len).div_ceil(PAGE_SIZE as u64);
         let mut plan = self.plan();
@@ -124,7 +126,8 @@ impl Device {
         result
     }
 
-    /// Has the disk make durable what it has acknowledged. Nothing to do where it keeps nothing back.
+    /// Has the disk make durable what it has acknowledged. Nothing to do where it keeps nothing
+    /// back.
     pub fn flush(&self) -> SysResult<()> {
         if !self.disk.properties().write_cache {
             return Ok(());
@@ -183,7 +186,8 @@ impl Device {
     }
 }
 
-/// The largest power of two up to a page that the size is a multiple of (`set_init_blocksize`), a sector at least.
+/// The largest power of two up to a page that the size is a multiple of (`set_init_blocksize`), a
+/// sector at least.
 fn first_block_size(size: u64, logical: u32) -> u32 {
     let mut block = logical.max(SECTOR as u32);
     while (block as usize) < PAGE_SIZE && size & u64::from(block) == 0 {

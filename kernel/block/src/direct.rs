@@ -1,6 +1,7 @@
 //! Transfers past the cache (`O_DIRECT`).
 //!
-//! The bytes go by way of pages of the kernel: the program's may be taken from it while the disk still looks at them.
+//! The bytes go by way of pages of the kernel: the program's may be taken from it while the disk
+//! still looks at them.
 
 use alloc::vec::Vec;
 
@@ -75,7 +76,8 @@ pub fn read(device: &Device, pos: u64, len: usize, to: &mut Sink<'_>) -> SysResu
     Ok(done)
 }
 
-/// Writes `len` bytes at `pos`, which are within the device. What the cache has of them is written back before and gone after.
+/// Writes `len` bytes at `pos`, which are within the device. What the cache has of them is written
+/// back before and gone after.
 pub fn write(device: &Device, pos: u64, len: usize, from: &mut Source<'_>) -> SysResult<usize> {
     check(device, pos, len)?;
     let (first, end) = cached(pos, len);

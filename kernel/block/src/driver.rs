@@ -46,7 +46,7 @@ pub trait Driver: Send + Sync {
     /// Has the disk begin with all of the requests. Sleeps while it has no room for them.
     fn start(&self, requests: Vec<Request>);
 
-    /// Sleeps until all requests of `batch` are done, which the driver sees to; after a time in which a disk answers, if it ever does,
-    /// it gives up ([`Batch::give_up`]).
+    /// Sleeps until all requests of `batch` are done, which the driver sees to; after a time in
+    /// which a disk answers, if it ever does, it gives up ([`Batch::give_up`]).
     fn wait(&self, batch: &Batch);
 }

@@ -29,7 +29,8 @@ pub struct BlockFile {
 }
 
 impl BlockFile {
-    /// Opens the device with this number. `ENXIO` without it, `EBUSY` where it is to be had alone and is not.
+    /// Opens the device with this number. `ENXIO` without it, `EBUSY` where it is to be had alone
+    /// and is not.
     pub fn open(rdev: u64, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
         let device = registry::find(rdev)?;
         let exclusive = flags.contains(OpenFlags::EXCL);
@@ -165,7 +166,8 @@ impl BlockFile {
         if (at | len) & mask != 0 || len == 0 || end > self.device.size() { Err(Errno::EINVAL) } else { Ok(()) }
     }
 
-    /// Has zeros in a checked range: by a request of its own where the disk knows it, or else by writing them. `EPERM`.
+    /// Has zeros in a checked range: by a request of its own where the disk knows it, or else by
+    /// writing them. `EPERM`.
     pub(crate) fn zero(&self, at: u64, len: u64) -> SysResult<()> {
         let device = &self.device;
         if device.disk.read_only() {

@@ -168,7 +168,8 @@ fn change_partitions(own: &BlockFile, arg: UserAddr) -> SysResult {
     registry::create(&device.disk, partition).map(|()| 0)
 }
 
-/// `HDIO_GETGEO`: heads, sectors and cylinders that never were, as Linux makes them up, and where a partition begins.
+/// `HDIO_GETGEO`: heads, sectors and cylinders that never were, as Linux makes them up, and where a
+/// partition begins.
 fn geometry(own: &BlockFile, arg: UserAddr) -> SysResult {
     const HEADS: u8 = 64;
     const SECTORS: u8 = 32;

@@ -1,10 +1,12 @@
 //! Block devices.
 //!
-//! A [`driver::Driver`] serves [`request::Request`]s; the kernel's only one is virtio-blk's. A [`disk::Disk`] has one, and is one
-//! [`device::Device`] as a whole and another for each partition that [`partition`] finds on it. [`file`] is the open block file: by way
-//! of the device's page cache, or with `O_DIRECT` past it.
+//! A [`driver::Driver`] serves [`request::Request`]s; the kernel's only one is virtio-blk's. A
+//! [`disk::Disk`] has one, and is one [`device::Device`] as a whole and another for each partition
+//! that [`partition`] finds on it. [`file`] is the open block file: by way of the device's page
+//! cache, or with `O_DIRECT` past it.
 //!
-//! Everything that waits for a device sleeps, and no lock of the crate is held over it but that of who writes a cache back.
+//! Everything that waits for a device sleeps, and no lock of the crate is held over it but that of
+//! who writes a cache back.
 #![no_std]
 #![forbid(unsafe_code)]
 

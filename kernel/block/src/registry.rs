@@ -17,7 +17,8 @@ use crate::partition::{self, Partition};
 /// The most disks.
 pub const MAX_DISKS: usize = 16;
 
-/// Disks, each with its partitions behind it. A leaf lock; what is taken out is dropped after it is released.
+/// Disks, each with its partitions behind it. A leaf lock; what is taken out is dropped after it is
+/// released.
 static DEVICES: SpinLock<Vec<Arc<Device>>> = SpinLock::new(Vec::new());
 /// Held by who changes the partitions of a disk. Device locks are taken while it is held.
 static CHANGE: SleepMutex<()> = SleepMutex::new(());
@@ -59,8 +60,9 @@ fn partition_rdev(disk: &Disk, number: u32) -> u64 {
     }
 }
 
-/// Reads the partition table of a disk, and has the partitions be as it says. Answers those that are gone, and those that there are.
-/// `EBUSY` while one of them is open, `EINVAL` on a partition, or the error of reading.
+/// Reads the partition table of a disk, and has the partitions be as it says. Answers those that
+/// are gone, and those that there are. `EBUSY` while one of them is open, `EINVAL` on a partition,
+/// or the error of reading.
 fn scan(device: &Arc<Device>) -> SysResult<(Vec<Arc<Device>>, Vec<Arc<Device>>)> {
     if device.number != 0 {
         return Err(Errno::EINVAL);
@@ -91,8 +93,8 @@ fn replace(disk: &Disk, fresh: &[Arc<Device>]) -> Vec<Arc<Device>> {
     gone
 }
 
-/// Makes a partition that the table on the disk does not have (`BLKPG_ADD_PARTITION`). `EBUSY` where there is one of that number, or one
-/// that it would lie over.
+/// Makes a partition that the table on the disk does not have (`BLKPG_ADD_PARTITION`). `EBUSY`
+/// where there is one of that number, or one that it would lie over.
 fn add_partition(disk: &Arc<Disk>, partition: Partition) -> SysResult<Arc<Device>> {
     let _one = CHANGE.lock();
     let end = partition.start + partition.sectors;
@@ -107,7 +109,8 @@ fn add_partition(disk: &Arc<Disk>, partition: Partition) -> SysResult<Arc<Device
     Ok(fresh)
 }
 
-/// Takes a partition away, but not from the disk (`BLKPG_DEL_PARTITION`). `ENXIO` without it, `EBUSY` while it is open.
+/// Takes a partition away, but not from the disk (`BLKPG_DEL_PARTITION`). `ENXIO` without it,
+/// `EBUSY` while it is open.
 fn remove_partition(disk: &Disk, number: u32) -> SysResult<Arc<Device>> {
     let _one = CHANGE.lock();
     let (gone, rest): (Vec<_>, Vec<_>) = partitions(disk).into_iter().partition(|part| part.number == number);

@@ -111,7 +111,8 @@ impl Batch {
         self.left.load(Ordering::Acquire) == 0
     }
 
-    /// Nobody waits any longer: `EIO`. The requests stay with the driver until the device gives them back.
+    /// Nobody waits any longer: `EIO`. The requests stay with the driver until the device gives
+    /// them back.
     pub fn give_up(&self) {
         self.fail(Errno::EIO);
     }
@@ -231,7 +232,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Adds the transfer of `bytes` bytes from `sector` on, a multiple of 512, by way of whole pages.
+    /// Adds the transfer of `bytes` bytes from `sector` on, a multiple of 512, by way of whole
+    /// pages.
     pub fn transfer<'a>(
         &mut self,
         operation: Operation,
@@ -281,7 +283,8 @@ impl Plan {
         self.push(Operation::Flush, 0, 0, Vec::new())
     }
 
-    /// Has the disk do all of it, in what order it likes, and waits for that. Answers the first error.
+    /// Has the disk do all of it, in what order it likes, and waits for that. Answers the first
+    /// error.
     pub fn run(mut self) -> SysResult<()> {
         if self.requests.is_empty() {
             return Ok(());

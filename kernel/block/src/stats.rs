@@ -78,7 +78,8 @@ impl Stats {
         self.in_flight.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// The seventeen numbers of `/sys/block/NAME/stat`, which `/proc/diskstats` has too. Nothing is merged.
+    /// The seventeen numbers of `/sys/block/NAME/stat`, which `/proc/diskstats` has too. Nothing is
+    /// merged.
     pub fn numbers(&self) -> [u64; 17] {
         let of = |kind: &Kind| {
             let [requests, sectors, time] =

@@ -19,7 +19,8 @@ use crate::partition::Partition;
 use crate::registry;
 use crate::request::{Batch, Operation, Outcome, Plan, Request};
 
-/// A disk in memory. Writes are lost with it unless a flush came after them: `durable` is what is left then.
+/// A disk in memory. Writes are lost with it unless a flush came after them: `durable` is what is
+/// left then.
 struct Memory {
     properties: Properties,
     bytes: Mutex<Vec<u8>>,

@@ -62,8 +62,8 @@ pub fn queues(features: u64, config: &[u8; CONFIG_SIZE]) -> u16 {
     if features & feature::MQ == 0 { 1 } else { (field(config, NUM_QUEUES, 2) as u16).max(1) }
 }
 
-/// What the configuration of a device with `features` says, where a request may have up to `pieces` pieces. `None` if its sectors
-/// have a size that makes no sense, or are larger than a page.
+/// What the configuration of a device with `features` says, where a request may have up to `pieces`
+/// pieces. `None` if its sectors have a size that makes no sense, or are larger than a page.
 pub fn properties(features: u64, config: &[u8; CONFIG_SIZE], pieces: usize) -> Option<Properties> {
     let has = |feature: u64| features & feature != 0;
     let logical = if has(feature::BLK_SIZE) { word(config, BLK_SIZE) } else { SECTOR as u32 };
@@ -109,8 +109,8 @@ pub fn header(operation: Operation, sector: u64) -> [u64; 2] {
     [kind, if matches!(operation, Operation::Read | Operation::Write) { sector } else { 0 }]
 }
 
-/// `struct virtio_blk_discard_write_zeroes`, as two numbers, for those that have one. Room that is written with zeros stays
-/// taken.
+/// `struct virtio_blk_discard_write_zeroes`, as two numbers, for those that have one. Room that is
+/// written with zeros stays taken.
 pub fn range(operation: Operation, sector: u64, sectors: u64) -> Option<[u64; 2]> {
     match operation {
         Operation::Discard | Operation::WriteZeroes => Some([sector, sectors & 0xffff_ffff]),

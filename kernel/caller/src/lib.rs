@@ -1,9 +1,10 @@
-//! The running thread, as those see it that serve its system calls: its ids, its limits, its view of the file system, and how it and
-//! others are sent signals.
+//! The running thread, as those see it that serve its system calls: its ids, its limits, its view
+//! of the file system, and how it and others are sent signals.
 //!
-//! Files, sockets and interprocess communication lie below the tasks, whose tables refer to them. What they ask of whoever calls
-//! goes through the functions here; the tasks say by [`caller!`] what the answers are, and so do tests on a host, where
-//! [`testing`] has a caller for each thread. The linker joins the two, so that a question costs no more than a call.
+//! Files, sockets and interprocess communication lie below the tasks, whose tables refer to them.
+//! What they ask of whoever calls goes through the functions here; the tasks say by [`caller!`]
+//! what the answers are, and so do tests on a host, where [`testing`] has a caller for each thread.
+//! The linker joins the two, so that a question costs no more than a call.
 #![no_std]
 
 extern crate alloc;
@@ -81,7 +82,8 @@ pub trait Caller {
     /// Whether its process group is an orphaned one.
     fn is_orphaned() -> bool;
 
-    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`, `EPERM`.
+    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`,
+    /// `EPERM`.
     fn check_group(group: i32, session: i32) -> SysResult<()>;
 
     /// Whether it blocks a signal, or its process ignores it.
@@ -129,7 +131,8 @@ pub trait Caller {
     /// Changes that.
     fn set_broken_pipe(on: bool);
 
-    /// Calls `f` with root, working directory and umask, and with the ids. `f` exchanges none of them.
+    /// Calls `f` with root, working directory and umask, and with the ids. `f` exchanges none of
+    /// them.
     fn fs_context(f: &mut dyn FnMut(&FsContext, &Credentials));
 
     /// What is mounted where.

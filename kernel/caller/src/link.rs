@@ -137,10 +137,12 @@ unsafe extern "Rust" {
     /// Id of the caller's session.
     #[link_name = "caller_session"]
     pub safe fn session() -> i32;
-    /// Whether the caller's process group is an orphaned one: nobody outside of it could continue it.
+    /// Whether the caller's process group is an orphaned one: nobody outside of it could continue
+    /// it.
     #[link_name = "caller_is_orphaned"]
     pub safe fn is_orphaned() -> bool;
-    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`, `EPERM`.
+    /// Whether there is a process group `group` of which some member is in `session`. `ESRCH`,
+    /// `EPERM`.
     #[link_name = "caller_check_group"]
     pub safe fn check_group(group: i32, session: i32) -> SysResult<()>;
     /// Whether the caller blocks a signal or ignores it.

@@ -1,4 +1,5 @@
-//! A caller for tests on a host: each thread is one, with ids that the test gives it, and remembers what signals it was sent.
+//! A caller for tests on a host: each thread is one, with ids that the test gives it, and remembers
+//! what signals it was sent.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -1,11 +1,12 @@
 //! virtio-blk: disks (virtio 1.2, 5.2).
 //!
-//! A request is a chain of a header, the pages that it moves, and a byte for the device's answer. Header and answer lie in a slot of
-//! the queue's own memory, found by the chain's token. The pages belong to the request, which stays in the queue's table until the
-//! device gives it back, also where nobody waits for it any more: so a device that is late writes into nobody else's memory.
+//! A request is a chain of a header, the pages that it moves, and a byte for the device's answer.
+//! Header and answer lie in a slot of the queue's own memory, found by the chain's token. The pages
+//! belong to the request, which stays in the queue's table until the device gives it back, also
+//! where nobody waits for it any more: so a device that is late writes into nobody else's memory.
 //!
-//! Whoever waits takes back what is done, for others too; the interrupt only wakes one of those who wait. There is a queue for each
-//! CPU where the device has so many.
+//! Whoever waits takes back what is done, for others too; the interrupt only wakes one of those who
+//! wait. There is a queue for each CPU where the device has so many.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -129,7 +130,8 @@ impl VirtioDisk {
         let features = transport.begin_init(Features::all());
         let mut config = [0; CONFIG_SIZE];
         for (at, byte) in config.iter_mut().enumerate() {
-            // A device without a feature may end its configuration before what that feature has in it.
+            // A device without a feature may end its configuration before what that feature has in
+            // it.
             *byte = transport.read_config_space(at).unwrap_or(0);
         }
         let bits = features.bits();
@@ -289,8 +291,8 @@ impl Queue {
         let pieces = request.segments.iter().map(|piece| (piece.address(), piece.len, device_writes));
         chain.extend(pieces.take(MAX_PIECES));
         chain.push((at(core::mem::offset_of!(Slot, status)), 1, true));
-        // SAFETY: the slot is this token's alone until it comes back, and what it holds are atomics; the request keeps its pages, and stays
-        // in `busy` until then.
+        // SAFETY: the slot is this token's alone until it comes back, and what it holds are
+        // atomics; the request keeps its pages, and stays in `busy` until then.
         match unsafe { self.ring.add_mixed(chain.into_iter()) } {
             Some(token) => {
                 if let Some(place) = self.busy.get_mut(usize::from(token)) {

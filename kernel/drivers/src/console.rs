@@ -1,8 +1,9 @@
 //! virtio-console: a byte stream each way, over one of its ports.
 //!
-//! Sending copies into free buffers and notifies the device once, however many it filled; when none is free, the caller
-//! waits for the room hook. Received bytes are offered to a consumer; what it does not take stays in its buffer, the device
-//! runs out of buffers, and the host's writes wait. Source: virtio 1.2, 5.3.
+//! Sending copies into free buffers and notifies the device once, however many it filled; when none
+//! is free, the caller waits for the room hook. Received bytes are offered to a consumer; what it
+//! does not take stays in its buffer, the device runs out of buffers, and the host's writes wait.
+//! Source: virtio 1.2, 5.3.
 
 mod ports;
 
@@ -66,7 +67,8 @@ struct Receiver {
 /// What others do with the stream, from interrupt context.
 #[derive(Clone, Copy)]
 pub struct Hooks {
-    /// Takes received bytes and says how many it took; after less than all, [`resume`] starts it again.
+    /// Takes received bytes and says how many it took; after less than all, [`resume`] starts it
+    /// again.
     pub consume: fn(&[u8]) -> usize,
     /// There is room again after [`transmit`] found none.
     pub room: fn(),
@@ -74,7 +76,8 @@ pub struct Hooks {
 
 /// Guards the sending half; nothing else is locked while it is held.
 static TRANSMITTER: IrqSpinLock<Option<Transmitter>> = IrqSpinLock::new(None);
-/// Guards the receiving half; held while the consumer runs, so the locks of the consumer and [`TRANSMITTER`] come after it.
+/// Guards the receiving half; held while the consumer runs, so the locks of the consumer and
+/// [`TRANSMITTER`] come after it.
 static RECEIVER: IrqSpinLock<Option<Receiver>> = IrqSpinLock::new(None);
 static HOOKS: IrqSpinLock<Option<Hooks>> = IrqSpinLock::new(None);
 static PRESENT: AtomicBool = AtomicBool::new(false);
@@ -166,8 +169,9 @@ impl Transmitter {
     }
 }
 
-/// Has `fill` fill free buffers, each as far as it says, until it says 0 or no buffer is free; then notifies the device
-/// once. False when there was no console or no buffer left: the room hook will be called.
+/// Has `fill` fill free buffers, each as far as it says, until it says 0 or no buffer is free; then
+/// notifies the device once. False when there was no console or no buffer left: the room hook will
+/// be called.
 pub fn transmit(fill: &mut dyn FnMut(&mut [u8]) -> usize) -> bool {
     TRANSMITTER.lock().as_mut().is_some_and(|transmitter| transmit_locked(transmitter, fill))
 }
@@ -203,7 +207,8 @@ fn transmit_locked(transmitter: &mut Transmitter, fill: &mut dyn FnMut(&mut [u8]
     done
 }
 
-/// Whether the device has taken all that was sent. True without a console; `None` when the lock is taken.
+/// Whether the device has taken all that was sent. True without a console; `None` when the lock is
+/// taken.
 pub fn try_drained() -> Option<bool> {
     let mut guard = TRANSMITTER.try_lock()?;
     let Some(transmitter) = guard.as_mut() else { return Some(true) };
@@ -220,7 +225,8 @@ impl Receiver {
         }
     }
 
-    /// The next received buffer, and how many bytes are in it. Where there is none, the device interrupts for the next.
+    /// The next received buffer, and how many bytes are in it. Where there is none, the device
+    /// interrupts for the next.
     fn take(&mut self) -> Option<(Buffer, usize)> {
         loop {
             if let Some((token, len)) = self.queue.pop() {
@@ -250,7 +256,8 @@ impl Receiver {
     }
 }
 
-/// Offers received bytes again, after the consumer had not taken all. The caller holds no lock that the consumer takes.
+/// Offers received bytes again, after the consumer had not taken all. The caller holds no lock that
+/// the consumer takes.
 pub fn resume() {
     let Some(hooks) = *HOOKS.lock() else { return };
     let mut guard = RECEIVER.lock();

@@ -1,5 +1,5 @@
-//! What the transports of `virtio-drivers` need of the kernel: a place for a PCI device's registers. Queues and buffers are our own
-//! (`virtqueue`, `queue`).
+//! What the transports of `virtio-drivers` need of the kernel: a place for a PCI device's
+//! registers. Queues and buffers are our own (`virtqueue`, `queue`).
 
 use core::ptr::NonNull;
 

@@ -56,8 +56,8 @@ impl Device {
 pub struct DeviceInterrupt(Interrupt);
 
 impl DeviceInterrupt {
-    /// Lets `handler` be called for every interrupt of the device, in interrupt context. `queues` is how many queues the
-    /// driver has set up. False when the machine cannot deliver it.
+    /// Lets `handler` be called for every interrupt of the device, in interrupt context. `queues`
+    /// is how many queues the driver has set up. False when the machine cannot deliver it.
     pub fn connect(&self, queues: u16, handler: fn()) -> bool {
         match &self.0 {
             Interrupt::Line(gsi) => platform::ioapic::connect(*gsi, handler),
@@ -74,7 +74,8 @@ impl DeviceInterrupt {
 /// How long a device may take to answer what is asked of it while it is set up, in TSC ticks.
 const SETUP_TIMEOUT_TICKS: u64 = 2_000_000_000;
 
-/// Waits for a chain of buffers to come back while a device is set up: its token, and how many bytes the device has written.
+/// Waits for a chain of buffers to come back while a device is set up: its token, and how many
+/// bytes the device has written.
 fn answer_in_time<const N: usize>(queue: &mut SplitQueue<N>) -> Option<(u16, u32)> {
     let start = clock::tsc();
     while clock::tsc().saturating_sub(start) < SETUP_TIMEOUT_TICKS {

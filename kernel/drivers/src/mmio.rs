@@ -1,6 +1,7 @@
 //! virtio over MMIO: the command line says where the devices are.
 //!
-//! Source: Documentation/admin-guide/kernel-parameters.txt, `virtio_mmio.device=<size>@<base>:<irq>[:<id>]`; virtio 1.2, 4.2.
+//! Source: Documentation/admin-guide/kernel-parameters.txt,
+//! `virtio_mmio.device=<size>@<base>:<irq>[:<id>]`; virtio 1.2, 4.2.
 
 use alloc::vec::Vec;
 use core::ptr::NonNull;
@@ -42,7 +43,8 @@ fn open(slot: Slot) -> Option<Device> {
     if device_id == 0 {
         return None;
     }
-    // SAFETY: mapped for good, and the command line says that a virtio device is there; magic and version are checked.
+    // SAFETY: mapped for good, and the command line says that a virtio device is there; magic and
+    // version are checked.
     match unsafe { MmioTransport::new(registers.cast(), slot.size) } {
         Ok(transport) => Some(Device { transport: SomeTransport::Mmio(transport), interrupt: Interrupt::Line(slot.gsi) }),
         Err(error) => {

@@ -1,9 +1,10 @@
 //! virtio-net: Ethernet frames in and out (virtio 1.2, 5.1).
 //!
-//! A received frame is handed on in the buffer that the device filled; a sent one is gathered from where its parts are, and these
-//! are kept until the device is done with them. Interrupts say only that there is something to do: while somebody takes frames they
-//! are off. Sent buffers are taken back with the next frame that is sent, so that sending needs no interrupt at all. Both sides name
-//! the next buffer that they want to hear of (`VIRTIO_F_EVENT_IDX`).
+//! A received frame is handed on in the buffer that the device filled; a sent one is gathered from
+//! where its parts are, and these are kept until the device is done with them. Interrupts say only
+//! that there is something to do: while somebody takes frames they are off. Sent buffers are taken
+//! back with the next frame that is sent, so that sending needs no interrupt at all. Both sides
+//! name the next buffer that they want to hear of (`VIRTIO_F_EVENT_IDX`).
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -26,18 +27,21 @@ use usermem::buffer;
 
 const RECEIVE_QUEUE: u16 = 0;
 const TRANSMIT_QUEUE: u16 = 1;
-/// Descriptors of each queue: what all known devices offer. Received frames of 64 KiB take 32 of them each.
+/// Descriptors of each queue: what all known devices offer. Received frames of 64 KiB take 32 of
+/// them each.
 const QUEUE_SIZE: usize = 256;
-/// Room for the device's header and a frame of up to 2,036 bytes. Longer ones come in several buffers.
+/// Room for the device's header and a frame of up to 2,036 bytes. Longer ones come in several
+/// buffers.
 const RECEIVE_BUFFER: usize = 2048;
 /// Frames that wait while the device has no free descriptor. More are lost, as on a full wire.
 const BACKLOG: usize = 1024;
 /// The most parts of a frame, its head included.
 const MAX_PARTS: usize = 9;
-/// The most descriptors of a frame: of 64 KiB, with none of its parts in one piece of physical memory.
+/// The most descriptors of a frame: of 64 KiB, with none of its parts in one piece of physical
+/// memory.
 const MAX_DESCRIPTORS: usize = 40;
-/// Frames up to this size are copied out of the device's buffer, which it gets back at once: cheaper than a new one, and who keeps
-/// a short frame keeps little memory.
+/// Frames up to this size are copied out of the device's buffer, which it gets back at once:
+/// cheaper than a new one, and who keeps a short frame keeps little memory.
 const COPY_BELOW: usize = 1024;
 
 const HDR_F_NEEDS_CSUM: u8 = 1;
@@ -274,7 +278,8 @@ fn parts(frame: &Frame) -> ArrayVec<&[u8], MAX_PARTS> {
 impl Receiver {
     /// Gives the device a buffer.
     fn give(&mut self, buffer: Vec<u8>) -> bool {
-        // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's memory does not move with it.
+        // SAFETY: the buffer stays in `busy`, untouched, until its token comes back; a vector's
+        // memory does not move with it.
         let Some(token) = (unsafe { self.queue.add(located::<MAX_DESCRIPTORS>([&*buffer]).into_iter(), true) }) else {
             return false;
         };
@@ -292,8 +297,8 @@ impl Receiver {
         {}
     }
 
-    /// A frame with the device's header before it. What came in several buffers (virtio 1.2, 5.1.6.4.1, `num_buffers`) is put
-    /// together.
+    /// A frame with the device's header before it. What came in several buffers (virtio 1.2,
+    /// 5.1.6.4.1, `num_buffers`) is put together.
     fn take_frame(&mut self) -> Option<Vec<u8>> {
         let (mut first, len) = self.take()?;
         let buffers = match first.get(10..12) {
@@ -345,7 +350,8 @@ impl Transmitter {
 
     /// Gives the device a frame, or back to the caller where there are no descriptors for it.
     fn give(&mut self, frame: Frame) -> Option<Frame> {
-        // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of its parts does not move with it.
+        // SAFETY: the frame stays in `busy`, untouched, until its token comes back; the memory of
+        // its parts does not move with it.
         let token = unsafe { self.queue.add(located::<MAX_DESCRIPTORS>(parts(&frame)).into_iter(), false) };
         let Some(token) = token else { return Some(frame) };
         if let Some(slot) = self.busy.get_mut(usize::from(token)) {

@@ -1,6 +1,8 @@
-//! virtio over PCI: the devices of bus 0, interrupting by MSI-X, or by their line where they have no MSI-X.
+//! virtio over PCI: the devices of bus 0, interrupting by MSI-X, or by their line where they have
+//! no MSI-X.
 //!
-//! Sources: PCI Local Bus 3.0, 3.2.2.3.2 (configuration mechanism #1) and 6.8.2 (MSI-X); virtio 1.2, 4.1.
+//! Sources: PCI Local Bus 3.0, 3.2.2.3.2 (configuration mechanism #1) and 6.8.2 (MSI-X); virtio
+//! 1.2, 4.1.
 
 use alloc::vec::Vec;
 
@@ -135,7 +137,8 @@ impl MessageInterrupts {
         Some(Self { function, capability, table: table.cast(), common })
     }
 
-    /// Sends all interrupts of the device, from its configuration and its first `queues` queues, to `vector` of this CPU.
+    /// Sends all interrupts of the device, from its configuration and its first `queues` queues, to
+    /// `vector` of this CPU.
     pub(super) fn enable(&self, queues: u16, vector: u8) -> bool {
         let entry = [MESSAGE_ADDRESS | apic::id() << 12, 0, vector.into(), 0];
         for (index, word) in entry.into_iter().enumerate() {

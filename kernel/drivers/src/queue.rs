@@ -29,7 +29,8 @@ pub fn new_queue<const N: usize>(
     Ok(SplitQueue::new(rings, event_idx))
 }
 
-/// Buffers as descriptors name them: each piece of physical memory that they lie in, of which there are up to `MAX`.
+/// Buffers as descriptors name them: each piece of physical memory that they lie in, of which there
+/// are up to `MAX`.
 pub fn located<'a, const MAX: usize>(buffers: impl IntoIterator<Item = &'a [u8]>) -> ArrayVec<(u64, u32), MAX> {
     let mut pieces: ArrayVec<(u64, u32), MAX> = ArrayVec::new();
     for buffer in buffers {

@@ -41,7 +41,8 @@ fn take_seed(device: Device) -> Result<(Box<[u8; SEED_SIZE]>, usize)> {
     queue.quiet();
     transport.finish_init();
     let seed = Box::new([0; SEED_SIZE]);
-    // SAFETY: nobody looks at the seed until it comes back, and where it does not, it is never freed.
+    // SAFETY: nobody looks at the seed until it comes back, and where it does not, it is never
+    // freed.
     unsafe { queue.add(located::<QUEUE_SIZE>([&seed[..]]).into_iter(), true) }.ok_or(Error::QueueFull)?;
     transport.notify(REQUEST_QUEUE);
     match answer_in_time(&mut queue) {

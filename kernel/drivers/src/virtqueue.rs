@@ -1,10 +1,13 @@
-//! A split virtqueue (virtio 1.2, 2.7), with notifications both ways by event index (2.7.7, 2.7.10) where the device offers it.
+//! A split virtqueue (virtio 1.2, 2.7), with notifications both ways by event index (2.7.7, 2.7.10)
+//! where the device offers it.
 //!
-//! The only one in the kernel: that of `virtio-drivers`, whose transports we use, asks with event indices for an interrupt with every
-//! buffer that it takes back, and its rule for telling the device holds for one new buffer at a time only.
+//! The only one in the kernel: that of `virtio-drivers`, whose transports we use, asks with event
+//! indices for an interrupt with every buffer that it takes back, and its rule for telling the
+//! device holds for one new buffer at a time only.
 //!
-//! What is shared with the device are atomics, so that nothing here is unsafe but the promise of whoever adds a buffer. What the
-//! device writes is not trusted: a number that it cannot know is passed over.
+//! What is shared with the device are atomics, so that nothing here is unsafe but the promise of
+//! whoever adds a buffer. What the device writes is not trusted: a number that it cannot know is
+//! passed over.
 
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
@@ -67,7 +70,8 @@ impl<const N: usize> Rings<N> {
     ];
 }
 
-/// Whether an index that the other side has named lies among those from `old` to before `new` (`vring_need_event`, 2.7.10).
+/// Whether an index that the other side has named lies among those from `old` to before `new`
+/// (`vring_need_event`, 2.7.10).
 fn passed(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
 }
@@ -75,7 +79,8 @@ fn passed(event: u16, new: u16, old: u16) -> bool {
 /// The driver's side of a queue of `N` descriptors, a power of two.
 pub struct SplitQueue<const N: usize> {
     rings: &'static Rings<N>,
-    /// By descriptor: the next of its chain, or the next free one. Our own copy, which the device cannot change.
+    /// By descriptor: the next of its chain, or the next free one. Our own copy, which the device
+    /// cannot change.
     next: [u16; N],
     /// By a chain's first descriptor: how many it has. 0 for what is no such.
     chain: [u16; N],
@@ -112,13 +117,13 @@ impl<const N: usize> SplitQueue<N> {
         self.free_count
     }
 
-    /// Makes a chain of buffers, by physical address and length, available to the device, which reads them, or writes them. Answers
-    /// the chain's token; `None` if there is no room.
+    /// Makes a chain of buffers, by physical address and length, available to the device, which
+    /// reads them, or writes them. Answers the chain's token; `None` if there is no room.
     ///
     /// # Safety
     ///
-    /// The buffers must be the device's alone until [`SplitQueue::pop`] gives the token back: unmoved, not written, and, if the
-    /// device writes, not read.
+    /// The buffers must be the device's alone until [`SplitQueue::pop`] gives the token back:
+    /// unmoved, not written, and, if the device writes, not read.
     pub unsafe fn add(&mut self, buffers: impl ExactSizeIterator<Item = (u64, u32)>, device_writes: bool) -> Option<u16> {
         // SAFETY: as the caller promises.
         unsafe { self.add_mixed(buffers.map(|(address, len)| (address, len, device_writes))) }
@@ -129,7 +134,8 @@ impl<const N: usize> SplitQueue<N> {
         self.free
     }
 
-    /// As [`SplitQueue::add`], for a chain of which the device reads some buffers and then writes others: each says which.
+    /// As [`SplitQueue::add`], for a chain of which the device reads some buffers and then writes
+    /// others: each says which.
     ///
     /// # Safety
     ///
@@ -183,7 +189,8 @@ impl<const N: usize> SplitQueue<N> {
         self.rings.used.index.load(Ordering::Acquire) != self.taken
     }
 
-    /// Takes back a chain that the device is done with: its token, and how many bytes it has written.
+    /// Takes back a chain that the device is done with: its token, and how many bytes it has
+    /// written.
     pub fn pop(&mut self) -> Option<(u16, u32)> {
         while self.has_used() {
             let element = self.rings.used.ring.get(usize::from(self.taken) % N)?;
@@ -215,7 +222,8 @@ impl<const N: usize> SplitQueue<N> {
         }
     }
 
-    /// Wants an interrupt for the next chain that the device is done with. Whether there are some already, for which none may come.
+    /// Wants an interrupt for the next chain that the device is done with. Whether there are some
+    /// already, for which none may come.
     pub fn listen(&mut self) -> bool {
         let available = &self.rings.available;
         if self.event_idx {

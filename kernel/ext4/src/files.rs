@@ -29,7 +29,8 @@ const ENOUGH_DIRTY_WHERE_SHORT: u64 = 256;
 /// Whether one has been mounted to be written to.
 static WRITTEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether what programs have written may not be on a disk yet: for a kernel that has failed. Takes no lock.
+/// Whether what programs have written may not be on a disk yet: for a kernel that has failed. Takes
+/// no lock.
 pub fn has_written() -> bool {
     WRITTEN.load(Ordering::Relaxed)
 }
@@ -43,7 +44,8 @@ pub struct Files {
     options: Options,
     /// Nodes that are in use, by number. A leaf lock.
     nodes: SpinLock<BTreeMap<u32, Weak<Node>>>,
-    /// Those with dirty pages, which stay for that. A leaf lock; what is taken out is dropped after it is released.
+    /// Those with dirty pages, which stay for that. A leaf lock; what is taken out is dropped after
+    /// it is released.
     dirty: SpinLock<BTreeMap<u32, Arc<Node>>>,
     /// Files whose last name and last user are gone. A leaf lock.
     released: SpinLock<Vec<u32>>,
@@ -53,8 +55,9 @@ pub struct Files {
     me: Weak<Files>,
 }
 
-/// Mounts what is on a device. `EBUSY` where somebody has the device for himself, `EINVAL` for what is no such file system, or has
-/// features that are not known, which the console names; `EROFS` where it can only be read and is to be written.
+/// Mounts what is on a device. `EBUSY` where somebody has the device for himself, `EINVAL` for what
+/// is no such file system, or has features that are not known, which the console names; `EROFS`
+/// where it can only be read and is to be written.
 pub fn mount(device: Arc<Device>, kind: &str, options: &str, read_only: bool, random: fn() -> u64) -> SysResult<Arc<Files>> {
     let kind = TYPES.into_iter().find(|known| *known == kind).ok_or(Errno::ENODEV)?;
     let options = Options::parse(options)?;
@@ -133,7 +136,8 @@ impl Files {
         drop(nodes);
         if !has_names {
             let mut released = self.released.lock();
-            // Without memory for it the disk's own list of orphans remembers it, until the next mount.
+            // Without memory for it the disk's own list of orphans remembers it, until the next
+            // mount.
             if released.try_reserve(1).is_ok() {
                 released.push(ino);
             }
@@ -154,8 +158,8 @@ impl Files {
         }
     }
 
-    /// Deletes files that have gone. Whoever changes something, or asks what is free, does it: the last user may have been one that
-    /// must not wait.
+    /// Deletes files that have gone. Whoever changes something, or asks what is free, does it: the
+    /// last user may have been one that must not wait.
     pub(crate) fn settle(&self) {
         if self.released.lock().is_empty() || self.read_only() {
             return;
@@ -168,7 +172,8 @@ impl Files {
         }
     }
 
-    /// Lets go of dirty files that have neither a name nor a user, whose pages nobody will read; then deletes what has gone.
+    /// Lets go of dirty files that have neither a name nor a user, whose pages nobody will read;
+    /// then deletes what has gone.
     fn settle_all(&self) {
         let mut from = 0;
         loop {
@@ -286,7 +291,8 @@ impl FileSystem for Files {
             return Ok(());
         }
         self.settle_all();
-        // Nobody comes back to a file without a name. They are held until nothing can be deleted a second time.
+        // Nobody comes back to a file without a name. They are held until nothing can be deleted a
+        // second time.
         let nameless = self.nameless();
         for node in &nameless {
             let dirty = self.dirty.lock().remove(&node.ino);

@@ -36,7 +36,8 @@ pub struct Node {
     file_type: FileType,
     /// As on the disk when something last changed; the size is the mapping's. A leaf lock.
     attrs: SpinLock<Metadata>,
-    /// Held from the look at the disk until `attrs` has it, so that what is newer is not overwritten. Before the file system's locks.
+    /// Held from the look at the disk until `attrs` has it, so that what is newer is not
+    /// overwritten. Before the file system's locks.
     refreshing: SleepLock,
     mapping: Option<Arc<Mapping>>,
     me: Weak<Node>,
@@ -106,7 +107,8 @@ impl Node {
         self.refresh()
     }
 
-    /// Looks at the attributes again, after a change that leaves flags and extended attributes alone.
+    /// Looks at the attributes again, after a change that leaves flags and extended attributes
+    /// alone.
     pub(crate) fn refresh(&self) -> SysResult<()> {
         let files = self.files()?;
         let _one = self.refreshing.lock();
@@ -297,7 +299,8 @@ impl Inode for Node {
     fn truncate(&self, size: u64) -> SysResult<()> {
         let mapping = self.mapping.as_ref().ok_or(Errno::EINVAL)?;
         let files = self.to_change()?;
-        // What is dirty and stays is on the disk before the size changes there; what is written beside that would grow it again.
+        // What is dirty and stays is on the disk before the size changes there; what is written
+        // beside that would grow it again.
         mapping.change_below(|| {
             files.core.truncate(self.ino, size)?;
             mapping.truncate(size)

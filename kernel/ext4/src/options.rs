@@ -36,14 +36,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads a list with commas. `EINVAL` for an option that is not known, or a value that it does not have.
+    /// Reads a list with commas. `EINVAL` for an option that is not known, or a value that it does
+    /// not have.
     pub fn parse(text: &str) -> SysResult<Options> {
         let mut options = Options::default();
         for option in text.split(',').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
             match (name, value) {
                 ("noload" | "norecovery", None) => options.no_replay = true,
-                // Content is on the disk before what leads to it, always; after an error nothing is written any more.
+                // Content is on the disk before what leads to it, always; after an error nothing is
+                // written any more.
                 ("data", Some("ordered")) | ("errors", Some("remount-ro" | "continue")) => {}
                 ("barrier", None | Some("0" | "1")) => {}
                 ("commit", Some(seconds)) if seconds.parse::<u32>().is_ok() => {}

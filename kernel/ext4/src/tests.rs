@@ -1,4 +1,5 @@
-//! Images of mke2fs in memory, changed by way of names and page cache, and looked at by e2fsck and debugfs.
+//! Images of mke2fs in memory, changed by way of names and page cache, and looked at by e2fsck and
+//! debugfs.
 
 use alloc::format;
 use alloc::string::String;

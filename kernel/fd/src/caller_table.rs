@@ -1,4 +1,5 @@
-//! The descriptors of the caller, for what makes or takes one by the way: an ioctl(2), an option of a socket.
+//! The descriptors of the caller, for what makes or takes one by the way: an ioctl(2), an option of
+//! a socket.
 
 use alloc::sync::Arc;
 

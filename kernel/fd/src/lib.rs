@@ -1,11 +1,12 @@
 //! Open files.
 //!
-//! [`fd_table`] gives descriptors to [`open_file`]s; an open file has [`FileOps`], which one module per kind implements. Here are the
-//! kinds that need no task, device or network: [`regular`], [`dir`], [`pseudo_file`], [`pipe`], [`epoll`], [`eventfd`], [`signalfd`],
-//! [`inotify`].
-//! Bytes move through [`io`]; readiness is [`poll`]'s. Who calls is [`caller`]'s to say.
+//! [`fd_table`] gives descriptors to [`open_file`]s; an open file has [`FileOps`], which one module
+//! per kind implements. Here are the kinds that need no task, device or network: [`regular`],
+//! [`dir`], [`pseudo_file`], [`pipe`], [`epoll`], [`eventfd`], [`signalfd`], [`inotify`]. Bytes
+//! move through [`io`]; readiness is [`poll`]'s. Who calls is [`caller`]'s to say.
 //!
-//! Locks: a description's position, then the file's own locks (inode lock, ring of a pipe), which sleep; spin locks are leaves.
+//! Locks: a description's position, then the file's own locks (inode lock, ring of a pipe), which
+//! sleep; spin locks are leaves.
 #![no_std]
 #![forbid(unsafe_code)]
 

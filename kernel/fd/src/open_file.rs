@@ -21,17 +21,19 @@ use crate::owner::{Owner, Registrations, SharedOwner};
 use crate::poll::{PollTable, ev};
 use crate::socket::Ancillary;
 
-/// The behaviour of one kind of open file. The defaults are what Linux answers for a file that lacks the operation.
+/// The behaviour of one kind of open file. The defaults are what Linux answers for a file that
+/// lacks the operation.
 ///
-/// An object without state of its own per open may serve many open file descriptions; one that has state (an end of a pipe)
-/// gives it back when it is dropped.
+/// An object without state of its own per open may serve many open file descriptions; one that has
+/// state (an end of a pipe) gives it back when it is dropped.
 pub trait FileOps: Any + Send + Sync {
     /// The socket, if it is one.
     fn as_socket(&self) -> Option<&dyn crate::socket::Socket> {
         None
     }
 
-    /// Whether there is a file position, so that `read_at` and `write_at` serve all reading and writing; else `read` and `write` do.
+    /// Whether there is a file position, so that `read_at` and `write_at` serve all reading and
+    /// writing; else `read` and `write` do.
     fn seekable(&self) -> bool {
         false
     }
@@ -46,8 +48,9 @@ pub trait FileOps: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
-    /// Reads as [`FileOps::read`] does, without sleeping whatever the description says (`RWF_NOWAIT`): `EAGAIN` where it would, and
-    /// `EOPNOTSUPP` for a file that cannot promise that.
+    /// Reads as [`FileOps::read`] does, without sleeping whatever the description says
+    /// (`RWF_NOWAIT`): `EAGAIN` where it would, and `EOPNOTSUPP` for a file that cannot promise
+    /// that.
     fn read_now(&self, _file: &OpenFile, to: &mut Sink<'_>) -> SysResult<usize> {
         let socket = self.as_socket().ok_or(Errno::EOPNOTSUPP)?;
         socket.receive_message(to, MSG_DONTWAIT).map(|received| received.copied)
@@ -73,7 +76,8 @@ pub trait FileOps: Any + Send + Sync {
         (true, true)
     }
 
-    /// Whether there is such a thing as reading and writing it: where not, even nothing is too much (`EINVAL`).
+    /// Whether there is such a thing as reading and writing it: where not, even nothing is too much
+    /// (`EINVAL`).
     fn can_read_and_write(&self) -> (bool, bool) {
         (true, true)
     }
@@ -83,7 +87,8 @@ pub trait FileOps: Any + Send + Sync {
         Err(Errno::ESPIPE)
     }
 
-    /// Writes at `pos`, or at the end with `append`. Answers the bytes written and the position behind them.
+    /// Writes at `pos`, or at the end with `append`. Answers the bytes written and the position
+    /// behind them.
     fn write_at(&self, _file: &OpenFile, _pos: u64, _from: &mut Source<'_>, _append: bool) -> SysResult<(usize, u64)> {
         Err(Errno::ESPIPE)
     }
@@ -93,7 +98,8 @@ pub trait FileOps: Any + Send + Sync {
         Err(Errno::ESPIPE)
     }
 
-    /// The events that hold now; names to `table` the queues that tell of changes. Takes spin locks only.
+    /// The events that hold now; names to `table` the queues that tell of changes. Takes spin locks
+    /// only.
     fn poll(&self, _file: &OpenFile, _table: &mut PollTable) -> u32 {
         ev::READABLE | ev::WRITABLE
     }
@@ -128,8 +134,9 @@ pub trait FileOps: Any + Send + Sync {
         Ok(())
     }
 
-    /// Whether `O_ASYNC` has a signal sent when its readiness changes: for sockets, pipes, terminals, inotify instances. On others the
-    /// flag stays off, as on Linux; least of all may it on what signals themselves wake.
+    /// Whether `O_ASYNC` has a signal sent when its readiness changes: for sockets, pipes,
+    /// terminals, inotify instances. On others the flag stays off, as on Linux; least of all may it
+    /// on what signals themselves wake.
     fn sends_signals(&self) -> bool {
         self.as_socket().is_some()
     }
@@ -170,8 +177,8 @@ pub fn count() -> usize {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// How many may be (`/proc/sys/fs/file-max`): as Linux has it, as many as take a tenth of memory at a KiB each. It binds root
-/// too, which nearly every program of a machine is.
+/// How many may be (`/proc/sys/fs/file-max`): as Linux has it, as many as take a tenth of memory at
+/// a KiB each. It binds root too, which nearly every program of a machine is.
 pub fn limit() -> usize {
     const MIN_FILES: usize = 8192;
     let set = LIMIT.load(Ordering::Relaxed);
@@ -204,7 +211,8 @@ pub struct OpenFile {
     pub ops: Arc<dyn FileOps>,
     /// Access mode and status flags.
     flags: AtomicU32,
-    /// File offset. Held over reads and writes that use it (POSIX: these are atomic with respect to each other).
+    /// File offset. Held over reads and writes that use it (POSIX: these are atomic with respect to
+    /// each other).
     pos: SleepMutex<u64>,
     /// Keeps the program file of a running process from being written.
     write_access: Option<WriteAccess>,
@@ -226,7 +234,8 @@ impl OpenFile {
         OpenFile::opened(path, inode, ops, flags, None, false)
     }
 
-    /// A new description as open(2) makes it, with the write access of its file, and whether the file is new.
+    /// A new description as open(2) makes it, with the write access of its file, and whether the
+    /// file is new.
     pub fn opened(
         path: Path,
         inode: InodeRef,
@@ -443,8 +452,8 @@ impl OpenFile {
         *self.pos.lock()
     }
 
-    /// The file offset for show: never waits, and answers 0 while an operation that moves it is under way. /proc/PID/fdinfo asks
-    /// this of the very file that is being read.
+    /// The file offset for show: never waits, and answers 0 while an operation that moves it is
+    /// under way. /proc/PID/fdinfo asks this of the very file that is being read.
     pub fn position_now(&self) -> u64 {
         self.pos.try_lock().map_or(0, |pos| *pos)
     }

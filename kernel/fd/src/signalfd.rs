@@ -1,4 +1,5 @@
-//! signalfd(2): pending signals that are read. Whoever reads or polls gets its own signals, not those of the creator.
+//! signalfd(2): pending signals that are read. Whoever reads or polls gets its own signals, not
+//! those of the creator.
 
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -1,4 +1,5 @@
-//! Filters of sockets: `SO_ATTACH_FILTER` and what belongs to it (socket(7)). The programs are [`inet::bpf`]'s.
+//! Filters of sockets: `SO_ATTACH_FILTER` and what belongs to it (socket(7)). The programs are
+//! [`inet::bpf`]'s.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -60,7 +61,8 @@ impl Filter {
         }
     }
 
-    /// getsockopt(2) of level `SOL_SOCKET`: for `SO_GET_FILTER` the instructions, which the caller counts.
+    /// getsockopt(2) of level `SOL_SOCKET`: for `SO_GET_FILTER` the instructions, which the caller
+    /// counts.
     pub fn get(&self, option: u32) -> Option<Vec<u8>> {
         match option {
             n::SO_LOCK_FILTER => Some(i32::from(self.locked.load(Ordering::Relaxed)).to_ne_bytes().to_vec()),
@@ -78,7 +80,8 @@ impl Filter {
         self.present.load(Ordering::Acquire)
     }
 
-    /// How many bytes of a packet the socket wants, 0 for none of it. `packet` is asked only where there is a filter.
+    /// How many bytes of a packet the socket wants, 0 for none of it. `packet` is asked only where
+    /// there is a filter.
     pub fn wanted<'a>(&self, packet: impl FnOnce() -> Packet<'a>) -> usize {
         if !self.present.load(Ordering::Acquire) {
             return usize::MAX;

@@ -1,8 +1,8 @@
-//! Interprocess communication: that of System V (sysvipc(7)), objects that keys and ids name, and their permissions, and POSIX message
-//! queues, which are files.
+//! Interprocess communication: that of System V (sysvipc(7)), objects that keys and ids name, and
+//! their permissions, and POSIX message queues, which are files.
 //!
-//! [`msg`], [`sem`] and [`shm`] have the three kinds of the former, [`mqueue`] has the latter. How a segment of memory is mapped is the
-//! address spaces' to say.
+//! [`msg`], [`sem`] and [`shm`] have the three kinds of the former, [`mqueue`] has the latter. How
+//! a segment of memory is mapped is the address spaces' to say.
 #![no_std]
 #![forbid(unsafe_code)]
 

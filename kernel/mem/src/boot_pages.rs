@@ -33,8 +33,8 @@ pub fn archives() -> Vec<BootPages> {
     let payload = core::iter::once((boot::Image::read().payload, true));
     let ranges = payload.chain(modules.iter().map(|range| (*range, false)));
     let pages = |(range, payload): (PhysRange, bool)| {
-        // QEMU puts a module at the end of RAM, of which the firmware has kept some for itself by then. That is read where it lies,
-        // and none of its frames is given away.
+        // QEMU puts a module at the end of RAM, of which the firmware has kept some for itself by
+        // then. That is read where it lies, and none of its frames is given away.
         let found = boot_memory(range).map(|archive| (archive, false));
         let Some((archive, reserved)) = found.or_else(|| reserved_memory(range).map(|archive| (archive, true))) else {
             base::kerr!("the archive at {:#x}, of {} bytes, cannot be read", range.start, range.len());

@@ -1,7 +1,9 @@
-//! Addresses, routes and name servers of the interfaces: from the kernel's command line, from DHCP, and from routers.
+//! Addresses, routes and name servers of the interfaces: from the kernel's command line, from DHCP,
+//! and from routers.
 //!
-//! `ip=ADDRESS/PREFIX` (any number), `ip=dhcp`, `ip=off` (no IPv4 address), `gateway=ADDRESS` (one for each family), `dns=ADDRESS`
-//! (any number). Without an IPv4 address DHCP is asked, without an IPv6 address the routers on the link are.
+//! `ip=ADDRESS/PREFIX` (any number), `ip=dhcp`, `ip=off` (no IPv4 address), `gateway=ADDRESS` (one
+//! for each family), `dns=ADDRESS` (any number). Without an IPv4 address DHCP is asked, without an
+//! IPv6 address the routers on the link are.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use inet::Bytes;
 
-/// Room for a device's own header before a frame that is sent: `struct virtio_net_hdr` with `num_buffers` (virtio 1.2, 5.1.6).
+/// Room for a device's own header before a frame that is sent: `struct virtio_net_hdr` with
+/// `num_buffers` (virtio 1.2, 5.1.6).
 pub const HEADER_LEN: usize = 12;
 
 /// What the device is to do with a frame.
@@ -73,7 +74,8 @@ pub struct Features {
     pub segments: [bool; 2],
 }
 
-/// A network card of Ethernet. Its driver calls [`arrived`](super::poll::arrived) when there are frames.
+/// A network card of Ethernet. Its driver calls [`arrived`](super::poll::arrived) when there are
+/// frames.
 pub trait Card: Send + Sync {
     /// What it is and does.
     fn features(&self) -> Features;
@@ -81,13 +83,15 @@ pub trait Card: Send + Sync {
     /// Takes up to `budget` received frames. Whether there may be more.
     fn receive(&self, budget: usize, out: &mut Vec<Received>) -> bool;
 
-    /// Turns interrupts for received frames on or off. Whether frames are there already, for which none may come any more.
+    /// Turns interrupts for received frames on or off. Whether frames are there already, for which
+    /// none may come any more.
     fn set_interrupts(&self, on: bool) -> bool;
 
     /// Sends a frame. The device learns of it with [`Card::kick`].
     fn transmit(&self, frame: Frame);
 
-    /// Tells the device of what was sent since the last call. To be called when a batch is complete.
+    /// Tells the device of what was sent since the last call. To be called when a batch is
+    /// complete.
     fn kick(&self);
 
     /// Frames in.

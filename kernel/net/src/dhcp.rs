@@ -19,7 +19,8 @@ use super::timers::{self, Due};
 use super::{address, poll, udp};
 use crate::{clock, machine};
 
-/// How long the machine's start waits for an answer: long enough for a lost question and a slow server.
+/// How long the machine's start waits for an answer: long enough for a lost question and a slow
+/// server.
 const DISCOVER_TIMEOUT_NS: u64 = 5_000_000_000;
 
 struct Asking {
@@ -30,7 +31,8 @@ struct Asking {
 /// The client, if there is one. Taken before routes, addresses and neighbours.
 static ASKING: SpinLock<Option<Asking>> = SpinLock::new(None);
 
-/// Asks for an address for `interface`, and waits a while for it: what the first program connects to may need it.
+/// Asks for an address for `interface`, and waits a while for it: what the first program connects
+/// to may need it.
 pub fn start(interface: &Arc<Interface>) {
     let now = clock::monotonic_ns();
     let client = Client::new(interface.mac(), machine::random() as u32, now);

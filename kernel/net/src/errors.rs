@@ -43,7 +43,8 @@ impl Report {
         Report { errno, kind: 0, code: 0, info, offender: None, to, payload: Vec::new() }
     }
 
-    /// The control message for a socket of this family: `struct sock_extended_err` and the offender's address.
+    /// The control message for a socket of this family: `struct sock_extended_err` and the
+    /// offender's address.
     pub fn control(&self, family: Family) -> Control {
         let origin = match self.offender {
             None => SO_EE_ORIGIN_LOCAL,

@@ -1,4 +1,5 @@
-//! What may stand between an IP header and the upper protocol's: IPv4's options, and IPv6's extension headers.
+//! What may stand between an IP header and the upper protocol's: IPv4's options, and IPv6's
+//! extension headers.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,7 +72,8 @@ pub fn is_elsewhere(address: Ipv4Addr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && interface::owner(&ip).is_none() && !interface::is_for_all(&ip)
 }
 
-/// Options that the caller asks to be sent. `EINVAL`, or `EPERM` for a source route, which is for the privileged.
+/// Options that the caller asks to be sent. `EINVAL`, or `EPERM` for a source route, which is for
+/// the privileged.
 pub fn options_to_send(bytes: &[u8]) -> SysResult<Arc<Ipv4Options>> {
     let privileged = capable(CAP_NET_RAW);
     let options = Ipv4Options::to_send(bytes, privileged, is_elsewhere).ok_or(Errno::EINVAL)?;

@@ -22,7 +22,8 @@ use crate::clock;
 const ECHO_REPLY: [u8; 2] = [0, 129];
 const ECHO: [u8; 2] = [8, 128];
 const UNREACHABLE: [u8; 2] = [3, 1];
-/// A router cannot pass the packet on because it is too long; for IPv4 that is a code of `UNREACHABLE`.
+/// A router cannot pass the packet on because it is too long; for IPv4 that is a code of
+/// `UNREACHABLE`.
 const TOO_BIG: [(u8, u8); 2] = [(3, 4), (2, 0)];
 const TIME_EXCEEDED: [u8; 2] = [11, 3];
 const PARAMETER_PROBLEM: [u8; 2] = [12, 4];
@@ -105,7 +106,8 @@ pub fn receive(incoming: &Incoming<'_>, for_all: bool) {
 /// Machine is not on the network (errno(3)).
 const ENONET: Errno = Errno(64);
 
-/// What an error means to sockets, and whether it is no use to try again (Linux's `icmp_err_convert` and `icmpv6_err_convert`).
+/// What an error means to sockets, and whether it is no use to try again (Linux's
+/// `icmp_err_convert` and `icmpv6_err_convert`).
 fn meaning(family: usize, kind: u8, code: u8) -> (Errno, bool) {
     match (family, kind, code) {
         (_, kind, code) if (kind, code) == TOO_BIG[family] => (Errno::EMSGSIZE, false),
@@ -138,7 +140,8 @@ fn behind_headers(first: u8, quoted: &[u8]) -> Option<(u8, usize)> {
     Some((kind, at))
 }
 
-/// Whose packet an error quotes: the protocol, the flow as we see it, and where its header is quoted.
+/// Whose packet an error quotes: the protocol, the flow as we see it, and where its header is
+/// quoted.
 fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow, usize)> {
     let (protocol, source, destination, at): (u8, IpAddr, IpAddr, usize) = match quoted.first()? >> 4 {
         4 => {
@@ -163,7 +166,8 @@ fn quoted_flow(quoted: &[u8]) -> Option<(u8, Flow, usize)> {
 fn trouble(incoming: &Incoming<'_>, kind: u8, code: u8) {
     let Some(quoted) = incoming.head.get(HEADER..) else { return };
     let word = |at: usize| incoming.head.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_be_bytes);
-    // The path's width is in the last two bytes of the header (RFC 1191), or in its last four (RFC 4443, 3.2).
+    // The path's width is in the last two bytes of the header (RFC 1191), or in its last four (RFC
+    // 4443, 3.2).
     let fits = if (kind, code) == TOO_BIG[family(&incoming.source)] { word(6) } else { 0 };
     tell(quoted, (kind, code), fits, incoming.source);
 }
@@ -226,8 +230,8 @@ pub fn port_unreachable(incoming: &Incoming<'_>, protocol: u8) {
     send(incoming.destination, incoming.source, 0, message, &incoming.carried);
 }
 
-/// A packet that is to be answered has an option of IPv6 at byte `at` that is not known (RFC 8200, 4.2). `taken` are the headers before the one
-/// that is looked at.
+/// A packet that is to be answered has an option of IPv6 at byte `at` that is not known (RFC 8200,
+/// 4.2). `taken` are the headers before the one that is looked at.
 pub fn unknown_option(incoming: &Incoming<'_>, taken: &[u8], at: usize) {
     /// `ICMPV6_UNK_OPTION`.
     const UNKNOWN: u8 = 2;
@@ -239,7 +243,8 @@ pub fn unknown_option(incoming: &Incoming<'_>, taken: &[u8], at: usize) {
     send(own.unwrap_or(incoming.destination), incoming.source, 0, message, &Carried::Nothing);
 }
 
-/// A packet's header is wrong at byte `at`: its sender is told (RFC 792). The packet may be in two pieces.
+/// A packet's header is wrong at byte `at`: its sender is told (RFC 792). The packet may be in two
+/// pieces.
 pub fn parameter_problem(source: Ipv4Addr, destination: Ipv4Addr, at: u8, packet: &[u8], tail: &[u8]) {
     let mut message = alloc::vec![PARAMETER_PROBLEM[0], 0, 0, 0, at, 0, 0, 0];
     message.extend(packet.iter().chain(tail).take(QUOTE));

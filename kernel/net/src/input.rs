@@ -1,4 +1,5 @@
-//! Packets in: from the frame to the protocol that takes it. What is malformed, or not for us, is dropped.
+//! Packets in: from the frame to the protocol that takes it. What is malformed, or not for us, is
+//! dropped.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -241,8 +242,8 @@ const SEGMENT_ROUTING: u8 = 4;
 /// IPv4's header without options.
 const PLAIN_IPV4: usize = 20;
 
-/// Takes the extension headers off (RFC 8200, 4), and answers which protocol is behind them. `None` for what is not complete or not
-/// to be taken.
+/// Takes the extension headers off (RFC 8200, 4), and answers which protocol is behind them. `None`
+/// for what is not complete or not to be taken.
 fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
     let mut protocol = first;
     let mut taken = Vec::new();
@@ -253,7 +254,8 @@ fn take_extensions(incoming: &mut Incoming<'_>, first: u8) -> Option<u8> {
             next::HOP_BY_HOP | next::ROUTING | next::DESTINATION => {
                 let header = incoming.head.get(..len_of(&incoming.head)?)?;
                 let [following, _, kind, segments_left, ..] = *header else { return None };
-                // We are nobody's router, and segment routing's headers are not taken without (`seg6_enabled`).
+                // We are nobody's router, and segment routing's headers are not taken without
+                // (`seg6_enabled`).
                 let passes = match protocol {
                     next::ROUTING => segments_left == 0 && !matches!(kind, RPL_ROUTING | SEGMENT_ROUTING),
                     _ => match check_options(header) {

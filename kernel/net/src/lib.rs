@@ -1,14 +1,17 @@
-//! The network: interfaces and routes below, sockets on top, and between them the state machines of the crate `inet`.
+//! The network: interfaces and routes below, sockets on top, and between them the state machines of
+//! the crate `inet`.
 //!
-//! Everything runs in the context of whoever comes by: [`poll`] takes what has arrived and does what is due, when an application
-//! is about to go on, when a CPU is about to halt, and when a socket call has something for the loopback interface. Interrupt
-//! handlers only say that there is something to do, so no lock here is taken by one, and all of them are spin locks.
+//! Everything runs in the context of whoever comes by: [`poll`] takes what has arrived and does
+//! what is due, when an application is about to go on, when a CPU is about to halt, and when a
+//! socket call has something for the loopback interface. Interrupt handlers only say that there is
+//! something to do, so no lock here is taken by one, and all of them are spin locks.
 //!
-//! A packet finds its socket by one look into a hashed table; nothing done per packet, per wake-up or per timer grows with the
-//! number of sockets.
+//! A packet finds its socket by one look into a hashed table; nothing done per packet, per wake-up
+//! or per timer grows with the number of sockets.
 //!
-//! Locks, in the order in which they may be taken: the DHCP client, a listener, a connection, the tables of ports and connections,
-//! routes and addresses, groups, neighbours, a queue of an interface. Wait queues may be woken under any of them.
+//! Locks, in the order in which they may be taken: the DHCP client, a listener, a connection, the
+//! tables of ports and connections, routes and addresses, groups, neighbours, a queue of an
+//! interface. Wait queues may be woken under any of them.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -81,16 +84,19 @@ fn secret() -> Key {
     *KEY.call_once(|| Key(machine::random(), machine::random()))
 }
 
-/// What a packet of `len` bytes counts for in a socket's buffer: what it takes on Linux (`skb->truesize`), for `SO_RCVBUF` to mean the same.
+/// What a packet of `len` bytes counts for in a socket's buffer: what it takes on Linux
+/// (`skb->truesize`), for `SO_RCVBUF` to mean the same.
 fn charge(len: usize) -> usize {
-    /// `struct sk_buff`; its shared part with all headers; the largest that is one piece, and what is beside pages.
+    /// `struct sk_buff`; its shared part with all headers; the largest that is one piece, and what
+    /// is beside pages.
     const BUFF: usize = 256;
     const EXTRA: usize = 412;
     const LINEAR: usize = 16 << 10;
     if len + EXTRA > LINEAR { len.next_multiple_of(4096) + 1024 } else { (len + EXTRA).next_power_of_two().max(512) + BUFF }
 }
 
-/// Makes the interfaces of the cards, and gives them their addresses. `arrived` is to be called when frames have come.
+/// Makes the interfaces of the cards, and gives them their addresses. `arrived` is to be called
+/// when frames have come.
 pub fn init(machine: &'static dyn Machine, cards: Vec<Arc<dyn Card>>, options: Options) {
     machine::set(machine);
     tcp::init_limits();

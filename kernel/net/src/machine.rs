@@ -1,4 +1,5 @@
-//! What the network asks of the machine that it runs on, besides what is asked of the running thread ([`caller`]).
+//! What the network asks of the machine that it runs on, besides what is asked of the running
+//! thread ([`caller`]).
 
 use alloc::vec::Vec;
 
@@ -21,7 +22,8 @@ pub trait Machine: Send + Sync {
     /// How many CPUs there are.
     fn cpus(&self) -> u32;
 
-    /// The sockets of `AF_UNIX`, which are not this layer's, for those who ask what sockets there are.
+    /// The sockets of `AF_UNIX`, which are not this layer's, for those who ask what sockets there
+    /// are.
     fn local_sockets(&self) -> Vec<LocalSocket>;
 }
 

@@ -50,7 +50,8 @@ pub(super) fn word(value: &[u8], at: usize) -> SysResult<u32> {
     value.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes).ok_or(Errno::EINVAL)
 }
 
-/// The interface that `index` or `address` names, else the one that the routes would take to `group`.
+/// The interface that `index` or `address` names, else the one that the routes would take to
+/// `group`.
 pub(super) fn choose(index: u32, address: Option<Ipv4Addr>, group: &IpAddr) -> Option<Arc<Interface>> {
     match address.filter(|address| !address.is_unspecified()) {
         _ if index != 0 => interface::by_index(index),
@@ -77,7 +78,8 @@ pub(super) fn address_in(level: u32, value: &[u8], at: usize) -> SysResult<IpAdd
     }
 }
 
-/// Group and interface of `struct ip_mreq` and `struct ip_mreqn`, `struct ipv6_mreq` and `struct group_req`.
+/// Group and interface of `struct ip_mreq` and `struct ip_mreqn`, `struct ipv6_mreq` and `struct
+/// group_req`.
 fn request(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, Arc<Interface>)> {
     let (group, interface) = if option == n::MCAST_JOIN_GROUP || option == n::MCAST_LEAVE_GROUP {
         if value.len() < GROUP_REQ {
@@ -239,7 +241,8 @@ impl Membership {
         Ok(())
     }
 
-    /// Adds a source to a group's filter, or takes it out. The last one that is to be heard takes the group with it.
+    /// Adds a source to a group's filter, or takes it out. The last one that is to be heard takes
+    /// the group with it.
     fn change_source(&self, change: SourceChange) -> SysResult<()> {
         if change.joins {
             match self.join_group(&change.interface, change.group, Filter::none()) {
@@ -268,8 +271,8 @@ impl Membership {
         Ok(())
     }
 
-    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: what `buffer` holds names group and interface, and for how many sources there is room. `None`
-    /// for any other option.
+    /// `IP_MSFILTER`, `MCAST_MSFILTER` read back: what `buffer` holds names group and interface,
+    /// and for how many sources there is room. `None` for any other option.
     pub fn filter(&self, level: u32, option: u32, room: usize, buffer: UserAddr) -> Option<SysResult<Vec<u8>>> {
         if !matches!((level, option), (n::SOL_IP, n::IP_MSFILTER) | (n::SOL_IP | n::SOL_IPV6, n::MCAST_MSFILTER)) {
             return None;
@@ -299,7 +302,8 @@ impl Membership {
         Some(number.to_ne_bytes().to_vec())
     }
 
-    /// Whether the socket takes what `source` sends to the group there; `None` if it has not joined.
+    /// Whether the socket takes what `source` sends to the group there; `None` if it has not
+    /// joined.
     pub fn takes(&self, interface: u32, group: &IpAddr, source: &IpAddr) -> Option<bool> {
         let choices = self.choices.lock();
         let joined = choices.joined.iter().find(|joined| joined.interface == interface && joined.group == *group)?;
@@ -312,7 +316,8 @@ impl Membership {
         (!v6 && !source.is_unspecified()).then_some(IpAddr::V4(source))
     }
 
-    /// The way to a group, or to everybody. Where nothing else says which, it leads through the interface that has the address `from`.
+    /// The way to a group, or to everybody. Where nothing else says which, it leads through the
+    /// interface that has the address `from`.
     pub fn way(&self, to: &SocketAddr, device: u32, from: Option<IpAddr>) -> SysResult<Hop> {
         let own = if to.ip().is_multicast() { self.choices.lock().interface[usize::from(to.is_ipv6())] } else { 0 };
         let scope = match to {

@@ -1,4 +1,5 @@
-//! Who is reached at which hardware address (RFC 826, RFC 4861), and the packets that wait to learn it.
+//! Who is reached at which hardware address (RFC 826, RFC 4861), and the packets that wait to learn
+//! it.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -79,7 +80,8 @@ fn address_frame(frame: &mut Frame, mac: &Mac) {
     }
 }
 
-/// The hardware address that needs no asking: everybody's, or a group's (RFC 1112, 6.4; RFC 2464, 7).
+/// The hardware address that needs no asking: everybody's, or a group's (RFC 1112, 6.4; RFC 2464,
+/// 7).
 fn fixed(interface: &Interface, to: &IpAddr) -> Option<Mac> {
     match to {
         IpAddr::V4(v4) if interface.is_broadcast(v4) => Some([0xff; 6]),
@@ -173,8 +175,8 @@ impl Neighbors {
         }
     }
 
-    /// A program says where somebody is, and how sure that is (see [`state`]). Where nobody is known `create` makes one; `replace` lets
-    /// the address change. `ENOENT`, `EEXIST`, `ENOBUFS`.
+    /// A program says where somebody is, and how sure that is (see [`state`]). Where nobody is
+    /// known `create` makes one; `replace` lets the address change. `ENOENT`, `EEXIST`, `ENOBUFS`.
     pub fn set(&self, interface: &Interface, ip: IpAddr, mac: Mac, how: u16, request: Change) -> SysResult<()> {
         let now = clock::monotonic_ns();
         let mut table = self.0.lock();

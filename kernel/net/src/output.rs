@@ -80,7 +80,8 @@ pub fn header_len(address: &IpAddr) -> usize {
     if address.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
 }
 
-/// Appends the IP header, and what stands before the upper protocol's. `fragment` is IPv4's flags and offset.
+/// Appends the IP header, and what stands before the upper protocol's. `fragment` is IPv4's flags
+/// and offset.
 fn ip_header(packet: &Outgoing<'_>, len: usize, identification: u16, fragment: u16, out: &mut Vec<u8>) {
     let between = packet.between();
     match (packet.source, packet.destination) {

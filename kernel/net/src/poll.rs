@@ -27,7 +27,8 @@ const NOBODY: u32 = u32::MAX;
 static MEMORY_LOW: AtomicBool = AtomicBool::new(false);
 /// Connections that have something to send when the batch is done. A leaf lock.
 static DIRTY: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
-/// Memory for the batches, which the [`WORKER`] takes out while at work: frames, and the other half of [`DIRTY`].
+/// Memory for the batches, which the [`WORKER`] takes out while at work: frames, and the other half
+/// of [`DIRTY`].
 static FRAMES: SpinLock<Vec<Received>> = SpinLock::new(Vec::new());
 static FLUSHING: SpinLock<Vec<Arc<Connection>>> = SpinLock::new(Vec::new());
 
@@ -42,7 +43,8 @@ pub fn request() {
     PENDING.store(true, Ordering::Release);
 }
 
-/// Frames have arrived: interrupts for more stay off until they are taken. Runs in interrupt context.
+/// Frames have arrived: interrupts for more stay off until they are taken. Runs in interrupt
+/// context.
 pub fn arrived() {
     request();
 }
@@ -52,8 +54,8 @@ pub fn send_later(connection: Arc<Connection>) {
     DIRTY.lock().push(connection);
 }
 
-/// Does what is to be done, unless another CPU is at it, which then does this too. The caller holds no spin lock and may be an idle
-/// task: nothing here sleeps.
+/// Does what is to be done, unless another CPU is at it, which then does this too. The caller holds
+/// no spin lock and may be an idle task: nothing here sleeps.
 pub fn poll() {
     let mut rounds = 0;
     while PENDING.load(Ordering::Acquire) && rounds < ROUNDS {
@@ -133,11 +135,13 @@ fn take_from_link(interface: &Arc<Interface>) -> bool {
     }
 }
 
-/// Tells the devices of what a system call has sent, and lets the loopback's packets arrive: whoever
-/// looks after the call finds them, as on Linux, also if another CPU is at work and delivers them.
+/// Tells the devices of what a system call has sent, and lets the loopback's packets arrive:
+/// whoever looks after the call finds them, as on Linux, also if another CPU is at work and
+/// delivers them.
 pub fn sent() {
     interface::all().iter().for_each(|interface| interface.kick());
-    // Another CPU's present round may have begun too early for them; the next is then this CPU's, or has them all.
+    // Another CPU's present round may have begun too early for them; the next is then this CPU's,
+    // or has them all.
     for _ in 0..2 {
         poll();
         wait_for_round();

@@ -48,13 +48,16 @@ struct Entry {
     listening: Arc<AtomicBool>,
 }
 
-/// A port's users by their number, and what Linux remembers of them for those to come (`inet_bind_bucket`).
+/// A port's users by their number, and what Linux remembers of them for those to come
+/// (`inet_bind_bucket`).
 #[derive(Default)]
 struct Port {
     entries: HashMap<u64, Entry>,
-    /// All who have bound it share their addresses, and nobody listens: who does so too is not compared with each of them.
+    /// All who have bound it share their addresses, and nobody listens: who does so too is not
+    /// compared with each of them.
     shares_addresses: bool,
-    /// The one who has shared the port last, if nobody since has not, and whether others must have its address to be let in unseen.
+    /// The one who has shared the port last, if nobody since has not, and whether others must have
+    /// its address to be let in unseen.
     shared: Option<(IpAddr, Sharing, bool)>,
 }
 
@@ -74,7 +77,8 @@ pub struct Lease {
     sharing: Sharing,
 }
 
-/// Whether an address that a socket is bound to, with `IPV6_V6ONLY` or without, stands for another one too.
+/// Whether an address that a socket is bound to, with `IPV6_V6ONLY` or without, stands for another
+/// one too.
 fn covers((wide, v6_only): (IpAddr, bool), other: IpAddr) -> bool {
     let any_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let any_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -85,7 +89,8 @@ fn covers((wide, v6_only): (IpAddr, bool), other: IpAddr) -> bool {
 impl Entry {
     /// Whether packets for `local` may be meant for this one too.
     fn meets(&self, local: IpAddr, sharing: &Sharing) -> bool {
-        // As on Linux, an IPv6 socket that has its address by connecting keeps sockets of IPv4 from every address.
+        // As on Linux, an IPv6 socket that has its address by connecting keeps sockets of IPv4 from
+        // every address.
         let might_be_v4 = self.sharing.v6 && !self.sharing.v6_only;
         let all_of_v4 = !sharing.v6 && local.is_unspecified();
         let (own, other) = ((self.local, self.sharing.v6_only), (local, sharing.v6_only));
@@ -167,8 +172,8 @@ pub fn take(protocol: Protocol, local: SocketAddr, sharing: Sharing, range: u32)
     Ok(insert(table, protocol, local, sharing, false))
 }
 
-/// Takes a free port to connect from. One from which others are connected alone will do, if `unused` says that nobody is connected from
-/// it to the same address. `EADDRINUSE`.
+/// Takes a free port to connect from. One from which others are connected alone will do, if
+/// `unused` says that nobody is connected from it to the same address. `EADDRINUSE`.
 pub fn take_to_connect(
     protocol: Protocol,
     local: IpAddr,

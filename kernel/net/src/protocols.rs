@@ -1,4 +1,5 @@
-//! `/proc/net/protocols`: the kinds of sockets, how many there are of each, and which of the calls each has a way of its own for.
+//! `/proc/net/protocols`: the kinds of sockets, how many there are of each, and which of the calls
+//! each has a way of its own for.
 
 use alloc::string::String;
 use core::fmt::Write as _;
@@ -8,9 +9,10 @@ use linux_raw_sys::net::SOCK_STREAM;
 use super::{netlink, packet, raw, tables};
 use crate::machine;
 
-/// Name, whether there is a bound for the memory of all, the longest header, whether they come from a cache of their own, and the calls:
-/// close, connect, disconnect, accept, ioctl, init, destroy, shutdown, setsockopt, getsockopt, sendmsg, recvmsg, bind, backlog_rcv, hash,
-/// unhash, get_port, enter_memory_pressure. The calls are Linux's.
+/// Name, whether there is a bound for the memory of all, the longest header, whether they come from
+/// a cache of their own, and the calls: close, connect, disconnect, accept, ioctl, init, destroy,
+/// shutdown, setsockopt, getsockopt, sendmsg, recvmsg, bind, backlog_rcv, hash, unhash, get_port,
+/// enter_memory_pressure. The calls are Linux's.
 const ROWS: [(&str, bool, u32, bool, &str); 14] = [
     ("PACKET", false, 0, false, "nnnnnnnnnnnnnnnnnn"),
     ("PINGv6", false, 0, true, "yyynnynnyyyyyynyyn"),

@@ -1,7 +1,8 @@
 //! Routes: through which interface, and to whom next (ip-route(8)).
 //!
-//! A destination of our own goes to the loopback interface. Else the rules ([`super::rule`]) say which tables are asked, and in a
-//! table the route with the longest prefix counts, among equals the one with the lowest metric.
+//! A destination of our own goes to the loopback interface. Else the rules ([`super::rule`]) say
+//! which tables are asked, and in a table the route with the longest prefix counts, among equals
+//! the one with the lowest metric.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -149,7 +150,8 @@ impl Route {
         metrics.iter().find(|(this, _)| *this == kind).map(|(_, value)| *value)
     }
 
-    /// The way that a packet goes: of several ones by the hash of its ends, each as often as its weight says.
+    /// The way that a packet goes: of several ones by the hash of its ends, each as often as its
+    /// weight says.
     fn hop(self, query: &Query) -> SysResult<Hop> {
         let (mtu, source) = (self.number(METRIC_MTU).unwrap_or(0), self.source);
         let (mut gateway, mut interface) = (self.gateway, self.interface);
@@ -457,14 +459,15 @@ fn is_usable(route: &Route) -> bool {
     route.interface.as_ref().is_none_or(|interface| interface.is_up()) || others.iter().any(|hop| hop.interface.is_up())
 }
 
-/// The route to a destination that is not our own. `ENETUNREACH` and what routes that lead nowhere say.
+/// The route to a destination that is not our own. `ENETUNREACH` and what routes that lead nowhere
+/// say.
 pub fn find(query: &Query) -> SysResult<Route> {
     let routes = ROUTES.lock();
     rule::walk(query, |table| look_up_in_table(&routes, table, query))
 }
 
-/// The way to `destination` by a certain interface: what is not on its network goes by way of a gateway there, or is looked for on
-/// the link. `ENODEV`, `ENETUNREACH`.
+/// The way to `destination` by a certain interface: what is not on its network goes by way of a
+/// gateway there, or is looked for on the link. `ENODEV`, `ENETUNREACH`.
 pub fn lookup_through(query: &Query, interface: u32) -> SysResult<Hop> {
     let destination = &query.destination;
     let usual = lookup_for(query);

@@ -61,7 +61,8 @@ pub struct Rule {
     pub table: u32,
     /// Where to go on, by priority.
     pub target: u32,
-    /// Routes with a prefix up to this one do not count, nor do those through interfaces of that group.
+    /// Routes with a prefix up to this one do not count, nor do those through interfaces of that
+    /// group.
     pub least_prefix: Option<u32>,
     /// See `least_prefix`.
     pub no_group: Option<u32>,
@@ -129,7 +130,8 @@ impl Rule {
     }
 }
 
-/// Rules that programs have made, and those of the start without what they have removed. By priority. A leaf lock.
+/// Rules that programs have made, and those of the start without what they have removed. By
+/// priority. A leaf lock.
 static RULES: SpinLock<Vec<Rule>> = SpinLock::new(Vec::new());
 /// Whether [`RULES`] counts: until then there are those of the start.
 static CHANGED: AtomicBool = AtomicBool::new(false);
@@ -142,7 +144,8 @@ fn inborn(v4: bool) -> impl Iterator<Item = Rule> {
     rules.into_iter().take(count).map(move |(priority, table)| Rule { priority, table, origin, ..Rule::new(v4) })
 }
 
-/// Whether rules are others than at the start. Until then what is ours is found in the main table, as on Linux.
+/// Whether rules are others than at the start. Until then what is ours is found in the main table,
+/// as on Linux.
 pub fn are_changed() -> bool {
     CHANGED.load(Ordering::Acquire)
 }

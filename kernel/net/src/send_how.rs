@@ -37,8 +37,8 @@ pub struct SendHow {
 }
 
 impl SendHow {
-    /// Reads them, for a packet to an address of IPv6 if `v6`. `EINVAL` for what is not understood; what is of another level is passed
-    /// over.
+    /// Reads them, for a packet to an address of IPv6 if `v6`. `EINVAL` for what is not understood;
+    /// what is of another level is passed over.
     pub fn read(control: &[Control], v6: bool, common: &Common) -> SysResult<Self> {
         let mut how = Self { interface: if v6 { common.sticky.interface() } else { 0 }, ..Self::default() };
         for message in control {
@@ -98,7 +98,8 @@ impl SendHow {
         Ok(())
     }
 
-    /// An extension header of IPv6 (RFC 3542; RFC 2292's forms have numbers of their own). Each may be named once.
+    /// An extension header of IPv6 (RFC 3542; RFC 2292's forms have numbers of their own). Each may
+    /// be named once.
     fn take_header(&mut self, kind: u32, data: &[u8]) -> SysResult<()> {
         let mut headers = match self.asked.take() {
             Some(Asked::V6(headers)) => headers,
@@ -139,7 +140,8 @@ impl SendHow {
         Ok(())
     }
 
-    /// The headers and options of a message: what it names itself, else what all of the socket's have.
+    /// The headers and options of a message: what it names itself, else what all of the socket's
+    /// have.
     pub fn asked(&self, common: &Common, v6: bool) -> Option<Asked> {
         self.asked.clone().filter(|asked| asked.len() > 0).or_else(|| common.sticky.of(v6))
     }

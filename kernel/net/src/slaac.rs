@@ -1,7 +1,9 @@
-//! IPv6 addresses without a server (RFC 4862): one for the link from the hardware address, others from what routers announce.
+//! IPv6 addresses without a server (RFC 4862): one for the link from the hardware address, others
+//! from what routers announce.
 //!
-//! Others on the link are asked whether an address is theirs (RFC 4862, 5.4, duplicate address detection). It is used meanwhile, as
-//! RFC 4429 has it: hardware addresses are seldom given twice, and a machine that boots should not wait for a second.
+//! Others on the link are asked whether an address is theirs (RFC 4862, 5.4, duplicate address
+//! detection). It is used meanwhile, as RFC 4429 has it: hardware addresses are seldom given twice,
+//! and a machine that boots should not wait for a second.
 
 use alloc::sync::Arc;
 use core::net::{IpAddr, Ipv6Addr};
@@ -24,7 +26,8 @@ const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Addresses that announcements may give an interface: a liar on the link does not fill memory.
 const MAX_ANNOUNCED: usize = 16;
 
-/// How long somebody may take to say that an address is not ours (`RetransTimer`). Later nobody takes one away.
+/// How long somebody may take to say that an address is not ours (`RetransTimer`). Later nobody
+/// takes one away.
 const CONFLICTS_FOR: u64 = SECOND;
 
 /// When addresses were last asked after.
@@ -46,7 +49,8 @@ fn with_prefix(prefix: &Ipv6Addr, mac: [u8; 6]) -> Ipv6Addr {
     octets.into()
 }
 
-/// Gives the interface its address on the link, and asks for routers if `announced` addresses are wanted.
+/// Gives the interface its address on the link, and asks for routers if `announced` addresses are
+/// wanted.
 pub fn start(interface: &Arc<Interface>, announced: bool) {
     let link = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
     let own = Cidr { address: IpAddr::V6(with_prefix(&link, interface.mac())), prefix: 64 };

@@ -1,4 +1,5 @@
-//! What the sockets of the Internet families share: addresses, options, and the choice of the kind (ip(7), ipv6(7)).
+//! What the sockets of the Internet families share: addresses, options, and the choice of the kind
+//! (ip(7), ipv6(7)).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -29,7 +30,8 @@ const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
 const IPPROTO_UDPLITE: u32 = 136;
 
-/// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC 2133's).
+/// Size of `struct sockaddr_in`, and the least that is taken for a `struct sockaddr_in6` (RFC
+/// 2133's).
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6_MIN: usize = 24;
 
@@ -306,7 +308,8 @@ impl Common {
         }
     }
 
-    /// The socket has been bound there: one that has an address of IPv6 has nothing of IPv4, and says so (`IPV6_V6ONLY`).
+    /// The socket has been bound there: one that has an address of IPv6 has nothing of IPv4, and
+    /// says so (`IPV6_V6ONLY`).
     pub fn note_bound(&self, local: &IpAddr) {
         if local.is_ipv6() && !local.is_unspecified() {
             self.v6_only.store(true, Ordering::Relaxed);
@@ -365,7 +368,8 @@ impl Common {
         self.device.load(Ordering::Relaxed) != 0
     }
 
-    /// The way to an address, from one of ours if that is settled, by the interface that the socket is bound to, if it is.
+    /// The way to an address, from one of ours if that is settled, by the interface that the socket
+    /// is bound to, if it is.
     pub fn route(&self, to: &SocketAddr, from: Option<IpAddr>) -> SysResult<Hop> {
         let query = Query { source: from, ..self.query(to) };
         match self.device.load(Ordering::Relaxed) {
@@ -404,8 +408,8 @@ impl Common {
         self.route(to, from)
     }
 
-    /// Whether what is too long for the interface is refused (`EMSGSIZE`), and not sent in fragments: `IP_PMTUDISC_DO` and
-    /// `IP_PMTUDISC_PROBE`.
+    /// Whether what is too long for the interface is refused (`EMSGSIZE`), and not sent in
+    /// fragments: `IP_PMTUDISC_DO` and `IP_PMTUDISC_PROBE`.
     pub fn refuses_fragments(&self, v6: bool) -> bool {
         let discover = self.discover[usize::from(v6)].load(Ordering::Relaxed);
         matches!(discover, 2 | 3) || v6 && self.has(flag::DONTFRAG6)
@@ -454,7 +458,8 @@ impl Common {
             || super::interface::is_for_all(address)
     }
 
-    /// Checks a decoded address against family and `IPV6_V6ONLY`, and gives an unspecified one the family's form.
+    /// Checks a decoded address against family and `IPV6_V6ONLY`, and gives an unspecified one the
+    /// family's form.
     pub fn local(&self, address: SocketAddr) -> SysResult<SocketAddr> {
         if address.is_ipv4() && self.family() == Family::V6 && self.v6_only.load(Ordering::Relaxed) {
             return Err(Errno::EINVAL);

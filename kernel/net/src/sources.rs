@@ -13,7 +13,8 @@ use super::socket::Family;
 
 /// Sources that a filter may have (`net.ipv4.igmp_max_msf`).
 const MAX_SOURCES: usize = 10;
-/// Sizes of `struct ip_mreq_source` and `struct group_source_req`, and of a `struct ip_msfilter` without sources.
+/// Sizes of `struct ip_mreq_source` and `struct group_source_req`, and of a `struct ip_msfilter`
+/// without sources.
 const MREQ_SOURCE: usize = 12;
 const GROUP_SOURCE_REQ: usize = 264;
 const MSFILTER: usize = 16;
@@ -97,7 +98,8 @@ impl Filter {
         self.list().contains(source) == self.include
     }
 
-    /// Makes a change. `EINVAL` where the filter is of the other sort, `EADDRNOTAVAIL` for a source that is there already, or not.
+    /// Makes a change. `EINVAL` where the filter is of the other sort, `EADDRNOTAVAIL` for a source
+    /// that is there already, or not.
     pub fn change(&mut self, change: &SourceChange) -> SysResult<()> {
         if self.include != change.include {
             if self.sources.is_some() {
@@ -124,7 +126,8 @@ impl Filter {
         }
     }
 
-    /// Reads a `struct ip_msfilter` or a `struct group_filter`: the group, where it was joined, and the filter.
+    /// Reads a `struct ip_msfilter` or a `struct group_filter`: the group, where it was joined, and
+    /// the filter.
     pub fn read(level: u32, option: u32, value: &[u8]) -> SysResult<(IpAddr, Arc<Interface>, Filter)> {
         let form = Form::of(option);
         if value.len() < form.head {
@@ -147,7 +150,8 @@ impl Filter {
         Ok((group, interface, Filter { include: mode == n::MCAST_INCLUDE, sources: Some(sources) }))
     }
 
-    /// Writes the filter behind the group and interface of `given`, with as many sources as were asked for and there is `room` for.
+    /// Writes the filter behind the group and interface of `given`, with as many sources as were
+    /// asked for and there is `room` for.
     pub fn write(&self, asked: &FilterRequest, room: usize, given: &[u8]) -> Vec<u8> {
         let form = Form::of(asked.option);
         let mut out = given.get(..form.mode).unwrap_or_default().to_vec();

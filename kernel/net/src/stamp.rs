@@ -14,7 +14,8 @@ use super::sockopt::flag;
 /// `SIOCGSTAMPNS` of old.
 const SIOCGSTAMPNS: u32 = n::SIOCGSTAMPNS_OLD;
 
-/// Bits of `SO_TIMESTAMPING`: what comes in is stamped by software, and that is told (linux/net_tstamp.h).
+/// Bits of `SO_TIMESTAMPING`: what comes in is stamped by software, and that is told
+/// (linux/net_tstamp.h).
 const RX_SOFTWARE: i32 = 1 << 3;
 const SOFTWARE: i32 = 1 << 4;
 
@@ -50,8 +51,8 @@ pub fn is_wanted(options: &Common) -> bool {
     options.has(flag::TIMESTAMP | flag::TIMESTAMPNS | flag::TIMESTAMPING)
 }
 
-/// `SIOCGSTAMP` and its like: when the last packet that was read had come, `last` in nanoseconds and 0 for none. `None` for any other
-/// request.
+/// `SIOCGSTAMP` and its like: when the last packet that was read had come, `last` in nanoseconds
+/// and 0 for none. `None` for any other request.
 pub fn ioctl(request: u32, arg: UserAddr, last: u64) -> Option<SysResult> {
     let unit = match request {
         i::SIOCGSTAMP | i::SIOCGSTAMP_NEW => 1000,

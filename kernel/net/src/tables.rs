@@ -175,7 +175,8 @@ pub fn sockstat(v6: bool) -> String {
     )
 }
 
-/// `softnet_stat`: a line for each CPU. How many packets have come is counted for all of them together; nothing else happens here.
+/// `softnet_stat`: a line for each CPU. How many packets have come is counted for all of them
+/// together; nothing else happens here.
 pub fn softnet_stat() -> String {
     let received = |interface: &alloc::sync::Arc<interface::Interface>| {
         interface.traffic().0.packets.load(core::sync::atomic::Ordering::Relaxed)
@@ -192,8 +193,8 @@ pub fn softnet_stat() -> String {
     out
 }
 
-/// `fib_trie`: the routes of IPv4, our own addresses among them, below one node. Both of the tables are in it, as on Linux where
-/// no rule looks at one of them alone.
+/// `fib_trie`: the routes of IPv4, our own addresses among them, below one node. Both of the tables
+/// are in it, as on Linux where no rule looks at one of them alone.
 pub fn fib_trie() -> String {
     let mut routes = route::all();
     routes.extend(route::local());

@@ -1,8 +1,9 @@
 //! What the network has to do at which time.
 //!
-//! One queue of deadlines, of which the earliest is set with the kernel's timers. A connection has at most one entry, and keeps it
-//! when its deadline moves back, as it does with every acknowledgement: the entry then comes too early, finds nothing due, and is
-//! set anew. So a busy connection touches the queue a few times a second. One that is gone takes its entry along.
+//! One queue of deadlines, of which the earliest is set with the kernel's timers. A connection has
+//! at most one entry, and keeps it when its deadline moves back, as it does with every
+//! acknowledgement: the entry then comes too early, finds nothing due, and is set anew. So a busy
+//! connection touches the queue a few times a second. One that is gone takes its entry along.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Weak;

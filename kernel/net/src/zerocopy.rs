@@ -1,5 +1,6 @@
-//! What becomes of writes with `MSG_ZEROCOPY` (linux/errqueue.h): a socket's error queue tells by their numbers that the buffers may be
-//! used again. They are always copied, as Linux does on the loopback interface, and says so.
+//! What becomes of writes with `MSG_ZEROCOPY` (linux/errqueue.h): a socket's error queue tells by
+//! their numbers that the buffers may be used again. They are always copied, as Linux does on the
+//! loopback interface, and says so.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

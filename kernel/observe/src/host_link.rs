@@ -1,7 +1,9 @@
-//! The way to the host tool: the program's input and output, the kernel's messages, signals, and the exit status.
+//! The way to the host tool: the program's input and output, the kernel's messages, signals, and
+//! the exit status.
 //!
-//! With `channel=virtio[:PORT]` on the command line all of it goes as frames over that port of a virtio-console (port 0 if
-//! none is named). Without, the serial port is terminal and log in one, and the exit status goes the way of [`poweroff`].
+//! With `channel=virtio[:PORT]` on the command line all of it goes as frames over that port of a
+//! virtio-console (port 0 if none is named). Without, the serial port is terminal and log in one,
+//! and the exit status goes the way of [`poweroff`].
 
 mod flow;
 pub mod frame;
@@ -18,7 +20,8 @@ use platform::ioapic;
 use platform::poweroff::poweroff;
 use sync::IrqSpinLock;
 
-/// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run yet, or not any more.
+/// How long polled output may wait for the host, in TSC ticks (some seconds): the clock may not run
+/// yet, or not any more.
 const HOST_TIMEOUT_NS: u64 = 20_000_000_000;
 /// How long it may wait for the console's lock: whoever holds it is not coming back.
 const LOCK_TIMEOUT_NS: u64 = 1_000_000_000;
@@ -26,7 +29,8 @@ const LOCK_TIMEOUT_NS: u64 = 1_000_000_000;
 /// What the program's side does with input. All run in interrupt context.
 #[derive(Clone, Copy)]
 pub struct Handlers {
-    /// Bytes of a stream; says how many it took. After less than all, [`resume`] offers the rest again.
+    /// Bytes of a stream; says how many it took. After less than all, [`resume`] offers the rest
+    /// again.
     pub input: fn(Stream, &[u8]) -> usize,
     /// All else from the host.
     pub control: fn(Control),
@@ -63,7 +67,8 @@ pub enum Stdio {
 
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static HANDLERS: IrqSpinLock<Option<Handlers>> = IrqSpinLock::new(None);
-/// State of the frame from the host that is coming in. Taken by the console's consumer; the handlers' locks come after it.
+/// State of the frame from the host that is coming in. Taken by the console's consumer; the
+/// handlers' locks come after it.
 static PARSER: IrqSpinLock<Parser> = IrqSpinLock::new(Parser::new());
 /// A byte from the serial port that the handler did not take.
 /// The output streams: standard output, standard error and the terminal.
@@ -72,7 +77,8 @@ static FLOWS: [Flow; 3] = [const { Flow::new() }; 3];
 static FLOW_CONTROL: AtomicBool = AtomicBool::new(false);
 static SERIAL_PENDING: IrqSpinLock<Option<u8>> = IrqSpinLock::new(None);
 
-/// The port of the virtio-console that the command line asks for; `None` when it asks for no such channel.
+/// The port of the virtio-console that the command line asks for; `None` when it asks for no such
+/// channel.
 pub fn console_port() -> Option<u16> {
     let (kind, port) = boot::option("channel").map(|value| value.split_once(':').unwrap_or((value, "0")))?;
     let port = port.parse().ok().filter(|_| kind == "virtio");
@@ -113,7 +119,8 @@ pub fn active() -> bool {
     ACTIVE.load(Ordering::Acquire)
 }
 
-/// What is behind descriptors 0, 1 and 2 on the host: `stdio=XYZ`, of the letters t, p, f and d. A serial port is a terminal.
+/// What is behind descriptors 0, 1 and 2 on the host: `stdio=XYZ`, of the letters t, p, f and d. A
+/// serial port is a terminal.
 pub fn stdio() -> [Stdio; 3] {
     let kinds = boot::option("stdio").filter(|_| active()).unwrap_or("ttt").as_bytes();
     [0, 1, 2].map(|fd| match kinds.get(fd) {
@@ -157,14 +164,15 @@ pub fn is_broken(kind: Outgoing) -> bool {
     flow(kind).is_some_and(Flow::is_broken)
 }
 
-/// Tells, whenever it is called, whether the host is done with all of an output stream that was sent by now.
+/// Tells, whenever it is called, whether the host is done with all of an output stream that was
+/// sent by now.
 pub fn passed_on_by_now(kind: Outgoing) -> impl Fn() -> bool {
     let mark = flow(kind).map(|flow| (flow, flow.sent()));
     move || mark.is_none_or(|(flow, sent)| flow.has_passed(sent))
 }
 
-/// Sends bytes, as many as there is room for; says how many. After less than all, the `writable` handler is called when
-/// there is room again.
+/// Sends bytes, as many as there is room for; says how many. After less than all, the `writable`
+/// handler is called when there is room again.
 pub fn write(kind: Outgoing, bytes: &[u8]) -> usize {
     if !active() {
         serial::write(bytes);
@@ -195,8 +203,8 @@ fn fill(kind: Outgoing, bytes: &[u8], sent: &mut usize, buffer: &mut [u8]) -> us
     frame::HEADER_SIZE + len
 }
 
-/// Sends all of `bytes`, polling for room, or gives up when the host takes nothing for too long. For what must go out from
-/// anywhere, with no task to put to sleep. False when not all went out.
+/// Sends all of `bytes`, polling for room, or gives up when the host takes nothing for too long.
+/// For what must go out from anywhere, with no task to put to sleep. False when not all went out.
 pub fn write_all(kind: Outgoing, bytes: &[u8]) -> bool {
     let mut sent = 0;
     poll(|| {
@@ -231,7 +239,8 @@ fn log(message: &[u8]) {
     }
 }
 
-/// Offers input again that a handler had not taken. The caller holds no lock that the handlers take.
+/// Offers input again that a handler had not taken. The caller holds no lock that the handlers
+/// take.
 pub fn resume() {
     if active() { console::resume() } else { receive_serial() }
 }
@@ -260,7 +269,8 @@ pub fn exit(status: i32, kind: ExitKind) -> ! {
         let mut payload = [0; 6];
         payload[..4].copy_from_slice(&status.to_le_bytes());
         payload[4] = kind as u8;
-        // Of which streams the program knows that something was not passed on; of the others, the host tells its user.
+        // Of which streams the program knows that something was not passed on; of the others, the
+        // host tells its user.
         payload[5] = (0..).zip(&FLOWS).map(|(n, flow)| u8::from(flow.error_reported()) << n).sum();
         if write_all(Outgoing::Exit, &payload) {
             poll(console::try_drained);

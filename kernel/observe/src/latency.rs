@@ -1,5 +1,5 @@
-//! How long system calls take: `latency` on the command line keeps a histogram for each, `summary` prints the table of
-//! `strace -c` at the end. Time is the clock's, sleep included.
+//! How long system calls take: `latency` on the command line keeps a histogram for each, `summary`
+//! prints the table of `strace -c` at the end. Time is the clock's, sleep included.
 //!
 //! Off, it costs nothing: the gate is the trace's.
 
@@ -15,7 +15,8 @@ use syscall_shim::{NR_SYSCALLS, table};
 
 use arch::boot;
 
-/// Bucket N has the calls that took less than 2^N nanoseconds, and no less than half of that; the last all others.
+/// Bucket N has the calls that took less than 2^N nanoseconds, and no less than half of that; the
+/// last all others.
 pub const BUCKETS: usize = 36;
 
 /// One call's.

@@ -1,5 +1,5 @@
-//! The kernel's own messages: one line each, kept for dmesg(1), and shown on the console (the serial port, or the host tool when the
-//! channel is up) where their level is below the console's.
+//! The kernel's own messages: one line each, kept for dmesg(1), and shown on the console (the
+//! serial port, or the host tool when the channel is up) where their level is below the console's.
 
 pub mod reader;
 
@@ -23,8 +23,8 @@ pub const DEFAULT_MESSAGE_LEVEL: u16 = 4;
 /// Messages of lower levels than this are shown on the console, as in Linux.
 pub static CONSOLE_LEVEL: AtomicU32 = AtomicU32::new(DEFAULT_CONSOLE_LEVEL);
 
-/// The numbers of `/proc/sys/kernel/printk` behind the console's level: that of messages without one, the console's lowest, which it
-/// has while `CONSOLE_OFF` holds, and its default.
+/// The numbers of `/proc/sys/kernel/printk` behind the console's level: that of messages without
+/// one, the console's lowest, which it has while `CONSOLE_OFF` holds, and its default.
 static REST: [AtomicU32; 3] =
     [AtomicU32::new(DEFAULT_MESSAGE_LEVEL as u32), AtomicU32::new(1), AtomicU32::new(DEFAULT_CONSOLE_LEVEL)];
 /// What was logged. Taken inside any other lock.
@@ -44,7 +44,8 @@ pub fn start() {
     base::log::set_output(Output { message: write, emergency: |text| serial::write(text.as_bytes()) });
 }
 
-/// Takes the console's level from the command line: with `loglevel=N`, messages of levels below N are shown.
+/// Takes the console's level from the command line: with `loglevel=N`, messages of levels below N
+/// are shown.
 pub fn init() {
     if let Some(level) = arch::boot::option("loglevel").and_then(|value| value.parse().ok()) {
         CONSOLE_LEVEL.store(level, Ordering::Relaxed);

@@ -14,7 +14,8 @@ static ACTIVE: AtomicBool = AtomicBool::new(false);
 /// It is a debugger.
 static DEBUGGED: AtomicBool = AtomicBool::new(false);
 
-/// What the host is told; an address space is named by the physical address of its page table's root.
+/// What the host is told; an address space is named by the physical address of its page table's
+/// root.
 mod event {
     /// Then the root (`u64`) of a space that is empty.
     pub const NEW: u8 = 0;

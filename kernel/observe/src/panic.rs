@@ -1,5 +1,6 @@
-//! The end of the kernel: say what happened, where, and what led to it, and power off. It must neither recurse nor hang:
-//! output polls with a bound, no lock is waited for, and a panic inside a panic cuts straight to power-off.
+//! The end of the kernel: say what happened, where, and what led to it, and power off. It must
+//! neither recurse nor hang: output polls with a bound, no lock is waited for, and a panic inside a
+//! panic cuts straight to power-off.
 
 use core::fmt;
 use core::panic::PanicInfo;
@@ -34,14 +35,15 @@ pub struct Context<'a> {
     pub registers: &'a dyn fmt::Display,
 }
 
-/// Has `hook` called in a panic, after the backtrace; it prints with [`emergency!`] what helps to explain it, and waits for
-/// no lock. At most four hooks are kept.
+/// Has `hook` called in a panic, after the backtrace; it prints with [`emergency!`] what helps to
+/// explain it, and waits for no lock. At most four hooks are kept.
 pub fn register_dump_hook(hook: fn()) {
     let kept = HOOKS.iter().any(|slot| slot.set_if_empty(hook));
     debug_assert!(kept, "more than {MAX_HOOKS} dump hooks");
 }
 
-/// Has `hook` called last of all, whichever way the kernel ends early; it does as those of [`register_dump_hook`].
+/// Has `hook` called last of all, whichever way the kernel ends early; it does as those of
+/// [`register_dump_hook`].
 pub fn set_last_words(hook: fn()) {
     let kept = LAST_WORDS.set_if_empty(hook);
     debug_assert!(kept, "who has the last word is set twice");
@@ -83,7 +85,8 @@ fn end(message: fmt::Arguments<'_>, context: Option<&Context<'_>>, lacking: Opti
     host_link::exit(PANIC_STATUS, ExitKind::Panic)
 }
 
-/// Prints a backtrace to the serial port: `rip` where it is known, then the return addresses from `rbp` up.
+/// Prints a backtrace to the serial port: `rip` where it is known, then the return addresses from
+/// `rbp` up.
 pub fn print_backtrace(rip: Option<u64>, rbp: u64) {
     emergency!("backtrace:");
     if let Some(rip) = rip {

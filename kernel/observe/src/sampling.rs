@@ -1,5 +1,5 @@
-//! `profile=HZ`: when each CPU is to be looked at. What is then seen is the business of who knows of
-//! tasks.
+//! `profile=HZ`: when each CPU is to be looked at. What is then seen is the business of who knows
+//! of tasks.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,8 @@
 //! Names for addresses in the kernel, for backtraces.
 //!
-//! mkimage puts them into the payload: a member `.skiff/symbols` near the start of the archive, with a line
-//! `hexaddress name` for each function, sorted by address. A bare kernel has none, and shows addresses alone.
+//! mkimage puts them into the payload: a member `.skiff/symbols` near the start of the archive,
+//! with a line `hexaddress name` for each function, sorted by address. A bare kernel has none, and
+//! shows addresses alone.
 
 mod table;
 
@@ -16,7 +17,8 @@ const MEMBER: &str = ".skiff/symbols";
 
 static TABLE: Once<&'static str> = Once::new();
 
-/// Finds the symbols in the payload, and keeps the frames they lie in from being given away with the rest of it.
+/// Finds the symbols in the payload, and keeps the frames they lie in from being given away with
+/// the rest of it.
 pub fn init() {
     let payload = boot::Image::read().payload;
     let Some(archive) = mem::boot_memory(payload) else { return };

@@ -1,7 +1,9 @@
-//! The little of ACPI that the kernel needs: the MADT, for I/O APICs and CPUs, and the FADT, for power-off.
+//! The little of ACPI that the kernel needs: the MADT, for I/O APICs and CPUs, and the FADT, for
+//! power-off.
 //!
-//! Source: ACPI 6.5, 5.2.5 (RSDP), 5.2.7 and 5.2.8 (RSDT, XSDT), 5.2.9 (FADT), 5.2.12 (MADT). Tables come from the machine's firmware; a
-//! broken one is passed over, and the machine's defaults stand.
+//! Source: ACPI 6.5, 5.2.5 (RSDP), 5.2.7 and 5.2.8 (RSDT, XSDT), 5.2.9 (FADT), 5.2.12 (MADT).
+//! Tables come from the machine's firmware; a broken one is passed over, and the machine's defaults
+//! stand.
 
 use core::ptr;
 

@@ -1,4 +1,5 @@
-//! QEMU's firmware configuration device, for what a machine without firmware tables says nowhere else.
+//! QEMU's firmware configuration device, for what a machine without firmware tables says nowhere
+//! else.
 //!
 //! Source: QEMU, docs/specs/fw_cfg.rst.
 

@@ -7,7 +7,8 @@ use arch::{apic, vectors};
 use mem::vmalloc;
 use sync::IrqSpinLock;
 
-/// Where the I/O APIC is when no table says so; QEMU's microvm has its first there (its second, if any, follows at 24).
+/// Where the I/O APIC is when no table says so; QEMU's microvm has its first there (its second, if
+/// any, follows at 24).
 const DEFAULT_IO_APIC: IoApic = IoApic { phys: 0xfec0_0000, gsi_base: 0 };
 
 const SELECT: usize = 0x00;
@@ -52,8 +53,8 @@ impl Registers {
     }
 }
 
-/// Routes global system interrupt `gsi` to `vector` on the CPU with `apic_id`, and unmasks it. False when there is no
-/// such line.
+/// Routes global system interrupt `gsi` to `vector` on the CPU with `apic_id`, and unmasks it.
+/// False when there is no such line.
 fn route(gsi: u32, vector: u8, apic_id: u32) -> bool {
     let madt = acpi::madt();
     let found: &[IoApic] = if madt.io_apics.as_slice().is_empty() { &[DEFAULT_IO_APIC] } else { madt.io_apics.as_slice() };
@@ -75,8 +76,8 @@ fn route(gsi: u32, vector: u8, apic_id: u32) -> bool {
     true
 }
 
-/// Lets `handler` be called as long as global system interrupt `gsi` is raised (level-triggered). False when the machine has
-/// no such line, or no vector is left.
+/// Lets `handler` be called as long as global system interrupt `gsi` is raised (level-triggered).
+/// False when the machine has no such line, or no vector is left.
 pub fn connect(gsi: u32, handler: fn()) -> bool {
     vectors::allocate(handler).is_some_and(|vector| route(gsi, vector, apic::id()))
 }

@@ -1,5 +1,5 @@
-//! The machine round the processors: what its firmware tells of it, its interrupt lines, its other CPUs, its sources of chance, and how
-//! it is switched off.
+//! The machine round the processors: what its firmware tells of it, its interrupt lines, its other
+//! CPUs, its sources of chance, and how it is switched off.
 // There is no such machine on a host.
 #![cfg(target_os = "none")]
 #![no_std]

@@ -24,7 +24,8 @@ const OTHER_SIZE: usize = 8;
 
 /// Memory below 1 MiB.
 fn low(range: PhysRange) -> &'static [u8] {
-    // SAFETY: the direct map shows all of the first 2 MiB, and nobody writes where firmware has its tables.
+    // SAFETY: the direct map shows all of the first 2 MiB, and nobody writes where firmware has its
+    // tables.
     unsafe { &*ptr::slice_from_raw_parts(phys_to_virt(range.start), range.len() as usize) }
 }
 

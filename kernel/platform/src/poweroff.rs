@@ -22,7 +22,8 @@ const SLEEP_CONTROL_S5: u8 = 5 << 2 | 1 << 5;
 const I8042_COMMAND: u16 = 0x64;
 const I8042_RESET: u8 = 0xfe;
 
-/// The sleep control register, where it is in memory (QEMU's microvm); mapped ahead, because a panic cannot.
+/// The sleep control register, where it is in memory (QEMU's microvm); mapped ahead, because a
+/// panic cannot.
 static SLEEP_CONTROL: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
 /// Looks for ways to power off that have to be looked for.
@@ -41,8 +42,8 @@ pub fn init() {
 pub fn poweroff(status: u8) -> ! {
     irq::disable();
     let sleep_control = SLEEP_CONTROL.load(Ordering::Acquire);
-    // SAFETY: every write either ends the machine or goes to a port that nobody answers; the order is from the
-    // most telling to the bluntest. The register is mapped for good.
+    // SAFETY: every write either ends the machine or goes to a port that nobody answers; the order
+    // is from the most telling to the bluntest. The register is mapped for good.
     unsafe {
         outb(ISA_DEBUG_EXIT, status & 0x7f);
         outw(QEMU_PM1A_CONTROL, PM1_SLEEP_ENABLE);

@@ -1,7 +1,8 @@
 //! Further CPUs: who they are, how they are started, and what they do first.
 //!
-//! The first CPU starts the others one by one. Each gets the address of its stack and its index through statics that boot.s
-//! reads, says that it is there, and goes on only when it is told to, so that one that comes too late does no harm.
+//! The first CPU starts the others one by one. Each gets the address of its stack and its index
+//! through statics that boot.s reads, says that it is there, and goes on only when it is told to,
+//! so that one that comes too late does no harm.
 //!
 //! Source: SDM volume 3A, 8.4 "Multiple-Processor (MP) Initialization".
 
@@ -55,7 +56,8 @@ const REFUSED: u32 = 5;
 /// It has its tables, its timer and its idle task.
 const RUNNING: u32 = 6;
 
-/// How long a CPU may take to answer, in nanoseconds. A host with too much to do may leave it without time for long.
+/// How long a CPU may take to answer, in nanoseconds. A host with too much to do may leave it
+/// without time for long.
 const STARTUP_TIMEOUT_NS: u64 = 5_000_000_000;
 /// Pause between INIT and start-up, and how often the latter is repeated.
 const INIT_PAUSE: u64 = 100_000;
@@ -68,8 +70,9 @@ unsafe extern "C" {
     static TRAMPOLINE_END: u8;
 }
 
-/// APIC ids of all CPUs: from ACPI, from the MP table, or, where neither is there, as many as QEMU or the command line says,
-/// numbered from 0. With `cpus=N` on the command line there are at most so many.
+/// APIC ids of all CPUs: from ACPI, from the MP table, or, where neither is there, as many as QEMU
+/// or the command line says, numbered from 0. With `cpus=N` on the command line there are at most
+/// so many.
 fn apic_ids() -> List<u32, LISTED_CPUS> {
     let wanted: Option<u32> = boot::option("cpus").and_then(|value| value.parse().ok());
     let mut ids = acpi::madt().cpus;
@@ -87,7 +90,8 @@ fn apic_ids() -> List<u32, LISTED_CPUS> {
     usable
 }
 
-/// Starts all CPUs but this one, and returns when they run. One that does not come up is reported and left out.
+/// Starts all CPUs but this one, and returns when they run. One that does not come up is reported
+/// and left out.
 pub fn start_others(further: Further) {
     let further = FURTHER.call_once(|| further);
     let own = apic::id();

@@ -28,7 +28,8 @@ fn read() {
     shared.last = now;
 }
 
-/// Compares this CPU's TSC with that of the one that calls [`take_part`]; 0 if they agree, else how many ticks they are off.
+/// Compares this CPU's TSC with that of the one that calls [`take_part`]; 0 if they agree, else how
+/// many ticks they are off.
 pub fn compare() -> u64 {
     *SHARED.lock() = Shared { last: 0, warp: 0 };
     FINISHED.store(0, Ordering::Relaxed);

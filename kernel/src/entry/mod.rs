@@ -1,4 +1,5 @@
-//! Where the kernel is entered: by system calls, exceptions and interrupts, from the entry code of `arch` or by our own.
+//! Where the kernel is entered: by system calls, exceptions and interrupts, from the entry code of
+//! `arch` or by our own.
 
 pub mod patched_call;
 mod privileged;
@@ -10,7 +11,8 @@ use crate::arch::upcalls::Upcalls;
 use crate::{arch, counters};
 use task::{sched, watchdog};
 
-/// Gives this CPU its tables, its interrupt stacks, its FPU, its system-call entry and its counts. The heap is up.
+/// Gives this CPU its tables, its interrupt stacks, its FPU, its system-call entry and its counts.
+/// The heap is up.
 pub fn init_cpu() {
     arch::init_cpu();
     syscall::init_cpu();

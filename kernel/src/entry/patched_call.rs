@@ -1,12 +1,14 @@
 //! Where the trampolines of call sites jump to.
 //!
-//! rax and the arguments are as for `syscall`; rcx has the trampoline's address to return to. Interrupts are on, and go off with the
-//! first instruction: one that comes before it finds the application's stack pointer, and the thread goes on from there or
-//! makes the call anew. They come on again when the frame is complete, or with the last jump, so that no interrupt finds
-//! the kernel where it would not look for work on its way out.
+//! rax and the arguments are as for `syscall`; rcx has the trampoline's address to return to.
+//! Interrupts are on, and go off with the first instruction: one that comes before it finds the
+//! application's stack pointer, and the thread goes on from there or makes the call anew. They come
+//! on again when the frame is complete, or with the last jump, so that no interrupt finds the
+//! kernel where it would not look for work on its way out.
 //!
-//! Calls that only tell a number of the caller's ([`QUICK`]) are answered on the spot: they can neither sleep nor fail nor
-//! change the frame, so there is none. Neither the history of calls nor the time used knows them.
+//! Calls that only tell a number of the caller's ([`QUICK`]) are answered on the spot: they can
+//! neither sleep nor fail nor change the frame, so there is none. Neither the history of calls nor
+//! the time used knows them.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -109,7 +111,8 @@ global_asm!(
     "mov rax, gs:[{current}]",
     "mov eax, [rax + {egid}]",
     "patched_call_return:",
-    // Arithmetic flags with interrupts still off; `sti` holds them back until the jump has left the kernel.
+    // Arithmetic flags with interrupts still off; `sti` holds them back until the jump has left the
+    // kernel.
     "mov r11d, [rsp]",
     "or r11d, {interrupts}",
     "popfq",
@@ -180,7 +183,8 @@ pub(super) static ENTRIES: [AtomicPtr<()>; NR_SYSCALLS] = {
 
 static PATCHED_CALL: Code = patched_call;
 
-/// Has every call take the long way, where it is traced or filtered, but for those that `passes` says.
+/// Has every call take the long way, where it is traced or filtered, but for those that `passes`
+/// says.
 pub fn disable_quick(passes: &dyn Fn(u64) -> bool) {
     for (nr, _) in QUICK.into_iter().filter(|(nr, _)| !passes((*nr).into())) {
         ENTRIES[nr as usize].store(patched_call_general as *const () as *mut (), Ordering::Relaxed);

@@ -1,7 +1,9 @@
-//! Instructions that raise a general-protection fault on Linux, where the program runs in ring 3, and something else here: `hlt`,
-//! software interrupts, and those that the processor refuses in another way. The program gets the signal that it would get there.
+//! Instructions that raise a general-protection fault on Linux, where the program runs in ring 3,
+//! and something else here: `hlt`, software interrupts, and those that the processor refuses in
+//! another way. The program gets the signal that it would get there.
 //!
-//! What cannot be seen here (`cli`, `in`, `wrmsr` and their like simply work in ring 0) is listed in docs/security.md.
+//! What cannot be seen here (`cli`, `in`, `wrmsr` and their like simply work in ring 0) is listed
+//! in docs/security.md.
 
 use core::sync::atomic::Ordering;
 
@@ -51,19 +53,21 @@ fn bytes_before(rip: u64) -> [u8; 2] {
     if Present.read(rip.wrapping_sub(2), &mut bytes) { bytes } else { [0; 2] }
 }
 
-/// Whether the application has executed `int number` for an interrupt that has just come (and was no interrupt therefore).
+/// Whether the application has executed `int number` for an interrupt that has just come (and was
+/// no interrupt therefore).
 #[inline]
 pub(super) fn was_software_interrupt(frame: &TrapFrame, number: u8) -> bool {
     bytes_before(frame.rip) == [INT, number] && !(vectors::is_used(number) && apic::is_in_service(number))
 }
 
-/// Whether `number`, an exception that comes without error code, comes from `int number`. Overflow and breakpoint are a
-/// program's to raise.
+/// Whether `number`, an exception that comes without error code, comes from `int number`. Overflow
+/// and breakpoint are a program's to raise.
 pub(super) fn was_software_exception(frame: &TrapFrame, number: u64) -> bool {
     number != vector::OVERFLOW && number != vector::BREAKPOINT && bytes_before(frame.rip) == [INT, number as u8]
 }
 
-/// What an exception of the application is in ring 3: `number`, or a general-protection fault, of which the frame then tells.
+/// What an exception of the application is in ring 3: `number`, or a general-protection fault, of
+/// which the frame then tells.
 pub(super) fn in_ring_3(frame: &mut TrapFrame, number: u64) -> u64 {
     let gate = match number {
         // Of an `int n` for an exception with an error code the entry code makes this.
@@ -96,8 +100,8 @@ pub(super) fn looks_halted(frame: &TrapFrame) -> bool {
     last == HLT
 }
 
-/// Whether it has, for certain. If so the frame is made that of the fault that the instruction is in ring 3. Looks mappings
-/// up, which may sleep.
+/// Whether it has, for certain. If so the frame is made that of the fault that the instruction is
+/// in ring 3. Looks mappings up, which may sleep.
 #[cold]
 pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
     let task = current();
@@ -137,8 +141,8 @@ pub(super) fn has_halted(frame: &mut TrapFrame) -> bool {
     true
 }
 
-/// Whether an invalid-opcode exception is for an instruction that ring 3 may not execute: the processor (or a model of one) that
-/// has it not refuses it otherwise.
+/// Whether an invalid-opcode exception is for an instruction that ring 3 may not execute: the
+/// processor (or a model of one) that has it not refuses it otherwise.
 fn is_privileged(rip: u64) -> bool {
     const RDPMC: [u8; 2] = [0x0f, 0x33];
     const SYSEXIT: [u8; 2] = [0x0f, 0x35];

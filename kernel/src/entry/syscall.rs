@@ -1,5 +1,6 @@
-//! The entry of the `syscall` instruction. It arrives at LSTAR on the application's stack with interrupts masked by FMASK; nothing is written there. A call
-//! site that has become a jump arrives in [`super::direct`]. No FPU state is saved at any entry: the kernel is soft-float.
+//! The entry of the `syscall` instruction. It arrives at LSTAR on the application's stack with
+//! interrupts masked by FMASK; nothing is written there. A call site that has become a jump arrives
+//! in [`super::direct`]. No FPU state is saved at any entry: the kernel is soft-float.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -13,8 +14,9 @@ use crate::arch::push_registers;
 use crate::arch::trap::TrapFrame;
 use crate::arch::trap_entry::return_from_trap;
 
-/// The target of LSTAR. Interrupts are off by FMASK until the registers are on the thread's kernel stack. A call that
-/// [`super::direct`] answers on the spot is answered on the spot here too, once its site is known to stay as it is.
+/// The target of LSTAR. Interrupts are off by FMASK until the registers are on the thread's kernel
+/// stack. A call that [`super::direct`] answers on the spot is answered on the spot here too, once
+/// its site is known to stay as it is.
 #[unsafe(naked)]
 pub unsafe extern "C" fn syscall_entry() {
     naked_asm!(
@@ -55,8 +57,8 @@ pub unsafe extern "C" fn syscall_entry() {
         "sti",
         "mov rdi, rsp",
         "call {handler}",
-        // The handler returns with interrupts off, and tells whether the frame needs the full return. Without it, the registers
-        // that a call preserves are still the application's.
+        // The handler returns with interrupts off, and tells whether the frame needs the full
+        // return. Without it, the registers that a call preserves are still the application's.
         "test al, al",
         "jnz {full}",
         "mov r10, [rsp + {off_r10}]",
@@ -68,7 +70,8 @@ pub unsafe extern "C" fn syscall_entry() {
         "mov rdi, [rsp + {off_rdi}]",
         "mov rcx, [rsp + {off_rip}]",
         "mov r11, [rsp + {off_rflags}]",
-        // Arithmetic flags first, with interrupts still off; `sti` then holds them back until the jump has left the kernel.
+        // Arithmetic flags first, with interrupts still off; `sti` then holds them back until the
+        // jump has left the kernel.
         "push r11",
         "and qword ptr [rsp], ~0x200",
         "popfq",

@@ -26,13 +26,14 @@ const PF_USER: u64 = 1 << 2;
 const PF_RESERVED: u64 = 1 << 3;
 const PF_FETCH: u64 = 1 << 4;
 
-/// Every exception and interrupt. Runs with interrupts off, on the thread's kernel stack except for NMI, double fault and
-/// machine check.
+/// Every exception and interrupt. Runs with interrupts off, on the thread's kernel stack except for
+/// NMI, double fault and machine check.
 pub(super) fn trap(frame: &mut TrapFrame) {
     let number = frame.vector();
     match number {
         vector::NMI | vector::MACHINE_CHECK if frame.rip < USER_END && privileged::was_software_exception(frame, number) => {
-            // No signal can be sent from the stack of such an interrupt. Nothing is ever mapped there.
+            // No signal can be sent from the stack of such an interrupt. Nothing is ever mapped
+            // there.
             frame.rip = USER_END;
             return;
         }
@@ -128,7 +129,8 @@ fn interrupt(number: u8) {
 
 const SI_KERNEL: u32 = 0x80;
 
-/// Sends a thread on that has come to a call site's jump other than by executing it. An `int3` is reported behind the byte.
+/// Sends a thread on that has come to a call site's jump other than by executing it. An `int3` is
+/// reported behind the byte.
 fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
     let mm = current().process.mm();
     let at = if number == vector::BREAKPOINT { frame.rip.wrapping_sub(1) } else { frame.rip };
@@ -138,14 +140,16 @@ fn at_call_site(frame: &mut TrapFrame, number: u64) -> bool {
             frame.rip = to;
             mm.ban_site(site);
         }
-        // The page was given back, or mapped anew, since: without an `int3` there any more, what stands there now is to be run.
+        // The page was given back, or mapped anew, since: without an `int3` there any more, what
+        // stands there now is to be run.
         Redirect::No if number == vector::BREAKPOINT && !breakpoint_stands(at) => frame.rip = at,
         Redirect::No => return false,
     }
     true
 }
 
-/// A call of `task`, the current one, was made by an instruction: looks at its site, unless that is known to be refused.
+/// A call of `task`, the current one, was made by an instruction: looks at its site, unless that is
+/// known to be refused.
 #[inline]
 fn at_syscall_instruction(task: &Task, frame: &mut TrapFrame) {
     let program = core::ptr::from_ref(&*task.process).addr();
@@ -154,7 +158,8 @@ fn at_syscall_instruction(task: &Task, frame: &mut TrapFrame) {
     }
 }
 
-/// Whether the byte at `at`, the last of a breakpoint that came, is (still) one's: `int3`, or the end of `int 3`.
+/// Whether the byte at `at`, the last of a breakpoint that came, is (still) one's: `int3`, or the
+/// end of `int 3`.
 fn breakpoint_stands(at: u64) -> bool {
     usermem::UserAddr(at).cast::<u8>().read().is_ok_and(|byte| matches!(byte, 0xcc | 0x03))
 }
@@ -209,7 +214,8 @@ fn debug_code() -> u32 {
     if dr6 & SINGLE_STEP != 0 { g::TRAP_TRACE } else { g::TRAP_BRKPT }
 }
 
-/// `FPE_*` for the exception that the x87 or SSE state shows unmasked (SDM vol. 1, 8.1.3 and 10.2.3).
+/// `FPE_*` for the exception that the x87 or SSE state shows unmasked (SDM vol. 1, 8.1.3 and
+/// 10.2.3).
 fn fpu_code(number: u64) -> u32 {
     let area = task::thread::fpu_state();
     let bytes = area.bytes();
@@ -255,7 +261,8 @@ fn page_fault(frame: &TrapFrame, address: u64) -> Option<(u32, u32)> {
     }
 }
 
-/// An exception in the kernel: a copy to or from the application may fault, anything else is the kernel's own bug.
+/// An exception in the kernel: a copy to or from the application may fault, anything else is the
+/// kernel's own bug.
 fn kernel_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
     if number == vector::PAGE_FAULT
         && let Some(to) = usermem::nofault_fixup(frame.rip)
@@ -274,7 +281,8 @@ fn kernel_exception(frame: &mut TrapFrame, number: u64, cr2: u64) {
     }
 }
 
-/// The host asks what everybody does (its watchdog found a hang), a CPU does not answer the others, or another CPU panics.
+/// The host asks what everybody does (its watchdog found a hang), a CPU does not answer the others,
+/// or another CPU panics.
 fn non_maskable(frame: &TrapFrame) {
     if ipi::is_stopping() {
         irq::halt_forever();
@@ -292,8 +300,9 @@ pub(super) fn stack_overflow(frame: &TrapFrame) -> ! {
     fatal(frame, "kernel stack overflow")
 }
 
-/// A system call. Returns whether every register must be taken from the frame (else rcx and r11 are clobbered, as the
-/// instruction does, and the registers that a function call preserves have not changed). Returns with interrupts off.
+/// A system call. Returns whether every register must be taken from the frame (else rcx and r11 are
+/// clobbered, as the instruction does, and the registers that a function call preserves have not
+/// changed). Returns with interrupts off.
 ///
 /// # Safety
 /// `frame` is the frame at the top of the current thread's kernel stack.
@@ -301,7 +310,8 @@ pub(super) unsafe extern "C" fn syscall_handler(frame: *mut TrapFrame) -> bool {
     let task = current();
     sched::enter_kernel(task);
     let value = {
-        // SAFETY: by the caller. Not kept beyond the call, in which the frame may change (`with_frame`).
+        // SAFETY: by the caller. Not kept beyond the call, in which the frame may change
+        // (`with_frame`).
         let frame = unsafe { &mut *frame };
         let nr = frame.error;
         if !frame.is_direct() {
@@ -323,7 +333,8 @@ pub(super) unsafe extern "C" fn syscall_handler(frame: *mut TrapFrame) -> bool {
     !frame.in_syscall() || frame.rflags & RFLAGS_TF != 0
 }
 
-/// The last steps before the application goes on: other tasks' turn, signals, the end. Interrupts are off before and after.
+/// The last steps before the application goes on: other tasks' turn, signals, the end. Interrupts
+/// are off before and after.
 pub fn leave_to_application(frame: &mut TrapFrame) {
     let task = current();
     leave(task, frame);

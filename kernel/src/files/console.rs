@@ -41,8 +41,8 @@ impl Driver for Host {
     }
 }
 
-/// Takes bytes from the host. All are used up, so that what comes behind them finds the way free: what no buffer has room for is
-/// lost, as on Linux's own lines. In interrupt context.
+/// Takes bytes from the host. All are used up, so that what comes behind them finds the way free:
+/// what no buffer has room for is lost, as on Linux's own lines. In interrupt context.
 pub fn receive(bytes: &[u8]) -> usize {
     if let Some(console) = tty::console() {
         console.receive(bytes);

@@ -85,7 +85,8 @@ impl FileOps for Memory {
     }
 }
 
-/// Repeats `step` until the sink is full. A large read ends early when a signal is pending, as on Linux.
+/// Repeats `step` until the sink is full. A large read ends early when a signal is pending, as on
+/// Linux.
 pub(super) fn fill(to: &mut Sink<'_>, mut step: impl FnMut(&mut Sink<'_>) -> SysResult<usize>) -> SysResult<usize> {
     let mut done = 0;
     while to.remaining() > 0 {

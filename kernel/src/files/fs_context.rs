@@ -158,7 +158,8 @@ impl FsContextFile {
         Ok(())
     }
 
-    /// fsmount(2): the file system that was created, mounted by itself. `EINVAL` where there is none, `EBUSY` for one that is mounted.
+    /// fsmount(2): the file system that was created, mounted by itself. `EINVAL` where there is
+    /// none, `EBUSY` for one that is mounted.
     pub fn mount(&self, flags: MountFlags) -> SysResult<Path> {
         let mut state = self.state.lock();
         let fs = state.made.clone().ok_or(Errno::EINVAL)?;
@@ -214,7 +215,8 @@ impl FileOps for FsContextFile {
     }
 }
 
-/// The flags of a mount for `MOUNT_ATTR_*`, with what of a mount that is there they leave. `EINVAL` for others.
+/// The flags of a mount for `MOUNT_ATTR_*`, with what of a mount that is there they leave. `EINVAL`
+/// for others.
 pub fn attributes(set: u64, clear: u64) -> SysResult<MountChange> {
     const TIMES: u64 = 0x70;
     const NOATIME: u64 = 0x10;

@@ -1,4 +1,5 @@
-//! The host's side of descriptors 0, 1 and 2 where they are no terminal there: to the program they are pipes.
+//! The host's side of descriptors 0, 1 and 2 where they are no terminal there: to the program they
+//! are pipes.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -20,8 +21,9 @@ use observe::host_link::frame::Outgoing;
 use task::current;
 use task::wait::{wait_uninterruptible, wait_until};
 
-/// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)). The host sends as many at first, then what
-/// it is told that there is room for: all else that it says must find the way free.
+/// Bytes of standard input that are kept for the program: the size of a pipe (pipe(7)). The host
+/// sends as many at first, then what it is told that there is room for: all else that it says must
+/// find the way free.
 const INPUT_SIZE: usize = 64 * 1024;
 /// The host is told of room in steps of this.
 const ROOM_STEP: u32 = INPUT_SIZE as u32 / 4;
@@ -74,7 +76,8 @@ pub fn writable() {
     ROOM.wake_key(ev::WRITABLE | ev::ERR);
 }
 
-/// Tells the host of `least` or more bytes that the program has read. Where nothing can be sent now, [`writable`] tries again.
+/// Tells the host of `least` or more bytes that the program has read. Where nothing can be sent
+/// now, [`writable`] tries again.
 fn tell_room(least: u32) {
     if READ.load(Ordering::Relaxed) < least {
         return;
@@ -106,8 +109,8 @@ fn try_send(kind: Outgoing, bytes: &[u8]) -> Option<usize> {
     (n > 0 || bytes.is_empty()).then_some(n)
 }
 
-/// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went out, or why something could
-/// not be passed on earlier.
+/// Sends a piece of output, asleep while the host takes none, unless `nonblock`. Says how much went
+/// out, or why something could not be passed on earlier.
 pub fn send(kind: Outgoing, bytes: &[u8], nonblock: bool) -> SysResult<usize> {
     let attempt = || match host_link::take_error(kind) {
         Some(errno) => Some(Err(errno)),

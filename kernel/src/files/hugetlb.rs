@@ -1,5 +1,6 @@
-//! Files of huge pages (`memfd_create(MFD_HUGETLB)`) on a machine whose pools of them are empty: there is the file, which is as long
-//! as it was made and holds no page. What would take one fails as on a Linux where none is reserved.
+//! Files of huge pages (`memfd_create(MFD_HUGETLB)`) on a machine whose pools of them are empty:
+//! there is the file, which is as long as it was made and holds no page. What would take one fails
+//! as on a Linux where none is reserved.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -107,7 +108,8 @@ impl FileOps for HugeFile {
     }
 }
 
-/// A new file called `name` of pages of 2^`page_shift` bytes, open for reading and writing. `ENODEV` for a size without a pool.
+/// A new file called `name` of pages of 2^`page_shift` bytes, open for reading and writing.
+/// `ENODEV` for a size without a pool.
 pub fn open(name: &[u8], page_shift: u32, sealing: bool, mode: u32) -> SysResult<Arc<OpenFile>> {
     if !SIZES.contains(&page_shift) {
         return Err(Errno::ENODEV);

@@ -1,4 +1,5 @@
-//! /dev/kmsg and /proc/kmsg (syslog(2), Documentation/ABI/testing/dev-kmsg): the kernel's log as files.
+//! /dev/kmsg and /proc/kmsg (syslog(2), Documentation/ABI/testing/dev-kmsg): the kernel's log as
+//! files.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,8 @@ use task::wait::wait_exclusive;
 const CAP_SYSLOG: u32 = 34;
 /// Longest text of a write (`LOG_LINE_MAX`).
 const WRITE_MAX: usize = 1024;
-/// The facility of what programs write without naming one, and where they name the kernel's: `LOG_USER`.
+/// The facility of what programs write without naming one, and where they name the kernel's:
+/// `LOG_USER`.
 const USER_FACILITY: u16 = 1;
 
 /// What may be read by those with `CAP_SYSLOG` only, as `kernel.dmesg_restrict` says it all is.

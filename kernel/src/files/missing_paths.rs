@@ -1,5 +1,6 @@
-//! Libraries that programs looked for and did not find. What a program links against comes with it; what it opens by dlopen(3)
-//! only whoever made the image can know, and the program's own message, if there is one, seldom says what lacks.
+//! Libraries that programs looked for and did not find. What a program links against comes with it;
+//! what it opens by dlopen(3) only whoever made the image can know, and the program's own message,
+//! if there is one, seldom says what lacks.
 
 use alloc::string::String;
 use alloc::vec::Vec;

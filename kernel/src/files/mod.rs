@@ -1,5 +1,5 @@
-//! Open files: the kinds that know tasks, devices or the network, besides those of [`fd`]. [`open`] chooses among them for a file that
-//! was found by its name.
+//! Open files: the kinds that know tasks, devices or the network, besides those of [`fd`]. [`open`]
+//! chooses among them for a file that was found by its name.
 
 pub mod console;
 pub mod devices;

@@ -40,7 +40,8 @@ pub fn place_only(path: Path) -> SysResult<Arc<OpenFile>> {
     Ok(OpenFile::new(path, inode, Arc::new(PathOnly { tree: None }), OpenFlags::PATH))
 }
 
-/// A descriptor for the root of a tree of mounts that hangs nowhere: unless it is moved somewhere, it goes with the descriptor.
+/// A descriptor for the root of a tree of mounts that hangs nowhere: unless it is moved somewhere,
+/// it goes with the descriptor.
 pub fn tree(path: Path) -> SysResult<Arc<OpenFile>> {
     let ops = Arc::new(PathOnly { tree: Some(path.mount.clone()) });
     let inode = path.inode()?.clone();
@@ -65,11 +66,12 @@ pub struct SharedOps(pub Arc<dyn FileOps>);
 /// Makes the behaviour of an open.
 type Opener = Box<dyn Fn() -> SysResult<Arc<dyn FileOps>> + Send + Sync>;
 
-/// Hangs on the inode of a generated file that is more than a text: each open is served by an object that this makes.
+/// Hangs on the inode of a generated file that is more than a text: each open is served by an
+/// object that this makes.
 pub struct OpenedBy(pub Opener);
 
-/// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers: `ENXIO` for a device that does not
-/// exist or a socket.
+/// Opens what the namespace found. May sleep (FIFOs), and answers what the kind of file answers:
+/// `ENXIO` for a device that does not exist or a socket.
 pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     let Opened { path, inode, created, truncated, write_access } = opened;
     if flags.contains(OpenFlags::PATH) {

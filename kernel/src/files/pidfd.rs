@@ -13,7 +13,8 @@ use fd::poll::{PollTable, ev};
 use fd::{FileOps, OpenFile, anon};
 use task::{Process, Task, table};
 
-/// A pidfd. It keeps what is left of an ended process, so that the number cannot come to mean another.
+/// A pidfd. It keeps what is left of an ended process, so that the number cannot come to mean
+/// another.
 pub struct PidFd {
     process: Arc<Process>,
     /// With `PIDFD_THREAD`: the thread that is meant.

@@ -1,4 +1,5 @@
-//! /dev/random and /dev/urandom (random(4)): there is always enough, and what programs add is mixed in.
+//! /dev/random and /dev/urandom (random(4)): there is always enough, and what programs add is mixed
+//! in.
 
 use linux_raw_sys::general as g;
 use syscall_shim::{Errno, SysResult};

@@ -1,4 +1,5 @@
-//! The descriptor by which a supervisor decides over other threads' system calls (seccomp_unotify(2)).
+//! The descriptor by which a supervisor decides over other threads' system calls
+//! (seccomp_unotify(2)).
 
 use alloc::sync::Arc;
 

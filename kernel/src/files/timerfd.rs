@@ -1,7 +1,8 @@
 //! timerfd_create(2): a timer that is read.
 //!
-//! The timer interrupt counts expirations and sets the next; the lock is one that turns interrupts off. A timer on the
-//! time of day that finds its time not yet come, because somebody moved the clock back, waits on.
+//! The timer interrupt counts expirations and sets the next; the lock is one that turns interrupts
+//! off. A timer on the time of day that finds its time not yet come, because somebody moved the
+//! clock back, waits on.
 
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -56,7 +57,8 @@ impl Waker for Alarm {
     fn wake(&self, _key: u32) -> bool {
         let Some(timer) = self.0.upgrade() else { return false };
         timer.expire();
-        // Whoever waits is woken through the queue; never the last reference, as the timer cancels its alarm when it goes.
+        // Whoever waits is woken through the queue; never the last reference, as the timer cancels
+        // its alarm when it goes.
         timer.queue.wake_key(ev::READABLE);
         true
     }

@@ -64,7 +64,8 @@ pub fn attach(id: i32, addr: u64, flags: u32) -> SysResult<u64> {
 /// shmdt(2): `EINVAL` unless a segment is attached at `addr`.
 pub fn detach(addr: u64) -> SysResult<()> {
     let mm = current().process.mm();
-    // The first part that is where it was attached to be: what was at its beginning may have been taken out.
+    // The first part that is where it was attached to be: what was at its beginning may have been
+    // taken out.
     let file = mm.file_attached_at(addr).ok_or(Errno::EINVAL)?;
     let size = file.attached_size().ok_or(Errno::EINVAL)?;
     // Its other parts go as well, what lies in between stays.

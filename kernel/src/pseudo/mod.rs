@@ -1,6 +1,7 @@
 //! procfs (proc(5)) and sysfs (sysfs(5)): the state of the kernel, as files.
 //!
-//! The `fs` crate has the nodes and the texts; here is what they tell. A text is made when it is read, from the live state.
+//! The `fs` crate has the nodes and the texts; here is what they tell. A text is made when it is
+//! read, from the live state.
 
 mod proc;
 mod sys;

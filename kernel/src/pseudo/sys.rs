@@ -1,4 +1,5 @@
-//! /sys: processors, the memory node, huge pages, the clock source (Documentation/ABI/testing/sysfs-*).
+//! /sys: processors, the memory node, huge pages, the clock source
+//! (Documentation/ABI/testing/sysfs-*).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -187,7 +188,8 @@ fn memory(tree: &Tree) {
     tree.fixed(&format!("{thp}/shmem_enabled"), "always within_size advise [never] deny force\n");
     tree.fixed(&format!("{thp}/use_zero_page"), "0\n");
     tree.line(&format!("{thp}/hpage_pmd_size"), || HUGE_SIZE.to_string());
-    // Pages are taken for merging, and nobody goes round to merge them, as where that was never switched on.
+    // Pages are taken for merging, and nobody goes round to merge them, as where that was never
+    // switched on.
     let values = [
         ("run", "0\n"),
         ("pages_to_scan", "100\n"),

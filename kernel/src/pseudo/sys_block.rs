@@ -1,5 +1,5 @@
-//! /sys/block, /sys/class/block and /sys/dev/block (Documentation/ABI/stable/sysfs-block): links to the directories of the disks, in
-//! which those of their partitions are.
+//! /sys/block, /sys/class/block and /sys/dev/block (Documentation/ABI/stable/sysfs-block): links to
+//! the directories of the disks, in which those of their partitions are.
 
 use alloc::format;
 use alloc::string::{String, ToString};

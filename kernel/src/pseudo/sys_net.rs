@@ -1,5 +1,5 @@
-//! /sys/class/net (Documentation/ABI/testing/sysfs-class-net): a directory for each interface. Linux has links there to places of devices,
-//! which there are none of here.
+//! /sys/class/net (Documentation/ABI/testing/sysfs-class-net): a directory for each interface.
+//! Linux has links there to places of devices, which there are none of here.
 
 use alloc::format;
 use alloc::string::{String, ToString};

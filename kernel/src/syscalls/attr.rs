@@ -137,7 +137,8 @@ pub fn utime(path: UserAddr, times: UserPtr<Utimbuf>) -> SysResult {
 /// What file_getattr(2) and file_setattr(2) take of `AT_*`.
 const ATTRIBUTE_FLAGS: u32 = g::AT_SYMLINK_NOFOLLOW | g::AT_EMPTY_PATH;
 
-/// `EINVAL` for other flags and for a structure of `size` bytes that is too small, `E2BIG` for one that cannot be.
+/// `EINVAL` for other flags and for a structure of `size` bytes that is too small, `E2BIG` for one
+/// that cannot be.
 fn check_attribute_call(size: usize, flags: u32) -> SysResult<()> {
     if flags & !ATTRIBUTE_FLAGS != 0 {
         return Err(Errno::EINVAL);

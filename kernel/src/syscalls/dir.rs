@@ -37,7 +37,8 @@ impl Records {
         self.ends.push((self.used, next));
     }
 
-    /// Copies the records out, and answers how many bytes of whole ones arrived and where to go on. `EFAULT` where not one did.
+    /// Copies the records out, and answers how many bytes of whole ones arrived and where to go on.
+    /// `EFAULT` where not one did.
     fn deliver(&self, to: UserAddr, end: u64) -> SysResult<(usize, u64)> {
         if !to.range_ok(self.used) {
             return Err(Errno::EFAULT);
@@ -51,7 +52,8 @@ impl Records {
     }
 }
 
-/// Reads entries of `fd`, which `push` writes as records: it answers the length of one, or nothing where there is no room.
+/// Reads entries of `fd`, which `push` writes as records: it answers the length of one, or nothing
+/// where there is no room.
 fn list(fd: i32, buf: UserAddr, size: u32, push: fn(&mut [u8], &DirEntry<'_>) -> Option<usize>) -> SysResult {
     let file = file(fd)?;
     let mut records = Records::new(size)?;

@@ -134,7 +134,8 @@ pub fn fcntl(fd: i32, cmd: u32, arg: u64) -> SysResult {
     }
 }
 
-/// Sets the status flags. The descriptor that turns `O_ASYNC` on is the one that signals tell, whichever it is called by later.
+/// Sets the status flags. The descriptor that turns `O_ASYNC` on is the one that signals tell,
+/// whichever it is called by later.
 fn set_flags(file: &Arc<OpenFile>, fd: i32, flags: OpenFlags) -> SysResult {
     if (flags - file.flags()).contains(OpenFlags::ASYNC) {
         file.owner.lock().fd = fd;
@@ -163,7 +164,8 @@ pub(super) fn lock_kind(value: u32) -> SysResult<Option<LockKind>> {
     }
 }
 
-/// How long what is written to the file is likely to stay (`RWH_WRITE_LIFE_*`): kept for whoever asks.
+/// How long what is written to the file is likely to stay (`RWH_WRITE_LIFE_*`): kept for whoever
+/// asks.
 struct WriteHint(u64);
 
 /// `F_SET_RW_HINT`: the owner's.

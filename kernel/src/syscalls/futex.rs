@@ -72,7 +72,8 @@ fn other_futex(addr: UserAddr, op: u32, value: u32, fourth: u64, second: UserAdd
     }
 }
 
-/// Whether flags of futex2 calls ask for a private futex. `EINVAL` for sizes other than 32 bits and unknown bits.
+/// Whether flags of futex2 calls ask for a private futex. `EINVAL` for sizes other than 32 bits and
+/// unknown bits.
 fn is_private(flags: u32) -> SysResult<bool> {
     if flags & !FUTEX2_PRIVATE != FUTEX2_SIZE_U32 {
         return Err(Errno::EINVAL);

@@ -22,10 +22,12 @@ const AT_HANDLE_FID: u32 = 0x200;
 /// `AT_HANDLE_MNT_ID_UNIQUE`: the mount's id is 64 bits long and not used again.
 const AT_HANDLE_MNT_ID_UNIQUE: u32 = 1;
 
-/// `AT_HANDLE_CONNECTABLE`: the handle names the directory, too. No file system here makes such ones.
+/// `AT_HANDLE_CONNECTABLE`: the handle names the directory, too. No file system here makes such
+/// ones.
 const AT_HANDLE_CONNECTABLE: u32 = 2;
 
-/// What names a file where nobody could open it by that: its number and a generation (`FILEID_INO64_GEN`).
+/// What names a file where nobody could open it by that: its number and a generation
+/// (`FILEID_INO64_GEN`).
 fn number_of(path: &Path) -> SysResult<(i32, Vec<u8>)> {
     const KIND: i32 = 0x81;
     const GENERATION: u32 = 0;

@@ -1,4 +1,5 @@
-//! Who a process is: getpid(2), getuid(2), setuid(2), setpgid(2), setsid(2), capget(2) and their kin.
+//! Who a process is: getpid(2), getuid(2), setuid(2), setpgid(2), setsid(2), capget(2) and their
+//! kin.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -187,8 +188,8 @@ pub fn setsid() -> SysResult {
     Ok(process.pid as usize)
 }
 
-/// How many words of 32 bits a version of the capability interface has; an unknown version gets the newest written back, and
-/// `EINVAL`.
+/// How many words of 32 bits a version of the capability interface has; an unknown version gets the
+/// newest written back, and `EINVAL`.
 fn capability_words(header: UserPtr<CapHeader>) -> SysResult<(CapHeader, usize)> {
     const VERSION_1: u32 = 0x1998_0330;
     const VERSION_2: u32 = 0x2007_1026;

@@ -1,4 +1,5 @@
-//! Memory: mmap(2) and its family, locks, advice, and the calls that matter on larger machines (NUMA, protection keys).
+//! Memory: mmap(2) and its family, locks, advice, and the calls that matter on larger machines
+//! (NUMA, protection keys).
 
 use syscall_shim::{Errno, SysResult};
 
@@ -24,8 +25,8 @@ fn mm() -> alloc::sync::Arc<AddressSpace> {
     current().process.mm()
 }
 
-/// The address space of process `pid` (0: the caller's), if the caller may look into it: `ESRCH`, `EPERM` (ptrace(2),
-/// "Ptrace access mode checking").
+/// The address space of process `pid` (0: the caller's), if the caller may look into it: `ESRCH`,
+/// `EPERM` (ptrace(2), "Ptrace access mode checking").
 pub(super) fn inspectable(pid: i32) -> SysResult<alloc::sync::Arc<AddressSpace>> {
     let me = current();
     if pid == 0 || pid == me.process.pid {
@@ -70,7 +71,8 @@ pub fn mmap(addr: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) ->
     loop {
         let mm = mm();
         let result = mm.mmap(MapRequest { addr, len, prot, flags, file: file.clone() }, current());
-        // Overcommitted: nobody expects a small mapping to fail, and who asks again and again would never come to use it.
+        // Overcommitted: nobody expects a small mapping to fail, and who asks again and again would
+        // never come to use it.
         if result == Err(Errno::ENOMEM) && memory_is_short() && oom::relieve(SLACK) {
             continue;
         }
@@ -130,7 +132,8 @@ pub fn madvise(addr: u64, len: u64, advice: i32) -> SysResult {
     mm().madvise(addr, len, advice).map(|()| 0)
 }
 
-/// process_madvise(2): bytes that were advised. Another's memory can only be moved about, not emptied.
+/// process_madvise(2): bytes that were advised. Another's memory can only be moved about, not
+/// emptied.
 pub fn process_madvise(fd: i32, vector: UserPtr<[u64; 2]>, count: u64, advice: i32, flags: u32) -> SysResult {
     const CAP_SYS_NICE: u32 = 23;
     if flags != 0 {

@@ -1,4 +1,5 @@
-//! Sending and receiving on sockets: send(2), recv(2) and their kin, with control messages (cmsg(3)).
+//! Sending and receiving on sockets: send(2), recv(2) and their kin, with control messages
+//! (cmsg(3)).
 
 use alloc::vec::Vec;
 
@@ -116,7 +117,8 @@ fn take_control(ancillary: &mut Ancillary, level: u32, kind: u32, data: &[u8]) -
     Ok(())
 }
 
-/// A `struct ucred` that the caller may send: its own ids, unless it has the privilege (unix(7)). `EPERM`, `ESRCH`.
+/// A `struct ucred` that the caller may send: its own ids, unless it has the privilege (unix(7)).
+/// `EPERM`, `ESRCH`.
 fn check_credentials(data: &[u8]) -> SysResult<PeerCredentials> {
     use linux_raw_sys::general as g;
     let word = |at: usize| data.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes).ok_or(Errno::EINVAL);

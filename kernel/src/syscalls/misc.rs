@@ -1,4 +1,5 @@
-//! The machine and odds and ends: uname(2), sysinfo(2), sethostname(2), getrandom(2), personality(2), reboot(2), rseq(2).
+//! The machine and odds and ends: uname(2), sysinfo(2), sethostname(2), getrandom(2),
+//! personality(2), reboot(2), rseq(2).
 
 use core::sync::atomic::Ordering;
 

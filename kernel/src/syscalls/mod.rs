@@ -1,6 +1,7 @@
-//! System calls: one file per family of section 2 of the manual. A handler is thin: it takes typed arguments, calls one
-//! method of a subsystem and returns its result. Its module is re-exported here, and its row in
-//! `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the dispatcher below finds it by name.
+//! System calls: one file per family of section 2 of the manual. A handler is thin: it takes typed
+//! arguments, calls one method of a subsystem and returns its result. Its module is re-exported
+//! here, and its row in `syscall-shim/src/table.rs` says `done` or `partial("...")`; then the
+//! dispatcher below finds it by name.
 #![deny(unsafe_code)]
 
 mod acct;
@@ -103,8 +104,8 @@ use observe::latency;
 use spin::Once;
 use task::Task;
 
-/// How a handler's parameter is made from the register that carries it. Linux narrows registers the same way: an
-/// `int` parameter ignores the upper half.
+/// How a handler's parameter is made from the register that carries it. Linux narrows registers the
+/// same way: an `int` parameter ignores the upper half.
 pub trait FromArg {
     /// Converts one register.
     fn from_arg(register: u64) -> Self;
@@ -169,7 +170,8 @@ macro_rules! call {
     };
 }
 
-/// A handler as the table has it: takes its arguments from the frame, and answers what the caller finds in rax.
+/// A handler as the table has it: takes its arguments from the frame, and answers what the caller
+/// finds in rax.
 type Handler = fn(&TrapFrame) -> i64;
 
 fn encode(result: SysResult) -> i64 {
@@ -216,8 +218,8 @@ static DISABLE_QUICK: Once<fn(&dyn Fn(u64) -> bool)> = Once::new();
 /// Whether calls are looked at before they are made: traced, timed, or filtered.
 static INSPECTING: AtomicBool = AtomicBool::new(false);
 
-/// Has the calls of the machine take the long way from now on, as what is traced or filtered must, but for those that
-/// nobody looks at (`passes`): they may still be answered on the spot.
+/// Has the calls of the machine take the long way from now on, as what is traced or filtered must,
+/// but for those that nobody looks at (`passes`): they may still be answered on the spot.
 pub fn inspect_calls(passes: &dyn Fn(u64) -> bool) {
     INSPECTING.store(true, Ordering::Release);
     if let Some(disable) = DISABLE_QUICK.get() {
@@ -225,13 +227,15 @@ pub fn inspect_calls(passes: &dyn Fn(u64) -> bool) {
     }
 }
 
-/// Says how calls that are answered on the spot, before they come here, are made to come here, but for those that pass.
+/// Says how calls that are answered on the spot, before they come here, are made to come here, but
+/// for those that pass.
 pub fn set_disable_quick(disable: fn(&dyn Fn(u64) -> bool)) {
     DISABLE_QUICK.call_once(|| disable);
 }
 
-/// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is wanted: what the entry code calls. Returns
-/// what the caller finds in rax. (A handler that changes the frame does so by [`task::thread::with_frame`].)
+/// Runs the system call of `frame` for `task`, the current one, traced and filtered if that is
+/// wanted: what the entry code calls. Returns what the caller finds in rax. (A handler that changes
+/// the frame does so by [`task::thread::with_frame`].)
 #[inline]
 pub fn call(task: &Task, nr: u64, frame: &TrapFrame) -> i64 {
     if INSPECTING.load(Ordering::Relaxed) {

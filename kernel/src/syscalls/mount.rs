@@ -32,8 +32,8 @@ fn utf8(bytes: Vec<u8>) -> SysResult<String> {
     String::from_utf8(bytes).map_err(|_| Errno::EINVAL)
 }
 
-/// The flags of a mount that `MS_*` flags ask for. Without a word about access times a new mount has `relatime`, and one that is
-/// `there` keeps what it has.
+/// The flags of a mount that `MS_*` flags ask for. Without a word about access times a new mount
+/// has `relatime`, and one that is `there` keeps what it has.
 fn mount_flags(flags: u32, there: Option<MountFlags>) -> MountFlags {
     const TIMES: MountFlags =
         MountFlags::NOATIME.union(MountFlags::NODIRATIME).union(MountFlags::RELATIME).union(MountFlags::STRICTATIME);

@@ -1,4 +1,5 @@
-//! Mounts by descriptor: fsopen(2), fsconfig(2), fsmount(2), fspick(2), open_tree(2), move_mount(2), mount_setattr(2), pivot_root(2).
+//! Mounts by descriptor: fsopen(2), fsconfig(2), fsmount(2), fspick(2), open_tree(2),
+//! move_mount(2), mount_setattr(2), pivot_root(2).
 
 use alloc::string::String;
 
@@ -217,7 +218,8 @@ fn change_mount(place: &Path, recurse: bool, attr: UserAddr, size: usize) -> Sys
     if changes_nothing(&new) { Ok(()) } else { apply(place, recurse, &new) }
 }
 
-/// What the attributes ask for. `EINVAL`; `EPERM` for an id mapping, as there is no user namespace but the first.
+/// What the attributes ask for. `EINVAL`; `EPERM` for an id mapping, as there is no user namespace
+/// but the first.
 fn parse(new: &MountAttr) -> SysResult<fs::namespace::MountChange> {
     const IDMAP: u64 = 0x10_0000;
     let kinds = u32::try_from(new.propagation).map_err(|_| Errno::EINVAL)?;

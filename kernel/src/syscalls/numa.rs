@@ -76,7 +76,8 @@ pub fn get_mempolicy(mode: UserPtr<i32>, nodes: UserPtr<u64>, max_node: u64, add
     Ok(0)
 }
 
-/// The end of a range of pages. `EINVAL` for a start inside a page, and for a range that passes the end of all.
+/// The end of a range of pages. `EINVAL` for a start inside a page, and for a range that passes the
+/// end of all.
 fn range_end(addr: u64, len: u64) -> SysResult<u64> {
     if !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
@@ -84,7 +85,8 @@ fn range_end(addr: u64, len: u64) -> SysResult<u64> {
     addr.checked_add(page_up_wrapping(len)).ok_or(Errno::EINVAL)
 }
 
-/// mbind(2). Pages that are there already are on the one node, where any policy that can be has them.
+/// mbind(2). Pages that are there already are on the one node, where any policy that can be has
+/// them.
 pub fn mbind(addr: u64, len: u64, mode: i32, nodes: UserPtr<u64>, max_node: u64, flags: u32) -> SysResult {
     const MPOL_MF_STRICT: u32 = 1;
     check_mode(mode as u32)?;

@@ -12,7 +12,8 @@ use fd::{OpenFile, with_fs};
 use task::namespace;
 use task::{Task, current};
 
-/// A path from the application, with the directory that it starts from if that is not the working directory.
+/// A path from the application, with the directory that it starts from if that is not the working
+/// directory.
 pub struct Name {
     /// The starting directory (`openat` and its like).
     pub base: Option<Path>,
@@ -96,8 +97,8 @@ pub fn of_descriptor(dirfd: i32) -> SysResult<Path> {
     if dirfd == g::AT_FDCWD { Ok(current().fs().cwd()) } else { Ok(any_file(dirfd)?.path.clone()) }
 }
 
-/// Finds the file of a call with `dirfd`, path and `AT_*` flags. With `AT_EMPTY_PATH` the path may be empty (or, as later kernels
-/// allow, NULL) and means the descriptor itself, whatever its type.
+/// Finds the file of a call with `dirfd`, path and `AT_*` flags. With `AT_EMPTY_PATH` the path may
+/// be empty (or, as later kernels allow, NULL) and means the descriptor itself, whatever its type.
 pub fn find_at(dirfd: i32, path: UserAddr, flags: u32, allowed: u32) -> SysResult<Path> {
     let lookup = lookup_flags(flags, allowed)?;
     if lookup.contains(LookupFlags::EMPTY) && path.is_null() {

@@ -1,4 +1,5 @@
-//! Processes and threads by descriptor: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2), process_mrelease(2).
+//! Processes and threads by descriptor: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2),
+//! process_mrelease(2).
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -59,8 +60,8 @@ fn process_of(fd: i32) -> SysResult<Arc<Process>> {
     }
 }
 
-/// Whom pidfd_send_signal(2) means: the process or thread of a pidfd, the caller's, or that whose directory in /proc is open.
-/// `EBADF`, `ESRCH`.
+/// Whom pidfd_send_signal(2) means: the process or thread of a pidfd, the caller's, or that whose
+/// directory in /proc is open. `EBADF`, `ESRCH`.
 fn receiver(fd: i32) -> SysResult<(Arc<Process>, Option<Arc<Task>>)> {
     if fd == SELF_THREAD {
         return Ok((current().process.clone(), Some(current_arc())));
@@ -133,8 +134,8 @@ pub fn pidfd_send_signal(fd: i32, signum: i32, info: UserPtr<Siginfo>, flags: u3
     }
 }
 
-/// process_mrelease(2). The memory of a process that is killed goes as its threads end, which they do at once; there is none to take
-/// before. `EINVAL` for one that goes on.
+/// process_mrelease(2). The memory of a process that is killed goes as its threads end, which they
+/// do at once; there is none to take before. `EINVAL` for one that goes on.
 pub fn process_mrelease(fd: i32, flags: u32) -> SysResult {
     if flags != 0 {
         return Err(Errno::EINVAL);

@@ -168,7 +168,8 @@ fn select_until(n: i32, sets: Sets, deadline: Option<Instant>) -> SysResult {
     let mut entries = Vec::new();
     entries.try_reserve_exact(n).map_err(|_| Errno::ENOMEM)?;
     for fd in 0..n {
-        // Errors and hang-ups count only for the sets that they belong to, so all is asked and sorted out below.
+        // Errors and hang-ups count only for the sets that they belong to, so all is asked and
+        // sorted out below.
         let any = (0..3).any(|set| wanted(set, fd));
         let bits = |set: usize| sets.get(set).filter(|_| wanted(set, fd)).map_or(0, |(_, bits)| *bits);
         let target = if any { Target::File(files.get(fd as i32)?) } else { Target::Nothing };

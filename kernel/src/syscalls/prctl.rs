@@ -312,7 +312,8 @@ fn set_vma(attribute: u64, addr: u64, len: u64, name: u64) -> SysResult {
     Ok(0)
 }
 
-/// arch_prctl(2). GS is the kernel's own here: programs cannot have it, and are told so with `EOPNOTSUPP`.
+/// arch_prctl(2). GS is the kernel's own here: programs cannot have it, and are told so with
+/// `EOPNOTSUPP`.
 pub fn arch_prctl(op: i32, arg: u64) -> SysResult {
     const ARCH_SET_GS: i32 = 0x1001;
     const ARCH_SET_FS: i32 = 0x1002;

@@ -1,4 +1,5 @@
-//! `prctl(PR_SET_MM)`: where the parts of a program lie, told anew by who restores one, or moves its arguments.
+//! `prctl(PR_SET_MM)`: where the parts of a program lie, told anew by who restores one, or moves
+//! its arguments.
 
 use alloc::vec::Vec;
 
@@ -180,7 +181,8 @@ fn set_auxv(words: Vec<u64>, keeps_rest: bool) {
     *vector = pairs.filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect();
 }
 
-/// `PR_SET_MM_EXE_FILE`: what /proc/PID/exe shows. `EBADF`, `EACCES` for what cannot be executed, `EBUSY` while the old one is mapped.
+/// `PR_SET_MM_EXE_FILE`: what /proc/PID/exe shows. `EBADF`, `EACCES` for what cannot be executed,
+/// `EBUSY` while the old one is mapped.
 fn set_executable(fd: i32) -> SysResult<()> {
     let file = paths::file(fd)?;
     with_fs(|ctx| namespace().may_exec(ctx, &file.path))?;

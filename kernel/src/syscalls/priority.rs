@@ -1,4 +1,5 @@
-//! Priorities of threads, processes, groups and users: getpriority(2), setpriority(2), ioprio_get(2), ioprio_set(2).
+//! Priorities of threads, processes, groups and users: getpriority(2), setpriority(2),
+//! ioprio_get(2), ioprio_set(2).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -111,7 +111,8 @@ pub fn execve(path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>) -> SysResu
     })
 }
 
-/// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name under /dev/fd.
+/// execveat(2). What scripts and `AT_EXECFN` are told of a file found by descriptor is its name
+/// under /dev/fd.
 pub fn execveat(dirfd: i32, path: UserAddr, argv: UserPtr<u64>, envp: UserPtr<u64>, flags: u32) -> SysResult {
     let lookup = paths::lookup_flags(flags, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)?;
     let paths::Name { base, text } = paths::name_or_descriptor(dirfd, path, lookup)?;
@@ -213,7 +214,8 @@ fn wait_by_id(kind: u32, id: i32, options: u32) -> SysResult<Option<Report>> {
     Ok(report)
 }
 
-/// What waitid(2) writes of a `siginfo_t`: the fields that wait has, and no more. All are 0 if no child changed state.
+/// What waitid(2) writes of a `siginfo_t`: the fields that wait has, and no more. All are 0 if no
+/// child changed state.
 fn write_wait_info(info: UserPtr<Siginfo>, report: Option<&Report>) -> SysResult<()> {
     let mut words = [0i32; 7];
     if let Some(report) = report {

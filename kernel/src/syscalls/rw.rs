@@ -1,4 +1,5 @@
-//! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a whole.
+//! read(2), write(2) and their vectored and positioned forms; lseek(2); what concerns content as a
+//! whole.
 
 use fs::{AccessMask, Cap, FallocateMode, FileType, OpenFlags, S_IFBLK, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, SetAttr};
 use linux_raw_sys::general as g;
@@ -105,8 +106,9 @@ pub fn pwritev(fd: i32, vector: UserAddr, count: usize, pos: i64, _pos_high: u64
     file.write_at(pos, &mut Source::User(Segments::from_iovec(vector, count)?))
 }
 
-/// The flags of preadv2(2) and pwritev2(2), looked at once there is something to transfer. `EOPNOTSUPP` for those that are unknown
-/// and those that no file here can honour (`RWF_ATOMIC`, `RWF_DONTCACHE`).
+/// The flags of preadv2(2) and pwritev2(2), looked at once there is something to transfer.
+/// `EOPNOTSUPP` for those that are unknown and those that no file here can honour (`RWF_ATOMIC`,
+/// `RWF_DONTCACHE`).
 fn rwf_flags(flags: u32) -> SysResult<RwfFlags> {
     let flags = RwfFlags::from_bits(flags).ok_or(Errno::EOPNOTSUPP)?;
     if flags.contains(RwfFlags::RWF_APPEND | RwfFlags::RWF_NOAPPEND) {
@@ -303,7 +305,8 @@ pub fn readahead(fd: i32, offset: i64, count: usize) -> SysResult {
     mapping.read(start, count.min(1 << 20), &mut |_, _, n| Ok(n)).map(|_| 0)
 }
 
-/// cachestat(2). What a memory file has is in the cache, and nothing of it is dirty, under way to a disk, or evicted.
+/// cachestat(2). What a memory file has is in the cache, and nothing of it is dirty, under way to a
+/// disk, or evicted.
 pub fn cachestat(fd: i32, range: UserPtr<[u64; 2]>, out: UserPtr<[u64; 5]>, flags: u32) -> SysResult {
     let file = file(fd)?;
     let [offset, len] = range.read()?;

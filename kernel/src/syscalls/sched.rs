@@ -1,4 +1,5 @@
-//! Scheduling: sched_yield(2), sched_setscheduler(2), sched_setattr(2), sched_setaffinity(2), getcpu(2).
+//! Scheduling: sched_yield(2), sched_setscheduler(2), sched_setattr(2), sched_setaffinity(2),
+//! getcpu(2).
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;

@@ -9,7 +9,8 @@ use crate::usermem::UserPtr;
 use task::current;
 use task::seccomp::{self, notify::Notifier};
 
-/// What the call knows. That calls are let through is logged nowhere, and no filter changes what the CPU speculates.
+/// What the call knows. That calls are let through is logged nowhere, and no filter changes what
+/// the CPU speculates.
 const FLAGS: u32 = p::SECCOMP_FILTER_FLAG_TSYNC
     | p::SECCOMP_FILTER_FLAG_LOG
     | p::SECCOMP_FILTER_FLAG_SPEC_ALLOW

@@ -1,4 +1,5 @@
-//! Signals: rt_sigaction(2), rt_sigprocmask(2), rt_sigreturn(2), sigaltstack(2), kill(2) and their kin.
+//! Signals: rt_sigaction(2), rt_sigprocmask(2), rt_sigreturn(2), sigaltstack(2), kill(2) and their
+//! kin.
 
 use core::sync::atomic::Ordering;
 
@@ -41,7 +42,8 @@ pub fn rt_sigaction(signum: i32, act: UserPtr<Sigaction>, oldact: UserPtr<Sigact
         if SigSet::UNBLOCKABLE.contains(signal) {
             return Err(Errno::EINVAL);
         }
-        // Unknown flags are cleared, so that programs can tell what there is (sigaction(2), "Dynamically probing").
+        // Unknown flags are cleared, so that programs can tell what there is (sigaction(2),
+        // "Dynamically probing").
         new.flags = new.sa_flags().difference(SaFlags::SA_UNSUPPORTED).bits();
         new.mask = new.sa_mask().without(SigSet::UNBLOCKABLE).0;
         process.set_signal_action(signal, new);
@@ -149,7 +151,8 @@ pub(super) fn kill_process(process: &Arc<Process>, signum: i32) -> SysResult<()>
     }
 }
 
-/// Sends to all of `to` but the ones that `spared` accepts: success if one got it, else the last error, `ESRCH` if there is none.
+/// Sends to all of `to` but the ones that `spared` accepts: success if one got it, else the last
+/// error, `ESRCH` if there is none.
 fn kill_all(to: Receivers, spared: impl Fn(&Process) -> bool, signum: i32) -> SysResult {
     let mut result = Err(Errno::ESRCH);
     let mut send = |process: &Arc<Process>| {
@@ -219,8 +222,8 @@ pub fn tgkill(tgid: i32, tid: i32, signum: i32) -> SysResult {
     kill_thread(Some(tgid), tid, signum)
 }
 
-/// The information that a program passes along with a signal to thread or process `to`. It cannot pretend to be the kernel or
-/// kill(2), except to itself.
+/// The information that a program passes along with a signal to thread or process `to`. It cannot
+/// pretend to be the kernel or kill(2), except to itself.
 pub(super) fn info_from_user(signum: i32, info: UserPtr<Siginfo>, to: i32) -> SysResult<Siginfo> {
     let mut info = info.read()?;
     info.si_signo = signum;

@@ -1,4 +1,5 @@
-//! Sockets (socket(2)): which kind, addresses, options. Sending and receiving is [`super::message`]'s.
+//! Sockets (socket(2)): which kind, addresses, options. Sending and receiving is
+//! [`super::message`]'s.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

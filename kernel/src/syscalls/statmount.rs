@@ -13,8 +13,8 @@ use fd::capable;
 use task::current;
 use task::namespace;
 
-/// Numbers of mounts that are never used again begin behind this (`MNT_UNIQUE_ID_OFFSET`), so that nobody takes one for a number of
-/// the old kind.
+/// Numbers of mounts that are never used again begin behind this (`MNT_UNIQUE_ID_OFFSET`), so that
+/// nobody takes one for a number of the old kind.
 pub(super) const UNIQUE_ID_OFFSET: u64 = 1 << 31;
 /// The number of the one mount namespace (`MNT_NS_INIT_ID`).
 const NAMESPACE_ID: u64 = 8;
@@ -204,7 +204,8 @@ pub fn statmount(from: UserPtr<u32>, buffer: UserAddr, size: usize, flags: u32) 
     Ok(0)
 }
 
-/// listmount(2): what is mounted below a mount, or in the whole tree, from the one behind `param` on.
+/// listmount(2): what is mounted below a mount, or in the whole tree, from the one behind `param`
+/// on.
 pub fn listmount(from: UserPtr<u32>, ids: UserPtr<u64>, count: usize, flags: u32) -> SysResult {
     const REVERSE: u32 = 1;
     const WHOLE_TREE: u64 = u64::MAX;

@@ -112,7 +112,8 @@ pub fn semctl(id: i32, number: i32, command: u32, argument: u64) -> SysResult {
     let data = UserPtr::<SemidDs>::new(argument);
     let array = UserPtr::<u16>::new(argument);
     if matches!(command, IPC_INFO | SEM_INFO) {
-        // struct seminfo: semmap, semmni, semmns, semmnu, semmsl, semopm, semume, semusz, semvmx, semaem.
+        // struct seminfo: semmap, semmni, semmns, semmnu, semmsl, semopm, semume, semusz, semvmx,
+        // semaem.
         const ALL: i32 = 1_024_000_000;
         let [semmsl, semmns, semopm, semmni] = limits::SEM.each_ref().map(|limit| limit.load(Relaxed));
         let [size, adjust] = if command == IPC_INFO { [20, sem::SEMVMX] } else { sem::totals().map(|count| count as i32) };

@@ -25,8 +25,8 @@ pub fn clock_gettime(id: i32, time: UserPtr<Timespec>) -> SysResult {
     Ok(0)
 }
 
-/// clock_getres(2): all clocks count nanoseconds, and the coarse ones are no coarser here than they have to be; they say what
-/// Linux says, a tick.
+/// clock_getres(2): all clocks count nanoseconds, and the coarse ones are no coarser here than they
+/// have to be; they say what Linux says, a tick.
 pub fn clock_getres(id: i32, resolution: UserPtr<Timespec>) -> SysResult {
     let tick = u64::from(task::vdso::COARSE_RESOLUTION_NS);
     Clock::from_id(id)?;
@@ -39,7 +39,8 @@ fn may_set_time() -> SysResult<()> {
     if current().credentials().capable(CAP_SYS_TIME) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// A time of day in nanoseconds. `EINVAL` for one from which the clock could not go on for 30 years.
+/// A time of day in nanoseconds. `EINVAL` for one from which the clock could not go on for 30
+/// years.
 fn settable(time: Timespec) -> SysResult<u64> {
     const LATEST: i64 = 9_223_372_036 - 30 * 365 * 24 * 3600;
     let ns = time.to_ns()?;
@@ -72,8 +73,9 @@ pub fn gettimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResul
     Ok(0)
 }
 
-/// settimeofday(2). Linux moves the clock by the first time zone that it is told alone, which is for the start of the system to do where the
-/// hardware's clock shows local time. Here it shows UTC.
+/// settimeofday(2). Linux moves the clock by the first time zone that it is told alone, which is
+/// for the start of the system to do where the hardware's clock shows local time. Here it shows
+/// UTC.
 pub fn settimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) -> SysResult {
     /// Minutes from Greenwich.
     const ZONES: core::ops::RangeInclusive<i32> = -15 * 60..=15 * 60;
@@ -109,8 +111,8 @@ fn sleep_until(clock: &Clock, at: u64) -> SysResult<()> {
     clock::sleep_until(clock, at).map_err(|_| Errno::ERESTARTNOHAND)
 }
 
-/// Sleeps for a time and says how much is left when a signal interrupts it; after a signal without handler it goes on to the
-/// same end.
+/// Sleeps for a time and says how much is left when a signal interrupts it; after a signal without
+/// handler it goes on to the same end.
 fn sleep_relative(clock: Clock, end: u64, remaining: UserPtr<Timespec>) -> SysResult {
     if sleep_until(&clock, end).is_ok() {
         return Ok(0);
@@ -133,8 +135,8 @@ pub fn nanosleep(request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> Sy
 
 /// clock_nanosleep(2).
 pub fn clock_nanosleep(id: i32, flags: u32, request: UserPtr<Timespec>, remaining: UserPtr<Timespec>) -> SysResult {
-    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own, cannot be waited for; nor those
-    // that wake a machine that sleeps, where no device can.
+    // Clocks that are read only (`CLOCK_MONOTONIC_RAW`, the coarse ones), and the thread's own,
+    // cannot be waited for; nor those that wake a machine that sleeps, where no device can.
     if id as u32 == g::CLOCK_THREAD_CPUTIME_ID || Clock::has_no_timers(id) {
         return Err(Errno::EOPNOTSUPP);
     }

@@ -43,7 +43,8 @@ impl Timeout {
         }
     }
 
-    /// As [`Timeout::from_timespec`]; microseconds of a second and more are carried, as select(2) does.
+    /// As [`Timeout::from_timespec`]; microseconds of a second and more are carried, as select(2)
+    /// does.
     pub fn from_timeval(arg: UserPtr<Timeval>) -> SysResult<Timeout> {
         match arg.non_null() {
             Some(arg) => {
@@ -55,8 +56,8 @@ impl Timeout {
         }
     }
 
-    /// Writes the time that is left to the caller's structure. A failure is passed over, as on Linux.
-    /// A personality with `STICKY_TIMEOUTS` has the structure stay as it is.
+    /// Writes the time that is left to the caller's structure. A failure is passed over, as on
+    /// Linux. A personality with `STICKY_TIMEOUTS` has the structure stay as it is.
     pub fn write_back(&self) {
         const STICKY_TIMEOUTS: u32 = 0x400_0000;
         if current().process.personality.load(Ordering::Relaxed) & STICKY_TIMEOUTS != 0 {

@@ -106,7 +106,8 @@ pub fn setitimer(which: i32, new: UserPtr<Itimerval>, old: UserPtr<Itimerval>) -
     Ok(0)
 }
 
-/// alarm(2): the seconds that were left, rounded to the nearest, but never to zero for a running alarm.
+/// alarm(2): the seconds that were left, rounded to the nearest, but never to zero for a running
+/// alarm.
 pub fn alarm(seconds: u32) -> SysResult {
     let process = &current().process;
     let timer = process.timers.interval(process, 0)?;

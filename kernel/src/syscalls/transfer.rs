@@ -9,7 +9,8 @@ use fd::io::{MAX_RW_COUNT, Segments};
 use fd::pipe::PipeEnd;
 use fd::splice::{self, Place};
 
-/// The offset argument of a call: none means the file's own position. A negative one is a very large one.
+/// The offset argument of a call: none means the file's own position. A negative one is a very
+/// large one.
 fn raw_place(at: UserPtr<i64>) -> SysResult<Place> {
     match at.non_null() {
         None => Ok(Place::Position),
@@ -25,7 +26,8 @@ fn place(at: UserPtr<i64>) -> SysResult<Place> {
     }
 }
 
-/// Checks that `count` is no negative number, and that so many bytes at an offset end within what a file can have (`rw_verify_area`).
+/// Checks that `count` is no negative number, and that so many bytes at an offset end within what a
+/// file can have (`rw_verify_area`).
 fn verify(place: Place, count: usize) -> SysResult<()> {
     match place {
         _ if count > isize::MAX as usize => Err(Errno::EINVAL),
@@ -61,7 +63,8 @@ pub fn sendfile(out_fd: i32, in_fd: i32, offset: UserPtr<i64>, count: usize) -> 
     if to.flags().contains(fs::OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
-    // Of a stream, what the target does not take would be lost. What gives nothing gives its consent to nothing.
+    // Of a stream, what the target does not take would be lost. What gives nothing gives its
+    // consent to nothing.
     let gives = splice::gives(&from);
     if gives && !from.ops.seekable() || from.ops_as::<PipeEnd>().is_some() {
         return Err(Errno::EINVAL);
@@ -159,7 +162,8 @@ pub fn tee(in_fd: i32, out_fd: i32, count: usize, flags: u32) -> SysResult {
     splice::tee(source, target, count, nonblock || from.nonblocking() || to.nonblocking())
 }
 
-/// vmsplice(2). The pages are copied, which a caller cannot tell from a gift that it does not touch again.
+/// vmsplice(2). The pages are copied, which a caller cannot tell from a gift that it does not touch
+/// again.
 pub fn vmsplice(fd: i32, vector: UserAddr, count: usize, flags: u32) -> SysResult {
     if flags & !SPLICE_FLAGS != 0 {
         return Err(Errno::EINVAL);

@@ -48,7 +48,8 @@ pub fn unshare(flags: u64) -> SysResult {
     Ok(0)
 }
 
-/// setns(2): there is one namespace of each kind, and everybody is in it. `EINVAL` for a descriptor of something else.
+/// setns(2): there is one namespace of each kind, and everybody is in it. `EINVAL` for a descriptor
+/// of something else.
 pub fn setns(fd: i32, _kind: u32) -> SysResult {
     paths::file(fd)?;
     Err(Errno::EINVAL)
@@ -92,7 +93,8 @@ pub fn kcmp(pid1: i32, pid2: i32, kind: i32, index1: u64, index2: u64) -> SysRes
         4 => order_of(a.process.sighand.identity(), b.process.sighand.identity()),
         5 => order_if_some(&a.io_context.lock().clone(), &b.io_context.lock().clone()),
         6 => order_if_some(&a.undo.lock().clone(), &b.undo.lock().clone()),
-        // The second index is the address of a `struct kcmp_epoll_slot`: an instance, and which of its entries.
+        // The second index is the address of a `struct kcmp_epoll_slot`: an instance, and which of
+        // its entries.
         7 => {
             let [efd, tfd, toff] = UserPtr::<[u32; 3]>::new(index2).read()?;
             let file = a.files()?.get_any(index1 as i32)?;

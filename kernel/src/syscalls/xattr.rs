@@ -136,7 +136,8 @@ pub fn fremovexattr(fd: i32, name: UserAddr) -> SysResult {
     remove(of_file(fd), name)
 }
 
-/// The file of a call with `dirfd`, path and `AT_*` flags; the descriptor itself may not be `O_PATH`.
+/// The file of a call with `dirfd`, path and `AT_*` flags; the descriptor itself may not be
+/// `O_PATH`.
 fn at(dirfd: i32, path: UserAddr, flags: u32) -> SysResult<Path> {
     let is_empty = path.is_null() || read_path(path)?.is_empty();
     if flags == g::AT_EMPTY_PATH && is_empty && dirfd >= 0 {
@@ -152,7 +153,8 @@ fn check_at(flags: u32) -> SysResult<()> {
     if flags & !AT_FLAGS != 0 { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
-/// The arguments that setxattrat(2) and getxattrat(2) take in memory. `EINVAL` for fewer, `E2BIG` for far more.
+/// The arguments that setxattrat(2) and getxattrat(2) take in memory. `EINVAL` for fewer, `E2BIG`
+/// for far more.
 fn arguments(args: UserAddr, size: usize) -> SysResult<XattrArgs> {
     if size < size_of::<XattrArgs>() {
         return Err(Errno::EINVAL);

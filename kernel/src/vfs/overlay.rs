@@ -1,5 +1,6 @@
-//! Overlays: of mount(2), and one over the root before the program starts (`overlay` on the command line: what is written stays in
-//! memory; `overlay=/dev/NAME`: it stays on that volume, in a directory `upper` beside the `work` that an overlay needs).
+//! Overlays: of mount(2), and one over the root before the program starts (`overlay` on the command
+//! line: what is written stays in memory; `overlay=/dev/NAME`: it stays on that volume, in a
+//! directory `upper` beside the `work` that an overlay needs).
 
 use alloc::format;
 use alloc::string::String;
@@ -21,7 +22,8 @@ pub fn is_device(text: &str) -> bool {
     text.len() > 5 && text.starts_with("/dev/")
 }
 
-/// The overlay that these options ask for. `EINVAL` for options that there are not, `ENOENT` and others for the paths.
+/// The overlay that these options ask for. `EINVAL` for options that there are not, `ENOENT` and
+/// others for the paths.
 pub fn make(data: &str) -> SysResult<Arc<dyn FileSystem>> {
     let options = Options::parse(data)?;
     let lower = options.lower.iter().map(|path| place(path)).collect::<SysResult<_>>()?;
@@ -37,7 +39,8 @@ fn place(path: &str) -> SysResult<Path> {
     with_fs(|ctx| namespace().resolve(ctx, None, path.as_bytes(), LookupFlags::FOLLOW | LookupFlags::DIRECTORY))
 }
 
-/// Lays one over the root, if that is asked for, and makes it the root of the calling process. The error is a message for the user.
+/// Lays one over the root, if that is asked for, and makes it the root of the calling process. The
+/// error is a message for the user.
 pub fn over_root(ns: &Arc<Namespace>) -> Result<(), String> {
     let Some(device) = boot::options("overlay").last() else { return Ok(()) };
     let what = if device.is_empty() { "in memory" } else { device };

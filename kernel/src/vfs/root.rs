@@ -1,5 +1,6 @@
-//! A root on a disk: `root=/dev/NAME` or `root=UUID=...` on the kernel's command line or, where that says nothing, in the image's
-//! manifest. With `ro` it is only read. It lies over the root in memory, which stays empty.
+//! A root on a disk: `root=/dev/NAME` or `root=UUID=...` on the kernel's command line or, where
+//! that says nothing, in the image's manifest. With `ro` it is only read. It lies over the root in
+//! memory, which stays empty.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -15,7 +16,8 @@ use syscall_shim::Errno;
 use arch::boot;
 use task::current;
 
-/// Where a superblock is, and what is looked at in it: `s_magic`, `s_uuid` (Linux Documentation/filesystems/ext4/super.rst).
+/// Where a superblock is, and what is looked at in it: `s_magic`, `s_uuid` (Linux
+/// Documentation/filesystems/ext4/super.rst).
 const SUPERBLOCK: u64 = 1024;
 const MAGIC_AT: usize = 0x38;
 const MAGIC: u16 = 0xef53;
@@ -27,8 +29,8 @@ pub fn is_name(text: &str) -> bool {
     text.strip_prefix("UUID=").map_or_else(|| text.len() > 5 && text.starts_with("/dev/"), |id| parse_uuid(id).is_some())
 }
 
-/// Mounts the disk that is asked for, if one is, and makes it the root of the calling process. Whether there is one; the error is a
-/// message for the user.
+/// Mounts the disk that is asked for, if one is, and makes it the root of the calling process.
+/// Whether there is one; the error is a message for the user.
 pub fn mount(ns: &Namespace, from_image: Option<&[u8]>) -> Result<bool, String> {
     let from_image = from_image.map(String::from_utf8_lossy);
     let Some(wanted) = boot::options("root").last().or(from_image.as_deref()) else { return Ok(false) };

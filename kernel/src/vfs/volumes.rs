@@ -1,5 +1,6 @@
-//! Volumes: disks that are mounted before the program starts (`volume=DEVICE:DIRECTORY[:ro]` on the command line). They are written
-//! out and marked clean at the end of the machine, as all file systems are.
+//! Volumes: disks that are mounted before the program starts (`volume=DEVICE:DIRECTORY[:ro]` on the
+//! command line). They are written out and marked clean at the end of the machine, as all file
+//! systems are.
 
 use alloc::format;
 use alloc::string::String;

@@ -9,7 +9,8 @@ pub use core::sync::atomic;
 
 #[cfg(not(target_os = "none"))]
 pub use host::*;
-// Tests try other orders of the steps of their threads in each run: every step on an atomic may be followed by another thread's.
+// Tests try other orders of the steps of their threads in each run: every step on an atomic may be
+// followed by another thread's.
 #[cfg(test)]
 pub use shuttle::hint::spin_loop as relax;
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! Locks.
 //!
-//! The kernel is preempted only where it says so, so a [`SpinLock`] may be held with interrupts on as long as no interrupt
-//! handler takes it. What interrupt handlers touch (run queues, wait queues, timers, pending signals, the heap) is behind an
-//! [`IrqSpinLock`]. Only a [`SleepMutex`] or a [`SleepRwLock`] may be held over something that can sleep: a page fault, a copy to or from the
-//! application, a disk read.
+//! The kernel is preempted only where it says so, so a [`SpinLock`] may be held with interrupts on
+//! as long as no interrupt handler takes it. What interrupt handlers touch (run queues, wait
+//! queues, timers, pending signals, the heap) is behind an [`IrqSpinLock`]. Only a [`SleepMutex`]
+//! or a [`SleepRwLock`] may be held over something that can sleep: a page fault, a copy to or from
+//! the application, a disk read.
 //!
-//! With an [`IrqSpinLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a handler that wants the former.
-//! Kernels with debug assertions check that ([`order`]), that locks are always taken in the same order, that no spinning one is held
-//! across a sleep, and none over a wait that another party decides.
+//! With an [`IrqSpinLock`] held no [`SpinLock`] is taken: its holder may be interrupted by a
+//! handler that wants the former. Kernels with debug assertions check that ([`order`]), that locks
+//! are always taken in the same order, that no spinning one is held across a sleep, and none over a
+//! wait that another party decides.
 //!
-//! Whoever has to sleep does so in a [`wait::WaitQueue`]; the tasks above say how, by the trait [`scheduler::Scheduler`].
+//! Whoever has to sleep does so in a [`wait::WaitQueue`]; the tasks above say how, by the trait
+//! [`scheduler::Scheduler`].
 #![no_std]
 
 extern crate alloc;

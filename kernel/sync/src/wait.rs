@@ -366,8 +366,8 @@ pub fn wait_uninterruptible<T>(queue: &WaitQueue, condition: impl FnMut() -> Opt
     }
 }
 
-/// Sleeps until `condition` gives something, or until `deadline`, whatever signals come, as one of those in each of `queues` of whom a
-/// wake-up needs only one.
+/// Sleeps until `condition` gives something, or until `deadline`, whatever signals come, as one of
+/// those in each of `queues` of whom a wake-up needs only one.
 pub fn wait_uninterruptible_in<T, const N: usize>(
     queues: [&WaitQueue; N],
     deadline: u64,

@@ -1,4 +1,5 @@
-//! Process accounting (acct(2)): a record for each process that ends, as acct(5) has it, in version 3.
+//! Process accounting (acct(2)): a record for each process that ends, as acct(5) has it, in version
+//! 3.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,13 @@
-//! Where the kernel itself has a thread go on: in a signal's handler, where one returns to, where a call is made again, at a
-//! program's start. No branch of the program's leads there.
+//! Where the kernel itself has a thread go on: in a signal's handler, where one returns to, where a
+//! call is made again, at a program's start. No branch of the program's leads there.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arch::trap::TrapFrame;
 
-/// Interrupts that may find the thread there one after the other before it is taken to have come back in the same state. Several
-/// may be due when it goes on; that it executes nothing between so many does not happen.
+/// Interrupts that may find the thread there one after the other before it is taken to have come
+/// back in the same state. Several may be due when it goes on; that it executes nothing between so
+/// many does not happen.
 const MAX_INTERRUPTS: u32 = 64;
 
 /// The place, by all registers: a thread that is there again has mostly changed one.
@@ -23,8 +24,8 @@ impl Arrival {
         self.interrupts.store(0, Ordering::Relaxed);
     }
 
-    /// Whether an interrupt has found the thread with the registers that it was sent on with, and so may have come before anything was
-    /// executed. To be asked once for each.
+    /// Whether an interrupt has found the thread with the registers that it was sent on with, and
+    /// so may have come before anything was executed. To be asked once for each.
     pub fn is_at(&self, frame: &TrapFrame) -> bool {
         self.registers.load(Ordering::Relaxed) == digest(frame)
             && self.interrupts.fetch_add(1, Ordering::Relaxed) < MAX_INTERRUPTS

@@ -27,7 +27,8 @@ pub enum CpuKind {
 pub enum Clock {
     /// Time of day; clock_settime(2) moves it.
     Realtime,
-    /// International atomic time: the time of day, and the leap seconds that adjtimex(2) was told of.
+    /// International atomic time: the time of day, and the leap seconds that adjtimex(2) was told
+    /// of.
     Tai,
     /// Time since boot. The machine never suspends, so `CLOCK_BOOTTIME` is the same.
     Monotonic,
@@ -48,8 +49,8 @@ const CPUCLOCK_VIRT: i32 = 1;
 const CPUCLOCK_MAX: i32 = 3;
 
 impl Clock {
-    /// The clock that `id` names (`CLOCK_*`, or one of clock_getcpuclockid(3)). `EINVAL` for others, among them the clocks
-    /// that wake a suspended machine: there is no device that could.
+    /// The clock that `id` names (`CLOCK_*`, or one of clock_getcpuclockid(3)). `EINVAL` for
+    /// others, among them the clocks that wake a suspended machine: there is no device that could.
     pub fn from_id(id: i32) -> SysResult<Self> {
         if id < 0 {
             return Self::of_task(id);
@@ -64,7 +65,8 @@ impl Clock {
         })
     }
 
-    /// Whether the clock is one that is only read, or that would wake a machine that sleeps: no device here could.
+    /// Whether the clock is one that is only read, or that would wake a machine that sleeps: no
+    /// device here could.
     pub fn has_no_timers(id: i32) -> bool {
         matches!(
             u32::try_from(id),
@@ -159,7 +161,8 @@ fn tai_ahead() -> i64 {
     i64::from(clock::tai_offset()) * NSEC_PER_SEC as i64
 }
 
-/// Sets the time of day (clock_settime(2)), and has everybody who waits for a time of day look again.
+/// Sets the time of day (clock_settime(2)), and has everybody who waits for a time of day look
+/// again.
 pub fn set_realtime(ns: u64) {
     clock::set_realtime_ns(ns);
     was_set();
@@ -171,8 +174,9 @@ pub fn set_tai_offset(seconds: i32) {
     was_set();
 }
 
-/// A second is inserted into the time of day (`leaps` is -1), or left out (1). For interrupt context: sleepers look again, and
-/// timers when they expire, which is no later than before but for one that has a second less to go.
+/// A second is inserted into the time of day (`leaps` is -1), or left out (1). For interrupt
+/// context: sleepers look again, and timers when they expire, which is no later than before but for
+/// one that has a second less to go.
 pub(super) fn leap(leaps: i32) {
     clock::set_realtime_ns(clock::realtime_ns().saturating_add_signed(i64::from(leaps) * NSEC_PER_SEC as i64));
     clock::set_tai_offset(clock::tai_offset() - leaps);

@@ -269,7 +269,8 @@ fn set_up(child: &Task, args: &CloneArgs) {
     sched::prepare(child, &frame, fs_base);
 }
 
-/// Adds a thread to the caller's process. `None` if that is ending: it must not get a thread that nobody told to end.
+/// Adds a thread to the caller's process. `None` if that is ending: it must not get a thread that
+/// nobody told to end.
 fn enter_thread(parent: &Task, child: &Arc<Task>) -> Option<()> {
     // The caller may have been given filters since.
     let _old_filters = {

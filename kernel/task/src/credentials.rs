@@ -7,8 +7,9 @@ pub use caller::{ALL_CAPABILITIES, Credentials};
 use super::current;
 use super::thread::Task;
 
-/// Whether the caller, as the user `uid` and the group `gid`, may look into `task` (`__ptrace_may_access`; ptrace(2), "Ptrace access mode
-/// checking"): its own process, one of the same user that can do no more and may be dumped, or with the privilege any.
+/// Whether the caller, as the user `uid` and the group `gid`, may look into `task`
+/// (`__ptrace_may_access`; ptrace(2), "Ptrace access mode checking"): its own process, one of the
+/// same user that can do no more and may be dumped, or with the privilege any.
 pub fn may_inspect(task: &Task, uid: u32, gid: u32) -> bool {
     const CAP_SYS_PTRACE: u32 = 19;
     const SUID_DUMP_USER: u32 = 1;

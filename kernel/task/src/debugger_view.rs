@@ -1,4 +1,5 @@
-//! What a debugger reads of tasks, without knowing the types of the kernel: a list of them, and where in a task it finds what.
+//! What a debugger reads of tasks, without knowing the types of the kernel: a list of them, and
+//! where in a task it finds what.
 //!
 //! With `gdb` on the command line only; skiff/src/gdb/skiff.py is the reader.
 
@@ -29,7 +30,8 @@ struct Slot {
 #[unsafe(export_name = "skiff_tasks")]
 static TASKS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
-/// Slots of the list that have ever been in use, the first ones; one more than there are where some task found none.
+/// Slots of the list that have ever been in use, the first ones; one more than there are where some
+/// task found none.
 #[unsafe(export_name = "skiff_tasks_used")]
 static USED: AtomicU64 = AtomicU64::new(0);
 

@@ -1,4 +1,5 @@
-//! What tasks are doing, for panics and for the host's watchdog. Prints to the serial port and waits for no lock.
+//! What tasks are doing, for panics and for the host's watchdog. Prints to the serial port and
+//! waits for no lock.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,10 +50,11 @@ pub fn current_task() {
     print_calls(task);
 }
 
-/// What this CPU does; the one that comes first then shows every task, unless only the CPUs' stacks are wanted. For an NMI, which
-/// all CPUs get at about the same time: they take turns.
+/// What this CPU does; the one that comes first then shows every task, unless only the CPUs' stacks
+/// are wanted. For an NMI, which all CPUs get at about the same time: they take turns.
 pub fn this_cpu(frame: &TrapFrame) {
-    /// Turns to wait for the others, each as long as a pause; one that never ends must not keep the rest from showing.
+    /// Turns to wait for the others, each as long as a pause; one that never ends must not keep the
+    /// rest from showing.
     const MAX_PAUSES: u32 = 50_000_000;
     static TURN: AtomicBool = AtomicBool::new(false);
     static ALL_SHOWN: AtomicBool = AtomicBool::new(false);

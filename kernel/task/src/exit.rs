@@ -13,14 +13,15 @@ use super::{accounting, current, current_arc, family, sched, signal, table};
 use crate::upcalls::above;
 use usermem::{UserAddr, UserPtr};
 
-/// Ends the whole process with wait status `status` (`code << 8`, or the number of the signal that killed it): `exit_group(2)`.
+/// Ends the whole process with wait status `status` (`code << 8`, or the number of the signal that
+/// killed it): `exit_group(2)`.
 pub fn exit_group(status: u32) -> ! {
     begin_group_exit(&current().process, status);
     exit_thread()
 }
 
-/// Marks a process as ending and wakes its threads to notice. The first status given counts: whether it was this one. Usable from
-/// interrupt handlers; no lock of signals is held.
+/// Marks a process as ending and wakes its threads to notice. The first status given counts:
+/// whether it was this one. Usable from interrupt handlers; no lock of signals is held.
 pub fn begin_group_exit(process: &Process, status: u32) -> bool {
     {
         let _threads = process.threads.lock();
@@ -63,7 +64,8 @@ fn end_thread(status: u32) -> ! {
     let task = current_arc();
     let process = task.process.clone();
     {
-        // Several may end at the same time, and be a while about it: who comes here last is the last.
+        // Several may end at the same time, and be a while about it: who comes here last is the
+        // last.
         let threads = process.threads.lock();
         if process.ending_threads.fetch_add(1, Ordering::Relaxed) + 1 == threads.len() {
             process.decide_exit(status);
@@ -90,7 +92,8 @@ fn end_thread(status: u32) -> ! {
         accounting::process_ends(&process, &task, process.exit_status.load(Ordering::Acquire));
         process.leave_space(&process.mm());
     }
-    // Closing files may sleep, so it happens here and not in a destructor. The table is dropped with its last user.
+    // Closing files may sleep, so it happens here and not in a destructor. The table is dropped
+    // with its last user.
     let files = task.files.lock().take();
     drop(files);
     drop(task.seccomp.release());
@@ -113,7 +116,8 @@ fn end_thread(status: u32) -> ! {
     unreachable!("a dead task was scheduled")
 }
 
-/// What Linux's `mm_release` does where a thread leaves its address space: robust futexes, and the word that joiners wait for.
+/// What Linux's `mm_release` does where a thread leaves its address space: robust futexes, and the
+/// word that joiners wait for.
 pub(super) fn release_user_state(task: &Task) {
     super::futex::exit_robust_list(task);
     let clear = task.clear_child_tid.swap(0, Ordering::AcqRel);
@@ -143,8 +147,8 @@ fn end_process(process: &Arc<Process>) {
     process.exit_wait.wake_all();
 }
 
-/// Waits until the calling thread is the only one of its process, having told the others to end (for `execve`). `EAGAIN` if
-/// another thread told this one first, or the process ends.
+/// Waits until the calling thread is the only one of its process, having told the others to end
+/// (for `execve`). `EAGAIN` if another thread told this one first, or the process ends.
 pub fn end_other_threads() -> SysResult<()> {
     let task = current_arc();
     let process = &task.process;

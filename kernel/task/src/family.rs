@@ -17,11 +17,12 @@ use super::thread::Task;
 use super::{current, exit, table};
 use sync::{SpinGuard, SpinLock};
 
-/// The process that the image is made for: orphans become its children, and the virtual machine ends with it.
+/// The process that the image is made for: orphans become its children, and the virtual machine
+/// ends with it.
 pub const FIRST_PID: i32 = 1;
 
-/// Held by whoever changes which process is whose child, or a process's group or session. Taken before every other lock of
-/// tasks and signals.
+/// Held by whoever changes which process is whose child, or a process's group or session. Taken
+/// before every other lock of tasks and signals.
 static FAMILY: SpinLock<()> = SpinLock::new(());
 
 /// Keeps relations, groups and sessions as they are.
@@ -38,8 +39,9 @@ pub enum Relation {
     Sibling,
 }
 
-/// Enters a new process with its one thread: from now on it can be found, signalled and waited for. `None` if the calling thread
-/// must end, or its process has been sent more signals as one of many than `broadcast_seq`, which nobody would tell the child.
+/// Enters a new process with its one thread: from now on it can be found, signalled and waited for.
+/// `None` if the calling thread must end, or its process has been sent more signals as one of many
+/// than `broadcast_seq`, which nobody would tell the child.
 pub fn enter(child: &Arc<Process>, thread: &Arc<Task>, relation: Relation, broadcast_seq: u32) -> Option<()> {
     let me = current();
     let _family = FAMILY.lock();
@@ -162,8 +164,9 @@ fn parent_died(child: &Process) {
     }
 }
 
-/// The last thread of `process` has ended: children go to the next reaper, stopped groups that nobody can continue any more
-/// are continued, the parent is told. The process is a zombie then, or gone if the parent does not want to know.
+/// The last thread of `process` has ended: children go to the next reaper, stopped groups that
+/// nobody can continue any more are continued, the parent is told. The process is a zombie then, or
+/// gone if the parent does not want to know.
 pub fn process_ended(process: &Arc<Process>) {
     let _family = FAMILY.lock();
     let reaper = reaper_for(process);
@@ -189,7 +192,8 @@ pub fn process_ended(process: &Arc<Process>) {
     }
 }
 
-/// Who gets the children of `process`: the nearest ancestor that asked for orphans, else the first process.
+/// Who gets the children of `process`: the nearest ancestor that asked for orphans, else the first
+/// process.
 fn reaper_for(process: &Arc<Process>) -> Arc<Process> {
     let mut ancestor = process.parent();
     while let Some(candidate) = ancestor {
@@ -202,7 +206,8 @@ fn reaper_for(process: &Arc<Process>) -> Arc<Process> {
     table::process(FIRST_PID).unwrap_or_else(|| process.clone())
 }
 
-/// Sends a zombie's exit signal. A parent that ignores `SIGCHLD` or has set `SA_NOCLDWAIT` never hears of it again.
+/// Sends a zombie's exit signal. A parent that ignores `SIGCHLD` or has set `SA_NOCLDWAIT` never
+/// hears of it again.
 fn tell_parent(child: &Arc<Process>, parent: &Arc<Process>) {
     let signal = u32::try_from(child.exit_signal.load(Ordering::Relaxed)).ok().and_then(Signal::new);
     let action = parent.sighand.action(Signal::SIGCHLD);
@@ -236,8 +241,8 @@ pub fn describe(status: u32) -> (i32, i32) {
     }
 }
 
-/// Removes an ended child from the process table: it was waited for. What it used counts for the parent. The caller holds the family's
-/// lock.
+/// Removes an ended child from the process table: it was waited for. What it used counts for the
+/// parent. The caller holds the family's lock.
 pub fn reap(parent: &Process, child: &Arc<Process>, _family: &SpinGuard<'static, ()>) {
     parent.children.lock().remove(child);
     table::remove_process(child.pid);
@@ -256,7 +261,8 @@ pub fn end_all_others(first: &Arc<Process>) {
             exit::begin_group_exit(&process, u32::from(Signal::SIGKILL.number()));
         }
     }
-    // Each of them becomes a child of the first process at the latest when the last one between them ends.
+    // Each of them becomes a child of the first process at the latest when the last one between
+    // them ends.
     super::wait::wait_uninterruptible(&first.child_wait, || others().next().is_none().then_some(()));
 }
 

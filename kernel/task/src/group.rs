@@ -12,11 +12,13 @@ use super::signal::pending::Queued;
 use super::signal::send::post_to_process;
 use super::table::{self, Receivers, broadcast};
 
-/// The signals that a process is sent as one of many. A child that it is making just then is not among the many, so that would
-/// be spared: clone(2) begins anew when such a signal has come between.
+/// The signals that a process is sent as one of many. A child that it is making just then is not
+/// among the many, so that would be spared: clone(2) begins anew when such a signal has come
+/// between.
 #[derive(Default)]
 pub struct BroadcastSeq {
-    /// How many there were. Counted with the table of processes locked, when the receivers are chosen.
+    /// How many there were. Counted with the table of processes locked, when the receivers are
+    /// chosen.
     begun: AtomicU32,
     /// How many of them have arrived.
     arrived: AtomicU32,
@@ -33,7 +35,8 @@ impl BroadcastSeq {
         self.arrived.fetch_add(1, Ordering::Release);
     }
 
-    /// How many have been sent, all of which have arrived. They do not take long: who sends neither sleeps nor is preempted.
+    /// How many have been sent, all of which have arrived. They do not take long: who sends neither
+    /// sleeps nor is preempted.
     pub(super) fn count(&self) -> u32 {
         loop {
             let arrived = self.arrived.load(Ordering::Acquire);
@@ -60,7 +63,8 @@ fn session_of(process: &Process) -> i32 {
 
 pub use table::group as members;
 
-/// Whether no member of the group has a parent in another group of the session, who could continue it.
+/// Whether no member of the group has a parent in another group of the session, who could continue
+/// it.
 pub fn is_orphaned(pgid: i32) -> bool {
     is_orphaned_without(pgid, None)
 }
@@ -72,8 +76,9 @@ fn is_orphaned_without(pgid: i32, ended: Option<&Process>) -> bool {
     })
 }
 
-/// `process` has lost `parent`, or the other way round: if that made an orphan of the group, and one of it is stopped, all are
-/// sent `SIGHUP` and `SIGCONT` (setpgid(2)). The caller holds the family's lock.
+/// `process` has lost `parent`, or the other way round: if that made an orphan of the group, and
+/// one of it is stopped, all are sent `SIGHUP` and `SIGCONT` (setpgid(2)). The caller holds the
+/// family's lock.
 pub fn release_if_orphaned(process: &Process, parent: &Process) {
     let pgid = group_of(process);
     if group_of(parent) == pgid || session_of(parent) != session_of(process) {
@@ -116,7 +121,8 @@ pub fn set(caller: &Arc<Process>, target: &Arc<Process>, pgid: i32) -> SysResult
     })
 }
 
-/// setsid(2): a session and a group of its own, without a terminal. `EPERM` where the group exists already.
+/// setsid(2): a session and a group of its own, without a terminal. `EPERM` where the group exists
+/// already.
 pub fn new_session(process: &Process) -> SysResult<()> {
     let _family = family::lock();
     if session_of(process) == process.pid || members(process.pid).next().is_some() {

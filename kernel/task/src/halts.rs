@@ -1,5 +1,6 @@
-//! Which `hlt` instructions a process has executed of late. That nothing else leads behind one is a search of all its code: who executes
-//! many, and steps over them in a handler, has it done once a second.
+//! Which `hlt` instructions a process has executed of late. That nothing else leads behind one is a
+//! search of all its code: who executes many, and steps over them in a handler, has it done once a
+//! second.
 
 use super::Instant;
 
@@ -15,7 +16,8 @@ pub struct Halts {
 }
 
 impl Halts {
-    /// Whether the `hlt` in front of `rip` was executed, as far as a search not long before `now` told.
+    /// Whether the `hlt` in front of `rip` was executed, as far as a search not long before `now`
+    /// told.
     pub fn is_known(&self, rip: u64, now: Instant) -> bool {
         self.places.iter().any(|(place, until)| *place == rip && now < *until)
     }

@@ -43,7 +43,8 @@ impl Context for Machine {
     }
 }
 
-/// From now on the order of locks is checked. Boot does much with interrupts off before anybody else runs.
+/// From now on the order of locks is checked. Boot does much with interrupts off before anybody
+/// else runs.
 pub fn check() {
     sync::order::start(&Machine);
 }

@@ -1,11 +1,13 @@
 //! Tasks: threads, the processes they belong to, and how they are scheduled, sleep, start and end.
 //!
-//! From below to above: `thread`, `process` and `table` are what there is; `sched`, `timer`, `clock` and
-//! `wait` are time; `signal`, `futex`, `seccomp` and `rseq` are what threads do to each other and have
-//! done to them; `clone`, `exec`, `exit`, `family` and `reap` are lives; `core_dump` and `dump` tell of
-//! them. What lies above, as files, traces and the entry of system calls, is reached by [`upcalls`].
+//! From below to above: `thread`, `process` and `table` are what there is; `sched`, `timer`,
+//! `clock` and `wait` are time; `signal`, `futex`, `seccomp` and `rseq` are what threads do to each
+//! other and have done to them; `clone`, `exec`, `exit`, `family` and `reap` are lives; `core_dump`
+//! and `dump` tell of them. What lies above, as files, traces and the entry of system calls, is
+//! reached by [`upcalls`].
 //!
-//! Unsafe code is where a stack is switched or laid out, and where lists of counted tasks are linked.
+//! Unsafe code is where a stack is switched or laid out, and where lists of counted tasks are
+//! linked.
 // A task's registers are the processor's; `kernel/tests` runs what needs none.
 #![cfg(target_os = "none")]
 #![no_std]

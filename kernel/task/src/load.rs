@@ -1,7 +1,9 @@
-//! Load averages (proc_loadavg(5)): how many tasks were ready to run, averaged over 1, 5 and 15 minutes.
+//! Load averages (proc_loadavg(5)): how many tasks were ready to run, averaged over 1, 5 and 15
+//! minutes.
 //!
-//! Linux samples every five seconds. That would wake an idle machine, so each run queue adds up ready tasks times nanoseconds as
-//! they change, and the periods that have passed are folded in when somebody schedules or asks.
+//! Linux samples every five seconds. That would wake an idle machine, so each run queue adds up
+//! ready tasks times nanoseconds as they change, and the periods that have passed are folded in
+//! when somebody schedules or asks.
 
 use super::Instant;
 

@@ -1,8 +1,10 @@
-//! How the time of day is kept right: the state behind adjtimex(2), and what it does to the clock (RFC 1589, kernel/time/ntp.c).
+//! How the time of day is kept right: the state behind adjtimex(2), and what it does to the clock
+//! (RFC 1589, kernel/time/ntp.c).
 //!
-//! The clock goes slower or faster by the frequency that was told, by the tick, and for a while to make up an offset: that of the
-//! phase-locked loop, or of adjtime(3). Once in a second, while an offset is left, the rate is set anew. A leap
-//! second that was announced comes at the end of the day of UTC. No pulse per second comes.
+//! The clock goes slower or faster by the frequency that was told, by the tick, and for a while to
+//! make up an offset: that of the phase-locked loop, or of adjtime(3). Once in a second, while an
+//! offset is left, the rate is set anew. A leap second that was announced comes at the end of the
+//! day of UTC. No pulse per second comes.
 
 use alloc::sync::Arc;
 
@@ -50,22 +52,26 @@ const TIME_ERROR: usize = 5;
 const SECONDS_PER_DAY: u64 = 86_400;
 /// There is no leap second to come.
 const NEVER: u64 = u64::MAX;
-/// Microseconds: the largest error that is told (`NTP_PHASE_LIMIT`), and by how much it grows in a second.
+/// Microseconds: the largest error that is told (`NTP_PHASE_LIMIT`), and by how much it grows in a
+/// second.
 const PHASE_LIMIT: i64 = 16_000_000;
 const DRIFT: i64 = 500;
 /// Nanoseconds: the largest offset of the loop (`MAXPHASE`).
 const MAX_PHASE: i64 = 500_000_000;
-/// Nanoseconds a second, times 2^32 (`MAXFREQ_SCALED`), and what a unit of `freq` is of it (`PPM_SCALE`).
+/// Nanoseconds a second, times 2^32 (`MAXFREQ_SCALED`), and what a unit of `freq` is of it
+/// (`PPM_SCALE`).
 const MAX_FREQUENCY: i64 = 500_000 << SCALE;
 const FREQUENCY_UNIT: i64 = 1000 << (SCALE - 16);
 const SCALE: u32 = 32;
-/// Microseconds: a tick, of which there are 100 in a second, and what adjtime(3) makes up in a second.
+/// Microseconds: a tick, of which there are 100 in a second, and what adjtime(3) makes up in a
+/// second.
 const TICK: i64 = 10_000;
 const TICKS: i64 = 100;
 const SLEW: i64 = 500;
 const MAX_CONSTANT: i64 = 10;
 const MAX_TAI: i64 = 100_000;
-/// The loop's gain (`SHIFT_PLL`, `SHIFT_FLL`), and the seconds between updates from which it may lock on frequency.
+/// The loop's gain (`SHIFT_PLL`, `SHIFT_FLL`), and the seconds between updates from which it may
+/// lock on frequency.
 const SHIFT_PLL: u32 = 2;
 const SHIFT_FLL: u32 = 2;
 const MIN_SECONDS: i64 = 256;
@@ -138,7 +144,8 @@ fn shift_right(value: i64, by: u32) -> i64 {
     if value < 0 { -(-value >> by) } else { value >> by }
 }
 
-/// adjtimex(2) for a caller who `may_set` the time: fills in the answer, whose state it returns. `EPERM`, `EINVAL`.
+/// adjtimex(2) for a caller who `may_set` the time: fills in the answer, whose state it returns.
+/// `EPERM`, `EINVAL`.
 pub fn adjust(request: &mut Timex, may_set: bool) -> SysResult {
     check(request, may_set)?;
     if request.modes & adj::SETOFFSET != 0 && request.modes & adj::ADJTIME == 0 {
@@ -270,7 +277,8 @@ impl Discipline {
         }
     }
 
-    /// Has the next second of the time of day looked at while a leap second is announced or has been.
+    /// Has the next second of the time of day looked at while a leap second is announced or has
+    /// been.
     fn watch_leap(&mut self) {
         let wanted = self.status & (sta::INS | sta::DEL) != 0 || self.leap != Leap::Ok;
         if !wanted || self.watches_leap {
@@ -281,7 +289,8 @@ impl Discipline {
         timer::call_at(clock::monotonic_ns() + NSEC_PER_SEC - into_second, Arc::new(leap_tick));
     }
 
-    /// The second `now` of the time of day has begun (`second_overflow`). Answers by how much the clock leaps.
+    /// The second `now` of the time of day has begun (`second_overflow`). Answers by how much the
+    /// clock leaps.
     fn leap_second(&mut self, now: u64) -> i32 {
         let midnight = |from: u64| from.next_multiple_of(SECONDS_PER_DAY);
         match self.leap {

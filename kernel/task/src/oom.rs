@@ -1,8 +1,9 @@
 //! Out of memory: which process ends so that the others can go on.
 //!
-//! As in Linux, it is the one that has most, by resident pages and page tables, with `oom_score_adj` in thousandths of all memory; none
-//! with -1000. Its private memory is taken from it at once, whatever its threads wait for, and only where that is not enough is its end
-//! waited for. The first process is not spared: the machine ends with it, and says what it lacks.
+//! As in Linux, it is the one that has most, by resident pages and page tables, with
+//! `oom_score_adj` in thousandths of all memory; none with -1000. Its private memory is taken from
+//! it at once, whatever its threads wait for, and only where that is not enough is its end waited
+//! for. The first process is not spared: the machine ends with it, and says what it lacks.
 
 use alloc::sync::Weak;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -29,14 +30,16 @@ const POLL_INTERVAL_NS: u64 = 2_000_000;
 /// The last process that was chosen, and when.
 type Last = Option<(Weak<Process>, Instant)>;
 
-/// Held by who chooses. The address spaces' locks are taken while it is held; nobody waits for memory with one of those.
+/// Held by who chooses. The address spaces' locks are taken while it is held; nobody waits for
+/// memory with one of those.
 static CHOICE: SleepMutex<Last> = SleepMutex::new(None);
 /// Nobody wakes it: see [`POLL_INTERVAL_NS`].
 static WAITING: WaitQueue = WaitQueue::new();
 /// The kernel's heap begins to use its reserve up.
 static CALLED_FOR: AtomicBool = AtomicBool::new(false);
 
-/// Has the current thread, or another, see to memory on its way out of the kernel. Callable from everywhere.
+/// Has the current thread, or another, see to memory on its way out of the kernel. Callable from
+/// everywhere.
 pub fn call_for() {
     CALLED_FOR.store(true, Ordering::Relaxed);
     this_cpu().need_resched.store(true, Ordering::Relaxed);
@@ -49,8 +52,8 @@ pub fn answer() {
     }
 }
 
-/// Sees to it that programs can have `pages` more. Whether the calling thread goes on: otherwise its process is one of those that end,
-/// or is ending anyway. May sleep, for a bounded time.
+/// Sees to it that programs can have `pages` more. Whether the calling thread goes on: otherwise
+/// its process is one of those that end, or is ending anyway. May sleep, for a bounded time.
 pub fn relieve(pages: u64) -> bool {
     let task = current();
     loop {

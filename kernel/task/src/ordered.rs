@@ -1,5 +1,5 @@
-//! Members in the order in which they came, each taken out by the place that it was given: whatever their number, nobody looks for
-//! one of them.
+//! Members in the order in which they came, each taken out by the place that it was given: whatever
+//! their number, nobody looks for one of them.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -76,11 +76,13 @@ impl<T: HasPlace> Ordered<T> {
     }
 }
 
-/// How many members are looked up at a time where a list is gone through that others change meanwhile.
+/// How many members are looked up at a time where a list is gone through that others change
+/// meanwhile.
 const BATCH: usize = 32;
 
-/// Goes through what others change meanwhile, without a copy of it: `look_up` gives what there is from a key on, with its keys, in
-/// their order, to be kept. What comes or goes meanwhile is among the answers or not.
+/// Goes through what others change meanwhile, without a copy of it: `look_up` gives what there is
+/// from a key on, with its keys, in their order, to be kept. What comes or goes meanwhile is among
+/// the answers or not.
 pub fn in_batches<K: Copy, T>(
     first: K,
     look_up: impl Fn(K, &mut Batch<K, T>),

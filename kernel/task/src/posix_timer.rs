@@ -1,10 +1,12 @@
 //! Timers that send signals: timer_create(2), setitimer(2), alarm(2), `RLIMIT_CPU`.
 //!
-//! A timer that has sent its signal starts its next period when the signal is taken, so that a slow program is not flooded;
-//! what it missed it learns as the overrun count (timer_getoverrun(2)). Interval timers run on whether or not.
+//! A timer that has sent its signal starts its next period when the signal is taken, so that a slow
+//! program is not flooded; what it missed it learns as the overrun count (timer_getoverrun(2)).
+//! Interval timers run on whether or not.
 //!
-//! A timer on a CPU clock guesses when its time will have been used at the earliest, looks then, and guesses again. While
-//! its process does not run it waits for the scheduler to say that it does.
+//! A timer on a CPU clock guesses when its time will have been used at the earliest, looks then,
+//! and guesses again. While its process does not run it waits for the scheduler to say that it
+//! does.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -41,7 +43,8 @@ pub enum Notify {
     Thread(Weak<Task>, Signal, u64),
     /// A plain signal for the process (setitimer(2)).
     Interval(Signal),
-    /// What `RLIMIT_CPU` says: `SIGXCPU`, and `SIGKILL` once the time on the clock has reached the hard limit.
+    /// What `RLIMIT_CPU` says: `SIGXCPU`, and `SIGKILL` once the time on the clock has reached the
+    /// hard limit.
     CpuLimit,
     /// A look at what `RLIMIT_RTTIME` says.
     RealtimeLimit,
@@ -61,7 +64,8 @@ struct State {
     /// The time on `clock` at which the timer expires.
     expiry: Option<u64>,
     interval: u64,
-    /// `clock` is the timer's own; else it was set relative to the time of day, which must not follow its changes.
+    /// `clock` is the timer's own; else it was set relative to the time of day, which must not
+    /// follow its changes.
     on_monotonic: bool,
     alarm: Option<TimerId>,
     /// Its signal is in a queue.
@@ -125,7 +129,8 @@ impl PosixTimer {
         }
     }
 
-    /// timer_settime(2): `value` is a time on the timer's clock if `absolute`, else from now. Returns the setting before.
+    /// timer_settime(2): `value` is a time on the timer's clock if `absolute`, else from now.
+    /// Returns the setting before.
     pub fn set(&self, new: Setting, absolute: bool) -> Setting {
         let mut state = self.state.lock();
         let old = self.left(&state);
@@ -207,7 +212,8 @@ impl PosixTimer {
             state.alarm = None;
             let Some(expiry) = state.expiry else { return };
             if self.base(&state).now() < expiry {
-                // Time used goes on only while the process runs: the scheduler says when it does again.
+                // Time used goes on only while the process runs: the scheduler says when it does
+                // again.
                 if self.clock.is_cpu() && !process.is_running() {
                     state.dormant = true;
                 } else {
@@ -309,7 +315,8 @@ pub struct ProcessTimers {
 }
 
 impl ProcessTimers {
-    /// timer_create(2). `notify` gets the new id, which is the default `sigev_value`. `EAGAIN` at `RLIMIT_SIGPENDING`.
+    /// timer_create(2). `notify` gets the new id, which is the default `sigev_value`. `EAGAIN` at
+    /// `RLIMIT_SIGPENDING`.
     pub fn create(&self, process: &Arc<Process>, clock: Clock, notify: impl FnOnce(i32) -> Notify) -> SysResult<i32> {
         let charge = Charge::new(current().credentials().uid, process.rlimit(RLIMIT_SIGPENDING)).ok_or(Errno::EAGAIN)?;
         let mut timers = self.posix.lock();
@@ -377,7 +384,8 @@ impl ProcessTimers {
         Ok(slot.get_or_insert_with(|| PosixTimer::new(-1, clock, process, Notify::Interval(signal), None)).clone())
     }
 
-    /// `RLIMIT_CPU` is `soft` and `hard` seconds from now on, or none where that is `RLIM_INFINITY`.
+    /// `RLIMIT_CPU` is `soft` and `hard` seconds from now on, or none where that is
+    /// `RLIM_INFINITY`.
     pub fn set_cpu_limit(&self, process: &Arc<Process>, soft: u64, hard: u64) {
         self.cpu_hard_limit.store(hard.saturating_mul(NSEC_PER_SEC), Ordering::Release);
         let mut limit = self.cpu_limit.lock();
@@ -391,7 +399,8 @@ impl ProcessTimers {
         timer.set(Setting { value, interval: NSEC_PER_SEC }, true);
     }
 
-    /// Has what real-time threads use looked at each `period` of the process's time, or not at all (0).
+    /// Has what real-time threads use looked at each `period` of the process's time, or not at all
+    /// (0).
     pub(super) fn watch_realtime(&self, process: &Arc<Process>, period: u64) {
         let mut limit = self.realtime_limit.lock();
         if limit.is_none() && period == 0 {
@@ -402,7 +411,8 @@ impl ProcessTimers {
         timer.set(Setting { value: period, interval: period }, false);
     }
 
-    /// Calls `f` with each timer, no lock held. There may be many, and memory for a list of them missing.
+    /// Calls `f` with each timer, no lock held. There may be many, and memory for a list of them
+    /// missing.
     fn for_each(&self, f: impl Fn(&Arc<PosixTimer>)) {
         let mut from = i32::MIN;
         loop {
@@ -420,7 +430,8 @@ impl ProcessTimers {
         limit.iter().for_each(&f);
     }
 
-    /// Called when a thread of the process gets a CPU: timers on CPU clocks that gave up waiting start again.
+    /// Called when a thread of the process gets a CPU: timers on CPU clocks that gave up waiting
+    /// start again.
     pub fn process_runs(&self) {
         if !self.uses_cpu_clocks.load(Ordering::Acquire) {
             return;

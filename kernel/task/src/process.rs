@@ -70,7 +70,8 @@ pub struct Ended {
 pub struct Process {
     /// Process id (thread group id).
     pub pid: i32,
-    /// The parent; empty for the first process. Changed by [`super::family`] alone, as are the children.
+    /// The parent; empty for the first process. Changed by [`super::family`] alone, as are the
+    /// children.
     parent: SpinLock<Weak<Process>>,
     /// The parent's id; 0 for the first process.
     pub ppid: AtomicI32,
@@ -78,7 +79,8 @@ pub struct Process {
     pub(super) children: SpinLock<Children>,
     /// Its place among the children of its parent.
     place: AtomicU64,
-    /// The thread of the parent that is in the parent's place for `__WNOTHREAD` and `PR_SET_PDEATHSIG`.
+    /// The thread of the parent that is in the parent's place for `__WNOTHREAD` and
+    /// `PR_SET_PDEATHSIG`.
     pub(super) creator: AtomicI32,
     /// Live threads.
     pub threads: IrqSpinLock<Ordered<Task>>,
@@ -161,7 +163,8 @@ impl HasPlace for Process {
 }
 
 impl Process {
-    /// `PR_MDWE_NO_INHERIT`: children, and the next program, can do again what [`Process::no_exec_gain`] refuses.
+    /// `PR_MDWE_NO_INHERIT`: children, and the next program, can do again what
+    /// [`Process::no_exec_gain`] refuses.
     pub const MDWE_NO_INHERIT: u32 = 2;
     /// Where its address space's address is, for debuggers.
     pub(super) const OFF_SPACE: usize = core::mem::offset_of!(Process, space);
@@ -236,8 +239,8 @@ impl Process {
         child
     }
 
-    /// The process ends with `status` from now on, unless it has been decided with which before: whether it is this one. `threads`
-    /// is locked.
+    /// The process ends with `status` from now on, unless it has been decided with which before:
+    /// whether it is this one. `threads` is locked.
     pub(super) fn decide_exit(&self, status: u32) -> bool {
         let undecided = !self.exiting.load(Ordering::Acquire);
         if undecided {
@@ -247,7 +250,8 @@ impl Process {
         undecided
     }
 
-    /// Gives up the address space, and says so to a parent that waits in vfork(2). The last process to use it clears it.
+    /// Gives up the address space, and says so to a parent that waits in vfork(2). The last process
+    /// to use it clears it.
     pub fn leave_space(&self, mm: &AddressSpace) {
         let peak = mm.peak_rss();
         {
@@ -259,11 +263,12 @@ impl Process {
         self.exit_wait.wake_all();
     }
 
-    /// Calls `f` with the calling thread's address space, without counting another user of it. `f` does not exchange it.
+    /// Calls `f` with the calling thread's address space, without counting another user of it. `f`
+    /// does not exchange it.
     #[inline]
     pub fn with_own_mm<R>(f: impl FnOnce(&AddressSpace) -> R) -> R {
-        // SAFETY: only the one thread that a process has left in execve exchanges it, and not while it is here; others only read
-        // it.
+        // SAFETY: only the one thread that a process has left in execve exchanges it, and not while
+        // it is here; others only read it.
         f(unsafe { super::current().process.mm.peek() })
     }
 
@@ -272,8 +277,8 @@ impl Process {
         self.mm.lock().clone()
     }
 
-    /// What tells the address space from others, without counting another user of it. A thread's own is not replaced
-    /// while it looks.
+    /// What tells the address space from others, without counting another user of it. A thread's
+    /// own is not replaced while it looks.
     #[inline]
     pub fn space(&self) -> usize {
         self.space.load(Ordering::Relaxed)

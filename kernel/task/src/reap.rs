@@ -80,8 +80,8 @@ impl Wanted {
         }
     }
 
-    /// The oldest child with something to tell. However many live, only those are looked at that can have: all for stops, those that
-    /// have ended else.
+    /// The oldest child with something to tell. However many live, only those are looked at that
+    /// can have: all for stops, those that have ended else.
     fn find(&self, parent: &Process) -> Found {
         let one = self.one();
         let children = parent.children.lock();
@@ -119,7 +119,8 @@ impl Wanted {
     }
 }
 
-/// Looks once: `None` if a child that is waited for has nothing to tell yet, `ECHILD` if there is no such child.
+/// Looks once: `None` if a child that is waited for has nothing to tell yet, `ECHILD` if there is
+/// no such child.
 fn look(parent: &Process, wanted: &Wanted) -> Option<SysResult<Report>> {
     // Dropped after the lock is free: it may be the last reference.
     let found;
@@ -138,7 +139,8 @@ fn look(parent: &Process, wanted: &Wanted) -> Option<SysResult<Report>> {
     }
 }
 
-/// Waits for a child to change state. `None` with `WNOHANG` if none has. `ECHILD`; a signal interrupts the wait.
+/// Waits for a child to change state. `None` with `WNOHANG` if none has. `ECHILD`; a signal
+/// interrupts the wait.
 pub fn wait(wanted: &Wanted) -> SysResult<Option<Report>> {
     let process = &current().process;
     if wanted.options.contains(WaitOptions::WNOHANG) {

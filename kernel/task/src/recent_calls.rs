@@ -9,7 +9,8 @@ const WORDS: usize = 8;
 const EMPTY: u64 = u64::MAX;
 const RUNNING: u64 = i64::MIN as u64;
 
-/// A ring of the last [`LENGTH`] calls. The owning thread writes it; dumps read it, torn entries included.
+/// A ring of the last [`LENGTH`] calls. The owning thread writes it; dumps read it, torn entries
+/// included.
 pub struct RecentCalls {
     next: AtomicUsize,
     calls: [[AtomicU64; WORDS]; LENGTH],
@@ -60,7 +61,8 @@ impl RecentCalls {
         self.next.store(next.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Calls `f` with the remembered calls, oldest first; the last one may still run. Allocates nothing.
+    /// Calls `f` with the remembered calls, oldest first; the last one may still run. Allocates
+    /// nothing.
     pub fn for_each(&self, f: impl FnMut(Call)) {
         let next = self.next.load(Ordering::Relaxed) % LENGTH;
         let running = self.calls[next][5].load(Ordering::Relaxed) == RUNNING;

@@ -62,7 +62,8 @@ fn cpu() -> u32 {
     arch::percpu::this_cpu().id.get()
 }
 
-/// Has all other threads that use `mm` start the critical section anew that they are in, before they execute more of it.
+/// Has all other threads that use `mm` start the critical section anew that they are in, before
+/// they execute more of it.
 pub fn restart_sections(mm: &Arc<AddressSpace>) {
     let me = current();
     let registered = |task: &Arc<Task>| task.rseq.load(Ordering::Relaxed) != 0 && !core::ptr::eq(&**task, me);
@@ -71,8 +72,9 @@ pub fn restart_sections(mm: &Arc<AddressSpace>) {
     }
 }
 
-/// Called when the thread was switched away from the application or is about to run a signal handler: tells it its CPU, and
-/// if it was inside a critical section, sends it to the section's abort handler.
+/// Called when the thread was switched away from the application or is about to run a signal
+/// handler: tells it its CPU, and if it was inside a critical section, sends it to the section's
+/// abort handler.
 pub fn abort_section(frame: &mut TrapFrame) {
     let task = current();
     let addr = task.rseq.load(Ordering::Relaxed);

@@ -1,7 +1,8 @@
-//! `RLIMIT_RTTIME`: how long a thread may run by a real-time policy without once sleeping (getrlimit(2)).
+//! `RLIMIT_RTTIME`: how long a thread may run by a real-time policy without once sleeping
+//! (getrlimit(2)).
 //!
-//! While there is such a limit, the process's threads are looked at each 10 ms of its time, as Linux does at each tick: one that has slept
-//! since begins anew.
+//! While there is such a limit, the process's threads are looked at each 10 ms of its time, as
+//! Linux does at each tick: one that has slept since begins anew.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -46,8 +47,9 @@ fn used(task: &Task) -> u64 {
     now.saturating_sub(task.rt_use.since.load(Ordering::Relaxed))
 }
 
-/// Sends what the limit says: `SIGKILL` at the hard one, `SIGXCPU` at the soft one, which is a second later the next time. Interrupt
-/// context: where somebody holds the limits, the next look will do.
+/// Sends what the limit says: `SIGKILL` at the hard one, `SIGXCPU` at the soft one, which is a
+/// second later the next time. Interrupt context: where somebody holds the limits, the next look
+/// will do.
 pub(super) fn look(process: &Arc<Process>) {
     let most = process.threads.lock().iter().map(|task| used(task)).max().unwrap_or(0) / NS_PER_US;
     let Some(mut limits) = process.rlimits.try_lock() else { return };

@@ -1,13 +1,15 @@
 //! seccomp(2): which system calls a thread may make.
 //!
-//! A thread has a mode and, in the mode of filters, a chain of them: its own and those it has inherited, the newest first. All of
-//! them judge each call, and the strictest verdict counts. The chain is shared with the threads and children that have inherited it.
+//! A thread has a mode and, in the mode of filters, a chain of them: its own and those it has
+//! inherited, the newest first. All of them judge each call, and the strictest verdict counts. The
+//! chain is shared with the threads and children that have inherited it.
 //!
-//! What all of a chain let through whatever the arguments is known beforehand, a bit for each call ([`Allowed`]): filters run for
-//! the others only.
+//! What all of a chain let through whatever the arguments is known beforehand, a bit for each call
+//! ([`Allowed`]): filters run for the others only.
 //!
-//! Calls are looked at on the long way only ([`Upcalls::inspect_calls`](crate::upcalls::Upcalls::inspect_calls)), which the machine takes from the first filter on: without
-//! one, nothing here costs anything.
+//! Calls are looked at on the long way only
+//! ([`Upcalls::inspect_calls`](crate::upcalls::Upcalls::inspect_calls)), which the machine takes
+//! from the first filter on: without one, nothing here costs anything.
 
 pub mod notify;
 
@@ -32,13 +34,15 @@ use usermem::UserAddr;
 
 /// `AUDIT_ARCH_X86_64`
 pub const ARCH: u32 = 0xc000_003e;
-/// Most instructions of a chain, where each filter counts as so many more ([`OVERHEAD`]): `MAX_INSNS_PER_PATH`.
+/// Most instructions of a chain, where each filter counts as so many more ([`OVERHEAD`]):
+/// `MAX_INSNS_PER_PATH`.
 const PATH_MAX: usize = 32768;
 const OVERHEAD: usize = 4;
 /// `MAX_ERRNO`
 const ERRNO_MAX: u32 = 4095;
 
-/// What a filter can say that a program can rely on, the strictest first, with the names of `/proc/sys/kernel/seccomp/actions_avail`.
+/// What a filter can say that a program can rely on, the strictest first, with the names of
+/// `/proc/sys/kernel/seccomp/actions_avail`.
 pub const ACTIONS: [(u32, &str); 8] = [
     (p::SECCOMP_RET_KILL_PROCESS, "kill_process"),
     (p::SECCOMP_RET_KILL_THREAD, "kill_thread"),
@@ -149,7 +153,8 @@ impl Seccomp {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Takes over what the creator of a new thread may call. What was there is given back, to be dropped where no lock is held.
+    /// Takes over what the creator of a new thread may call. What was there is given back, to be
+    /// dropped where no lock is held.
     #[must_use]
     pub fn inherit(&self, creator: &Self) -> Dropped {
         self.set(creator.newest.lock().clone(), creator.mode())
@@ -194,7 +199,8 @@ pub fn set_strict() -> SysResult<()> {
     Ok(())
 }
 
-/// Reads a filter and checks it. `EACCES` for who neither has given up privileges nor is the super-user.
+/// Reads a filter and checks it. `EACCES` for who neither has given up privileges nor is the
+/// super-user.
 pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
     let task = current();
     let len = usize::from(len);
@@ -211,8 +217,9 @@ pub fn read_program(len: u16, at: u64) -> SysResult<Program> {
     Ok(program)
 }
 
-/// Puts a filter before the caller's others; for all threads of the process if `all` is wanted. `Ok` has the id of a thread that
-/// cannot follow, whose filters are others, or 0. `EBUSY` if there were two whom the chain asks.
+/// Puts a filter before the caller's others; for all threads of the process if `all` is wanted.
+/// `Ok` has the id of a thread that cannot follow, whose filters are others, or 0. `EBUSY` if there
+/// were two whom the chain asks.
 pub fn add_filter(program: Program, notifier: Option<Arc<Notifier>>, all: bool) -> SysResult<i32> {
     let task = current();
     if task.seccomp.mode() == SECCOMP_MODE_STRICT {

@@ -33,7 +33,8 @@ struct Table {
     processes: BTreeMap<i32, Arc<Process>>,
     /// The same processes, by group and id.
     groups: BTreeMap<(i32, i32), Arc<Process>>,
-    /// How many signals are on their way to many receivers, by ascending id, and up to where the one that is farthest has come.
+    /// How many signals are on their way to many receivers, by ascending id, and up to where the
+    /// one that is farthest has come.
     broadcasts: u32,
     reached: i32,
 }
@@ -88,8 +89,9 @@ pub fn add_process(process: Arc<Process>) {
     TABLE.lock().add(process);
 }
 
-/// Enters a child of the process `of`, unless that has been sent more signals as one of many than `broadcast_seq`, or one that is on
-/// its way to many would pass the child by: its id is the lower one of those that have begun anew.
+/// Enters a child of the process `of`, unless that has been sent more signals as one of many than
+/// `broadcast_seq`, or one that is on its way to many would pass the child by: its id is the lower
+/// one of those that have begun anew.
 pub fn add_child(child: &Arc<Process>, of: &Process, broadcast_seq: u32) -> Option<()> {
     let mut table = TABLE.lock();
     let passed_by = table.broadcasts > 0 && child.pid <= table.reached;
@@ -130,7 +132,8 @@ fn next_id(id: i32) -> Option<i32> {
     id.checked_add(1)
 }
 
-/// Calls `send` with each of the processes, told that a signal to all of them is on its way. It does not sleep.
+/// Calls `send` with each of the processes, told that a signal to all of them is on its way. It
+/// does not sleep.
 pub fn broadcast(to: Receivers, mut send: impl FnMut(&Arc<Process>)) {
     TABLE.lock().broadcasts += 1;
     let look_up = |from, batch: &mut Batch<i32, Process>| {
@@ -228,15 +231,16 @@ fn chosen(which: Receivers, from: i32) -> impl Iterator<Item = Arc<Process>> {
     in_batches(from, move |from, batch| which.fill(&TABLE.lock(), from, batch), next_id)
 }
 
-/// Calls `f` with each thread, unless the table is being changed (`None`): for dumps from an NMI or a panic.
+/// Calls `f` with each thread, unless the table is being changed (`None`): for dumps from an NMI or
+/// a panic.
 pub fn try_for_each(mut f: impl FnMut(&Task)) -> Option<()> {
     let table = TABLE.try_lock()?;
     table.tasks.values().for_each(|task| f(task));
     Some(())
 }
 
-/// How many threads there may be (`/proc/sys/kernel/threads-max`): as in Linux, as many as fill an eighth of memory with their
-/// kernel stacks.
+/// How many threads there may be (`/proc/sys/kernel/threads-max`): as in Linux, as many as fill an
+/// eighth of memory with their kernel stacks.
 pub fn threads_max() -> u64 {
     const SHARE: u64 = 8;
     let set = THREADS_MAX.load(Relaxed);
@@ -252,7 +256,8 @@ pub fn set_threads_max(most: u64) {
     THREADS_MAX.store(most.clamp(MIN_THREADS, THREADS_LIMIT), Relaxed);
 }
 
-/// Has the next id be the one after `id` (`/proc/sys/kernel/ns_last_pid`). `EINVAL` for one that cannot be.
+/// Has the next id be the one after `id` (`/proc/sys/kernel/ns_last_pid`). `EINVAL` for one that
+/// cannot be.
 pub fn set_last_id(id: i32) -> SysResult<()> {
     if !(0..PID_MAX.load(Relaxed)).contains(&id) {
         return Err(Errno::EINVAL);

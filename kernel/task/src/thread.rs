@@ -28,7 +28,8 @@ use vm::flags::Policy;
 /// Size in bytes of a thread's kernel stack.
 pub const KERNEL_STACK_SIZE: usize = 32 * 1024;
 
-/// What a task is doing, as the scheduler sees it. The values are bits, so that a wake-up can name those that it ends.
+/// What a task is doing, as the scheduler sees it. The values are bits, so that a wake-up can name
+/// those that it ends.
 pub mod state {
     /// Running, or ready to.
     pub const RUNNING: u32 = 0;
@@ -74,8 +75,8 @@ impl SchedParams {
     }
 }
 
-/// [`SchedParams`] in one word, so that they are read without a lock. Whoever changes them holds the lock of the task's run queue,
-/// or has not started the task yet.
+/// [`SchedParams`] in one word, so that they are read without a lock. Whoever changes them holds
+/// the lock of the task's run queue, or has not started the task yet.
 #[derive(Default)]
 pub struct SchedCell(AtomicU32);
 
@@ -101,7 +102,8 @@ impl SchedCell {
     }
 }
 
-/// How much later than asked for a thread may wake (`PR_SET_TIMERSLACK`), in nanoseconds. Sleeps here end on time whatever it is.
+/// How much later than asked for a thread may wake (`PR_SET_TIMERSLACK`), in nanoseconds. Sleeps
+/// here end on time whatever it is.
 pub struct TimerSlack {
     now: AtomicU64,
     default: AtomicU64,
@@ -189,7 +191,8 @@ pub struct Task {
     pub(super) state: AtomicU32,
     /// On a run queue or running; guarded by the run queue's lock.
     pub(super) queued: AtomicBool,
-    /// The CPU whose run queue it belongs to; changed under the lock of that queue, or while it is marked as queued and is on none.
+    /// The CPU whose run queue it belongs to; changed under the lock of that queue, or while it is
+    /// marked as queued and is on none.
     pub cpu: AtomicU32,
     /// Switched away from a CPU that it may not run on any more, and not yet sent to another.
     pub(super) in_transit: AtomicBool,
@@ -205,14 +208,15 @@ pub struct Task {
     pub sched: SchedCell,
     /// What disks would know of it; `CLONE_IO` shares it. `None` for one who never had a priority.
     pub io_context: SpinLock<Option<Arc<IoContext>>>,
-    /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was anything.
+    /// What is undone in semaphores; `CLONE_SYSVSEM` shares it. `None` where there never was
+    /// anything.
     pub undo: UndoSlot,
     /// What `SCHED_DEADLINE` gives it.
     pub deadline: super::sched::deadline::Deadline,
     /// Bit per CPU that the thread may run on.
     pub affinity: AtomicU64,
-    /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only the thread
-    /// itself exchanges it.
+    /// The table of open files; `clone` shares or copies it. `None` once the thread has ended. Only
+    /// the thread itself exchanges it.
     pub files: SpinLock<Option<Use<FdTable>>>,
     /// Working directory, root and umask; `clone` shares or copies it.
     pub fs: SpinLock<Use<FsContext>>,
@@ -222,7 +226,8 @@ pub struct Task {
     pub comm: IrqSpinLock<[u8; 16]>,
     /// Mask, pending signals and alternate stack.
     pub signals: IrqSpinLock<ThreadSignals>,
-    /// Whether a signal, or the end of the process, waits to be handled on the way out of the kernel.
+    /// Whether a signal, or the end of the process, waits to be handled on the way out of the
+    /// kernel.
     pub signal_pending: AtomicBool,
     /// Set by an `execve` of another thread: this one ends.
     pub exit_requested: AtomicBool,
@@ -234,11 +239,13 @@ pub struct Task {
     pub rseq: AtomicU64,
     /// The CPU that it ran on last; rseq's memory tells the application.
     pub(super) last_cpu: AtomicU32,
-    /// It runs on another CPU than when it was last in the application, which rseq's memory does not say yet.
+    /// It runs on another CPU than when it was last in the application, which rseq's memory does
+    /// not say yet.
     pub moved: AtomicBool,
     /// Signature of the rseq registration.
     pub rseq_signature: AtomicU32,
-    /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the thread ends.
+    /// What it waited by last, for its next wait; it holds a reference to the task, and goes as the
+    /// thread ends.
     pub(super) futex_waiter: SpinLock<Option<Arc<super::futex::Waiter>>>,
     pub(super) parker: SpinLock<Option<Arc<dyn super::wait::Parker>>>,
     /// The sleeping locks that it holds, in kernels that check their order.
@@ -256,7 +263,8 @@ pub struct Task {
     pub(super) rt_use: RealtimeUse,
     /// Minor and major page faults.
     pub faults: [AtomicU64; 2],
-    /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of `/proc/PID/io`.
+    /// Bytes read and written, and calls that did: `rchar`, `wchar`, `syscr` and `syscw` of
+    /// `/proc/PID/io`.
     pub io: [AtomicU64; 4],
     /// Bytes that disks were asked to read and to write for it (`read_bytes`, `write_bytes`).
     pub blocks: [AtomicU64; 2],
@@ -282,8 +290,8 @@ pub struct Task {
 
 use super::Instant;
 
-// SAFETY: `saved_rsp` and `fpu` are touched by the CPU that runs or switches the task, under its run queue's lock, or before
-// the task first runs; everything else is behind locks or atomic.
+// SAFETY: `saved_rsp` and `fpu` are touched by the CPU that runs or switches the task, under its
+// run queue's lock, or before the task first runs; everything else is behind locks or atomic.
 unsafe impl Sync for Task {}
 // SAFETY: as above.
 unsafe impl Send for Task {}
@@ -315,7 +323,8 @@ impl HasPlace for Task {
 impl Task {
     /// `PR_MCE_KILL_DEFAULT`
     pub const MCE_KILL_DEFAULT: u8 = 2;
-    /// A thread that is not on any run queue yet. `ENOMEM` when there is no memory for its kernel stack.
+    /// A thread that is not on any run queue yet. `ENOMEM` when there is no memory for its kernel
+    /// stack.
     pub fn new(new: NewTask) -> SysResult<Self> {
         let stack = KernelStack::new(KERNEL_STACK_SIZE).ok_or(Errno::ENOMEM)?;
         Ok(Self::with_stack(new, Some(stack)))
@@ -421,7 +430,8 @@ impl Task {
         self.stack.as_ref().map_or((0, 0), |s| (s.bottom(), s.top()))
     }
 
-    /// The stack pointer at which the task was switched away: where a backtrace of a sleeping task starts.
+    /// The stack pointer at which the task was switched away: where a backtrace of a sleeping task
+    /// starts.
     pub fn saved_stack_pointer(&self) -> u64 {
         // SAFETY: a plain read for dumps; a torn or old value only spoils the dump.
         unsafe { self.saved_rsp.get().read_volatile() }
@@ -436,8 +446,9 @@ impl Task {
         if self.on_cpu.load(Ordering::Relaxed) || rsp < bottom || rsp + PUSHED > top {
             return None;
         }
-        // SAFETY: within the task's own kernel stack, which lives as long as the task. Where it runs again meanwhile, the words are
-        // old or torn, and who walks on from them checks what it reads.
+        // SAFETY: within the task's own kernel stack, which lives as long as the task. Where it
+        // runs again meanwhile, the words are old or torn, and who walks on from them checks what
+        // it reads.
         Some(unsafe { (((rsp + 48) as *const u64).read_volatile(), ((rsp + 32) as *const u64).read_volatile()) })
     }
 
@@ -451,7 +462,8 @@ impl Task {
         self.fs_base.load(Ordering::Relaxed)
     }
 
-    /// A copy of the FPU state that was saved when the task was switched away. It must not run meanwhile.
+    /// A copy of the FPU state that was saved when the task was switched away. It must not run
+    /// meanwhile.
     pub fn saved_fpu(&self) -> FpuArea {
         // SAFETY: only a switch writes the area, and the caller keeps the task from running.
         unsafe { (*self.fpu.get()).clone() }
@@ -469,18 +481,18 @@ impl Task {
 
     /// The open file behind a descriptor of the calling thread, `O_PATH` or not. `EBADF`.
     pub fn own_file(fd: i32) -> SysResult<Arc<OpenFile>> {
-        // SAFETY: a thread exchanges its table itself (execve, unshare, exit), so it does not while it is here; others only
-        // read it.
+        // SAFETY: a thread exchanges its table itself (execve, unshare, exit), so it does not while
+        // it is here; others only read it.
         let files = unsafe { super::current().files.peek() };
         files.as_ref().ok_or(Errno::EBADF)?.get_any(fd)
     }
 
-    /// Calls `f` with what path resolution needs of the calling thread, without counting another user of it. `f` exchanges
-    /// neither.
+    /// Calls `f` with what path resolution needs of the calling thread, without counting another
+    /// user of it. `f` exchanges neither.
     pub fn with_own_fs<R>(f: impl FnOnce(&FsContext, &Credentials) -> R) -> R {
         let me = super::current();
-        // SAFETY: a thread exchanges these itself (unshare, set*id, execve), so it does not while it is here; others only read
-        // them.
+        // SAFETY: a thread exchanges these itself (unshare, set*id, execve), so it does not while
+        // it is here; others only read them.
         f(unsafe { me.fs.peek() }, unsafe { me.credentials.peek() })
     }
 
@@ -494,8 +506,8 @@ impl Task {
         self.credentials.lock().clone()
     }
 
-    /// Gives the thread other ids. Where it can do other things with them, what the process holds is no longer for all to see, and
-    /// its parent's end tells it nothing (`commit_creds`).
+    /// Gives the thread other ids. Where it can do other things with them, what the process holds
+    /// is no longer for all to see, and its parent's end tells it nothing (`commit_creds`).
     pub fn set_credentials(&self, new: Credentials) {
         let mut credentials = self.credentials.lock();
         let acts_as = |c: &Credentials| (c.euid, c.egid, c.fsuid, c.fsgid);
@@ -538,7 +550,8 @@ impl Task {
         if self.stack.is_none() {
             return TrapFrame::default();
         }
-        // SAFETY: the top of the stack always holds the frame of the last entry; reading plain integers is sound.
+        // SAFETY: the top of the stack always holds the frame of the last entry; reading plain
+        // integers is sound.
         unsafe { self.frame_ptr().read() }
     }
 }
@@ -546,8 +559,8 @@ impl Task {
 /// Runs `f` on the registers that the current thread entered the kernel with.
 pub fn with_frame<R>(f: impl FnOnce(&mut TrapFrame) -> R) -> R {
     let task = super::current();
-    // SAFETY: the frame at the top of the current thread's own stack; only this thread touches it while it runs, and
-    // callers do not nest.
+    // SAFETY: the frame at the top of the current thread's own stack; only this thread touches it
+    // while it runs, and callers do not nest.
     f(unsafe { &mut *task.frame_ptr() })
 }
 

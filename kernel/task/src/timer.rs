@@ -1,7 +1,7 @@
 //! What is due at which time.
 //!
-//! Each CPU has a queue of deadlines on the monotonic clock, those that were set while it ran; its timer interrupt runs what is
-//! due and sets the next one-shot.
+//! Each CPU has a queue of deadlines on the monotonic clock, those that were set while it ran; its
+//! timer interrupt runs what is due and sets the next one-shot.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -14,7 +14,8 @@ use arch::{clock, irq, timer as hardware};
 use sync::IrqSpinLock;
 pub use sync::scheduler::Alarm as TimerId;
 
-/// What happens at a deadline. Runs in interrupt context: it takes only [`IrqSpinLock`]s and does not sleep.
+/// What happens at a deadline. Runs in interrupt context: it takes only [`IrqSpinLock`]s and does
+/// not sleep.
 enum Action {
     Wake(Arc<dyn Waker>),
     Call(Arc<dyn Fn() + Send + Sync>),
@@ -22,7 +23,8 @@ enum Action {
 
 type Queue = IrqSpinLock<BTreeMap<TimerId, Action>>;
 
-/// Deadlines in order, by CPU. No other lock but the heap's is taken while one is held, and no action runs.
+/// Deadlines in order, by CPU. No other lock but the heap's is taken while one is held, and no
+/// action runs.
 static QUEUES: [Queue; MAX_CPUS] = [const { IrqSpinLock::new(BTreeMap::new()) }; MAX_CPUS];
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
@@ -61,8 +63,9 @@ pub fn cancel(id: TimerId) -> bool {
     removed.is_some()
 }
 
-/// Makes sure that this CPU's one-shot comes no later than what is next: a deadline or the end of the time slice. One that
-/// comes earlier is left alone, since setting it costs a VM exit; it finds nothing due and sets the next.
+/// Makes sure that this CPU's one-shot comes no later than what is next: a deadline or the end of
+/// the time slice. One that comes earlier is left alone, since setting it costs a VM exit; it finds
+/// nothing due and sets the next.
 pub fn reprogram() {
     let interrupts = irq::save_and_disable();
     let next = queue_of(this_cpu().id.get()).lock().first_key_value().map(|(id, _)| id.deadline);

@@ -1,4 +1,5 @@
-//! What processes have used (getrusage(2)): their threads, live and ended, and the children that were waited for.
+//! What processes have used (getrusage(2)): their threads, live and ended, and the children that
+//! were waited for.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

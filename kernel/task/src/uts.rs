@@ -18,7 +18,8 @@ pub const RELEASE: &str = "6.18.0-skiff";
 /// Build of the kernel.
 pub const VERSION: &str = concat!("#1 SMP PREEMPT_DYNAMIC Skiff ", env!("CARGO_PKG_VERSION"));
 
-/// The release, or with `old` the one that programs get which do not expect a version after 2.6 (`UNAME26`): 6.1 is 2.6.61.
+/// The release, or with `old` the one that programs get which do not expect a version after 2.6
+/// (`UNAME26`): 6.1 is 2.6.61.
 pub fn release(old: bool) -> Cow<'static, str> {
     if !old {
         return Cow::Borrowed(RELEASE);

@@ -63,7 +63,8 @@ fn frames_or_load() -> Option<&'static Frames> {
     FRAMES.call_once(load).as_ref()
 }
 
-/// Maps data page and image into `mm` at the hint that `hint` gives for their length, and returns the image's address.
+/// Maps data page and image into `mm` at the hint that `hint` gives for their length, and returns
+/// the image's address.
 pub fn map(mm: &AddressSpace, by: &Task, hint: impl FnOnce(u64) -> Option<u64>) -> SysResult<Option<u64>> {
     let frames = frames_or_load().ok_or(Errno::ENOMEM)?;
     let len = ((1 + IMAGE_PAGES) * PAGE_SIZE) as u64;
@@ -79,7 +80,8 @@ pub fn map(mm: &AddressSpace, by: &Task, hint: impl FnOnce(u64) -> Option<u64>) 
     Ok(Some(image))
 }
 
-/// Gives the clock as it is now to all programs: to be called when it has been found, set, or rescaled by the hypervisor.
+/// Gives the clock as it is now to all programs: to be called when it has been found, set, or
+/// rescaled by the hypervisor.
 pub fn publish_clock() {
     /// One at a time. A leaf lock.
     static PUBLISHING: IrqSpinLock<()> = IrqSpinLock::new(());
@@ -105,8 +107,8 @@ fn update(data: &VdsoData) {
     let Some(frames) = frames_or_load() else { return };
     let Some(&phys) = frames.data.frames.first() else { return };
     let page: *mut u8 = phys_to_virt(phys);
-    // SAFETY: the page is this module's, mapped writable only for the kernel; `sequence` is its first word and aligned.
-    // Programs read it concurrently, guarded by the sequence.
+    // SAFETY: the page is this module's, mapped writable only for the kernel; `sequence` is its
+    // first word and aligned. Programs read it concurrently, guarded by the sequence.
     unsafe {
         let sequence = &*page.cast::<AtomicU32>();
         let next = sequence.load(Ordering::Relaxed).wrapping_add(2) & !1;

@@ -1,9 +1,11 @@
 //! Notices a CPU that takes no interrupts any more, and has it show where it is.
 //!
-//! Each CPU looks after the next one, in a circle. Twice within the threshold (`/proc/sys/kernel/watchdog_thresh`, in seconds; 0 turns
-//! it off) it compares how many interrupts that one has taken, and sends it one where none came by itself. What is idle is left
-//! alone. Whoever has taken none for as long as the threshold runs with interrupts off, and gets an NMI, which shows its
-//! stack ([`super::dump`]). With a single CPU nobody is left to look: there the host's `--timeout` does the same.
+//! Each CPU looks after the next one, in a circle. Twice within the threshold
+//! (`/proc/sys/kernel/watchdog_thresh`, in seconds; 0 turns it off) it compares how many interrupts
+//! that one has taken, and sends it one where none came by itself. What is idle is left alone.
+//! Whoever has taken none for as long as the threshold runs with interrupts off, and gets an NMI,
+//! which shows its stack ([`super::dump`]). With a single CPU nobody is left to look: there the
+//! host's `--timeout` does the same.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,5 @@
-//! devpts: the file system of the pseudo terminals. Each mount has pairs of its own (Documentation/filesystems/devpts.rst); those of
-//! `/dev/ptmx` are the first one's.
+//! devpts: the file system of the pseudo terminals. Each mount has pairs of its own
+//! (Documentation/filesystems/devpts.rst); those of `/dev/ptmx` are the first one's.
 
 use alloc::format;
 use alloc::string::ToString;

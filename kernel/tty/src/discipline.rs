@@ -1,5 +1,6 @@
-//! The line discipline: what typed bytes mean before a program reads them, and what written bytes become on their way to the screen
-//! (termios(3); what that leaves open is as drivers/tty/n_tty.c of Linux has it). Pure: no device, no lock, no task.
+//! The line discipline: what typed bytes mean before a program reads them, and what written bytes
+//! become on their way to the screen (termios(3); what that leaves open is as drivers/tty/n_tty.c
+//! of Linux has it). Pure: no device, no lock, no task.
 
 mod erase;
 
@@ -181,7 +182,8 @@ impl Discipline {
         if self.canonical() { self.whole > 0 } else { self.input.len() >= min.max(1) }
     }
 
-    /// Reads up to `room` bytes of one line, or of what there is where lines do not count. Empty at a typed end of file.
+    /// Reads up to `room` bytes of one line, or of what there is where lines do not count. Empty at
+    /// a typed end of file.
     pub fn read(&mut self, room: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let canonical = self.canonical();
@@ -214,8 +216,9 @@ impl Discipline {
         self.literal = false;
     }
 
-    /// Takes typed bytes, as far as there is room. A line that has no end yet may be typed on without any: its last byte is given up
-    /// for each further one, so that it can be erased and ended.
+    /// Takes typed bytes, as far as there is room. A line that has no end yet may be typed on
+    /// without any: its last byte is given up for each further one, so that it can be erased and
+    /// ended.
     pub fn receive(&mut self, typed: &mut VecDeque<u8>) -> Effects {
         let mut effects = Effects::default();
         let column = self.column;

@@ -144,7 +144,8 @@ impl Tty {
         self.input_consumed();
     }
 
-    /// Packet mode: whether `VSTOP` and `VSTART` are the usual ones and heeded, and all changes under `EXTPROC`.
+    /// Packet mode: whether `VSTOP` and `VSTART` are the usual ones and heeded, and all changes
+    /// under `EXTPROC`.
     fn tell_flow(&self, old: &Termios2, new: &Termios2) {
         let usual = |t: &Termios2| {
             let character = |index: u32| t.c_cc.get(index as usize).copied();

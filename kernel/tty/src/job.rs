@@ -15,7 +15,8 @@ impl Tty {
         self.session.load(Ordering::Relaxed) == caller::session()
     }
 
-    /// A background process that reads or sets its controlling terminal gets `signal` (`SIGTTIN`, `SIGTTOU`) with its group.
+    /// A background process that reads or sets its controlling terminal gets `signal` (`SIGTTIN`,
+    /// `SIGTTOU`) with its group.
     pub(super) fn check_foreground(&self, signal: Signal) -> SysResult<()> {
         let own_group = caller::group();
         if !self.controls_caller() || own_group == self.foreground.load(Ordering::Relaxed) {
@@ -55,7 +56,8 @@ impl Tty {
         Ok(())
     }
 
-    /// `TIOCSCTTY`: a session leader without a terminal gets this one, if it is free or the caller may steal it.
+    /// `TIOCSCTTY`: a session leader without a terminal gets this one, if it is free or the caller
+    /// may steal it.
     pub(super) fn take_control(&self, steal: bool) -> SysResult<()> {
         if self.controls_caller() {
             return Ok(());

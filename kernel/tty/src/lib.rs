@@ -1,8 +1,9 @@
 //! Terminals (termios(3), ioctl_tty(2)).
 //!
-//! A [`Tty`] is a [`discipline::Discipline`], a foreground process group, and a [`Driver`] that shows bytes: the host's terminal
-//! ([`set_console`]) or the master of a pair ([`pty`]). Typed bytes come in by [`Tty::receive`], in interrupt context. Those that the
-//! discipline has no room for wait in front of it, and go on when a read, a flush or a change of mode makes room.
+//! A [`Tty`] is a [`discipline::Discipline`], a foreground process group, and a [`Driver`] that
+//! shows bytes: the host's terminal ([`set_console`]) or the master of a pair ([`pty`]). Typed
+//! bytes come in by [`Tty::receive`], in interrupt context. Those that the discipline has no room
+//! for wait in front of it, and go on when a read, a flush or a change of mode makes room.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -49,8 +50,8 @@ pub use devpts::{DevptsOptions, devpts};
 const PIECE: usize = 512;
 /// What one written byte can become, at most: a tab, blanks.
 const WIDEST: usize = 8;
-/// Typed bytes that wait for room in the discipline: so many as Linux's buffers of 256 hold where one is begun while they have not more
-/// than 8192.
+/// Typed bytes that wait for room in the discipline: so many as Linux's buffers of 256 hold where
+/// one is begun while they have not more than 8192.
 const PENDING_SIZE: usize = 8192 + 256;
 
 /// What is on the other side of a terminal.
@@ -65,7 +66,8 @@ pub trait Driver: Send + Sync {
     fn show_all(&self, bytes: &[u8]) -> SysResult<()>;
     /// There is room for typed bytes again after [`Tty::receive`] refused some.
     fn input_has_room(&self) {}
-    /// The state of the terminal changed: bits of packet mode (`TIOCPKT_*`) to set and to take away.
+    /// The state of the terminal changed: bits of packet mode (`TIOCPKT_*`) to set and to take
+    /// away.
     fn tell(&self, _set: u32, _clear: u32) {}
     /// Sends a character that stops or starts what the other side sends.
     fn send_flow(&self, _character: u8) {}
@@ -87,7 +89,8 @@ pub trait Driver: Send + Sync {
     fn closed(&self) {}
 }
 
-/// What changes under one lock: taken by interrupt handlers too. Only the driver's own locks are taken inside.
+/// What changes under one lock: taken by interrupt handlers too. Only the driver's own locks are
+/// taken inside.
 struct State {
     discipline: Discipline,
     /// Typed bytes that the discipline had no room for.
@@ -156,7 +159,8 @@ impl Tty {
         self.driver.all_closed();
     }
 
-    /// Makes this the controlling terminal of the caller's session, with the caller's group in the foreground.
+    /// Makes this the controlling terminal of the caller's session, with the caller's group in the
+    /// foreground.
     pub fn become_controlling(&self) {
         self.session.store(caller::session(), Ordering::Relaxed);
         self.foreground.store(caller::group(), Ordering::Relaxed);
@@ -179,7 +183,8 @@ impl Tty {
         PENDING_SIZE.saturating_sub(self.state.lock().pending.len())
     }
 
-    /// Gives the discipline what waits in front of it, as far as there is room, and has everybody know.
+    /// Gives the discipline what waits in front of it, as far as there is room, and has everybody
+    /// know.
     fn advance(&self) {
         let (effects, readable) = {
             let mut state = self.state.lock();
@@ -374,7 +379,8 @@ impl FileOps for OpenTty {
 
 static CONSOLE: Once<Arc<Tty>> = Once::new();
 
-/// Says which terminal is `/dev/console`, the one that the first process has. The first call counts.
+/// Says which terminal is `/dev/console`, the one that the first process has. The first call
+/// counts.
 pub fn set_console(tty: Arc<Tty>) {
     CONSOLE.call_once(|| tty);
 }
@@ -399,8 +405,9 @@ fn open_found(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
     open(opened, flags)
 }
 
-/// Opens a terminal device by number: `/dev/console` and the serial ports are the host's terminal, `/dev/tty` the controlling one.
-/// A session leader without a terminal gets the one that it opens, unless with `O_NOCTTY`.
+/// Opens a terminal device by number: `/dev/console` and the serial ports are the host's terminal,
+/// `/dev/tty` the controlling one. A session leader without a terminal gets the one that it opens,
+/// unless with `O_NOCTTY`.
 pub fn open(inode: &InodeRef, flags: OpenFlags) -> SysResult<Arc<dyn FileOps>> {
     let rdev = inode.metadata().rdev;
     let tty = match (major(rdev), minor(rdev)) {
@@ -438,7 +445,8 @@ pub fn controlling(session: i32) -> Option<Arc<Tty>> {
     console().filter(|tty| own(tty)).cloned().or_else(|| pty::terminals().into_iter().find(own))
 }
 
-/// The leader of a session ends: the foreground group of its terminal is told, and the terminal is free.
+/// The leader of a session ends: the foreground group of its terminal is told, and the terminal is
+/// free.
 pub fn session_ended(session: i32) {
     if let Some(tty) = controlling(session) {
         tty.signal_foreground(Signal::SIGHUP);

@@ -1,6 +1,7 @@
 //! Pseudo terminals (pty(7)): `/dev/ptmx` makes a pair, `/dev/pts/N` is its terminal.
 //!
-//! The master side is the terminal's driver: what the terminal shows, the master reads; what the master writes is typed.
+//! The master side is the terminal's driver: what the terminal shows, the master reads; what the
+//! master writes is typed.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -169,7 +170,8 @@ impl Drop for Master {
 }
 
 impl Master {
-    /// What a read finds now: in packet mode a change of state, or data with a byte before it that says so.
+    /// What a read finds now: in packet mode a change of state, or data with a byte before it that
+    /// says so.
     fn take(&self, room: usize) -> Option<SysResult<Vec<u8>>> {
         let line = &self.pair.line;
         let packet = line.packet.load(Ordering::Acquire);

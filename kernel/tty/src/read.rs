@@ -1,4 +1,5 @@
-//! Reading a terminal: what is waited for, by `ICANON`, `VMIN` and `VTIME` (termios(3); `n_tty_read` where that leaves it open).
+//! Reading a terminal: what is waited for, by `ICANON`, `VMIN` and `VTIME` (termios(3);
+//! `n_tty_read` where that leaves it open).
 
 use alloc::vec::Vec;
 
@@ -40,7 +41,8 @@ impl Tty {
 }
 
 impl OpenTty {
-    /// Waits as long as the settings say, and reads up to `room` bytes; none at the end of the file.
+    /// Waits as long as the settings say, and reads up to `room` bytes; none at the end of the
+    /// file.
     pub(super) fn take(&self, room: usize, nonblock: bool) -> SysResult<Vec<u8>> {
         let tty = &*self.tty;
         let mut bytes: Vec<u8> = Vec::new();
@@ -68,7 +70,8 @@ impl OpenTty {
                 }
             }
             if self.is_hung_up() {
-                // Whoever waited learns that the master has gone; whoever comes later finds the end.
+                // Whoever waited learns that the master has gone; whoever comes later finds the
+                // end.
                 return if bytes.is_empty() && tty.driver.other_side_gone() { Err(Errno::EIO) } else { Ok(bytes) };
             }
             let more = tty.state.lock().discipline.read(room - bytes.len());

@@ -1,9 +1,11 @@
-//! The settings of a terminal in the shapes that programs pass them in (ioctl_tty(2)): `termios`, `termios2` and the older `termio`.
+//! The settings of a terminal in the shapes that programs pass them in (ioctl_tty(2)): `termios`,
+//! `termios2` and the older `termio`.
 
 use linux_raw_sys::general as g;
 use syscall_shim::types::{Termio, Termios, Termios2};
 
-/// Rates by the number that `CBAUD` has for them (`baud_table`): those below `CBAUDEX`, and those with it.
+/// Rates by the number that `CBAUD` has for them (`baud_table`): those below `CBAUDEX`, and those
+/// with it.
 const RATES: [u32; 16] = [0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400];
 const EXTENDED_RATES: [u32; 15] = [
     57600, 115_200, 230_400, 460_800, 500_000, 576_000, 921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000,

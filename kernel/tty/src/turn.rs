@@ -1,5 +1,6 @@
-//! Turns: whoever reads or writes a terminal does so alone, for as long as that takes. Others wait for their turn as they would for the
-//! terminal: not at all with `O_NONBLOCK`, and not against a signal.
+//! Turns: whoever reads or writes a terminal does so alone, for as long as that takes. Others wait
+//! for their turn as they would for the terminal: not at all with `O_NONBLOCK`, and not against a
+//! signal.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

@@ -109,8 +109,8 @@ impl UnixSocket {
         self.link().is_none_or(|theirs| Arc::ptr_eq(&theirs.send, &sender.inbox))
     }
 
-    /// Connects a datagram socket, or ends its connection. What has come from the old peer is lost, of which that learns if it is
-    /// connected too.
+    /// Connects a datagram socket, or ends its connection. What has come from the old peer is lost,
+    /// of which that learns if it is connected too.
     fn set_peer(&self, link: Option<Link>) {
         let new = link.as_ref().map(|link| link.send.clone());
         let role = link.map_or(Role::Idle, |link| Role::Connected(Arc::new(link)));

@@ -1,12 +1,15 @@
-//! Files on their way in messages (`SCM_RIGHTS`): counted, limited, and collected where nobody can receive them any more.
+//! Files on their way in messages (`SCM_RIGHTS`): counted, limited, and collected where nobody can
+//! receive them any more.
 //!
-//! A socket that travels keeps what waits in its own queue, and that may be the socket itself: then no descriptor leads to it, and
-//! no count of references comes to nought. What is in flight is therefore kept here and not in the queues, together with the socket
-//! at whose end it will arrive, and [`Flight::take_unreachable`] goes through this graph. Nobody can take a reference out of it
+//! A socket that travels keeps what waits in its own queue, and that may be the socket itself: then
+//! no descriptor leads to it, and no count of references comes to nought. What is in flight is
+//! therefore kept here and not in the queues, together with the socket at whose end it will arrive,
+//! and [`Flight::take_unreachable`] goes through this graph. Nobody can take a reference out of it
 //! meanwhile, so a socket of which all references are in flight stays so.
 //!
-//! A file that goes may be a socket with further files in its queue, and so on: [`release`] drops them one after the other and not
-//! each in the drop of the one before, for a program decides how long such a chain is and the kernel's stack has an end.
+//! A file that goes may be a socket with further files in its queue, and so on: [`release`] drops
+//! them one after the other and not each in the drop of the one before, for a program decides how
+//! long such a chain is and the kernel's stack has an end.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -22,8 +25,9 @@ use syscall_shim::{Errno, SysResult};
 
 use super::UnixSocket;
 
-/// With more sockets in flight than these, a collection waits until so many times as long has passed as the last one took: however
-/// many there are, and however many are closed, only a small part of the time goes into it.
+/// With more sockets in flight than these, a collection waits until so many times as long has
+/// passed as the last one took: however many there are, and however many are closed, only a small
+/// part of the time goes into it.
 const MAX_SOCKETS_UNPACED: usize = 128;
 const GC_PAUSE_FACTOR: u64 = 20;
 
@@ -48,7 +52,8 @@ struct Flight {
     ended: u64,
 }
 
-/// What is in flight. Taken with a receive queue locked; no lock but those of the heap is taken under it.
+/// What is in flight. Taken with a receive queue locked; no lock but those of the heap is taken
+/// under it.
 static FLIGHT: SleepMutex<Flight> =
     SleepMutex::new(Flight { cargos: BTreeMap::new(), next: 0, users: BTreeMap::new(), sockets: 0, took: 0, ended: 0 });
 
@@ -68,7 +73,8 @@ fn socket_of(file: &OpenFile) -> Option<&UnixSocket> {
 }
 
 impl Ticket {
-    /// Sends files off to the socket with this holder. `ETOOMANYREFS` for who has as many in flight as it may have open.
+    /// Sends files off to the socket with this holder. `ETOOMANYREFS` for who has as many in flight
+    /// as it may have open.
     pub fn new(files: Vec<Arc<OpenFile>>, to: Arc<AtomicU64>) -> SysResult<Ticket> {
         let uid = caller::credentials().uid;
         let limit = caller::rlimit(g::RLIMIT_NOFILE);
@@ -169,14 +175,16 @@ impl Flight {
     }
 }
 
-/// A descriptor of a socket is being closed, which its open file may survive in a queue that nobody can reach.
+/// A descriptor of a socket is being closed, which its open file may survive in a queue that nobody
+/// can reach.
 pub fn suspect(socket: &UnixSocket) {
     if socket.in_flight.load(Ordering::Relaxed) > 0 {
         SUSPICION.store(true, Ordering::Relaxed);
     }
 }
 
-/// A socket has gone. Where a call held on to it, or to one in its queue, past the close of the descriptor, this is what is left to see.
+/// A socket has gone. Where a call held on to it, or to one in its queue, past the close of the
+/// descriptor, this is what is left to see.
 pub fn gone() {
     if SOCKETS.load(Ordering::Relaxed) > 0 {
         SUSPICION.store(true, Ordering::Relaxed);

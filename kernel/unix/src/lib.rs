@@ -1,8 +1,9 @@
 //! `AF_UNIX` sockets (unix(7)): pairs, and sockets with names.
 //!
-//! Each direction of a connection is a [`ReceiveQueue`], as is what comes to a datagram socket. As in a pipe, its queue is behind a lock
-//! that sleeps, because bytes move to and from application memory under it; its fill is mirrored in atomics for polling and waiting.
-//! Who waits does so on the queues of its own socket, which stay the same whatever the socket becomes.
+//! Each direction of a connection is a [`ReceiveQueue`], as is what comes to a datagram socket. As
+//! in a pipe, its queue is behind a lock that sleeps, because bytes move to and from application
+//! memory under it; its fill is mirrored in atomics for polling and waiting. Who waits does so on
+//! the queues of its own socket, which stay the same whatever the socket becomes.
 //!
 //! Files that travel are [`in_flight`].
 #![no_std]
@@ -52,7 +53,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// From socket(2)'s type without its flags. `SOCK_RAW` means datagrams, as in Linux. `ESOCKTNOSUPPORT`.
+    /// From socket(2)'s type without its flags. `SOCK_RAW` means datagrams, as in Linux.
+    /// `ESOCKTNOSUPPORT`.
     pub fn from_type(number: u32) -> SysResult<Kind> {
         match number {
             net::SOCK_STREAM => Ok(Kind::Stream),
@@ -88,7 +90,8 @@ fn pidfd(pid: i32) -> SysResult<Arc<OpenFile>> {
     open(pid)
 }
 
-/// Who is at the other side: the process that called connect(2), listen(2) or socketpair(2), as it was then.
+/// Who is at the other side: the process that called connect(2), listen(2) or socketpair(2), as it
+/// was then.
 #[derive(Clone)]
 struct Peer {
     pid: i32,
@@ -163,7 +166,8 @@ pub struct UnixSocket {
     /// Woken when there is something to read, or to accept.
     readers: PollQueue,
     options: Options,
-    /// The id of the open file that keeps it: its own or, until it is accepted, its listener's. 0 before there is one.
+    /// The id of the open file that keeps it: its own or, until it is accepted, its listener's. 0
+    /// before there is one.
     holder: Arc<AtomicU64>,
     /// The open file. A leaf lock.
     file: SpinLock<Weak<OpenFile>>,

@@ -69,7 +69,8 @@ pub fn bind(socket: &Arc<UnixSocket>, name: &[u8]) -> SysResult<Address> {
     Ok(address)
 }
 
-/// Makes the file of a socket, with the permissions that fchmod(2) gave the socket itself. `EADDRINUSE`, and the errors of mknod(2).
+/// Makes the file of a socket, with the permissions that fchmod(2) gave the socket itself.
+/// `EADDRINUSE`, and the errors of mknod(2).
 fn make(socket: &UnixSocket, path: &[u8]) -> SysResult<Path> {
     let mode = socket.file().map_or(0o777, |file| file.inode.metadata().mode & 0o7777);
     let made = with_fs(|ctx| namespace().mknod(ctx, None, path, fs::S_IFSOCK | mode, 0));
@@ -111,7 +112,8 @@ pub fn unbind(socket: &UnixSocket, address: &[u8]) {
     }
 }
 
-/// The socket with this name. `ECONNREFUSED` if nobody has it any more, or what has it is no socket.
+/// The socket with this name. `ECONNREFUSED` if nobody has it any more, or what has it is no
+/// socket.
 pub fn find(name: &[u8]) -> SysResult<Arc<UnixSocket>> {
     match name.first() {
         None => Err(Errno::EINVAL),

@@ -13,7 +13,8 @@ use linux_raw_sys::general::{CAP_NET_ADMIN, CAP_NET_RAW, CLOCK_MONOTONIC};
 use linux_raw_sys::net as n;
 use syscall_shim::{Errno, SysResult};
 
-/// `/proc/sys/net/core/wmem_default` and `rmem_default`, and the most that may be asked for, `wmem_max` and `rmem_max`.
+/// `/proc/sys/net/core/wmem_default` and `rmem_default`, and the most that may be asked for,
+/// `wmem_max` and `rmem_max`.
 const DEFAULT_BUFFER: u32 = 212_992;
 const LARGEST_BUFFER: u32 = 4 << 20;
 /// The least that is granted (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
@@ -53,7 +54,8 @@ const SWITCHES: [u32; 21] = [
 /// How datagrams' time is told, of which one at most is on.
 const STAMPS: [u32; 4] = [n::SO_TIMESTAMP_OLD, n::SO_TIMESTAMPNS_OLD, n::SO_TIMESTAMP_NEW, n::SO_TIMESTAMPNS_NEW];
 
-/// `SO_TIMESTAMPING` (linux/net_tstamp.h): what there is, what needs another, and what messages then tell.
+/// `SO_TIMESTAMPING` (linux/net_tstamp.h): what there is, what needs another, and what messages
+/// then tell.
 mod stamping {
     pub const ALL: i32 = (1 << 19) - 1;
     pub const SOFTWARE: i32 = 1 << 4;
@@ -64,7 +66,8 @@ mod stamping {
 }
 /// `SO_TXTIME`: deadlines, and errors that are reported.
 const TXTIME_FLAGS: i32 = 3;
-/// The most packets of a busy poll (`SO_BUSY_POLL_BUDGET`): what needs no privilege, and what can be.
+/// The most packets of a busy poll (`SO_BUSY_POLL_BUDGET`): what needs no privilege, and what can
+/// be.
 const FREE_BUDGET: i32 = 64;
 const LARGEST_BUDGET: i32 = u16::MAX as i32;
 
@@ -139,7 +142,8 @@ impl Flags {
         }
     }
 
-    /// What `SO_PASSCRED` tells: of a message that passed none (`None` within) nobody's ids, and of no message at all zeros.
+    /// What `SO_PASSCRED` tells: of a message that passed none (`None` within) nobody's ids, and of
+    /// no message at all zeros.
     pub fn passes_credentials(&self, sender: Option<Option<PeerCredentials>>) -> Option<PeerCredentials> {
         const NOBODY: PeerCredentials = PeerCredentials { pid: 0, uid: 65534, gid: 65534 };
         const NO_MESSAGE: PeerCredentials = PeerCredentials { pid: 0, uid: 0, gid: 0 };

@@ -20,7 +20,8 @@ pub struct How<'a> {
     pub deadline: Option<u64>,
     /// `SO_RCVLOWAT`.
     pub least: usize,
-    /// The receiver's, who may have asked for the senders' ids, out-of-band data in line, and the like.
+    /// The receiver's, who may have asked for the senders' ids, out-of-band data in line, and the
+    /// like.
     pub flags: &'a Flags,
 }
 
@@ -28,7 +29,8 @@ pub struct How<'a> {
 #[derive(Default)]
 struct Progress {
     received: Received,
-    /// The sender of what there is, once there is something. `None` within for one that passed no ids.
+    /// The sender of what there is, once there is something. `None` within for one that passed no
+    /// ids.
     sender: Option<Option<PeerCredentials>>,
     /// How many messages had come when the queue was looked at.
     seen: u64,
@@ -104,8 +106,9 @@ impl ReceiveQueue {
         Ok(received)
     }
 
-    /// Takes bytes of a stream. Those of different senders are not mixed for who wants to know them, nor is anything added to what
-    /// came with files, nor behind the mark of out-of-band data.
+    /// Takes bytes of a stream. Those of different senders are not mixed for who wants to know
+    /// them, nor is anything added to what came with files, nor behind the mark of out-of-band
+    /// data.
     fn take_bytes(&self, to: &mut Sink<'_>, how: &How<'_>, progress: &mut Progress) -> SysResult<Look> {
         let mut queue = self.queue.lock();
         progress.seen = self.came();
@@ -246,8 +249,9 @@ impl ReceiveQueue {
     }
 }
 
-/// Deals with out-of-band data at this place, as Linux's `manage_oob` does; false if a call that has `some` bytes ends here. Where it
-/// is not to be received in line, it is left out: dropped by who reads on past it, stepped over by who peeks.
+/// Deals with out-of-band data at this place, as Linux's `manage_oob` does; false if a call that
+/// has `some` bytes ends here. Where it is not to be received in line, it is left out: dropped by
+/// who reads on past it, stepped over by who peeks.
 fn pass_mark(queue: &mut Queue, at: &mut usize, how: &How<'_>, some: bool, taken: &mut Taken) -> bool {
     let Some(message) = queue.messages.get(*at) else { return true };
     if message.rest().is_empty() {

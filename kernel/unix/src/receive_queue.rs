@@ -1,5 +1,5 @@
-//! One direction of a connected pair of `AF_UNIX` sockets, or what comes to a datagram socket: its state, and sending into it.
-//! Taking out of it is [`super::receive`]'s.
+//! One direction of a connected pair of `AF_UNIX` sockets, or what comes to a datagram socket: its
+//! state, and sending into it. Taking out of it is [`super::receive`]'s.
 
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
@@ -21,16 +21,18 @@ use super::in_flight::Ticket;
 use super::options::Flags;
 use super::{Kind, UnixSocket};
 
-/// What Linux counts for a buffer beyond its bytes: `sizeof(struct sk_buff)`, and behind the bytes `struct skb_shared_info`. How
-/// much a program can send before it must wait follows from this.
+/// What Linux counts for a buffer beyond its bytes: `sizeof(struct sk_buff)`, and behind the bytes
+/// `struct skb_shared_info`. How much a program can send before it must wait follows from this.
 const BUFFER: usize = 256;
 const TAIL: usize = 320;
-/// The most bytes of a stream's and of a packet's buffer that are one block (`SKB_MAX_HEAD`, `SKB_MAX_ALLOC`).
+/// The most bytes of a stream's and of a packet's buffer that are one block (`SKB_MAX_HEAD`,
+/// `SKB_MAX_ALLOC`).
 const STREAM_BLOCK: usize = 4096 - TAIL;
 const PACKET_BLOCK: usize = 16384 - TAIL;
 /// A stream's bytes are kept in pieces of at most this many.
 const PIECE: usize = STREAM_BLOCK + 32 * 1024;
-/// Datagrams that wait for a socket that is not connected to their sender (`/proc/sys/net/unix/max_dgram_qlen`).
+/// Datagrams that wait for a socket that is not connected to their sender
+/// (`/proc/sys/net/unix/max_dgram_qlen`).
 const QUEUE_MAX: usize = 10;
 
 /// What is known of a socket as a sender, also after it has gone.
@@ -53,7 +55,8 @@ impl Sender {
         self.used.load(Ordering::Acquire)
     }
 
-    /// Whether poll(2) calls it writable (Linux's `unix_writable`, which counts one too many): less than a quarter of the buffer in use.
+    /// Whether poll(2) calls it writable (Linux's `unix_writable`, which counts one too many): less
+    /// than a quarter of the buffer in use.
     pub fn has_room(&self, limit: usize) -> bool {
         (self.used() + 1) * 4 <= limit
     }
@@ -107,7 +110,8 @@ pub struct Parcel {
 #[derive(Default)]
 pub(super) struct Queue {
     pub messages: VecDeque<Message>,
-    /// The number of the message that is out-of-band data, while that is unread. One that was read stays, empty, as the mark.
+    /// The number of the message that is out-of-band data, while that is unread. One that was read
+    /// stays, empty, as the mark.
     pub urgent: Option<u64>,
     /// The number of the first message.
     pub first: u64,
@@ -124,7 +128,8 @@ impl Queue {
 pub struct ReceiveQueue {
     pub(super) kind: Kind,
     pub(super) queue: SleepMutex<Queue>,
-    /// Messages and unread bytes in the queue, and how many messages ever came; changed with it locked.
+    /// Messages and unread bytes in the queue, and how many messages ever came; changed with it
+    /// locked.
     messages: AtomicUsize,
     bytes: AtomicUsize,
     came: AtomicU64,
@@ -210,7 +215,8 @@ impl ReceiveQueue {
         }
     }
 
-    /// Whether closing loses something: neither one empty packet nor out-of-band data that was read is, as on Linux.
+    /// Whether closing loses something: neither one empty packet nor out-of-band data that was read
+    /// is, as on Linux.
     pub(super) fn has_unread(&self) -> bool {
         self.len() > 0 || self.kind != Kind::Stream && self.messages.load(Ordering::Acquire) > 1
     }
@@ -275,7 +281,8 @@ impl ReceiveQueue {
         self.wake_all(ev::RDHUP | ev::HUP);
     }
 
-    /// The receiver is gone: nobody will read what there is, nor what is still to come. The other side may keep the queue for long.
+    /// The receiver is gone: nobody will read what there is, nor what is still to come. The other
+    /// side may keep the queue for long.
     pub(super) fn abandon(&self) {
         self.close_reading();
         self.clear();
@@ -310,7 +317,8 @@ impl ReceiveQueue {
         }
     }
 
-    /// What cost so much has been read, of a datagram's sender or else of the connection's: there is room again.
+    /// What cost so much has been read, of a datagram's sender or else of the connection's: there
+    /// is room again.
     pub(super) fn done(&self, from: Option<&Arc<Sender>>, cost: usize) {
         if let Some(sender) = from.or(self.sender.as_ref()).filter(|_| cost > 0) {
             sender.give_back(cost);
@@ -326,7 +334,8 @@ impl ReceiveQueue {
         if self.is_ended() { Err(Errno::EPIPE) } else { Ok(()) }
     }
 
-    /// The bytes of a packet. `EMSGSIZE`, `EFAULT`; `ENOBUFS` where there is no memory for so many at once.
+    /// The bytes of a packet. `EMSGSIZE`, `EFAULT`; `ENOBUFS` where there is no memory for so many
+    /// at once.
     pub(super) fn packet(from: &mut Source<'_>, limit: usize) -> SysResult<Vec<u8>> {
         const SPARE: usize = 32;
         if from.remaining() + SPARE > limit {
@@ -346,7 +355,8 @@ impl ReceiveQueue {
         Ticket::new(files, self.holder.clone()).map(Some)
     }
 
-    /// Sends a packet of `sender`; `peers` says that its receiver sends to nobody else, and so takes any number of them.
+    /// Sends a packet of `sender`; `peers` says that its receiver sends to nobody else, and so
+    /// takes any number of them.
     pub(super) fn send_packet(
         &self,
         mut bytes: Vec<u8>,
@@ -402,7 +412,8 @@ impl ReceiveQueue {
             if left == 0 {
                 break Ok(());
             }
-            // As in Linux, a piece goes in whole while the buffer is not full, even if that overfills it.
+            // As in Linux, a piece goes in whole while the buffer is not full, even if that
+            // overfills it.
             if sender.used() >= how.limit {
                 let free = || (sender.used() < how.limit || self.is_ended()).then_some(());
                 match wait(&sender.writers, how.nonblock, how.deadline, free) {
@@ -464,7 +475,8 @@ impl Drop for ReceiveQueue {
     }
 }
 
-/// Takes so many bytes of a stream, or fewer where memory is in small pieces. `ENOBUFS`, and `EFAULT` unless all can be read.
+/// Takes so many bytes of a stream, or fewer where memory is in small pieces. `ENOBUFS`, and
+/// `EFAULT` unless all can be read.
 fn piece(from: &mut Source<'_>, want: usize) -> SysResult<Vec<u8>> {
     const MIN_BLOCK: usize = base::addr::PAGE_SIZE;
     caller::check_memory().map_err(|_| Errno::ENOBUFS)?;

@@ -67,12 +67,14 @@ pub fn list() -> Vec<LocalSocket> {
     sockets.iter().map(|socket| socket.listed()).collect()
 }
 
-/// The lines under the heading. A file system may hold bytes in a name that are no UTF-8: those are replaced.
+/// The lines under the heading. A file system may hold bytes in a name that are no UTF-8: those are
+/// replaced.
 pub fn lines() -> String {
     let sockets: Vec<Arc<UnixSocket>> = SOCKETS.lock().values().filter_map(Weak::upgrade).collect();
     let mut out = String::new();
     for socket in sockets {
-        // `SS_UNCONNECTED` and `SS_CONNECTED`; what is not accepted yet has no file, and is `SS_CONNECTING`.
+        // `SS_UNCONNECTED` and `SS_CONNECTED`; what is not accepted yet has no file, and is
+        // `SS_CONNECTING`.
         let (flags, connected) = match &*socket.role.lock() {
             Role::Listening(_) => (LISTENS, false),
             Role::Connected(_) => (0, true),

@@ -33,7 +33,8 @@ impl UnixSocket {
         if target.takes_from(self) { Ok(target.inbox.clone()) } else { Err(Errno::EPERM) }
     }
 
-    /// What goes along with a message into `peer_queue`: the sender's ids if it names some, or either end asks for them.
+    /// What goes along with a message into `peer_queue`: the sender's ids if it names some, or
+    /// either end asks for them.
     fn parcel(&self, with: Ancillary, peer_queue: &ReceiveQueue) -> Parcel {
         let asked = self.options.flags.passes_ids() || peer_queue.wants.passes_ids();
         let own = || asked.then(PeerCredentials::of_sender);

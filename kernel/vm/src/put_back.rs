@@ -13,7 +13,8 @@ pub(crate) enum Fault {
     ProtectWithoutFlush,
     /// fork(2) leaves the parent the right to write to what it shares.
     ForkWithoutProtection,
-    /// A call site becomes a jump without waiting until all CPUs have seen the `int3` at its beginning.
+    /// A call site becomes a jump without waiting until all CPUs have seen the `int3` at its
+    /// beginning.
     JumpInOneStep,
 }
 

@@ -1,8 +1,11 @@
-//! A disk with an ext4 that holds what was gathered: a program's root, for a kernel that mounts it as `/`.
+//! A disk with an ext4 that holds what was gathered: a program's root, for a kernel that mounts it
+//! as `/`.
 //!
-//! mke2fs makes the empty file system ([`tool`]) and the kernel's own `ext4` fills it ([`fill`]): owners, devices and extended attributes
-//! need no super-user, times keep their nanoseconds, and all names of a file stay one file. The same tree makes the same bytes: identifier and
-//! hash seed come from the tree, every time that is not a file's own is that of the youngest file, and nothing is random.
+//! mke2fs makes the empty file system ([`tool`]) and the kernel's own `ext4` fills it ([`fill`]):
+//! owners, devices and extended attributes need no super-user, times keep their nanoseconds, and
+//! all names of a file stay one file. The same tree makes the same bytes: identifier and hash seed
+//! come from the tree, every time that is not a file's own is that of the youngest file, and
+//! nothing is random.
 
 mod device;
 mod fill;
@@ -35,7 +38,8 @@ pub enum Format {
     Qcow2,
 }
 
-/// Makes a disk of `mib` MiB with the files, and nobody sees it before it is whole. Answers how `root=` names its file system.
+/// Makes a disk of `mib` MiB with the files, and nobody sees it before it is whole. Answers how
+/// `root=` names its file system.
 pub fn make(gathered: &Gathered, out: &Path, mib: u64, format: Format) -> Result<String> {
     let wrong = |why: String| Error::Disk { path: out.into(), why };
     let tree = &gathered.tree;
@@ -94,7 +98,8 @@ fn youngest(tree: &Tree) -> u32 {
     tree.iter().map(|(_, node)| node.mtime).max().unwrap_or(0).max(1)
 }
 
-/// An identifier that two trees have in common only if they are alike in names, attributes, sizes and times (RFC 9562, version 8).
+/// An identifier that two trees have in common only if they are alike in names, attributes, sizes
+/// and times (RFC 9562, version 8).
 fn identifier(tree: &Tree) -> String {
     let word = |seed: u64| {
         let mut hasher = DefaultHasher::new();

@@ -1,4 +1,5 @@
-//! qcow2 images: empty ones, and such as hold what a raw one does. Source: QEMU's docs/interop/qcow2.txt, version 3.
+//! qcow2 images: empty ones, and such as hold what a raw one does. Source: QEMU's
+//! docs/interop/qcow2.txt, version 3.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +13,8 @@ const CLUSTER: u64 = 1 << CLUSTER_BITS;
 const HEADER_LEN: u32 = 104;
 /// 2 to this is how many bits a count of references has.
 const REFCOUNT_ORDER: u32 = 4;
-/// Where things are, in clusters; what has no fixed place comes behind the table of blocks of counts.
+/// Where things are, in clusters; what has no fixed place comes behind the table of blocks of
+/// counts.
 const REFCOUNT_TABLE: u64 = 1;
 const REFCOUNT_BLOCK: u64 = 2;
 const L1_TABLE: u64 = 3;
@@ -82,7 +84,8 @@ struct Places {
     l1: u64,
 }
 
-/// A table of the second level has a cluster of entries of 8 bytes, one for each cluster of the disk.
+/// A table of the second level has a cluster of entries of 8 bytes, one for each cluster of the
+/// disk.
 fn l1_entries(size: u64) -> u64 {
     size.div_ceil(CLUSTER * L2_ENTRIES)
 }

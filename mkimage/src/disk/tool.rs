@@ -11,8 +11,8 @@ pub fn e2fsprogs(name: &str) -> Command {
     Command::new(found.unwrap_or_else(|| name.into()))
 }
 
-/// Makes an ext4 in a file that has its size: nothing is kept back for a super-user, tables are written when they are used. `more` are
-/// further options. The error is a sentence about the file.
+/// Makes an ext4 in a file that has its size: nothing is kept back for a super-user, tables are
+/// written when they are used. `more` are further options. The error is a sentence about the file.
 pub fn make_ext4(path: &Path, more: &[&str], seconds: Option<u32>) -> Result<(), String> {
     let extended = ["lazy_itable_init=1", "lazy_journal_init=1", "root_owner=0:0"];
     let (own, rest): (Vec<&str>, Vec<&str>) = more.iter().partition(|word| word.starts_with("hash_seed="));

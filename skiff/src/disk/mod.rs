@@ -1,7 +1,8 @@
 //! Disks of a machine: files of the host (`--disk`).
 //!
-//! A file belongs to one machine at a time, by a lock that the process of `skiff run` holds (`lock`). What a raw file holds is the
-//! guest's to say, so nothing is ever concluded from it: one that looks like qcow2 is used when its user says which it is.
+//! A file belongs to one machine at a time, by a lock that the process of `skiff run` holds
+//! (`lock`). What a raw file holds is the guest's to say, so nothing is ever concluded from it: one
+//! that looks like qcow2 is used when its user says which it is.
 
 pub(crate) mod lock;
 
@@ -172,7 +173,8 @@ impl Disk {
 }
 
 impl Held {
-    /// QEMU's arguments for the disk, which is number `index`, of a machine with `cpus` CPUs, on `microvm` or with PCI.
+    /// QEMU's arguments for the disk, which is number `index`, of a machine with `cpus` CPUs, on
+    /// `microvm` or with PCI.
     pub fn arguments(&self, index: usize, cpus: u32, microvm: bool) -> Result<Vec<String>> {
         let disk = &self.disk;
         // QEMU runs in the directory that this process is in.

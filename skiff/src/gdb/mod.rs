@@ -1,6 +1,7 @@
 //! `skiff gdb`: gdb at QEMU's stub, with the symbols of the kernel and of what the programs map.
 //!
-//! The kernel tells a debugger which files' code is where by calling a function; skiff.py stops there and loads symbols.
+//! The kernel tells a debugger which files' code is where by calling a function; skiff.py stops
+//! there and loads symbols.
 
 use crate::error::{Error, On, Result};
 use crate::folder::Scratch;

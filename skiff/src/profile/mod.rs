@@ -1,7 +1,8 @@
 //! `skiff profile`: makes stacks of the guest's samples, and draws them.
 //!
-//! The guest sends where it was and a piece of the application's stack; the unwind tables of the programs' own files tell
-//! the rest, so that programs without frame pointers have whole stacks too.
+//! The guest sends where it was and a piece of the application's stack; the unwind tables of the
+//! programs' own files tell the rest, so that programs without frame pointers have whole stacks
+//! too.
 
 mod symbols;
 
@@ -71,7 +72,8 @@ fn half(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 impl Profile {
-    /// Nothing yet. `kernel` lists the kernel's functions; the guest's files are looked for below `roots`.
+    /// Nothing yet. `kernel` lists the kernel's functions; the guest's files are looked for below
+    /// `roots`.
     pub fn new(kernel: &str, roots: Vec<PathBuf>) -> Self {
         Self {
             kernel: Module::of_kernel(kernel),
@@ -213,7 +215,8 @@ impl Profile {
         addresses
     }
 
-    /// Draws a flame graph, or writes the folded stacks where the file's name does not end in `.svg`. How many samples.
+    /// Draws a flame graph, or writes the folded stacks where the file's name does not end in
+    /// `.svg`. How many samples.
     pub fn write(&mut self, path: &Path, title: &str) -> io::Result<usize> {
         self.flush();
         let mut lines: Vec<String> = self.folded.iter().map(|(stack, count)| format!("{stack} {count}")).collect();

@@ -10,7 +10,8 @@ use std::sync::Arc;
 /// What is known of an ELF file.
 #[derive(Default)]
 pub struct Module {
-    /// Functions by address: where they end (the next one's begin where that is not told), and their names.
+    /// Functions by address: where they end (the next one's begin where that is not told), and
+    /// their names.
     functions: BTreeMap<u64, (u64, String)>,
     /// Program headers: address in the file's own terms, offset, length.
     loads: Vec<(u64, u64, u64)>,
@@ -25,7 +26,8 @@ const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
 impl Module {
-    /// Reads a file, and the separate file with its symbols, if one is installed. What cannot be read is empty.
+    /// Reads a file, and the separate file with its symbols, if one is installed. What cannot be
+    /// read is empty.
     pub fn read(path: &Path) -> Self {
         let mut module = Self::default();
         let Ok(bytes) = std::fs::read(path) else { return module };

@@ -1,5 +1,5 @@
-//! Batches: one process, natively or as a machine, runs many tests, and marks where each begins and ends. What runs them is
-//! `compat-tests/suite/batch.c`; this is the other end of its protocol.
+//! Batches: one process, natively or as a machine, runs many tests, and marks where each begins and
+//! ends. What runs them is `compat-tests/suite/batch.c`; this is the other end of its protocol.
 
 use super::{End, Ran, Test};
 use std::collections::BTreeMap;

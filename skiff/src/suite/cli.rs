@@ -45,13 +45,15 @@ pub struct TestArgs {
     /// At most so many tests in one machine [default: all; of --dir, 1: a fresh root for each]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: Option<u32>,
-    /// Run tests a second time that have a case which differs or is wrong: what they gave at first is told, the second run decides
+    /// Run tests a second time that have a case which differs or is wrong: what they gave at first
+    /// is told, the second run decides
     #[arg(long)]
     pub again: bool,
     /// Where report.json, junit.xml and index.html go [default: build/test-report]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// List of known differences: PATTERN, tab, reason [default: compat-tests/known-differences.tsv]
+    /// List of known differences: PATTERN, tab, reason [default:
+    /// compat-tests/known-differences.tsv]
     #[arg(long, value_name = "FILE")]
     pub known: Option<PathBuf>,
     /// How the suite's programs are linked
@@ -75,13 +77,15 @@ pub struct TestArgs {
     /// Where tests run: a path, or `.` for their own directory [default: a new and empty directory]
     #[arg(long, value_name = "DIR", help_heading = "With --dir")]
     pub cwd: Option<String>,
-    /// The tests, one a line: a name and a command, whose program is in DIR or on PATH [default: the executable files of DIR]
+    /// The tests, one a line: a name and a command, whose program is in DIR or on PATH [default:
+    /// the executable files of DIR]
     #[arg(long, value_name = "FILE", requires = "dir", help_heading = "With --dir")]
     pub list: Option<PathBuf>,
     /// The exit status of a test that leaves itself out
     #[arg(long, value_name = "STATUS", default_value_t = 77, help_heading = "With --dir")]
     pub skip_status: i32,
-    /// Put all of DIR into every image [default: data, directories, the tests of the machine, and executables that they name]
+    /// Put all of DIR into every image [default: data, directories, the tests of the machine, and
+    /// executables that they name]
     #[arg(long, help_heading = "With --dir")]
     pub whole_dir: bool,
     /// Do not run the tests on Linux: all that they do not leave out themselves is expected to pass
@@ -93,7 +97,8 @@ pub struct TestArgs {
     /// Write what the tests gave on Linux to this file, for --native-results
     #[arg(long, value_name = "FILE", requires = "dir", help_heading = "With --dir")]
     pub save_native: Option<PathBuf>,
-    /// Run the tests on Linux among all that runs there [default: in namespaces of their own, where this user may have some]
+    /// Run the tests on Linux among all that runs there [default: in namespaces of their own, where
+    /// this user may have some]
     #[arg(long, help_heading = "With --dir")]
     pub no_namespaces: bool,
     /// An argument of each test
@@ -164,8 +169,8 @@ impl TestArgs {
         Ok(())
     }
 
-    /// Runs those tests once more, on both sides, that have a case which counts against the run; tells what each of these gave
-    /// at first. The second run decides.
+    /// Runs those tests once more, on both sides, that have a case which counts against the run;
+    /// tells what each of these gave at first. The second run decides.
     fn again(&self, checkout: &Path, out: &Path, known: &Known, report: &mut Report) -> Result<()> {
         let bad = |case: &&Case| matches!(case.verdict, Verdict::Differs | Verdict::Wrong);
         let named: Vec<String> = report.cases.iter().filter(bad).map(|case| case.test.clone()).collect();

@@ -59,7 +59,8 @@ impl Case {
     }
 }
 
-/// What Linux is taken to have given where it is not asked: everything passes that the test does not leave out itself.
+/// What Linux is taken to have given where it is not asked: everything passes that the test does
+/// not leave out itself.
 pub fn assumed(test: &Test, skiff: &Ran) -> Ran {
     let skip = match test.judged_by {
         JudgedBy::Results { skip } => skip,

@@ -60,8 +60,8 @@ pub fn tests(dir: &Path, choice: &Choice) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-/// The tests of a list: a name and a command a line, `#` begins a comment. A program is a file of `dir`, or on PATH; a command
-/// that is more than words is the shell's.
+/// The tests of a list: a name and a command a line, `#` begins a comment. A program is a file of
+/// `dir`, or on PATH; a command that is more than words is the shell's.
 pub fn from_list(dir: &Path, list: &Path, choice: &Choice) -> Result<Vec<Test>> {
     let dir = fs::canonicalize(dir).on(dir.display().to_string())?;
     let text = fs::read_to_string(list).on(list.display().to_string())?;

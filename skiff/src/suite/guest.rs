@@ -15,7 +15,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Above a test's limit, which the machine keeps itself as long as its kernel works. Booting counts here too.
+/// Above a test's limit, which the machine keeps itself as long as its kernel works. Booting counts
+/// here too.
 const SPARE: Duration = Duration::from_secs(30);
 /// How much of what a machine says is kept.
 const CONSOLE: usize = 64 << 10;

@@ -1,5 +1,5 @@
-//! The list of known differences: `PATTERN<TAB>REASON` lines. A pattern is the name of a case or of a test; a `*` in it stands for
-//! any text.
+//! The list of known differences: `PATTERN<TAB>REASON` lines. A pattern is the name of a case or of
+//! a test; a `*` in it stands for any text.
 
 use crate::error::{Error, On, Result};
 use std::fs;

@@ -1,8 +1,9 @@
 //! `skiff test`: runs tests on Linux first and on Skiff then, and says where the two differ.
 //!
-//! A *test* is a program. What it prints is taken apart into *cases* (`output`); the same case is looked for on both sides and
-//! judged (`compare`). Tests run in batches: one machine runs many of them, one after the other, and a machine that ends or hangs
-//! takes with it only what it was just running (`batch`). The reports are JSON, JUnit XML and a page (`report`).
+//! A *test* is a program. What it prints is taken apart into *cases* (`output`); the same case is
+//! looked for on both sides and judged (`compare`). Tests run in batches: one machine runs many of
+//! them, one after the other, and a machine that ends or hangs takes with it only what it was just
+//! running (`batch`). The reports are JSON, JUnit XML and a page (`report`).
 
 pub mod batch;
 pub mod build;
@@ -43,7 +44,8 @@ pub enum JudgedBy {
     Lines,
     /// The results that its output tells of, where it does, and its exit status: 0 passes.
     Results {
-        /// The status of a test that leaves itself out: 77, as automake has it, if nothing else is said.
+        /// The status of a test that leaves itself out: 77, as automake has it, if nothing else is
+        /// said.
         skip: i32,
     },
 }

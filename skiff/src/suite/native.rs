@@ -37,7 +37,8 @@ fn sweep() {
 
 /// What the tests gave on the Linux that this runs on.
 ///
-/// `apart`: in namespaces of their own, where this user may have some, so that they see and disturb little of the host.
+/// `apart`: in namespaces of their own, where this user may have some, so that they see and disturb
+/// little of the host.
 pub fn run(
     batch: &Path,
     list: &Path,

@@ -45,7 +45,8 @@ impl Needs {
         Ok(needs)
     }
 
-    /// The files for these commands, with those that they name, and those in turn, as `--add` takes them.
+    /// The files for these commands, with those that they name, and those in turn, as `--add` takes
+    /// them.
     pub fn files<'a>(&self, commands: impl Iterator<Item = &'a [String]>) -> Vec<PathBuf> {
         let mut wanted = BTreeSet::new();
         let words = commands.flatten().flat_map(|word| word.split([' ', '\t', ';', '&', '|', '=', '/']));
@@ -63,8 +64,9 @@ impl Needs {
     }
 }
 
-/// The host's commands that a text has a shell run, as in `popen("ps -e | wc -l", "r")`: a command, and behind it what looks like an
-/// option, a path or something quoted. That prose begins so is rare, and costs a file.
+/// The host's commands that a text has a shell run, as in `popen("ps -e | wc -l", "r")`: a command,
+/// and behind it what looks like an option, a path or something quoted. That prose begins so is
+/// rare, and costs a file.
 fn commands_in(text: &[u8]) -> BTreeSet<PathBuf> {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~');
     let lines = text.split(|byte| !printable(byte)).filter_map(|line| std::str::from_utf8(line).ok());

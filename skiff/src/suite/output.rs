@@ -1,4 +1,5 @@
-//! Takes a test's output apart: lines of our own cases, TAP, automake's and Busybox's `PASS: name`, Python's `name ... ok`.
+//! Takes a test's output apart: lines of our own cases, TAP, automake's and Busybox's `PASS: name`,
+//! Python's `name ... ok`.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub enum Seen {
 /// Cases by name. A name that comes again gets a number.
 pub type Cases = BTreeMap<String, Seen>;
 
-/// Lines of the programs in `compat-tests/cases`: `case CALL/NAME: TEXT[ ! EXPECTED]`, and `died CALL: WHY`.
+/// Lines of the programs in `compat-tests/cases`: `case CALL/NAME: TEXT[ ! EXPECTED]`, and `died
+/// CALL: WHY`.
 pub fn lines(output: &[u8]) -> Cases {
     let mut cases = Cases::new();
     for line in String::from_utf8_lossy(output).lines() {
@@ -88,7 +90,8 @@ fn word(line: &str) -> Option<(String, Seen)> {
     (!again).then(|| (name.trim().to_owned(), seen))
 }
 
-/// `test_read (test.test_os.FileTests.test_read) ... ok`; the first line of a description, and other output, may stand between.
+/// `test_read (test.test_os.FileTests.test_read) ... ok`; the first line of a description, and
+/// other output, may stand between.
 fn unittest(line: &str, open: &mut Option<String>) -> Option<(String, Seen)> {
     let head = line.split_once(" ... ").map_or(line, |(head, _)| head);
     if let Some((method, class)) = head.split_once(" (").filter(|(m, c)| m.starts_with("test") && c.contains(')')) {

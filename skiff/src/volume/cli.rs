@@ -11,7 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 
-/// What `skiff volume` does. A volume is a name, or an image's file: that has a slash or ends in .img.
+/// What `skiff volume` does. A volume is a name, or an image's file: that has a slash or ends in
+/// .img.
 #[derive(Debug, clap::Subcommand)]
 pub enum VolumeCommand {
     /// Make a volume: a sparse image with an empty ext4, which mke2fs makes
@@ -29,15 +30,18 @@ pub enum VolumeCommand {
         /// A name, or a file
         volume: Named,
     },
-    /// Check a volume that no machine uses: e2fsck -fn, which changes nothing; the exit status is its own
+    /// Check a volume that no machine uses: e2fsck -fn, which changes nothing; the exit status is
+    /// its own
     Fsck {
         /// A name, or a file
         volume: Named,
     },
-    /// Copy files or directories into a volume that no machine uses, or out of it; nobody need be root
+    /// Copy files or directories into a volume that no machine uses, or out of it; nobody need be
+    /// root
     ///
-    /// One side is VOLUME:/PATH, the other a path of the host. Modes, times of change of files and directories, and symbolic links stay; what comes in is the guest's
-    /// root's, what comes out the user's own.
+    /// One side is VOLUME:/PATH, the other a path of the host. Modes, times of change of files and
+    /// directories, and symbolic links stay; what comes in is the guest's root's, what comes out
+    /// the user's own.
     #[command(after_help = "Examples:\n  skiff volume cp data:/dump.rdb .\n  skiff volume cp ./site data:/www")]
     Cp {
         /// VOLUME:/PATH or PATH

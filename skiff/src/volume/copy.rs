@@ -1,5 +1,5 @@
-//! Files into a volume and out of one, with modes, times of change, and symbolic links. What comes in is the super-user's, what comes
-//! out the user's own.
+//! Files into a volume and out of one, with modes, times of change, and symbolic links. What comes
+//! in is the super-user's, what comes out the user's own.
 
 use super::Image;
 use crate::error::{Error, On, Result};
@@ -49,7 +49,8 @@ pub fn out(image: &Image, place: &str, to: &Path) -> Result<()> {
 fn out_one(image: &Image, ino: u32, place: &str, to: &Path, depth: usize) -> Result<()> {
     let about = image.files.metadata(ino).map_err(|e| image.wrong(place, e))?;
     let said = to.display().to_string();
-    // Below what the user named, nothing leads elsewhere: a link there may be one of a damaged disk with two files of a name.
+    // Below what the user named, nothing leads elsewhere: a link there may be one of a damaged disk
+    // with two files of a name.
     if depth > 0 && to.is_symlink() {
         std::fs::remove_file(to).on(&said)?;
     }
@@ -95,13 +96,15 @@ fn out_one(image: &Image, ino: u32, place: &str, to: &Path, depth: usize) -> Res
     }
 }
 
-/// Sets the time of change of a file of the host's; one before 1970 becomes that, one that the host cannot have is left out.
+/// Sets the time of change of a file of the host's; one before 1970 becomes that, one that the host
+/// cannot have is left out.
 fn set_time(file: &File, time: Timespec) -> std::io::Result<()> {
     let since = Duration::from_secs(time.sec.max(0) as u64) + Duration::from_nanos(time.nsec as u64);
     UNIX_EPOCH.checked_add(since).map_or(Ok(()), |time| file.set_times(FileTimes::new().set_modified(time)))
 }
 
-/// Names and inodes of a directory. A name with a slash, as only a damaged disk has it, would lead elsewhere.
+/// Names and inodes of a directory. A name with a slash, as only a damaged disk has it, would lead
+/// elsewhere.
 fn entries(image: &Image, dir: u32, place: &str) -> Result<Vec<(Vec<u8>, u32)>> {
     let mut all = Vec::new();
     let mut bad = false;
@@ -142,7 +145,8 @@ fn into_dir(image: &Image, from: &Path, dir: u32, place: &str) -> Result<()> {
     paths.iter().try_for_each(|path| into_one(image, path, dir, path.file_name().unwrap_or_default().as_bytes(), place))
 }
 
-/// Makes `name` of a directory what `from` is. A file that is there is replaced; a directory is added to.
+/// Makes `name` of a directory what `from` is. A file that is there is replaced; a directory is
+/// added to.
 fn into_one(image: &Image, from: &Path, dir: u32, name: &[u8], parent: &str) -> Result<()> {
     let said = from.display().to_string();
     let place = format!("{parent}/{}", String::from_utf8_lossy(name));

@@ -37,7 +37,8 @@ impl Environment for Host {
 }
 
 impl Image {
-    /// Mounts a volume, to be changed with `write`. A journal is replayed where the file can be written.
+    /// Mounts a volume, to be changed with `write`. A journal is replayed where the file can be
+    /// written.
     pub fn mount(volume: &Named, write: bool) -> Result<Self> {
         let path = volume.path()?;
         let denied =

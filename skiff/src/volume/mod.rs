@@ -1,7 +1,9 @@
-//! Volumes: images of ext4 that programs find mounted (`skiff run --volume`, `--root-disk`), and that any Linux can mount.
+//! Volumes: images of ext4 that programs find mounted (`skiff run --volume`, `--root-disk`), and
+//! that any Linux can mount.
 //!
-//! [`store`] is where they are and how they are made, [`image`] the file system in one, [`copy`] brings files in and out, [`cli`] is
-//! `skiff volume`. An image is locked as a disk is ([`crate::disk`]), by a machine and by whoever else changes it.
+//! [`store`] is where they are and how they are made, [`image`] the file system in one, [`copy`]
+//! brings files in and out, [`cli`] is `skiff volume`. An image is locked as a disk is
+//! ([`crate::disk`]), by a machine and by whoever else changes it.
 
 pub mod cli;
 mod copy;

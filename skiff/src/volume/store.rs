@@ -65,7 +65,8 @@ impl Named {
         }
     }
 
-    /// Opens the image and locks it: with `write` for this process alone, else together with others that read it.
+    /// Opens the image and locks it: with `write` for this process alone, else together with others
+    /// that read it.
     pub fn open(&self, write: bool) -> Result<File> {
         let path = self.path()?;
         let file = match OpenOptions::new().read(true).write(write).open(&path) {
@@ -84,7 +85,8 @@ impl Named {
         }
     }
 
-    /// Makes it, with a new ext4 of `size` MiB: a sparse file, which nobody sees before it is whole.
+    /// Makes it, with a new ext4 of `size` MiB: a sparse file, which nobody sees before it is
+    /// whole.
     pub fn make(&self, size: u64) -> Result<()> {
         let path = self.path()?;
         self.make_folder()?;

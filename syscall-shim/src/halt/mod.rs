@@ -1,11 +1,12 @@
 //! Whether a thread that an interrupt found at an address came there by a `hlt`.
 //!
-//! In ring 0 `hlt` raises no exception: the processor sleeps until an interrupt comes, and that one finds the program behind the
-//! instruction. On Linux the program, in ring 3, gets `SIGSEGV` at once; C libraries and compilers use `hlt` as the end of a
-//! path that must not go on.
+//! In ring 0 `hlt` raises no exception: the processor sleeps until an interrupt comes, and that one
+//! finds the program behind the instruction. On Linux the program, in ring 3, gets `SIGSEGV` at
+//! once; C libraries and compilers use `hlt` as the end of a path that must not go on.
 //!
-//! That the byte in front of the interrupted place is `f4` says little. It may be the end of a longer instruction
-//! (`mov -0xc(%rbp), %eax` is `8b 45 f4`), and where it is a `hlt`, it is mostly one that a branch has jumped over:
+//! That the byte in front of the interrupted place is `f4` says little. It may be the end of a
+//! longer instruction (`mov -0xc(%rbp), %eax` is `8b 45 f4`), and where it is a `hlt`, it is mostly
+//! one that a branch has jumped over:
 //!
 //! ```text
 //!     test $15, %dil
@@ -14,18 +15,23 @@
 //! 1:  ...                 a common place to be interrupted at
 //! ```
 //!
-//! A program must never be ended for a `hlt` that it has not executed, so everything else has to be excluded:
+//! A program must never be ended for a `hlt` that it has not executed, so everything else has to be
+//! excluded:
 //!
-//! 1. The byte is an instruction of its own ([`sweep`]): decoding forward from each of fifteen consecutive places well before it
-//!    finds one there. Since no instruction is longer, one of the fifteen is where an instruction begins.
-//! 2. No branch leads to the place, or none whose condition holds ([`origins`]): neither `hlt` nor a branch changes flags or registers,
-//!    so the flags are still those that the branch would have seen, and what an indirect branch has gone by is still in the register or
-//!    the memory that it names ([`indirect`]). Nor does a call: its return address would be on top of the stack. Nor a return: the address
-//!    would still be below.
-//! 3. The instruction at the place is no repeated string instruction, which may have changed the flags and is not over.
+//! 1. The byte is an instruction of its own ([`sweep`]): decoding forward from each of fifteen
+//!    consecutive places well before it finds one there. Since no instruction is longer, one of the
+//!    fifteen is where an instruction begins.
+//! 2. No branch leads to the place, or none whose condition holds ([`origins`]): neither `hlt` nor
+//!    a branch changes flags or registers, so the flags are still those that the branch would have
+//!    seen, and what an indirect branch has gone by is still in the register or the memory that it
+//!    names ([`indirect`]). Nor does a call: its return address would be on top of the stack. Nor a
+//!    return: the address would still be below.
+//! 3. The instruction at the place is no repeated string instruction, which may have changed the
+//!    flags and is not over.
 //!
-//! Branches may come from any code of the program's: the caller has all of it searched ([`may_come_from`]). And the kernel itself may
-//! have sent the thread there (a handler's start, or where one returns to): that is for the caller to know.
+//! Branches may come from any code of the program's: the caller has all of it searched
+//! ([`may_come_from`]). And the kernel itself may have sent the thread there (a handler's start, or
+//! where one returns to): that is for the caller to know.
 //!
 //! What cannot be excluded is taken for not halted, and the program goes on.
 
@@ -45,7 +51,8 @@ pub struct Interrupted {
     pub rip: u64,
     /// Its flags.
     pub rflags: u64,
-    /// General registers in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
+    /// General registers in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8
+    /// to r15.
     pub registers: [u64; 16],
     /// Base of the segment FS. (GS is the kernel's own.)
     pub fs_base: u64,
@@ -70,8 +77,9 @@ pub trait Memory {
     }
 }
 
-/// Whether the thread has executed the `hlt` in front of `at.rip`, as far as the place and what is around it tell. `text` is the code that
-/// holds the place. What is left to be asked is [`may_come_from`] all code.
+/// Whether the thread has executed the `hlt` in front of `at.rip`, as far as the place and what is
+/// around it tell. `text` is the code that holds the place. What is left to be asked is
+/// [`may_come_from`] all code.
 pub fn may_have_halted<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, memory: &M) -> bool {
     sweep::is_instruction(at.rip.wrapping_sub(1), &text, memory)
         && !sweep::repeats(at.rip, memory)
@@ -81,8 +89,9 @@ pub fn may_have_halted<M: Memory + ?Sized>(at: &Interrupted, text: Range<u64>, m
         && !origins::branched_nearby(at, text, memory)
 }
 
-/// Whether a branch in `code` may have brought the thread to `at.rip`. Branches come from other libraries too, and from where call
-/// sites were moved to. Much code is better asked about in parts.
+/// Whether a branch in `code` may have brought the thread to `at.rip`. Branches come from other
+/// libraries too, and from where call sites were moved to. Much code is better asked about in
+/// parts.
 pub fn may_come_from<M: Memory + ?Sized>(at: &Interrupted, code: Range<u64>, memory: &M) -> bool {
     origins::branched(at, code, memory)
 }
@@ -213,7 +222,8 @@ mod tests {
 
     #[test]
     fn what_an_indirect_jump_went_by_is_still_there() {
-        // jmp *8(%rsp), *(%r12,%rdx,8), *%fs:16, and notrack jmp *(%rsp,%rdx,8), each with its word.
+        // jmp *8(%rsp), *(%r12,%rdx,8), *%fs:16, and notrack jmp *(%rsp,%rdx,8), each with its
+        // word.
         for (jump, word) in [
             (&[0xff, 0x64, 0x24, 0x08][..], 1),
             (&[0x41, 0xff, 0x24, 0xd4], 2),

@@ -8,14 +8,16 @@ use crate::instruction::{Flow, Instruction};
 
 /// The longest indirect call, with its prefixes.
 const CALL_MAX: usize = 9;
-/// What is read of the text at a time, and how much of it again with the next piece: prefixes and a branch.
+/// What is read of the text at a time, and how much of it again with the next piece: prefixes and a
+/// branch.
 const PIECE: usize = 512;
 const OVERLAP: usize = PREFIXES_MAX + JUMP_MAX;
 /// The longest branch with a displacement.
 const BRANCH_MAX: usize = 6;
 const PAGE: u64 = crate::PAGE_SIZE as u64;
 
-/// Whether the place was called, or is a signal handler's first instruction: the return address tells.
+/// Whether the place was called, or is a signal handler's first instruction: the return address
+/// tells.
 pub(super) fn called<M: Memory + ?Sized>(at: &Interrupted, memory: &M) -> bool {
     let Some(back) = memory.word(at.rsp()) else { return false };
     returns_from_signal(back, memory) || called_directly(at.rip, back, memory) || called_indirectly(at, back, memory)
@@ -32,7 +34,8 @@ fn called_directly<M: Memory + ?Sized>(rip: u64, back: u64, memory: &M) -> bool 
     target == rip || goes_on_at(target, rip, memory)
 }
 
-/// Whether `jmp *slot` stands at `entry`, behind a landing mark or prefix if there is one, and the slot holds `rip`.
+/// Whether `jmp *slot` stands at `entry`, behind a landing mark or prefix if there is one, and the
+/// slot holds `rip`.
 fn goes_on_at<M: Memory + ?Sized>(entry: u64, rip: u64, memory: &M) -> bool {
     const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
     const BND: u8 = 0xf2;
@@ -48,7 +51,8 @@ fn goes_on_at<M: Memory + ?Sized>(entry: u64, rip: u64, memory: &M) -> bool {
     memory.word(slot) == Some(rip)
 }
 
-/// An indirect call that ends at `back` and whose target, in memory, is the place. (In a register it would still be there.)
+/// An indirect call that ends at `back` and whose target, in memory, is the place. (In a register
+/// it would still be there.)
 fn called_indirectly<M: Memory + ?Sized>(at: &Interrupted, back: u64, memory: &M) -> bool {
     let mut bytes = [0; CALL_MAX];
     if !memory.read(back.wrapping_sub(CALL_MAX as u64), &mut bytes) {
@@ -68,7 +72,8 @@ fn called_indirectly<M: Memory + ?Sized>(at: &Interrupted, back: u64, memory: &M
     })
 }
 
-/// Whether the code at `back` is a signal handler's way back: `mov $15, %eax` (or `%rax`) and `syscall`.
+/// Whether the code at `back` is a signal handler's way back: `mov $15, %eax` (or `%rax`) and
+/// `syscall`.
 fn returns_from_signal<M: Memory + ?Sized>(back: u64, memory: &M) -> bool {
     const SHORT: [u8; 7] = [0xb8, 15, 0, 0, 0, 0x0f, 0x05];
     const LONG: [u8; 9] = [0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05];
@@ -76,12 +81,14 @@ fn returns_from_signal<M: Memory + ?Sized>(back: u64, memory: &M) -> bool {
     memory.read(back, &mut bytes) && (bytes.starts_with(&SHORT) || bytes == LONG)
 }
 
-/// Whether a branch in `code` leads to the place and its condition holds. Every byte is taken for the start of one: what is none
-/// only hides a `hlt`. Pages that are not there have not been executed.
+/// Whether a branch in `code` leads to the place and its condition holds. Every byte is taken for
+/// the start of one: what is none only hides a `hlt`. Pages that are not there have not been
+/// executed.
 pub(super) fn branched<M: Memory + ?Sized>(at: &Interrupted, code: Range<u64>, memory: &M) -> bool {
     let mut from = code.start & !(PIECE as u64 - 1);
     while from < code.end {
-        // The overlap may lie on a page that is not there; zeroes are no branch to here, nor is what is read beyond the code only.
+        // The overlap may lie on a page that is not there; zeroes are no branch to here, nor is
+        // what is read beyond the code only.
         let mut bytes = [0; PIECE + OVERLAP];
         let there = memory.read(from, &mut bytes) || {
             bytes = [0; PIECE + OVERLAP];
@@ -104,7 +111,8 @@ pub(super) fn branched_nearby<M: Memory + ?Sized>(at: &Interrupted, text: Range<
 }
 
 fn taken_in<M: Memory + ?Sized>(piece: &[u8; PIECE + OVERLAP], start: u64, at: &Interrupted, memory: &M) -> bool {
-    // Where a displacement that leads to the place would end, seen from the first byte of the piece.
+    // Where a displacement that leads to the place would end, seen from the first byte of the
+    // piece.
     let distance = at.rip.wrapping_sub(start);
     let starts = piece.array_windows::<BRANCH_MAX>().take(PIECE + PREFIXES_MAX);
     for (i, code) in starts.enumerate() {

@@ -5,7 +5,8 @@ use core::ops::Range;
 use super::{HLT, Memory};
 use crate::instruction::{INSTRUCTION_MAX, Instruction};
 
-/// How far before the place decoding begins: enough for what began in the middle of an instruction to fall into step.
+/// How far before the place decoding begins: enough for what began in the middle of an instruction
+/// to fall into step.
 const RUN_UP: usize = 160;
 /// Least room for that, unless the text begins there.
 const MIN_CODE: usize = 48;
@@ -15,7 +16,8 @@ const WINDOW: usize = RUN_UP + INSTRUCTION_MAX + 1;
 pub(super) fn is_instruction<M: Memory + ?Sized>(address: u64, text: &Range<u64>, memory: &M) -> bool {
     let mut bytes = [0; WINDOW];
     let Some(room) = address.checked_sub(text.start).filter(|_| address < text.end) else { return false };
-    // Pages before that are not there have not been executed; those that are there begin at a page's start.
+    // Pages before that are not there have not been executed; those that are there begin at a
+    // page's start.
     let in_page = (address & 0xfff) as usize;
     let wanted = (room as usize).min(WINDOW - 1);
     let Some(code) = [wanted, in_page].into_iter().filter(|&before| before <= wanted).find_map(|before| {
@@ -37,8 +39,8 @@ pub(super) fn is_instruction<M: Memory + ?Sized>(address: u64, text: &Range<u64>
     (0..starts).all(|start| reaches(window, start, code, &mut lengths))
 }
 
-/// Whether one of the same places leads to an instruction at `address`, which then may be one. What is too near to the start of its page
-/// may be, too.
+/// Whether one of the same places leads to an instruction at `address`, which then may be one. What
+/// is too near to the start of its page may be, too.
 pub(super) fn may_be_instruction<M: Memory + ?Sized>(address: u64, memory: &M) -> bool {
     let mut bytes = [0; WINDOW];
     let before = ((address & 0xfff) as usize).min(WINDOW - 1);
@@ -50,7 +52,8 @@ pub(super) fn may_be_instruction<M: Memory + ?Sized>(address: u64, memory: &M) -
     (0..INSTRUCTION_MAX).any(|start| reaches(window, start, before, &mut lengths))
 }
 
-/// Whether decoding `window` from `start` comes to an instruction at `goal`. `lengths` keeps what was decoded.
+/// Whether decoding `window` from `start` comes to an instruction at `goal`. `lengths` keeps what
+/// was decoded.
 fn reaches(window: &[u8], start: usize, goal: usize, lengths: &mut [u8; WINDOW]) -> bool {
     let mut at = start;
     while at < goal {
@@ -64,7 +67,8 @@ fn reaches(window: &[u8], start: usize, goal: usize, lengths: &mut [u8; WINDOW])
     at == goal
 }
 
-/// Length of the instruction at `at`; 1 where there is none. `None` for those of extensions to come, whose length nobody can tell.
+/// Length of the instruction at `at`; 1 where there is none. `None` for those of extensions to
+/// come, whose length nobody can tell.
 fn length(window: &[u8], at: usize) -> Option<u8> {
     /// First bytes of VEX and EVEX prefixes.
     const VECTOR: [u8; 3] = [0xc4, 0xc5, 0x62];

@@ -1,15 +1,18 @@
-//! Which instructions there are of those that ModRM tells apart (SDM vol. 2, tables A-6 and B), and which may be locked.
+//! Which instructions there are of those that ModRM tells apart (SDM vol. 2, tables A-6 and B), and
+//! which may be locked.
 
 use super::{Instruction, Map};
 
-/// Bits for the values of ModRM's middle field that mean an instruction: with a memory operand, and with a register.
+/// Bits for the values of ModRM's middle field that mean an instruction: with a memory operand, and
+/// with a register.
 type Fields = (u8, u8);
 
 const MEMORY_ONLY: Fields = (0xff, 0);
 const REGISTER_ONLY: Fields = (0, 0xff);
 const ALL: Fields = (0xff, 0xff);
 
-/// For the opcodes D8 to DF and the middle fields 0 to 7 the last fields that mean an instruction (SDM vol. 2, tables ).
+/// For the opcodes D8 to DF and the middle fields 0 to 7 the last fields that mean an instruction
+/// (SDM vol. 2, tables ).
 const FLOATING: [[u8; 8]; 8] = [
     [0xff; 8],
     [0xff, 0xff, 0x01, 0xff, 0x33, 0x7f, 0xff, 0xff],

@@ -1,4 +1,5 @@
-//! The opcode maps of 64-bit mode (SDM vol. 2, appendix A): a row for each high digit of an opcode, a column for each low one.
+//! The opcode maps of 64-bit mode (SDM vol. 2, appendix A): a row for each high digit of an opcode,
+//! a column for each low one.
 //!
 //! A letter says what follows the opcode:
 //!

@@ -1,8 +1,9 @@
-//! How long instructions are, where they lead, and what memory they name: as much of the instruction set of 64-bit mode as moving
-//! and looking for instructions takes.
+//! How long instructions are, where they lead, and what memory they name: as much of the
+//! instruction set of 64-bit mode as moving and looking for instructions takes.
 //!
-//! Formats: SDM vol. 2, chapter 2; AMD APM vol. 3, chapter 1 (XOP). There is nothing to be set up and nothing is allocated. Of what
-//! is no instruction, most is known to be none ([`Instruction::decode`] says what is not).
+//! Formats: SDM vol. 2, chapter 2; AMD APM vol. 3, chapter 1 (XOP). There is nothing to be set up
+//! and nothing is allocated. Of what is no instruction, most is known to be none
+//! ([`Instruction::decode`] says what is not).
 
 mod groups;
 mod maps;
@@ -162,8 +163,9 @@ impl Bytes<'_> {
 }
 
 impl Instruction {
-    /// The first instruction of `code`, if that is whole and one. Which registers and vector lengths the instructions with VEX, EVEX and
-    /// XOP prefixes are defined for is not looked at, and no features of a processor are.
+    /// The first instruction of `code`, if that is whole and one. Which registers and vector
+    /// lengths the instructions with VEX, EVEX and XOP prefixes are defined for is not looked at,
+    /// and no features of a processor are.
     pub fn decode(code: &[u8]) -> Option<Self> {
         let mut bytes = Bytes { code: code.get(..INSTRUCTION_MAX).unwrap_or(code), at: 0 };
         let (prefixes, first) = prefixes(&mut bytes)?;
@@ -179,7 +181,8 @@ impl Instruction {
         if has_modrm {
             let modrm = bytes.next()?;
             it.modrm = Some(modrm);
-            // Moves to and from control and debug registers have no memory operand, whatever ModRM says (SDM vol. 2, "MOV").
+            // Moves to and from control and debug registers have no memory operand, whatever ModRM
+            // says (SDM vol. 2, "MOV").
             if modrm >> 6 != 3 && !(map == Map::Two && matches!(opcode, 0x20..=0x23)) {
                 it.operand = Some(operand(modrm, prefixes, &mut bytes)?);
             }
@@ -232,7 +235,8 @@ impl Instruction {
             (Map::Two, 0x0b) => Flow::Undefined,
             // `ud1`, `ud0`
             (Map::Two, 0xb9 | 0xff) => Flow::Other,
-            // Without memory: `xgetbv`, `xtest`, `rdpkru`, `wrpkru`, `rdtscp`, and what is not for programs, or leads elsewhere.
+            // Without memory: `xgetbv`, `xtest`, `rdpkru`, `wrpkru`, `rdtscp`, and what is not for
+            // programs, or leads elsewhere.
             (Map::Two, 0x01) => match self.modrm {
                 Some(0xd0 | 0xd6 | 0xee | 0xef | 0xf9 | 0x00..=0xbf) => Flow::Next,
                 _ => Flow::Other,
@@ -241,8 +245,9 @@ impl Instruction {
         }
     }
 
-    /// Where [`Flow::Jump`], [`Flow::Branch`] or `call` leads if it stands in front of `next`. `None` where processors do not agree:
-    /// AMD's take a displacement of 16 bits if the prefix 66 stands before it.
+    /// Where [`Flow::Jump`], [`Flow::Branch`] or `call` leads if it stands in front of `next`.
+    /// `None` where processors do not agree: AMD's take a displacement of 16 bits if the prefix 66
+    /// stands before it.
     pub fn target(&self, next: u64) -> Option<u64> {
         (!self.prefixes.operand || self.prefixes.wide()).then(|| next.wrapping_add_signed(self.last.into()))
     }

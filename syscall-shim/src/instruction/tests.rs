@@ -1,4 +1,5 @@
-//! Compared with another decoder: every opcode with every ModRM, what stands in the vector maps, and the code of real programs.
+//! Compared with another decoder: every opcode with every ModRM, what stands in the vector maps,
+//! and the code of real programs.
 
 extern crate std;
 
@@ -9,8 +10,8 @@ use std::eprintln;
 
 const AT: u64 = 0x7f12_3456_7000;
 
-/// Instructions that another decoder knows and we call none, since no processor that is still made has them (3DNow!, SSE4A's with
-/// immediates) or since they are VIA's own.
+/// Instructions that another decoder knows and we call none, since no processor that is still made
+/// has them (3DNow!, SSE4A's with immediates) or since they are VIA's own.
 fn is_left_out(code: Code) -> bool {
     let name = format!("{code:?}");
     matches!(code, Code::Femms | Code::Extrq_xmm_imm8_imm8 | Code::Insertq_xmm_xmm_imm8_imm8)

@@ -1,9 +1,9 @@
 //! The trace: one line per system call in the format of strace(1), such as
 //! `openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3`.
 //!
-//! A line is written in two steps, as strace does it: [`enter`] before the call, up to the first argument that the
-//! call fills in, and [`exit`] after it. A call that does not return ends with [`no_return`]. Nothing here runs while
-//! tracing is off.
+//! A line is written in two steps, as strace does it: [`enter`] before the call, up to the first
+//! argument that the call fills in, and [`exit`] after it. A call that does not return ends with
+//! [`no_return`]. Nothing here runs while tracing is off.
 
 mod names;
 mod scalars;
@@ -59,8 +59,8 @@ struct Printer<'a> {
     column: usize,
 }
 
-/// Writes a call's name and its arguments up to the first that the call fills in. `tid` is given once there are
-/// several threads; the line then starts with `[pid 12] `.
+/// Writes a call's name and its arguments up to the first that the call fills in. `tid` is given
+/// once there are several threads; the line then starts with `[pid 12] `.
 pub fn enter(out: &mut dyn Write, mem: &dyn MemReader, tid: Option<i32>, nr: u64, args: &[u64; 6]) -> Pending {
     let mut p = Printer { out, mem, nr, args, result: None, column: 0 };
     p.whose(tid);

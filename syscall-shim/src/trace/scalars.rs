@@ -253,7 +253,8 @@ impl Printer<'_> {
         self.put("]");
     }
 
-    /// Escapes one byte as strace does; `next` decides whether an octal number must have all its digits.
+    /// Escapes one byte as strace does; `next` decides whether an octal number must have all its
+    /// digits.
     fn escaped(&mut self, byte: u8, next: Option<&u8>) {
         match byte {
             b'"' => self.put("\\\""),
@@ -315,7 +316,8 @@ impl Printer<'_> {
         self.put(if len > MAX_STRING { "\"..." } else { "\"" });
     }
 
-    /// Length of the NUL-terminated string at `address`, looking no further than `max` bytes; `None` if it cannot be read.
+    /// Length of the NUL-terminated string at `address`, looking no further than `max` bytes;
+    /// `None` if it cannot be read.
     fn string_len(&self, address: u64, max: usize) -> Option<usize> {
         let mut piece = [0; PIECE];
         for start in (0..max).step_by(PIECE) {

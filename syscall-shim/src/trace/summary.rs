@@ -5,7 +5,8 @@ use core::fmt::Write;
 
 const RULE: &str = "------ ----------- ----------- --------- --------- ----------------";
 
-/// Writes the table of calls: number, how often made, how often failed, nanoseconds of all; those that took longest first.
+/// Writes the table of calls: number, how often made, how often failed, nanoseconds of all; those
+/// that took longest first.
 pub fn summary(out: &mut dyn Write, calls: &[(u64, u64, u64, u64)]) {
     let total: u64 = calls.iter().map(|call| call.3).sum();
     let (count, errors) = calls.iter().fold((0, 0), |sum, call| (sum.0 + call.1, sum.1 + call.2));

@@ -1,4 +1,5 @@
-//! Files: stat(2), statx(2), statfs(2), getdents64(2), fcntl(2) locks, readv(2), openat2(2), inotify(7).
+//! Files: stat(2), statx(2), statfs(2), getdents64(2), fcntl(2) locks, readv(2), openat2(2),
+//! inotify(7).
 
 use super::Timespec;
 use linux_raw_sys::general as raw;
@@ -95,8 +96,9 @@ impl<'a> DirentWriter<'a> {
         Self { buffer, used: 0 }
     }
 
-    /// Appends `struct linux_dirent64 { d_ino, d_off, d_reclen, d_type, d_name }`, padded to 8 bytes. `off` is the
-    /// position of the *next* entry. Answers false, and writes nothing, where it does not fit.
+    /// Appends `struct linux_dirent64 { d_ino, d_off, d_reclen, d_type, d_name }`, padded to 8
+    /// bytes. `off` is the position of the *next* entry. Answers false, and writes nothing, where
+    /// it does not fit.
     #[must_use]
     pub fn push(&mut self, ino: u64, off: i64, d_type: u8, name: &[u8]) -> bool {
         let len = (DIRENT64_HEAD + name.len() + 1).next_multiple_of(8);
@@ -129,8 +131,8 @@ impl<'a> DirentWriter<'a> {
     }
 }
 
-/// Writes one inotify(7) record: the head and the name, NUL-padded to 16 bytes as Linux pads it. Answers its length, or
-/// `None` where it does not fit.
+/// Writes one inotify(7) record: the head and the name, NUL-padded to 16 bytes as Linux pads it.
+/// Answers its length, or `None` where it does not fit.
 pub fn write_inotify_event(buffer: &mut [u8], wd: i32, mask: u32, cookie: u32, name: &[u8]) -> Option<usize> {
     let padded = if name.is_empty() { 0 } else { (name.len() + 1).next_multiple_of(16) };
     let head = InotifyEvent { wd, mask, cookie, len: padded as u32 };

@@ -1,4 +1,5 @@
-//! System V interprocess communication: shmctl(2), semctl(2), msgctl(2), semop(2); POSIX message queues: mq_open(2).
+//! System V interprocess communication: shmctl(2), semctl(2), msgctl(2), semop(2); POSIX message
+//! queues: mq_open(2).
 
 abi_structs! {
     /// `struct ipc64_perm` (shmctl(2)).

@@ -1,5 +1,6 @@
-//! Structures that cross the system-call boundary, laid out as Linux on x86-64 lays them out and with the field names
-//! of the man pages. All are plain bytes (`zerocopy`), padding is explicit, and sizes are checked at compile time.
+//! Structures that cross the system-call boundary, laid out as Linux on x86-64 lays them out and
+//! with the field names of the man pages. All are plain bytes (`zerocopy`), padding is explicit,
+//! and sizes are checked at compile time.
 
 mod file;
 mod ipc;

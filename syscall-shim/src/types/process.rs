@@ -1,4 +1,5 @@
-//! Processes: clone3(2), getrusage(2), getrlimit(2), sysinfo(2), uname(2), sched_setattr(2), rseq(2), wait(2).
+//! Processes: clone3(2), getrusage(2), getrlimit(2), sysinfo(2), uname(2), sched_setattr(2),
+//! rseq(2), wait(2).
 
 use super::Timeval;
 

@@ -26,7 +26,8 @@ pub const SIG_DFL: u64 = 0;
 pub const SIG_IGN: u64 = 1;
 
 impl Sigaction {
-    /// The flags by name; bits that Linux does not know are dropped, as `SA_UNSUPPORTED` probing expects.
+    /// The flags by name; bits that Linux does not know are dropped, as `SA_UNSUPPORTED` probing
+    /// expects.
     pub fn sa_flags(&self) -> SaFlags {
         SaFlags::from_bits_truncate(self.flags)
     }
@@ -109,8 +110,8 @@ impl Siginfo {
         Self::new(signal, code, &[addr])
     }
 
-    /// `SIGSYS` of a call that a filter does not let through (seccomp(2)): where the caller goes on, the call's number, `AUDIT_ARCH_*`,
-    /// and what the filter says with it.
+    /// `SIGSYS` of a call that a filter does not let through (seccomp(2)): where the caller goes
+    /// on, the call's number, `AUDIT_ARCH_*`, and what the filter says with it.
     pub fn seccomp(ip: u64, nr: i32, arch: u32, data: i32) -> Self {
         let info = Self::new(Signal::SIGSYS, si_code::SYS_SECCOMP, &[ip, pair(nr as u32, arch)]);
         Self { si_errno: data, ..info }

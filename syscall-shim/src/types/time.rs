@@ -32,7 +32,8 @@ impl Timespec {
         Self { tv_sec: (ns / NSEC_PER_SEC) as i64, tv_nsec: (ns % NSEC_PER_SEC) as i64 }
     }
 
-    /// To nanoseconds, capped at `u64::MAX` (584 years, "never"). `EINVAL` for a negative time or `tv_nsec` out of range.
+    /// To nanoseconds, capped at `u64::MAX` (584 years, "never"). `EINVAL` for a negative time or
+    /// `tv_nsec` out of range.
     pub fn to_ns(self) -> Result<u64, Errno> {
         if self.tv_sec < 0 || !(0..NSEC_PER_SEC as i64).contains(&self.tv_nsec) {
             return Err(Errno::EINVAL);

@@ -65,7 +65,8 @@ pub fn is_clean(lab: &Lab, image: &str) -> Result<(), String> {
     expect(said.status.success(), text(&said.stdout))
 }
 
-/// Adds a line to a file, and tells how many there are. It leaves a file open that has no name, with pages that were not written.
+/// Adds a line to a file, and tells how many there are. It leaves a file open that has no name,
+/// with pages that were not written.
 pub const KEEPS: &str = r#"
 #include <fcntl.h>
 #include <stdio.h>

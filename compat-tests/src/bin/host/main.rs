@@ -1,4 +1,5 @@
-//! `host`: what `skiff` does with the host's streams, names, folders and options, with real machines.
+//! `host`: what `skiff` does with the host's streams, names, folders and options, with real
+//! machines.
 
 #![forbid(unsafe_code)]
 
@@ -56,8 +57,8 @@ fn write_errors(lab: &Lab) -> Result<(), String> {
     let careless = compile(lab, "careless", "#include <unistd.h>\nint main(void) { write(1, \"x\", 1); _exit(0); }\n")?;
     let out = output(run(lab, &careless, &[], &[]).stdout(full()?))?;
     expect(out.status.code() == Some(0) && out.stderr.is_empty(), (&out.status, text(&out.stderr)))?;
-    // To a file with no room behind it (a limit stands for the full disk), an error comes late: at the close.
-    // The image is made before.
+    // To a file with no room behind it (a limit stands for the full disk), an error comes late: at
+    // the close. The image is made before.
     output(&mut run(lab, "/bin/cat", &[], &["/dev/null"]))?;
     let limited = "trap '' XFSZ; ulimit -f 64; exec \"$@\" > limited";
     let mut shell = Command::new("sh");

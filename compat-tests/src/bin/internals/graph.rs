@@ -63,7 +63,8 @@ impl Graph {
         cycles
     }
 
-    /// How high a thing stands: above all that it imports. A cycle stands as high as its highest part would without it.
+    /// How high a thing stands: above all that it imports. A cycle stands as high as its highest
+    /// part would without it.
     pub fn levels(&self) -> BTreeMap<&str, usize> {
         let mut levels: BTreeMap<&str, usize> = self.nodes.iter().map(|name| (name.as_str(), 0)).collect();
         // As many rounds as there are things: then all that is no cycle has settled.
@@ -80,7 +81,8 @@ impl Graph {
         levels
     }
 
-    /// All things, the lowest first. In a cycle those come first that more others import than they import themselves.
+    /// All things, the lowest first. In a cycle those come first that more others import than they
+    /// import themselves.
     pub fn order(&self) -> Vec<&str> {
         let leaning = |name: &str| {
             let sum = |at: fn(&(String, String)) -> &str| -> i64 {
@@ -94,7 +96,8 @@ impl Graph {
         order
     }
 
-    /// Rows import columns, both in [`Graph::order`]: what stands right of the diagonal points upward.
+    /// Rows import columns, both in [`Graph::order`]: what stands right of the diagonal points
+    /// upward.
     pub fn matrix(&self) -> String {
         let order = self.order();
         let width = order.iter().map(|name| name.len()).max().unwrap_or(0);

@@ -21,7 +21,8 @@ const KINDS: [(&str, &str); 8] = [
     ("IrqSpinLock", "Spinning with interrupts off: taken last, for what interrupt handlers touch"),
 ];
 
-/// The crate that has locks beside those of `sync`, and its files that are no part of the kernel or declare the locks themselves.
+/// The crate that has locks beside those of `sync`, and its files that are no part of the kernel or
+/// declare the locks themselves.
 pub const FILE_SYSTEMS: &str = "fs";
 const NOT_THEIRS: [&str; 2] = ["fs/src/sync.rs", "fs/src/testing.rs"];
 

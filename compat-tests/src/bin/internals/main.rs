@@ -1,12 +1,14 @@
-//! `internals`: who imports whom, between the crates of the workspace and between the top modules inside each; and the pages of
-//! docs/internals that are made from the code.
+//! `internals`: who imports whom, between the crates of the workspace and between the top modules
+//! inside each; and the pages of docs/internals that are made from the code.
 //!
-//! It fails where modules import each other in a cycle that is not among the known ones of docs/internals/cycles.tsv, where one of
-//! these has become larger, and where a page is not what the code is. `--write` writes the pages, and what has become less of the
-//! cycles; a cycle that grows is written down only with `--write --grow`.
+//! It fails where modules import each other in a cycle that is not among the known ones of
+//! docs/internals/cycles.tsv, where one of these has become larger, where a page is not what the
+//! code is, and where a comment is wider than 100 columns. `--write` writes the pages, and what has
+//! become less of the cycles; a cycle that grows is written down only with `--write --grow`.
 
 #![forbid(unsafe_code)]
 
+mod comments;
 mod cycles;
 mod graph;
 mod locks;
@@ -84,6 +86,7 @@ fn run(args: &Args) -> Result<bool, String> {
     let folder = root.join("docs/internals");
     let found = modules.iter().flat_map(|(package, graph)| cycles::of(&package.name, graph)).collect::<Vec<_>>();
     let mut good = cycles::check(&folder.join("cycles.tsv"), &found, args.write, args.grow)?;
+    good &= comments::check(&root, &root)?;
     for cycle in crates.cycles() {
         println!("FAIL crates import each other in a cycle: {}", cycle.join(" "));
         good = false;

@@ -99,7 +99,8 @@ fn lane(rows: &[Vec<Slot>], row: usize, from: &str, to: &str) -> usize {
     middles(&rows[row], width)[at]
 }
 
-/// Orders each row by what its slots hang from, and says where each slot's middle is, and in which row (the last, for lines).
+/// Orders each row by what its slots hang from, and says where each slot's middle is, and in which
+/// row (the last, for lines).
 fn arrange<'a>(rows: &mut [Vec<Slot<'a>>], lines: &[(&'a str, &'a str)]) -> BTreeMap<Slot<'a>, (usize, usize)> {
     let width = rows.iter().map(|row| extent(row)).max().unwrap_or(0);
     let mut places: BTreeMap<Slot, (usize, usize)> = BTreeMap::new();

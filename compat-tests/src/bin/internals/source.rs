@@ -1,7 +1,8 @@
 //! The code of a crate: its tree of modules, and what they name.
 //!
-//! Counted are the paths in `use` declarations, expressions, types and patterns, and those that can be told in macros' arguments
-//! (`crate::`, `super::`, the name of another crate). Tests are left out.
+//! Counted are the paths in `use` declarations, expressions, types and patterns, and those that can
+//! be told in macros' arguments (`crate::`, `super::`, the name of another crate). Tests are left
+//! out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -75,7 +76,8 @@ fn open(
     enter(items, file.parent().unwrap_or(folder), folder, path, modules, files)
 }
 
-/// Takes in the items of a module, whose further modules lie in `folder`, or, where they name their files, below `beside`.
+/// Takes in the items of a module, whose further modules lie in `folder`, or, where they name their
+/// files, below `beside`.
 fn enter(
     items: Vec<Item>,
     beside: &Path,
@@ -157,7 +159,8 @@ fn is_test(attributes: &[Attribute]) -> bool {
 /// What the names at the top of a crate stand for.
 struct Names {
     top: BTreeSet<String>,
-    /// Things that the top module has from one of its modules, and macros, by the module that has them.
+    /// Things that the top module has from one of its modules, and macros, by the module that has
+    /// them.
     from: BTreeMap<String, String>,
     /// Other crates that the top module knows by a name.
     crates: BTreeMap<String, String>,

@@ -1,5 +1,5 @@
-//! Images to begin with, of mke2fs: each with directories of both kinds, long and sparse files, links
-//! and attributes; as it was made, and with a journal that is to be replayed.
+//! Images to begin with, of mke2fs: each with directories of both kinds, long and sparse files,
+//! links and attributes; as it was made, and with a journal that is to be replayed.
 
 use std::path::Path;
 use std::process::Command;
@@ -25,7 +25,8 @@ impl Image {
     }
 }
 
-/// Options of mke2fs. Where metadata have checksums, most changes end there, so most images have none.
+/// Options of mke2fs. Where metadata have checksums, most changes end there, so most images have
+/// none.
 const KINDS: [&str; 6] = [
     "-t ext4 -O ^metadata_csum,^64bit",
     "-t ext4 -O ^metadata_csum,inline_data,large_dir,sparse_super2",

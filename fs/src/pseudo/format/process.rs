@@ -199,7 +199,8 @@ pub struct Schedule {
     pub policy: u32,
 }
 
-/// The 52 fields of /proc/PID/stat, by the names of proc_pid_stat(5); times in clock ticks (100 per second).
+/// The 52 fields of /proc/PID/stat, by the names of proc_pid_stat(5); times in clock ticks (100 per
+/// second).
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Stat {
@@ -371,7 +372,8 @@ pub fn fdinfo(info: &FdInfo) -> Vec<u8> {
     out.0
 }
 
-/// /proc/PID/auxv: the pairs of the auxiliary vector, as the program found them on its stack, `AT_NULL` last.
+/// /proc/PID/auxv: the pairs of the auxiliary vector, as the program found them on its stack,
+/// `AT_NULL` last.
 pub fn auxv(pairs: &[(u64, u64)]) -> Vec<u8> {
     let mut out = Vec::new();
     let ends = pairs.last().is_some_and(|p| p.0 == 0);

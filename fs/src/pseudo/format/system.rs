@@ -3,7 +3,8 @@
 use super::Text;
 use alloc::vec::Vec;
 
-/// /proc/meminfo, in bytes, by the names of proc_meminfo(5). What this system has none of (swap, huge pages) is printed as 0.
+/// /proc/meminfo, in bytes, by the names of proc_meminfo(5). What this system has none of (swap,
+/// huge pages) is printed as 0.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
 pub struct MemInfo {

@@ -31,7 +31,8 @@ const ENTRY: usize = 128;
 /// The most entries that are looked at: 1 MiB of them.
 const MOST_ENTRIES: u64 = 8192;
 
-/// The partitions by the first table, or by the second, at the end, where the first is damaged. `None` without any that is whole.
+/// The partitions by the first table, or by the second, at the end, where the first is damaged.
+/// `None` without any that is whole.
 pub(super) fn find(disk: &mut Disk<'_>) -> SysResult<Option<Vec<Partition>>> {
     if let Some(found) = table(disk, 1)? {
         return Ok(Some(found));
@@ -109,7 +110,8 @@ fn name(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The CRC of Ethernet and of zip. Tables are a few KiB: a table of remainders would not be worth its room.
+/// The CRC of Ethernet and of zip. Tables are a few KiB: a table of remainders would not be worth
+/// its room.
 pub(super) fn crc32(bytes: impl Iterator<Item = u8>) -> u32 {
     const POLYNOMIAL: u32 = 0xedb8_8320;
     let step = |crc: u32, byte: u8| {

@@ -59,7 +59,8 @@ pub(super) fn protects(block: &[u8]) -> bool {
 /// The partitions; none where it is no such table.
 pub(super) fn find(disk: &mut Disk<'_>, first: &[u8]) -> SysResult<Vec<Partition>> {
     let table = entries(first);
-    // The first sector of a file system often has the signature too, and code where a table would be.
+    // The first sector of a file system often has the signature too, and code where a table would
+    // be.
     if !has_signature(first) || table.iter().any(|entry| entry.active & 0x7f != 0) {
         return Ok(Vec::new());
     }
@@ -83,7 +84,8 @@ pub(super) fn find(disk: &mut Disk<'_>, first: &[u8]) -> SysResult<Vec<Partition
     Ok(found)
 }
 
-/// Follows the tables in an extended partition, each of which has one partition and says where the next table is.
+/// Follows the tables in an extended partition, each of which has one partition and says where the
+/// next table is.
 fn follow(
     disk: &mut Disk<'_>,
     found: &mut Vec<Partition>,
@@ -93,7 +95,8 @@ fn follow(
 ) -> SysResult<()> {
     let (mut at, mut empty) = (extended.start, 0);
     while *next < MAX && empty < MAX_EMPTY {
-        // A table that cannot be read ends the chain: the partitions before it are there all the same.
+        // A table that cannot be read ends the chain: the partitions before it are there all the
+        // same.
         if at >= disk.blocks {
             return Ok(());
         }

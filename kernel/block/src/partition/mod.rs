@@ -1,6 +1,7 @@
 //! What partitions a disk has: a GUID partition table, or that of DOS.
 //!
-//! A table is untrusted input. What it says is taken where Linux takes it; a disk without a table that makes sense has no partitions.
+//! A table is untrusted input. What it says is taken where Linux takes it; a disk without a table
+//! that makes sense has no partitions.
 
 mod gpt;
 mod mbr;
@@ -64,8 +65,8 @@ impl Disk<'_> {
     }
 }
 
-/// The partitions of a disk of `sectors` units of 512 bytes, whose own sectors have `block` bytes. `read` fills a buffer from a byte
-/// of the disk on. The error is `read`'s.
+/// The partitions of a disk of `sectors` units of 512 bytes, whose own sectors have `block` bytes.
+/// `read` fills a buffer from a byte of the disk on. The error is `read`'s.
 pub fn find(sectors: u64, block: u32, read: &mut dyn FnMut(u64, &mut [u8]) -> SysResult<()>) -> SysResult<Vec<Partition>> {
     let block = u64::from(block).max(SECTOR);
     let mut disk = Disk { read, block, blocks: sectors / (block / SECTOR) };

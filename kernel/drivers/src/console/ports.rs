@@ -1,8 +1,8 @@
 //! Opening a port of a multiport console.
 //!
-//! Port 0 is a console, which every driver knows how to use; but QEMU drops what a console sends while its reader is slow.
-//! Further ports are plain byte streams, which wait for their reader. They have to be opened by messages on a pair of control
-//! queues. Source: virtio 1.2, 5.3.6.2.
+//! Port 0 is a console, which every driver knows how to use; but QEMU drops what a console sends
+//! while its reader is slow. Further ports are plain byte streams, which wait for their reader.
+//! They have to be opened by messages on a pair of control queues. Source: virtio 1.2, 5.3.6.2.
 
 use alloc::boxed::Box;
 

@@ -1,5 +1,5 @@
-//! POSIX message queues (mq_overview(7)): a file system of queues, which mq_open(2) finds by name and which is also mounted on
-//! /dev/mqueue.
+//! POSIX message queues (mq_overview(7)): a file system of queues, which mq_open(2) finds by name
+//! and which is also mounted on /dev/mqueue.
 
 mod directory;
 mod notify;
@@ -31,7 +31,8 @@ pub const PRIORITIES: u32 = 32768;
 /// What `CAP_SYS_RESOURCE` may have: `HARD_MSGMAX`, `HARD_MSGSIZEMAX`.
 const HARD_MESSAGES: u64 = 65536;
 const HARD_SIZE: u64 = 16 << 20;
-/// What Linux's own records take for each message: `sizeof(struct msg_msg)` and `sizeof(struct posix_msg_tree_node)`.
+/// What Linux's own records take for each message: `sizeof(struct msg_msg)` and `sizeof(struct
+/// posix_msg_tree_node)`.
 const RECORD: u64 = 48;
 
 /// `/proc/sys/fs/mqueue/msg_max`
@@ -144,7 +145,8 @@ fn place(name: &[u8]) -> SysResult<Path> {
     }
 }
 
-/// mq_open(2): the queue called `name` (without a slash), made with `limits` if it is missing and `flags` have `O_CREAT`.
+/// mq_open(2): the queue called `name` (without a slash), made with `limits` if it is missing and
+/// `flags` have `O_CREAT`.
 pub fn open_queue(name: &[u8], flags: OpenFlags, mode: u32, limits: Option<Limits>) -> SysResult<Arc<OpenFile>> {
     let root = place(name)?;
     let kept = OpenFlags::ACCMODE | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NONBLOCK;

@@ -231,7 +231,8 @@ impl QueueFile {
         self.queue.receive(file, deadline).map(|message| (message.bytes, message.priority))
     }
 
-    /// mq_notify(2): tells the current process of the next message; `None` takes that back. `EBUSY` while somebody is told.
+    /// mq_notify(2): tells the current process of the next message; `None` takes that back. `EBUSY`
+    /// while somebody is told.
     pub fn notify(&self, how: Option<Notification>) -> SysResult<()> {
         let Some(how) = how else {
             self.queue.unregister();

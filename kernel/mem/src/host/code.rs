@@ -1,8 +1,8 @@
 //! What other CPUs have seen of code that is changed while they execute it.
 //!
-//! A CPU need not see a change before it serializes, and may see the bytes of one in any mixture. So
-//! the states in which all of them have seen everything are kept: between two of them, each byte that
-//! differs may be the old or the new one.
+//! A CPU need not see a change before it serializes, and may see the bytes of one in any mixture.
+//! So the states in which all of them have seen everything are kept: between two of them, each byte
+//! that differs may be the old or the new one.
 
 use core::sync::atomic::Ordering;
 use std::cell::RefCell;

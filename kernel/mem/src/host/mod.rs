@@ -61,8 +61,8 @@ impl Machine {
         translations::access(addr, touch)
     }
 
-    /// From here on the states of the code at `addr`, `len` bytes, are kept in which all CPUs have seen
-    /// every change, see [`Self::watched`]. The first is what is there now.
+    /// From here on the states of the code at `addr`, `len` bytes, are kept in which all CPUs have
+    /// seen every change, see [`Self::watched`]. The first is what is there now.
     pub fn watch(&self, addr: u64, len: usize) {
         code::watch(addr, len);
     }

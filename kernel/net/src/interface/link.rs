@@ -18,13 +18,15 @@ pub const ETHERNET: usize = 14;
 /// Frames that may wait in an [`Inbox`].
 const WAITING: usize = 1000;
 
-/// A packet on the loopback interface: from the IP header on, and the payload where that was not copied behind it.
+/// A packet on the loopback interface: from the IP header on, and the payload where that was not
+/// copied behind it.
 pub struct Looped {
     /// IP header, and at least the upper protocol's.
     pub head: Bytes,
     /// The rest.
     pub tail: Bytes,
-    /// A copy for ourselves of what this interface has sent to a group; 0 for what the loopback interface carries.
+    /// A copy for ourselves of what this interface has sent to a group; 0 for what the loopback
+    /// interface carries.
     pub copy_of: u32,
     /// The payload is several datagrams of this size; 0 for one.
     pub segment: u16,
@@ -42,7 +44,8 @@ pub enum Link {
 pub enum Port {
     /// A network card.
     Card(Arc<dyn Card>),
-    /// A program that reads /dev/net/tun. A tun, in contrast to a tap, has packets without an Ethernet header.
+    /// A program that reads /dev/net/tun. A tun, in contrast to a tap, has packets without an
+    /// Ethernet header.
     Tun(Arc<Tun>),
     /// The other interface of a pair.
     Veth(SpinLock<Weak<Interface>>),

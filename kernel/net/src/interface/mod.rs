@@ -62,7 +62,8 @@ pub struct Interface {
     pub transmit_queue: AtomicU32,
     /// What programs have said of some addresses. A leaf lock.
     pub notes: SpinLock<Vec<Note>>,
-    /// What programs call it besides: its other names, by which it is found, and a text. Leaf locks.
+    /// What programs call it besides: its other names, by which it is found, and a text. Leaf
+    /// locks.
     pub other_names: SpinLock<Vec<String>>,
     /// See `other_names`.
     pub alias: SpinLock<String>,
@@ -304,8 +305,8 @@ impl Interface {
         self.card().is_some_and(|card| card.features().checksums)
     }
 
-    /// The source address for packets to `destination`: of its network if possible, else the first of the family that reaches as
-    /// far.
+    /// The source address for packets to `destination`: of its network if possible, else the first
+    /// of the family that reaches as far.
     pub fn source_for(&self, destination: &IpAddr) -> Option<IpAddr> {
         let addresses = self.addresses.lock();
         let family = |own: &&Cidr| own.address.is_ipv4() == destination.is_ipv4();

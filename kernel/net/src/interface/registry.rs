@@ -102,7 +102,8 @@ fn change<T>(with: impl FnOnce(&mut Vec<Arc<Interface>>) -> SysResult<T>) -> Sys
     Ok(result)
 }
 
-/// The name that `pattern` stands for: itself, or with `%d` the first number that is free. `EINVAL`, `EEXIST`, `ENFILE`.
+/// The name that `pattern` stands for: itself, or with `%d` the first number that is free.
+/// `EINVAL`, `EEXIST`, `ENFILE`.
 fn choose(list: &[Arc<Interface>], pattern: &[u8]) -> SysResult<String> {
     let taken = |name: &str| list.iter().any(|interface| interface.is_named(name.as_bytes()));
     let text = core::str::from_utf8(pattern).map_err(|_| Errno::EINVAL)?;
@@ -140,7 +141,8 @@ pub fn remove(interface: &Arc<Interface>) -> bool {
     removed == Ok(true)
 }
 
-/// Names that an interface may have besides its first one, and how long they may be (`ALTIFNAMSIZ`, with the zero).
+/// Names that an interface may have besides its first one, and how long they may be (`ALTIFNAMSIZ`,
+/// with the zero).
 const MAX_OTHER_NAMES: usize = 256;
 const OTHER_NAME: usize = 128;
 

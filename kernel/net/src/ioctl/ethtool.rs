@@ -1,4 +1,5 @@
-//! `SIOCETHTOOL` (ethtool(8)): what driver an interface has, and whether there is somebody at its other end.
+//! `SIOCETHTOOL` (ethtool(8)): what driver an interface has, and whether there is somebody at its
+//! other end.
 
 use alloc::vec::Vec;
 
@@ -15,7 +16,8 @@ const GET_TRANSMIT_CHECKSUMS: u32 = 0x16;
 const GET_SCATTER: u32 = 0x18;
 const GET_SEGMENTS: u32 = 0x1e;
 const GET_FLAGS: u32 = 0x25;
-/// Lengths of the texts of `struct ethtool_drvinfo`: driver, version, firmware, place, ROM, reserved.
+/// Lengths of the texts of `struct ethtool_drvinfo`: driver, version, firmware, place, ROM,
+/// reserved.
 const TEXT: usize = 32;
 const DRIVER_INFO: usize = 196;
 

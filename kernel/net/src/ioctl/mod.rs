@@ -22,7 +22,8 @@ const REQUEST: usize = 40;
 const ARPHRD_ETHER: u16 = 1;
 const ARPHRD_LOOPBACK: u16 = 772;
 const AF_INET: u16 = 2;
-/// The type of sockets' requests (`SOCK_IOC_TYPE`), and those that drivers have to themselves (`SIOCDEVPRIVATE`).
+/// The type of sockets' requests (`SOCK_IOC_TYPE`), and those that drivers have to themselves
+/// (`SIOCDEVPRIVATE`).
 const SOCKETS: u32 = 0x89;
 const PRIVATE: core::ops::Range<u32> = 0x89f0..0x8a00;
 /// Questions of ethtool(8).
@@ -66,7 +67,8 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         i::SIOCGARP | i::SIOCSARP | i::SIOCDARP => return route::neighbor(request, arg),
         _ => {}
     }
-    // Whatever is asked of sockets comes with a request, which is read first; only the stamps of packets are others' matter.
+    // Whatever is asked of sockets comes with a request, which is read first; only the stamps of
+    // packets are others' matter.
     let stamps = [SIOCGSTAMP, SIOCGSTAMPNS].contains(&request);
     if request >> 8 & 0xff != SOCKETS || request >> 16 != 0 || stamps {
         return Err(Errno::ENOTTY);
@@ -86,7 +88,8 @@ pub fn interface(request: u32, arg: UserAddr) -> SysResult {
         padded.iter_mut().zip(found.bytes()).for_each(|(to, from)| *to = from);
         return usermem::copy_out(arg, &padded).map(|()| 0);
     }
-    // What stands behind a colon is an address's name on Linux; all of an interface's addresses have its own here.
+    // What stands behind a colon is an address's name on Linux; all of an interface's addresses
+    // have its own here.
     let text = name.split(|byte| matches!(byte, 0 | b':')).next().unwrap_or_default();
     if set::is_one(request) {
         if !capable(CAP_NET_ADMIN) {

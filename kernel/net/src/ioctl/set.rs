@@ -64,7 +64,8 @@ pub fn set(interface: &Arc<Interface>, request: u32, value: &[u8]) -> SysResult<
     Ok(())
 }
 
-/// Changes the hardware address. `EOPNOTSUPP` where there is none, `EADDRNOTAVAIL` for one that cannot be one's own.
+/// Changes the hardware address. `EOPNOTSUPP` where there is none, `EADDRNOTAVAIL` for one that
+/// cannot be one's own.
 pub fn set_mac(interface: &Interface, address: &[u8; 6]) -> SysResult<()> {
     if interface.is_loopback() || interface.link.is_point_to_point() {
         return Err(Errno::EOPNOTSUPP);

@@ -1,5 +1,6 @@
-//! `NETLINK_GENERIC`: families that come and go. Of those there is the controller alone, which tells what families there are, and
-//! what their requests look like (Linux, Documentation/userspace-api/netlink/intro.rst).
+//! `NETLINK_GENERIC`: families that come and go. Of those there is the controller alone, which
+//! tells what families there are, and what their requests look like (Linux,
+//! Documentation/userspace-api/netlink/intro.rst).
 
 use alloc::vec::Vec;
 
@@ -84,7 +85,8 @@ fn controller() -> Vec<u8> {
     out
 }
 
-/// What the controller's requests look like: first which policy each command has, then the policies, an attribute in each message.
+/// What the controller's requests look like: first which policy each command has, then the
+/// policies, an attribute in each message.
 fn policies() -> Answers {
     let message = |kind: u16, nested: &[u8]| {
         let mut out = alloc::vec![GET_POLICY, VERSION, 0, 0];
@@ -92,7 +94,8 @@ fn policies() -> Answers {
         attribute(&mut out, kind | NESTED, nested);
         (CONTROLLER, out)
     };
-    // `CTRL_ATTR_POLICY_DO` and `CTRL_ATTR_POLICY_DUMP`; a command that only dumps is told without its number, as on Linux.
+    // `CTRL_ATTR_POLICY_DO` and `CTRL_ATTR_POLICY_DUMP`; a command that only dumps is told without
+    // its number, as on Linux.
     let operations: [(u8, &[(u16, u32)]); 2] = [(GET_FAMILY, &[(1, 0), (2, 0)]), (0, &[(2, 1)])];
     let mut answers = Answers::new();
     for (command, ways) in operations {
@@ -125,7 +128,8 @@ fn policies() -> Answers {
     answers
 }
 
-/// Whether a request names the controller. `EINVAL` where it names nobody, `ENOENT` where somebody else.
+/// Whether a request names the controller. `EINVAL` where it names nobody, `ENOENT` where somebody
+/// else.
 fn is_for_controller(body: &[u8]) -> SysResult<()> {
     if attributes(body).any(|(kind, value)| kind == FAMILY_NAME && text(value).len() >= NAME) {
         return Err(Errno::EINVAL);
@@ -138,7 +142,8 @@ fn is_for_controller(body: &[u8]) -> SysResult<()> {
     }
 }
 
-/// Answers a question: whether it was a dump, too. `ENOENT` for families that there are not, `EOPNOTSUPP` for commands.
+/// Answers a question: whether it was a dump, too. `ENOENT` for families that there are not,
+/// `EOPNOTSUPP` for commands.
 pub fn answer(request: &Request, body: &[u8]) -> SysResult<(Answers, bool)> {
     if request.kind != CONTROLLER {
         return Err(Errno::ENOENT);

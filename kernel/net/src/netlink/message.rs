@@ -98,7 +98,8 @@ pub fn address(out: &mut Vec<u8>, kind: u16, value: &IpAddr) {
     attribute(out, kind, bytes.get(..len).unwrap_or_default());
 }
 
-/// The attributes in a piece of a message, each with its type without flags. Ends at the first that is not whole.
+/// The attributes in a piece of a message, each with its type without flags. Ends at the first that
+/// is not whole.
 pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     core::iter::from_fn(move || {

@@ -1,9 +1,10 @@
 //! Netlink sockets (netlink(7)).
 //!
-//! `NETLINK_ROUTE` tells of interfaces, addresses, routes, rules and neighbours, and changes them ([`route`]); who has joined a group
-//! hears of changes ([`events`]). `NETLINK_SOCK_DIAG` tells of sockets ([`diag`]). `NETLINK_GENERIC` has the
-//! controller alone ([`generic`]). `NETLINK_NETFILTER` answers as a kernel without
-//! any of netfilter's parts does, `NETLINK_KOBJECT_UEVENT` is silent, for no device comes or goes, and `NETLINK_USERSOCK` is for
+//! `NETLINK_ROUTE` tells of interfaces, addresses, routes, rules and neighbours, and changes them
+//! ([`route`]); who has joined a group hears of changes ([`events`]). `NETLINK_SOCK_DIAG` tells of
+//! sockets ([`diag`]). `NETLINK_GENERIC` has the controller alone ([`generic`]).
+//! `NETLINK_NETFILTER` answers as a kernel without any of netfilter's parts does,
+//! `NETLINK_KOBJECT_UEVENT` is silent, for no device comes or goes, and `NETLINK_USERSOCK` is for
 //! programs among themselves. Of the other families there is none.
 
 mod diag;

@@ -138,7 +138,8 @@ impl NetlinkSocket {
         self.protocol == protocol
     }
 
-    /// Whether it has joined a group. As on Linux, who has no port yet is taken for the kernel, which hears nothing of its own.
+    /// Whether it has joined a group. As on Linux, who has no port yet is taken for the kernel,
+    /// which hears nothing of its own.
     pub(super) fn listens_to(&self, group: u32) -> bool {
         if self.port.load(Ordering::Acquire) == 0 {
             return false;
@@ -175,7 +176,8 @@ impl NetlinkSocket {
         if taken { Err(Errno::EADDRINUSE) } else { Ok(()) }
     }
 
-    /// The port number, chosen now if there is none: the process id, unless another socket has that.
+    /// The port number, chosen now if there is none: the process id, unless another socket has
+    /// that.
     fn own_port(&self) -> u32 {
         let mut chosen = caller::pid() as u32;
         loop {

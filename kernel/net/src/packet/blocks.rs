@@ -1,5 +1,6 @@
-//! Rings of received frames in the third version: what changes hands is a block of frames of any length, when it is full or the
-//! oldest frame in it has waited for long enough (Linux, Documentation/networking/packet_mmap.rst).
+//! Rings of received frames in the third version: what changes hands is a block of frames of any
+//! length, when it is full or the oldest frame in it has waited for long enough (Linux,
+//! Documentation/networking/packet_mmap.rst).
 
 use caller::Instant;
 
@@ -14,7 +15,8 @@ const LAST_STAMP: usize = 40;
 const HEADER: usize = 48;
 /// Frames begin at multiples of this.
 const ALIGNMENT: usize = 8;
-/// How long a frame waits at most where the program does not say (`DEFAULT_PRB_RETIRE_TOV`), in nanoseconds.
+/// How long a frame waits at most where the program does not say (`DEFAULT_PRB_RETIRE_TOV`), in
+/// nanoseconds.
 pub const USUAL_WAIT: u64 = 8_000_000;
 
 /// What has become of a frame, and what is to be done then.

@@ -62,7 +62,8 @@ pub struct Fanout {
 /// What a member of a group that rolls over has done (`struct tpacket_rollover_stats`).
 #[derive(Default)]
 pub struct Rollover {
-    /// Frames that went to others, those among them of a huge flow, and frames that nobody had room for.
+    /// Frames that went to others, those among them of a huge flow, and frames that nobody had room
+    /// for.
     pub counts: [AtomicU64; 3],
     /// The member that took the last one.
     member: AtomicUsize,
@@ -218,7 +219,8 @@ impl Fanout {
     }
 }
 
-/// The first member with room, beginning with that of the last time; `first` itself where nobody has (`fanout_demux_rollover`).
+/// The first member with room, beginning with that of the last time; `first` itself where nobody
+/// has (`fanout_demux_rollover`).
 fn roll(members: &[Arc<PacketSocket>], first: usize, may_stay: bool, hash: u32) -> usize {
     let Some(usual) = members.get(first) else { return first };
     let mut room = Room::None;

@@ -1,8 +1,10 @@
-//! Which flow a frame belongs to: a number that is the same for all frames between two ends, in both directions.
+//! Which flow a frame belongs to: a number that is the same for all frames between two ends, in
+//! both directions.
 
 use super::Seen;
 
-/// Where the ports are and which addresses, in a packet of IP; the transport's protocol is the last.
+/// Where the ports are and which addresses, in a packet of IP; the transport's protocol is the
+/// last.
 struct Parts<'a> {
     ends: [&'a [u8]; 2],
     upper: usize,
@@ -22,7 +24,8 @@ fn parts(packet: &[u8]) -> Option<Parts<'_>> {
     }
 }
 
-/// Where the transport's header begins in a packet of IP, and where in that its checksum is, if it is TCP or UDP.
+/// Where the transport's header begins in a packet of IP, and where in that its checksum is, if it
+/// is TCP or UDP.
 pub fn checksum_place(packet: &[u8]) -> Option<(usize, usize)> {
     let parts = parts(packet)?;
     match parts.protocol {

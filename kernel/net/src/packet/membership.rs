@@ -40,7 +40,8 @@ fn decode(value: &[u8]) -> SysResult<Request> {
 }
 
 impl Request {
-    /// Tells the interface. Frames for single groups and addresses come in anyway where there is anybody to see them.
+    /// Tells the interface. Frames for single groups and addresses come in anyway where there is
+    /// anybody to see them.
     fn tell(&self, interface: &Interface, more: bool) {
         match self.kind {
             PROMISC => interface.want_all(false, more),

@@ -1,6 +1,7 @@
 //! Packet sockets (packet(7)): whole frames, as they come in and go out.
 //!
-//! Each frame is offered to every packet socket; where there is none, which is what most machines have, that costs one look.
+//! Each frame is offered to every packet socket; where there is none, which is what most machines
+//! have, that costs one look.
 
 mod address;
 mod blocks;
@@ -218,7 +219,8 @@ fn dressed(packet: &Looped) -> Option<Bytes> {
     Some(Bytes::from(bytes))
 }
 
-/// Of what never leaves the machine nobody computes them, as long as it is of a protocol that a card would do it for.
+/// Of what never leaves the machine nobody computes them, as long as it is of a protocol that a
+/// card would do it for.
 fn checksums(packet: &Looped) -> Checksums {
     let protocol = match packet.head.first().map(|byte| byte >> 4) {
         Some(4) => packet.head.get(9),

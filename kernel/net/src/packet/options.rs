@@ -85,8 +85,8 @@ impl Options {
         }
     }
 
-    /// setsockopt(2), for what concerns nothing but the options. `raw`: the socket is one of `SOCK_RAW`; `rings`: it has some, and what
-    /// they were made by stays (`EBUSY`).
+    /// setsockopt(2), for what concerns nothing but the options. `raw`: the socket is one of
+    /// `SOCK_RAW`; `rings`: it has some, and what they were made by stays (`EBUSY`).
     pub fn set(&self, option: u32, value: &[u8], raw: bool, rings: bool) -> SysResult<()> {
         use option::*;
         let number = int(value);
@@ -120,7 +120,8 @@ impl Options {
         Ok(())
     }
 
-    /// The shape of a ring that is asked for, `None` for none at all; `sends`: one for frames to be sent. `EINVAL` for what cannot be one.
+    /// The shape of a ring that is asked for, `None` for none at all; `sends`: one for frames to be
+    /// sent. `EINVAL` for what cannot be one.
     pub fn shape(&self, value: &[u8], sends: bool) -> SysResult<Option<Shape>> {
         let version = self.version.load(Ordering::Relaxed);
         let third = version == LAST_VERSION;

@@ -7,7 +7,8 @@ use base::addr::PAGE_SIZE;
 use fs::PageRef;
 use syscall_shim::{Errno, SysResult};
 
-/// Pages, one behind the other. What a program may write at any time is read as it comes: nothing here trusts it.
+/// Pages, one behind the other. What a program may write at any time is read as it comes: nothing
+/// here trusts it.
 pub struct Pages(Vec<PageRef>);
 
 impl Pages {

@@ -1,8 +1,10 @@
-//! Rings: frames in memory that the socket shares with a program (packet(7), `PACKET_RX_RING`, `PACKET_TX_RING`).
+//! Rings: frames in memory that the socket shares with a program (packet(7), `PACKET_RX_RING`,
+//! `PACKET_TX_RING`).
 //!
-//! A ring is blocks of whole pages, a block is frames. Each frame begins with a word that says whose it is: the kernel fills what is
-//! its own, and gives it away by that word's change, which is the last; so does the program. Received frames of the third version are
-//! otherwise ([`super::blocks`]).
+//! A ring is blocks of whole pages, a block is frames. Each frame begins with a word that says
+//! whose it is: the kernel fills what is its own, and gives it away by that word's change, which is
+//! the last; so does the program. Received frames of the third version are otherwise
+//! ([`super::blocks`]).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -34,7 +36,8 @@ pub mod status {
     pub const WRONG_FORMAT: u32 = 4;
 }
 
-/// The bytes of the versions' headers, and what an address (`struct sockaddr_ll`) takes behind them.
+/// The bytes of the versions' headers, and what an address (`struct sockaddr_ll`) takes behind
+/// them.
 const HEADERS: [usize; 3] = [32, 32, 48];
 const ADDRESS: usize = 20;
 /// Where in a header its status is, and its length; 8 bytes behind that is where the packet begins.
@@ -60,8 +63,8 @@ pub struct Shape {
     pub version: usize,
     /// What is left free in front of a packet (`PACKET_RESERVE`).
     pub reserve: usize,
-    /// Of the third version: what a program keeps of each block, for how many nanoseconds a frame may wait, and whether frames have
-    /// their flow's hash.
+    /// Of the third version: what a program keeps of each block, for how many nanoseconds a frame
+    /// may wait, and whether frames have their flow's hash.
     pub private: usize,
     /// See `private`.
     pub wait: u64,
@@ -218,7 +221,8 @@ impl Ring {
         if cut { Taken::Cut } else { Taken::Whole }
     }
 
-    /// Whether there is room for a frame, and whether there is room for so many that a quarter of the ring is free.
+    /// Whether there is room for a frame, and whether there is room for so many that a quarter of
+    /// the ring is free.
     pub fn room(&self) -> [bool; 2] {
         if let Some(blocks) = &self.blocks {
             let blocks = blocks.lock();
@@ -237,8 +241,9 @@ impl Ring {
         self.status(next.checked_sub(1).unwrap_or(self.shape.frames - 1)) != status::KERNEL
     }
 
-    /// The next frame that is to be sent, with its number, which nobody else gets. `most`: the longest packet; `offset`: frames say
-    /// where in them the packet is. The error, `EMSGSIZE`, `EINVAL` or `ENOBUFS`, is of that frame.
+    /// The next frame that is to be sent, with its number, which nobody else gets. `most`: the
+    /// longest packet; `offset`: frames say where in them the packet is. The error, `EMSGSIZE`,
+    /// `EINVAL` or `ENOBUFS`, is of that frame.
     pub fn take(&self, most: usize, offset: bool, raw: bool) -> Option<(usize, SysResult<Vec<u8>>)> {
         let mut next = self.next.lock();
         let number = *next;
@@ -252,7 +257,8 @@ impl Ring {
         let length = at + LENGTH.get(self.shape.version).copied().unwrap_or(0);
         let (len, offsets) = (self.pages.word(length) as usize, self.pages.word(length + 8));
         let least = self.header();
-        // A frame of the third version says where the next one is, which is for those received alone.
+        // A frame of the third version says where the next one is, which is for those received
+        // alone.
         let chained = self.shape.version == 2 && self.pages.word(at) != 0;
         let most = most.min(self.shape.frame - least);
         let chosen = if raw { offsets & 0xffff } else { offsets >> 16 } as usize;

@@ -177,7 +177,8 @@ impl PacketSocket {
         self.held.load(Ordering::Relaxed) < self.common.buffers().0 as usize
     }
 
-    /// `PACKET_RX_RING`, `PACKET_TX_RING`. `EBUSY` while rings are mapped, or where there is one already.
+    /// `PACKET_RX_RING`, `PACKET_TX_RING`. `EBUSY` while rings are mapped, or where there is one
+    /// already.
     fn set_ring(&self, which: usize, value: &[u8]) -> SysResult<()> {
         let busy = |rings: &[Option<Arc<Ring>>; 2], new: bool| {
             let taken = new && rings.get(which).is_some_and(Option::is_some);

@@ -1,5 +1,5 @@
-//! What stands before a frame where a program wants it (`PACKET_VNET_HDR`): `struct virtio_net_hdr` (virtio 1.2, 5.1.6), which says
-//! how far its checksums are, and into what it is to be cut.
+//! What stands before a frame where a program wants it (`PACKET_VNET_HDR`): `struct virtio_net_hdr`
+//! (virtio 1.2, 5.1.6), which says how far its checksums are, and into what it is to be cut.
 
 use inet::checksum;
 use syscall_shim::{Errno, SysResult};
@@ -9,11 +9,13 @@ use super::{Checksums, flow};
 /// `VIRTIO_NET_HDR_F_NEEDS_CSUM`, `VIRTIO_NET_HDR_F_DATA_VALID`.
 const NEEDS_CHECKSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
-/// `VIRTIO_NET_HDR_GSO_*`: TCP over IPv4, UDP fragments, TCP over IPv6, UDP; and the mark of congestion that may be set besides.
+/// `VIRTIO_NET_HDR_GSO_*`: TCP over IPv4, UDP fragments, TCP over IPv6, UDP; and the mark of
+/// congestion that may be set besides.
 const CUT: [u8; 4] = [1, 3, 4, 5];
 const ECN: u8 = 0x80;
 
-/// The header of a frame that has come in: `packet` from its IP header on, which is at `at` in what the program sees.
+/// The header of a frame that has come in: `packet` from its IP header on, which is at `at` in what
+/// the program sees.
 pub fn describe(packet: &[u8], at: usize, checksums: Checksums) -> [u8; 12] {
     let mut out = [0; 12];
     match checksums {
@@ -30,7 +32,8 @@ pub fn describe(packet: &[u8], at: usize, checksums: Checksums) -> [u8; 12] {
     out
 }
 
-/// Does to a frame what its header wants. Whether it may be longer than the link's largest packet. `EINVAL`.
+/// Does to a frame what its header wants. Whether it may be longer than the link's largest packet.
+/// `EINVAL`.
 pub fn apply(header: &[u8], frame: &mut [u8]) -> SysResult<bool> {
     let [flags, kind, h0, h1, s0, s1, c0, c1, o0, o1, ..] = *header else { return Err(Errno::EINVAL) };
     let half = |a, b| usize::from(u16::from_ne_bytes([a, b]));

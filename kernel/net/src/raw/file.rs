@@ -19,7 +19,8 @@ use crate::sockopt::narrowed;
 use crate::udp::ancillary::Arrival;
 use crate::{charge, interface, stamp};
 
-/// `ICMP_FILTER` of level `SOL_RAW`, and `ICMPV6_FILTER` of level `SOL_ICMPV6`; how many words they have.
+/// `ICMP_FILTER` of level `SOL_RAW`, and `ICMPV6_FILTER` of level `SOL_ICMPV6`; how many words they
+/// have.
 const FILTER: u32 = 1;
 const WORDS: (usize, usize) = (1, 8);
 const SOL_ICMPV6: u32 = 58;

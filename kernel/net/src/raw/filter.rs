@@ -1,4 +1,5 @@
-//! `ICMP_FILTER` and `ICMP6_FILTER`: which types of messages a raw socket does not want (raw(7), RFC 3542, 3.2).
+//! `ICMP_FILTER` and `ICMP6_FILTER`: which types of messages a raw socket does not want (raw(7),
+//! RFC 3542, 3.2).
 
 use alloc::vec::Vec;
 

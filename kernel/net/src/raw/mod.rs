@@ -1,4 +1,5 @@
-//! Raw sockets, which see and send whole messages of a protocol (raw(7)), and sockets for pings alone (icmp(7)).
+//! Raw sockets, which see and send whole messages of a protocol (raw(7)), and sockets for pings
+//! alone (icmp(7)).
 
 mod file;
 mod filter;
@@ -208,7 +209,8 @@ impl RawSocket {
         !blocked && self.checksum_is_right(incoming)
     }
 
-    /// Whether the checksum that `IPV6_CHECKSUM` has us look at is right. That of ICMPv6 has been looked at.
+    /// Whether the checksum that `IPV6_CHECKSUM` has us look at is right. That of ICMPv6 has been
+    /// looked at.
     fn checksum_is_right(&self, incoming: &Incoming<'_>) -> bool {
         if self.checksum_at.load(Ordering::Relaxed) < 0 || self.protocol == ICMPV6 {
             return true;
@@ -284,7 +286,8 @@ impl RawSocket {
         sockets
     }
 
-    /// Whether another one has this identity at this address, or where one of them is at all, and not both share it.
+    /// Whether another one has this identity at this address, or where one of them is at all, and
+    /// not both share it.
     fn is_taken(&self, identity: u16, local: Option<IpAddr>) -> bool {
         let meets = |other: Option<IpAddr>| other.is_none() || local.is_none() || other == local;
         let shares = self.common.sharing().address;

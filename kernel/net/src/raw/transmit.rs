@@ -132,7 +132,8 @@ impl RawSocket {
         output::send(&hop, packet)
     }
 
-    /// Puts the checksum of a message of IPv6 where it belongs (`IPV6_CHECKSUM`). `EINVAL` where there is no room.
+    /// Puts the checksum of a message of IPv6 where it belongs (`IPV6_CHECKSUM`). `EINVAL` where
+    /// there is no room.
     fn seal(&self, bytes: &mut [u8], source: &IpAddr, to: &IpAddr) -> SysResult<()> {
         let Ok(at) = usize::try_from(self.checksum_at.load(Ordering::Relaxed)) else { return Ok(()) };
         bytes.get_mut(at..at + 2).ok_or(Errno::EINVAL)?.fill(0);
@@ -173,8 +174,8 @@ pub(super) fn localhost(like: &IpAddr) -> IpAddr {
     if like.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { core::net::Ipv6Addr::LOCALHOST.into() }
 }
 
-/// Sends a packet whose header the application wrote, except for what Linux fills in itself: length and checksum, and what is 0 of
-/// source and identification.
+/// Sends a packet whose header the application wrote, except for what Linux fills in itself: length
+/// and checksum, and what is 0 of source and identification.
 fn send_whole(hop: &Hop, mut bytes: Vec<u8>, source: IpAddr) -> SysResult<()> {
     if bytes.len() > hop.longest() as usize {
         return Err(Errno::EMSGSIZE);

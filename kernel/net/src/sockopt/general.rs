@@ -56,7 +56,8 @@ fn may_raise(number: i32, old: i32) -> SysResult<()> {
     if number > old && !capable(CAP_NET_ADMIN) { Err(Errno::EPERM) } else { Ok(()) }
 }
 
-/// What sockets refuse that are not of the Internet families: setsockopt(2)'s answer, `None` for other options.
+/// What sockets refuse that are not of the Internet families: setsockopt(2)'s answer, `None` for
+/// other options.
 pub fn refused(option: u32, value: &[u8]) -> Option<SysResult<()>> {
     let number = int(value);
     match option {

@@ -61,7 +61,8 @@ impl Common {
                 }
             }
             n::IP_ROUTER_ALERT => return Err(Errno::EINVAL),
-            // There is nothing that would keep secrets; what is asked for is looked at all the same, as on Linux.
+            // There is nothing that would keep secrets; what is asked for is looked at all the
+            // same, as on Linux.
             n::IP_IPSEC_POLICY | n::IP_XFRM_POLICY => {
                 let other = option == n::IP_IPSEC_POLICY || self.family() == Family::V6;
                 return Err(match value {
@@ -97,7 +98,8 @@ impl Common {
 
     /// `IP_OPTIONS`.
     fn set_options(&self, value: &[u8]) -> SysResult<()> {
-        // As on Linux, none are options too: a raw socket that has had any sends no headers of the application's own.
+        // As on Linux, none are options too: a raw socket that has had any sends no headers of the
+        // application's own.
         self.sticky.set_v4(Some(options_to_send(value)?));
         Ok(())
     }

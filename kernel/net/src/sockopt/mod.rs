@@ -1,6 +1,7 @@
 //! The options that the sockets of the Internet families share (socket(7), ip(7), ipv6(7)).
 //!
-//! Most of them are on or off, or a number within bounds: tables say which. The rest is spelled out, by level.
+//! Most of them are on or off, or a number within bounds: tables say which. The rest is spelled
+//! out, by level.
 
 pub mod general;
 mod ip;
@@ -32,7 +33,8 @@ pub mod flag {
     pub const RECVTCLASS: u64 = 1 << 9;
     pub const TIMESTAMPNS: u64 = 1 << 10;
     pub const TIMESTAMP: u64 = 1 << 11;
-    /// `IP_MULTICAST_ALL`, `IPV6_MULTICAST_ALL` are off: groups that others have joined are none of ours.
+    /// `IP_MULTICAST_ALL`, `IPV6_MULTICAST_ALL` are off: groups that others have joined are none of
+    /// ours.
     pub const ONLY_JOINED: [u64; 2] = [1 << 12, 1 << 13];
     pub const DONTFRAG6: u64 = 1 << 14;
     pub const RXQ_OVFL: u64 = 1 << 15;
@@ -96,7 +98,8 @@ const fn number(level: u32, option: u32, default: i32, least: i32, most: i32) ->
     Number { level, option, default, least, most }
 }
 
-/// All that are no more than that. What they ask for is a hint, or is looked up by whoever heeds it.
+/// All that are no more than that. What they ask for is a hint, or is looked up by whoever heeds
+/// it.
 static NUMBERS: [Number; 15] = [
     number(n::SOL_SOCKET, n::SO_TXREHASH, 1, 0, 1),
     number(n::SOL_SOCKET, n::SO_PRIORITY, 0, i32::MIN, i32::MAX),
@@ -154,7 +157,8 @@ fn bit_of(table: &[(u32, u64)], option: u32) -> Option<u64> {
     table.iter().find(|(name, _)| *name == option).map(|(_, bit)| *bit)
 }
 
-/// The interface that an option names by its index in the network's order, as `IP_UNICAST_IF` does. `EADDRNOTAVAIL`.
+/// The interface that an option names by its index in the network's order, as `IP_UNICAST_IF` does.
+/// `EADDRNOTAVAIL`.
 fn interface_in_order(value: i32) -> SysResult<()> {
     let index = u32::from_be(value as u32);
     if index == 0 || interface::by_index(index).is_some() { Ok(()) } else { Err(Errno::EADDRNOTAVAIL) }
@@ -217,7 +221,8 @@ impl Common {
     }
 }
 
-/// The value of `IPV6_PATHMTU`, a `struct ip6_mtuinfo`: nobody's address, and what fits the way to the other side.
+/// The value of `IPV6_PATHMTU`, a `struct ip6_mtuinfo`: nobody's address, and what fits the way to
+/// the other side.
 pub fn path_mtu_info(mtu: i32, room: usize) -> SysResult<Vec<u8>> {
     const ADDRESS: usize = 28;
     if room < ADDRESS + 4 {

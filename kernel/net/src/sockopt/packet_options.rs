@@ -1,4 +1,5 @@
-//! `IPV6_PKTINFO` and `IPV6_2292PKTOPTIONS`: what all packets are to have, as control messages say it for one (RFC 2292, 7).
+//! `IPV6_PKTINFO` and `IPV6_2292PKTOPTIONS`: what all packets are to have, as control messages say
+//! it for one (RFC 2292, 7).
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -66,7 +67,8 @@ impl Common {
         Ok(())
     }
 
-    /// getsockopt(2) with `IPV6_2292PKTOPTIONS`: what has been asked to be told, as far as it is known without a packet.
+    /// getsockopt(2) with `IPV6_2292PKTOPTIONS`: what has been asked to be told, as far as it is
+    /// known without a packet.
     pub(super) fn packet_options(&self) -> Vec<u8> {
         let info = || {
             let mut info = alloc::vec![0; PKTINFO_INTERFACE];

@@ -185,7 +185,8 @@ impl Conf {
         u8::try_from(self.get(true, HOP_LIMIT)).unwrap_or(64)
     }
 
-    /// How addresses of IPv6 on the link are made: 0 from the hardware address, 1 not at all (`IN6_ADDR_GEN_MODE_*`).
+    /// How addresses of IPv6 on the link are made: 0 from the hardware address, 1 not at all
+    /// (`IN6_ADDR_GEN_MODE_*`).
     pub fn address_generation(&self) -> i32 {
         number_of(ADDR_GEN_MODE, true).map_or(0, |n| self.get(true, n))
     }

@@ -1,4 +1,5 @@
-//! Settings of the network (Documentation/networking/ip-sysctl.rst) that change something here. /proc/sys/net shows them.
+//! Settings of the network (Documentation/networking/ip-sysctl.rst) that change something here.
+//! /proc/sys/net shows them.
 
 mod conf;
 
@@ -56,7 +57,8 @@ numbers! {
 
 /// Ports that are given out to those who ask for none.
 pub static PORT_RANGE: [AtomicI32; 2] = [AtomicI32::new(32768), AtomicI32::new(60999)];
-/// Whose groups may open sockets for pings. Linux begins with nobody's; everybody's is what containers have.
+/// Whose groups may open sockets for pings. Linux begins with nobody's; everybody's is what
+/// containers have.
 pub static PING_GROUPS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(i32::MAX)];
 /// Least, first and largest buffers of TCP.
 pub static TCP_RMEM: [AtomicI32; 3] = [AtomicI32::new(4096), AtomicI32::new(131_072), AtomicI32::new(6_291_456)];

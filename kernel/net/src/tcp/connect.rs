@@ -20,11 +20,13 @@ use crate::socket::Family;
 use crate::sockopt::flag;
 use crate::{clock, poll, secret};
 
-/// How long a connection of the loopback waits for stragglers before another may take its place (`net.ipv4.tcp_tw_reuse`).
+/// How long a connection of the loopback waits for stragglers before another may take its place
+/// (`net.ipv4.tcp_tw_reuse`).
 const TIME_TO_REUSE: u64 = SECOND;
 
 impl TcpSocket {
-    /// The local address and the port's lease, binding to a free port if there is none yet. Leaves the role idle without a lease.
+    /// The local address and the port's lease, binding to a free port if there is none yet. Leaves
+    /// the role idle without a lease.
     pub(super) fn take_lease(&self, role: &mut Role, local: SocketAddr) -> SysResult<Lease> {
         match role {
             Role::Idle(lease @ Some(_)) => lease.take().ok_or(Errno::EINVAL),

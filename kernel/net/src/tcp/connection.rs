@@ -33,7 +33,8 @@ pub fn init_limits() {
     MAX_TIME_WAITS.store((memory >> 18).next_power_of_two().clamp(16, 262_144) as u32, Ordering::Relaxed);
 }
 
-/// A connection. The table of connections keeps it until it is closed on both sides, whether or not a socket does.
+/// A connection. The table of connections keeps it until it is closed on both sides, whether or not
+/// a socket does.
 pub struct Connection {
     me: Weak<Connection>,
     /// Both ends.
@@ -54,7 +55,8 @@ pub struct Connection {
     pub ttl: AtomicU8,
     /// What its packets have beside: options of IPv4, headers of IPv6.
     pub sticky: Sticky,
-    /// The `SYN` that opened it, where the listener saves them (`TCP_SAVE_SYN`), until it is asked for.
+    /// The `SYN` that opened it, where the listener saves them (`TCP_SAVE_SYN`), until it is asked
+    /// for.
     pub saved_syn: SpinLock<Option<Bytes>>,
     /// On the list of those who send when the batch is done.
     scheduled: AtomicBool,
@@ -74,7 +76,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that is not in the table yet. The queues are those of the socket that it belongs to.
+    /// A connection that is not in the table yet. The queues are those of the socket that it
+    /// belongs to.
     pub fn new(flow: Flow, tcb: Tcb, hop: Hop, lease: Lease, [readers, writers]: [PollQueue; 2]) -> Arc<Connection> {
         Arc::new_cyclic(|me| Connection {
             me: me.clone(),
@@ -126,7 +129,8 @@ impl Connection {
         tcb.set_short(poll::short_of_memory());
         let reset = tcb.receive(header, payload, now);
         if tcb.state() == State::TimeWait && !self.may_wait() {
-            // The other side's FIN is acknowledged; should that be lost, a RST answers the next one.
+            // The other side's FIN is acknowledged; should that be lost, a RST answers the next
+            // one.
             self.send_due(&mut tcb, now);
             tcb.abort();
         }
@@ -151,7 +155,8 @@ impl Connection {
         }
     }
 
-    /// Whether the connection may stay in `TIME_WAIT`, of which there are so many at most (tcp(7), `tcp_max_tw_buckets`).
+    /// Whether the connection may stay in `TIME_WAIT`, of which there are so many at most (tcp(7),
+    /// `tcp_max_tw_buckets`).
     fn may_wait(&self) -> bool {
         if self.counted.load(Ordering::Relaxed) {
             return true;
@@ -165,7 +170,8 @@ impl Connection {
         room
     }
 
-    /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`, `sk_write_space` and `sk_state_change`.
+    /// Tells those who wait what has changed, with the events of Linux's `sk_data_ready`,
+    /// `sk_write_space` and `sk_state_change`.
     fn wake(&self, events: Events) {
         count_end(events);
         if events.contains(Events::URGENT)
@@ -282,7 +288,8 @@ impl Connection {
         }
     }
 
-    /// Whether a `SYN` may take the flow over, because the connection only waits for stragglers; it is gone then.
+    /// Whether a `SYN` may take the flow over, because the connection only waits for stragglers; it
+    /// is gone then.
     pub fn make_way(&self, syn: &Header) -> bool {
         let mut tcb = self.tcb.lock();
         if tcb.state() != State::TimeWait || syn.flags.contains(Flags::RST) || syn.seq < tcb.time_wait().1 {
@@ -294,7 +301,8 @@ impl Connection {
         true
     }
 
-    /// How long the connection has waited for stragglers, where that is all it does and the other side is ourselves; else 0.
+    /// How long the connection has waited for stragglers, where that is all it does and the other
+    /// side is ourselves; else 0.
     pub fn waits_since(&self, now: Instant) -> u64 {
         let since = self.tcb.lock().time_wait_since();
         since.filter(|_| self.hop.interface.is_loopback()).map_or(0, |since| now.saturating_sub(since))

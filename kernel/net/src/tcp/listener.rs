@@ -1,4 +1,5 @@
-//! A listening socket: the requests that are half open, and the connections that wait for accept(2).
+//! A listening socket: the requests that are half open, and the connections that wait for
+//! accept(2).
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -197,7 +198,8 @@ impl Listener {
         if self.is_full(&waiting) {
             return true;
         }
-        // TCP_DEFER_ACCEPT: without data the connection stays half open, until so many repetitions have asked for it.
+        // TCP_DEFER_ACCEPT: without data the connection stays half open, until so many repetitions
+        // have asked for it.
         if request.tries() < self.options.deferred_tries() && payload.is_empty() && !ack.flags.contains(Flags::FIN) {
             return true;
         }
@@ -294,7 +296,8 @@ impl Listener {
     }
 }
 
-/// The headers of a `SYN`, from the IP header on, or from that of the link on. `None` without memory.
+/// The headers of a `SYN`, from the IP header on, or from that of the link on. `None` without
+/// memory.
 fn saved_syn(incoming: &Incoming<'_>, with_link: bool) -> Option<Bytes> {
     /// Where a TCP header says how long it is, in words.
     const OFFSET: usize = 12;

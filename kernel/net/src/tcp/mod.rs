@@ -53,7 +53,8 @@ pub fn receive(incoming: &Incoming<'_>) {
     counts::one(Count::TcpIn);
     let now = clock::monotonic_ns();
     if let Some(connection) = table::find(&flow) {
-        // A new connection may take the place of one that only waits for stragglers (RFC 9293, 3.6.1).
+        // A new connection may take the place of one that only waits for stragglers (RFC 9293,
+        // 3.6.1).
         let opens = header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK);
         if !connection.passes(incoming) {
             return;
@@ -83,7 +84,8 @@ pub fn failed(flow: &Flow, error: inet::tcp::Error) {
 pub fn too_big(flow: &Flow, mtu: u16) {
     if let Some(connection) = table::find(flow) {
         let headers = output::header_len(&flow.remote.ip()) as u16 + HEADER as u16;
-        // Nothing narrower is believed than what every path must bear (RFC 791, RFC 8200, 5), but for a margin.
+        // Nothing narrower is believed than what every path must bear (RFC 791, RFC 8200, 5), but
+        // for a margin.
         let least = if flow.remote.is_ipv4() { 552 } else { 1280 };
         connection.narrow(mtu.max(least) - headers);
     }

@@ -18,7 +18,8 @@ use crate::{clock, sysctl};
 const CONGESTION: [(&[u8], Algorithm); 2] = [(b"reno", Algorithm::Reno), (b"cubic", Algorithm::Cubic)];
 const NAME: usize = 16;
 const MS: u64 = 1_000_000;
-/// The longest time of `TCP_LINGER2`, and between two repetitions, in seconds (`TCP_FIN_TIMEOUT_MAX`, `TCP_RTO_MAX`).
+/// The longest time of `TCP_LINGER2`, and between two repetitions, in seconds
+/// (`TCP_FIN_TIMEOUT_MAX`, `TCP_RTO_MAX`).
 const MOST_LINGER2: i32 = 120;
 /// The least `TCP_WINDOW_CLAMP` (half of `SOCK_MIN_RCVBUF`).
 const MIN_WINDOW: i32 = 1152;
@@ -44,8 +45,9 @@ pub struct TcpOptions {
     cubic: AtomicBool,
     /// `TCP_INQ`: a message tells how many bytes are left.
     pub inq: AtomicBool,
-    /// `TCP_THIN_LINEAR_TIMEOUTS`, `TCP_FASTOPEN_CONNECT`, `TCP_FASTOPEN_NO_COOKIE`: hints for what is not done here: all have
-    /// their usual effect where there is no cookie, and the stream is not thin.
+    /// `TCP_THIN_LINEAR_TIMEOUTS`, `TCP_FASTOPEN_CONNECT`, `TCP_FASTOPEN_NO_COOKIE`: hints for what
+    /// is not done here: all have their usual effect where there is no cookie, and the stream is
+    /// not thin.
     hints: [AtomicBool; HINTS.len()],
     tuning: Tuning,
 }
@@ -288,7 +290,8 @@ impl TcpOptions {
     }
 }
 
-/// What options of a connection's repair answer to a socket that is not being repaired, as none can be here; `None` for all others.
+/// What options of a connection's repair answer to a socket that is not being repaired, as none can
+/// be here; `None` for all others.
 fn without_repair(option: u32, number: i32, stage: Stage) -> Option<SysResult<()>> {
     Some(match option {
         n::TCP_REPAIR if stage == Stage::Listening || !capable(CAP_NET_ADMIN) => Err(Errno::EPERM),
@@ -300,7 +303,8 @@ fn without_repair(option: u32, number: i32, stage: Stage) -> Option<SysResult<()
     })
 }
 
-/// The time after so many repetitions, in seconds: the first comes after one, each further one after twice as long.
+/// The time after so many repetitions, in seconds: the first comes after one, each further one
+/// after twice as long.
 fn waited(repetitions: u32) -> i32 {
     (0..repetitions).map(|n| (1 << n.min(30)).min(MOST_LINGER2)).sum()
 }
@@ -326,8 +330,8 @@ pub fn state_number(state: State) -> u8 {
     }
 }
 
-/// `struct tcp_info` (linux/tcp.h), up to `tcpi_rcv_wnd`: what later kernels append is left out, as for a shorter buffer, and what is
-/// not counted is 0.
+/// `struct tcp_info` (linux/tcp.h), up to `tcpi_rcv_wnd`: what later kernels append is left out, as
+/// for a shorter buffer, and what is not counted is 0.
 pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
     /// `TCPI_OPT_SACK`, `TCPI_OPT_WSCALE`.
     const OPTIONS: u8 = 2 | 4;
@@ -343,7 +347,8 @@ pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
     let timeout = us(rtt) + us(variation) * 4;
     // rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets.
     words(&[timeout.max(200_000), 40_000, mss as u32, mss as u32, unacked as u32, 0, 0, 0, 0]);
-    // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv, pmtu, rcv_ssthresh, rtt, rttvar.
+    // last_data_sent, last_ack_sent, last_data_recv, last_ack_recv, pmtu, rcv_ssthresh, rtt,
+    // rttvar.
     words(&[heard, 0, heard, heard, tcb.segment_size() + 40, receive_window as u32, us(rtt), us(variation)]);
     // snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans.
     words(&[threshold, window as u32, mss as u32, 3, 0, receive_window as u32, retransmits as u32]);
@@ -352,8 +357,9 @@ pub fn tcp_info(tcb: &Tcb) -> Vec<u8> {
     let totals = longs(&[u64::MAX, u64::MAX, acknowledged, received]);
     out.extend_from_slice(&totals);
     let mut words = |list: &[u32]| out.extend(list.iter().flat_map(|word| word.to_ne_bytes()));
-    // segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out; delivery_rate, busy_time, rwnd_limited, sndbuf_limited;
-    // delivered, delivered_ce; bytes_sent, bytes_retrans; dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd.
+    // segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out; delivery_rate,
+    // busy_time, rwnd_limited, sndbuf_limited; delivered, delivered_ce; bytes_sent, bytes_retrans;
+    // dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd.
     words(&[counts.sent, counts.received, not_sent as u32, us(rtt), counts.data_received, counts.data_sent]);
     words(&[0; 8]);
     words(&[tcb.delivered(), 0]);

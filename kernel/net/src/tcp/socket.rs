@@ -47,7 +47,8 @@ pub struct TcpSocket {
     pub(super) options: Arc<TcpOptions>,
     /// Taken before all locks of the network.
     pub(super) role: SpinLock<Role>,
-    /// One reads, one writes at a time. Held over copies from and to the application, and over no wait for the other side.
+    /// One reads, one writes at a time. Held over copies from and to the application, and over no
+    /// wait for the other side.
     pub(super) reading: SleepMutex<()>,
     pub(super) writing: SleepMutex<()>,
     pub(super) readers: PollQueue,
@@ -148,7 +149,8 @@ impl TcpSocket {
         self.port_named.load(Ordering::Relaxed)
     }
 
-    /// What a socket without a connection answers to a read: an error that was left, else whether it was shut down.
+    /// What a socket without a connection answers to a read: an error that was left, else whether
+    /// it was shut down.
     pub(super) fn idle_error(&self) -> SysResult<bool> {
         self.take_idle_error().map_or(Ok(self.shut_early.load(Ordering::Relaxed)), Err)
     }
@@ -176,8 +178,8 @@ impl TcpSocket {
         }
     }
 
-    /// Ends what the socket has become at once; it may be bound, connected or listen again (connect(2), `AF_UNSPEC`). A port that bind(2)
-    /// named stays.
+    /// Ends what the socket has become at once; it may be bound, connected or listen again
+    /// (connect(2), `AF_UNSPEC`). A port that bind(2) named stays.
     pub(super) fn disconnect(&self) {
         let mut role = self.role.lock();
         let lease = match &*role {
@@ -200,7 +202,8 @@ impl TcpSocket {
         self.writers.wake_all();
     }
 
-    /// What a reader has asked to be told along with bytes: when the last segment came, and how much is left.
+    /// What a reader has asked to be told along with bytes: when the last segment came, and how
+    /// much is left.
     fn control(&self) -> Vec<Control> {
         let Ok(connection) = self.connection() else { return Vec::new() };
         let tcb = connection.tcb.lock();

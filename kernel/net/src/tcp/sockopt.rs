@@ -160,7 +160,8 @@ impl TcpSocket {
     }
 }
 
-/// The headers of the `SYN` that opened an accepted connection, once (`TCP_SAVED_SYN`). Where there is no room for them they stay.
+/// The headers of the `SYN` that opened an accepted connection, once (`TCP_SAVED_SYN`). Where there
+/// is no room for them they stay.
 fn saved_syn(connection: Option<Arc<Connection>>, room: usize) -> SysResult<Vec<u8>> {
     let Some(connection) = connection else { return Ok(Vec::new()) };
     let mut saved = connection.saved_syn.lock();

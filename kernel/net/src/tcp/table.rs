@@ -75,8 +75,8 @@ pub fn listeners() -> Vec<Arc<Listener>> {
     LISTENERS.lock().iter().flat_map(HashMap::values).flatten().cloned().collect()
 }
 
-/// How well a listener fits an address: for this one, for any of the family, for any at all; of equals one that is bound to the interface
-/// is better. 0 is not at all.
+/// How well a listener fits an address: for this one, for any of the family, for any at all; of
+/// equals one that is bound to the interface is better. 0 is not at all.
 fn fit(listener: &Listener, address: &IpAddr, interface: u32) -> u32 {
     let own = listener.local.ip();
     if !listener.common.takes_from(interface) {
@@ -92,7 +92,8 @@ fn fit(listener: &Listener, address: &IpAddr, interface: u32) -> u32 {
     of_address * 2 + u32::from(listener.common.is_bound_to_device())
 }
 
-/// The listener that a flow's first segment is for. Those who share a port share the flows (`SO_REUSEPORT`).
+/// The listener that a flow's first segment is for. Those who share a port share the flows
+/// (`SO_REUSEPORT`).
 pub fn listener_for(flow: &Flow, interface: u32) -> Option<Arc<Listener>> {
     let guard = LISTENERS.lock();
     let same_port = guard.as_ref()?.get(&flow.local.port())?;

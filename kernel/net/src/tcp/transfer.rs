@@ -1,7 +1,8 @@
 //! Bytes from and to the application.
 //!
-//! Nobody holds a lock while waiting: `reading` and `writing` are for the copies alone, as the lock of a socket is on Linux, so that
-//! whoever must not wait, or is interrupted, need not wait for those who do.
+//! Nobody holds a lock while waiting: `reading` and `writing` are for the copies alone, as the lock
+//! of a socket is on Linux, so that whoever must not wait, or is interrupted, need not wait for
+//! those who do.
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -18,7 +19,8 @@ use super::Connection;
 use super::socket::{TcpSocket, errno};
 use crate::{clock, poll};
 
-/// Bytes that move from the application at once, and the least that is still tried where memory is in pieces.
+/// Bytes that move from the application at once, and the least that is still tried where memory is
+/// in pieces.
 const CHUNK: usize = 64 * 1024;
 const MIN_CHUNK: usize = 2048;
 
@@ -34,13 +36,15 @@ fn piece(len: usize) -> SysResult<Vec<u8>> {
 }
 
 impl TcpSocket {
-    /// An error that nobody has been told of yet. A call that has moved bytes leaves it to the next.
+    /// An error that nobody has been told of yet. A call that has moved bytes leaves it to the
+    /// next.
     fn pending_error(tcb: &mut Tcb, moved: usize) -> SysResult<()> {
         let error = if moved > 0 { tcb.error() } else { tcb.take_error() };
         error.map_or(Ok(()), |error| Err(errno(error)))
     }
 
-    /// How many bytes may be written now, and the size of a segment; `None` if that is to be waited for.
+    /// How many bytes may be written now, and the size of a segment; `None` if that is to be waited
+    /// for.
     fn writable(connection: &Connection, done: usize) -> Option<SysResult<(usize, usize)>> {
         let mut tcb = connection.tcb.lock();
         if let Err(errno) = Self::pending_error(&mut tcb, done) {
@@ -122,7 +126,8 @@ impl TcpSocket {
         }
     }
 
-    /// The next bytes to read, `skip` behind the first; `Some(Ok(None))` at the end, `None` if they are to be waited for.
+    /// The next bytes to read, `skip` behind the first; `Some(Ok(None))` at the end, `None` if they
+    /// are to be waited for.
     fn next_piece(connection: &Connection, skip: usize, done: usize) -> Option<SysResult<Option<Bytes>>> {
         let mut tcb = connection.tcb.lock();
         if let Some(piece) = tcb.peek(skip) {
@@ -227,7 +232,8 @@ impl TcpSocket {
         }
     }
 
-    /// recv(2) with `MSG_OOB`: the urgent byte, if there is one. `MSG_*` flags of the answer come with it.
+    /// recv(2) with `MSG_OOB`: the urgent byte, if there is one. `MSG_*` flags of the answer come
+    /// with it.
     pub(super) fn receive_urgent(&self, to: &mut Sink<'_>, flags: u32) -> SysResult<(usize, u32)> {
         let connection = self.connection().map_err(|_| Errno::EINVAL)?;
         let mut tcb = connection.tcb.lock();

@@ -1,4 +1,5 @@
-//! Rarely used options of the level `IPPROTO_TCP`: what a listener keeps of a `SYN`, keys, and the bounds of timers.
+//! Rarely used options of the level `IPPROTO_TCP`: what a listener keeps of a `SYN`, keys, and the
+//! bounds of timers.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -30,7 +31,8 @@ static NUMBERS: [Number; 5] = [
     Number(TCP_RTO_MAX_MS, 120_000, 1_000, 120_000),
     Number(TCP_RTO_MIN_US, 200_000, 2_000, 200_000),
     Number(TCP_DELACK_MAX_US, 200_000, 2_000, 200_000),
-    // It has an effect where the interface's queue knows of times, of which Linux too has none at first.
+    // It has an effect where the interface's queue knows of times, of which Linux too has none at
+    // first.
     Number(n::TCP_TX_DELAY, 0, 0, i32::MAX as u32),
 ];
 
@@ -63,7 +65,8 @@ impl Tuning {
         self.numbers[at].load(Ordering::Relaxed)
     }
 
-    /// `TCP_SAVE_SYN`: whether listeners keep the headers of a `SYN`, and if so, whether with the link's.
+    /// `TCP_SAVE_SYN`: whether listeners keep the headers of a `SYN`, and if so, whether with the
+    /// link's.
     pub fn saves_syn(&self) -> Option<bool> {
         match self.number(SAVE_SYN) {
             0 => None,

@@ -1,5 +1,5 @@
-//! Cards whose cables end at another stack, in a process of its own. What a cable is asked to do for frames it leaves to the other
-//! side, as virtio does between guests.
+//! Cards whose cables end at another stack, in a process of its own. What a cable is asked to do
+//! for frames it leaves to the other side, as virtio does between guests.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -61,7 +61,8 @@ impl Cable {
         CABLES.to_vec()
     }
 
-    /// Plugs the cables in. `end` is 0 for one side and 1 for the other; each cable is two sockets in `folder`.
+    /// Plugs the cables in. `end` is 0 for one side and 1 for the other; each cable is two sockets
+    /// in `folder`.
     pub fn plug_in(folder: &Path, end: usize) {
         for cable in Cable::all() {
             let path = |end: usize| folder.join(std::format!("{}-{end}", cable.number));

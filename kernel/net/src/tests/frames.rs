@@ -387,7 +387,8 @@ fn groups_are_asked_for_and_heard() {
     tap.put(&frame).unwrap();
     eventually("it is looked at", || !crate::pending());
     assert_eq!(socket.recv(100), Err(AGAIN));
-    // What we send to a group goes out by the interface that was chosen, with a hop limit of 1, and comes back to who has joined.
+    // What we send to a group goes out by the interface that was chosen, with a hop limit of 1, and
+    // comes back to who has joined.
     socket.set_bytes(n::SOL_IP, n::IP_MULTICAST_IF, &mreqn([0; 4])).unwrap();
     socket.send_to(b"from us", "239.1.2.3:99").unwrap();
     let ip = tap.find_ip(UDP);

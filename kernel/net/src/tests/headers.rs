@@ -1,4 +1,5 @@
-//! Headers and options that programs have sent, and whom they hear in groups. All goes over the loopback.
+//! Headers and options that programs have sent, and whom they hear in groups. All goes over the
+//! loopback.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! setsockopt(2) and getsockopt(2): what is taken, what is refused and why, and what is told afterwards.
+//! setsockopt(2) and getsockopt(2): what is taken, what is refused and why, and what is told
+//! afterwards.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! Packet sockets, their rings, and groups of them. Each test has interfaces of its own, a pair that carries frames of nobody's protocol.
+//! Packet sockets, their rings, and groups of them. Each test has interfaces of its own, a pair
+//! that carries frames of nobody's protocol.
 
 use alloc::sync::Arc;
 use alloc::vec;

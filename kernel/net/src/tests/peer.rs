@@ -1,4 +1,5 @@
-//! Two stacks, each in a process of its own, with cables between them of which one loses frames and changes their order.
+//! Two stacks, each in a process of its own, with cables between them of which one loses frames and
+//! changes their order.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -17,7 +18,8 @@ use super::calls::{Sock, eventually};
 use super::machine;
 use crate::{Options, interface};
 
-/// What the second stack does on TCP's ports: says again what it hears; says how much it has heard; says as much as it is asked for.
+/// What the second stack does on TCP's ports: says again what it hears; says how much it has heard;
+/// says as much as it is asked for.
 const ECHO: u16 = 7;
 const COUNT: u16 = 9;
 const SOURCE: u16 = 19;
@@ -184,7 +186,8 @@ fn a_good_cable_takes_segments_and_checksums_off() {
     let _peer = Peer::start();
     let eth2 = interface::by_name(b"eth2").unwrap();
     let frames = || eth2.traffic().1.packets.load(core::sync::atomic::Ordering::Relaxed);
-    // The second stack looks for the first on its bad cable: what comes by the good one goes back there.
+    // The second stack looks for the first on its bad cable: what comes by the good one goes back
+    // there.
     let before = frames();
     let datagrams = Sock::udp();
     datagrams.patience(500);

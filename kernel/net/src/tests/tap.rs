@@ -99,7 +99,8 @@ impl Tap {
         }
     }
 
-    /// The next frame that `wanted` makes something of. The neighbour answers questions after 4th-octet-9 addresses meanwhile.
+    /// The next frame that `wanted` makes something of. The neighbour answers questions after
+    /// 4th-octet-9 addresses meanwhile.
     pub fn find<T>(&self, mut wanted: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {

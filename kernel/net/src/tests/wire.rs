@@ -1,4 +1,5 @@
-//! Frames and packets, made and taken apart by hand: a second opinion on what the stack makes of them.
+//! Frames and packets, made and taken apart by hand: a second opinion on what the stack makes of
+//! them.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! `/dev/net/tun`: interfaces whose other end is a program (Documentation/networking/tuntap.rst).
 //!
-//! A tap carries frames of Ethernet, a tun packets alone. Inside the machine a packet of a tun has an Ethernet header too, which is
-//! put on and taken off here.
+//! A tap carries frames of Ethernet, a tun packets alone. Inside the machine a packet of a tun has
+//! an Ethernet header too, which is put on and taken off here.
 
 mod file;
 

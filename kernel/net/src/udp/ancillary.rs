@@ -40,7 +40,8 @@ pub struct Arrival<'a> {
     pub ttl: u8,
     /// Its type of service.
     pub tos: u8,
-    /// The address that `IP_PKTINFO` says an answer would come from, where that is not to be found out.
+    /// The address that `IP_PKTINFO` says an answer would come from, where that is not to be found
+    /// out.
     pub answered_from: Option<Ipv4Addr>,
     /// Who sent it.
     pub from: IpAddr,
@@ -54,8 +55,8 @@ const DESTINATION: [(u64, u32); 2] = [(flag::RECVDSTOPTS, n::IPV6_DSTOPTS), (fla
 const ROUTING: [(u64, u32); 2] = [(flag::RECVRTHDR, n::IPV6_RTHDR), (flag::RTHDR2292, n::IPV6_2292RTHDR)];
 
 impl Arrival<'_> {
-    /// The control messages of the levels `SOL_IP` and `SOL_IPV6`: a packet of IPv4 has those of IPv4, and on a socket of IPv6 also the
-    /// address in IPv6 dress.
+    /// The control messages of the levels `SOL_IP` and `SOL_IPV6`: a packet of IPv4 has those of
+    /// IPv4, and on a socket of IPv6 also the address in IPv6 dress.
     pub fn control(&self, out: &mut Vec<Control>) {
         let options = self.options;
         if options.family() == Family::V6 {
@@ -122,7 +123,8 @@ impl Arrival<'_> {
         }
         let mut following = of_packet(*first, bytes);
         while let Some((kind, header)) = following.next() {
-            // RFC 2292 knows of two headers for the destination at most, one before the routing header.
+            // RFC 2292 knows of two headers for the destination at most, one before the routing
+            // header.
             let mut later = following.clone().map(|(kind, _)| kind).take_while(|kind| *kind != next::ROUTING);
             if form == 1 && kind == next::DESTINATION && later.any(|kind| kind == next::DESTINATION) {
                 continue;
@@ -156,7 +158,8 @@ impl Arrival<'_> {
     }
 }
 
-/// The address that an answer would come from: the one that was meant, or the interface's where many were.
+/// The address that an answer would come from: the one that was meant, or the interface's where
+/// many were.
 fn own_address(interface: u32, to: Ipv4Addr) -> Ipv4Addr {
     let Some(interface) = interface::by_index(interface) else { return to };
     if !to.is_multicast() && !interface.is_broadcast(&to) {

@@ -20,7 +20,8 @@ use crate::socket::Family;
 use crate::sockopt::{flag, narrowed, path_mtu_info};
 use crate::{interface, ports, route, stamp};
 
-/// Levels of the options that these sockets alone have, `SOL_UDP` and `SOL_UDPLITE`: either stands for both, as on Linux.
+/// Levels of the options that these sockets alone have, `SOL_UDP` and `SOL_UDPLITE`: either stands
+/// for both, as on Linux.
 const OWN_LEVELS: [u32; 2] = [UDP as u32, UDPLITE as u32];
 /// Options of the level `SOL_UDP` (linux/udp.h).
 const UDP_CORK: u32 = 1;

@@ -1,4 +1,5 @@
-//! What UDP-Lite has that UDP has not (udplite(7)): the coverage that sockets ask for, and headers that tell of it.
+//! What UDP-Lite has that UDP has not (udplite(7)): the coverage that sockets ask for, and headers
+//! that tell of it.
 
 use core::iter;
 use core::net::IpAddr;
@@ -39,7 +40,8 @@ impl Coverage {
         }
     }
 
-    /// setsockopt(2): the header is always covered, 0 asks for all. `None`: not one of these options.
+    /// setsockopt(2): the header is always covered, 0 asks for all. `None`: not one of these
+    /// options.
     pub fn set(&self, option: u32, number: i32) -> Option<()> {
         let least = udplite::HEADER as i32;
         let number = if number == 0 { 0 } else { number.clamp(least, u16::MAX.into()) };
@@ -52,7 +54,8 @@ impl Coverage {
         Some(if asked == UNSET { 0 } else { asked as i32 })
     }
 
-    /// Whether the socket takes a datagram of which only the first bytes are covered; `None`: all of it is, which pleases all.
+    /// Whether the socket takes a datagram of which only the first bytes are covered; `None`: all
+    /// of it is, which pleases all.
     pub fn accepts(&self, covered: Option<usize>) -> bool {
         let least = self.receive.load(Ordering::Relaxed);
         let Some(covered) = covered else { return true };
@@ -77,8 +80,9 @@ impl Coverage {
     }
 }
 
-/// How many bytes of a datagram are covered, of which the header's field is `field`: `None` within for all. `None` where the datagram
-/// is to be dropped. No card knows this checksum, so it is looked at here even of what came from ourselves.
+/// How many bytes of a datagram are covered, of which the header's field is `field`: `None` within
+/// for all. `None` where the datagram is to be dropped. No card knows this checksum, so it is
+/// looked at here even of what came from ourselves.
 pub fn covered(incoming: &Incoming<'_>, field: u16) -> Option<Option<usize>> {
     let len = incoming.head.len() + incoming.tail.len();
     let covered = udplite::covered(field, len)?;

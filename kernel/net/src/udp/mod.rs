@@ -65,7 +65,8 @@ fn candidates(port: Port) -> Vec<Arc<UdpSocket>> {
     same_port.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// The socket that fits a flow best. Those who share a port share the flows (`SO_REUSEPORT`); else the last one that was bound has them.
+/// The socket that fits a flow best. Those who share a port share the flows (`SO_REUSEPORT`); else
+/// the last one that was bound has them.
 fn find(protocol: u8, flow: &Flow, interface: u32) -> Option<Arc<UdpSocket>> {
     let all = candidates((protocol, flow.local.port()));
     let fits = |socket: &Arc<UdpSocket>| socket.fit(flow.local.ip(), flow.remote, interface);
@@ -110,7 +111,8 @@ pub fn receive_lite(incoming: &Incoming<'_>, for_all: bool) {
     deliver(incoming, for_all, UDPLITE, [source, destination], incoming.payload(HEADER), enough);
 }
 
-/// Gives a datagram to the socket that it is for, or to all that want it, if `takes` says so of them.
+/// Gives a datagram to the socket that it is for, or to all that want it, if `takes` says so of
+/// them.
 fn deliver(
     incoming: &Incoming<'_>,
     for_all: bool,

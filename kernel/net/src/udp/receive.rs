@@ -13,7 +13,8 @@ use super::socket::UdpSocket;
 use crate::counts::{self, Count};
 use crate::{charge, stamp};
 
-/// The datagram that a peek sees which leaves `offset` bytes out, and how many of its own those are (`SO_PEEK_OFF`).
+/// The datagram that a peek sees which leaves `offset` bytes out, and how many of its own those are
+/// (`SO_PEEK_OFF`).
 fn peek(queue: &VecDeque<Datagram>, mut offset: usize) -> Option<(Datagram, usize)> {
     for datagram in queue {
         if offset == 0 || offset < datagram.payload.len() {

@@ -1,5 +1,6 @@
-//! Datagram sockets of the Internet families: what they hold, and what comes in. [`super::transmit`] sends, [`super::receive`] reads, and
-//! [`super::file`] is what the application sees.
+//! Datagram sockets of the Internet families: what they hold, and what comes in.
+//! [`super::transmit`] sends, [`super::receive`] reads, and [`super::file`] is what the application
+//! sees.
 
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
@@ -69,11 +70,12 @@ pub(super) struct Ends {
 /// What a cork holds back: the bytes, and where they go.
 pub(super) type Corked = Option<(Vec<u8>, Option<SocketAddr>)>;
 
-/// Bytes in the queues of all sockets with their overhead. It may pass the limit by what is queued at the same moment.
+/// Bytes in the queues of all sockets with their overhead. It may pass the limit by what is queued
+/// at the same moment.
 static ALL_HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// How many bytes all queues together may hold: `udp_mem`'s three numbers, of which the last counts (`udp_init`: an eighth of memory,
-/// three quarters of it, and twice that).
+/// How many bytes all queues together may hold: `udp_mem`'s three numbers, of which the last counts
+/// (`udp_init`: an eighth of memory, three quarters of it, and twice that).
 pub fn most_held() -> [usize; 3] {
     let eighth = caller::total_pages() * PAGE_SIZE / 8;
     [eighth / 4 * 3, eighth, eighth / 4 * 6]
@@ -172,7 +174,8 @@ impl UdpSocket {
         }
         let v6_only = self.common.family() == Family::V6 && self.common.v6_only.load(Ordering::Relaxed);
         let fit = covers(&self.local_of(&ends).ip(), &local, v6_only);
-        // A socket for any address takes what is for everybody; `local` is a group or a broadcast then.
+        // A socket for any address takes what is for everybody; `local` is a group or a broadcast
+        // then.
         let fit = if fit == 0 && lease.local.ip() == local { 3 } else { fit };
         let own_device = if self.common.device.load(Ordering::Relaxed) == 0 { 0 } else { 8 };
         match ends.remote {
@@ -183,7 +186,8 @@ impl UdpSocket {
         }
     }
 
-    /// Takes a datagram if there is room. What came together stays so where the socket asks for that (`UDP_GRO`).
+    /// Takes a datagram if there is room. What came together stays so where the socket asks for
+    /// that (`UDP_GRO`).
     pub(super) fn deliver(&self, mut datagram: Datagram) {
         if datagram.segment == 0 || self.common.has(flag::GRO) {
             return self.queue_up(datagram);
@@ -228,7 +232,8 @@ impl UdpSocket {
         self.readers.wake(1, ev::READABLE | ev::RDBAND | ev::PRI);
     }
 
-    /// A datagram did not arrive: only a connected socket, or one that asks, is told (udp(7)). `hard`: it is no use to try again.
+    /// A datagram did not arrive: only a connected socket, or one that asks, is told (udp(7)).
+    /// `hard`: it is no use to try again.
     pub(super) fn fail(&self, report: Report, hard: bool) {
         let connected = self.ends.lock().remote == Some(report.to);
         let asks = self.common.has(if report.to.is_ipv6() { flag::RECVERR6 } else { flag::RECVERR });
@@ -284,7 +289,8 @@ impl UdpSocket {
             super::remove(self, (self.protocol(), lease.local.port()));
             let address = lease.local.ip();
             drop(lease);
-            // An address that bind(2) named stays, with port 0; a port comes back when there is need for one.
+            // An address that bind(2) named stays, with port 0; a port comes back when there is
+            // need for one.
             ends.address = Some(address).filter(|address| !address.is_unspecified());
         }
         Ok(())

@@ -30,7 +30,8 @@ const MAX_V6: usize = 65527;
 const MAX_SEGMENTS: usize = 128;
 
 impl UdpSocket {
-    /// Reads the address that something is to be sent to: sockets of IPv6 take those of IPv4 too, as on Linux.
+    /// Reads the address that something is to be sent to: sockets of IPv6 take those of IPv4 too,
+    /// as on Linux.
     pub(super) fn destination(&self, address: &[u8]) -> SysResult<SocketAddr> {
         let family = self.common.family();
         let v4 = address.first_chunk().is_some_and(|f| u32::from(u16::from_ne_bytes(*f)) == n::AF_INET);
@@ -154,7 +155,8 @@ impl UdpSocket {
         (0..payload.len()).step_by(segment).try_for_each(|at| self.emit(&way, how, payload.slice(at, segment), 0))
     }
 
-    /// A datagram is too long for the way there, of which those who ask are told more (`IP_RECVERR`).
+    /// A datagram is too long for the way there, of which those who ask are told more
+    /// (`IP_RECVERR`).
     fn too_long(&self, to: SocketAddr, mtu: u32) -> SysResult<()> {
         if self.common.has(if to.is_ipv6() { flag::RECVERR6 } else { flag::RECVERR }) {
             self.reports.push(Report::local(Errno::EMSGSIZE, mtu, to));

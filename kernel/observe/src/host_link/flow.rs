@@ -1,8 +1,9 @@
 //! How much of a stream the host has and has not passed on yet, and what became of the rest.
 //!
-//! The three output streams share the channel with the kernel's own messages and the exit status. Were a stream to fill it, a
-//! standard output that nobody reads would hold back all of these; so of each stream at most [`WINDOW`] bytes are on their way,
-//! and the host tells how many it has passed on, and which of them it could not.
+//! The three output streams share the channel with the kernel's own messages and the exit status.
+//! Were a stream to fill it, a standard output that nobody reads would hold back all of these; so
+//! of each stream at most [`WINDOW`] bytes are on their way, and the host tells how many it has
+//! passed on, and which of them it could not.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -85,12 +86,14 @@ impl Flow {
 
     /// All that was sent by now, for [`Flow::has_passed`].
     pub fn sent(&self) -> u64 {
-        // In this order: what moves from one to the other in between counts twice, and not at all never.
+        // In this order: what moves from one to the other in between counts twice, and not at all
+        // never.
         let in_flight = self.in_flight.load(Ordering::Acquire) as u64;
         in_flight + self.passed.load(Ordering::Acquire)
     }
 
-    /// The host is done with all up to there. Where bytes were counted twice, with all that there is.
+    /// The host is done with all up to there. Where bytes were counted twice, with all that there
+    /// is.
     pub fn has_passed(&self, sent: u64) -> bool {
         self.passed.load(Ordering::Acquire) >= sent || self.in_flight.load(Ordering::Acquire) == 0
     }

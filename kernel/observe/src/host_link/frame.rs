@@ -1,4 +1,5 @@
-//! Frames of the control channel: `u8 type, u8 flags, u16 zero, u32 length` (little-endian), then the payload.
+//! Frames of the control channel: `u8 type, u8 flags, u16 zero, u32 length` (little-endian), then
+//! the payload.
 
 /// Bytes before the payload.
 pub const HEADER_SIZE: usize = 8;
@@ -121,8 +122,9 @@ impl Parser {
         Self { header: [0; HEADER_SIZE], header_len: 0, rest: 0, control: [0; CONTROL_SIZE], control_len: 0 }
     }
 
-    /// Parses `bytes`. `stream` is offered the bytes of a stream and says how many it takes; parsing stops where it takes
-    /// less. `control` gets each other frame. Returns how many bytes were used up; the rest is to be fed again.
+    /// Parses `bytes`. `stream` is offered the bytes of a stream and says how many it takes;
+    /// parsing stops where it takes less. `control` gets each other frame. Returns how many bytes
+    /// were used up; the rest is to be fed again.
     pub fn feed(
         &mut self,
         bytes: &[u8],
@@ -168,7 +170,8 @@ impl Parser {
         payload.len()
     }
 
-    /// Ends the frame if its payload is whole. Frames of unknown type, or too short for theirs, are passed over.
+    /// Ends the frame if its payload is whole. Frames of unknown type, or too short for theirs, are
+    /// passed over.
     fn finish(&mut self, control: &mut impl FnMut(Control)) {
         if self.rest != 0 {
             return;
@@ -206,7 +209,8 @@ mod tests {
         bytes
     }
 
-    /// Feeds `bytes` in pieces of `piece`, each piece until it is used up, with a stream that takes `bite` at a time.
+    /// Feeds `bytes` in pieces of `piece`, each piece until it is used up, with a stream that takes
+    /// `bite` at a time.
     fn run(bytes: &[u8], piece: usize, bite: usize) -> (Vec<u8>, Vec<u8>, Vec<Control>) {
         let (mut stdin, mut tty, mut controls) = (Vec::new(), Vec::new(), Vec::new());
         let mut parser = Parser::new();

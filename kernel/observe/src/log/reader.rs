@@ -67,7 +67,8 @@ fn lines(record: &Record, text: &Text) -> Vec<u8> {
     out.0
 }
 
-/// The next bytes that `SYSLOG_ACTION_READ` has not given yet, at most `room`; none if there are none.
+/// The next bytes that `SYSLOG_ACTION_READ` has not given yet, at most `room`; none if there are
+/// none.
 pub fn take(room: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut text = [0; TEXT_MAX];

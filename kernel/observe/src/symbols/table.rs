@@ -40,7 +40,8 @@ pub fn lookup_in(table: &str, addr: u64) -> Option<(&str, u64)> {
     let mut found = None;
     let (mut low, mut high) = (0, table.len());
     while low < high {
-        // The table is ASCII but for names; `get` answers `None` inside a character, and the search ends.
+        // The table is ASCII but for names; `get` answers `None` inside a character, and the search
+        // ends.
         let (address, name, start, end) = line_at(low + (high - low) / 2)?;
         if address <= addr {
             found = Some((name, addr - address));

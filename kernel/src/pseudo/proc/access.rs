@@ -1,4 +1,5 @@
-//! Where a process is in the tree of files, and what it sees of it: `cwd`, `root`, `exe`, `mounts` and their like.
+//! Where a process is in the tree of files, and what it sees of it: `cwd`, `root`, `exe`, `mounts`
+//! and their like.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -63,7 +64,8 @@ pub fn mountstats(root: &Path) -> SysResult<Vec<u8>> {
     Ok(out)
 }
 
-/// `uid_map` and its like: there is one user namespace, which maps every id to itself (user_namespaces(7)).
+/// `uid_map` and its like: there is one user namespace, which maps every id to itself
+/// (user_namespaces(7)).
 pub fn id_map(_: &Target) -> SysResult<Vec<u8>> {
     Ok(format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX).into_bytes())
 }
@@ -73,7 +75,8 @@ pub fn nobody(target: &Target) -> SysResult<Vec<u8>> {
     target.process().map(|_| u32::MAX.to_string().into_bytes())
 }
 
-/// For what does not change: the maps of the initial user namespace, the login id (nobody has logged in).
+/// For what does not change: the maps of the initial user namespace, the login id (nobody has
+/// logged in).
 pub fn refuse(_: &Target, _: &[u8]) -> SysResult<()> {
     Err(Errno::EPERM)
 }

@@ -1,4 +1,5 @@
-//! `/proc/PID/attr`: what a security module has labelled a thread with (proc_pid_attr(5)). There is none.
+//! `/proc/PID/attr`: what a security module has labelled a thread with (proc_pid_attr(5)). There is
+//! none.
 
 use alloc::sync::Arc;
 

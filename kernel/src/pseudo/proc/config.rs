@@ -1,4 +1,5 @@
-//! What `/proc/config.gz` tells: which of Linux's options this kernel answers as one that was built with them.
+//! What `/proc/config.gz` tells: which of Linux's options this kernel answers as one that was built
+//! with them.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,5 @@
-//! The files of /proc that are about the kernel's own memory and functions: `buddyinfo`, `pagetypeinfo`, `iomem`, `kallsyms`.
+//! The files of /proc that are about the kernel's own memory and functions: `buddyinfo`,
+//! `pagetypeinfo`, `iomem`, `kallsyms`.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,5 @@
-//! `/proc/PID/map_files`: a link for each mapping of a file, named by its addresses (proc_pid_map_files(5)).
+//! `/proc/PID/map_files`: a link for each mapping of a file, named by its addresses
+//! (proc_pid_map_files(5)).
 
 use alloc::format;
 use alloc::vec::Vec;

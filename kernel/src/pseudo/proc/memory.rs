@@ -1,4 +1,5 @@
-//! The files of a process that show or change its memory: `maps`, `smaps`, `statm`, `mem`, `pagemap`, `cmdline`, `environ`.
+//! The files of a process that show or change its memory: `maps`, `smaps`, `statm`, `mem`,
+//! `pagemap`, `cmdline`, `environ`.
 
 use alloc::format;
 use alloc::string::String;
@@ -186,8 +187,9 @@ pub fn environ(target: &Target) -> SysResult<Vec<u8>> {
     Ok(read_range(&mm, layout.env_start, layout.env_end))
 }
 
-/// `cmdline`: the arguments as they lie on the stack. A program that has overwritten the last one's NUL to show a longer title
-/// is read on into the environment, up to the first NUL (proc_pid_cmdline(5)).
+/// `cmdline`: the arguments as they lie on the stack. A program that has overwritten the last one's
+/// NUL to show a longer title is read on into the environment, up to the first NUL
+/// (proc_pid_cmdline(5)).
 pub fn cmdline(target: &Target) -> SysResult<Vec<u8>> {
     let Some(mm) = target.mm()? else { return Ok(Vec::new()) };
     let layout = mm.layout();
@@ -209,8 +211,8 @@ pub fn auxv(target: &Target) -> SysResult<Vec<u8>> {
     Ok(text::auxv(&target.process()?.auxv.lock()))
 }
 
-/// `clear_refs`. 5 starts the peak of the resident set anew. The kernel keeps no soft-dirty bits, and it is the processor that
-/// sets the referenced ones.
+/// `clear_refs`. 5 starts the peak of the resident set anew. The kernel keeps no soft-dirty bits,
+/// and it is the processor that sets the referenced ones.
 pub fn clear_refs(target: &Target, bytes: &[u8]) -> SysResult<()> {
     let mm = target.mm()?.ok_or(Errno::ESRCH)?;
     match bytes.trim_ascii() {
@@ -221,7 +223,8 @@ pub fn clear_refs(target: &Target, bytes: &[u8]) -> SysResult<()> {
     Ok(())
 }
 
-/// An open `mem`: it stays with the memory that there was when it was opened, which is empty once nobody has it any more.
+/// An open `mem`: it stays with the memory that there was when it was opened, which is empty once
+/// nobody has it any more.
 struct Mem(Arc<AddressSpace>);
 
 /// Opens `mem`.
@@ -250,7 +253,8 @@ impl FileHandle for Mem {
     }
 }
 
-/// An open `pagemap`: a word of 64 bits for each page of the address space (Documentation/admin-guide/mm/pagemap.rst).
+/// An open `pagemap`: a word of 64 bits for each page of the address space
+/// (Documentation/admin-guide/mm/pagemap.rst).
 struct PageMap {
     mm: Arc<AddressSpace>,
     /// Frame numbers are for those who may use them.

@@ -1,6 +1,7 @@
 //! /proc.
 //!
-//! [`pid`] has the directory of a process and its table of files; [`system`], [`sys`] and [`net`] have the rest.
+//! [`pid`] has the directory of a process and its table of files; [`system`], [`sys`] and [`net`]
+//! have the rest.
 
 mod access;
 mod attributes;

@@ -1,4 +1,5 @@
-//! `mounts`, `mountinfo` and `mountstats`, open: poll(2) tells when the mounts have changed (proc_pid_mounts(5)).
+//! `mounts`, `mountinfo` and `mountstats`, open: poll(2) tells when the mounts have changed
+//! (proc_pid_mounts(5)).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

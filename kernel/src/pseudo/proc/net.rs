@@ -16,7 +16,8 @@ const RAW_HEADING: &str =
 const UDP6_HEADING: &str = "  sl  local_address                         remote_address                        st tx_queue rx_queue \
     tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
 
-/// Names, the widths that headings are padded to, and headings (proc_pid_net(5)). What has no heading on Linux is empty.
+/// Names, the widths that headings are padded to, and headings (proc_pid_net(5)). What has no
+/// heading on Linux is empty.
 const TABLES: &[(&str, usize, &str)] = &[
     (
         "dev",

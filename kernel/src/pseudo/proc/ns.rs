@@ -1,4 +1,5 @@
-//! /proc/PID/ns: the one namespace of each kind that everything is in (namespaces(7)), and what ioctl_nsfs(2) tells of it.
+//! /proc/PID/ns: the one namespace of each kind that everything is in (namespaces(7)), and what
+//! ioctl_nsfs(2) tells of it.
 
 use alloc::format;
 use alloc::sync::Arc;
@@ -73,7 +74,8 @@ fn text(kind: &Kind) -> Vec<u8> {
     format!("{}:[{}]", kind.name, kind.ino).into_bytes()
 }
 
-/// The namespace that a thread has under the name `name` of its `ns` directory, as a new descriptor (`PIDFD_GET_*_NAMESPACE`).
+/// The namespace that a thread has under the name `name` of its `ns` directory, as a new descriptor
+/// (`PIDFD_GET_*_NAMESPACE`).
 pub fn open(name: &str) -> SysResult {
     let (_, kind) = ENTRIES.iter().find(|entry| entry.0 == name).ok_or(Errno::ENOTTY)?;
     open_kind(kind)
@@ -122,7 +124,8 @@ impl FileOps for NsFile {
 /// The directory's content.
 pub struct Namespaces(pub Target);
 
-/// Whether the caller may look at the namespace `name` of a process. `ENOENT` of a zombie, which has left all but two kinds.
+/// Whether the caller may look at the namespace `name` of a process. `ENOENT` of a zombie, which
+/// has left all but two kinds.
 fn check(target: &Target, name: &str) -> SysResult<()> {
     target.check_access()?;
     if matches!(name, "pid" | "user") || target.task().is_ok() { Ok(()) } else { Err(Errno::ENOENT) }

@@ -1,4 +1,5 @@
-//! /proc/PID and /proc/PID/task/TID: which files they have, with which permissions (`tgid_base_stuff` and `tid_base_stuff`).
+//! /proc/PID and /proc/PID/task/TID: which files they have, with which permissions
+//! (`tgid_base_stuff` and `tid_base_stuff`).
 
 use alloc::boxed::Box;
 use alloc::string::ToString;

@@ -46,7 +46,8 @@ pub fn reset(_: &Target, _: &[u8]) -> SysResult<()> {
     Err(Errno::EPERM)
 }
 
-/// `autogroup`: there are no groups that the scheduler makes by itself, and Linux shows nothing of a thread that is in none.
+/// `autogroup`: there are no groups that the scheduler makes by itself, and Linux shows nothing of
+/// a thread that is in none.
 pub fn autogroup(_: &Target) -> SysResult<Vec<u8>> {
     Ok(Vec::new())
 }
@@ -62,7 +63,8 @@ pub fn timers(target: &Target) -> SysResult<Vec<u8>> {
     Ok(process.timers.list(process.pid).into_bytes())
 }
 
-/// `timens_offsets`: there is one time namespace, which shows the clocks as they are (time_namespaces(7)).
+/// `timens_offsets`: there is one time namespace, which shows the clocks as they are
+/// (time_namespaces(7)).
 pub fn time_offsets(_: &Target) -> SysResult<Vec<u8>> {
     Ok(b"monotonic           0         0\nboottime            0         0\n".to_vec())
 }

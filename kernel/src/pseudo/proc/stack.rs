@@ -1,4 +1,5 @@
-//! `/proc/PID/stack` and `wchan`: where a thread is in the kernel (proc_pid_stack(5), proc_pid_wchan(5)).
+//! `/proc/PID/stack` and `wchan`: where a thread is in the kernel (proc_pid_stack(5),
+//! proc_pid_wchan(5)).
 
 use alloc::format;
 use alloc::string::String;
@@ -26,7 +27,8 @@ fn line(address: u64) -> String {
     }
 }
 
-/// The functions that the thread will return to, innermost first; nothing of one that runs, unless it is the caller.
+/// The functions that the thread will return to, innermost first; nothing of one that runs, unless
+/// it is the caller.
 pub fn stack(target: &Target) -> SysResult<Vec<u8>> {
     if !capable(CAP_SYS_ADMIN) {
         return Err(Errno::EACCES);
@@ -45,7 +47,8 @@ pub fn stack(target: &Target) -> SysResult<Vec<u8>> {
     Ok(lines.collect::<String>().into_bytes())
 }
 
-/// `wchan`: the function that the thread sleeps in; 0 of one that runs, or that the caller may not look into.
+/// `wchan`: the function that the thread sleeps in; 0 of one that runs, or that the caller may not
+/// look into.
 pub fn waits_in(target: &Target) -> SysResult<Vec<u8>> {
     let process = target.process()?;
     let frames = match target.task() {

@@ -66,7 +66,8 @@ fn signal_sets(process: &Process, task: Option<&Task>) -> text::SignalSets {
     }
 }
 
-/// The thread behind a target; `None` when all of a process's have ended. `ESRCH` for a thread that has.
+/// The thread behind a target; `None` when all of a process's have ended. `ESRCH` for a thread that
+/// has.
 fn task_of(target: &Target) -> SysResult<Option<alloc::sync::Arc<Task>>> {
     match target.task() {
         Ok(task) => Ok(Some(task)),
@@ -148,7 +149,8 @@ pub fn stat(target: &Target) -> SysResult<Vec<u8>> {
     let terminal = tty::controlling(process.sid.load(Relaxed)).map(|tty| tty.shown());
     let mm = target.mm()?;
     let memory = mm.as_ref().map(|mm| mm.memory_use()).unwrap_or_default();
-    // Addresses are for those who may look into the process; the others see 1 for 'somewhere' (`do_task_stat`).
+    // Addresses are for those who may look into the process; the others see 1 for 'somewhere'
+    // (`do_task_stat`).
     let allowed = target.check_access().is_ok();
     let layout = mm.as_ref().filter(|_| allowed).map(|mm| mm.layout()).unwrap_or_default();
     let somewhere = u64::from(mm.is_some() && !allowed);
@@ -227,7 +229,8 @@ pub fn personality(target: &Target) -> SysResult<Vec<u8>> {
     Ok(format!("{:08x}\n", target.process()?.personality.load(Relaxed)).into_bytes())
 }
 
-/// `syscall`: number, arguments, stack pointer and program counter of the call that the thread sleeps in; -1 without one.
+/// `syscall`: number, arguments, stack pointer and program counter of the call that the thread
+/// sleeps in; -1 without one.
 pub fn syscall(target: &Target) -> SysResult<Vec<u8>> {
     let task = target.task()?;
     if task.run_state() == state::RUNNING && !core::ptr::eq(&*task, current()) {

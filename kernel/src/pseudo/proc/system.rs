@@ -108,7 +108,8 @@ fn kmsg_file(dev: u64) -> Arc<PseudoNode> {
     node
 }
 
-/// Documentation/admin-guide/sysrq: `t` shows what every task does, on the serial port. No other key is there.
+/// Documentation/admin-guide/sysrq: `t` shows what every task does, on the serial port. No other
+/// key is there.
 fn sysrq(keys: &[u8]) -> SysResult<()> {
     match keys.first() {
         Some(b't') => {
@@ -119,7 +120,8 @@ fn sysrq(keys: &[u8]) -> SysResult<()> {
     }
 }
 
-/// The figures of `meminfo`. What files in memory hold is nowhere else, so only the caches of those on disks count as available.
+/// The figures of `meminfo`. What files in memory hold is nowhere else, so only the caches of those
+/// on disks count as available.
 pub fn memory_info() -> MemInfo {
     let stats = frames::stats();
     let (mut anon, mut mapped, mut tables, mut locked) = (0, 0, 0, 0);

@@ -11,7 +11,8 @@ use vm::AddressSpace;
 
 const CAP_SYS_PTRACE: u32 = 19;
 
-/// What a node's inode number says besides the task: the tables of entries and descriptors count apart.
+/// What a node's inode number says besides the task: the tables of entries and descriptors count
+/// apart.
 #[derive(Clone, Copy)]
 pub enum Class {
     /// The directory of a process, and the files in it.
@@ -28,7 +29,8 @@ pub enum Class {
     Mapped,
 }
 
-/// A process (`/proc/PID`) or one thread (`/proc/PID/task/TID`). Weak, so that open files of procfs keep nobody in memory.
+/// A process (`/proc/PID`) or one thread (`/proc/PID/task/TID`). Weak, so that open files of procfs
+/// keep nobody in memory.
 #[derive(Clone)]
 pub struct Target {
     /// Device number of the procfs.
@@ -70,7 +72,8 @@ impl Target {
         }
     }
 
-    /// The thread, or the one that stands for the process: its leader, and when that has ended another. `ESRCH`.
+    /// The thread, or the one that stands for the process: its leader, and when that has ended
+    /// another. `ESRCH`.
     pub fn task(&self) -> SysResult<Arc<Task>> {
         if let Some(thread) = &self.thread {
             return thread.upgrade().filter(|task| task.run_state() != state::DEAD).ok_or(Errno::ESRCH);
@@ -92,7 +95,8 @@ impl Target {
         self.process().is_ok_and(|process| process.pid == current().process.pid)
     }
 
-    /// `EACCES` unless the caller may look into the process: `PTRACE_MODE_READ_FSCREDS` of ptrace(2).
+    /// `EACCES` unless the caller may look into the process: `PTRACE_MODE_READ_FSCREDS` of
+    /// ptrace(2).
     pub fn check_access(&self) -> SysResult<()> {
         let process = self.process()?;
         if process.pid == current().process.pid {
@@ -106,8 +110,8 @@ impl Target {
         if credentials::may_inspect(&*self.task()?, mine.fsuid, mine.fsgid) { Ok(()) } else { Err(Errno::EACCES) }
     }
 
-    /// Who owns the files (`task_dump_owner`): the effective ids, or root where the process must not be dumped. Directories
-    /// that all may read always go by the ids.
+    /// Who owns the files (`task_dump_owner`): the effective ids, or root where the process must
+    /// not be dumped. Directories that all may read always go by the ids.
     pub fn owner(&self, open_dir: bool) -> (u32, u32) {
         let dumpable = self.process().is_ok_and(|process| dumpable(&process));
         match self.task() {

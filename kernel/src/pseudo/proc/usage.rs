@@ -1,4 +1,5 @@
-//! What a process has used and may use: `limits`, `io`, `schedstat`, `oom_score` and their settings.
+//! What a process has used and may use: `limits`, `io`, `schedstat`, `oom_score` and their
+//! settings.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -20,8 +21,8 @@ const ADJ_MAX: i32 = 1000;
 const OLD_ADJ_MIN: i32 = -17;
 const OLD_ADJ_MAX: i32 = 15;
 
-/// Nanoseconds that programs have used since boot: application, kernel. Processes that were waited for are in their
-/// parents' sums.
+/// Nanoseconds that programs have used since boot: application, kernel. Processes that were waited
+/// for are in their parents' sums.
 pub fn busy_time() -> (u64, u64) {
     table::processes().fold((0, 0), |(user, system), process| {
         let (own_user, own_system) = process.cpu_time();
@@ -42,7 +43,8 @@ pub fn limits(target: &Target) -> SysResult<Vec<u8>> {
     Ok(text::limits(&limits.map(|limit| text::Limit { soft: limit.soft, hard: limit.hard })))
 }
 
-/// `io`. Nothing that is to be written is ever cancelled: only disks are behind it, and nobody cuts these short.
+/// `io`. Nothing that is to be written is ever cancelled: only disks are behind it, and nobody cuts
+/// these short.
 pub fn io(target: &Target) -> SysResult<Vec<u8>> {
     let ([rchar, wchar, syscr, syscw], [read_bytes, write_bytes]) = if target.is_thread() {
         let task = target.task()?;

@@ -1,7 +1,8 @@
 //! Holding the threads of a process still, so that one of them can write down what all of them do.
 //!
-//! Each parks on its way out of the kernel, or at its end: its registers are in its frame then, its FPU state where a switch
-//! saved it. One that sleeps where no signal reaches it is as good as parked.
+//! Each parks on its way out of the kernel, or at its end: its registers are in its frame then, its
+//! FPU state where a switch saved it. One that sleeps where no signal reaches it is as good as
+//! parked.
 
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -10,7 +11,8 @@ use crate::signal;
 use crate::thread::{Task, state};
 use crate::wait::{wait_uninterruptible, wait_uninterruptible_until};
 
-/// How long threads may take before they are told once more: one may have been created, or have missed it.
+/// How long threads may take before they are told once more: one may have been created, or have
+/// missed it.
 const AGAIN_NS: u64 = 20_000_000;
 
 /// Whether a process is held, and by whom.

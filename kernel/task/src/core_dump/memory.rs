@@ -1,4 +1,5 @@
-//! Which memory goes into a core file: by `coredump_filter` and madvise(2), as Linux decides (`vma_dump_size`).
+//! Which memory goes into a core file: by `coredump_filter` and madvise(2), as Linux decides
+//! (`vma_dump_size`).
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,5 +1,6 @@
-//! Core files (core(5)): of a process that a signal kills, in its working directory where `RLIMIT_CORE` allows it or on
-//! the host with `core=host`; and of a living one, when the host asks.
+//! Core files (core(5)): of a process that a signal kills, in its working directory where
+//! `RLIMIT_CORE` allows it or on the host with `core=host`; and of a living one, when the host
+//! asks.
 
 mod hold;
 mod memory;
@@ -31,7 +32,8 @@ pub const PATTERN_MAX: usize = 127;
 
 /// `/proc/sys/kernel/core_pattern`; empty stands for `core`.
 static PATTERN: SpinLock<Vec<u8>> = SpinLock::new(Vec::new());
-/// `/proc/sys/fs/suid_dumpable`: what `PR_GET_DUMPABLE` is after an execve(2) that gained something.
+/// `/proc/sys/fs/suid_dumpable`: what `PR_GET_DUMPABLE` is after an execve(2) that gained
+/// something.
 pub static SUID_DUMPABLE: AtomicU32 = AtomicU32::new(0);
 /// `/proc/sys/kernel/core_uses_pid`
 pub static USES_PID: AtomicI32 = AtomicI32::new(0);
@@ -53,8 +55,8 @@ pub fn set_pattern(pattern: &[u8]) -> SysResult<()> {
     Ok(())
 }
 
-/// Ends the current process by a signal whose default action is a core file. Threads that have noticed nothing yet are in the
-/// file as they were.
+/// Ends the current process by a signal whose default action is a core file. Threads that have
+/// noticed nothing yet are in the file as they were.
 pub fn killed(frame: &TrapFrame, signal: Signal, info: &Siginfo) -> ! {
     let task = current_arc();
     Hold::take(&task);
@@ -122,8 +124,9 @@ fn to_host(task: &Task, signal: u32) -> Output {
     Output::host(task.process.pid, task.tid(), signal, task.name().as_bytes())
 }
 
-/// What a thread does about it on its way out of the kernel, with `frame`'s registers: parks while another one writes, writes
-/// if the host has asked for it. Whether there was anything; the caller looks again then.
+/// What a thread does about it on its way out of the kernel, with `frame`'s registers: parks while
+/// another one writes, writes if the host has asked for it. Whether there was anything; the caller
+/// looks again then.
 pub fn attend(task: &Task, frame: &TrapFrame) -> bool {
     if !task.process.hold.take_request() {
         return Hold::park(task);
@@ -165,7 +168,8 @@ pub fn refuse(pid: i32) {
     host_link::write_all(Outgoing::CoreMark, &refusal);
 }
 
-/// Asks process `pid` for a core file of the living process, for the host. In any context; `false` if there is no such process.
+/// Asks process `pid` for a core file of the living process, for the host. In any context; `false`
+/// if there is no such process.
 pub fn request(pid: i32) -> bool {
     match super::table::process(pid) {
         Some(process) if !process.exiting.load(Ordering::Acquire) => {

@@ -41,7 +41,8 @@ fn registers(frame: &TrapFrame, fs_base: u64) -> UserRegs {
     .with_segments()
 }
 
-/// Adds one thread; `frame` has its registers. The current thread's FPU state is in the CPU, another's was saved.
+/// Adds one thread; `frame` has its registers. The current thread's FPU state is in the CPU,
+/// another's was saved.
 pub fn thread(notes: &mut Notes, task: &Task, frame: &TrapFrame, info: &Siginfo, about: Option<About<'_>>) {
     let process = &task.process;
     let own = core::ptr::eq(task, crate::current());

@@ -39,8 +39,8 @@ pub mod mark {
 }
 
 impl Output {
-    /// A file named `name`, of at most `limit` bytes, in place of one that is there. `EPERM` where it does not come out as the
-    /// process's own.
+    /// A file named `name`, of at most `limit` bytes, in place of one that is there. `EPERM` where
+    /// it does not come out as the process's own.
     pub fn file(name: &[u8], limit: u64) -> SysResult<Self> {
         let flags = OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::RDWR | OpenFlags::NOFOLLOW;
         let how = OpenHow { flags, mode: 0o600, ..OpenHow::default() };

@@ -146,8 +146,9 @@ fn map_interpreter(mm: &AddressSpace, name: &[u8], layout: &Layout) -> Result<(u
     Ok((bias.wrapping_add(plan.entry), bias.wrapping_add(plan.start), path))
 }
 
-/// Carries a plan out and returns what to add to its addresses. `EINVAL` where an address does not fit, `EPERM` where it is too
-/// low, `EFAULT` where the file has no page for the end of its data, `ENOMEM`.
+/// Carries a plan out and returns what to add to its addresses. `EINVAL` where an address does not
+/// fit, `EPERM` where it is too low, `EFAULT` where the file has no page for the end of its data,
+/// `ENOMEM`.
 fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout: &Layout) -> SysResult<u64> {
     let base = match plan.base {
         BaseChoice::Fixed => plan.start,
@@ -192,7 +193,8 @@ fn map_file(mm: &AddressSpace, file: &Arc<ProgramFile>, plan: &LoadPlan, layout:
     Ok(bias)
 }
 
-/// An address for `span` bytes aligned to `align`: mmap's choice, freed again, since the segments are mapped one by one.
+/// An address for `span` bytes aligned to `align`: mmap's choice, freed again, since the segments
+/// are mapped one by one.
 fn reserve(mm: &AddressSpace, span: u64, align: u64) -> SysResult<u64> {
     // It takes no memory: what fails is too large for the address space.
     let len = span.checked_add(align).ok_or(Errno::EINVAL)?;

@@ -1,7 +1,7 @@
 //! `execve(2)`: a program takes over a process.
 //!
-//! Everything that can fail and leave the caller as it was comes first, into an address space of its own ([`image`]);
-//! [`execve`] then ends the other threads and changes the process over.
+//! Everything that can fail and leave the caller as it was comes first, into an address space of
+//! its own ([`image`]); [`execve`] then ends the other threads and changes the process over.
 
 mod image;
 mod privileges;
@@ -34,7 +34,8 @@ pub struct Request<'a> {
     pub path: &'a [u8],
     /// What the program is told of its own path: `AT_EXECFN`, a script's name, and `comm`.
     pub shown: &'a [u8],
-    /// That path will not lead there once the program runs: it begins with a descriptor that closes at exec.
+    /// That path will not lead there once the program runs: it begins with a descriptor that closes
+    /// at exec.
     pub unreachable: bool,
     /// Where a relative path starts (`execveat`); `None` is the working directory.
     pub at: Option<fs::Path>,
@@ -84,7 +85,8 @@ impl ExecError {
 }
 
 impl ExecError {
-    /// Whether Linux would have noticed only with the old program gone, so that the caller cannot be told.
+    /// Whether Linux would have noticed only with the old program gone, so that the caller cannot
+    /// be told.
     pub fn is_late(&self) -> bool {
         self.unmappable || self.elf.is_some_and(ElfError::is_found_late)
     }
@@ -105,8 +107,8 @@ impl fmt::Display for ExecError {
     }
 }
 
-/// Replaces the calling process's program. On success the caller's frame is that of the new program, and nothing of the old
-/// one is left.
+/// Replaces the calling process's program. On success the caller's frame is that of the new
+/// program, and nothing of the old one is left.
 pub fn execve(mut request: Request<'_>) -> Result<(), ExecError> {
     let program = Program::find(&mut request)?;
     let Privileges { credentials, secure, changed } =
@@ -191,7 +193,8 @@ pub fn unshare_files(task: &Task) -> SysResult<()> {
     Ok(())
 }
 
-/// Reads the argument or environment vector of execve(2): a NULL-terminated array of pointers. NULL counts as empty.
+/// Reads the argument or environment vector of execve(2): a NULL-terminated array of pointers. NULL
+/// counts as empty.
 pub fn read_strings(array: usermem::UserPtr<u64>) -> SysResult<Vec<Vec<u8>>> {
     /// Longest single string with its NUL (`MAX_ARG_STRLEN`).
     const STRING_MAX: usize = 128 * 1024;

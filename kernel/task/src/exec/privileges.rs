@@ -1,5 +1,5 @@
-//! What ids and capabilities a program gets by being executed (execve(2), capabilities(7) "Transformation of capabilities during
-//! execve()").
+//! What ids and capabilities a program gets by being executed (execve(2), capabilities(7)
+//! "Transformation of capabilities during execve()").
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -47,7 +47,8 @@ impl FileCapabilities {
             bytes.try_into().ok().map(u32::from_le_bytes)
         };
         let magic = word(0).ok_or(Errno::EINVAL)?;
-        // Revisions 1 to 3 of linux/capability.h; the last one has the user id of a namespace's root behind.
+        // Revisions 1 to 3 of linux/capability.h; the last one has the user id of a namespace's
+        // root behind.
         let words = match (magic & REVISIONS, bytes.len()) {
             (0x0100_0000, 12) => 1,
             (0x0200_0000, 20) => 2,
@@ -75,16 +76,16 @@ impl FileCapabilities {
     }
 }
 
-/// Whether a task of another process has the same working directory and root: it could change them under a program with more
-/// rights than its own.
+/// Whether a task of another process has the same working directory and root: it could change them
+/// under a program with more rights than its own.
 fn shares_fs(task: &Task) -> bool {
     let fs = task.fs();
     let own = task.process.threads().filter(|thread| Arc::ptr_eq(&thread.fs(), &fs)).count();
     fs.users().count() > own
 }
 
-/// What `program` gets where the current thread, with `old`, executes it. `EPERM` where the file says that it cannot do without
-/// capabilities that it would not get.
+/// What `program` gets where the current thread, with `old`, executes it. `EPERM` where the file
+/// says that it cannot do without capabilities that it would not get.
 pub fn after_exec(old: &Credentials, program: &Program) -> SysResult<Privileges> {
     let task = current();
     let no_new_privs = task.no_new_privs.load(Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Finding the file to execute: permissions, and `#!` scripts down to the interpreter that is an ELF file.
+//! Finding the file to execute: permissions, and `#!` scripts down to the interpreter that is an
+//! ELF file.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -34,7 +35,8 @@ pub struct Program {
     pub gid: u32,
     /// The set-id bits do not count on its mount.
     pub nosuid: bool,
-    /// What the process is called: the last part of the path that execve was given, or of the file's where that was a descriptor.
+    /// What the process is called: the last part of the path that execve was given, or of the
+    /// file's where that was a descriptor.
     pub comm: Vec<u8>,
 }
 
@@ -61,7 +63,8 @@ impl Program {
                     return Ok(Self { path, name, execfn, file, plan, argv, mode, uid, gid, nosuid, comm });
                 }
                 Kind::Script(script) => {
-                    // With the descriptor by which its path would be opened gone, nobody could read it.
+                    // With the descriptor by which its path would be opened gone, nobody could read
+                    // it.
                     if request.unreachable {
                         return Err(ExecError::new(Errno::ENOENT, &name));
                     }
@@ -80,7 +83,8 @@ impl Program {
     }
 }
 
-/// Opens a file for execution: regular, executable for the caller, not on a `noexec` mount, not open for writing.
+/// Opens a file for execution: regular, executable for the caller, not on a `noexec` mount, not
+/// open for writing.
 pub fn open(at: Option<&fs::Path>, name: &[u8], lookup: LookupFlags) -> SysResult<(fs::Path, Arc<ProgramFile>)> {
     let namespace = crate::namespace();
     let path = with_fs(|ctx| {

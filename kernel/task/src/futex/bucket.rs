@@ -25,7 +25,8 @@ pub struct Waiter {
     pub woken: AtomicBool,
     /// The bucket that it is in; changed with both buckets locked.
     bucket: AtomicUsize,
-    /// `FUTEX_WAIT_REQUEUE_PI`: the lock that it wants to be moved to. Only a requeue to that lock may wake it.
+    /// `FUTEX_WAIT_REQUEUE_PI`: the lock that it wants to be moved to. Only a requeue to that lock
+    /// may wake it.
     pub pi_target: Option<Key>,
 }
 
@@ -36,8 +37,9 @@ impl Waiter {
         Arc::new(Self { task: current_arc(), bitset, woken, bucket: AtomicUsize::new(0), pi_target })
     }
 
-    /// The current thread as a waiter for a word alone, always the same one. Who woke it in an earlier wait may only now come to
-    /// wake the task, which then finds that it is not woken and sleeps on.
+    /// The current thread as a waiter for a word alone, always the same one. Who woke it in an
+    /// earlier wait may only now come to wake the task, which then finds that it is not woken and
+    /// sleeps on.
     #[inline(always)]
     pub fn own(bitset: u32) -> Arc<Self> {
         let mut own = current().futex_waiter.lock();
@@ -88,11 +90,13 @@ pub fn lock(key: Key) -> IrqSpinGuard<'static, Bucket> {
     TABLE[key.bucket()].bucket.lock()
 }
 
-/// Whether nobody waits for the word that a wake-up, which would find its value changed, is for; told without the lock.
+/// Whether nobody waits for the word that a wake-up, which would find its value changed, is for;
+/// told without the lock.
 ///
-/// A waiter takes the lock by an instruction that is a full barrier (SDM 3A, 9.2.3.9), and reads the word after that. If it read the
-/// old value, the caller, which fences behind the program's change of the word, sees the lock taken, or freed again by the waiter,
-/// whose place in the queue is seen then too.
+/// A waiter takes the lock by an instruction that is a full barrier (SDM 3A, 9.2.3.9), and reads
+/// the word after that. If it read the old value, the caller, which fences behind the program's
+/// change of the word, sees the lock taken, or freed again by the waiter, whose place in the queue
+/// is seen then too.
 #[inline(always)]
 pub fn nobody_waits(key: Key) -> bool {
     let slot = &TABLE[key.bucket()];
@@ -136,8 +140,8 @@ impl Bucket {
         self.0.iter().find(|e| e.key == key).map(|e| &e.waiter)
     }
 
-    /// Wakes up to `count` waiters of `key` whose bits meet `bitset`; returns how many. `EINVAL` for waiters that a requeue to
-    /// their lock must wake.
+    /// Wakes up to `count` waiters of `key` whose bits meet `bitset`; returns how many. `EINVAL`
+    /// for waiters that a requeue to their lock must wake.
     #[inline(always)]
     pub fn wake(&mut self, key: Key, count: usize, bitset: u32) -> SysResult {
         let mut woken = 0;
@@ -155,7 +159,8 @@ impl Bucket {
     }
 }
 
-/// Takes a waiter off whichever queue it is on. Returns whether it was on one: if not, it was woken.
+/// Takes a waiter off whichever queue it is on. Returns whether it was on one: if not, it was
+/// woken.
 pub fn unqueue(waiter: &Arc<Waiter>) -> bool {
     loop {
         let index = waiter.bucket.load(Ordering::Acquire);

@@ -1,8 +1,10 @@
-//! Locks with priority inheritance (futex(2), "Priority-inheritance futexes"): the word holds the owner's thread id, and an
-//! unlock hands it to the first waiter. Waiters with a real-time priority come before others.
+//! Locks with priority inheritance (futex(2), "Priority-inheritance futexes"): the word holds the
+//! owner's thread id, and an unlock hands it to the first waiter. Waiters with a real-time priority
+//! come before others.
 //!
-//! The owner's own priority is not raised meanwhile: with one CPU per run queue and no real-time throttling a waiter of higher
-//! priority is asleep, so only threads of a priority in between could keep the owner from running.
+//! The owner's own priority is not raised meanwhile: with one CPU per run queue and no real-time
+//! throttling a waiter of higher priority is asleep, so only threads of a priority in between could
+//! keep the owner from running.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -108,8 +110,8 @@ pub(super) enum Attempt {
     NotPresent,
 }
 
-/// Takes the lock at `addr` for `waiter`'s thread, or queues it. `EDEADLK`, `ESRCH` when the owner does not exist, `EAGAIN` when it is
-/// taken and `queue` is not set.
+/// Takes the lock at `addr` for `waiter`'s thread, or queues it. `EDEADLK`, `ESRCH` when the owner
+/// does not exist, `EAGAIN` when it is taken and `queue` is not set.
 pub(super) fn attempt(addr: UserAddr, key: Key, waiter: &Arc<Waiter>, queue: bool) -> SysResult<Attempt> {
     let me = tid(&waiter.task);
     let mut table = TABLE.lock();
@@ -150,7 +152,8 @@ pub fn lock(addr: UserAddr, private: bool, wait: bool, timeout: Option<&Timeout>
     loop {
         usermem::fault_in_u32_writable(addr)?;
         let owner = usermem::load_u32(addr)? & TID_MASK;
-        // An owner that has ended without a robust list never unlocks. (The word may have changed meanwhile: look again.)
+        // An owner that has ended without a robust list never unlocks. (The word may have changed
+        // meanwhile: look again.)
         if owner != 0 && table::task(owner as i32).is_none() && !TABLE.lock().locks.contains_key(&key) {
             if usermem::load_u32(addr)? & TID_MASK == owner {
                 return Err(Errno::ESRCH);
@@ -175,7 +178,8 @@ pub(super) fn wait_for(addr: UserAddr, key: Key, waiter: &Arc<Waiter>, timeout: 
     Ok(0)
 }
 
-/// Makes sure that the word says what the table says: an owner that died could not write its successor's id.
+/// Makes sure that the word says what the table says: an owner that died could not write its
+/// successor's id.
 fn own(addr: UserAddr, key: Key) -> SysResult<()> {
     let me = tid(current());
     let mut value = usermem::load_u32(addr)?;
@@ -218,8 +222,8 @@ pub fn unlock(addr: UserAddr, private: bool) -> SysResult {
     }
 }
 
-/// The thread ends: its contended locks go to their first waiters, who find `FUTEX_OWNER_DIED` in the word where the lock
-/// was robust.
+/// The thread ends: its contended locks go to their first waiters, who find `FUTEX_OWNER_DIED` in
+/// the word where the lock was robust.
 pub fn exit(task: &Task) {
     let me = tid(task);
     let mut table = TABLE.lock();

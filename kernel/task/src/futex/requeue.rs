@@ -6,8 +6,8 @@ use super::Key;
 use super::bucket::Pair;
 use usermem::{self, UserAddr};
 
-/// Wakes up to `wake` waiters of `from` and moves up to `requeue` others to `to`; returns how many of both. With `expected`, only
-/// if the word at `from` has that value: else `EAGAIN`.
+/// Wakes up to `wake` waiters of `from` and moves up to `requeue` others to `to`; returns how many
+/// of both. With `expected`, only if the word at `from` has that value: else `EAGAIN`.
 pub fn requeue(from: (UserAddr, bool), to: (UserAddr, bool), wake: i32, requeue: i32, expected: Option<u32>) -> SysResult {
     let (Ok(wake), Ok(requeue)) = (usize::try_from(wake), usize::try_from(requeue)) else {
         return Err(Errno::EINVAL);

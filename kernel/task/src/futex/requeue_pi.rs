@@ -1,5 +1,6 @@
-//! `FUTEX_WAIT_REQUEUE_PI` and `FUTEX_CMP_REQUEUE_PI`: condition variables whose mutex has priority inheritance. A waiter is
-//! never woken to find the mutex taken: it is moved to the mutex's queue instead.
+//! `FUTEX_WAIT_REQUEUE_PI` and `FUTEX_CMP_REQUEUE_PI`: condition variables whose mutex has priority
+//! inheritance. A waiter is never woken to find the mutex taken: it is moved to the mutex's queue
+//! instead.
 
 use core::sync::atomic::Ordering;
 
@@ -12,8 +13,8 @@ use super::{Key, MATCH_ANY};
 use crate::wait::WaitError;
 use usermem::{self, UserAddr};
 
-/// Sleeps while the word at `addr` is `expected`, until a requeue has given this thread the lock at `lock`. `EINVAL` when both are
-/// one word, `ETIMEDOUT`, `EAGAIN`.
+/// Sleeps while the word at `addr` is `expected`, until a requeue has given this thread the lock at
+/// `lock`. `EINVAL` when both are one word, `ETIMEDOUT`, `EAGAIN`.
 pub fn wait_requeue_pi(
     addr: UserAddr,
     private: bool,
@@ -37,14 +38,16 @@ pub fn wait_requeue_pi(
         return Err(if slept == Err(WaitError::TimedOut) { Errno::ETIMEDOUT } else { Errno::ERESTARTNOINTR });
     }
     match pi::wait_for(lock, lock_key, &waiter, timeout) {
-        // It cannot be made again: the wait for the condition is over. As in Linux the caller looks at it once more.
+        // It cannot be made again: the wait for the condition is over. As in Linux the caller looks
+        // at it once more.
         Err(Errno::ERESTARTNOINTR) => Err(Errno::EAGAIN),
         other => other,
     }
 }
 
-/// Gives the lock at `to` to the first waiter of `from`, or queues it there, and moves up to `requeue` others to the lock's queue.
-/// Returns how many. `EAGAIN` if the word at `from` is not `expected`; `EINVAL` if a waiter waits for another lock, or `wake` is not 1.
+/// Gives the lock at `to` to the first waiter of `from`, or queues it there, and moves up to
+/// `requeue` others to the lock's queue. Returns how many. `EAGAIN` if the word at `from` is not
+/// `expected`; `EINVAL` if a waiter waits for another lock, or `wake` is not 1.
 pub fn requeue_pi(from: UserAddr, to: UserAddr, private: bool, wake: i32, requeue: i32, expected: u32) -> SysResult {
     if wake != 1 || requeue < 0 || from == to {
         return Err(Errno::EINVAL);

@@ -1,4 +1,5 @@
-//! Robust futexes (get_robust_list(2)): locks that a thread still holds when it ends are marked, and a waiter is woken.
+//! Robust futexes (get_robust_list(2)): locks that a thread still holds when it ends are marked,
+//! and a waiter is woken.
 
 use core::sync::atomic::Ordering;
 
@@ -13,8 +14,8 @@ const LIMIT: usize = 2048;
 /// Set in a list pointer whose lock has priority inheritance.
 const PI: u64 = 1;
 
-/// Walks the list of the ending thread, which is the current one. What cannot be read ends the walk: the list is the
-/// program's own.
+/// Walks the list of the ending thread, which is the current one. What cannot be read ends the
+/// walk: the list is the program's own.
 pub fn exit_robust_list(task: &Task) {
     let head = task.robust_list.swap(0, Ordering::AcqRel);
     if head != 0 {
@@ -45,7 +46,8 @@ fn walk(task: &Task, head: u64) -> syscall_shim::SysResult<()> {
     Ok(())
 }
 
-/// Marks one lock word (`handle_futex_death`). `pending`: the thread was just taking or releasing it.
+/// Marks one lock word (`handle_futex_death`). `pending`: the thread was just taking or releasing
+/// it.
 fn owner_died(task: &Task, addr: UserAddr, pi: bool, pending: bool) -> syscall_shim::SysResult<()> {
     if !addr.0.is_multiple_of(4) {
         return Err(syscall_shim::Errno::EINVAL);

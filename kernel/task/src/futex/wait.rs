@@ -24,7 +24,8 @@ pub struct Timeout {
     pub at: u64,
 }
 
-/// Sleeps until `done`, a signal, or the time-out. The caller has queued `waiter`, and takes it off the queue afterwards.
+/// Sleeps until `done`, a signal, or the time-out. The caller has queued `waiter`, and takes it off
+/// the queue afterwards.
 #[inline]
 pub fn sleep(waiter: &Arc<Waiter>, timeout: Option<&Timeout>, mut done: impl FnMut() -> bool) -> Result<(), WaitError> {
     let Some(timeout) = timeout else {
@@ -94,7 +95,8 @@ fn sleep_until_alarm(waiter: &Arc<Waiter>, timeout: &Timeout, done: &mut dyn FnM
     result
 }
 
-/// Queues `waiter` if the word at `addr` is `expected`. `EAGAIN` if it is not, `EFAULT` if it cannot be read.
+/// Queues `waiter` if the word at `addr` is `expected`. `EAGAIN` if it is not, `EFAULT` if it
+/// cannot be read.
 #[inline(always)]
 pub fn queue_if_equal(addr: UserAddr, private: bool, expected: u32, waiter: &Arc<Waiter>) -> SysResult<()> {
     let key = Key::new(addr, private)?;
@@ -133,8 +135,8 @@ pub fn wait_for_good(addr: UserAddr, private: bool, expected: u32, bitset: u32) 
     Err(Errno::ERESTARTSYS)
 }
 
-/// Sleeps while the word at `addr` is `expected`, until a wake-up whose bits meet `bitset`. `EAGAIN`, `ETIMEDOUT`, `EFAULT`,
-/// `EINVAL`; a signal restarts the call as Linux does.
+/// Sleeps while the word at `addr` is `expected`, until a wake-up whose bits meet `bitset`.
+/// `EAGAIN`, `ETIMEDOUT`, `EFAULT`, `EINVAL`; a signal restarts the call as Linux does.
 #[inline(never)]
 pub fn wait(addr: UserAddr, private: bool, expected: u32, bitset: u32, timeout: Option<Timeout>) -> SysResult {
     let Some(timeout) = timeout else {

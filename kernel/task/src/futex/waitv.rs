@@ -23,7 +23,8 @@ pub struct Word {
     pub expected: u32,
 }
 
-/// Sleeps until one of `words` is woken, and returns its index. `EAGAIN` if one has not its expected value.
+/// Sleeps until one of `words` is woken, and returns its index. `EAGAIN` if one has not its
+/// expected value.
 pub fn wait_any(words: &[Word], timeout: Option<&Timeout>) -> SysResult {
     let mut waiters: Vec<Arc<Waiter>> = Vec::new();
     for word in words {

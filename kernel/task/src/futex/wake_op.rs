@@ -51,8 +51,9 @@ impl Operation {
     }
 }
 
-/// Wakes up to `count` waiters of `addr`, after changing the word at `second` by `operation`; up to `second_count` waiters of
-/// that one too if its old value compares as asked. Returns how many were woken.
+/// Wakes up to `count` waiters of `addr`, after changing the word at `second` by `operation`; up to
+/// `second_count` waiters of that one too if its old value compares as asked. Returns how many were
+/// woken.
 pub fn wake_op(addr: UserAddr, second: UserAddr, private: bool, count: u32, second_count: u32, operation: u32) -> SysResult {
     let operation = Operation::decode(operation);
     let (key, second_key) = (Key::new(addr, private)?, Key::new(second, private)?);

@@ -1,5 +1,6 @@
-//! Which CPU a task runs on: where it ran last if that is idle, else an idle one, else where it is woken, or where least wait. A CPU
-//! with nothing to do takes waiting tasks from others, and one with too many hands some on when a turn ends.
+//! Which CPU a task runs on: where it ran last if that is idle, else an idle one, else where it is
+//! woken, or where least wait. A CPU with nothing to do takes waiting tasks from others, and one
+//! with too many hands some on when a turn ends.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,8 @@ use super::{RUN_QUEUES, enqueue, online_cpus, queue_of};
 use arch::clock;
 use arch::percpu::{self, this_cpu};
 
-/// The idle CPUs, a bit each; whoever sends a task to one takes its bit away, so that the next task goes elsewhere.
+/// The idle CPUs, a bit each; whoever sends a task to one takes its bit away, so that the next task
+/// goes elsewhere.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 
 /// Says that CPU `cpu` has nothing to do, or has again.
@@ -71,8 +73,8 @@ pub fn choose(task: &Task, last: u32) -> u32 {
     if let Some(cpu) = claim_among(cpus) {
         return cpu;
     }
-    // Nobody is idle. Whoever wakes it has what it is woken for in its cache, and needs no interrupt to have it run here, which a busy
-    // CPU, or its host, may be slow to take.
+    // Nobody is idle. Whoever wakes it has what it is woken for in its cache, and needs no
+    // interrupt to have it run here, which a busy CPU, or its host, may be slow to take.
     let own = this_cpu().id.get();
     if cpus >> own & 1 != 0 && load(own) <= load(last) + 1 {
         return own;
@@ -89,7 +91,8 @@ pub fn send(task: Arc<Task>, cpu: u32) {
     enqueue(&mut queue, cpu, task, Arrival::Moved, clock::monotonic_ns());
 }
 
-/// Takes a waiting task over from the CPU with the most. Whether it found one. For a CPU with nothing to do.
+/// Takes a waiting task over from the CPU with the most. Whether it found one. For a CPU with
+/// nothing to do.
 pub fn pull() -> bool {
     let own = this_cpu().id.get();
     let others = online_cpus() & !(1 << own);
@@ -108,7 +111,8 @@ pub fn pull() -> bool {
     false
 }
 
-/// Hands a waiting task of this CPU on to one that is idle, or has at least two tasks less. Called when a turn ends.
+/// Hands a waiting task of this CPU on to one that is idle, or has at least two tasks less. Called
+/// when a turn ends.
 pub fn hand_on() {
     let own = this_cpu().id.get();
     let others = online_cpus() & !(1 << own);

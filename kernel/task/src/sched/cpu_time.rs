@@ -1,7 +1,8 @@
 //! How much time each thread has used, in the application and in the kernel.
 //!
-//! The sum is taken at switches, by the clock. How much of it was the kernel's is counted in ticks of the TSC at each way in
-//! and out: those must be cheap, and reading a clock is not. Calls that are answered on the spot count for the application.
+//! The sum is taken at switches, by the clock. How much of it was the kernel's is counted in ticks
+//! of the TSC at each way in and out: those must be cheap, and reading a clock is not. Calls that
+//! are answered on the spot count for the application.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,10 +13,12 @@ use arch::clock;
 /// The time that a thread has used. The CPU that runs or switches it writes; others read.
 #[derive(Default)]
 pub struct CpuTime {
-    /// What the thread has used up to its last switch away, in nanoseconds; while it has a CPU, [`RUNS`] and the moment since which
-    /// it would have had to run without a break. One word, so that others read both together.
+    /// What the thread has used up to its last switch away, in nanoseconds; while it has a CPU,
+    /// [`RUNS`] and the moment since which it would have had to run without a break. One word, so
+    /// that others read both together.
     clock: AtomicU64,
-    /// Ticks of the TSC in the kernel; while the thread is there, less the TSC when it came, which makes it negative.
+    /// Ticks of the TSC in the kernel; while the thread is there, less the TSC when it came, which
+    /// makes it negative.
     kernel: AtomicU64,
 }
 
@@ -33,7 +36,8 @@ impl CpuTime {
     }
 }
 
-/// Charges `prev`, which loses the CPU, up to now, and `next`, which gets it, from now on. Both are in the kernel.
+/// Charges `prev`, which loses the CPU, up to now, and `next`, which gets it, from now on. Both are
+/// in the kernel.
 #[inline]
 pub fn switch(prev: &Task, next: &Task, now: Instant) {
     let tsc = clock::tsc();

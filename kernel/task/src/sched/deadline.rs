@@ -1,9 +1,9 @@
-//! `SCHED_DEADLINE` (sched(7)): of the tasks that have a budget in each period, the one whose deadline is next runs first, before
-//! all other real-time tasks.
+//! `SCHED_DEADLINE` (sched(7)): of the tasks that have a budget in each period, the one whose
+//! deadline is next runs first, before all other real-time tasks.
 //!
-//! A task that has used up its budget gets the next one at once, with a deadline that is a period later (a constant-bandwidth server
-//! that postpones): others with a deadline are as safe from it as if it slept. What all real-time tasks leave to the others holds
-//! for these too.
+//! A task that has used up its budget gets the next one at once, with a deadline that is a period
+//! later (a constant-bandwidth server that postpones): others with a deadline are as safe from it
+//! as if it slept. What all real-time tasks leave to the others holds for these too.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
@@ -13,7 +13,8 @@ use syscall_shim::{Errno, SysResult};
 use super::super::Instant;
 use super::{online_cpus, realtime};
 
-/// What a program asks for, in nanoseconds: `runtime` in each `period`, each time before `deadline` has passed.
+/// What a program asks for, in nanoseconds: `runtime` in each `period`, each time before `deadline`
+/// has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     /// `sched_runtime`
@@ -31,7 +32,8 @@ static PROMISED: AtomicU64 = AtomicU64::new(0);
 const WHOLE: u64 = 1 << 20;
 
 impl Budget {
-    /// The budget for these parameters; without a period it is the deadline. `EINVAL` for what cannot be kept.
+    /// The budget for these parameters; without a period it is the deadline. `EINVAL` for what
+    /// cannot be kept.
     pub fn new(runtime: u64, deadline: u64, period: u64, flags: u64) -> SysResult<Self> {
         const MIN_RUNTIME: u64 = 1 << 10;
         const PERIODS: core::ops::RangeInclusive<u64> = 100_000..=4_194_304_000;
@@ -48,7 +50,8 @@ impl Budget {
     }
 }
 
-/// Promises `new` instead of `old`. `EBUSY` where that is more than real-time tasks may have of the CPUs.
+/// Promises `new` instead of `old`. `EBUSY` where that is more than real-time tasks may have of the
+/// CPUs.
 pub fn promise(old: Budget, new: Budget) -> SysResult<()> {
     let all = match realtime::runtime() {
         Instant::MAX => u64::MAX,
@@ -93,7 +96,8 @@ impl Deadline {
         self.at.store(0, Relaxed);
     }
 
-    /// The task becomes ready: what is left of its budget counts as long as it is no more than its share of the time that is left.
+    /// The task becomes ready: what is left of its budget counts as long as it is no more than its
+    /// share of the time that is left.
     pub(super) fn ready(&self, now: Instant) -> Instant {
         let (at, left) = (self.at.load(Relaxed), self.left.load(Relaxed));
         let Budget { runtime, deadline, period, .. } = self.budget();

@@ -1,15 +1,18 @@
-//! The fair tasks of one CPU, by virtual time: what a task has run, in nanoseconds, divided by the weight that its nice value gives
-//! it. The one that has had least is next.
+//! The fair tasks of one CPU, by virtual time: what a task has run, in nanoseconds, divided by the
+//! weight that its nice value gives it. The one that has had least is next.
 //!
-//! This file knows no task, no clock and no lock, so that its rules can be tried on the host, as the tests below do.
+//! This file knows no task, no clock and no lock, so that its rules can be tried on the host, as
+//! the tests below do.
 
 use alloc::vec::Vec;
 
-/// Time that a task runs while many others are ready, in nanoseconds, see [`turn`]. As many slices as tasks are ready is what one waits
-/// that has had its share; Linux has 2.8 ms where there are eight CPUs or more.
+/// Time that a task runs while many others are ready, in nanoseconds, see [`turn`]. As many slices
+/// as tasks are ready is what one waits that has had its share; Linux has 2.8 ms where there are
+/// eight CPUs or more.
 pub const TIME_SLICE: u64 = 3_000_000;
-/// The turn of a task beside which `waiting` others are ready: where they are few, a longer one keeps nobody waiting for longer than
-/// many do, and halves what switches cost, and how often one is taken off in the middle of what another waits for.
+/// The turn of a task beside which `waiting` others are ready: where they are few, a longer one
+/// keeps nobody waiting for longer than many do, and halves what switches cost, and how often one
+/// is taken off in the middle of what another waits for.
 #[inline(always)]
 pub fn turn(waiting: usize) -> u64 {
     match waiting {
@@ -19,13 +22,16 @@ pub fn turn(waiting: usize) -> u64 {
     }
 }
 
-/// How much more virtual time the running task must have had for one that wakes up to take its place at once.
+/// How much more virtual time the running task must have had for one that wakes up to take its
+/// place at once.
 pub const WAKEUP_GRANULARITY: u64 = 1_000_000;
-/// Virtual time by which a task may be ahead of the others when it has slept. That is all that a sleep gives: if it made up for what
-/// the task had run before, those who hand the CPU to each other would never have had more than one who is ready all the time.
+/// Virtual time by which a task may be ahead of the others when it has slept. That is all that a
+/// sleep gives: if it made up for what the task had run before, those who hand the CPU to each
+/// other would never have had more than one who is ready all the time.
 ///
-/// The least virtual time stands still until all who compute have had their turn, and one who needs no more than its share uses up
-/// to a slice meanwhile: with as much credit, and the granularity, it is at once ahead of whoever has just begun a turn.
+/// The least virtual time stands still until all who compute have had their turn, and one who needs
+/// no more than its share uses up to a slice meanwhile: with as much credit, and the granularity,
+/// it is at once ahead of whoever has just begun a turn.
 pub const SLEEP_CREDIT: u64 = TIME_SLICE + WAKEUP_GRANULARITY;
 /// Where virtual time begins, so that what is ahead does not wrap.
 const ORIGIN: u64 = 1 << 40;
@@ -33,7 +39,8 @@ const ORIGIN: u64 = 1 << 40;
 /// Weight of nice 0.
 pub const UNIT: u64 = 1024;
 
-/// Weights of nice -20 to 19: each step is a factor of 1.25 (sched(7): about 10 % of the CPU between two tasks).
+/// Weights of nice -20 to 19: each step is a factor of 1.25 (sched(7): about 10 % of the CPU
+/// between two tasks).
 const WEIGHTS: [u64; 40] = {
     let mut weights = [UNIT; 40];
     let mut at = 20;
@@ -59,8 +66,9 @@ pub fn weight(nice: i32) -> u64 {
     WEIGHTS.get((nice + 20) as usize).copied().unwrap_or(UNIT)
 }
 
-/// Virtual time by which a task of a weight may be behind the others when it comes: what a turn counts for it. It cannot have had more
-/// than that in excess when it went to sleep, and if the others have not moved on since, it must not wait for longer.
+/// Virtual time by which a task of a weight may be behind the others when it comes: what a turn
+/// counts for it. It cannot have had more than that in excess when it went to sleep, and if the
+/// others have not moved on since, it must not wait for longer.
 #[inline(always)]
 pub fn max_debt(weight: u64) -> u64 {
     if weight == UNIT { TIME_SLICE } else { TIME_SLICE * UNIT / weight }
@@ -113,8 +121,9 @@ impl<T> FairQueue<T> {
         self.min_vruntime
     }
 
-    /// The virtual time with which a task joins, that has had `own` and may be `max_debt` behind. The running one's is counted up to
-    /// now: what the queue's minimum lacks, whoever comes would be ahead of the running task, or behind the next one.
+    /// The virtual time with which a task joins, that has had `own` and may be `max_debt` behind.
+    /// The running one's is counted up to now: what the queue's minimum lacks, whoever comes would
+    /// be ahead of the running task, or behind the next one.
     #[inline(always)]
     pub fn place(&self, own: u64, max_debt: u64, arrival: Arrival) -> u64 {
         let earliest = self.min_vruntime - SLEEP_CREDIT;
@@ -175,16 +184,18 @@ impl<T> FairQueue<T> {
         own.wrapping_sub(self.min_vruntime)
     }
 
-    /// The virtual time of a new task, whose creator, the running one, has had `creator`: a turn more. By making others nobody gains
-    /// any, and the creator, if it sleeps now, comes before the new one when it is woken.
+    /// The virtual time of a new task, whose creator, the running one, has had `creator`: a turn
+    /// more. By making others nobody gains any, and the creator, if it sleeps now, comes before the
+    /// new one when it is woken.
     pub fn newcomer(&self, creator: u64) -> u64 {
         creator.max(self.min_vruntime) + TIME_SLICE
     }
 }
 
-/// For how long the running task, which has had `running` and is of a weight, may go on beside one that has become ready with `new`:
-/// until it has had so much more that it gives way, at once if it has already. That it has just begun a turn, which is far longer, is
-/// no reason to wait for that one's end.
+/// For how long the running task, which has had `running` and is of a weight, may go on beside one
+/// that has become ready with `new`: until it has had so much more that it gives way, at once if it
+/// has already. That it has just begun a turn, which is far longer, is no reason to wait for that
+/// one's end.
 #[inline(always)]
 pub fn time_left(new: u64, running: u64, weight: u64) -> u64 {
     let lead = (new + WAKEUP_GRANULARITY).saturating_sub(running);
@@ -204,7 +215,8 @@ mod tests {
     struct Sim {
         weight: u64,
         vruntime: u64,
-        /// What it runs before it sleeps, and for how long it does; without sleep it computes all the time.
+        /// What it runs before it sleeps, and for how long it does; without sleep it computes all
+        /// the time.
         burst: u64,
         sleep: u64,
         /// What is left of the burst.
@@ -245,7 +257,8 @@ mod tests {
         slice_end: u64,
     }
 
-    /// CPUs that run tasks by the rules of the kernel's scheduler, in steps of virtual microseconds.
+    /// CPUs that run tasks by the rules of the kernel's scheduler, in steps of virtual
+    /// microseconds.
     struct Machine {
         tasks: Vec<Sim>,
         cpus: Vec<Cpu>,
@@ -430,7 +443,8 @@ mod tests {
 
     #[test]
     fn one_who_was_long_once_does_not_wait_for_a_turn() {
-        // The host was away while it ran: it has had as if it had computed, and the other one begins a turn.
+        // The host was away while it ran: it has had as if it had computed, and the other one
+        // begins a turn.
         let mut machine = Machine::new(1, beside(1, &[Sim::sleeper(0, 20 * US, 20 * US)]));
         machine.run_for(100 * MS);
         while machine.tasks[1].wakes.is_some() {

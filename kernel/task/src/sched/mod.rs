@@ -1,10 +1,11 @@
 //! The scheduler: a run queue per CPU, and the switch between tasks.
 //!
-//! The kernel is preempted only at the way out to the application (and where it sleeps), so the interrupt handlers merely ask
-//! for it by `need_resched`. A task belongs to the queue that its `cpu` names: the lock of that queue guards its place there,
-//! and it is held across the switch and freed by the next task, so that no CPU can take a task whose registers are not saved
-//! yet. A task is moved by marking it as queued under the lock of its old queue, and entering it under that of the new one; two
-//! such locks are never held together.
+//! The kernel is preempted only at the way out to the application (and where it sleeps), so the
+//! interrupt handlers merely ask for it by `need_resched`. A task belongs to the queue that its
+//! `cpu` names: the lock of that queue guards its place there, and it is held across the switch and
+//! freed by the next task, so that no CPU can take a task whose registers are not saved yet. A task
+//! is moved by marking it as queued under the lock of its old queue, and entering it under that of
+//! the new one; two such locks are never held together.
 
 mod balance;
 mod cpu_time;
@@ -35,12 +36,14 @@ use vm::AddressSpace;
 
 /// What a task that ran alone keeps of its turn when another one comes.
 const WAKEUP_GRANULARITY: Instant = 1_000_000;
-/// How long an application may run before an interrupt looks at it: one that executes `hlt` sleeps until then.
+/// How long an application may run before an interrupt looks at it: one that executes `hlt` sleeps
+/// until then.
 const CHECK_INTERVAL: Instant = 20_000_000;
-/// A timer that comes later than this tells that the CPU was not there meanwhile: nothing in the kernel keeps interrupts off for as
-/// long, nor does a translator take so long to bring one.
+/// A timer that comes later than this tells that the CPU was not there meanwhile: nothing in the
+/// kernel keeps interrupts off for as long, nor does a translator take so long to bring one.
 const TIMER_LATENESS: Instant = 1_000_000;
-/// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs under a hypervisor.
+/// How long an idle CPU looks for work by itself before it halts: less than an interrupt costs
+/// under a hypervisor.
 const POLL_TIME: Instant = 20_000;
 
 /// Each CPU's queue. The locks are innermost but for the heap's.
@@ -78,7 +81,8 @@ fn new_idle(process: Arc<Process>, fs: Arc<FsContext>, own_stack: bool) -> sysca
     Ok(Arc::new(task))
 }
 
-/// Makes the code that runs now, on the boot stack, the idle task of this CPU. `root` is the file system's root.
+/// Makes the code that runs now, on the boot stack, the idle task of this CPU. `root` is the file
+/// system's root.
 pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
     let mm = AddressSpace::new()?;
     let process = Arc::new(Process::new(0, mm, Arc::new(SigHand::default())));
@@ -90,8 +94,8 @@ pub fn init_cpu(root: fs::Path) -> syscall_shim::SysResult<()> {
     Ok(())
 }
 
-/// Makes the idle task of CPU `cpu`, which is about to start on its stack: lowest and highest address of that. `None`
-/// when memory is out.
+/// Makes the idle task of CPU `cpu`, which is about to start on its stack: lowest and highest
+/// address of that. `None` when memory is out.
 pub fn prepare_cpu(cpu: u32) -> Option<(u64, u64)> {
     let boot_idle = my_queue().lock().idle.clone()?;
     let idle = new_idle(boot_idle.process.clone(), boot_idle.fs(), true).ok()?;
@@ -100,7 +104,8 @@ pub fn prepare_cpu(cpu: u32) -> Option<(u64, u64)> {
     let mut queue = queue_of(cpu).lock();
     queue.cpu = cpu;
     queue.current = Some(idle.clone());
-    // A CPU that was prepared before and not accepted leaves its idle task behind, whose stack it may halt on.
+    // A CPU that was prepared before and not accepted leaves its idle task behind, whose stack it
+    // may halt on.
     if let Some(refused) = queue.idle.replace(idle) {
         core::mem::forget(refused);
     }
@@ -174,7 +179,8 @@ fn poll_for_work(cpu: &percpu::PerCpu) {
 /// Has CPU `cpu` choose anew who runs.
 fn resched(cpu: u32) {
     let target = percpu::of(cpu);
-    // Where it was asked already, the interrupt is on its way, or it is in the kernel and looks before it leaves.
+    // Where it was asked already, the interrupt is on its way, or it is in the kernel and looks
+    // before it leaves.
     if !target.need_resched.swap(true, Ordering::SeqCst)
         && cpu != this_cpu().id.get()
         && !target.polling.load(Ordering::SeqCst)
@@ -183,10 +189,12 @@ fn resched(cpu: u32) {
     }
 }
 
-/// The running task. The reference is good while the caller runs; what is kept longer takes [`current_arc`].
+/// The running task. The reference is good while the caller runs; what is kept longer takes
+/// [`current_arc`].
 #[inline(always)]
 pub fn current() -> &'static Task {
-    // SAFETY: the run queue holds a count of the running task, which therefore outlives everything that it runs.
+    // SAFETY: the run queue holds a count of the running task, which therefore outlives everything
+    // that it runs.
     unsafe { &*this_cpu().current.get().cast() }
 }
 
@@ -212,8 +220,8 @@ pub fn wake(task: &Arc<Task>, mask: u32) -> bool {
     wake_or(task, mask, |_, _| {})
 }
 
-/// Makes `task` look at what is pending for it: wakes it if its state is among `mask`; if it runs on another CPU, that is
-/// interrupted. The caller has stored what is pending.
+/// Makes `task` look at what is pending for it: wakes it if its state is among `mask`; if it runs
+/// on another CPU, that is interrupted. The caller has stored what is pending.
 pub fn notify(task: &Arc<Task>, mask: u32) {
     wake_or(task, mask, |queue, cpu| {
         let runs = queue.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, task));
@@ -254,7 +262,8 @@ fn wake_or(task: &Arc<Task>, mask: u32, otherwise: impl FnOnce(&RunQueue, u32)) 
         return true;
     }
     task.queued.store(true, Ordering::Relaxed);
-    // SAFETY: a task that sleeps has left a count of itself (`switch`, `start`), and this takes it over: who finds it queued does not.
+    // SAFETY: a task that sleeps has left a count of itself (`switch`, `start`), and this takes it
+    // over: who finds it queued does not.
     let counted = unsafe { Arc::from_raw(Arc::as_ptr(task)) };
     let target = balance::choose(task, cpu);
     let now = clock::monotonic_ns();
@@ -308,7 +317,8 @@ pub fn start(task: &Arc<Task>) {
     wake(task, state::INTERRUPTIBLE);
 }
 
-/// Acts on a change of what `change` changes: `task`'s policy, priority, nice value or the CPUs that it may run on.
+/// Acts on a change of what `change` changes: `task`'s policy, priority, nice value or the CPUs
+/// that it may run on.
 pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     let now = clock::monotonic_ns();
     let (mut queue, cpu) = lock_queue(task);
@@ -333,8 +343,9 @@ pub fn change_parameters<R>(task: &Arc<Task>, change: impl FnOnce() -> R) -> R {
     result
 }
 
-/// When the running task is to be interrupted: at the end of its slice if somebody else is ready, else for a look at it. A slice
-/// that is over and has been seen to be is none any more: the timer would fire again and again until the task leaves the kernel.
+/// When the running task is to be interrupted: at the end of its slice if somebody else is ready,
+/// else for a look at it. A slice that is over and has been seen to be is none any more: the timer
+/// would fire again and again until the task leaves the kernel.
 pub fn interrupt_at() -> Option<Instant> {
     if this_cpu().need_resched.load(Ordering::Relaxed) {
         return None;
@@ -369,17 +380,19 @@ pub fn yield_now() {
     switch(Arrival::Yielded);
 }
 
-/// Runs another task, if one is ready or the present one is not. Returns when the caller is chosen again.
+/// Runs another task, if one is ready or the present one is not. Returns when the caller is chosen
+/// again.
 pub fn schedule() {
     switch(Arrival::Preempted);
 }
 
-/// What a switch leaves to be done when its lock is free: the task that was switched away, if it has ended or goes to another CPU, and
-/// the address space that was given up for the next one. Freed with interrupts on, because much may hang from it.
+/// What a switch leaves to be done when its lock is free: the task that was switched away, if it
+/// has ended or goes to another CPU, and the address space that was given up for the next one.
+/// Freed with interrupts on, because much may hang from it.
 type Leftovers = (Option<Arc<Task>>, Option<Arc<AddressSpace>>);
 
-/// The switch. `arrival` tells how the running task goes back to the queue if it is ready; a turn that is over overrides
-/// [`Arrival::Preempted`].
+/// The switch. `arrival` tells how the running task goes back to the queue if it is ready; a turn
+/// that is over overrides [`Arrival::Preempted`].
 fn switch(arrival: Arrival) {
     order::may_sleep();
     // The kernel is not preempted, so this stays the CPU although interrupts are on.
@@ -408,8 +421,8 @@ fn switch(arrival: Arrival) {
     }
     let Some(next) = queue.pop().or_else(|| queue.idle.clone()) else { unreachable!("every CPU has an idle task") };
     let next_ptr = Arc::as_ptr(&next);
-    // SAFETY: a queue has each of the two, or the task itself if it sleeps, which only changes under the lock, or it is
-    // kept as the previous one.
+    // SAFETY: a queue has each of the two, or the task itself if it sleeps, which only changes
+    // under the lock, or it is kept as the previous one.
     let (prev, next_task) = unsafe { (&*prev_ptr, &*next_ptr) };
     if prev_idle || next_task.idle {
         balance::set_idle(own, next_task.idle);
@@ -420,8 +433,9 @@ fn switch(arrival: Arrival) {
     }
     queue.set_current(next, now);
     if !next_task.idle {
-        // Deadlines are armed as they are set; what a switch adds is the end of the turn, if others wait for it. That none
-        // is armed at all is rare where the CPU is woken often, for an idle one leaves the last as it is.
+        // Deadlines are armed as they are set; what a switch adds is the end of the turn, if others
+        // wait for it. That none is armed at all is rare where the CPU is woken often, for an idle
+        // one leaves the last as it is.
         timer::no_later_than(if queue.is_empty() { now + CHECK_INTERVAL } else { queue.slice_end });
     }
     if let Some(sample) = observe::sampling::next() {
@@ -461,13 +475,14 @@ fn switch(arrival: Arrival) {
     // SAFETY: `next` runs nowhere, so its saved stack pointer is settled.
     let load = unsafe { *next_task.saved_rsp.get() };
     let interrupts = locked.forget();
-    // SAFETY: interrupts are off and both tasks are kept alive as above. The lock stays held until the other side has the CPU;
-    // `finish_switch` frees it.
+    // SAFETY: interrupts are off and both tasks are kept alive as above. The lock stays held until
+    // the other side has the CPU; `finish_switch` frees it.
     unsafe { switch::switch_stacks(save, load) };
     finish_switch(interrupts);
 }
 
-/// The part of a switch for a task that does not sleep: it goes to the end of the queue, or is kept to be sent to another CPU.
+/// The part of a switch for a task that does not sleep: it goes to the end of the queue, or is kept
+/// to be sent to another CPU.
 fn stays_ready(queue: &mut RunQueue, own: u32, prev: Arc<Task>, arrival: Arrival, now: Instant) {
     if prev.idle {
         // The queue has it besides.
@@ -477,15 +492,16 @@ fn stays_ready(queue: &mut RunQueue, own: u32, prev: Arc<Task>, arrival: Arrival
         let over = arrival == Arrival::Preempted && now >= queue.slice_end;
         queue.push(prev, if over { Arrival::Expired } else { arrival });
     } else {
-        // One that may not run here any more is sent away once it is off this CPU; until then it counts as queued.
+        // One that may not run here any more is sent away once it is off this CPU; until then it
+        // counts as queued.
         queue.migrate_out(&prev);
         prev.in_transit.store(true, Ordering::Relaxed);
         queue.previous.0 = Some(prev);
     }
 }
 
-/// Loads the address space of `next`. An idle task keeps what is loaded and uses nothing of it: other CPUs then need not
-/// interrupt this one when they change it.
+/// Loads the address space of `next`. An idle task keeps what is loaded and uses nothing of it:
+/// other CPUs then need not interrupt this one when they change it.
 #[inline(always)]
 fn use_address_space(queue: &mut RunQueue, cpu: &percpu::PerCpu, next: &Task, was_idle: bool) {
     if next.idle {
@@ -514,11 +530,13 @@ fn load_address_space(queue: &mut RunQueue, next: &Task) {
     queue.previous.1 = old;
 }
 
-/// The first thing that a task does after it was switched to. Interrupts are as `interrupts` says afterwards.
+/// The first thing that a task does after it was switched to. Interrupts are as `interrupts` says
+/// afterwards.
 #[inline(always)]
 fn finish_switch(interrupts: bool) {
     let queue_lock = my_queue();
-    // SAFETY: `switch` left the lock held by this CPU and forgot the guard; interrupts are off, so nobody else can have it.
+    // SAFETY: `switch` left the lock held by this CPU and forgot the guard; interrupts are off, so
+    // nobody else can have it.
     let leftovers = unsafe {
         let previous = &mut queue_lock.leaked().previous;
         let leftovers = (previous.0.is_some() || previous.1.is_some()).then(|| core::mem::take(previous));
@@ -555,7 +573,8 @@ pub fn first_switch_kernel() {
     finish_switch(true);
 }
 
-/// Lays out `task`'s kernel stack so that it starts in the application with `frame`'s registers and FS base.
+/// Lays out `task`'s kernel stack so that it starts in the application with `frame`'s registers and
+/// FS base.
 pub fn prepare(task: &Task, frame: &TrapFrame, fs_base: u64) {
     task.fs_base.store(fs_base, Ordering::Relaxed);
     // SAFETY: the task has not run yet, so its stack and its saved stack pointer are the caller's.

@@ -69,8 +69,8 @@ pub struct RunQueue {
     pub current: Option<Arc<Task>>,
     /// What runs when nothing is ready.
     pub idle: Option<Arc<Task>>,
-    /// The task that was switched away last, and the address space that was given up for it, until the next task has freed the
-    /// lock.
+    /// The task that was switched away last, and the address space that was given up for it, until
+    /// the next task has freed the lock.
     pub previous: (Option<Arc<Task>>, Option<Arc<AddressSpace>>),
     /// The address space whose page table is loaded; idle tasks keep the last one.
     pub mm: Option<Arc<AddressSpace>>,
@@ -181,14 +181,15 @@ impl RunQueue {
         self.fair.place(task.vruntime.load(Ordering::Relaxed), max_debt(task), arrival)
     }
 
-    /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes relative. That of the running one is
-    /// counted.
+    /// Notes that `task`, which is not in the queue, leaves this CPU: its virtual time becomes
+    /// relative. That of the running one is counted.
     pub fn migrate_out(&self, task: &Task) {
         let own = if priority(task).is_some() { self.fair.min_vruntime() } else { task.vruntime.load(Ordering::Relaxed) };
         task.vruntime.store(self.fair.relative(own), Ordering::Relaxed);
     }
 
-    /// The running task goes on with other parameters: what it has had in excess counts as much as it may by those.
+    /// The running task goes on with other parameters: what it has had in excess counts as much as
+    /// it may by those.
     pub fn reweight(&self, task: &Task) {
         if task.sched.get().policy == SCHED_DEADLINE {
             task.deadline.ready(self.counted_to);
@@ -221,7 +222,8 @@ impl RunQueue {
         task
     }
 
-    /// Takes out a waiting task, for another CPU: the first that `wanted` accepts. `now` is the time.
+    /// Takes out a waiting task, for another CPU: the first that `wanted` accepts. `now` is the
+    /// time.
     pub fn take(&mut self, now: Instant, wanted: impl Fn(&Task) -> bool) -> Option<Arc<Task>> {
         self.count(now);
         let task = if let Some(at) = self.realtime.iter().position(|(_, task)| wanted(task)) {
@@ -300,8 +302,9 @@ impl RunQueue {
         self.current = Some(task);
     }
 
-    /// The CPU's timer came `late`: for as long the CPU was not there, but with other machines, and the running task, whatever it is,
-    /// has not run. Else a task that needs little would be taken for one that has had far more than its share.
+    /// The CPU's timer came `late`: for as long the CPU was not there, but with other machines, and
+    /// the running task, whatever it is, has not run. Else a task that needs little would be taken
+    /// for one that has had far more than its share.
     pub fn lose(&mut self, late: Instant, now: Instant) {
         self.counted_to += late.min(now.saturating_sub(self.counted_to));
     }
@@ -317,8 +320,8 @@ impl RunQueue {
         true
     }
 
-    /// For how long the running task may go on beside one that has just become ready, as `new`: 0 where that takes its place at once,
-    /// `None` to the end of its turn. Its time is counted.
+    /// For how long the running task may go on beside one that has just become ready, as `new`: 0
+    /// where that takes its place at once, `None` to the end of its turn. Its time is counted.
     #[inline(always)]
     pub fn time_left(&self, new: Place) -> Option<u64> {
         let current = self.current.as_ref()?;

@@ -1,8 +1,9 @@
-//! Whom filters ask (`SECCOMP_FILTER_FLAG_NEW_LISTENER`): a call of which one says `SECCOMP_RET_USER_NOTIF` waits until a
-//! supervisor, who has the filter's descriptor, says what becomes of it.
+//! Whom filters ask (`SECCOMP_FILTER_FLAG_NEW_LISTENER`): a call of which one says
+//! `SECCOMP_RET_USER_NOTIF` waits until a supervisor, who has the filter's descriptor, says what
+//! becomes of it.
 //!
-//! Requests stand in a list from the call until its thread goes on. The thread itself takes up what it is told: also descriptors that
-//! the supervisor puts into its table, whose limits are its own.
+//! Requests stand in a list from the call until its thread goes on. The thread itself takes up what
+//! it is told: also descriptors that the supervisor puts into its table, whose limits are its own.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -111,11 +112,13 @@ impl State {
 
 /// What a filter's calls and its supervisor share.
 pub struct Notifier {
-    /// Nothing is freed while it is held, and of queues only threads' are woken: whoever polls takes it.
+    /// Nothing is freed while it is held, and of queues only threads' are woken: whoever polls
+    /// takes it.
     state: SpinLock<State>,
     /// Where supervisors wait and poll.
     queue: PollQueue,
-    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`: once received, only a signal that kills ends the wait.
+    /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`: once received, only a signal that kills ends the
+    /// wait.
     stays: bool,
 }
 
@@ -135,7 +138,8 @@ impl Notifier {
         Arc::new(Self { state: SpinLock::new(state), queue: poll_queue(), stays })
     }
 
-    /// Asks what becomes of a call of `task`, the current one, and waits. A signal ends that, and the call begins anew.
+    /// Asks what becomes of a call of `task`, the current one, and waits. A signal ends that, and
+    /// the call begins anew.
     pub(super) fn ask(&self, task: &Task, call: &Call) -> Answer {
         let thread = Arc::new(WaitQueue::new());
         let id = {
@@ -222,8 +226,8 @@ impl Notifier {
         }
     }
 
-    /// `SECCOMP_IOCTL_NOTIF_RECV`: waits for a call, and takes it: its id, the thread and the call. `ENOENT` for one that has been
-    /// given up since, and where no thread has the filter.
+    /// `SECCOMP_IOCTL_NOTIF_RECV`: waits for a call, and takes it: its id, the thread and the call.
+    /// `ENOENT` for one that has been given up since, and where no thread has the filter.
     pub fn receive(&self) -> SysResult<(u64, i32, Call)> {
         let come = || {
             let mut state = self.state.lock();
@@ -272,8 +276,8 @@ impl Notifier {
         self.state.lock().received(id).is_ok()
     }
 
-    /// `SECCOMP_IOCTL_NOTIF_ADDFD`: has the thread take a descriptor; its number there. `ENOENT`, `EINPROGRESS`, `EBUSY`, and what the
-    /// thread fails by.
+    /// `SECCOMP_IOCTL_NOTIF_ADDFD`: has the thread take a descriptor; its number there. `ENOENT`,
+    /// `EINPROGRESS`, `EBUSY`, and what the thread fails by.
     pub fn add_descriptor(&self, id: u64, descriptor: &Arc<Descriptor>) -> SysResult<i32> {
         let thread = {
             let mut state = self.state.lock();
@@ -296,7 +300,8 @@ impl Notifier {
         }
     }
 
-    /// A signal has ended the wait for a descriptor's number: the thread does not get it, unless it has it by now.
+    /// A signal has ended the wait for a descriptor's number: the thread does not get it, unless it
+    /// has it by now.
     fn take_back(&self, id: u64, descriptor: &Arc<Descriptor>) -> SysResult<i32> {
         let mut state = self.state.lock();
         if let Ok(request) = state.find(id)

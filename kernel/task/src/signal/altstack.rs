@@ -21,12 +21,14 @@ impl AltStack {
         self.size != 0
     }
 
-    /// Whether `rsp` lies in the stack's range. As Linux has it, the lowest byte does not count and the end does.
+    /// Whether `rsp` lies in the stack's range. As Linux has it, the lowest byte does not count and
+    /// the end does.
     pub fn covers(&self, rsp: u64) -> bool {
         rsp > self.start && rsp - self.start <= self.size
     }
 
-    /// Whether the thread runs on it now. With `SS_AUTODISARM` it never does: the stack is forgotten by then.
+    /// Whether the thread runs on it now. With `SS_AUTODISARM` it never does: the stack is
+    /// forgotten by then.
     pub fn in_use(&self, rsp: u64) -> bool {
         !self.autodisarm && self.covers(rsp)
     }
@@ -47,8 +49,8 @@ impl AltStack {
         StackT { ss_sp: self.start, ss_flags: (state | autodisarm).bits(), pad: 0, ss_size: self.size }
     }
 
-    /// The stack that `new` asks for in place of this one. `EPERM` while the thread runs on this one, `EINVAL` for flags that
-    /// do not exist, `ENOMEM` for one that is too small.
+    /// The stack that `new` asks for in place of this one. `EPERM` while the thread runs on this
+    /// one, `EINVAL` for flags that do not exist, `ENOMEM` for one that is too small.
     pub fn replaced_by(&self, new: &StackT, rsp: u64) -> SysResult<Self> {
         if self.in_use(rsp) {
             return Err(Errno::EPERM);
@@ -56,7 +58,8 @@ impl AltStack {
         let autodisarm = SsFlags::SS_AUTODISARM.bits();
         match new.ss_flags & !autodisarm {
             mode if mode == SsFlags::SS_DISABLE.bits() => Ok(Self::default()),
-            // Linux takes SS_ONSTACK for "enable", for the sake of programs that hand back what they were given.
+            // Linux takes SS_ONSTACK for "enable", for the sake of programs that hand back what
+            // they were given.
             mode if mode == 0 || mode == SsFlags::SS_ONSTACK.bits() => {
                 if new.ss_size < MINSIGSTKSZ {
                     return Err(Errno::ENOMEM);

@@ -1,4 +1,5 @@
-//! Delivery: what happens with pending signals on the way out of the kernel, and to a system call that they interrupted.
+//! Delivery: what happens with pending signals on the way out of the kernel, and to a system call
+//! that they interrupted.
 
 use syscall_shim::types::{SIG_DFL, SIG_IGN, Sigaction, Siginfo, si_code};
 use syscall_shim::{DefaultAction, Errno, SaFlags, SigSet, Signal};
@@ -13,8 +14,8 @@ const NR_RESTART_SYSCALL: u64 = linux_raw_sys::general::__NR_restart_syscall as 
 /// Length of the `syscall` instruction.
 const SYSCALL_LENGTH: u64 = 2;
 
-/// Handles what is pending for the current thread, on its way to the application with `frame`'s registers. Ends the thread if
-/// its process is ending.
+/// Handles what is pending for the current thread, on its way to the application with `frame`'s
+/// registers. Ends the thread if its process is ending.
 pub fn handle(frame: &mut TrapFrame) {
     let task = current();
     loop {
@@ -41,8 +42,8 @@ pub fn handle(frame: &mut TrapFrame) {
     restore_saved_mask(task);
 }
 
-/// Takes the next signal that the thread does not block: faults first, then its own, then the process's. With it comes how often the
-/// process had been told to go on.
+/// Takes the next signal that the thread does not block: faults first, then its own, then the
+/// process's. With it comes how often the process had been told to go on.
 fn next(task: &Task) -> Option<(Siginfo, u32)> {
     let (queued, continued) = {
         let mut shared = task.process.signals.lock();

@@ -1,5 +1,5 @@
-//! Faults: signals that a thread raises by what it executes. They cannot be held back; a thread that blocks or ignores one
-//! is killed by it.
+//! Faults: signals that a thread raises by what it executes. They cannot be held back; a thread
+//! that blocks or ignores one is killed by it.
 
 use syscall_shim::types::{SIG_DFL, SIG_IGN, Sigaction, Siginfo};
 use syscall_shim::{SigSet, Signal};
@@ -37,7 +37,8 @@ pub fn force_fault(fault: Fault, _frame: &mut TrapFrame) {
     force(Siginfo::fault(signal, fault.code, fault.addr));
 }
 
-/// Sends a signal to the current thread that it cannot avoid: blocked or ignored, its action becomes the default.
+/// Sends a signal to the current thread that it cannot avoid: blocked or ignored, its action
+/// becomes the default.
 pub fn force(info: Siginfo) {
     let Some(signal) = Signal::new(info.si_signo as u32) else { return };
     let task = current_arc();
@@ -64,8 +65,8 @@ pub fn force_default(info: Siginfo) {
     force(info);
 }
 
-/// Raises `SIGSEGV` for a signal frame that could not be written or read (`force_sigsegv`). When it is `SIGSEGV`'s own handler
-/// that cannot be started, the default action takes its place.
+/// Raises `SIGSEGV` for a signal frame that could not be written or read (`force_sigsegv`). When it
+/// is `SIGSEGV`'s own handler that cannot be started, the default action takes its place.
 pub fn force_segv(failed: Option<Signal>) {
     let task = crate::current();
     if failed == Some(Signal::SIGSEGV) {

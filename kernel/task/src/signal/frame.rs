@@ -1,4 +1,5 @@
-//! The handler's stack frame: making one, and taking it back in rt_sigreturn(2). Its layout is syscall-shim's.
+//! The handler's stack frame: making one, and taking it back in rt_sigreturn(2). Its layout is
+//! syscall-shim's.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -66,8 +67,9 @@ fn set_registers(frame: &mut TrapFrame, regs: &Registers) {
     frame.rflags = frame.rflags & !settable | regs.rflags & settable | RFLAGS_IF | RFLAGS_FIXED;
 }
 
-/// Where the thread's frame for this handler goes: the end of the alternate stack where the handler wants it and the thread is
-/// not on it yet, else below its stack pointer. `EFAULT` when it does not fit the alternate stack.
+/// Where the thread's frame for this handler goes: the end of the alternate stack where the handler
+/// wants it and the thread is not on it yet, else below its stack pointer. `EFAULT` when it does
+/// not fit the alternate stack.
 fn place(frame: &TrapFrame, task: &Task, flags: SaFlags) -> SysResult<layout::Placement> {
     let stack = task.signals.lock().altstack;
     let nested = stack.in_use(frame.rsp);
@@ -80,8 +82,9 @@ fn place(frame: &TrapFrame, task: &Task, flags: SaFlags) -> SysResult<layout::Pl
     Ok(placement)
 }
 
-/// Has the thread go on in `action`'s handler, with the interrupted registers and FPU state in a frame on its stack, `mask`
-/// among them. `EFAULT` when the stack cannot take it, and when there is no `SA_RESTORER` to return to.
+/// Has the thread go on in `action`'s handler, with the interrupted registers and FPU state in a
+/// frame on its stack, `mask` among them. `EFAULT` when the stack cannot take it, and when there is
+/// no `SA_RESTORER` to return to.
 pub fn push(
     frame: &mut TrapFrame,
     task: &Task,
@@ -126,8 +129,8 @@ pub fn push(
     Ok(())
 }
 
-/// rt_sigreturn(2): goes back to the registers, FPU state, mask and alternate stack in the frame that `frame.rsp` points behind.
-/// A frame that cannot be read raises `SIGSEGV`.
+/// rt_sigreturn(2): goes back to the registers, FPU state, mask and alternate stack in the frame
+/// that `frame.rsp` points behind. A frame that cannot be read raises `SIGSEGV`.
 pub fn pop(frame: &mut TrapFrame, task: &Task) {
     *task.restart.lock() = None;
     frame.leave_syscall();

@@ -1,8 +1,9 @@
 //! What the first process is spared.
 //!
-//! The machine ends with its first process, so the others may not end it, or stop it, by a signal for which it has no handler: as
-//! Linux protects the first process of a pid namespace, which a program in a container is. They may send it what it handles.
-//! Signals from outside (`skiff stop`, Ctrl-C), from the kernel (faults, timers, broken pipes) and from itself act as on any process:
+//! The machine ends with its first process, so the others may not end it, or stop it, by a signal
+//! for which it has no handler: as Linux protects the first process of a pid namespace, which a
+//! program in a container is. They may send it what it handles. Signals from outside (`skiff stop`,
+//! Ctrl-C), from the kernel (faults, timers, broken pipes) and from itself act as on any process:
 //! there is nobody else who could act on raise(3) or abort(3), which programs expect to end them.
 
 use syscall_shim::types::{SIG_DFL, Siginfo, si_code};
@@ -22,7 +23,8 @@ fn is_harmful(process: &Process, signal: Signal) -> bool {
     by_default && process.sighand.action(signal).handler == SIG_DFL
 }
 
-/// Whether `process` does not get the signal that the current thread is about to send it. It is not blocked there.
+/// Whether `process` does not get the signal that the current thread is about to send it. It is not
+/// blocked there.
 pub fn spares_sending(process: &Process, signal: Signal, info: &Siginfo) -> bool {
     process.pid == FIRST_PID && current().process.pid != FIRST_PID && from_program(info) && is_harmful(process, signal)
 }

@@ -1,16 +1,19 @@
-//! Signals (signal(7)): what a process does with each, what is pending, how one is sent and how it reaches the program.
+//! Signals (signal(7)): what a process does with each, what is pending, how one is sent and how it
+//! reaches the program.
 //!
-//! Three things hold state. [`SigHand`] has the actions; processes made with `CLONE_SIGHAND` share it. [`SharedSignals`] is
-//! what is pending for a process as a whole, and whether it is stopped. [`ThreadSignals`] is a thread's own: its mask, what
-//! is pending for it alone, its alternate stack.
+//! Three things hold state. [`SigHand`] has the actions; processes made with `CLONE_SIGHAND` share
+//! it. [`SharedSignals`] is what is pending for a process as a whole, and whether it is stopped.
+//! [`ThreadSignals`] is a thread's own: its mask, what is pending for it alone, its alternate
+//! stack.
 //!
-//! All three are behind locks that interrupt handlers may take, because timers send signals. They are taken in the order
-//! `Process::threads`, `SharedSignals`, `ThreadSignals`, `SigHand`, and only then a run queue's lock.
-//! `Task::signal_pending` is written under the lock of the queue that changed, and cleared only with both queues locked.
+//! All three are behind locks that interrupt handlers may take, because timers send signals. They
+//! are taken in the order `Process::threads`, `SharedSignals`, `ThreadSignals`, `SigHand`, and only
+//! then a run queue's lock. `Task::signal_pending` is written under the lock of the queue that
+//! changed, and cleared only with both queues locked.
 //!
-//! [`send`] puts signals into queues and picks the thread that takes them; [`deliver`] runs on the way out of the kernel,
-//! takes them out and acts; [`frame`] makes the handler's stack frame and takes it back; [`fault`] turns CPU exceptions into
-//! signals; [`report`] explains a fatal one.
+//! [`send`] puts signals into queues and picks the thread that takes them; [`deliver`] runs on the
+//! way out of the kernel, takes them out and acts; [`frame`] makes the handler's stack frame and
+//! takes it back; [`fault`] turns CPU exceptions into signals; [`report`] explains a fatal one.
 
 pub mod altstack;
 pub mod deliver;
@@ -92,7 +95,8 @@ impl SigHand {
         self.actions().lock()[signal.index()] = action;
     }
 
-    /// What `execve` leaves: handlers become the default, ignored signals stay ignored, and nobody shares them any more.
+    /// What `execve` leaves: handlers become the default, ignored signals stay ignored, and nobody
+    /// shares them any more.
     pub fn reset_for_exec(&self) {
         let mut actions = *self.actions().lock();
         for action in &mut actions {
@@ -113,7 +117,8 @@ impl SigHand {
         }
     }
 
-    /// The signals that are ignored, and those that have handlers: `SigIgn` and `SigCgt` of /proc/PID/status.
+    /// The signals that are ignored, and those that have handlers: `SigIgn` and `SigCgt` of
+    /// /proc/PID/status.
     pub fn summary(&self) -> (SigSet, SigSet) {
         let actions = self.actions();
         let actions = actions.lock();
@@ -129,7 +134,8 @@ impl SigHand {
     }
 }
 
-/// What the last fault of a thread was: `sigcontext`'s `trapno`, `err` and `cr2`, which Linux keeps until the next one.
+/// What the last fault of a thread was: `sigcontext`'s `trapno`, `err` and `cr2`, which Linux keeps
+/// until the next one.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
 pub struct LastFault {
@@ -143,9 +149,11 @@ pub struct LastFault {
 pub struct ThreadSignals {
     /// Blocked signals.
     pub mask: SigSet,
-    /// The mask to go back to on the way out of the kernel: sigsuspend(2), ppoll(2) and their like have replaced it.
+    /// The mask to go back to on the way out of the kernel: sigsuspend(2), ppoll(2) and their like
+    /// have replaced it.
     pub saved_mask: Option<SigSet>,
-    /// During rt_sigtimedwait(2): the mask as the program set it. Signals in it are not dropped even if ignored.
+    /// During rt_sigtimedwait(2): the mask as the program set it. Signals in it are not dropped
+    /// even if ignored.
     pub real_mask: SigSet,
     /// Pending for this thread alone.
     pub pending: Pending,
@@ -156,20 +164,21 @@ pub struct ThreadSignals {
 }
 
 impl ThreadSignals {
-    /// What a new thread starts with: the creator's mask, nothing pending, and no alternate stack, because the two share
-    /// memory (sigaltstack(2)).
+    /// What a new thread starts with: the creator's mask, nothing pending, and no alternate stack,
+    /// because the two share memory (sigaltstack(2)).
     pub fn for_new_thread(&self) -> Self {
         Self { mask: self.saved_mask.unwrap_or(self.mask), ..Self::default() }
     }
 
-    /// What the thread of a new process starts with. With a copy of the memory, and while the creator waits in vfork(2), the alternate
-    /// stack is its own.
+    /// What the thread of a new process starts with. With a copy of the memory, and while the
+    /// creator waits in vfork(2), the alternate stack is its own.
     pub fn for_new_process(&self, keeps_altstack: bool) -> Self {
         let altstack = if keeps_altstack { self.altstack } else { AltStack::default() };
         Self { altstack, ..self.for_new_thread() }
     }
 
-    /// What `execve` takes away: the alternate stack and the last fault. Mask and pending signals stay.
+    /// What `execve` takes away: the alternate stack and the last fault. Mask and pending signals
+    /// stay.
     pub fn reset_for_exec(&mut self) {
         self.altstack = AltStack::default();
         self.fault = LastFault::default();
@@ -186,13 +195,15 @@ pub struct SharedSignals {
 }
 
 impl Task {
-    /// Recomputes `signal_pending`. `shared` and `own` are the locked queues of the process and of this thread.
+    /// Recomputes `signal_pending`. `shared` and `own` are the locked queues of the process and of
+    /// this thread.
     fn recalculate(&self, shared: &SharedSignals, own: &ThreadSignals) {
         let pending = shared.pending.set().union(own.pending.set());
         let wanted =
             !pending.without(own.mask).is_empty() || shared.stop.concerns_threads() || self.process.hold.concerns_threads();
         self.signal_pending.swap(wanted, Ordering::SeqCst);
-        // Who has the thread end says so before it sets the flag, which alone is looked at on the way out.
+        // Who has the thread end says so before it sets the flag, which alone is looked at on the
+        // way out.
         if super::exit::must_exit(self) {
             self.signal_pending.store(true, Ordering::Release);
         }
@@ -205,7 +216,8 @@ impl Task {
         self.recalculate(&shared, &own);
     }
 
-    /// Replaces the mask of blocked signals and returns the old one. `SIGKILL` and `SIGSTOP` are never blocked.
+    /// Replaces the mask of blocked signals and returns the old one. `SIGKILL` and `SIGSTOP` are
+    /// never blocked.
     pub fn set_signal_mask(&self, mask: SigSet) -> SigSet {
         let shared = self.process.signals.lock();
         let mut own = self.signals.lock();
@@ -220,8 +232,8 @@ impl Task {
         shared.union(self.signals.lock().pending.set())
     }
 
-    /// Takes the first pending signal among `wanted`: as signalfd(2) and sigtimedwait(2) do. The lowest number goes first, the
-    /// thread's own before the process's.
+    /// Takes the first pending signal among `wanted`: as signalfd(2) and sigtimedwait(2) do. The
+    /// lowest number goes first, the thread's own before the process's.
     pub fn take_signal(&self, wanted: SigSet) -> Option<Siginfo> {
         let taken = {
             let mut shared = self.process.signals.lock();
@@ -235,7 +247,8 @@ impl Task {
 }
 
 impl Process {
-    /// Sets the action of `signal`, as sigaction(2): pending instances of a signal that is ignored from now on are dropped.
+    /// Sets the action of `signal`, as sigaction(2): pending instances of a signal that is ignored
+    /// from now on are dropped.
     pub fn set_signal_action(&self, signal: Signal, action: Sigaction) {
         self.sighand.set_action(signal, action);
         if self.sighand.ignores(signal) {
@@ -252,14 +265,16 @@ impl Process {
     }
 }
 
-/// What execve(2) does to signals: caught ones get their default action back, the alternate stack goes.
+/// What execve(2) does to signals: caught ones get their default action back, the alternate stack
+/// goes.
 pub fn reset_for_exec(task: &Task) {
     task.process.sighand.reset_for_exec();
     task.signals.lock().reset_for_exec();
 }
 
-/// Runs `call` with `mask` in force, as ppoll(2), pselect(2) and epoll_pwait(2) do: when a signal interrupts the call, its
-/// handler still runs under that mask, and the old one comes back when it returns.
+/// Runs `call` with `mask` in force, as ppoll(2), pselect(2) and epoll_pwait(2) do: when a signal
+/// interrupts the call, its handler still runs under that mask, and the old one comes back when it
+/// returns.
 pub fn with_mask<T>(mask: Option<SigSet>, call: impl FnOnce() -> SysResult<T>) -> SysResult<T> {
     let Some(mask) = mask else { return call() };
     let task = super::current();

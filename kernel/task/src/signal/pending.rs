@@ -14,7 +14,8 @@ use mem::heap;
 /// How many queued signals and timers count against each user's `RLIMIT_SIGPENDING`.
 static CHARGED: PerUser = PerUser::new();
 
-/// One queued signal's, or one timer's, share of a user's `RLIMIT_SIGPENDING`; dropping it gives the share back.
+/// One queued signal's, or one timer's, share of a user's `RLIMIT_SIGPENDING`; dropping it gives
+/// the share back.
 pub struct Charge(u32);
 
 impl Charge {
@@ -66,8 +67,8 @@ impl Queued {
     }
 }
 
-/// Pending signals: a bit for each, and what is known about them. A bit without an entry is a signal whose information was
-/// lost to the limit.
+/// Pending signals: a bit for each, and what is known about them. A bit without an entry is a
+/// signal whose information was lost to the limit.
 #[derive(Default)]
 pub struct Pending {
     set: SigSet,
@@ -82,8 +83,9 @@ impl Pending {
         self.set
     }
 
-    /// Adds a signal. A standard signal that is pending already is not queued a second time; then it is handed back. A timer's
-    /// is queued all the same, because the timer waits until it is taken.
+    /// Adds a signal. A standard signal that is pending already is not queued a second time; then
+    /// it is handed back. A timer's is queued all the same, because the timer waits until it is
+    /// taken.
     pub fn push(&mut self, queued: Queued) -> Result<(), Queued> {
         let Some(signal) = queued.signal() else { return Err(queued) };
         if !signal.is_realtime() && self.set.contains(signal) && queued.timer.is_none() {

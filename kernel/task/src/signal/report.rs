@@ -1,4 +1,5 @@
-//! The report of a signal that kills a program with a core dump: what it was, where, and how the program came there.
+//! The report of a signal that kills a program with a core dump: what it was, where, and how the
+//! program came there.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -22,7 +23,8 @@ use vm::{AddressSpace, MappedFile};
 /// Frames that a backtrace goes up.
 const DEPTH: usize = 32;
 
-/// Reports of a period; a loop of crashes would fill the console, and its machine would do little else. (Linux has 10 of 5 s.)
+/// Reports of a period; a loop of crashes would fill the console, and its machine would do little
+/// else. (Linux has 10 of 5 s.)
 const REPORTS: u64 = 6;
 /// The period, in nanoseconds.
 const PERIOD: u64 = 10_000_000_000;

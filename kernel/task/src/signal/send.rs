@@ -27,13 +27,14 @@ pub enum Outcome {
     Ignored,
 }
 
-/// Whether the signal comes from a program, with its own information: then `RLIMIT_SIGPENDING` holds.
+/// Whether the signal comes from a program, with its own information: then `RLIMIT_SIGPENDING`
+/// holds.
 fn from_program(info: &Siginfo) -> bool {
     info.si_code <= si_code::SI_USER && !matches!(info.si_code, si_code::SI_TIMER | si_code::SI_SIGIO)
 }
 
-/// Charges the signal to its receiver's user. `EAGAIN` when a real-time signal with information of its own finds the
-/// limit reached; other signals then lose their information and still arrive.
+/// Charges the signal to its receiver's user. `EAGAIN` when a real-time signal with information of
+/// its own finds the limit reached; other signals then lose their information and still arrive.
 fn charge(target: &Task, info: &Siginfo) -> SysResult<Result<Option<Charge>, ()>> {
     if !from_program(info) {
         return Ok(Ok(None));
@@ -102,13 +103,14 @@ pub fn send_to_process(process: &Arc<Process>, info: Siginfo) -> SysResult<()> {
     Ok(())
 }
 
-/// Whether the thread's process is the first one and need not know of the signal. A blocked one it may handle by the time that it
-/// takes it.
+/// Whether the thread's process is the first one and need not know of the signal. A blocked one it
+/// may handle by the time that it takes it.
 fn is_spared(task: &Task, signal: Signal, info: &Siginfo) -> bool {
     init::spares_sending(&task.process, signal, info) && !task.signals.lock().mask.contains(signal)
 }
 
-/// Whether the thread is on its way to its end: told to, or by a signal that it neither blocks nor handles.
+/// Whether the thread is on its way to its end: told to, or by a signal that it neither blocks nor
+/// handles.
 pub fn is_being_killed(task: &Task) -> bool {
     let deadly = |signal: &Signal| {
         let terminates = matches!(signal.default_action(), DefaultAction::Term | DefaultAction::Core);
@@ -118,7 +120,8 @@ pub fn is_being_killed(task: &Task) -> bool {
     crate::exit::must_exit(task) || (1..).map_while(Signal::new).filter(|s| unblocked().contains(*s)).any(|s| deadly(&s))
 }
 
-/// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there is none.
+/// Sends to every process of a group, as the kernel's own (a terminal's `SIGINT`). `ESRCH` if there
+/// is none.
 pub fn send_to_group(pgid: i32, info: Siginfo) -> SysResult<()> {
     let mut result = Err(Errno::ESRCH);
     table::broadcast(Receivers::Group(pgid), |process| {
@@ -179,8 +182,8 @@ pub fn post_to_process(process: &Process, queued: Queued) -> Outcome {
     if rejected.is_some() { Outcome::AlreadyPending } else { Outcome::Queued }
 }
 
-/// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time it is unblocked. Whoever traces
-/// sees those that are ignored too.
+/// Whether the signal can be dropped. A blocked one cannot: its action may have changed by the time
+/// it is unblocked. Whoever traces sees those that are ignored too.
 fn is_ignored(task: &Task, own: &ThreadSignals, signal: Signal) -> bool {
     !crate::upcalls::above().shows_signals()
         && !own.mask.union(own.real_mask).contains(signal)
@@ -196,8 +199,8 @@ enum Taker {
     Dies,
 }
 
-/// Has a thread that does not block the signal take it: the leader if it can, else one that has nothing else to handle.
-/// Without such a thread the signal stays pending until one unblocks it.
+/// Has a thread that does not block the signal take it: the leader if it can, else one that has
+/// nothing else to handle. Without such a thread the signal stays pending until one unblocks it.
 fn pick(threads: &Ordered<Task>, info: &Siginfo) -> Option<Taker> {
     let signal = Signal::new(info.si_signo as u32)?;
     let takes = |task: &&Arc<Task>| {
@@ -212,8 +215,8 @@ fn pick(threads: &Ordered<Task>, info: &Siginfo) -> Option<Taker> {
     Some(signal_wake_up(task, &own, info))
 }
 
-/// Makes a thread notice what is pending for it, also where it sleeps. `own` are its locked signals, and if the signal is for its
-/// process, that one's queue is locked too.
+/// Makes a thread notice what is pending for it, also where it sleeps. `own` are its locked
+/// signals, and if the signal is for its process, that one's queue is locked too.
 fn signal_wake_up(task: &Arc<Task>, own: &ThreadSignals, info: &Siginfo) -> Taker {
     task.signal_pending.store(true, Ordering::Release);
     let signal = Signal::new(info.si_signo as u32);
@@ -222,8 +225,8 @@ fn signal_wake_up(task: &Arc<Task>, own: &ThreadSignals, info: &Siginfo) -> Take
     if signal.is_some_and(|signal| kills_at_once(task, own, signal, info)) { Taker::Dies } else { Taker::Looks }
 }
 
-/// Whether the signal ends the process as soon as it is sent. Not if it leaves a core file, which shows the process as the signal finds
-/// it; nor if somebody traces, who sees it taken.
+/// Whether the signal ends the process as soon as it is sent. Not if it leaves a core file, which
+/// shows the process as the signal finds it; nor if somebody traces, who sees it taken.
 fn kills_at_once(task: &Task, own: &ThreadSignals, signal: Signal, info: &Siginfo) -> bool {
     let process = &task.process;
     signal == Signal::SIGKILL
@@ -235,8 +238,8 @@ fn kills_at_once(task: &Task, own: &ThreadSignals, signal: Signal, info: &Siginf
             && !init::spares_taking(process, signal, info)
 }
 
-/// Has all threads of a process end that a signal kills, not only the one that takes it: any of them may sleep on something that
-/// another one has. No lock of signals is held.
+/// Has all threads of a process end that a signal kills, not only the one that takes it: any of
+/// them may sleep on something that another one has. No lock of signals is held.
 fn end_process(process: &Process, signal: Signal) {
     crate::exit::begin_group_exit(process, u32::from(signal.number()));
 }
@@ -244,7 +247,8 @@ fn end_process(process: &Process, signal: Signal) {
 /// Makes a thread notice that it has to end, wherever it sleeps.
 pub fn wake_to_exit(task: &Arc<Task>) {
     {
-        // With both queues locked, since somebody may be recomputing it who has not seen that the task must end.
+        // With both queues locked, since somebody may be recomputing it who has not seen that the
+        // task must end.
         let _shared = task.process.signals.lock();
         let _own = task.signals.lock();
         task.signal_pending.store(true, Ordering::Release);
@@ -252,14 +256,16 @@ pub fn wake_to_exit(task: &Arc<Task>) {
     sched::notify(task, state::INTERRUPTIBLE | state::KILLABLE | state::STOPPED);
 }
 
-/// Sends to the current thread what a failed write to a closed pipe or socket, or a file beyond its limit, raises.
+/// Sends to the current thread what a failed write to a closed pipe or socket, or a file beyond its
+/// limit, raises.
 pub fn raise(signal: Signal) {
     let task = crate::current_arc();
     let info = Siginfo::kill(signal, si_code::SI_USER, task.process.pid, task.credentials().uid);
     post_to_task(&task, Queued::new(info));
 }
 
-/// Whether a thread with credentials `sender` may send `signal` to `target` (kill(2)); `None` is signal 0.
+/// Whether a thread with credentials `sender` may send `signal` to `target` (kill(2)); `None` is
+/// signal 0.
 pub fn may_signal(sender: &Credentials, target: &Task, signal: Option<Signal>) -> bool {
     let receiver = target.credentials();
     let same_user = [sender.euid, sender.uid].iter().any(|id| *id == receiver.suid || *id == receiver.uid);

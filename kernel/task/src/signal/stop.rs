@@ -29,7 +29,8 @@ pub struct StopState {
     unreported_stop: Option<Signal>,
     /// What wait(2) with `WCONTINUED` has not yet reported.
     unreported_continue: bool,
-    /// How often the process was told to go on: a stop that was taken before the last time is over before it begins.
+    /// How often the process was told to go on: a stop that was taken before the last time is over
+    /// before it begins.
     continued: u32,
 }
 
@@ -51,7 +52,8 @@ impl StopState {
         was
     }
 
-    /// All threads are parked from now on, if they are. Returns the signal that stopped them, for the parent.
+    /// All threads are parked from now on, if they are. Returns the signal that stopped them, for
+    /// the parent.
     fn complete(&mut self, threads: usize) -> Option<Signal> {
         let signal = self.stopping.filter(|_| self.parked >= threads && !self.stopped)?;
         self.stopped = true;
@@ -75,8 +77,9 @@ impl StopState {
     }
 }
 
-/// What sending `signal` does at once, before it is queued: `SIGCONT` cancels pending stops and wakes a stopped process, a stop
-/// signal cancels a pending `SIGCONT`. `SIGKILL` wakes a stopped process as well.
+/// What sending `signal` does at once, before it is queued: `SIGCONT` cancels pending stops and
+/// wakes a stopped process, a stop signal cancels a pending `SIGCONT`. `SIGKILL` wakes a stopped
+/// process as well.
 pub fn prepare(process: &Process, signal: Signal) {
     let cancels = match signal {
         Signal::SIGCONT => STOP_SIGNALS,
@@ -113,8 +116,9 @@ pub fn prepare(process: &Process, signal: Signal) {
     drop(dropped);
 }
 
-/// Begins a stop of the current process by `signal`: every thread will park itself. Not if it was told to go on since the signal was
-/// taken, when it had been so `continued` times: a `SIGCONT` that nobody handles leaves no other trace.
+/// Begins a stop of the current process by `signal`: every thread will park itself. Not if it was
+/// told to go on since the signal was taken, when it had been so `continued` times: a `SIGCONT`
+/// that nobody handles leaves no other trace.
 pub fn start_group_stop(signal: Signal, continued: u32) {
     let process = &current().process;
     let threads = process.threads.lock();
@@ -129,8 +133,8 @@ pub fn start_group_stop(signal: Signal, continued: u32) {
     }
 }
 
-/// Parks the current thread while its process is stopped, and tells the parent about stops and continuations. Returns whether
-/// it did anything; then the caller looks again.
+/// Parks the current thread while its process is stopped, and tells the parent about stops and
+/// continuations. Returns whether it did anything; then the caller looks again.
 pub fn park_if_stopping(task: &Task) -> bool {
     let process = &task.process;
     let event = {
@@ -161,7 +165,8 @@ pub fn park_if_stopping(task: &Task) -> bool {
     true
 }
 
-/// A thread of a process that is being stopped has ended instead: the others may all be parked already.
+/// A thread of a process that is being stopped has ended instead: the others may all be parked
+/// already.
 pub fn thread_ended(process: &Process) {
     let threads = process.threads.lock().len();
     let stopped = process.signals.lock().stop.complete(threads);
@@ -170,7 +175,8 @@ pub fn thread_ended(process: &Process) {
     }
 }
 
-/// Tells the parent that the process was stopped or continued: `SIGCHLD`, unless it set `SA_NOCLDSTOP`, and a wake-up.
+/// Tells the parent that the process was stopped or continued: `SIGCHLD`, unless it set
+/// `SA_NOCLDSTOP`, and a wake-up.
 fn notify_parent(process: &Process, code: i32, signal: Signal) {
     let Some(parent) = process.parent() else { return };
     let uid = current().credentials().uid;

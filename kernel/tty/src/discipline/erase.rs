@@ -66,7 +66,8 @@ impl Discipline {
         }
     }
 
-    /// The first byte of the character that was typed last, and how many bytes it has. A part of one does not count.
+    /// The first byte of the character that was typed last, and how many bytes it has. A part of
+    /// one does not count.
     fn last_typed(&self) -> Option<(u8, usize)> {
         let typed = self.input.iter().skip(self.whole).rev();
         let bytes = typed.map_while(|unread| if let Unread::Byte(byte) = unread { Some(*byte) } else { None });

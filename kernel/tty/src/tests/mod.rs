@@ -1,5 +1,6 @@
-//! Pairs of terminals among threads of a host, each of which leads a session and has a devpts of its own. What is expected is what
-//! Linux does (compat-tests/cases/terminal.c and pty_edit.c ask it).
+//! Pairs of terminals among threads of a host, each of which leads a session and has a devpts of
+//! its own. What is expected is what Linux does (compat-tests/cases/terminal.c and pty_edit.c ask
+//! it).
 
 mod devpts;
 mod editing;

@@ -38,8 +38,8 @@ fn is_gone(look: &Weak<OpenFile>) -> bool {
     look.strong_count() == 0
 }
 
-/// Waits until `what` has been collected. While another test has many sockets in flight a collection may be put off to a later close;
-/// in a machine something is always closed.
+/// Waits until `what` has been collected. While another test has many sockets in flight a
+/// collection may be put off to a later close; in a machine something is always closed.
 fn until_collected(what: impl Fn() -> bool) {
     until(|| {
         in_flight::closed();

@@ -1,5 +1,5 @@
-//! Sockets among threads of a host, each of which is a process with a tree of files of its own. What is expected is what Linux does
-//! (compat-tests/cases/unix*.c ask it).
+//! Sockets among threads of a host, each of which is a process with a tree of files of its own.
+//! What is expected is what Linux does (compat-tests/cases/unix*.c ask it).
 
 mod flight;
 mod names;

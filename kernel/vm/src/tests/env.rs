@@ -1,4 +1,5 @@
-//! What the crate needs around it: a task that asks, files, frames for them, and locks that nobody waits for.
+//! What the crate needs around it: a task that asks, files, frames for them, and locks that nobody
+//! waits for.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -43,7 +43,8 @@ fn patched(test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
     });
 }
 
-/// The same with other code, whose site is where [`CODE`] has it. The states in which its jump was made are kept.
+/// The same with other code, whose site is where [`CODE`] has it. The states in which its jump was
+/// made are kept.
 fn patched_in(code: &[u8], test: impl FnOnce(&Machine, &Arc<AddressSpace>, u64)) {
     let machine = Machine::take();
     env::install();
@@ -174,9 +175,9 @@ fn mixtures(old: &[u8], new: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-/// The instructions at which a CPU traps that comes to one of those of `original` while the code goes
-/// through `states`; they begin at `starts`. Everywhere else it executes what the program has there,
-/// or the whole of `jump`.
+/// The instructions at which a CPU traps that comes to one of those of `original` while the code
+/// goes through `states`; they begin at `starts`. Everywhere else it executes what the program has
+/// there, or the whole of `jump`.
 fn traps(states: &[Vec<u8>], original: &[u8], starts: &[usize], jump: &[u8]) -> Vec<usize> {
     let mut traps = Vec::new();
     for seen in states.windows(2).flat_map(|pair| mixtures(&pair[0], &pair[1])) {

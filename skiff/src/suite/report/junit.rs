@@ -1,4 +1,5 @@
-//! `junit.xml`: a suite for each test, a case for each case. What is known to differ is left out, with the reason.
+//! `junit.xml`: a suite for each test, a case for each case. What is known to differ is left out,
+//! with the reason.
 
 use super::Report;
 use crate::suite::JudgedBy;

@@ -1,4 +1,5 @@
-//! What a run is told by: JSON and JUnit XML for machines, a page for people, a few lines on the terminal.
+//! What a run is told by: JSON and JUnit XML for machines, a page for people, a few lines on the
+//! terminal.
 
 pub mod html;
 pub mod json;

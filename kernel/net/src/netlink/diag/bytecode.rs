@@ -1,7 +1,7 @@
 //! The filters of a dump: a program of comparisons (`INET_DIAG_BC_*` of linux/inet_diag.h).
 //!
-//! Each instruction is `struct inet_diag_bc_op`: a code, how far to go on if it holds, and how far if not. A program takes a socket
-//! if it comes to its end exactly.
+//! Each instruction is `struct inet_diag_bc_op`: a code, how far to go on if it holds, and how far
+//! if not. A program takes a socket if it comes to its end exactly.
 
 use core::net::{IpAddr, SocketAddr};
 

@@ -1,6 +1,7 @@
 //! Sockets of TCP, UDP and UDP-Lite (linux/inet_diag.h).
 //!
-//! What every socket is asked for is told; the attributes that go beyond it (`INET_DIAG_*`) are optional in the protocol, and left out.
+//! What every socket is asked for is told; the attributes that go beyond it (`INET_DIAG_*`) are
+//! optional in the protocol, and left out.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -65,8 +66,8 @@ fn ends(body: &[u8], v6: bool) -> Option<[SocketAddr; 2]> {
     Some([end(0)?, end(1)?])
 }
 
-/// All sockets of a protocol in the states asked for and which the request's filter takes, or the one with the ends that it names.
-/// `EINVAL`, `ENOENT`.
+/// All sockets of a protocol in the states asked for and which the request's filter takes, or the
+/// one with the ends that it names. `EINVAL`, `ENOENT`.
 pub fn answer(body: &[u8], v6: bool, dump: bool) -> SysResult<Answers> {
     let attributes = body.get(REQUEST..).ok_or(Errno::EINVAL)?;
     let (protocol, states) = (body.get(1).copied().unwrap_or(0), word(body, 4));

@@ -22,7 +22,8 @@ const ANY_COOKIE: u64 = u64::MAX;
 /// Address families end here (`AF_MAX`).
 const FAMILIES: u8 = 46;
 
-/// Answers a question: whether it was a dump, too. `EINVAL`, `ENOENT` where nobody tells of such sockets, and what the families say.
+/// Answers a question: whether it was a dump, too. `EINVAL`, `ENOENT` where nobody tells of such
+/// sockets, and what the families say.
 pub fn answer(request: &Request, body: &[u8]) -> SysResult<(Answers, bool)> {
     if request.kind != BY_FAMILY && request.kind != DESTROY {
         return Err(Errno::EINVAL);

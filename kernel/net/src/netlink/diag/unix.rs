@@ -26,7 +26,8 @@ pub struct LocalSocket {
     pub peer: Option<u64>,
     /// The inodes of those who wait to be accepted.
     pub waiting: Vec<u64>,
-    /// What is to be read, and what was sent and not read; of a listener, connections and how many there may be.
+    /// What is to be read, and what was sent and not read; of a listener, connections and how many
+    /// there may be.
     pub queues: (usize, usize),
     /// `SO_MEMINFO`.
     pub memory: [usize; 9],

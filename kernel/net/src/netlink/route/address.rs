@@ -35,8 +35,8 @@ fn scope(address: &IpAddr) -> u8 {
     }
 }
 
-/// Where an address stands among those of its interface: those of IPv4 that are known less far first, those of IPv6 from the newest
-/// on, and of the link alone at the end.
+/// Where an address stands among those of its interface: those of IPv4 that are known less far
+/// first, those of IPv6 from the newest on, and of the link alone at the end.
 fn rank(interface: &Interface, own: &Cidr) -> u8 {
     let note = interface.notes.lock().iter().find(|note| note.address == own.address).map(|note| note.scope);
     let scope = note.filter(|_| own.address.is_ipv4()).unwrap_or(scope(&own.address));

@@ -185,7 +185,8 @@ fn attributes_of(body: &[u8]) -> &[u8] {
     body.get(INFO..).unwrap_or_default()
 }
 
-/// The interface that a request names, by its index or else its name; `None` where it names none that is there. `EINVAL`.
+/// The interface that a request names, by its index or else its name; `None` where it names none
+/// that is there. `EINVAL`.
 fn named(body: &[u8]) -> SysResult<Option<Arc<Interface>>> {
     if body.len() < INFO {
         return Err(Errno::EINVAL);
@@ -204,7 +205,8 @@ fn name_in(body: &[u8]) -> Option<&[u8]> {
     find(attributes, ifla::IFNAME).or_else(|| find(attributes, ifla::ALT_IFNAME))
 }
 
-/// `RTM_NEWLINKPROP`, `RTM_DELLINKPROP`: names besides the first one. `EINVAL`, `ENODEV`, `EEXIST`, `ENOENT`.
+/// `RTM_NEWLINKPROP`, `RTM_DELLINKPROP`: names besides the first one. `EINVAL`, `ENODEV`, `EEXIST`,
+/// `ENOENT`.
 pub fn change_names(body: &[u8], add: bool) -> SysResult<()> {
     let found = named(body)?;
     if word(body, 4) == 0 && name_in(body).is_none() {
@@ -368,7 +370,8 @@ impl Wish<'_> {
     }
 }
 
-/// Makes an interface of the kind that the request names. `EOPNOTSUPP` for those that there are not.
+/// Makes an interface of the kind that the request names. `EOPNOTSUPP` for those that there are
+/// not.
 fn make(request: &Request, body: &[u8]) -> SysResult<()> {
     let attributes = attributes_of(body);
     if word(body, 4) != 0 || REFUSED.iter().any(|kind| find(attributes, *kind).is_some()) {

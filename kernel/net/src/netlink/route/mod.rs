@@ -69,8 +69,9 @@ fn is_v4(body: &[u8]) -> SysResult<bool> {
     }
 }
 
-/// Does what a request asks: the answers, and whether they are a dump's. `strict`: what a dump's request says chooses among the
-/// answers (`NETLINK_GET_STRICT_CHK`). `EOPNOTSUPP`, `EPERM` and what the kinds say.
+/// Does what a request asks: the answers, and whether they are a dump's. `strict`: what a dump's
+/// request says chooses among the answers (`NETLINK_GET_STRICT_CHK`). `EOPNOTSUPP`, `EPERM` and
+/// what the kinds say.
 pub fn answer(request: &Request, body: &[u8], strict: bool) -> SysResult<(Answers, bool)> {
     if request.kind > LAST {
         return Err(Errno::EOPNOTSUPP);

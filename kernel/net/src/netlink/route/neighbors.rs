@@ -65,8 +65,9 @@ fn read(body: &[u8]) -> SysResult<(Arc<Interface>, IpAddr)> {
     Ok((interface, asked))
 }
 
-/// `RTM_NEWNEIGH`: somebody whose address is known by other ways than asking. `EINVAL`, `ENODEV`, `ENOENT`, `EEXIST`; `EOPNOTSUPP` for
-/// states that nobody can be put into here, those of one who is being asked.
+/// `RTM_NEWNEIGH`: somebody whose address is known by other ways than asking. `EINVAL`, `ENODEV`,
+/// `ENOENT`, `EEXIST`; `EOPNOTSUPP` for states that nobody can be put into here, those of one who
+/// is being asked.
 pub fn new(request: &Request, body: &[u8]) -> SysResult<()> {
     let (interface, ip) = read(body)?;
     let attributes = body.get(INFO..).unwrap_or_default();

@@ -137,8 +137,8 @@ fn put_hop(out: &mut Vec<u8>, hop: &NextHop) {
     out.extend_from_slice(&body);
 }
 
-/// The order of the tables of Linux: those of IPv4 by destination, the longer prefixes first; those of IPv6 with the networks
-/// behind what lies in them.
+/// The order of the tables of Linux: those of IPv4 by destination, the longer prefixes first; those
+/// of IPv6 with the networks behind what lies in them.
 fn order(route: &Route) -> (bool, u8, u128, u8, u8, u32) {
     let bucket = route.table as u8;
     let longer = u8::MAX - route.destination.prefix;
@@ -151,7 +151,8 @@ fn order(route: &Route) -> (bool, u8, u128, u8, u8, u32) {
     }
 }
 
-/// All routes of the families wanted; with `strict` those of the table and through the interface that the request names.
+/// All routes of the families wanted; with `strict` those of the table and through the interface
+/// that the request names.
 pub fn dump(wanted: impl Fn(bool) -> bool, body: &[u8], strict: bool) -> Answers {
     let attributes = body.get(INFO..).unwrap_or_default();
     let (table, through) = match strict {
@@ -280,7 +281,8 @@ fn read(request: &Request, body: &[u8]) -> SysResult<Wish> {
     })
 }
 
-/// `RTM_NEWROUTE`. `EINVAL`, `ENODEV`, `ENETDOWN`, `ENETUNREACH`, `EHOSTUNREACH`, `EEXIST`, `ENOENT`.
+/// `RTM_NEWROUTE`. `EINVAL`, `ENODEV`, `ENETDOWN`, `ENETUNREACH`, `EHOSTUNREACH`, `EEXIST`,
+/// `ENOENT`.
 pub fn new(request: &Request, body: &[u8]) -> SysResult<()> {
     let wish = read(request, body)?;
     let nowhere = match wish.kind {
@@ -394,7 +396,8 @@ pub fn remove(request: &Request, body: &[u8]) -> SysResult<()> {
     })
 }
 
-/// `RTM_GETROUTE` for one destination, as `ip route get` asks. `EINVAL`, `ENETUNREACH` and what the routes say.
+/// `RTM_GETROUTE` for one destination, as `ip route get` asks. `EINVAL`, `ENETUNREACH` and what the
+/// routes say.
 pub fn get(body: &[u8]) -> SysResult<Answers> {
     let v4 = is_v4(body)?;
     let attributes = body.get(INFO..).ok_or(Errno::EINVAL)?;

@@ -33,8 +33,9 @@ impl NetlinkSocket {
         self.hear(message::message(ERROR, flags, request.serial, request.port, &body), 0, 0);
     }
 
-    /// Sends the answers of a dump: as many as fit in one message, and the end apart, as on Linux. One that has failed brings its end.
-    /// What there is no room for comes when the program has read the rest. `EBUSY` while that is so.
+    /// Sends the answers of a dump: as many as fit in one message, and the end apart, as on Linux.
+    /// One that has failed brings its end. What there is no room for comes when the program has
+    /// read the rest. `EBUSY` while that is so.
     fn dump(&self, request: &Request, mut answers: route::Answers) -> SysResult<()> {
         let mut rest = self.rest.lock();
         if !rest.is_empty() {

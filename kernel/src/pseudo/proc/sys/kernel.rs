@@ -110,7 +110,8 @@ fn keys(s: &Settings) {
     s.kept("kernel/keys/persistent_keyring_expiry", 259_200, 0..=INT_MAX);
 }
 
-/// Limits of what a user namespace holds. There is the first one alone, and no further one of any other kind.
+/// Limits of what a user namespace holds. There is the first one alone, and no further one of any
+/// other kind.
 fn namespaces(s: &Settings) {
     for kind in ["user", "pid", "uts", "ipc", "net", "mnt", "cgroup", "time"] {
         s.kept(&format!("user/max_{kind}_namespaces"), (table::threads_max() / 2) as i64, 0..=INT_MAX);

@@ -1,7 +1,8 @@
-//! /proc/sys: settings (sysctl(8), Documentation/admin-guide/sysctl), a file for each of its folders. [`setting`] says what a row can be.
+//! /proc/sys: settings (sysctl(8), Documentation/admin-guide/sysctl), a file for each of its
+//! folders. [`setting`] says what a row can be.
 //!
-//! A row that can be written has the effect that Linux gives it, or is kept for those who read it back where nothing here is
-//! governed by it.
+//! A row that can be written has the effect that Linux gives it, or is kept for those who read it
+//! back where nothing here is governed by it.
 
 mod fs;
 mod kernel;

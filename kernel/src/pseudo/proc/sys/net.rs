@@ -104,7 +104,8 @@ fn tcp(s: &Settings) {
     s.name("net/ipv4/tcp_congestion_control", Name { get: || b"reno".to_vec(), set, limit: 16 });
 }
 
-/// What programs that tune machines read and write. What these govern on Linux is not here, or not to be chosen.
+/// What programs that tune machines read and write. What these govern on Linux is not here, or not
+/// to be chosen.
 fn without_effect(s: &Settings) {
     s.kept("net/ipv4/fib_multipath_hash_policy", 0, 0..=3);
     s.kept("net/ipv4/icmp_errors_use_inbound_ifaddr", 0, 0..=1);

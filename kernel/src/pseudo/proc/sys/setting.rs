@@ -59,7 +59,8 @@ impl Settings {
         self.put(path, READ_ONLY, Value::Text(Box::new(move || read() + "\n")));
     }
 
-    /// A number that is kept for who set it: what it governs on Linux is not there, so that every value has the same effect.
+    /// A number that is kept for who set it: what it governs on Linux is not there, so that every
+    /// value has the same effect.
     pub fn kept(&self, path: &str, initial: i64, range: RangeInclusive<i64>) {
         let cell = Arc::new(AtomicI64::new(initial));
         let read = cell.clone();
@@ -124,7 +125,8 @@ impl Settings {
         self.put_numbers(path, mode, range, Box::new(move || alloc::vec![get().into()]), Box::new(set));
     }
 
-    /// Several numbers on one line. `set` gets all of them; a write that has fewer leaves the others as they are.
+    /// Several numbers on one line. `set` gets all of them; a write that has fewer leaves the
+    /// others as they are.
     pub fn numbers(
         &self,
         path: &str,

@@ -47,8 +47,9 @@ pub fn fill(s: &Settings) {
     s.fixed("vm/zone_reclaim_mode", "0");
 }
 
-/// Of files in memory no page can be dropped, of those on disks those that are clean; directory entries are forgotten as they age, and frames need
-/// not lie together. Writing is for scripts that measure with cold caches.
+/// Of files in memory no page can be dropped, of those on disks those that are clean; directory
+/// entries are forgotten as they age, and frames need not lie together. Writing is for scripts that
+/// measure with cold caches.
 fn forgetting(s: &Settings) {
     s.trigger("vm/drop_caches", 1..=4, |what| {
         if what & 1 != 0 {
