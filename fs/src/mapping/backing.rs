@@ -117,14 +117,20 @@ impl Mapping {
         insert()
     }
 
+    /// Whether pages are written back somewhere.
+    pub fn is_backed(&self) -> bool {
+        self.backing().is_some()
+    }
+
     /// Pages that were changed and are not written back.
     pub fn dirty_count(&self) -> u64 {
         self.tree.read().dirty
     }
 
     /// Writes dirty pages of `[first, end)` back, and waits for others who are at it. A page
-    /// dirtied meanwhile stays dirty. One that cannot be written is clean all the same: the error,
-    /// which is answered here, is what [`Mapping::errors`] keeps of it.
+    /// dirtied meanwhile stays dirty, as does what there is no memory to write (`ENOMEM`). One that
+    /// cannot be written is clean all the same: the error, which is answered here, is what
+    /// [`Mapping::errors`] keeps of it.
     pub fn write_back(&self, first: u64, end: u64) -> SysResult<()> {
         let Some(source) = self.backing() else { return Ok(()) };
         let _one = self.writing.lock();
@@ -173,9 +179,18 @@ impl Mapping {
             if batch.is_empty() {
                 break;
             }
-            if let Err(errno) = source.write_run(&batch) {
-                self.errors.set(errno);
-                result = result.and(Err(errno));
+            match source.write_run(&batch) {
+                Ok(()) => {}
+                // Nothing is wrong with the disk: they are written when there is memory again.
+                Err(Errno::ENOMEM) => {
+                    let mut tree = self.tree.write();
+                    batch.iter().for_each(|(index, page)| tree.set_dirty_again(*index, page));
+                    return Err(Errno::ENOMEM);
+                }
+                Err(errno) => {
+                    self.errors.set(errno);
+                    result = result.and(Err(errno));
+                }
             }
             if self.has_writable_maps() {
                 // What is mapped writable changes without a word, and may have changed while it was

@@ -315,6 +315,48 @@ fn an_error_of_write_back_is_kept_and_the_page_is_not() {
     assert_eq!((m.errors.check(&mut told), m.errors.check(&mut told)), (Err(Errno::EIO), Ok(())));
 }
 
+/// A disk that is written with memory that is short for some time.
+#[derive(Default)]
+struct Short {
+    tries: AtomicU64,
+    written: Mutex<Vec<u64>>,
+}
+
+impl PageSource for Short {
+    fn has_backing(&self) -> bool {
+        true
+    }
+
+    fn write_back(&self, index: u64, _page: &PageRef) -> SysResult<()> {
+        if self.tries.fetch_add(1, Ordering::Relaxed) < 4 {
+            return Err(Errno::ENOMEM);
+        }
+        self.written.lock().unwrap().push(index);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_there_is_no_memory_to_write_stays_dirty() {
+    let _alone = alone();
+    crate::testing::install();
+    let disk = Arc::new(Short::default());
+    let m = Mapping::new(Some(disk.clone()), 8 * PAGE);
+    let mut told = m.errors.begin();
+    (0..3).for_each(|index| write(&m, index * PAGE, b"x"));
+    assert_eq!(m.write_back(0, u64::MAX), Err(Errno::ENOMEM));
+    assert_eq!(m.dirty_count(), 3);
+    assert_eq!(m.evict(0, u64::MAX, 8).0, 0);
+    while m.write_back(0, u64::MAX).is_err() {}
+    assert_eq!(m.dirty_count(), 0);
+    // Nothing is lost, so there is nothing to tell.
+    assert_eq!(m.errors.check(&mut told), Ok(()));
+    let mut written = disk.written.lock().unwrap();
+    written.sort_unstable();
+    written.dedup();
+    assert_eq!(*written, [0, 1, 2]);
+}
+
 #[test]
 fn caches_give_way() {
     let _alone = alone();

@@ -104,6 +104,13 @@ impl Tree {
         fresh
     }
 
+    /// Sets the dirty bit of a page again, unless it has gone from its place meanwhile.
+    pub(super) fn set_dirty_again(&mut self, index: u64, page: &PageRef) {
+        if self.get(index).is_some_and(|present| present.phys() == page.phys()) {
+            self.set_dirty(index);
+        }
+    }
+
     /// Marks a page that is present as allocated ahead, or as written.
     pub(super) fn set_unwritten(&mut self, index: u64, unwritten: bool) {
         let Some(chunk) = self.chunks.get_mut(&(index / CHUNK)) else { return };

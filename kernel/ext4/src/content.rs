@@ -69,17 +69,34 @@ impl PageSource for Content {
         let Some(size) = self.node.upgrade().map(|node| node.size()) else { return Err(Errno::EIO) };
         let mut result = Ok(());
         for run in pages.chunk_by(|(a, _), (b, _)| a + 1 == *b).flat_map(|run| run.chunks(RUN)) {
-            let Some((first, _)) = run.first() else { continue };
-            let at = first * PAGE;
-            let len = size.saturating_sub(at).min(run.len() as u64 * PAGE) as usize;
-            let step = buffer(len).and_then(|mut bytes| {
+            result = result.and(self.write_pages(run, size));
+        }
+        result
+    }
+}
+
+impl Content {
+    /// Writes pages that follow each other, up to the file's `size`: all at once, or in halves
+    /// where there is no memory for that.
+    fn write_pages(&self, run: &[(u64, PageRef)], size: u64) -> SysResult<()> {
+        let Some((first, _)) = run.first() else { return Ok(()) };
+        let at = first * PAGE;
+        let len = size.saturating_sub(at).min(run.len() as u64 * PAGE) as usize;
+        if len == 0 {
+            return Ok(());
+        }
+        match buffer(len) {
+            Ok(mut bytes) => {
                 for (bytes, (_, page)) in bytes.chunks_mut(PAGE_SIZE).zip(run) {
                     page.read(0, bytes);
                 }
-                if bytes.is_empty() { Ok(()) } else { Ok(self.core.write(self.ino, at, &bytes)?) }
-            });
-            result = result.and(step);
+                Ok(self.core.write(self.ino, at, &bytes)?)
+            }
+            Err(_) if run.len() > 1 => {
+                let (before, behind) = run.split_at(run.len() / 2);
+                self.write_pages(before, size).and(self.write_pages(behind, size))
+            }
+            Err(errno) => Err(errno),
         }
-        result
     }
 }

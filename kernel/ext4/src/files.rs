@@ -208,7 +208,10 @@ impl Files {
         let enough = if platform().has_room() { ENOUGH_DIRTY } else { ENOUGH_DIRTY_WHERE_SHORT };
         if dirty > enough || room()? < wanted {
             self.settle_all();
-            self.write_back()?;
+            // Another error is told to those whose pages they are, at their next fsync(2).
+            if self.write_back() == Err(Errno::ENOMEM) {
+                return Err(Errno::ENOMEM);
+            }
             if room()? < bytes {
                 return Err(Errno::ENOSPC);
             }

@@ -9,12 +9,14 @@ use alloc::vec::Vec;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use block::device::Device;
 use block::driver::{Driver, Properties};
 use block::registry;
 use block::request::{Batch, Operation, Outcome, Request};
+use fd::OpenFile;
+use fd::regular::Regular;
 use fs::file::WriteRequest;
 use fs::namespace::OpenHow;
 use fs::tmpfs::Tmpfs;
@@ -27,6 +29,8 @@ use crate::{Files, Options, mount};
 struct Memory {
     properties: Properties,
     bytes: Mutex<Vec<u8>>,
+    /// So many writes more fail.
+    failing: AtomicU32,
 }
 
 impl Driver for Memory {
@@ -36,6 +40,12 @@ impl Driver for Memory {
 
     fn start(&self, requests: Vec<Request>) {
         for request in requests {
+            let fails = |left: u32| left.checked_sub(1);
+            let writes = matches!(request.operation, Operation::Write);
+            if writes && self.failing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fails).is_ok() {
+                request.finish(Outcome::Failed);
+                continue;
+            }
             let mut bytes = self.bytes.lock().unwrap();
             let mut at = request.sector as usize * 512;
             for piece in &request.segments {
@@ -83,7 +93,7 @@ impl Image {
             max_segments: 60,
             max_segment_size: u32::MAX,
         };
-        let memory = Arc::new(Memory { properties, bytes: Mutex::new(bytes) });
+        let memory = Arc::new(Memory { properties, bytes: Mutex::new(bytes), failing: AtomicU32::new(0) });
         let device = registry::add(memory.clone()).unwrap();
         Self { memory, device, dir }
     }
@@ -383,4 +393,26 @@ fn what_is_no_file_system() {
     for wrong in ["nonsense", "data=unknown", "commit", "acl=1"] {
         assert_eq!(Options::parse(wrong), Err(Errno::EINVAL), "{wrong}");
     }
+}
+
+#[test]
+fn each_open_file_is_told_once_of_what_was_not_written() {
+    let image = Image::new("ext4");
+    let tree = tree(image.mount("ext4", false).unwrap());
+    let open_file = |path: &str| {
+        let how = OpenHow { flags: OpenFlags::CREAT | OpenFlags::RDWR, mode: 0o644, resolve: LookupFlags::default() };
+        let opened = tree.open(&tree.kernel_context(), None, path.as_bytes(), &how).unwrap();
+        let ops = Regular::ops(&opened.inode);
+        OpenFile::opened(opened.path, opened.inode, ops, how.flags, opened.write_access, opened.created)
+    };
+    let sync = |file: &Arc<OpenFile>| file.ops.sync(file, true);
+    let (one, two, other) = (open_file("/mnt/file"), open_file("/mnt/file"), open_file("/mnt/other"));
+    write(&one.inode, 0, &[1; 5000]).unwrap();
+    write(&other.inode, 0, b"other").unwrap();
+    sync(&other).unwrap();
+    image.memory.failing.store(1, Ordering::Relaxed);
+    assert_eq!(sync(&one), Err(Errno::EIO));
+    let later = open_file("/mnt/file");
+    assert_eq!([sync(&one), sync(&two), sync(&two)], [Ok(()), Err(Errno::EIO), Ok(())]);
+    assert_eq!([sync(&later), sync(&other)], [Ok(()), Ok(())]);
 }

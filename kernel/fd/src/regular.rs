@@ -4,17 +4,24 @@ use alloc::sync::Arc;
 
 use caller::capable;
 use fs::file::{self, WriteRequest};
-use fs::{Cap, OpenFlags};
+use fs::mapping::Told;
+use fs::{Cap, InodeRef, OpenFlags};
 use linux_raw_sys::general as g;
 use linux_raw_sys::ioctl::{self as i, FIONREAD};
+use sync::SpinLock;
 use syscall_shim::{Errno, SysResult};
 use usermem::UserAddr;
 
 use crate::io::{Sink, Source};
 use crate::{FileOps, OpenFile, events, fileattr};
 
-/// The operations of every file with a page cache; all state is in the inode and the description.
-pub struct Regular;
+/// The operations of every file with a page cache.
+#[derive(Default)]
+pub struct Regular {
+    /// Where pages are written back: what this open file was told of errors on that way. A leaf
+    /// lock.
+    told: Option<SpinLock<Told>>,
+}
 
 /// `RLIMIT_FSIZE` of the caller.
 pub fn file_size_limit() -> u64 {
@@ -30,10 +37,14 @@ pub fn checked_size<T>(result: SysResult<T>) -> SysResult<T> {
 }
 
 impl Regular {
-    /// The operations.
-    pub fn ops() -> Arc<dyn FileOps> {
-        static OPS: spin::LazyLock<Arc<Regular>> = spin::LazyLock::new(|| Arc::new(Regular));
-        OPS.clone()
+    /// The operations of a file that is opened.
+    pub fn ops(inode: &InodeRef) -> Arc<dyn FileOps> {
+        static OPS: spin::LazyLock<Arc<Regular>> = spin::LazyLock::new(Arc::default);
+        match inode.mapping().filter(|mapping| mapping.is_backed()) {
+            Some(mapping) => Arc::new(Regular { told: Some(SpinLock::new(mapping.errors.begin())) }),
+            // Nothing is ever written: all state is in the inode and the description.
+            None => OPS.clone(),
+        }
     }
 }
 
@@ -90,7 +101,13 @@ impl FileOps for Regular {
     }
 
     fn sync(&self, file: &OpenFile, data_only: bool) -> SysResult<()> {
-        file.inode.sync(data_only)
+        let done = file.inode.sync(data_only);
+        let (Some(told), Some(mapping)) = (&self.told, file.inode.mapping()) else { return done };
+        // What was met just now is among that.
+        let mut seen = *told.lock();
+        let news = mapping.errors.check(&mut seen);
+        *told.lock() = seen;
+        news.and(done)
     }
 }
 

@@ -39,5 +39,6 @@ pub fn open(name: &[u8], sealing: bool, mode: u32) -> SysResult<Arc<OpenFile>> {
     let inode = internal.fs.unnamed_file(mode, creds.fsuid, creds.fsgid, sealing)?;
     let label = [b"/memfd:", name].concat();
     let path = Path::anonymous(&internal.mount, inode.clone(), &label, true);
-    Ok(OpenFile::new(path, inode, Regular::ops(), OpenFlags::RDWR | OpenFlags::LARGEFILE))
+    let ops = Regular::ops(&inode);
+    Ok(OpenFile::new(path, inode, ops, OpenFlags::RDWR | OpenFlags::LARGEFILE))
 }

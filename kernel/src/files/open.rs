@@ -82,7 +82,7 @@ pub fn open(opened: Opened, flags: OpenFlags) -> SysResult<Arc<OpenFile>> {
         return Err(Errno::EINVAL);
     }
     let ops: Arc<dyn FileOps> = match inode.file_type() {
-        FileType::Regular if inode.mapping().is_some() => Regular::ops(),
+        FileType::Regular if inode.mapping().is_some() => Regular::ops(&inode),
         // `anon_inode:` files cannot be opened a second time through /proc.
         FileType::Regular if path.dentry.is_anonymous() => {
             inode.common().get_ext::<SharedOps>().ok_or(Errno::ENXIO)?.0.clone()

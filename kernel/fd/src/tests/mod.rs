@@ -44,7 +44,7 @@ impl Tree {
         let ops: Arc<dyn FileOps> = match found.inode.file_type() {
             FileType::Dir => Dir::ops(),
             FileType::Fifo => Pipe::open_fifo(&found.inode, flags)?,
-            _ => Regular::ops(),
+            _ => Regular::ops(&found.inode),
         };
         Ok(OpenFile::opened(found.path, found.inode, ops, flags, found.write_access, found.created))
     }
