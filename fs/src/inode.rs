@@ -330,7 +330,9 @@ pub struct InodeCommon {
 }
 
 impl InodeCommon {
-    /// Fresh state.
+    /// Fresh state. The locks of each kind of file system are a class of their own: one that lies
+    /// over others holds its own while it takes theirs.
+    #[track_caller]
     pub const fn new() -> InodeCommon {
         InodeCommon {
             lock: SleepLock::new(),
